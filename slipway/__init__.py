@@ -1,0 +1,1 @@
+"""Slipway: from a research container to results from a SLURM cluster."""

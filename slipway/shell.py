@@ -1,0 +1,76 @@
+"""Running programs: the one place that touches ``subprocess``."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from slipway.errors import HostError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a program left behind: its argv, exit code and both outputs as text."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True where the exit code is 0."""
+        return self.exit_code == 0
+
+    def explain(self, last_lines: int = 8) -> str:
+        """The command, its exit code and the end of what it said, for an error message."""
+        said = (self.stderr.strip() or self.stdout.strip()).splitlines()[-last_lines:]
+        head = f"`{shlex.join(self.argv)}` ended with exit code {self.exit_code}"
+        return "\n  ".join([head + (":" if said else " and said nothing."), *said])
+
+
+class Shell(Protocol):
+    """Somewhere that commands run: this machine, or a cluster's login node."""
+
+    def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
+        """Run a program to its end. A non-zero exit code is returned, not raised."""
+        ...
+
+
+class LocalShell:
+    """Runs programs on this machine."""
+
+    def __init__(self, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+        self.cwd = cwd
+        self.env = env
+
+    def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
+        """Run a program to its end.
+
+        Raises:
+            HostError: the program is not installed, or did not end within ``timeout_s`` seconds.
+        """
+        try:
+            done = subprocess.run(
+                list(argv),
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=timeout_s,
+                cwd=self.cwd,
+                env=self.env,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise HostError(
+                f"{argv[0]} is not installed on this machine; install it and try again"
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise HostError(f"`{shlex.join(argv)}` did not end within {timeout_s:g} s") from error
+        return Result(argv=tuple(argv), exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
