@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -74,3 +75,42 @@ class LocalShell:
         except subprocess.TimeoutExpired as error:
             raise HostError(f"`{shlex.join(argv)}` did not end within {timeout_s:g} s") from error
         return Result(argv=tuple(argv), exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    def stream(self, argv: Sequence[str], *, on_output: Callable[[str], None]) -> Result:
+        """Run a program to its end, and hand over its output while it comes.
+
+        Args:
+            argv: the program and its arguments.
+            on_output: called with each piece of standard output, as it was written.
+
+        Raises:
+            HostError: the program is not installed.
+        """
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.cwd,
+                env=self.env,
+            )
+        except FileNotFoundError as error:
+            raise HostError(f"{argv[0]} is not installed here; install it and try again") from error
+        with process, ThreadPoolExecutor(1) as pool:
+            assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - both are pipes
+            errors = pool.submit(process.stderr.read)
+            pieces = []
+            try:
+                while chunk := process.stdout.read1(1 << 16):  # type: ignore[attr-defined]
+                    pieces.append(chunk.decode("utf-8", errors="replace"))
+                    on_output(pieces[-1])
+            except BaseException:
+                process.kill()
+                raise
+        return Result(
+            argv=tuple(argv),
+            exit_code=process.returncode,
+            stdout="".join(pieces),
+            stderr=errors.result().decode("utf-8", errors="replace"),
+        )

@@ -1,0 +1,100 @@
+#!/bin/bash -l
+# A job of Slipway: one program in one container. docs/design.md says what it promises.
+# @directives@
+
+# What is to run. Everything down to the next line of dashes was filled in by `invoke job`.
+# @settings@
+# @modules@
+# @before@
+# ----------------------------------------------------------------------------------------------------
+
+# A requeued job is a new attempt with a folder of its own: processes of the last one may still be alive on a
+# lost node, and may still write.
+attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
+here=$run_dir/attempt-$attempt
+mkdir -p "$here/out" || exit 1
+exec >>"$here/log" 2>&1
+started=$(date +%s)
+
+# The program, its arguments and its own environment are data, each word ended by a zero byte. No shell ever
+# reads them as text.
+program=()
+while IFS= read -r -d '' word; do program+=("$word"); done <"$run_dir/argv"
+settings=()
+while IFS= read -r -d '' word; do settings+=("$word"); done <"$run_dir/environment"
+
+# The container gets a clean environment and, of this one, only what follows.
+pass() { export "APPTAINERENV_$1=$2" "SINGULARITYENV_$1=$2"; }
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
+for name in $(compgen -A export SLURM_) CUDA_VISIBLE_DEVICES OMP_NUM_THREADS \
+    http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    if [ -n "${!name+set}" ]; then pass "$name" "${!name}"; fi
+done
+for setting in ${settings[@]+"${settings[@]}"}; do pass "${setting%%=*}" "${setting#*=}"; done
+pass SLIPWAY_RUN "$run_id"
+pass SLIPWAY_ATTEMPT "$attempt"
+pass SLIPWAY_OUT /out
+container+=(--bind "$here/out:/out")
+if [ -d "$run_dir/attempt-$((attempt - 1))/out" ]; then
+    container+=(--bind "$run_dir/attempt-$((attempt - 1))/out:/previous:ro")
+    pass SLIPWAY_PREVIOUS /previous
+fi
+
+# Written as a whole and then renamed: who finds it finds all of it.
+finish() { # exit code, reason
+    local code=$1 signal=null
+    if [ "$code" -gt 128 ]; then signal=$((code - 128)); fi
+    cat >"$here/result.json.part" <<RESULT
+{"run_id": "$run_id", "attempt": $attempt, "exit_code": $code, "signal": $signal, "reason": "$2",
+ "start": $started, "end": $(date +%s), "node": "${SLURMD_NODENAME:-$(hostname)}", "job_id": "$SLURM_JOB_ID",
+ "cpus": ${SLURM_CPUS_PER_TASK:-1}, "gpus": "${CUDA_VISIBLE_DEVICES:-}"}
+RESULT
+    mv "$here/result.json.part" "$here/result.json"
+}
+
+time_is_short=
+stopped=
+again=yes
+on_usr1() { # SLURM warns of the time limit; the program may save and stop
+    time_is_short=yes again=yes
+    kill -USR1 "$child" 2>/dev/null
+}
+on_term() { # cancelled or preempted; SLURM sends this to the program too
+    stopped=yes again=yes
+}
+trap on_usr1 USR1
+trap on_term TERM
+
+# Inside the container: note that it came up, and give the program the usual effect of SIGTERM again. Outside,
+# the container's own processes ignore it, or they would take the file system away from under the program.
+# shellcheck disable=SC2016 # it is the container's shell that fills these in
+enter='
+: >/out/.started
+if env --default-signal=TERM true 2>/dev/null; then exec env --default-signal=TERM "$@"; fi
+exec "$@"'
+cd / || exit 1
+(
+    trap '' TERM
+    exec "${container[@]}" "$image" /bin/sh -c "$enter" slipway "${program[@]}"
+) &
+child=$!
+# A signal interrupts `wait`, which then has to be asked once more.
+while [ -n "$again" ]; do
+    again=
+    wait "$child"
+    code=$?
+done
+
+reason=program-error
+if [ -n "$time_is_short" ]; then
+    reason=time-limit
+elif [ -n "$stopped" ]; then
+    reason=cancelled
+elif [ ! -e "$here/out/.started" ]; then
+    reason=launch-failure
+elif [ "$code" -eq 0 ]; then
+    reason=ok
+fi
+rm -f "$here/out/.started"
+finish "$code" "$reason"
+exit "$code"

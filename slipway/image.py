@@ -1,0 +1,274 @@
+"""Docker images: the one place that talks to the Docker engine about them."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slipway
+from slipway.errors import HostError, ImageError
+from slipway.progress import Progress
+from slipway.recipe import (
+    CA_BUNDLE,
+    Recipe,
+    context_files,
+    declared_args,
+    find_ca_bundle,
+    inputs_hash,
+    parse_bases,
+)
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+INPUTS = "slipway.inputs"
+# Docker hands these to every RUN by itself and keeps them out of the image's history.
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
+# What the engine says of its own doings, and the colours that it puts around errors.
+_NOISE = re.compile(r"\s*--->|Removing intermediate container|Successfully (built|tagged) ")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A Docker image: a name, the id of its content, its labels and its size in bytes."""
+
+    ref: str
+    id: str
+    labels: Mapping[str, str]
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The name without the tag."""
+        return self.ref.rpartition(":")[0]
+
+
+def engine() -> DockerClient:
+    """A connection to the Docker engine that the ``docker`` command would use.
+
+    Raises:
+        HostError: docker-py is missing, or the engine does not run or does not let us in.
+    """
+    try:
+        import docker
+        from docker.context import ContextAPI
+    except ImportError as error:
+        raise HostError("docker-py is not installed; start Slipway with ./run, which installs it") from error
+    try:
+        if os.environ.get("DOCKER_HOST"):
+            client = docker.from_env()
+        else:
+            context = ContextAPI.get_current_context()
+            client = docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False)
+        client.ping()
+    except Exception as error:  # docker-py lets those of requests and urllib3 through
+        raise HostError(_why_no_engine(error)) from error
+    return client
+
+
+def find_image(client: DockerClient, name: str) -> Image | None:
+    """The image of a name, such as ``slipway-cpu``, or ``None``."""
+    import docker.errors
+
+    ref = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    try:
+        attributes: dict[str, Any] = client.images.get(ref).attrs
+    except docker.errors.ImageNotFound:
+        return None
+    labels = attributes["Config"].get("Labels") or {}
+    return Image(ref=ref, id=attributes["Id"], labels=labels, size_bytes=attributes["Size"])
+
+
+def build_image(
+    client: DockerClient, recipe: Recipe, progress: Progress, *, fresh: bool = False
+) -> tuple[Image, bool]:
+    """Build a recipe, unless an image of the same inputs is there.
+
+    Args:
+        client: the engine.
+        recipe: what to build.
+        progress: is told each step and each line of the build.
+        fresh: build in any case, and without the engine's cache.
+
+    Returns:
+        The image, and whether it was built now.
+
+    Raises:
+        ImageError: a base image is missing, or a step failed.
+    """
+    bases = {ref: _base(client, ref, recipe.platform, progress).id for ref in _bases(recipe)}
+    inputs = inputs_hash(recipe, bases)
+    there = find_image(client, recipe.name)
+    if there and there.labels.get(INPUTS) == inputs and not fresh:
+        return there, False
+    labels = {
+        **recipe.labels,
+        INPUTS: inputs,
+        "org.opencontainers.image.title": recipe.name,
+        "org.opencontainers.image.version": slipway.__version__,
+    }
+    _run_build(client, recipe, labels, progress, fresh=fresh)
+    image = find_image(client, recipe.name)
+    if image is None or image.labels.get(INPUTS) != inputs:
+        raise ImageError(
+            f"{recipe.name}: the engine reported no error, but the image is not there; build again"
+        )
+    return image, True
+
+
+def run_container(
+    client: DockerClient,
+    image: Image,
+    command: Sequence[str],
+    *,
+    mounts: Mapping[Path, str],
+    listen: Callable[[str], None],
+    user: str | None = None,
+) -> int:
+    """Run a program in a container without a network, and remove the container.
+
+    Args:
+        client: the engine.
+        image: the image.
+        command: the program and its arguments, in place of the image's own.
+        mounts: folders and files of this machine, and where the program finds them.
+        listen: is given what the program prints.
+        user: ``UID:GID``; the image's own without it.
+
+    Returns:
+        The program's exit code.
+    """
+    container = client.containers.create(
+        image.id,
+        entrypoint=list(command),
+        volumes={str(here): {"bind": there, "mode": "rw"} for here, there in mounts.items()},
+        user=user,
+        network_mode="none",
+    )
+    try:
+        container.start()
+        for chunk in container.logs(stream=True, follow=True):
+            listen(chunk.decode("utf-8", errors="replace"))
+        return int(container.wait()["StatusCode"])
+    finally:
+        container.remove(force=True)
+
+
+def _bases(recipe: Recipe) -> list[str]:
+    text = recipe.text()
+    return parse_bases(text, declared_args(text, recipe.build_args))
+
+
+def _base(client: DockerClient, ref: str, platform: str, progress: Progress) -> Image:
+    import docker.errors
+
+    image = find_image(client, ref)
+    if image:
+        return image
+    progress.step(f"Pulling {ref}")
+    try:
+        client.images.pull(*_split(ref), platform=platform or None)
+    except docker.errors.APIError as error:
+        raise ImageError(
+            f"{ref}, which the Dockerfile starts from, is not in the engine and cannot be pulled:\n"
+            f"  {error.explanation or error}\n"
+            "  `invoke base` makes debian:trixie-slim from Debian packages; any other image has to be loaded "
+            "with `docker pull` or `docker load`"
+        ) from error
+    image = find_image(client, ref)
+    if image is None:
+        raise ImageError(f"{ref} was pulled, but is not in the engine; try again")
+    return image
+
+
+def _split(ref: str) -> tuple[str, str]:
+    name, colon, tag = ref.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (ref, "latest")
+
+
+def _run_build(
+    client: DockerClient, recipe: Recipe, labels: Mapping[str, str], progress: Progress, *, fresh: bool
+) -> None:
+    import docker.errors
+
+    text = recipe.text()
+    with _context(recipe) as archive:
+        try:
+            events = client.api.build(
+                fileobj=archive,
+                custom_context=True,
+                dockerfile=recipe.dockerfile.name,
+                tag=f"{recipe.name}:latest",
+                platform=recipe.platform or None,
+                buildargs={**_proxies(), **declared_args(text, recipe.build_args)},
+                labels=dict(labels),
+                nocache=fresh,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            _follow(recipe, events, progress)
+        except docker.errors.APIError as error:
+            raise ImageError(f"{recipe.dockerfile}: {error.explanation or error}") from error
+
+
+def _context(recipe: Recipe) -> Any:
+    from docker.utils.build import create_archive
+
+    # Slipway's own lines in the context: the certificates, which no final stage copies.
+    bundle = find_ca_bundle(recipe, os.environ.get).decode("utf-8", errors="replace")
+    names = context_files(recipe)
+    spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
+    return create_archive(str(recipe.context), files=names, fileobj=spool, extra_files=[(CA_BUNDLE, bundle)])
+
+
+def _proxies() -> dict[str, str]:
+    names = [variant for name in _PROXIES for variant in (name, name.upper())]
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _follow(recipe: Recipe, events: Iterable[Mapping[str, Any]], progress: Progress) -> None:
+    step, lines = "before the first step", list[str]()
+    for text, error in _lines(events):
+        if error:
+            last = "\n".join(f"  {line}" for line in lines[-15:])
+            raise ImageError(f"{recipe.dockerfile}: {step} failed: {error}" + (f"\n{last}" if last else ""))
+        match = _STEP.match(text)
+        if match:
+            step, lines = f"step {match[1]}/{match[2]} ({match[3]})", []
+            progress.step(f"[{match[1]}/{match[2]}] {match[3]}")
+        elif text:
+            lines.append(text)
+            progress.line(text)
+
+
+def _lines(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for event in events:
+        if "error" in event:
+            yield "", str(event["error"])
+        else:
+            text = str(event.get("stream") or event.get("status") or "")
+            lines = (line.rstrip() for line in re.split(r"[\r\n]+", _COLOUR.sub("", text)))
+            yield from ((line, "") for line in lines if line and not _NOISE.match(line))
+
+
+def _why_no_engine(error: Exception) -> str:
+    text = str(error)
+    if "PermissionError" in text or "Permission denied" in text:
+        return (
+            "the Docker engine does not let this user in; `sudo usermod -aG docker $USER`, log in anew, "
+            "and try again"
+        )
+    if "FileNotFoundError" in text or "No such file" in text:
+        return (
+            "the Docker engine does not run here: its socket does not exist. Install Docker "
+            "(https://docs.docker.com/engine/install), or start it (Docker Desktop, `systemctl start docker`)"
+        )
+    return f"the Docker engine does not answer; start it (Docker Desktop, `systemctl start docker`): {text}"

@@ -1,0 +1,256 @@
+"""Profiles: dotenv files that say what is built and what a job asks for."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from slipway.errors import ConfigError, UsageError
+
+FREE_PREFIXES = ("ENV_", "ARG_")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_TIME = re.compile(r"\d+(:\d{1,2}){0,2}\Z|\d+-\d{1,2}(:\d{1,2}){0,2}\Z")
+_MEMORY = re.compile(r"\d+[KMGTkmgt]?\Z")
+_IMAGE = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*\Z")
+_GPUS = re.compile(r"\d+\Z|[A-Za-z][\w.-]*(:\d+)?\Z")
+
+
+class Resources(BaseModel):
+    """What a job asks SLURM for; ``None`` leaves it to whoever is asked next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    time: str | None = None
+    cpus: int | None = Field(default=None, ge=1)
+    mem: str | None = None
+    gpus: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+
+    @field_validator("time")
+    @classmethod
+    def _check_time(cls, value: str | None) -> str | None:
+        return _matching(value, _TIME, "minutes, H:MM:SS or D-HH:MM:SS")
+
+    @field_validator("mem")
+    @classmethod
+    def _check_mem(cls, value: str | None) -> str | None:
+        return _matching(value, _MEMORY, "a number with K, M, G or T behind it, such as 4G")
+
+    @field_validator("gpus")
+    @classmethod
+    def _check_gpus(cls, value: str | None) -> str | None:
+        return _matching(value, _GPUS, "a number, or a type and a number such as a100:2")
+
+    def over(self, other: Resources) -> Resources:
+        """These, with what they leave open taken from ``other``."""
+        mine = {key: value for key, value in self.model_dump().items() if value is not None}
+        return other.model_copy(update=mine)
+
+
+class Profile(BaseModel):
+    """One profile; every key is explained in ``env/.env.example``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    image: str
+    dockerfile: PurePosixPath
+    platform: str
+    base_image: str
+    debian_mirror: str | None = None
+    ca_bundle: Path | None = None
+    code_dir: Path
+    program: tuple[str, ...]
+    site: str | None = None
+    resources: Resources
+    environment: Mapping[str, str]
+    build_args: Mapping[str, str]
+
+    @field_validator("image")
+    @classmethod
+    def _check_image(cls, value: str) -> str:
+        # It names files on the cluster too, so it is held to what is plain in both worlds.
+        return _required(value, _IMAGE, "lower case letters and digits, with single . _ or - between them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One value and where it was written."""
+
+    value: str
+    origin: str
+
+
+def load_profile(folder: Path, name: str, overrides: Iterable[str] = ()) -> Profile:
+    """Read a profile.
+
+    Args:
+        folder: the folder of dotenv files, ``env/``.
+        name: the profile's name, such as ``cpu`` for ``.env.cpu``.
+        overrides: ``KEY=VALUE`` words from the command line.
+
+    Raises:
+        ConfigError: a file is missing or broken, a key unknown or missing, or a value of the wrong kind.
+        UsageError: there is no such profile, or an override is not ``KEY=VALUE``.
+    """
+    schema = read_settings(folder / ".env.example")
+    settings = dict(schema)
+    for file in _files(folder, name):
+        settings.update(_known(read_settings(file), schema))
+    settings.update(_known(parse_overrides(overrides), schema))
+    return _profile(name, settings)
+
+
+def parse_resources(words: Mapping[str, str | None]) -> Resources:
+    """What the command line asks for, by the names of :class:`Resources`.
+
+    Raises:
+        UsageError: a value is of the wrong kind.
+    """
+    given = {key: str(value) for key, value in words.items() if value is not None}
+    try:
+        return Resources.model_validate_strings(given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = str(problem["loc"][-1])
+        raise UsageError(f"--{key} {given[key]}: {explain(problem['msg'])}") from error
+
+
+def list_profiles(folder: Path) -> list[str]:
+    """The names of the profiles in a folder, in alphabetical order."""
+    names = (file.name.removeprefix(".env.") for file in folder.glob(".env.*"))
+    return sorted(name for name in names if name not in ("example", "local"))
+
+
+def read_settings(file: Path) -> dict[str, Setting]:
+    """Read one dotenv file, and remember the line of each key.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not ``KEY=VALUE``.
+    """
+    from dotenv.parser import parse_stream
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    settings: dict[str, Setting] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        # A binding starts with the blank lines above it.
+        lead = binding.original.string
+        line = binding.original.line + lead[: len(lead) - len(lead.lstrip())].count("\n")
+        where = f"{file}:{line}"
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise ConfigError(f"{where}: {lead.strip()!r} is not KEY=VALUE; put # before a comment")
+        if binding.key is not None and binding.value is not None:
+            if binding.key in settings:
+                raise ConfigError(f"{where}: {binding.key} is set twice in this file; remove one of the two")
+            settings[binding.key] = Setting(value=binding.value, origin=where)
+    return settings
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Setting]:
+    """Read ``KEY=VALUE`` words.
+
+    Raises:
+        UsageError: a word has no ``=`` or no valid key before it.
+    """
+    settings = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not _KEY.match(key):
+            raise UsageError(f"--set {word!r}: write it as KEY=VALUE, for example --set TIME=0:30:00")
+        settings[key] = Setting(value=value, origin=f"--set {key}")
+    return settings
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    chosen = folder / f".env.{name}"
+    if name in ("example", "local") or not chosen.is_file():
+        known = list_profiles(folder)
+        raise UsageError(
+            f"there is no profile {name!r} in {folder}{nearest(name, known)}; profiles: {', '.join(known)}"
+        )
+    files = [folder / ".env.base"] + ([] if name == "base" else [chosen])
+    local = folder / ".env.local"
+    return [*files, local] if local.is_file() else files
+
+
+def _known(settings: dict[str, Setting], schema: Mapping[str, Setting]) -> dict[str, Setting]:
+    for key, setting in settings.items():
+        if key not in schema and not key.startswith(FREE_PREFIXES):
+            raise ConfigError(
+                f"{setting.origin}: {key} is not a key of a profile{nearest(key, schema)}; "
+                "env/.env.example lists them all"
+            )
+    return settings
+
+
+def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
+    given = {key: setting.value for key, setting in settings.items() if setting.value != ""}
+    for key in ("IMAGE", "DOCKERFILE", "PROGRAM", "CODE_DIR"):
+        if key not in given:
+            raise ConfigError(
+                f"{settings[key].origin}: {key} is empty; env/.env.{name} must set it (see env/.env.example)"
+            )
+    fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
+    wanted = {key: fields.pop(key) for key in Resources.model_fields if key in fields}
+    try:
+        program = tuple(shlex.split(given["PROGRAM"]))
+    except ValueError as error:
+        raise ConfigError(f"{settings['PROGRAM'].origin}: PROGRAM has a quote without its end") from error
+    try:
+        return Profile.model_validate(
+            {
+                **fields,
+                "name": name,
+                "program": program,
+                "resources": Resources.model_validate_strings(wanted),
+                "environment": _prefixed(given, "ENV_"),
+                "build_args": _build_args(given),
+            }
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = str(problem["loc"][-1]).upper()
+        where = f"{settings[key].origin}: {key}={settings[key].value}"
+        raise ConfigError(f"{where}: {explain(problem['msg'])}") from error
+
+
+def _prefixed(given: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+
+
+def _build_args(given: Mapping[str, str]) -> dict[str, str]:
+    named = {key: value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
+    return {**named, **_prefixed(given, "ARG_")}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean …?)`` where a known word is near, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def explain(message: str) -> str:
+    """A pydantic message without its prefix."""
+    return message.removeprefix("Value error, ")
+
+
+def _required(value: str, pattern: re.Pattern[str], form: str) -> str:
+    if not pattern.match(value):
+        raise ValueError(f"write it as {form}")
+    return value
+
+
+def _matching(value: str | None, pattern: re.Pattern[str], form: str) -> str | None:
+    return None if value is None else _required(value, pattern, form)

@@ -1,0 +1,39 @@
+"""Where things are in the checkout that Slipway runs in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """The folders of one checkout.
+
+    ``state`` holds what Slipway makes for itself (converted images, records of runs, the box's keys) and
+    ``results`` what it brings home; neither is tracked by git.
+    """
+
+    root: Path
+    state: Path
+    results: Path
+
+    @classmethod
+    def find(cls, root: Path) -> Project:
+        """The project at ``root``; SLIPWAY_STATE and SLIPWAY_RESULTS move its two untracked folders."""
+        return cls(
+            root=root,
+            state=Path(os.environ.get("SLIPWAY_STATE") or root / ".slipway").absolute(),
+            results=Path(os.environ.get("SLIPWAY_RESULTS") or root / "results").absolute(),
+        )
+
+    @property
+    def profiles(self) -> Path:
+        """The folder of profiles: ``env/``."""
+        return self.root / "env"
+
+    @property
+    def sites(self) -> Path:
+        """The folder of sites: ``cluster/``."""
+        return self.root / "cluster"

@@ -1,0 +1,198 @@
+"""Runs: the record of one submission, here and on the cluster."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from slipway.depot import Depot
+from slipway.errors import UsageError
+from slipway.profile import nearest
+from slipway.slurm import JobState
+
+# No vowels, so that no words come out, and nothing that is read as something else.
+_LETTERS = "bcdfghjkmnpqrstvwxz23456789"
+
+
+class Reason(str, Enum):
+    """Why a run ended as it did."""
+
+    OK = "ok"
+    PROGRAM_ERROR = "program-error"
+    TIME_LIMIT = "time-limit"
+    CANCELLED = "cancelled"
+    PREEMPTED = "preempted"
+    OUT_OF_MEMORY = "out-of-memory"
+    NODE_FAILURE = "node-failure"
+    LAUNCH_FAILURE = "launch-failure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How a run stands. ``reason`` is a :class:`Reason`, or SLURM's own while the job waits."""
+
+    state: JobState
+    reason: str | None = None
+    exit_code: int | None = None
+    elapsed_s: int | None = None
+
+    @property
+    def wait_code(self) -> int:
+        """What somebody who waited is to exit with: the job's own exit code, and never 0 for a failure."""
+        if self.reason == Reason.OK:
+            return 0
+        return self.exit_code or 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that a run was made of. It is written before the job is submitted."""
+
+    run_id: str
+    site: str
+    profile: str
+    submitted: datetime
+    program: tuple[str, ...]
+    args: tuple[str, ...]
+    commit: str | None
+    dirty: bool
+    image_id: str
+    sif: str
+    sif_sha256: str
+    code: str
+    resources: Mapping[str, Any]
+    profile_values: Mapping[str, Any]
+    site_values: Mapping[str, Any]
+    run_dir: str
+    job_id: str | None = None
+    status: Status = Status(state=JobState.SUBMITTING)
+
+    def to_json(self) -> str:
+        """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates."""
+        values = {**asdict(self), "submitted": self.submitted.isoformat()}
+        return json.dumps(values, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Run:
+        """Read a record.
+
+        Raises:
+            ValueError: it is no JSON, or not of this form.
+        """
+        try:
+            values = json.loads(text)
+            status = Status(**{**values["status"], "state": JobState(values["status"]["state"])})
+            lists = {key: tuple(values[key]) for key in ("program", "args")}
+            submitted = datetime.fromisoformat(values["submitted"])
+            return cls(**{**values, **lists, "status": status, "submitted": submitted})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"unexpected content: {error}") from error
+
+    def listed(self) -> dict[str, Any]:
+        """The run as ``status --json`` shows it."""
+        return {
+            "run_id": self.run_id,
+            "job_id": self.job_id,
+            "site": self.site,
+            "profile": self.profile,
+            "state": self.status.state.value,
+            "reason": self.status.reason,
+            "exit_code": self.status.exit_code,
+            "submitted": self.submitted.isoformat(),
+            "elapsed_s": self.status.elapsed_s,
+            "args": list(self.args),
+        }
+
+
+class RunPaths:
+    """Where the files of one run lie on the cluster."""
+
+    def __init__(self, folder: PurePosixPath) -> None:
+        self.folder = folder
+        self.record = folder / "run.json"
+        self.script = folder / "job.sh"
+        self.argv = folder / "argv"
+        self.environment = folder / "environment"
+        self.diff = folder / "code.diff"
+        self.slurm_log = folder / "slurm.log"
+
+    @classmethod
+    def of(cls, depot: Depot, run_id: str) -> RunPaths:
+        """The paths of a run that is to be made."""
+        return cls(depot.runs / run_id)
+
+    def log(self, attempt: int) -> PurePosixPath:
+        """What the program printed, both outputs."""
+        return self.folder / f"attempt-{attempt}" / "log"
+
+    def result(self, attempt: int) -> PurePosixPath:
+        """How the attempt ended, as the job script saw it."""
+        return self.folder / f"attempt-{attempt}" / "result.json"
+
+
+def new_run_id(profile: str, now: datetime) -> str:
+    """A fresh id, such as ``k3f9-cpu-20260131-142530``.
+
+    The random part comes first, so that a short prefix will do.
+    """
+    letters = "".join(secrets.choice(_LETTERS) for _ in range(4))
+    return f"{letters}-{profile}-{now.astimezone(timezone.utc):%Y%m%d-%H%M%S}"
+
+
+class RunStore:
+    """The records of this machine, one JSON file a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, run: Run) -> None:
+        """Write a record as a whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"{run.run_id}.json"
+        part = file.with_suffix(".part")
+        part.write_text(run.to_json(), encoding="utf-8")
+        part.replace(file)
+
+    def forget(self, run: Run) -> None:
+        """Remove a record."""
+        (self.folder / f"{run.run_id}.json").unlink(missing_ok=True)
+
+    def list(self) -> list[Run]:
+        """All runs, the newest first."""
+        runs = (self._read(file) for file in self.folder.glob("*.json"))
+        return sorted(runs, key=lambda run: run.submitted, reverse=True)
+
+    def find(self, prefix: str | None) -> Run:
+        """The run whose id starts with ``prefix``; without one, the newest.
+
+        Raises:
+            UsageError: there is none, or more than one.
+        """
+        runs = self.list()
+        if not runs:
+            raise UsageError("there are no runs yet; `invoke job -- …` starts one")
+        if not prefix:
+            return runs[0]
+        found = [run for run in runs if run.run_id.startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        ids = [run.run_id for run in found or runs]
+        if not found:
+            raise UsageError(
+                f"no run's id starts with {prefix!r}{nearest(prefix, ids)}; `invoke status` lists them"
+            )
+        raise UsageError(f"--run {prefix} may be any of {', '.join(ids)}; write more of it")
+
+    def _read(self, file: Path) -> Run:
+        try:
+            return Run.from_json(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{file} is not the record of a run ({str(error).splitlines()[0]}); move it away"
+            ) from error

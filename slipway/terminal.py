@@ -1,0 +1,194 @@
+"""What a person sees: progress and errors on standard error, answers on standard output."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from slipway.errors import SlipwayError
+from slipway.run import Run
+
+INTERRUPTED = 130
+_COLOURS = {
+    "COMPLETED": "green",
+    "RUNNING": "cyan",
+    "COMPLETING": "cyan",
+    "PENDING": "yellow",
+    "SUBMITTING": "yellow",
+    "UNKNOWN": "magenta",
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Terminal:
+    """Shows the steps of a task as they happen, one line each, and what goes on below the last of them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False)
+        self._status: Any = None
+        self._step = ""
+        self._since = 0.0
+
+    def step(self, text: str) -> None:
+        """Begin a step: the one before it is ticked off with the seconds that it took."""
+        self.done()
+        self._step, self._since = _one_line(text, 100), time.monotonic()
+        if self.err.is_terminal:
+            self._status = self.err.status(_escape(self._step))
+            self._status.start()
+        else:
+            self.err.print(_escape(self._step))
+
+    def line(self, text: str) -> None:
+        """Show a line of a program below the step; where there is no terminal, print it."""
+        if self._status is not None:
+            self._status.update(f"{_escape(self._step)}\n  [dim]{_escape(_one_line(text, 100))}[/dim]")
+        else:
+            self.err.print("  " + _escape(text.rstrip()), soft_wrap=True)
+
+    def transfer(self, done_bytes: int, percent: int, rate: str) -> None:
+        """Show how far a copy is."""
+        if self._status is not None:
+            self._status.update(
+                f"{_escape(self._step)}  [cyan]{done_bytes / 1e6:,.1f} MB  {percent} %  {rate}[/cyan]"
+            )
+
+    def done(self) -> None:
+        """End the last step."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+            took = time.monotonic() - self._since
+            self.err.print(f"[green]✓[/green] {_escape(self._step)} [dim]{took:.1f} s[/dim]")
+
+    def fail(self) -> None:
+        """End the last step without a tick."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def say(self, text: str) -> None:
+        """An answer, on standard output."""
+        self.done()
+        self.out.print(_escape(text))
+
+    def note(self, text: str) -> None:
+        """A remark that is not the answer, on standard error."""
+        self.done()
+        self.err.print(f"[dim]{_escape(text)}[/dim]", soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """The title of a part of a longer story."""
+        self.done()
+        self.err.print()
+        self.err.print(f"[bold]{_escape(text)}[/bold]")
+
+    def raw(self, text: str) -> None:
+        """What a program printed, as it is, on standard output."""
+        self.done()
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def runs(self, runs: Sequence[Run]) -> None:
+        """A table of runs."""
+        from rich.table import Table
+        from rich.text import Text
+
+        self.done()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "ARGUMENTS"):
+            table.add_column(name, no_wrap=name != "ARGUMENTS", overflow="fold")
+        for run in runs:
+            status = run.status
+            state = Text(status.state.value, style=_COLOURS.get(status.state.value, "red"))
+            code = "" if status.exit_code is None else str(status.exit_code)
+            arguments = Text(_one_line(shlex.join(run.args), 200))
+            job = run.job_id or ""
+            took = clock(status.elapsed_s)
+            table.add_row(run.run_id, job, run.site, state, status.reason or "", code, took, arguments)
+        self.out.print(table)
+
+    def figures(self, figures: Mapping[str, Mapping[str, Any]]) -> None:
+        """Tables of a program's own figures: each JSON file's numbers and short words."""
+        from rich.table import Table
+
+        for name, content in figures.items():
+            table = Table(box=None, pad_edge=False, show_header=False, title=name, title_justify="left")
+            for key, value in content.items():
+                if isinstance(value, (int, float, str, bool)) and len(str(value)) < 60:
+                    table.add_row(
+                        f"  {_escape(key)}",
+                        _escape(f"{value:.6g}" if isinstance(value, float) else str(value)),
+                    )
+            self.out.print(table)
+
+
+@contextmanager
+def terminal() -> Iterator[Terminal]:
+    """A terminal for one task, which turns Slipway's errors into a message and an exit code.
+
+    Raises:
+        Exit: with the error's exit code.
+    """
+    screen = Terminal()
+    try:
+        yield screen
+        screen.done()
+    except SlipwayError as error:
+        screen.fail()
+        screen.err.print(f"[bold red]error:[/bold red] {_escape(str(error))}", soft_wrap=True)
+        raise Exit(code=error.exit_code) from error
+    except KeyboardInterrupt as error:
+        screen.fail()
+        screen.err.print("stopped")
+        raise Exit(code=INTERRUPTED) from error
+    finally:
+        screen.fail()
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output, and nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def clock(seconds: int | None) -> str:
+    """Seconds as ``H:MM:SS``."""
+    if seconds is None:
+        return ""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def megabytes(size_bytes: int) -> str:
+    """A size in MB, or in kB where it is small."""
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here: relative where it is below the working directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _one_line(text: str, width: int) -> str:
+    line = _CONTROL.sub(" ", text).strip()
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,300 @@
+"""Slipway's tasks: arguments in, words out. `invoke --list` shows them, `invoke --help TASK` explains one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke import Collection, Context, task
+from invoke.exceptions import Exit
+
+ROOT = Path(__file__).resolve().parent
+# Heavy packages are imported by the task that needs them, so that `invoke --list` is quick.
+
+PROFILE = {
+    "profile": "What to build and run: a file env/.env.<profile>.",
+    "set_": "KEY=VALUE over the profile.",
+}
+SITE = {"site": "The cluster: a file cluster/<site>.yaml. Default: the profile's SITE."}
+RUN = {"run": "A run's id or the beginning of it. Default: the newest run."}
+
+
+def _steps(screen):
+    from slipway.project import Project
+    from slipway.steps import Steps
+
+    return Steps(Project.find(ROOT), screen)
+
+
+def _terminal():
+    from slipway.terminal import terminal
+
+    return terminal()
+
+
+def _arguments() -> tuple[str, ...]:
+    """What stands behind the first ``--``, exactly as typed; Invoke joins its own remainder with spaces."""
+    return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
+
+
+@task(help={**PROFILE, "fresh": "Make it even if it is there."}, iterable=["set_"], auto_shortflags=False)
+def base(_: Context, profile="base", set_=(), fresh=False):
+    """Make the base image from Debian packages, where it cannot be pulled."""
+    with _terminal() as screen:
+        steps = _steps(screen)
+        chosen = steps.profile(profile, set_)
+        made = steps.ensure_base(chosen, fresh=fresh)
+        screen.say(f"{chosen.base_image} {'made from Debian packages' if made else 'is there already'}")
+
+
+@task(
+    help={**PROFILE, "fresh": "Build without the engine's cache."}, iterable=["set_"], auto_shortflags=False
+)
+def build(_: Context, profile="base", set_=(), fresh=False):
+    """Build the profile's Docker image."""
+    with _terminal() as screen:
+        image, built = _steps(screen).build(_steps(screen).profile(profile, set_), fresh=fresh)
+        screen.say(
+            f"{image.ref}  {image.id[7:19]}  {image.size_bytes / 1e6:,.0f} MB  "
+            + ("built" if built else "unchanged, nothing built")
+        )
+
+
+@task(help={**PROFILE, **SITE}, iterable=["set_"], auto_shortflags=False)
+def push(_: Context, profile="base", site=None, set_=()):
+    """Convert the image to a .sif if needed, and send it to the site if it is not there."""
+    with _terminal() as screen:
+        from slipway.terminal import megabytes
+
+        steps = _steps(screen)
+        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_))
+        made = "converted" if converted else "unchanged, not converted"
+        sent = f"{megabytes(transfer.sent_bytes)} sent" if transfer else "there already, nothing sent"
+        screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {sent}")
+
+
+@task(
+    help={
+        **PROFILE,
+        **SITE,
+        "path": "The folder.",
+        "name": "Its name on the cluster. Default: the folder's own.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def stage(_: Context, path, name=None, profile="base", site=None, set_=()):
+    """Send a folder of data to the site; jobs see it as /data/NAME."""
+    with _terminal() as screen:
+        from slipway.terminal import megabytes
+
+        steps = _steps(screen)
+        name, transfer = steps.stage(steps.choose(profile, site, set_).site, Path(path), name)
+        screen.say(
+            f"{name}  {megabytes(transfer.total_bytes)}  {transfer.files} files, "
+            f"{megabytes(transfer.sent_bytes)} sent  --dataset {name}"
+        )
+
+
+@task(
+    help={
+        **PROFILE,
+        **SITE,
+        "wait": "Follow the log, and exit with the job's own exit code.",
+        "dry_run": "Print the job script; send and submit nothing.",
+        "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS.",
+        "cpus": "Processor cores.",
+        "mem": "Memory a node, such as 16G.",
+        "gpus": "GPUs: a number, or a type and a number such as a100:2.",
+        "partition": "SLURM partition.",
+        "account": "SLURM account.",
+        "qos": "SLURM quality of service.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def job(
+    _: Context,
+    profile="base",
+    site=None,
+    set_=(),
+    wait=False,
+    dry_run=False,
+    time=None,
+    cpus=None,
+    mem=None,
+    gpus=None,
+    partition=None,
+    account=None,
+    qos=None,
+):
+    """Submit a job: invoke job --profile cpu --site box -- --task infer --dataset room.
+
+    Everything behind -- reaches the program exactly as typed.
+    """
+    with _terminal() as screen:
+        from slipway.profile import parse_resources
+        from slipway.submit import Request, preview, submit
+
+        wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
+        wanted |= {"partition": partition, "account": account, "qos": qos}
+        steps = _steps(screen)
+        choice = steps.choose(profile, site, set_)
+        request = Request(
+            profile=choice.profile, site=choice.site, args=_arguments(), resources=parse_resources(wanted)
+        )
+        with steps.depot(choice.site, make=not dry_run) as (link, depot):
+            if dry_run:
+                screen.raw(preview(steps.project, request, link, depot))
+                return
+            run = submit(steps.project, request, link, depot, screen)
+            screen.say(
+                f"run {run.run_id}  job {run.job_id}  log {link.target.host}:{run.run_dir}/attempt-1/log"
+            )
+            if wait:
+                _follow(steps, screen, link, run)
+
+
+@task(
+    help={**RUN, "json": "As JSON.", "count": "How many runs, the newest first."},
+    auto_shortflags=False,
+)
+def status(_: Context, run=None, json=False, count=20):
+    """Show how runs stand."""
+    with _terminal() as screen:
+        from slipway.terminal import print_json
+
+        runs, troubles = _steps(screen).refresh(run, count)
+        if json:
+            print_json([one.listed() for one in runs])
+        elif runs:
+            screen.runs(runs)
+        else:
+            screen.say("There are no runs yet; `invoke job -- …` starts one.")
+        for trouble in troubles:
+            screen.note(f"not asked: {trouble}")
+
+
+@task(help={**RUN, "follow": "Go on until the run is over."}, auto_shortflags=False)
+def logs(_: Context, run=None, follow=False):
+    """Show what a run has printed."""
+    with _terminal() as screen:
+        steps = _steps(screen)
+        found, site = steps.find(run)
+        with steps.link(site) as link:
+            if follow:
+                _follow(steps, screen, link, found)
+                return
+            from slipway.watch import LogTail
+
+            text, _ended = LogTail(link, found).read()
+            if text:
+                screen.raw(text)
+            else:
+                screen.note(f"{found.run_id} has printed nothing yet")
+
+
+@task(help=RUN, auto_shortflags=False)
+def pull(_: Context, run=None):
+    """Bring a run's results home, to results/<run>/, and show its figures."""
+    with _terminal() as screen:
+        from slipway.results import pull, read_figures
+        from slipway.terminal import megabytes, short
+        from slipway.watch import poll
+
+        steps = _steps(screen)
+        found, site = steps.find(run)
+        with steps.link(site) as link:
+            found = steps.keep(poll(link, [found])[0])
+            home, transfer = pull(link, found, steps.project.results, screen)
+        screen.done()
+        screen.figures(read_figures(home))
+        for file in sorted((home / "out").glob("**/*")):
+            if file.is_file():
+                screen.say(f"{short(file)}  {megabytes(file.stat().st_size)}")
+        state = found.status.state.value
+        if not found.status.state.is_over:
+            screen.note(f"{found.run_id} is {state}: these are not its last results; pull again later")
+        screen.note(f"{found.run_id} {state}: {megabytes(transfer.received_bytes)} brought to {short(home)}/")
+
+
+@task(help={"run": "The run's id or the beginning of it."}, auto_shortflags=False)
+def cancel(_: Context, run):
+    """Cancel a run's job."""
+    with _terminal() as screen:
+        from slipway.watch import cancel
+
+        steps = _steps(screen)
+        found, site = steps.find(run)
+        with steps.link(site) as link:
+            before = found.status.state
+            found = steps.keep(cancel(link, found))
+        over = " (it was over already)" if before.is_over else ""
+        screen.say(f"{found.run_id} is {found.status.state.value}{over}")
+
+
+@task(name="up", auto_shortflags=False)
+def box_up(_: Context):
+    """Start a SLURM cluster in a container on this machine: site `box`."""
+    with _terminal() as screen:
+        status = _steps(screen).box_up()
+        for line in status.lines():
+            screen.say(line)
+
+
+@task(name="down", help={"purge": "Remove its images too."}, auto_shortflags=False)
+def box_down(_: Context, purge=False):
+    """End the box, with everything that is on it."""
+    with _terminal() as screen:
+        was_there = _steps(screen).box_down(purge=purge)
+        screen.say("The box is gone." if was_there else "There was no box.")
+
+
+@task(auto_shortflags=False)
+def demo(_: Context):
+    """Run the whole line on this machine: build, convert, box, push, stage, job, results."""
+    with _terminal() as screen:
+        from slipway.demo import run_demo
+
+        code = run_demo(_steps(screen), screen)
+    if code:
+        raise Exit(code=code)
+
+
+@task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
+def test(c: Context, fast=False):
+    """Check style and types, and run all tests."""
+    for command in (
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+        f"pytest {'tests/unit tests/payload' if fast else ''}",
+    ):
+        c.run(f"{sys.executable} -m {command}", echo=True, pty=sys.stdout.isatty())
+
+
+def _follow(steps, screen, link, run) -> None:
+    """Show a run's log to its end, and exit as the job did."""
+    from slipway.watch import follow
+
+    def changed(new) -> None:
+        steps.keep(new)
+        screen.note(f"{new.run_id} is {new.status.state.value}")
+
+    try:
+        run = follow(link, run, screen.raw, changed)
+    except KeyboardInterrupt:
+        screen.note(
+            f"\nThe job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
+            f"`invoke cancel --run {run.run_id}` ends it."
+        )
+        raise
+    screen.say(
+        f"run {run.run_id}  {run.status.state.value}  {run.status.reason}  exit code {run.status.exit_code}"
+    )
+    if run.status.wait_code:
+        raise Exit(code=run.status.wait_code)
+
+
+box = Collection("box", box_up, box_down)
+ns = Collection(base, build, push, stage, job, status, logs, pull, cancel, demo, test, box)

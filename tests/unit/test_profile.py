@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import ConfigError, UsageError
+from slipway.profile import Profile, Resources, load_profile, parse_resources, read_settings
+
+ENV = Path(__file__).parents[2] / "env"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / ".env.example").write_text((ENV / ".env.example").read_text())
+    (tmp_path / ".env.base").write_text("IMAGE=base-image\nDOCKERFILE=docker/Dockerfile.base\nGPUS=1\n")
+    (tmp_path / ".env.lab").write_text("IMAGE=lab-image\nENV_SEED=7\n")
+    return tmp_path
+
+
+def test_each_file_is_read_over_the_one_before(folder: Path) -> None:
+    (folder / ".env.local").write_text("SITE=hpc\nTIME=30\n")
+    profile = load_profile(folder, "lab", ["TIME=2-00:00:00", "ENV_SEED=8"])
+    assert profile.image == "lab-image"
+    assert str(profile.dockerfile) == "docker/Dockerfile.base"
+    assert profile.site == "hpc"
+    assert profile.resources == Resources(time="2-00:00:00", gpus="1")
+    assert profile.environment == {"SEED": "8"}
+
+
+def test_program_is_words_as_a_shell_reads_them(folder: Path) -> None:
+    profile = load_profile(folder, "base", ["PROGRAM=python3 'my train.py' --lr 0.1"])
+    assert profile.program == ("python3", "my train.py", "--lr", "0.1")
+
+
+def test_values_are_not_expanded(folder: Path) -> None:
+    profile = load_profile(folder, "base", ["ENV_A=${HOME}/$USER"])
+    (folder / ".env.lab").write_text("ENV_B=${HOME}/x\n")
+    assert profile.environment == {"A": "${HOME}/$USER"}
+    assert load_profile(folder, "lab").environment == {"B": "${HOME}/x"}
+
+
+def test_every_documented_key_is_one_of_the_profile() -> None:
+    documented = {key.lower() for key in read_settings(ENV / ".env.example")}
+    own = set(Profile.model_fields) - {"name", "resources", "environment", "build_args"}
+    assert documented == own | set(Resources.model_fields)
+
+
+@pytest.mark.parametrize("name", ["base", "cpu"])
+def test_profiles_of_the_repository_are_valid(name: str) -> None:
+    assert load_profile(ENV, name).image == f"slipway-{name}"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("IMAGE=a\nCUPS=2\n", ".env.lab:2: CUPS is not a key of a profile (did you mean CPUS?)"),
+        ("\n# comment\nCPUS=none\n", ".env.lab:3: CPUS=none: Input should be a valid integer"),
+        ("CPUS=0\n", ".env.lab:1: CPUS=0: Input should be greater than or equal to 1"),
+        ("TIME=soon\n", ".env.lab:1: TIME=soon: write it as minutes, H:MM:SS or D-HH:MM:SS"),
+        ("MEM=4 GB\n", ".env.lab:1: MEM=4 GB: write it as a number with K, M, G or T"),
+        ("GPUS=two gpus\n", ".env.lab:1: GPUS=two gpus: write it as a number, or a type and a number"),
+        ("IMAGE=Lab/Image\n", ".env.lab:1: IMAGE=Lab/Image: write it as lower case"),
+        ('PROGRAM="python3 \'x"\n', ".env.lab:1: PROGRAM has a quote without its end"),
+        ("IMAGE=a\nIMAGE=b\n", ".env.lab:2: IMAGE is set twice in this file"),
+        ("this is no setting\n", ".env.lab:1: 'this is no setting' is not KEY=VALUE"),
+        ("CPUS\n", ".env.lab:1: 'CPUS' is not KEY=VALUE"),
+        ("IMAGE=\n", ".env.lab:1: IMAGE is empty"),
+    ],
+)
+def test_a_wrong_line_is_named(folder: Path, content: str, message: str) -> None:
+    (folder / ".env.lab").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_profile(folder, "lab")
+    assert message in str(caught.value)
+
+
+def test_an_unknown_profile_names_the_nearest(folder: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"no profile 'labb' in .* \(did you mean lab\?\); profiles: base, lab"
+    ):
+        load_profile(folder, "labb")
+
+
+@pytest.mark.parametrize("word", ["CPUS", "=3", "a b=3", ""])
+def test_an_override_without_key_and_value_is_refused(folder: Path, word: str) -> None:
+    with pytest.raises(UsageError, match="write it as KEY=VALUE"):
+        load_profile(folder, "base", [word])
+
+
+def test_resources_of_the_command_line_are_checked() -> None:
+    assert parse_resources({"cpus": "4", "mem": None}) == Resources(cpus=4)
+    with pytest.raises(UsageError, match=r"^--time tomorrow: write it as minutes"):
+        parse_resources({"time": "tomorrow"})
+
+
+def test_resources_fill_in_what_is_open() -> None:
+    first, second = Resources(cpus=4), Resources(cpus=1, time="10", gpus="a100:2")
+    assert first.over(second) == Resources(cpus=4, time="10", gpus="a100:2")

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import ConfigError
+from slipway.recipe import (
+    Recipe,
+    context_files,
+    declared_args,
+    find_ca_bundle,
+    inputs_hash,
+    parse_bases,
+)
+
+DOCKERFILE = """# syntax
+ARG BASE_IMAGE=debian:trixie-slim
+ARG RUNTIME="debian:trixie-slim"
+FROM --platform=linux/amd64 ${BASE_IMAGE} AS builder
+ARG DEBIAN_MIRROR
+COPY a.txt /
+from $RUNTIME
+COPY --from=builder /a.txt /
+FROM builder
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    (tmp_path / "Dockerfile.a").write_text(DOCKERFILE)
+    (tmp_path / "Dockerfile.b").write_text("FROM scratch\n")
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / ".dockerignore").write_text("# comment\n*.log\n!keep.log\n")
+    for name in ("x.log", "keep.log"):
+        (tmp_path / name).write_text("")
+    return Recipe(name="a", dockerfile=tmp_path / "Dockerfile.a", platform="linux/amd64")
+
+
+def test_bases_are_found_with_their_arguments_filled_in() -> None:
+    assert parse_bases(DOCKERFILE, {}) == ["debian:trixie-slim"]
+    assert parse_bases(DOCKERFILE, {"BASE_IMAGE": "mine:1"}) == ["mine:1", "debian:trixie-slim"]
+    assert parse_bases("FROM scratch\n", {}) == []
+
+
+def test_only_declared_arguments_are_given() -> None:
+    given = {"DEBIAN_MIRROR": "m", "BASE_IMAGE": "b", "TIME": "10"}
+    assert declared_args(DOCKERFILE, given) == {"BASE_IMAGE": "b", "DEBIAN_MIRROR": "m"}
+
+
+def test_dockerignore_is_honoured(recipe: Recipe) -> None:
+    files = context_files(recipe)
+    assert "keep.log" in files
+    assert "x.log" not in files
+    assert "Dockerfile.a" in files
+
+
+def test_the_hash_changes_with_what_goes_in_and_with_nothing_else(recipe: Recipe) -> None:
+    bases = {"debian:trixie-slim": "sha256:1"}
+    first = inputs_hash(recipe, bases)
+    folder = recipe.context
+    (folder / "x.log").write_text("ignored")
+    (folder / "Dockerfile.b").write_text("FROM other\n")
+    (folder / "a.txt").touch()
+    assert inputs_hash(recipe, bases) == first
+    changed = {inputs_hash(recipe, {"debian:trixie-slim": "sha256:2"})}
+    (folder / "a.txt").write_text("b")
+    changed.add(inputs_hash(recipe, bases))
+    (folder / "a.txt").chmod(0o755)
+    changed.add(inputs_hash(recipe, bases))
+    recipe.dockerfile.write_text(DOCKERFILE + "RUN true\n")
+    changed.add(inputs_hash(recipe, bases))
+    assert len(changed | {first}) == 5
+
+
+def test_certificates_come_from_the_profile_then_the_environment(recipe: Recipe, tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine.crt", tmp_path / "theirs.crt"
+    mine.write_bytes(b"mine")
+    theirs.write_bytes(b"theirs")
+    environment = {"REQUESTS_CA_BUNDLE": str(theirs)}
+    assert find_ca_bundle(recipe, environment.get) == b"theirs"
+    named = Recipe(name="a", dockerfile=recipe.dockerfile, platform="", ca_bundle=mine)
+    assert find_ca_bundle(named, environment.get) == b"mine"
+    assert b"BEGIN CERTIFICATE" in find_ca_bundle(recipe, {}.get)
+    with pytest.raises(ConfigError, match=r"SSL_CERT_FILE is /no/such, which cannot be read"):
+        find_ca_bundle(recipe, {"SSL_CERT_FILE": "/no/such"}.get)
+
+
+def test_a_missing_dockerfile_is_named(tmp_path: Path) -> None:
+    recipe = Recipe(name="a", dockerfile=tmp_path / "Dockerfile.no", platform="")
+    with pytest.raises(ConfigError, match=r"Dockerfile.no: there is no such Dockerfile for a"):
+        recipe.text()

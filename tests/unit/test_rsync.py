@@ -1,0 +1,61 @@
+from pathlib import PurePosixPath
+
+import pytest
+
+from slipway.errors import ParseError
+from slipway.rsync import Transfer, parse_progress, parse_stats, remote, rsync_command
+
+# rsync 3.2.7 --stats --info=progress2, one file of two changed.
+PRINTED = """
+              0   0%    0.00kB/s    0:00:00 (xfr#0, to-chk=0/3)
+      1,048,576  50%   10.00MB/s    0:00:00 (xfr#1, to-chk=0/3)
+
+Number of files: 3 (reg: 2, dir: 1)
+Number of created files: 0
+Number of deleted files: 0
+Number of regular files transferred: 1
+Total file size: 2,097,152 bytes
+Total transferred file size: 1,048,576 bytes
+Literal data: 32,768 bytes
+Matched data: 1,015,808 bytes
+File list size: 0
+File list generation time: 0.001 seconds
+File list transfer time: 0.000 seconds
+Total bytes sent: 33,100
+Total bytes received: 6,210
+
+sent 33,100 bytes  received 6,210 bytes  78,620.00 bytes/sec
+total size is 2,097,152  speedup is 53.35
+"""
+
+
+def test_command() -> None:
+    place = remote(PurePosixPath("/s/a b"), inside=True)
+    assert rsync_command(["/x/"], place, rsh_command="rsh 'a b'", options=["--times"]) == [
+        "rsync",
+        "--protect-args",
+        "--stats",
+        "--info=progress2",
+        "--outbuf=L",
+        "--rsh=rsh 'a b'",
+        "--times",
+        "--",
+        "/x/",
+        "cluster:/s/a b/",
+    ]
+
+
+def test_statistics() -> None:
+    assert parse_stats(PRINTED) == Transfer(
+        sent_bytes=33100, received_bytes=6210, total_bytes=2097152, files=1
+    )
+
+
+def test_missing_statistics_are_noticed() -> None:
+    with pytest.raises(ParseError, match="rsync's statistics have no received_bytes"):
+        parse_stats(PRINTED.replace("Total bytes received", "Bytes in"))
+
+
+def test_progress_is_the_newest_line() -> None:
+    assert parse_progress(PRINTED) == (1048576, 50, "10.00MB/s")
+    assert parse_progress("building file list") is None

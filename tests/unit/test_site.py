@@ -1,0 +1,96 @@
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from slipway.errors import ConfigError, UsageError
+from slipway.site import Paths, list_sites, load_site, resolve_paths
+
+SITES = Path(__file__).parents[2] / "cluster"
+
+
+@pytest.mark.parametrize("name", ["box", "example"])
+def test_sites_of_the_repository_are_valid(name: str) -> None:
+    assert load_site(SITES, name).name == name
+
+
+def test_example_explains_every_key() -> None:
+    import yaml
+
+    from slipway.profile import Resources
+    from slipway.site import Container, Login, Queue, Site
+
+    text = (SITES / "example.yaml").read_text()
+    content = yaml.safe_load(text)
+    assert set(content) == set(Site.model_fields) - {"name"}
+    assert set(content["login"]) | {"ssh_config"} == set(Login.model_fields)
+    assert "# ssh_config:" in text
+    assert set(content["paths"]) == set(Paths.model_fields)
+    assert set(content["container"]) == set(Container.model_fields)
+    assert set(content["defaults"]) == set(Resources.model_fields)
+    assert set(content["queues"]["gpu"]) == set(Queue.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("login: {host: h}\n", "hpc.yaml: paths is missing"),
+        ("login: {hots: h}\npaths: {scratch: /s}\n", "hpc.yaml: login.host is missing"),
+        (
+            "login: {host: h, prot: 22}\npaths: {scratch: /s}\n",
+            "hpc.yaml: login.prot is not a key here (did you mean port?); there are: host, port,",
+        ),
+        (
+            "login: {host: h, port: no}\npaths: {scratch: /s}\n",
+            "hpc.yaml: login.port: Input should be a valid int",
+        ),
+        ("login: {host: h}\npaths: {scratch: scratch}\n", "hpc.yaml: paths.scratch: write an absolute path"),
+        ("login: {host: h}\npaths: {scratch: '/a:b'}\n", "hpc.yaml: paths.scratch: a path with ':' or ','"),
+        (
+            "login: {host: h}\npaths: {scratch: /s}\nmodule: [a]\n",
+            "module is not a key here (did you mean modules?)",
+        ),
+        (
+            "login: {host: h}\npaths: {scratch: /s}\ndefaults: {time: 90}\n",
+            "defaults.time: Input should be a valid st",
+        ),
+        (
+            "login: {host: h}\npaths: {scratch: /s}\nscheduler: pbs\n",
+            "scheduler: Input should be 'slurm', but it is 'pbs'",
+        ),
+        ("login: {host: h\n", "hpc.yaml:2: this is not YAML"),
+        ("- a\n", "hpc.yaml: expected keys such as login and paths"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "hpc.yaml").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_site(tmp_path, "hpc")
+    assert message in str(caught.value)
+
+
+def test_an_unknown_site_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "hpc.yaml").write_text("")
+    with pytest.raises(
+        UsageError, match=r"no site 'hpx' in .* \(did you mean hpc\?\); sites: hpc; for a new one copy"
+    ):
+        load_site(tmp_path, "hpx")
+    assert list_sites(tmp_path) == ["hpc"]
+
+
+def test_variables_are_looked_up_once_and_filled_in() -> None:
+    asked = []
+
+    def lookup(names):  # type: ignore[no-untyped-def]
+        asked.append(list(names))
+        return {"SCRATCH": "/scratch/me", "HOME": "/home/me"}
+
+    paths = resolve_paths(Paths(scratch="${SCRATCH}/a", home="$HOME"), lookup)
+    assert paths == {"scratch": PurePosixPath("/scratch/me/a"), "home": PurePosixPath("/home/me")}
+    assert asked == [["HOME", "SCRATCH"]]
+
+
+def test_a_variable_that_is_not_set_is_named() -> None:
+    with pytest.raises(
+        ConfigError, match=r"paths.scratch is '\$WORK', but 'WORK' is not set in a login shell"
+    ):
+        resolve_paths(Paths(scratch="$WORK", home="/h"), lambda names: {})

@@ -1,0 +1,114 @@
+from pathlib import PurePosixPath
+
+import pytest
+
+from slipway import slurm
+from slipway.errors import ParseError
+from slipway.loginshell import login_command, parse_login
+from slipway.shell import LocalShell
+from slipway.slurm import JobState, SlurmJob
+
+
+def test_submit_command() -> None:
+    assert slurm.submit_command(PurePosixPath("/s/job.sh")) == ["sbatch", "--parsable", "/s/job.sh"]
+
+
+def test_queue_command() -> None:
+    assert slurm.queue_command(["a", "b"]) == [
+        "squeue",
+        "--noheader",
+        "--me",
+        "--name=a,b",
+        "--format=%i|%j|%T|%M|%r",
+    ]
+
+
+def test_accounting_command() -> None:
+    assert slurm.accounting_command(["a"], "2026-01-31") == [
+        "sacct",
+        "--noheader",
+        "--parsable2",
+        "--allocations",
+        "--starttime=2026-01-31",
+        "--name=a",
+        "--format=JobIDRaw,JobName,State,ExitCode,ElapsedRaw",
+    ]
+
+
+@pytest.mark.parametrize(("printed", "job_id"), [("12\n", "12"), ("12;box\n", "12")])
+def test_job_id(printed: str, job_id: str) -> None:
+    assert slurm.parse_submitted(printed) == job_id
+
+
+@pytest.mark.parametrize("printed", ["", "Submitted batch job 12\n", "sbatch: hm\n12\n"])
+def test_anything_else_is_no_job_id(printed: str) -> None:
+    with pytest.raises(ParseError, match="expected a job id"):
+        slurm.parse_submitted(printed)
+
+
+def test_queue() -> None:
+    printed = (
+        "7|k3f9-cpu-20260131-142530|PENDING|0:00|PartitionTimeLimit\n"
+        "8|m2p4-cpu-20260131-142531|RUNNING|1-02:03:04|None\n"
+    )
+    assert slurm.parse_queue(printed) == [
+        SlurmJob(
+            job_id="7",
+            name="k3f9-cpu-20260131-142530",
+            state=JobState.PENDING,
+            elapsed_s=0,
+            why="PartitionTimeLimit",
+        ),
+        SlurmJob(job_id="8", name="m2p4-cpu-20260131-142531", state=JobState.RUNNING, elapsed_s=93784),
+    ]
+
+
+def test_accounting() -> None:
+    printed = (
+        "7|a|COMPLETED|0:0|61\n8|b|FAILED|3:0|5\n9|c|CANCELLED by 1000|0:15|2\n10|d|OUT_OF_MEMORY|0:125|9\n"
+    )
+    assert slurm.parse_accounting(printed) == [
+        SlurmJob(job_id="7", name="a", state=JobState.COMPLETED, exit_code=0, elapsed_s=61),
+        SlurmJob(job_id="8", name="b", state=JobState.FAILED, exit_code=3, elapsed_s=5),
+        SlurmJob(job_id="9", name="c", state=JobState.CANCELLED, exit_code=0, signal=15, elapsed_s=2),
+        SlurmJob(job_id="10", name="d", state=JobState.OUT_OF_MEMORY, exit_code=0, signal=125, elapsed_s=9),
+    ]
+
+
+def test_a_cut_line_is_noticed() -> None:
+    with pytest.raises(ParseError, match=r"squeue printed '7\|a'; expected 5 fields"):
+        slurm.parse_queue("7|a\n")
+    with pytest.raises(ParseError, match="sacct printed"):
+        slurm.parse_accounting("slurmdbd: connection refused\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("REQUEUED", JobState.PENDING),
+        ("BOOT_FAIL", JobState.NODE_FAIL),
+        ("DEADLINE", JobState.TIMEOUT),
+        ("SOMETHING_NEW", JobState.UNKNOWN),
+        ("", JobState.UNKNOWN),
+    ],
+)
+def test_states(word: str, state: JobState) -> None:
+    assert slurm.parse_state(word) is state
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0:07", 7), ("12:34", 754), ("1:00:00", 3600), ("2-00:00:01", 172801), ("INVALID", None)],
+)
+def test_elapsed(text: str, seconds: int | None) -> None:
+    assert slurm.parse_elapsed(text) == seconds
+
+
+def test_login_shell_may_say_what_it_likes() -> None:
+    result = LocalShell().run(login_command(["printf", "%s|", "a b", "$HOME", "*"]))
+    assert parse_login("Welcome to the cluster!\nquota: 5 %" + result.stdout) == "a b|$HOME|*|"
+
+
+def test_a_login_shell_that_ends_early_is_noticed() -> None:
+    with pytest.raises(ParseError, match="did not come to the command"):
+        parse_login("your account has expired\n")
