@@ -38,11 +38,11 @@ def _arguments() -> tuple[str, ...]:
 
 
 @task(help={**PROFILE, "fresh": "Make it even if it is there."}, iterable=["set_"], auto_shortflags=False)
-def base(_: Context, profile="base", set_=(), fresh=False):
+def base(_: Context, profile="base", set_=None, fresh=False):
     """Make the base image from Debian packages, where it cannot be pulled."""
     with _terminal() as screen:
         steps = _steps(screen)
-        chosen = steps.profile(profile, set_)
+        chosen = steps.profile(profile, set_ or ())
         made = steps.ensure_base(chosen, fresh=fresh)
         screen.say(f"{chosen.base_image} {'made from Debian packages' if made else 'is there already'}")
 
@@ -50,10 +50,10 @@ def base(_: Context, profile="base", set_=(), fresh=False):
 @task(
     help={**PROFILE, "fresh": "Build without the engine's cache."}, iterable=["set_"], auto_shortflags=False
 )
-def build(_: Context, profile="base", set_=(), fresh=False):
+def build(_: Context, profile="base", set_=None, fresh=False):
     """Build the profile's Docker image."""
     with _terminal() as screen:
-        image, built = _steps(screen).build(_steps(screen).profile(profile, set_), fresh=fresh)
+        image, built = _steps(screen).build(_steps(screen).profile(profile, set_ or ()), fresh=fresh)
         screen.say(
             f"{image.ref}  {image.id[7:19]}  {image.size_bytes / 1e6:,.0f} MB  "
             + ("built" if built else "unchanged, nothing built")
@@ -61,13 +61,13 @@ def build(_: Context, profile="base", set_=(), fresh=False):
 
 
 @task(help={**PROFILE, **SITE}, iterable=["set_"], auto_shortflags=False)
-def push(_: Context, profile="base", site=None, set_=()):
+def push(_: Context, profile="base", site=None, set_=None):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_))
+        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()))
         made = "converted" if converted else "unchanged, not converted"
         sent = f"{megabytes(transfer.sent_bytes)} sent" if transfer else "there already, nothing sent"
         screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {sent}")
@@ -83,13 +83,13 @@ def push(_: Context, profile="base", site=None, set_=()):
     iterable=["set_"],
     auto_shortflags=False,
 )
-def stage(_: Context, path, name=None, profile="base", site=None, set_=()):
+def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
     """Send a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        name, transfer = steps.stage(steps.choose(profile, site, set_).site, Path(path), name)
+        name, transfer = steps.stage(steps.choose(profile, site, set_ or ()).site, Path(path), name)
         screen.say(
             f"{name}  {megabytes(transfer.total_bytes)}  {transfer.files} files, "
             f"{megabytes(transfer.sent_bytes)} sent  --dataset {name}"
@@ -117,7 +117,7 @@ def job(
     _: Context,
     profile="base",
     site=None,
-    set_=(),
+    set_=None,
     wait=False,
     dry_run=False,
     time=None,
@@ -139,7 +139,7 @@ def job(
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
         wanted |= {"partition": partition, "account": account, "qos": qos}
         steps = _steps(screen)
-        choice = steps.choose(profile, site, set_)
+        choice = steps.choose(profile, site, set_ or ())
         request = Request(
             profile=choice.profile, site=choice.site, args=_arguments(), resources=parse_resources(wanted)
         )
@@ -148,9 +148,7 @@ def job(
                 screen.raw(preview(steps.project, request, link, depot))
                 return
             run = submit(steps.project, request, link, depot, screen)
-            screen.say(
-                f"run {run.run_id}  job {run.job_id}  log {link.target.host}:{run.run_dir}/attempt-1/log"
-            )
+            screen.say(f"run {run.run_id}  job {run.job_id}  log {run.site}:{run.run_dir}/attempt-1/log")
             if wait:
                 _follow(steps, screen, link, run)
 

@@ -7,6 +7,8 @@ spython there, so that it can be mounted into the container as a single file.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -48,7 +50,7 @@ def oci_source(archive: Path, folder: Path) -> str:
     """
     if shutil.which("skopeo") is None:
         return f"docker-archive:{archive}"
-    layout = f"oci:{folder}/oci:image"
+    layout = f"oci:{folder}/oci"
     command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers"]
     subprocess.run([*command, f"docker-archive:{archive}", layout], check=True)
     return layout
@@ -59,7 +61,11 @@ def build(source: str, sif: Path) -> bool:
     from spython.main import Client
 
     options = ["--mksquashfs-args", SQUASHFS]
-    made = Client.build(recipe=source, image=str(sif), sudo=False, force=True, options=options)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        made = Client.build(recipe=source, image=str(sif), sudo=False, force=True, options=options)
+    # spython prints each line twice, and with quiet=True not even those of a failure.
+    print("\n".join(dict.fromkeys(said.getvalue().splitlines())), flush=True)
     return made is not None
 
 

@@ -92,16 +92,18 @@ def make_sif(
     path = _path(project, image)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with _workspace(project, image) as folder:
-        progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
-        archive = _save(client, image, folder)
-        progress.step(f"Converting {image.ref} with Apptainer")
-        _convert(client, archive, part, project, tools, progress)
-    progress.step("Hashing the .sif")
-    sif = Sif(
-        path=path, name=image.name, image_id=image.id, sha256=sha256(part), size_bytes=part.stat().st_size
-    )
-    part.rename(path)
+    try:
+        with _workspace(project, image) as folder:
+            progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
+            archive = _save(client, image, folder)
+            progress.step(f"Converting {image.ref} with Apptainer")
+            _convert(client, archive, part, project, tools, progress)
+        progress.step("Hashing the .sif")
+        digest, size_bytes = sha256(part), part.stat().st_size
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sif = Sif(path=path, name=image.name, image_id=image.id, sha256=digest, size_bytes=size_bytes)
     _record(path).write_text(
         json.dumps({**asdict(sif), "path": path.name}, indent=1) + "\n", encoding="utf-8"
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.depot import Depot, PushedSif, open_depot, push_sif, stage
 from slipway.errors import ImageError, SlipwayError, UsageError
@@ -23,6 +24,9 @@ from slipway.sif import Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.watch import poll
+
+if TYPE_CHECKING:
+    from slipway.box import BoxStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +149,24 @@ class Steps:
         from slipway.base import ensure_base
 
         return ensure_base(engine(), profile.base_image, profile.debian_mirror, self.progress, fresh=fresh)
+
+    def box_up(self) -> BoxStatus:
+        """Have the box ready; its images are built where they are missing."""
+        from slipway import box
+
+        profile = self.profile("base", ())
+        self.ensure_base(profile)
+        client = engine()
+        build_image(client, tools_recipe(self.project, profile), self.progress)
+        image, _ = build_image(client, box.box_recipe(self.project, profile), self.progress)
+        return box.up(client, self.project.state, image.ref, progress=self.progress)
+
+    def box_down(self, *, purge: bool) -> bool:
+        """End the box; see :func:`slipway.box.down`."""
+        from slipway import box
+
+        self.progress.step("Ending the box")
+        return box.down(engine(), self.project.state, purge=purge)
 
     def make_scene(self, profile: Profile) -> Path:
         """The demo's input: a scene that the profile's image renders; made once.

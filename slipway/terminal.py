@@ -36,6 +36,8 @@ class Terminal:
         from rich.console import Console
 
         self.out = Console(highlight=False, soft_wrap=True)
+        if not self.out.is_terminal:
+            self.out.width = 200
         self.err = Console(stderr=True, highlight=False)
         self._status: Any = None
         self._step = ""
@@ -49,7 +51,7 @@ class Terminal:
             self._status = self.err.status(_escape(self._step))
             self._status.start()
         else:
-            self.err.print(_escape(self._step))
+            self.err.print(_escape(self._step), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """Show a line of a program below the step; where there is no terminal, print it."""
@@ -109,7 +111,8 @@ class Terminal:
         self.done()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "ARGUMENTS"):
-            table.add_column(name, no_wrap=name != "ARGUMENTS", overflow="fold")
+            # The arguments may be long; all else is wanted whole.
+            table.add_column(name, no_wrap=True, min_width=None if name == "ARGUMENTS" else len(name))
         for run in runs:
             status = run.status
             state = Text(status.state.value, style=_COLOURS.get(status.state.value, "red"))

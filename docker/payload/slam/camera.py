@@ -1,0 +1,78 @@
+"""Pinhole cameras with lens distortion, and where their numbers come from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from slam.errors import InputError
+
+CALIBRATION = "calib.txt"
+EXPECTED = "expected `fx fy cx cy`, then nothing, `k1 k2 p1 p2`, `… k3` or `… k3 k4 k5 k6`, in pixels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intrinsics:
+    """A pinhole camera with OpenCV's distortion model.
+
+    ``fx fy cx cy`` are in pixels. The image's upper left corner is (0, 0), so the middle of the first pixel
+    is (0.5, 0.5), as in COLMAP; OpenCV's own ``cx cy`` are half a pixel less. ``distortion`` is
+    ``k1 k2 p1 p2 [k3 [k4 k5 k6]]``, without units, or empty.
+    https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = ()
+
+
+# https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats#intrinsic_camera_calibration_of_the_kinect
+# (the colour cameras; those of freiburg3 are already undistorted). Its cx, cy may be OpenCV's; half a pixel
+# is less than these calibrations are good for, so the published numbers stand.
+TUM_CAMERAS = {
+    "freiburg1": Intrinsics(
+        fx=517.3, fy=516.5, cx=318.6, cy=255.3, distortion=(0.2624, -0.9531, -0.0054, 0.0026, 1.1633)
+    ),
+    "freiburg2": Intrinsics(
+        fx=520.9, fy=521.0, cx=325.1, cy=249.7, distortion=(0.2312, -0.7849, -0.0033, -0.0001, 0.9172)
+    ),
+    "freiburg3": Intrinsics(fx=535.4, fy=539.2, cx=320.1, cy=247.6),
+}
+
+
+def tum_intrinsics(name: str) -> Intrinsics | None:
+    """The published camera of a TUM RGB-D sequence whose name holds ``freiburg1`` or ``fr1`` and so on."""
+    for camera, intrinsics in TUM_CAMERAS.items():
+        words = name.lower().replace("-", "_").split("_")
+        if camera in words or camera.replace("eiburg", "") in words:
+            return intrinsics
+    return None
+
+
+def read_calibration(path: Path) -> Intrinsics:
+    """Read a ``calib.txt``: one line of numbers, ``#`` comments and empty lines aside.
+
+    Raises:
+        InputError: the file does not hold one such line, or a focal length is not positive.
+    """
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if len(lines) != 1:
+        raise InputError(f"{path}: {len(lines)} lines of numbers; {EXPECTED} on one line")
+    number, line = lines[0]
+    try:
+        values = [float(word) for word in line.split()]
+    except ValueError as error:
+        raise InputError(f"{path}:{number}: {error}; {EXPECTED}") from error
+    if len(values) not in (4, 8, 9, 12) or not all(map(math.isfinite, values)):
+        raise InputError(f"{path}:{number}: {len(values)} numbers in {line!r}; {EXPECTED}")
+    fx, fy, cx, cy, *distortion = values
+    if fx <= 0 or fy <= 0:
+        raise InputError(f"{path}:{number}: the focal lengths {fx:g} and {fy:g} must be positive")
+    return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, distortion=tuple(distortion) if any(distortion) else ())

@@ -1,0 +1,146 @@
+"""How far an estimated trajectory is from the true one, measured by evo (https://github.com/MichaelGrupp/evo)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slam.errors import InputError
+from slam.trajectory import Floats, Trajectory
+
+if TYPE_CHECKING:
+    from evo.core.trajectory import PoseTrajectory3D
+
+FEWEST_PAIRS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How to compare: ``sim3`` turns, moves and scales the estimate, ``se3`` turns and moves it, or ``none``.
+
+    Timestamps of one moment may be ``max_difference_s`` apart; the default is that of ``evo_ape``.
+    """
+
+    alignment: str = "sim3"
+    max_difference_s: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The absolute trajectory error of n pairs of poses, lengths in the ground truth's unit.
+
+    ``statistics`` are evo's for the n distances. ``times`` [n] are the ground truth's, ``truth`` and
+    ``estimate`` [n, 3] the positions after alignment, ``errors`` [n] their distances. The estimate was
+    multiplied by ``scale``, then ``rotation`` [3, 3] and ``translation`` [3] were applied. ``path_length`` is
+    that of ``truth``.
+    """
+
+    statistics: dict[str, float]
+    alignment: str
+    times: Floats
+    truth: Floats
+    estimate: Floats
+    errors: Floats
+    scale: float
+    rotation: Floats
+    translation: Floats
+    path_length: float
+
+    @property
+    def rmse_percent(self) -> float:
+        """The root mean square error as a percentage of the path's length; 0 where there is no path."""
+        return 100 * self.statistics["rmse"] / self.path_length if self.path_length else 0.0
+
+    def summarize(self) -> dict[str, object]:
+        """What goes to ``ate.json``."""
+        return {
+            **{
+                name: self.statistics[name] for name in ("rmse", "mean", "median", "std", "min", "max", "sse")
+            },
+            "pairs": len(self.errors),
+            "alignment": self.alignment,
+            "scale": self.scale,
+            "path_length": self.path_length,
+            "rmse_percent_of_path": self.rmse_percent,
+        }
+
+    def align(self, points: Floats) -> Floats:
+        """Bring points [n, 3] of the estimate's world into the ground truth's."""
+        aligned: Floats = self.scale * points @ self.rotation.T + self.translation
+        return aligned
+
+
+def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> Evaluation:
+    """Associate by time, align the estimate by Umeyama's method, measure the distances of the positions.
+
+    The same as ``evo_ape tum TRUTH ESTIMATE`` with ``-as`` (``sim3``), with ``-a`` (``se3``) or with neither
+    (``none``).
+
+    Raises:
+        InputError: fewer than three poses match in time, or their positions allow no alignment.
+    """
+    from evo import EvoException
+    from evo.core import metrics, sync
+
+    require_matches(truth.times, estimate.times, comparison.max_difference_s)
+    rotation, translation, scale = np.eye(3), np.zeros(3), 1.0
+    try:
+        reference, aligned = sync.associate_trajectories(
+            _evo_trajectory(truth), _evo_trajectory(estimate), max_diff=comparison.max_difference_s
+        )
+        if comparison.alignment != "none":
+            rotation, translation, scale = aligned.align(
+                reference, correct_scale=comparison.alignment == "sim3"
+            )
+        ape = metrics.APE(metrics.PoseRelation.translation_part)
+        ape.process_data((reference, aligned))
+    except EvoException as error:
+        raise InputError(f"the trajectories cannot be compared: {error}") from error
+    return Evaluation(
+        statistics={name: float(value) for name, value in ape.get_all_statistics().items()},
+        alignment=comparison.alignment,
+        times=np.asarray(reference.timestamps),
+        truth=np.asarray(reference.positions_xyz),
+        estimate=np.asarray(aligned.positions_xyz),
+        errors=np.asarray(ape.error),
+        scale=float(scale),
+        rotation=np.asarray(rotation),
+        translation=np.asarray(translation),
+        path_length=float(reference.path_length),
+    )
+
+
+def require_matches(truth: Floats, estimate: Floats, max_difference_s: float) -> None:
+    """Make sure that two lists of timestamps belong together.
+
+    Args:
+        truth: [n] seconds.
+        estimate: [m] seconds.
+        max_difference_s: how far apart two stamps of one moment may be.
+
+    Raises:
+        InputError: fewer than three of ``estimate`` have one of ``truth`` near them.
+    """
+    edged = np.concatenate([[-np.inf], np.sort(truth), [np.inf]])
+    after = np.searchsorted(edged, estimate)
+    nearest = np.minimum(estimate - edged[after - 1], edged[after] - estimate)
+    matches = int(np.sum(nearest <= max_difference_s))
+    if matches < FEWEST_PAIRS:
+        raise InputError(
+            f"{matches} of {len(estimate)} timestamps have one of the ground truth within "
+            f"{max_difference_s:g} s, and {FEWEST_PAIRS} are needed; they run from {estimate.min():.6f} to "
+            f"{estimate.max():.6f}, the ground truth's from {truth.min():.6f} to {truth.max():.6f}; "
+            "give files of one sequence, or raise --max-difference"
+        )
+
+
+def _evo_trajectory(trajectory: Trajectory) -> PoseTrajectory3D:
+    from evo.core.trajectory import PoseTrajectory3D
+
+    return PoseTrajectory3D(
+        positions_xyz=trajectory.positions.copy(),
+        orientations_quat_wxyz=np.roll(trajectory.quaternions, 1, axis=1),
+        timestamps=trajectory.times,
+    )

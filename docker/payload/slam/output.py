@@ -1,0 +1,72 @@
+"""Output files that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from slam.errors import InputError
+
+TRAJECTORY = "trajectory.tum"
+CLOUD = "cloud.ply"
+SUMMARY = "summary.json"
+FIGURE = "trajectory.png"
+ATE = "ate.json"
+NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE)
+
+
+def prepare_folder(folder: Path, names: tuple[str, ...]) -> None:
+    """Make the output folder and take away the earlier results that have these names.
+
+    A run that fails must not leave an earlier run's results standing as its own.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"the output folder {folder} cannot be written to ({error.strerror}); name another with --out"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` once the block has ended well."""
+    part = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write a JSON file for people and programs: indented, in the order given, numbers unrounded."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def workspace(folder: Path) -> Iterator[Path]:
+    """Yield a folder for intermediate files that is removed afterwards.
+
+    It lies in ``$TMPDIR`` where that is set, else in ``folder``: in a container /tmp may be read-only or a
+    few megabytes of memory, and the features of a long sequence take gigabytes. Set TMPDIR to a local disk
+    where the output folder's file system has no file locks, which SQLite needs.
+    """
+    parent = Path(os.environ.get("TMPDIR") or folder)
+    path = Path(tempfile.mkdtemp(prefix=".slam-work-", dir=parent))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,209 @@
+"""Image sequences as they lie on disk: TUM RGB-D folders and plain folders of images."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from slam.camera import CALIBRATION, Intrinsics, read_calibration, tum_intrinsics
+from slam.errors import InputError
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
+FRAME_LIST = "rgb.txt"
+GROUND_TRUTH = "groundtruth.txt"
+FEWEST_FRAMES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """An image file and its timestamp, letter by letter as it stands in the dataset."""
+
+    stamp: str
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Units:
+    """The words for a trajectory's unit of length and for its timestamps."""
+
+    length: str
+    time: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence:
+    """Images of one camera in order, and what is known of them.
+
+    ``is_video`` says that neighbours in order are neighbours in space. ``intrinsics`` are ``None`` where
+    nothing says what the camera is. ``unit`` is what the ground truth is measured in.
+    """
+
+    name: str
+    frames: tuple[Frame, ...]
+    width: int
+    height: int
+    is_video: bool
+    intrinsics: Intrinsics | None
+    groundtruth: Path | None
+    units: Units
+
+
+def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
+    """The folder of a dataset, or of a sequence within it.
+
+    Raises:
+        InputError: it is not there; the message says what is.
+    """
+    folder = _child(root, dataset, "dataset")
+    return folder if sequence is None else _child(folder, sequence, "sequence")
+
+
+def _child(parent: Path, name: str, kind: str) -> Path:
+    if (parent / name).is_dir():
+        return parent / name
+    if not parent.is_dir():
+        raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist")
+    there = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    near = difflib.get_close_matches(name, there, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
+    raise InputError(f"{kind} {name!r} is not in {parent}{hint} There are: {listed or 'no folders'}")
+
+
+def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = None) -> Sequence:
+    """Read what a folder holds: every ``stride``-th image, at most ``max_frames`` of them.
+
+    A folder with ``rgb/`` or ``rgb.txt`` is a TUM RGB-D sequence, whose cameras are known from ``calib.txt``
+    or its name. In any other the images lie in ``images/`` or the folder itself, are taken in name order,
+    and have their place in it, from 0, as timestamp.
+
+    Raises:
+        InputError: a file in it is missing, unreadable or malformed, or too few images are left.
+    """
+    is_video = is_tum(folder)
+    every = _read_frame_list(folder) if is_video else _list_images(folder)
+    frames = every[::stride][:max_frames]
+    if len(frames) < FEWEST_FRAMES:
+        raise InputError(
+            f"{folder}: {len(frames)} of {len(every)} images are left; at least {FEWEST_FRAMES} are needed"
+        )
+    width, height = _common_size(frames)
+    groundtruth = folder / GROUND_TRUTH
+    sequence = Sequence(
+        name=folder.name,
+        frames=frames,
+        width=width,
+        height=height,
+        is_video=is_video,
+        intrinsics=None,
+        groundtruth=groundtruth if groundtruth.exists() else None,
+        units=units_of(folder),
+    )
+    return replace(sequence, intrinsics=_find_intrinsics(folder, sequence))
+
+
+def is_tum(folder: Path) -> bool:
+    """True where a folder is laid out as the TUM RGB-D benchmark's are."""
+    return (folder / FRAME_LIST).exists() or (folder / "rgb").is_dir()
+
+
+def units_of(folder: Path) -> Units:
+    """What a folder's ground truth is measured in; outside TUM folders its scale is not known."""
+    if is_tum(folder):
+        return Units(length="m", time="s")
+    return Units(length="units", time="place in name order")
+
+
+def _find_intrinsics(folder: Path, sequence: Sequence) -> Intrinsics | None:
+    path = folder / CALIBRATION
+    if not path.exists():
+        known = tum_intrinsics(folder.resolve().name) if sequence.is_video else None
+        if sequence.is_video and known is None:
+            raise InputError(
+                f"{folder}: the camera is unknown; write `fx fy cx cy [k1 k2 p1 p2 [k3]]` to {path}, "
+                "or keep freiburg1, freiburg2 or freiburg3 in the folder's name"
+            )
+        return known
+    intrinsics = read_calibration(path)
+    if not (0 < intrinsics.cx < sequence.width and 0 < intrinsics.cy < sequence.height):
+        raise InputError(
+            f"{path}: the principal point ({intrinsics.cx:g}, {intrinsics.cy:g}) is outside the "
+            f"{sequence.width}x{sequence.height} images; scale it to their size"
+        )
+    return intrinsics
+
+
+def _read_frame_list(folder: Path) -> tuple[Frame, ...]:
+    """https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, ``timestamp filename`` on each line."""
+    path = folder / FRAME_LIST
+    if not path.is_file():
+        raise InputError(f"{path} is missing; it holds `timestamp filename` for each image in rgb/")
+    frames: list[Frame] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        frame = _parse_frame(line, folder, f"{path}:{number}")
+        if frames and float(frame.stamp) <= float(frames[-1].stamp):
+            raise InputError(
+                f"{path}:{number}: {frame.stamp} is not after {frames[-1].stamp}; sort the lines"
+            )
+        frames.append(frame)
+    return tuple(frames)
+
+
+def _parse_frame(line: str, folder: Path, place: str) -> Frame:
+    stamp, _, name = line.strip().partition(" ")
+    try:
+        seconds = float(stamp)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds) or not name.strip():
+        raise InputError(f"{place}: {line.strip()!r}; expected `timestamp filename`")
+    path = folder / name.strip()
+    if not path.is_file():
+        raise InputError(f"{place}: the image {path} does not exist")
+    return Frame(stamp=stamp, path=path)
+
+
+def _list_images(folder: Path) -> tuple[Frame, ...]:
+    inner = folder / "images"
+    place = inner if inner.is_dir() else folder
+    paths = sorted(
+        (
+            path
+            for path in place.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ),
+        key=lambda path: path.name,
+    )
+    if not paths:
+        folders = sorted(path.name for path in place.iterdir() if path.is_dir())[:20]
+        hint = f"; choose one of its folders with --sequence: {', '.join(folders)}" if folders else ""
+        raise InputError(f"{place}: no images ({', '.join(sorted(SUFFIXES))}) in it{hint}")
+    return tuple(Frame(stamp=f"{place:.1f}", path=path) for place, path in enumerate(paths))
+
+
+def _common_size(frames: tuple[Frame, ...]) -> tuple[int, int]:
+    """Width and height of all images in pixels; each is decoded, so that a broken one is found early."""
+    first = _size(frames[0].path)
+    for frame in frames[1:]:
+        size = _size(frame.path)
+        if size != first:
+            raise InputError(
+                f"{frame.path} is {size[0]}x{size[1]}, but {frames[0].path.name} is {first[0]}x{first[1]}; "
+                "one sequence is one camera with images of one size"
+            )
+    return first
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error

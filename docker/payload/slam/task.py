@@ -1,0 +1,149 @@
+"""The two things the program does, from the files it reads to the files it writes."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from slam import output
+from slam.cloud import write_cloud
+from slam.errors import InputError
+from slam.estimate import Estimate, Settings
+from slam.evaluation import Comparison, compare, require_matches
+from slam.plot import describe_error, draw
+from slam.progress import say
+from slam.sequence import Sequence, units_of
+from slam.trajectory import Trajectory, read_trajectory, write_trajectory
+
+Engine = Callable[[Sequence, Settings, Path], Estimate]
+
+
+def infer(
+    sequence: Sequence,
+    settings: Settings,
+    comparison: Comparison,
+    *,
+    engine: str,
+    out: Path,
+    arguments: Mapping[str, object],
+) -> None:
+    """Estimate a sequence's trajectory and cloud, and compare with its ground truth where it has one.
+
+    ``arguments`` go into the summary as they are.
+
+    Raises:
+        InputError: the ground truth is malformed, of another sequence, or allows no alignment; in the last
+            case trajectory, cloud and summary have been written.
+        ReconstructionError: the engine found no usable trajectory; then nothing is written.
+    """
+    began = time.monotonic()
+    truth = _read_truth(sequence, comparison)
+    say(f"sequence   {sequence.name}: {len(sequence.frames)} images of {sequence.width}x{sequence.height}")
+    say(f"engine     {engine}, {settings.threads} threads")
+    with output.workspace(out) as workspace:
+        estimate = load_engine(engine)(sequence, settings, workspace)
+    summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
+    write_trajectory(out / output.TRAJECTORY, estimate.trajectory)
+    write_cloud(out / output.CLOUD, estimate.cloud)
+    output.write_json(
+        out / output.SUMMARY,
+        {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
+    )
+    evaluation = None
+    if truth is not None:
+        evaluation = compare(truth, estimate.trajectory, comparison)
+        output.write_json(out / output.ATE, evaluation.summarize())
+    frames = f"{len(estimate.trajectory)} of {len(sequence.frames)}"
+    draw(
+        out / output.FIGURE,
+        title=f"{sequence.name}: {frames} frames placed by {engine}",
+        positions=estimate.trajectory.positions,
+        evaluation=evaluation,
+        cloud=estimate.cloud,
+        units=sequence.units,
+    )
+    say_result(
+        frames=f"{frames} registered",
+        points=f"{len(estimate.cloud):,}",
+        pixels=f"{estimate.mean_reprojection_error_px:.2f} px mean reprojection error",
+        error=describe_error(evaluation, sequence.units) if evaluation else "no ground truth",
+        time=f"{time.monotonic() - began:.1f} s",
+        files=str(out),
+    )
+
+
+def _read_truth(sequence: Sequence, comparison: Comparison) -> Trajectory | None:
+    """The ground truth, if there is one; that it fits is checked before the work and not after it."""
+    if sequence.groundtruth is None:
+        return None
+    truth = read_trajectory(sequence.groundtruth)
+    stamps = np.array([float(frame.stamp) for frame in sequence.frames])
+    require_matches(truth.times, stamps, comparison.max_difference_s)
+    return truth
+
+
+def load_engine(name: str) -> Engine:
+    """The function that estimates; only the chosen engine's libraries are needed.
+
+    Raises:
+        InputError: there is no such engine.
+    """
+    if name == "colmap":
+        from slam import colmap
+
+        return colmap.estimate
+    raise InputError(f"there is no engine {name!r}")
+
+
+def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict[str, object]:
+    """What goes to ``summary.json`` of the sequence and of what was found in it."""
+    libraries = {name: version(name) for name in ("numpy", "evo", "matplotlib", "pillow")}
+    return {
+        "dataset": sequence.name,
+        "frames": len(sequence.frames),
+        "frames_registered": len(estimate.trajectory),
+        "points": len(estimate.cloud),
+        "mean_reprojection_error_px": estimate.mean_reprojection_error_px,
+        "seconds": round(seconds, 3),
+        "image_size": [sequence.width, sequence.height],
+        "intrinsics_known": sequence.intrinsics is not None,
+        "camera": dict(estimate.camera),
+        "versions": {"python": platform.python_version(), **estimate.versions, **libraries},
+    }
+
+
+def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, *, out: Path) -> None:
+    """Compare a trajectory file with a ground truth file.
+
+    Raises:
+        InputError: a file is missing or malformed, or their timestamps do not match.
+    """
+    truth, guess = read_trajectory(groundtruth), read_trajectory(estimate)
+    evaluation = compare(truth, guess, comparison)
+    units = units_of(groundtruth.parent)
+    output.write_json(out / output.ATE, evaluation.summarize())
+    draw(
+        out / output.FIGURE,
+        title=f"{estimate.name} and {groundtruth.name}",
+        positions=guess.positions,
+        evaluation=evaluation,
+        units=units,
+    )
+    say_result(
+        poses=f"{len(evaluation.errors)} of {len(guess)} have a ground truth",
+        error=describe_error(evaluation, units),
+        **{name: f"{value:.6g}" for name, value in evaluation.statistics.items()},
+        files=str(out),
+    )
+
+
+def say_result(**rows: str) -> None:
+    """Print the table at the end."""
+    say("result")
+    for name, value in rows.items():
+        say(f"  {name:<8} {value}")

@@ -1,0 +1,233 @@
+"""What a user does, with real Docker, Apptainer, sshd, rsync and SLURM."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.line import ROOT, SHARED, Line
+
+
+def test_the_demo_ends_with_a_good_trajectory(line: Line) -> None:
+    run = line.status()[0]
+    assert (run["state"], run["reason"], run["exit_code"]) == ("COMPLETED", "ok", 0)
+    assert run["args"] == ["--task", "infer", "--dataset", "room"]
+    assert set(run) == {
+        "run_id",
+        "job_id",
+        "site",
+        "profile",
+        "state",
+        "reason",
+        "exit_code",
+        "submitted",
+        "elapsed_s",
+        "args",
+    }
+    out = line.results / run["run_id"] / "out"
+    summary = json.loads((out / "summary.json").read_text())
+    ate = json.loads((out / "ate.json").read_text())
+    assert summary["frames"] == 40
+    assert summary["frames_registered"] >= 0.95 * summary["frames"]
+    assert ate["rmse"] < 0.01 * ate["path_length"]
+    assert len((out / "trajectory.tum").read_text().splitlines()) >= 38
+    assert (out / "trajectory.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "cloud.ply").read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\n")
+    # No more threads than the job was given.
+    assert summary["threads"] <= 2
+
+
+def test_nothing_is_done_twice(line: Line) -> None:
+    built = line.invoke("build", "--profile", "cpu").stdout
+    assert "unchanged, nothing built" in built
+    pushed = line.invoke("push", "--profile", "cpu", "--site", "box").stdout
+    assert "unchanged, not converted  there already, nothing sent" in pushed
+
+
+def test_a_failing_program_fails_the_job(line: Line) -> None:
+    run = line.job("sh -c", "echo out; echo err >&2; exit 3", code=3)
+    assert (run["state"], run["reason"], run["exit_code"]) == ("FAILED", "program-error", 3)
+    assert line.invoke("logs", "--run", run["run_id"][:6]).stdout == "out\nerr\n"
+
+
+def test_arguments_arrive_exactly_as_typed(line: Line) -> None:
+    hostile = [
+        "a b",
+        "",
+        '"',
+        "'",
+        "$HOME",
+        "`id`",
+        "\\",
+        "*",
+        "a\nb",
+        "--",
+        "-n",
+        "é",
+        "~",
+        "#x",
+        ";",
+        "%j",
+        "a,b",
+    ]
+    run = line.job("python3 -c 'import sys, json; print(json.dumps(sys.argv[1:]))'", *hostile)
+    assert run["args"] == hostile
+    assert json.loads(line.invoke("logs").stdout) == hostile
+
+
+def test_the_container_is_clean(line: Line) -> None:
+    show = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.listdir('/out')]))"
+    line.job(f'python3 -c "{show}"', options=("--set", "ENV_MINE=a $b 'c'", "--gpus", "1", "--cpus", "1"))
+    environment, folder, out = json.loads(line.invoke("logs").stdout.splitlines()[-1])
+    assert environment["MINE"] == "a $b 'c'"
+    assert environment["SLIPWAY_ATTEMPT"] == "1"
+    assert environment["SLIPWAY_OUT"] == "/out"
+    assert environment["CUDA_VISIBLE_DEVICES"] in ("0", "1")
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment["SLURM_JOB_NAME"] == environment["SLIPWAY_RUN"]
+    assert "SCRATCH" not in environment
+    assert folder == "/code"
+    assert out in ([".started"], [])
+
+
+@pytest.mark.parametrize("folder", ["/code", "/data", "/weights"])
+def test_inputs_are_read_only(line: Line, folder: str) -> None:
+    line.job("sh -c", f"touch {folder}/x && exit 9; exit 0")
+
+
+def submit(line: Line, *words: str) -> str:
+    told = line.invoke("job", "--profile", "cpu", "--site", "box", *words).stdout
+    return str(re.findall(r"run (\S+)", told)[0])
+
+
+def test_a_queued_job_keeps_its_code(line: Line, tmp_path: Path) -> None:
+    blockers = [submit(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "120") for _ in range(3)]
+    (tmp_path / "main.py").write_text("print('first')\n")
+    flags = ("--set", f"CODE_DIR={tmp_path}", "--set", "PROGRAM=python3 main.py")
+    queued = submit(line, *flags)
+    assert line.status("--run", queued)[0]["state"] == "PENDING"
+    (tmp_path / "main.py").write_text("print('second')\n")
+    for blocker in blockers:
+        line.invoke("cancel", "--run", blocker)
+    line.invoke("logs", "--run", queued, "--follow")
+    assert line.invoke("logs", "--run", queued).stdout == "first\n"
+
+
+def test_an_unchanged_tree_is_not_sent_again(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("print('once')\n")
+    flags = ("--set", f"CODE_DIR={tmp_path}")
+    line.job("python3 main.py", options=flags)
+    before = line.on_box("ls -A --full-time $SCRATCH/slipway/code")
+    line.job("python3 main.py", options=flags)
+    assert line.on_box("ls -A --full-time $SCRATCH/slipway/code") == before
+
+
+def test_cancel(line: Line) -> None:
+    run_id = submit(line, "--set", "PROGRAM=sleep", "--", "300")
+    deadline = time.monotonic() + 30
+    while line.status("--run", run_id)[0]["state"] != "RUNNING":
+        assert time.monotonic() < deadline
+    assert run_id in line.invoke("cancel", "--run", run_id).stdout
+    line.invoke("logs", "--run", run_id, "--follow", code=143)
+    run = line.status("--run", run_id)[0]
+    assert (run["state"], run["reason"]) == ("CANCELLED", "cancelled")
+    assert "it was over already" in line.invoke("cancel", "--run", run_id).stdout
+
+
+def test_a_dry_run_shows_the_script_and_touches_nothing(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(f"# {tmp_path}\n")
+    before = line.on_box("find $SCRATCH | sort"), line.status()
+    flags = [
+        "--profile",
+        "cpu",
+        "--site",
+        "box",
+        "--set",
+        f"CODE_DIR={tmp_path}",
+        "--dry-run",
+        "--time",
+        "0:05:00",
+    ]
+    script = line.invoke("job", *flags, "--", "x").stdout
+    assert script.startswith("#!/bin/bash -l\n")
+    assert "#SBATCH --time=0:05:00\n" in script
+    assert "module load apptainer\n" in script
+    assert (line.on_box("find $SCRATCH | sort"), line.status()) == before
+
+
+def test_what_slurm_refuses_leaves_nothing_behind(line: Line) -> None:
+    before = line.on_box("ls $SCRATCH/slipway/runs"), line.status()
+    flags = ["--profile", "cpu", "--site", "box", "--account", "nobodys"]
+    refused = line.invoke("job", *flags, "--", "x", code=71)
+    assert "SLURM refused the job" in refused.stderr
+    assert "nvalid account" in refused.stderr
+    assert (line.on_box("ls $SCRATCH/slipway/runs"), line.status()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["build", "--profile", "cup"], 64, "there is no profile 'cup'"),
+        (["build"], 65, "its DOCKERFILE is docker/Dockerfile.base, which does not exist"),
+        (["job", "--profile", "cpu", "--site", "bax"], 64, "(did you mean box?)"),
+        (["job", "--profile", "cpu"], 64, "no site is chosen"),
+        (
+            ["job", "--profile", "cpu", "--site", "box", "--time", "soon"],
+            64,
+            "--time soon: write it as minutes",
+        ),
+        (["job", "--profile", "cpu", "--site", "box", "--time", "2:00:00"], 71, "longer than the 1:00:00"),
+        (["job", "--profile", "cpu", "--site", "box", "--set", "IMAGE=other"], 71, "has no image other"),
+        (["job", "--profile", "cpu", "--site", "box", "--set", "CODE_DIR=no"], 73, "which is not a folder"),
+        (["stage", "no-such-folder", "--site", "box"], 73, "no-such-folder is not a folder"),
+        (["stage", "docs", "--site", "box", "--name", "a/b"], 73, "--name 'a/b'"),
+        (["logs", "--run", "nothing"], 64, "no run's id starts with 'nothing'"),
+        (
+            ["push", "--profile", "cpu", "--site", "box", "--set", "IMAGE=other"],
+            64,
+            "there is no image other yet",
+        ),
+    ],
+)
+def test_mistakes_are_explained(line: Line, words: list[str], code: int, message: str) -> None:
+    told = line.invoke(*words, code=code).stderr
+    assert message in " ".join(told.split())
+    assert told.count("error:") == 1
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the photographs are not in {SHARED}")
+def test_photographs_of_a_door(line: Line) -> None:
+    from evo.core import metrics, sync
+    from evo.tools import file_interface
+
+    line.invoke("stage", str(SHARED / "lund_door"), "--name", "lund_door", "--site", "box")
+    flags = ["--profile", "cpu", "--site", "box", "--wait"]
+    line.invoke("job", *flags, "--", "--task", "infer", "--dataset", "lund_door", timeout_s=900)
+    line.invoke("pull")
+    out = line.results / line.status()[0]["run_id"] / "out"
+    assert json.loads((out / "summary.json").read_text())["frames_registered"] == 12
+    # As `evo_ape tum groundtruth.txt trajectory.tum -as` has it.
+    truth = file_interface.read_tum_trajectory_file(str(SHARED / "lund_door" / "groundtruth.txt"))
+    estimate = file_interface.read_tum_trajectory_file(str(out / "trajectory.tum"))
+    truth, estimate = sync.associate_trajectories(truth, estimate)
+    estimate.align(truth, correct_scale=True)
+    ape = metrics.APE(metrics.PoseRelation.translation_part)
+    ape.process_data((truth, estimate))
+    assert ape.get_statistic(metrics.StatisticsType.rmse) < 0.01
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    heavy = {"docker", "paramiko", "spython", "pydantic", "rich", "yaml"}
+    code = f"import sys, tasks; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+    # invoke's own --list, with the import times of everything.
+    argv = [sys.executable, "-X", "importtime", "-m", "invoke", "--list"]
+    listed = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True)
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in listed.stderr.splitlines()}
+    assert "invoke" in imported
+    assert not heavy & imported
