@@ -23,8 +23,14 @@ while IFS= read -r -d '' word; do program+=("$word"); done <"$run_dir/argv"
 settings=()
 while IFS= read -r -d '' word; do settings+=("$word"); done <"$run_dir/environment"
 
-# The container gets a clean environment and, of this one, only what follows.
-pass() { export "APPTAINERENV_$1=$2" "SINGULARITYENV_$1=$2"; }
+# The container gets a clean environment and, of this one, only what follows. It travels in a file that is there
+# until the program starts: apptainer's own ways (--env, APPTAINERENV_) expand every $ in a value.
+entry=$here/out/.slipway-entry
+(umask 077 && : >"$entry") || exit 1
+pass() { # name, value; quoted for any POSIX shell
+    local quote="'\\''"
+    printf "export %s='%s'\n" "$1" "${2//\'/$quote}" >>"$entry"
+}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
 for name in $(compgen -A export SLURM_) CUDA_VISIBLE_DEVICES OMP_NUM_THREADS \
     http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
@@ -65,11 +71,13 @@ on_term() { # cancelled or preempted; SLURM sends this to the program too
 trap on_usr1 USR1
 trap on_term TERM
 
-# Inside the container: note that it came up, and give the program the usual effect of SIGTERM again. Outside,
-# the container's own processes ignore it, or they would take the file system away from under the program.
+# Inside the container: take the environment, whose file shows by its absence that the program was reached, and
+# give the program the usual effect of SIGTERM again. Outside, the container's own processes ignore that signal,
+# or they would take the file system away from under the program.
 # shellcheck disable=SC2016 # it is the container's shell that fills these in
 enter='
-: >/out/.started
+. /out/.slipway-entry
+rm -f /out/.slipway-entry
 if env --default-signal=TERM true 2>/dev/null; then exec env --default-signal=TERM "$@"; fi
 exec "$@"'
 cd / || exit 1
@@ -90,11 +98,11 @@ if [ -n "$time_is_short" ]; then
     reason=time-limit
 elif [ -n "$stopped" ]; then
     reason=cancelled
-elif [ ! -e "$here/out/.started" ]; then
+elif [ -e "$entry" ]; then
     reason=launch-failure
 elif [ "$code" -eq 0 ]; then
     reason=ok
 fi
-rm -f "$here/out/.started"
+rm -f "$entry"
 finish "$code" "$reason"
 exit "$code"

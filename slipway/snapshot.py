@@ -27,9 +27,10 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """What git says of a folder: the commit, and the uncommitted difference; ``None`` outside of git."""
+    """What git says of a folder: its commit, whether it differs from that, and how its tracked files do."""
 
     commit: str | None
+    dirty: bool
     diff: str | None
 
 
@@ -78,9 +79,10 @@ def find_revision(source: Path) -> Revision:
     git = LocalShell(cwd=source)
     commit = git.run(["git", "rev-parse", "HEAD"])
     if not commit.ok:
-        return Revision(commit=None, diff=None)
+        return Revision(commit=None, dirty=False, diff=None)
+    changed = git.run(["git", "status", "--porcelain", "--", "."])
     diff = git.run(["git", "diff", "--binary", "HEAD", "--", "."])
-    return Revision(commit=commit.stdout.strip(), diff=diff.stdout if diff.ok and diff.stdout else None)
+    return Revision(commit=commit.stdout.strip(), dirty=bool(changed.stdout), diff=diff.stdout or None)
 
 
 def _copy(source: Path, folder: Path, path: Path) -> tuple[str, int]:

@@ -102,13 +102,16 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         program=profile.program,
         args=request.args,
         commit=revision.commit,
-        dirty=revision.diff is not None,
+        dirty=revision.dirty,
         image_id=pushed.image_id,
         sif=str(pushed.path),
         sif_sha256=pushed.sha256,
         code=snapshot.tree,
         resources=wanted.model_dump(),
-        profile_values={**profile.model_dump(mode="json"), "environment": _masked(profile.environment)},
+        profile_values={
+            **profile.model_dump(mode="json", exclude={"build_args"}),
+            "environment": _masked(profile.environment),
+        },
         site_values=site.model_dump(mode="json"),
         run_dir=str(job.run_dir),
     )

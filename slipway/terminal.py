@@ -127,6 +127,7 @@ class Terminal:
         """Tables of a program's own figures: each JSON file's numbers and short words."""
         from rich.table import Table
 
+        self.done()
         for name, content in figures.items():
             table = Table(box=None, pad_edge=False, show_header=False, title=name, title_justify="left")
             for key, value in content.items():

@@ -19,26 +19,21 @@ REPOSITORY = Path(__file__).parents[2]
 Slam = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def environment(**changes: str) -> dict[str, str]:
+@pytest.fixture
+def job_environment() -> dict[str, str]:
     """A job's environment: no more than it needs, so that nothing of this machine's helps."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {
-        **kept,
-        "PYTHONPATH": str(REPOSITORY / "docker" / "payload"),
-        "PYTHONWARNINGS": "error",
-        **changes,
-    }
+    return {**kept, "PYTHONPATH": str(REPOSITORY / "docker" / "payload"), "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture
-def slam() -> Slam:
+def slam(job_environment: dict[str, str]) -> Slam:
     """Run ``python3 -m slam`` with these arguments, and with these variables set."""
 
     def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "slam", *map(str, arguments)]
-        return subprocess.run(
-            argv, capture_output=True, text=True, env=environment(**variables), timeout=300, check=False
-        )
+        environment = {**job_environment, **variables}
+        return subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=300, check=False)
 
     return run
 

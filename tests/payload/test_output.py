@@ -47,9 +47,14 @@ def test_an_empty_cloud_is_a_ply_too(tmp_path: Path) -> None:
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with replacing(path) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     write_json(path, {"rmse": 0.1, "frames": 3})
     assert json.loads(path.read_text()) == {"rmse": 0.1, "frames": 3}

@@ -171,5 +171,5 @@ def test_says_what_there_is_when_a_dataset_is_not(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="There are: no folders"):
         find_folder(tmp_path / "room", "x")
-    with pytest.raises(InputError, match="the folder .*/nowhere it should be in does not exist"):
+    with pytest.raises(InputError, match=r"the folder .*/nowhere it should be in does not exist"):
         find_folder(tmp_path / "nowhere", "x")

@@ -9,7 +9,8 @@ from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 
 def test_reads_poses_past_comments(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(
-        "# timestamp tx ty tz qx qy qz qw\n\n1305031098.6659 1.3563 0.6305 1.6380 0.6132 0.5962 -0.3311 -0.3986\n"
+        "# timestamp tx ty tz qx qy qz qw\n\n"
+        "1305031098.6659 1.3563 0.6305 1.6380 0.6132 0.5962 -0.3311 -0.3986\n"
         "1305031098.6758\t1 2 3 0 0 0 1\n"
     )
     trajectory = read_trajectory(tmp_path / "t.txt")

@@ -71,7 +71,9 @@ def test_the_revision_names_the_commit_and_the_difference(source: Path) -> None:
     clean = find_revision(source)
     assert clean.commit is not None
     assert len(clean.commit) == 40
-    assert clean.diff is None
+    assert (clean.dirty, clean.diff) == (False, None)
+    (source / "new.py").write_text("")
+    assert (find_revision(source).dirty, find_revision(source).diff) == (True, None)
     (source / "main.py").write_text("print(2)\n")
     assert "+print(2)" in (find_revision(source).diff or "")
 

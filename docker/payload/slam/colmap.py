@@ -1,8 +1,8 @@
 """Structure from motion by COLMAP (https://colmap.github.io), through pycolmap, on the CPU.
 
-Features and matches are the same in every run with the same seed. Bundle adjustment adds numbers up in the
-order that its threads come by, so with more than one thread poses agree to about nine digits only, and now
-and then an observation near a threshold is kept in one run and not in the other.
+On one machine, runs with the same seed and one thread write the same bytes. With more threads features and
+matches are still the same, but bundle adjustment adds numbers up in the order that its threads come by: poses
+agree to about nine digits, and now and then an observation near a threshold is kept in one run only.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def start_colmap(seed: int) -> None:
     # Its logging library takes SIGTERM for a crash, and has put a handler of its own in place.
     signal.signal(signal.SIGTERM, terminate)
     pycolmap.logging.logtostderr = True  # else it opens log files in /tmp
-    pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
+    pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)  # the rest arrives as exceptions or counts
     pycolmap.set_random_seed(seed)
 
 
