@@ -65,26 +65,21 @@ on_usr1() { # SLURM warns of the time limit; the program may save and stop
     time_is_short=yes again=yes
     kill -USR1 "$child" 2>/dev/null
 }
-on_term() { # cancelled or preempted; SLURM sends this to the program too
+on_term() { # cancelled or preempted; where SLURM tracks processes by cgroups, only this script is told
     stopped=yes again=yes
+    kill -TERM "$child" 2>/dev/null
 }
 trap on_usr1 USR1
 trap on_term TERM
 
-# Inside the container: take the environment, whose file shows by its absence that the program was reached, and
-# give the program the usual effect of SIGTERM again. Outside, the container's own processes ignore that signal,
-# or they would take the file system away from under the program.
+# Inside the container: take the environment, whose file shows by its absence that the program was reached.
 # shellcheck disable=SC2016 # it is the container's shell that fills these in
 enter='
 . /out/.slipway-entry
 rm -f /out/.slipway-entry
-if env --default-signal=TERM true 2>/dev/null; then exec env --default-signal=TERM "$@"; fi
 exec "$@"'
 cd / || exit 1
-(
-    trap '' TERM
-    exec "${container[@]}" "$image" /bin/sh -c "$enter" slipway "${program[@]}"
-) &
+"${container[@]}" "$image" /bin/sh -c "$enter" slipway "${program[@]}" &
 child=$!
 # A signal interrupts `wait`, which then has to be asked once more.
 while [ -n "$again" ]; do

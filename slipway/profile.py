@@ -187,7 +187,10 @@ def _files(folder: Path, name: str) -> list[Path]:
 
 def _known(settings: dict[str, Setting], schema: Mapping[str, Setting]) -> dict[str, Setting]:
     for key, setting in settings.items():
-        if key not in schema and not key.startswith(FREE_PREFIXES):
+        prefix = next((one for one in FREE_PREFIXES if key.startswith(one)), None)
+        if prefix and not _KEY.match(key.removeprefix(prefix)):
+            raise ConfigError(f"{setting.origin}: {key}: what follows {prefix} is no name of a variable")
+        if key not in schema and not prefix:
             raise ConfigError(
                 f"{setting.origin}: {key} is not a key of a profile{nearest(key, schema)}; "
                 "env/.env.example lists them all"

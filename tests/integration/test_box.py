@@ -28,7 +28,7 @@ TIMEOUT_S = 60
 # A root file system with a shell and what it links to, as small as a .sif gets.
 TINY_SIF = """
 mkdir -p /r/usr/bin /r/etc /r/proc /r/sys /r/dev /r/tmp /r/home && ln -s usr/bin usr/lib usr/lib64 /r/
-cp /bin/sh /r/usr/bin/sh
+cp /bin/sh /r/usr/bin/sh && touch /r/etc/passwd /r/etc/group
 for file in $(ldd /bin/sh | grep -o "/[^ ]*"); do
   mkdir -p /r/usr"${file%/*}" && cp "$file" /r/usr"$file"
 done

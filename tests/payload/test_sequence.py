@@ -89,9 +89,9 @@ def test_takes_every_nth_image_up_to_a_number(tum: Path, photos: Path) -> None:
 
 
 def test_a_stride_keeps_the_places_in_name_order(tmp_path: Path) -> None:
-    for place in range(8):
+    for place in range(10):
         Image.new("L", (20, 10)).save(tmp_path / f"{place:02d}.png")
-    frames = read_sequence(tmp_path, stride=3).frames
+    frames = read_sequence(tmp_path, stride=3, max_frames=3).frames
     assert [(frame.stamp, frame.path.name) for frame in frames] == [
         ("0.0", "00.png"),
         ("3.0", "03.png"),

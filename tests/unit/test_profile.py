@@ -62,6 +62,7 @@ def test_profiles_of_the_repository_are_valid(name: str) -> None:
         ('PROGRAM="python3 \'x"\n', ".env.lab:1: PROGRAM has a quote without its end"),
         ("IMAGE=a\nIMAGE=b\n", ".env.lab:2: IMAGE is set twice in this file"),
         ("this is no setting\n", ".env.lab:1: 'this is no setting' is not KEY=VALUE"),
+        ("ENV_A-B=1\n", ".env.lab:1: ENV_A-B: what follows ENV_ is no name of a variable"),
         ("CPUS\n", ".env.lab:1: 'CPUS' is not KEY=VALUE"),
         ("IMAGE=\n", ".env.lab:1: IMAGE is empty"),
     ],

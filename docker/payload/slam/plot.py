@@ -71,7 +71,7 @@ def draw(
             if evaluation:
                 _draw_errors(figure.add_subplot(grid[1, 1]), evaluation, units)
                 title += f"\n{describe_error(evaluation, units)}"
-            figure.legend(*wide.get_legend_handles_labels(), loc="upper right", ncols=4)
+            figure.legend(*wide.get_legend_handles_labels(), loc="outside lower center", ncols=4)
             figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
             figure.savefig(part)
 
