@@ -96,12 +96,3 @@ def test_stops_when_it_is_told_to(
         f"slam: stopped by {signal.Signals(number).name} before it was finished\n",
     )
     assert list(tmp_path.iterdir()) == []
-
-
-def test_reconstructs_the_door_at_full_size(slam, shared_data: Path, tmp_path: Path) -> None:
-    _, summary, ate = run_infer(slam, shared_data / "lund_door", tmp_path)
-    assert summary["frames"] == summary["frames_registered"] == 12
-    assert summary["points"] > 10_000
-    assert summary["camera"]["model"] == "OPENCV"
-    assert ate["pairs"] == 12
-    assert ate["rmse"] < 0.01
