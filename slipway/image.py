@@ -235,18 +235,21 @@ def _proxies() -> dict[str, str]:
 
 
 def _follow(recipe: Recipe, events: Iterable[Mapping[str, Any]], progress: Progress) -> None:
-    step, lines = "before the first step", list[str]()
+    step, problem, lines = "before the first step", "", list[str]()
+    # To the end, also after an error: docker-py keeps the connection open until then.
     for text, error in _lines(events):
-        if error:
-            last = "\n".join(f"  {line}" for line in lines[-15:])
-            raise ImageError(f"{recipe.dockerfile}: {step} failed: {error}" + (f"\n{last}" if last else ""))
         match = _STEP.match(text)
-        if match:
+        if error:
+            problem = error
+        elif match:
             step, lines = f"step {match[1]}/{match[2]} ({match[3]})", []
             progress.step(f"[{match[1]}/{match[2]}] {match[3]}")
         elif text:
             lines.append(text)
             progress.line(text)
+    if problem:
+        last = "".join(f"\n  {line}" for line in lines[-15:])
+        raise ImageError(f"{recipe.dockerfile}: {step} failed: {problem}{last}")
 
 
 def _lines(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
