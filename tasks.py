@@ -23,7 +23,7 @@ def _steps(screen):
     from slipway.project import Project
     from slipway.steps import Steps
 
-    return Steps(Project.find(ROOT), screen)
+    return Steps(Project.find(ROOT), screen, screen)
 
 
 def _terminal():
@@ -231,6 +231,23 @@ def cancel(_: Context, run):
         screen.say(f"{found.run_id} is {found.status.state.value}{over}")
 
 
+@task(
+    name="trust",
+    positional=["site"],
+    help={
+        "site": "The cluster: a file cluster/<site>.yaml.",
+        "yes": "Ask nobody.",
+        "replace": "Put a key that has changed in the place of the known one.",
+    },
+    auto_shortflags=False,
+)
+def ssh_trust(_: Context, site, yes=False, replace=False):
+    """Show the keys of a site's hosts, and keep those that you confirm: invoke ssh.trust SITE."""
+    with _terminal() as screen:
+        for line in _steps(screen).trust(site, yes=yes, replace=replace):
+            screen.say(line)
+
+
 @task(name="up", auto_shortflags=False)
 def box_up(_: Context):
     """Start a SLURM cluster in a container on this machine: site `box`."""
@@ -295,4 +312,5 @@ def _follow(steps, screen, link, run) -> None:
 
 
 box = Collection("box", box_up, box_down)
-ns = Collection(base, build, push, stage, job, status, logs, pull, cancel, demo, test, box)
+ssh = Collection("ssh", ssh_trust)
+ns = Collection(base, build, push, stage, job, status, logs, pull, cancel, demo, test, box, ssh)

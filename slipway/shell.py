@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -114,3 +117,18 @@ class LocalShell:
             stdout="".join(pieces),
             stderr=errors.result().decode("utf-8", errors="replace"),
         )
+
+
+def open_proxy(command: str) -> socket.socket:
+    """Run a ``ProxyCommand`` of OpenSSH's; it ends when the socket that leads to it is closed.
+
+    Args:
+        command: for the user's own shell. What it says on standard error is seen.
+    """
+    here, there = socket.socketpair()
+    with there:
+        # As OpenSSH does it; `exec` leaves no shell behind.
+        argv = [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"]
+        process = subprocess.Popen(argv, stdin=there.fileno(), stdout=there.fileno())
+    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
+    return here

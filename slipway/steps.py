@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.ask import Ask, Nobody
 from slipway.depot import Depot, PushedSif, open_depot, push_sif, stage
 from slipway.errors import ImageError, SlipwayError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
@@ -23,6 +24,7 @@ from slipway.run import Run, RunStore, Status
 from slipway.sif import Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
+from slipway.target import resolve_target
 from slipway.watch import poll
 
 if TYPE_CHECKING:
@@ -40,9 +42,10 @@ class Choice:
 class Steps:
     """The line of one checkout."""
 
-    def __init__(self, project: Project, progress: Progress) -> None:
+    def __init__(self, project: Project, progress: Progress, ask: Ask | None = None) -> None:
         self.project = project
         self.progress = progress
+        self.ask = ask or Nobody()
         self.store = RunStore(project.state / "runs")
 
     def profile(self, name: str, overrides: Iterable[str]) -> Profile:
@@ -67,8 +70,16 @@ class Steps:
     @contextmanager
     def link(self, site: Site) -> Iterator[Link]:
         """A connection to a site, closed afterwards."""
-        with connect(site.login, self.project.state) as link:
+        with connect(site.login, self.project.state, self.ask) as link:
             yield link
+
+    def trust(self, name: str, *, yes: bool, replace: bool) -> list[str]:
+        """Get to know a site's host keys; see :func:`slipway.trust.get_to_know`."""
+        from slipway.trust import get_to_know
+
+        target = resolve_target(load_site(self.project.sites, name).login, self.project.state)
+        self.progress.step(f"Asking {name} for its key")
+        return get_to_know(target, self.ask, yes=yes, replace=replace)
 
     @contextmanager
     def depot(self, site: Site, *, make: bool = True) -> Iterator[tuple[Link, Depot]]:

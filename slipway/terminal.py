@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -10,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from invoke.exceptions import Exit
 
@@ -80,6 +82,38 @@ class Terminal:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+    def ask(self, prompt: str, *, echo: bool) -> str | None:
+        """Ask the person at the terminal, whatever standard input is; ``None`` where there is no terminal.
+
+        Raises:
+            KeyboardInterrupt: they do not want to answer.
+        """
+        text = _printable(prompt)
+        try:
+            with self._paused(), _tty() as tty:
+                return _read_answer(tty, text, echo=echo)
+        except OSError:
+            return None
+        except EOFError as error:
+            raise KeyboardInterrupt from error
+
+    def tell(self, text: str) -> None:
+        """Something to read before the next question."""
+        with self._paused():
+            self.err.print(_escape(_printable(text)), soft_wrap=True)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Without the line that moves, which would write over a question."""
+        status = self._status
+        if status is not None:
+            status.stop()
+        try:
+            yield
+        finally:
+            if status is not None:
+                status.start()
 
     def say(self, text: str) -> None:
         """An answer, on standard output."""
@@ -160,6 +194,41 @@ def terminal() -> Iterator[Terminal]:
         raise Exit(code=INTERRUPTED) from error
     finally:
         screen.fail()
+
+
+@contextmanager
+def _tty() -> Iterator[TextIO]:
+    # Not standard input, which may be a file or a pipe: ssh asks here, too.
+    descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    raw = io.FileIO(descriptor, "w+")
+    with io.TextIOWrapper(raw, encoding="utf-8", errors="replace", write_through=True) as tty:
+        yield tty
+
+
+def _read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
+    import termios
+
+    tty.write(prompt)
+    before = termios.tcgetattr(tty)
+    if not echo:
+        # As getpass does it, which cannot be told to leave standard input alone.
+        silent = [*before]
+        silent[3] &= ~termios.ECHO
+        termios.tcsetattr(tty, termios.TCSAFLUSH, silent)
+    try:
+        answer = tty.readline()
+    finally:
+        termios.tcsetattr(tty, termios.TCSAFLUSH, before)
+        if not echo:
+            tty.write("\n")
+    if not answer:
+        raise EOFError
+    return answer.removesuffix("\n")
+
+
+def _printable(text: str) -> str:
+    # A server's words may hold what moves the cursor or sets the window's title.
+    return "".join(character for character in text if character in "\n\t" or character.isprintable())
 
 
 def print_json(value: Any) -> None:

@@ -16,7 +16,7 @@ from slipway.boxspec import (
     parse_ready,
     ssh_config_text,
 )
-from slipway.link import resolve_target
+from slipway.target import resolve_target
 from slipway.site import Login
 
 GIB = 1 << 30

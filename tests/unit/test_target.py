@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError
-from slipway.link import Target, resolve_target
+from slipway.target import Target, resolve_target
 from slipway.site import Login
 
 SSH_CONFIG = """

@@ -1,0 +1,188 @@
+"""Logging in as a user: keys first, then what the server asks a person."""
+
+from __future__ import annotations
+
+import time
+
+import paramiko
+
+from slipway.ask import Ask
+from slipway.errors import LinkError
+from slipway.identity import ATTEMPTS, Identity, IdentityError, Keyring
+from slipway.target import Target
+from slipway.userauth import (
+    REPLY_TIMEOUT_S,
+    Challenge,
+    Closed,
+    Failure,
+    KeyAccepted,
+    PasswordExpired,
+    Reply,
+    Silence,
+    Success,
+    Transport,
+    UserAuth,
+)
+
+# This many keys are refused before a server that hangs up is likely to have had enough of them.
+_MANY = 3
+_PATIENCE_S = 30
+
+
+def authenticate(transport: Transport, target: Target, ask: Ask) -> None:
+    """Log in, by all that the server wants: one way, or several in a row.
+
+    Raises:
+        LinkError: it refuses, hangs up or falls silent, or wants an answer that nobody can give.
+    """
+    login = _Login(transport, target, ask)
+    try:
+        login.run()
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise LinkError(
+            f"{target}: the connection was lost during the login: {error or type(error).__name__}"
+        ) from error
+    finally:
+        login.keyring.agent.close()
+
+
+class _Login:
+    def __init__(self, transport: Transport, target: Target, ask: Ask) -> None:
+        self.keyring = Keyring(target, ask)
+        self._transport = transport
+        self._target = target
+        self._ask = ask
+        self._auth = UserAuth(transport, target.user)
+        self._keys = iter(self.keyring)
+        self._refused: list[str] = []
+        self._left = {"keyboard-interactive": ATTEMPTS, "password": ATTEMPTS}
+        self._has_told = False
+        self._asked_at = time.monotonic()
+
+    def run(self) -> None:
+        reply = self._auth.begin()
+        offered: tuple[str, ...] = ()
+        while not isinstance(reply, Success):
+            if isinstance(reply, Failure):
+                offered = reply.methods
+            reply = self._try_next(self._check(reply), offered)
+
+    def _try_next(self, reply: Failure, offered: tuple[str, ...]) -> Reply:
+        for method in self._target.methods:
+            if method not in offered:
+                continue
+            if method == "publickey":
+                key = next(self._keys, None)
+                if key is not None:
+                    return self._try_key(key, reply)
+            elif self._left[method]:
+                self._left[method] -= 1
+                return self._try_prompts() if method == "keyboard-interactive" else self._try_password()
+        raise LinkError(self._refusal(offered))
+
+    def _try_key(self, key: Identity, before: Failure) -> Reply:
+        if key.is_costly:
+            answer = self._auth.probe(key)
+            if not isinstance(answer, KeyAccepted):
+                self._refused.append(key.name)
+                return answer
+        try:
+            answer = self._auth.prove(key)
+        except (IdentityError, paramiko.AuthenticationException) as error:
+            self.keyring.problems.append(str(error))
+            return before  # nothing was sent, so what was offered before still is
+        if isinstance(answer, Failure) and not answer.partial:
+            self._refused.append(key.name)
+        return answer
+
+    def _try_prompts(self) -> Reply:
+        reply = self._auth.interactive()
+        prompted = False
+        while isinstance(reply, Challenge):
+            words = "\n".join(word.strip() for word in (reply.title, reply.instructions) if word.strip())
+            if words:
+                self._tell(words)
+            prompted |= bool(reply.prompts)
+            reply = self._auth.answer([self._answer(prompt, echo) for prompt, echo in reply.prompts])
+        if not prompted:
+            self._left["keyboard-interactive"] = 0  # it would refuse once more without asking
+        return reply
+
+    def _try_password(self) -> Reply:
+        return self._auth.send_password(
+            self._answer(f"{self._target.user}@{self._target.host}'s password: ", False)
+        )
+
+    def _answer(self, prompt: str, echo: bool) -> str:
+        if not self._has_told and self._auth.words:
+            self._ask.tell(self._auth.words.rstrip())
+        self._has_told = True
+        self._asked_at = time.monotonic()
+        answer = self._ask.ask(prompt, echo=echo)
+        if answer is None:
+            raise LinkError(
+                f"{self._target}: the server asks {prompt.strip()!r}, and there is no terminal to answer "
+                f"on. Run this in a terminal, or log in with a key that needs no answer{self._notes()}"
+            )
+        return answer
+
+    def _tell(self, words: str) -> None:
+        self._ask.tell(words)
+
+    def _check(self, reply: Reply) -> Failure:
+        if isinstance(reply, Failure):
+            return reply
+        if isinstance(reply, PasswordExpired):
+            raise LinkError(explain_expired(self._target, reply.prompt))
+        if isinstance(reply, Silence):
+            raise LinkError(f"{self._target}: no answer to the login within {REPLY_TIMEOUT_S} s; try again")
+        if isinstance(reply, Closed):
+            raise LinkError(self._hung_up())
+        raise LinkError(f"{self._target}: the server does not keep to the protocol ({type(reply).__name__})")
+
+    def _hung_up(self) -> str:
+        words = self._transport.farewell or str(self._transport.get_exception() or "") or "without a word"
+        text = f"{self._target}: the server hung up during the login: {_one_line(words)}"
+        if len(self._refused) >= _MANY or (self._refused and self._transport.farewell):
+            text += (
+                f". It refused {_list(self._refused)}, and most servers take only a few. Name the right one "
+                "in ~/.ssh/config: `IdentityFile FILE` and `IdentitiesOnly yes`"
+            )
+        elif self._has_told and time.monotonic() - self._asked_at > _PATIENCE_S:
+            text += ". Servers wait only a minute or two for an answer; try again"
+        return text + self._notes()
+
+    def _refusal(self, offered: tuple[str, ...]) -> str:
+        tried = f"it refused {_list(self._refused)}" if self._refused else "there was no key to try"
+        tried = tried if "publickey" in offered else "it takes no keys"
+        if any(count < ATTEMPTS for count in self._left.values()):
+            tried += ", and the answers to its prompts were wrong"
+        ways = " or ".join(offered) or "nothing more"
+        return (
+            f"{self._target}: the login was refused: {tried}. The server takes {ways}. "
+            f"Check the user's name and the key{self._notes()}"
+        )
+
+    def _notes(self) -> str:
+        notes = [*self.keyring.problems]
+        if self._auth.words and not self._has_told:
+            notes.append(f"the server says: {_one_line(self._auth.words)}")
+        return "".join(f"\n  {note}" for note in notes)
+
+
+def explain_expired(target: Target, words: str = "") -> str:
+    """What to say where the password has to be changed before anything else."""
+    said = f" ({_one_line(words)})" if words.strip() else ""
+    port = "" if target.port == 22 else f"-p {target.port} "
+    return (
+        f"{target}: the password has expired and has to be changed first{said}. Log in with "
+        f"`ssh {port}{target.user}@{target.host}`, change it, and try again"
+    )
+
+
+def _list(names: list[str]) -> str:
+    return f"{len(names)} key{'s' if len(names) > 1 else ''} ({', '.join(names)})"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]

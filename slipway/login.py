@@ -1,0 +1,179 @@
+"""Getting to a host and logging in there, through all hosts on the way."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import paramiko
+
+from slipway.ask import Ask
+from slipway.auth import authenticate
+from slipway.errors import LinkError
+from slipway.hostkey import HostKey, explain, judge, known_kinds
+from slipway.shell import open_proxy
+from slipway.target import Target
+from slipway.userauth import Transport
+
+# Nobody has set up paramiko's logger, and Python would print its tracebacks.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+CHANNEL_TIMEOUT_S = 60
+DEAD_AFTER_S = 90
+Meet = Callable[[Target, HostKey], None]
+_PROHIBITED = 1  # RFC 4254, 5.1
+
+
+def log_in(target: Target, ask: Ask, meet: Meet | None = None, *, enter: bool = True) -> Sequence[Transport]:
+    """Log in to a host, and to those on the way.
+
+    Args:
+        target: the host.
+        ask: who answers the prompts.
+        meet: is shown each host's key, and raises where that will not do. Default: :func:`refuse_strangers`.
+        enter: log in to the last one too, and not only to those on the way.
+
+    Returns:
+        One connection a host, the last one's last.
+
+    Raises:
+        LinkError: a host cannot be reached, is not the one that is known, or refuses the login.
+    """
+    hops = (*target.jumps, target)
+    opened: list[Transport] = []
+    try:
+        for number, hop in enumerate(hops, 1):
+            with _on_the_way(number, hops):
+                opened.append(_greet(hop, opened[-1] if opened else None))
+                (meet or refuse_strangers)(hop, shown_key(opened[-1]))
+                if enter or hop is not target:
+                    authenticate(opened[-1], hop, ask)
+                    opened[-1].set_keepalive(hop.keep_alive_s)
+    except BaseException:
+        close(opened)
+        raise
+    return opened
+
+
+def close(transports: Sequence[Transport]) -> None:
+    """Log out everywhere, the farthest host first."""
+    for transport in reversed(transports):
+        with suppress(OSError, EOFError):
+            transport.close()
+
+
+def refuse_strangers(target: Target, shown: HostKey) -> None:
+    """Go on only where the host's key is known.
+
+    Raises:
+        LinkError: it is unknown, another one or revoked.
+    """
+    verdict = judge(target, shown)
+    if verdict.state != "known":
+        raise LinkError(explain(target, shown, verdict))
+
+
+def shown_key(transport: Transport) -> HostKey:
+    """The key that the host has shown, and proved to have."""
+    key = transport.get_remote_server_key()
+    return HostKey(kind=key.get_name(), blob=key.asbytes())
+
+
+@contextmanager
+def _on_the_way(number: int, hops: Sequence[Target]) -> Iterator[None]:
+    try:
+        yield
+    except LinkError as error:
+        if number == len(hops):
+            raise
+        way = f"jump host {number} of {len(hops) - 1} on the way to {hops[-1]}"
+        raise LinkError(f"{way}: {error}") from error
+
+
+def _greet(target: Target, through: Transport | None) -> Transport:
+    """A connection on which both sides have agreed on keys and the host has shown its own."""
+    transport = Transport(_socket(target, through))
+    timeout_s = target.connect_timeout_s
+    transport.banner_timeout = transport.handshake_timeout = timeout_s
+    transport.channel_timeout = CHANNEL_TIMEOUT_S
+    options = transport.get_security_options()
+    known = [kind for kind in known_kinds(target) if kind in options.key_types]
+    options.key_types = (*known, *(kind for kind in options.key_types if kind not in known))
+    began = time.monotonic()
+    try:
+        transport.start_client(timeout=2 * timeout_s)
+        if not transport.initial_kex_done:
+            raise TimeoutError
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        transport.close()
+        is_late = time.monotonic() - began >= timeout_s
+        raise LinkError(f"{target}: {_no_handshake(transport, target, error, is_late)}") from error
+    return transport
+
+
+def _no_handshake(transport: Transport, target: Target, error: Exception, is_late: bool) -> str:
+    where = f"port {target.port}"
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return f"the server and this side have no algorithm in common ({error}); it may be very old"
+    if is_late:
+        return (
+            f"{where} is open, but no SSH server answers within {target.connect_timeout_s:g} s; is it the "
+            "right port, and is a VPN needed?"
+        )
+    if transport.farewell:
+        return f"the server hung up: {transport.farewell}"
+    if transport.remote_version or isinstance(error.__context__, EOFError):
+        return (
+            "the server hung up before the login. It may be overloaded, or keep this address out for a while "
+            "after failed logins; try again in some minutes"
+        )
+    return f"what answers on {where} is not an SSH server; check login.port in the site's file"
+
+
+def _socket(target: Target, through: Transport | None) -> Any:
+    if through is not None:
+        return _channel(target, through)
+    if target.proxy_command:
+        return open_proxy(target.proxy_command)
+    try:
+        connection = socket.create_connection((target.host, target.port), timeout=target.connect_timeout_s)
+    except OSError as error:
+        raise LinkError(f"{target}: {_no_connection(target, error)}") from error
+    # Without it each short command waits 40 ms for an acknowledgement.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Keep-alives that nobody acknowledges end the connection; the system's own patience is 15 minutes.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_S * 1000)
+    return connection
+
+
+def _no_connection(target: Target, error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_AGAIN:
+            return "the name server does not answer; is this machine online, and is a VPN needed?"
+        return "no host of this name is known; check login.host in the site's file, and is a VPN needed?"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {target.connect_timeout_s:g} s; is a VPN needed?"
+    if isinstance(error, ConnectionRefusedError):
+        return f"nothing listens on port {target.port}; check login.port in the site's file"
+    return f"cannot be reached: {error.strerror or error}; check login.host and login.port in the site's file"
+
+
+def _channel(target: Target, through: Transport) -> paramiko.Channel:
+    place = (target.host, target.port)
+    try:
+        return through.open_channel("direct-tcpip", place, ("127.0.0.1", 0), timeout=target.connect_timeout_s)
+    except paramiko.ChannelException as error:
+        why = (
+            "it does not let users pass on (AllowTcpForwarding)" if error.code == _PROHIBITED else error.text
+        )
+        raise LinkError(f"{target}: the jump host before it gets no connection to it: {why}") from error
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise LinkError(
+            f"{target}: the jump host before it got no connection within {target.connect_timeout_s:g} s"
+        ) from error

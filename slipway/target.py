@@ -1,0 +1,286 @@
+"""How a login node is reached: what ``ssh_config`` says of it, as OpenSSH would read it."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import ConfigError
+from slipway.site import Login
+
+if TYPE_CHECKING:
+    import paramiko
+
+SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
+USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+METHODS = ("publickey", "keyboard-interactive", "password")
+MAX_DEPTH = 16
+_LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
+_JUMP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<six>[^]]+)\]|(?P<host>[^:@]+))(?::(?P<port>\d+))?/?"
+)
+_SWITCHES = {
+    "publickey": "pubkeyauthentication",
+    "keyboard-interactive": "kbdinteractiveauthentication",
+    "password": "passwordauthentication",
+}
+# What paramiko can tell of a `Match`; it takes all other words for true.
+_CRITERIA = ("all", "canonical", "final", "host", "originalhost", "user", "localuser", "exec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One host to log in to, with everything that ``ssh_config`` says of it.
+
+    Attributes:
+        key_name: the name under which its host key is known.
+        identity_files: those that are named; where none are, ``None``, and OpenSSH's usual ones are meant.
+        identity_agent: the agent's socket, ``none`` for no agent, or ``None`` for ``$SSH_AUTH_SOCK``.
+        known_hosts: the user's files of host keys; new ones go to the first.
+        methods: ways to log in that may be tried, in this order.
+        jumps: the hosts on the way, the nearest first.
+    """
+
+    host: str
+    port: int
+    user: str
+    key_name: str
+    identity_files: tuple[str, ...] | None = None
+    certificate_files: tuple[str, ...] = ()
+    identities_only: bool = False
+    identity_agent: str | None = None
+    known_hosts: tuple[str, ...] = USER_KNOWN_HOSTS
+    global_known_hosts: tuple[str, ...] = GLOBAL_KNOWN_HOSTS
+    hash_known_hosts: bool = False
+    methods: tuple[str, ...] = METHODS
+    connect_timeout_s: float = 20
+    keep_alive_s: int = 30
+    proxy_command: str | None = None
+    jumps: tuple[Target, ...] = field(default=())
+
+    def __str__(self) -> str:
+        """``user@host:port``, for messages."""
+        return f"{self.user}@{self.host}:{self.port}"
+
+
+def resolve_target(login: Login, state: Path) -> Target:
+    """Find out how a host is reached, as OpenSSH would.
+
+    Args:
+        login: the site's login.
+        state: Slipway's state folder, where a relative ``ssh_config`` is looked for.
+
+    Raises:
+        ConfigError: the ssh_config that the site names does not exist, or is broken.
+    """
+    import paramiko
+
+    file = Path("~/.ssh/config").expanduser()
+    if login.ssh_config:
+        file = state / Path(login.ssh_config).expanduser()
+        if not file.is_file():
+            hint = "; `invoke box.up` makes it" if login.ssh_config.startswith("box/") else ""
+            raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist{hint}")
+    try:
+        text = read_config(file, Path("~/.ssh").expanduser())
+        if not login.ssh_config:
+            # Like `ssh -F`, a file of the site's own stands alone.
+            text += "Host *\n" + read_config(SYSTEM_CONFIG, SYSTEM_CONFIG.parent, lenient=True)
+        return _target(text, login.host, user=login.user, port=login.port)
+    except (paramiko.ConfigParseError, ValueError, KeyError) as error:
+        raise ConfigError(f"{file} cannot be understood: {error}") from error
+
+
+def read_config(file: Path, home: Path, *, lenient: bool = False) -> str:
+    """The text of an ``ssh_config`` with its ``Include`` lines replaced by what they name.
+
+    Args:
+        file: it; nothing comes of one that does not exist.
+        home: where included files are that have no absolute path.
+        lenient: leave out blocks whose ``Match`` is beyond paramiko, and what is no setting at all.
+
+    Raises:
+        ConfigError: it cannot be read, includes itself, or has a ``Match`` that is beyond paramiko.
+    """
+    return "".join(f"{line}\n" for line in _lines(file, home, "Host *", lenient, MAX_DEPTH))
+
+
+def _lines(file: Path, home: Path, block: str, lenient: bool, depth: int) -> Iterator[str]:
+    if depth == 0:
+        raise ConfigError(f"{file}: the Include lines that lead here do not end")
+    outer = block
+    for number, line in enumerate(_read(file), 1):
+        match = _LINE.fullmatch(line.strip())
+        key = match[1].lower() if match else ""
+        if match and key == "include":
+            for path in _included(match[2], home):
+                yield from _lines(path, home, block, lenient, depth - 1)
+            yield block  # what the file left open ends here
+        elif match and key in ("host", "match"):
+            block = _nested(outer, key, match[2], f"{file}:{number}", lenient)
+            yield block
+        elif match or not lenient:
+            yield line
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def _included(words: str, home: Path) -> Iterator[Path]:
+    for word in shlex.split(words):
+        path = home / Path(os.path.expandvars(word)).expanduser()
+        base = Path(path.anchor)
+        yield from sorted(base.glob(str(path.relative_to(base))))
+
+
+def _nested(outer: str, key: str, words: str, where: str, lenient: bool) -> str:
+    """The header of a block; within an included file, that of the block around it goes with it."""
+    if key == "match":
+        criteria = [word.lower().lstrip("!") for word in shlex.split(words)]
+        # `final all` is `final`; paramiko knows `all` alone.
+        if "all" in criteria and len(criteria) > 1:
+            words = " ".join(word for word in shlex.split(words) if word.lower() != "all")
+        if unknown := _unknown_criterion(words):
+            if lenient:
+                return "Match originalhost !*"
+            raise ConfigError(
+                f"{where}: Slipway cannot tell whether `Match {unknown}` applies; put what this site needs "
+                "in a file of its own and name it as login.ssh_config in the site's file"
+            )
+    if outer in ("Host *", "Match all"):
+        return f"{key.capitalize()} {words}"
+    inner = words if key == "match" else f"originalhost {_patterns(words)}"
+    around = outer.partition(" ")[2]
+    around = around if outer.startswith("Match") else f"originalhost {_patterns(around)}"
+    return f"Match {around}" if inner == "all" else f"Match {around} {inner}"
+
+
+def _patterns(words: str) -> str:
+    return shlex.quote(",".join(shlex.split(words)))
+
+
+def _unknown_criterion(words: str) -> str | None:
+    rest = shlex.split(words)
+    while rest:
+        word = rest.pop(0).lower().lstrip("!")
+        if word not in _CRITERIA:
+            return word
+        if word not in _CRITERIA[:3] and rest:
+            rest.pop(0)
+    return None
+
+
+def _target(
+    text: str, host: str, *, user: str | None, port: int | None, seen: tuple[str, ...] = ()
+) -> Target:
+    if host in seen or len(seen) > MAX_DEPTH:
+        raise ConfigError(f"ProxyJump leads in a circle: {' → '.join([*seen, host])}")
+    options = _lookup(text, host, user, port)
+    name, port = options.get("hostname", host), int(options.get("port", 22))
+    target = Target(
+        host=name,
+        port=port,
+        user=options.get("user") or getpass.getuser(),
+        key_name=options.get("hostkeyalias", name if port == 22 else f"[{name}]:{port}").lower(),
+        identity_agent=options.get("identityagent"),
+        identities_only=_is_on(options, "identitiesonly"),
+        hash_known_hosts=_is_on(options, "hashknownhosts"),
+        methods=_methods(options),
+        connect_timeout_s=_number(options, "connecttimeout", 20),
+        keep_alive_s=_number(options, "serveraliveinterval", 30),
+        certificate_files=_files([options["certificatefile"]] if "certificatefile" in options else []),
+    )
+    if "identityfile" in options:
+        target = replace(target, identity_files=_files(options["identityfile"]))
+    if "userknownhostsfile" in options:
+        words = shlex.split(_fill_in(options["userknownhostsfile"], target, host))
+        target = replace(target, known_hosts=_files(words))
+    if "globalknownhostsfile" in options:
+        words = shlex.split(_fill_in(options["globalknownhostsfile"], target, host))
+        target = replace(target, global_known_hosts=_files(words))
+    return _with_way(text, target, host, options, seen)
+
+
+def _lookup(text: str, host: str, user: str | None, port: int | None) -> dict[str, Any]:
+    import paramiko
+
+    # What the site's file says goes first, so that it counts in %r and %p too.
+    first = (f"User {user}\n" if user else "") + (f"Port {port}\n" if port else "")
+    config: paramiko.SSHConfig = paramiko.SSHConfig.from_file(io.StringIO(f"{first}Host *\n{text}"))
+    return dict(config.lookup(host))
+
+
+def _with_way(text: str, target: Target, host: str, options: dict[str, Any], seen: tuple[str, ...]) -> Target:
+    # Of the two the one that was said first counts.
+    way = next((key for key in options if key in ("proxyjump", "proxycommand")), None)
+    if way is None or options[way] is None or str(options[way]).lower() == "none":
+        return target
+    if way == "proxycommand":
+        return replace(target, proxy_command=_fill_in(options[way], target, host))
+    jumps: list[Target] = []
+    for word in str(options[way]).split(","):
+        jump = _jump(text, word.strip(), (*seen, host))
+        # The nearest one may have a way of its own; the others are reached through the one before them.
+        jumps += [jump] if jumps else [*jump.jumps, replace(jump, jumps=())]
+        if len(jumps) > 1:
+            jumps[-1] = replace(jumps[-1], jumps=(), proxy_command=None)
+    return replace(target, jumps=tuple(jumps))
+
+
+def _jump(text: str, word: str, seen: tuple[str, ...]) -> Target:
+    match = _JUMP.fullmatch(word)
+    if match is None:
+        raise ConfigError(f"ProxyJump {word!r} is not [USER@]HOST[:PORT]")
+    port = int(match["port"]) if match["port"] else None
+    return _target(text, match["six"] or match["host"], user=match["user"], port=port, seen=seen)
+
+
+def _methods(options: dict[str, Any]) -> tuple[str, ...]:
+    # The older name of the same.
+    options.setdefault("kbdinteractiveauthentication", options.get("challengeresponseauthentication", "yes"))
+    wanted = options.get("preferredauthentications", ",".join(METHODS)).split(",")
+    return tuple(
+        word for word in wanted if word in METHODS and options.get(_SWITCHES[word], "yes").lower() != "no"
+    )
+
+
+def _is_on(options: dict[str, Any], key: str) -> bool:
+    return str(options.get(key, "no")).lower() == "yes"
+
+
+def _number(options: dict[str, Any], key: str, default: int) -> int:
+    return int(options.get(key, 0)) or default
+
+
+def _files(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word.lower() != "none")
+
+
+def _fill_in(text: str, target: Target, alias: str) -> str:
+    """OpenSSH's tokens, in settings where paramiko leaves them."""
+    values = {
+        "%": "%",
+        "d": str(Path.home()),
+        "h": target.host,
+        "k": target.key_name,
+        "n": alias,
+        "p": str(target.port),
+        "r": target.user,
+        "u": getpass.getuser(),
+    }
+    return re.sub(r"%([%dhknpru])", lambda match: values[match[1]], text)

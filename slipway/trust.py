@@ -1,0 +1,77 @@
+"""Getting to know a site's hosts: their keys are shown, and kept where a person says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slipway.ask import Ask
+from slipway.errors import LinkError
+from slipway.hostkey import HostKey, add_known, explain, judge, remove_known
+from slipway.target import Target
+
+
+@dataclass(kw_only=True)
+class Acquaintance:
+    """Meets hosts on the way to a site, for :func:`slipway.login.log_in`.
+
+    Attributes:
+        ask: who says whether a key is right.
+        yes: nobody has to.
+        replace: a key that has changed may be put in the place of the known one.
+        lines: what to tell in the end, a line a host.
+    """
+
+    ask: Ask
+    yes: bool = False
+    replace: bool = False
+    lines: list[str] = field(default_factory=list)
+
+    def meet(self, target: Target, shown: HostKey) -> None:
+        """Show a host's key where it is not known, and keep it if that is wanted.
+
+        Raises:
+            LinkError: it is not, or the key is another one than the one that is known, or revoked.
+        """
+        verdict = judge(target, shown)
+        name = f"{target.host}:{target.port}"
+        if verdict.state == "known":
+            self.lines.append(f"{name}  {shown}  known already")
+            return
+        if verdict.state == "revoked" or (verdict.state == "changed" and not self.replace):
+            raise LinkError(explain(target, shown, verdict))
+        for line in verdict.known:
+            self.ask.tell(f"{name} was known by {line}")
+        self.ask.tell(f"{name} shows {shown}")
+        self._confirm(target, shown)
+        copies = remove_known(target, verdict.known)
+        kept = f"kept in {add_known(target, shown)}"
+        copied = "".join(f", the file as it was in {copy}" for copy in copies)
+        self.lines.append(f"{name}  {shown}  {kept}{copied}")
+
+    def _confirm(self, target: Target, shown: HostKey) -> None:
+        if self.yes:
+            return
+        answer = self.ask.ask("Is this what the site publishes? (yes, or the fingerprint) ", echo=True)
+        if answer is None:
+            raise LinkError(
+                f"{target}: the host's key is not known yet. It shows {shown}, and there is no terminal to "
+                "confirm it on. Compare it with what the site publishes, and add --yes"
+            )
+        if answer.strip() not in ("yes", shown.fingerprint):
+            raise LinkError(f"{target}: the host's key was not confirmed, and nothing is kept")
+
+
+def get_to_know(target: Target, ask: Ask, *, yes: bool = False, replace: bool = False) -> list[str]:
+    """Meet a site's host and those on the way to it; where there are any, log in to these.
+
+    Returns:
+        What became of each host's key, a line a host.
+
+    Raises:
+        LinkError: a host cannot be reached, or its key is not confirmed, has changed or is revoked.
+    """
+    from slipway.login import close, log_in
+
+    acquaintance = Acquaintance(ask=ask, yes=yes, replace=replace)
+    close(log_in(target, ask, acquaintance.meet, enter=False))
+    return acquaintance.lines
