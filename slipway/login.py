@@ -126,7 +126,9 @@ def _no_handshake(transport: Transport, target: Target, error: Exception, is_lat
         )
     if transport.farewell:
         return f"the server hung up: {transport.farewell}"
-    if transport.remote_version or isinstance(error.__context__, EOFError):
+    if target.proxy_command and not transport.remote_version:
+        return f"no SSH server answers through its ProxyCommand `{target.proxy_command}`"
+    if transport.remote_version or isinstance(error.__context__, EOFError) or isinstance(error, OSError):
         return (
             "the server hung up before the login. It may be overloaded, or keep this address out for a while "
             "after failed logins; try again in some minutes"
@@ -169,9 +171,9 @@ def _channel(target: Target, through: Transport) -> paramiko.Channel:
     try:
         return through.open_channel("direct-tcpip", place, ("127.0.0.1", 0), timeout=target.connect_timeout_s)
     except paramiko.ChannelException as error:
-        why = (
-            "it does not let users pass on (AllowTcpForwarding)" if error.code == _PROHIBITED else error.text
-        )
+        why = through.refusal or error.text
+        if error.code == _PROHIBITED:
+            why += ". It may not let users pass on (AllowTcpForwarding), or want a new password first"
         raise LinkError(f"{target}: the jump host before it gets no connection to it: {why}") from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise LinkError(

@@ -83,13 +83,20 @@ Reply = Success | Failure | Challenge | KeyAccepted | PasswordExpired | Closed |
 
 
 class Transport(paramiko.Transport):
-    """Paramiko's, which also keeps what the server says when it hangs up."""
+    """Paramiko's, which also keeps what the server says when it hangs up or opens no channel."""
 
     farewell = ""
+    refusal = ""
 
     def _parse_disconnect(self, message: Message) -> None:
         message.get_int()
-        self.farewell = message.get_text()
+        self.farewell = _text(message)
+
+    def _parse_channel_open_failure(self, message: Message) -> None:
+        message.get_int(), message.get_int()
+        self.refusal = _text(message)
+        message.rewind()
+        super()._parse_channel_open_failure(message)  # type: ignore[misc]
 
 
 class UserAuth(AuthHandler):

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,8 +30,8 @@ from slipway.trust import get_to_know
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "slipway-test-sshd"
-PASSWORD = "a pass of words"
-PASSPHRASE = "a phrase"
+PASSWORD = "a pass of words"  # noqa: S105
+PASSPHRASE = "a phrase"  # noqa: S105
 SECRET = base64.b32encode(b"twenty bytes of them").decode()
 TIMEOUT_S = 30
 
@@ -65,9 +64,13 @@ class Lab:
 
     def login(self, user: str, host: str = "gate", **options: str) -> Login:
         """A login with further settings, which count more than those that are for all."""
-        lines = "".join(f"    {key} {value}\n" for key, value in options.items())
+        options = {"IdentityFile": str(self.state / "id"), **options}
+        lines = {key: f"    {key} {value}\n" for key, value in options.items()}
+        own = "".join(lines.pop(key, "") for key in ("Port", "ProxyJump"))
         name = f"config-{len(list(self.state.glob('config-*')))}"
-        (self.state / name).write_text(f"Host *\n{lines}\nInclude {self.state}/config\n")
+        (self.state / name).write_text(
+            f"Host {host}\n{own}Host *\n{''.join(lines.values())}Include {self.state}/config\n"
+        )
         return Login(host=host, user=user, ssh_config=name)
 
     def connect(self, user: str, ask: Person | None = None, host: str = "gate", **options: str) -> Link:
@@ -83,6 +86,11 @@ class Lab:
         text: bytes = self.containers[name].logs()
         return text.decode()
 
+    def write_known_hosts(self, file: Path, *names: str) -> Path:
+        """Write the keys of all hosts, or of some, as they should be known."""
+        file.write_text("".join(f"{name} {self.public_key(name)}\n" for name in names or self.containers))
+        return file
+
     def public_key(self, name: str, kind: str = "ed25519") -> str:
         done = self.containers[name].exec_run(["cat", f"/etc/ssh/ssh_host_{kind}_key.pub"])
         text: str = done.output.decode()
@@ -90,7 +98,17 @@ class Lab:
 
 
 def keygen(path: Path, passphrase: str = "", *options: str) -> str:
-    argv = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(path), "-C", path.name, *options]
+    argv = [
+        "ssh-keygen",
+        "-q",
+        "-N",
+        passphrase,
+        "-f",
+        str(path),
+        "-C",
+        path.name,
+        *(options or ["-t", "ed25519"]),
+    ]
     subprocess.run(argv, check=True, timeout=TIMEOUT_S)
     return Path(f"{path}.pub").read_text()
 
@@ -143,10 +161,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             f"Host gate\n    HostName 127.0.0.1\n    Port {lab.port}\n    HostKeyAlias gate\n"
             "Host inner\n    ProxyJump key@gate\nHost deep\n    ProxyJump key@gate,key@inner\n"
             f"Host *\n    UserKnownHostsFile {state}/known_hosts\n    GlobalKnownHostsFile none\n"
-            f"    IdentityFile {state}/id\n    IdentitiesOnly yes\n    ConnectTimeout 10\n"
+            "    IdentitiesOnly yes\n    ConnectTimeout 10\n"
         )
-        known = [f"{name} {lab.public_key(name)}\n" for name in made]
-        (state / "known_hosts").write_text("".join(known))
+        lab.write_known_hosts(state / "known_hosts")
         yield lab
     finally:
         for container in made.values():
@@ -180,7 +197,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             time.sleep(0.02)
         monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
 
-        def add(*words: str, stdin: str | None = None) -> None:
+        def add(*words: str) -> None:
             environment = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "SSH_ASKPASS": str(askpass)}
             argv = ["ssh-add", "-q", *words]
             subprocess.run(argv, check=True, timeout=TIMEOUT_S, env=environment, capture_output=True)
@@ -211,9 +228,236 @@ def test_a_key_with_a_passphrase(lab: Lab, name: str) -> None:
     assert len(person.asked) == 2
 
 
-
-
 def test_the_agents_key(lab: Lab, agent: Callable[..., None]) -> None:
     agent(str(lab.state / "locked"))
     with lab.connect("key", IdentityFile=str(lab.state / "locked")) as link:
         assert whoami(link) == "key"
+
+
+def test_the_agents_key_where_only_its_public_part_is_here(
+    lab: Lab, agent: Callable[..., None], tmp_path: Path
+) -> None:
+    agent(str(lab.state / "locked"), str(lab.state / "old"))
+    shutil.copy(lab.state / "locked.pub", tmp_path / "only.pub")
+    with lab.connect("key", IdentityFile=str(tmp_path / "only.pub")) as link:
+        assert whoami(link) == "key"
+    with lab.connect("key", IdentityFile=str(tmp_path / "only")) as link:
+        assert whoami(link) == "key"
+    # An RSA key of the agent's, which signs with SHA-2.
+    with lab.connect("key", IdentityFile=str(lab.state / "old")) as link:
+        assert whoami(link) == "key"
+
+
+def test_an_agent_that_refuses(lab: Lab, agent: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", "")
+    agent("-c", str(lab.state / "id"))  # to be confirmed, where nobody is
+    refusal = lab.refusal("key", Person(), IdentityFile="none", IdentitiesOnly="no")
+    assert re.search(r"agent: id: the agent refuses to sign with it. Is it locked", refusal)
+    path = os.environ["SSH_AUTH_SOCK"]
+    refusal = lab.refusal("key", IdentityFile="none", IdentityAgent=f"{path}.gone")
+    assert f"the agent at {path}.gone does not answer" in refusal
+
+
+def test_a_password(lab: Lab) -> None:
+    person = Person([("^password@127.0.0.1's password: $", "wrong"), ("password: $", PASSWORD)])
+    with lab.connect("password", person) as link:
+        assert whoami(link) == "password"
+    assert person.told == ["For the members of the test only."]  # the server's banner, once
+    person = Person([("password: $", "wrong")] * 3)
+    refusal = lab.refusal("password", person)
+    assert re.search("hung up|the answers to its prompts were wrong", refusal)
+
+
+def test_prompts_of_the_servers_own(lab: Lab) -> None:
+    person = Person([("Verification code: ", code), ("Password: ", PASSWORD)])
+    with lab.connect("both", person) as link:
+        assert whoami(link) == "both"
+    assert len(person.asked) == 2
+    assert not any("(echo)" in prompt for prompt in person.asked)
+
+
+def test_a_key_and_then_a_code(lab: Lab) -> None:
+    person = Person([("Verification code: ", "000000"), ("Verification code: ", code)])
+    with lab.connect("two", person) as link:
+        assert whoami(link) == "two"
+    assert "Partial publickey for two" in lab.log()
+
+
+def test_where_nobody_can_answer(lab: Lab) -> None:
+    for user, prompt in {"two": "Verification code:", "password": "password@127.0.0.1's password:"}.items():
+        with pytest.raises(LinkError) as caught:
+            connect(lab.login(user), lab.state)
+        assert f"the server asks {prompt!r}" in str(caught.value)
+        assert "there is no terminal to answer on" in str(caught.value)
+
+
+def test_an_expired_password(lab: Lab) -> None:
+    with lab.connect("expired", Person([("password: ", PASSWORD)])) as link:
+        with pytest.raises(LinkError, match=r"expired.*ssh -p \d+ expired@127.0.0.1"):
+            link.run(["true"], timeout_s=TIMEOUT_S)
+        with pytest.raises(LinkError, match="expired"):
+            link.read(PurePosixPath("/etc/hostname"))
+    # Where the server itself asks for a new one, it is just typed.
+    new = "quite another 1 of them"
+    person = Person([("Password: ", PASSWORD), ("Current", PASSWORD), ("New", new), ("(?i)retype new", new)])
+    with lab.connect("renew", person) as link:
+        assert whoami(link) == "renew"
+    with lab.connect("renew", Person([("Password: ", new)])) as link:
+        assert whoami(link) == "renew"
+
+
+def test_hosts_behind_hosts(lab: Lab) -> None:
+    for host in ("inner", "deep"):
+        with lab.connect("key", host=host) as link:
+            name = link.check(["cat", "/etc/ssh/ssh_host_ed25519_key.pub"], timeout_s=TIMEOUT_S).stdout
+            assert name.startswith(lab.public_key(host))
+            link.write(PurePosixPath("/tmp/here"), b"x" * 100_000)
+            assert link.read(PurePosixPath("/tmp/here")) == b"x" * 100_000
+
+
+def test_a_host_on_the_way_fails(lab: Lab) -> None:
+    known = lab.write_known_hosts(lab.state / "known_some", "gate", "deep")
+    refusal = lab.refusal("key", host="deep", UserKnownHostsFile=str(known))
+    assert refusal.startswith(
+        "jump host 2 of 2 on the way to key@deep:22: key@inner:22: the host's key is not"
+    )
+    refusal = lab.refusal("key", host="nowhere", ProxyJump="key@gate")
+    assert "key@nowhere:22: the jump host before it gets no connection to it" in refusal
+    refusal = lab.refusal("key", host="inner", Port="1")
+    assert "Connection refused" in refusal
+    refusal = lab.refusal("key", host="deep", ProxyJump="nobody@gate")
+    assert refusal.startswith("jump host 1 of 1 on the way to key@deep:22: nobody@127.0.0.1")
+
+
+def test_a_proxy_command(lab: Lab) -> None:
+    join = (
+        "import socket,sys,threading,os;s=socket.create_connection((sys.argv[1],int(sys.argv[2])));"
+        "threading.Thread(target=lambda:[os.write(1,d) for d in iter(lambda:s.recv(65536),b'')]).start();"
+        "[s.sendall(d) for d in iter(lambda:os.read(0,65536),b'')];s.shutdown(1)"
+    )
+    command = f'{sys.executable} -c "{join}" %h %p 2>/dev/null'
+    with lab.connect("key", ProxyCommand=command) as link:
+        assert whoami(link) == "key"
+    assert "through its ProxyCommand `false`" in lab.refusal("key", ProxyCommand="false")
+
+
+def test_an_unknown_host_and_how_it_is_trusted(lab: Lab, tmp_path: Path) -> None:
+    known = tmp_path / "new" / "known_hosts"
+    fingerprints = {name: fingerprint(lab, name) for name in lab.containers}
+    refusal = lab.refusal("key", UserKnownHostsFile=str(known))
+    assert f"is not known yet. It shows ED25519 {fingerprints['gate']}" in refusal
+    assert "`invoke ssh.trust SITE`" in refusal
+    target = resolve_target(lab.login("key", "deep", UserKnownHostsFile=str(known)), lab.state)
+    person = Person([("the site publishes", "no")])
+    with pytest.raises(LinkError, match="was not confirmed"):
+        get_to_know(target, person)
+    assert not known.exists()
+    person = Person(
+        [("the site publishes", "yes"), ("publishes", fingerprints["inner"]), ("publishes", "yes")]
+    )
+    lines = get_to_know(target, person)
+    assert [line.split()[2] for line in lines] == list(fingerprints.values())
+    assert len(known.read_text().splitlines()) == 3
+    assert (known.stat().st_mode & 0o777, known.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert all("known already" in line for line in get_to_know(target, Person()))
+    with lab.connect("key", host="deep", UserKnownHostsFile=str(known)) as link:
+        assert whoami(link) == "key"
+    # OpenSSH takes it too.
+    argv = ["ssh", "-F", str(lab.state / lab.login("key", UserKnownHostsFile=str(known)).ssh_config)]  # type: ignore[operator]
+    argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "key@gate", "id -un"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.stdout == "key\n", done.stderr
+
+
+def test_a_host_key_that_has_changed(lab: Lab, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    other = keygen(tmp_path / "other").rsplit(" ", 1)[0]
+    known.write_text(f"# mine\nelsewhere,gate {other}\n")
+    shown, stale = fingerprint(lab, "gate"), fingerprint_of(other)
+    refusal = lab.refusal("key", UserKnownHostsFile=str(known))
+    assert f"Known: ED25519 {stale} ({known}:2). Shown now: ED25519 {shown}" in refusal
+    assert "`invoke ssh.trust SITE --replace`" in refusal
+    target = resolve_target(lab.login("key", UserKnownHostsFile=str(known)), lab.state)
+    with pytest.raises(LinkError, match="is not the one that is known"):
+        get_to_know(target, Person(), yes=True)
+    before = known.read_text()
+    assert before == f"# mine\nelsewhere,gate {other}\n"
+    get_to_know(target, Person(), yes=True, replace=True)
+    assert known.read_text() == f"# mine\nelsewhere {other}\ngate {lab.public_key('gate')}\n"
+    (copy,) = tmp_path.glob("known_hosts.*")
+    assert copy.read_text() == before
+    with lab.connect("key", UserKnownHostsFile=str(known)) as link:
+        assert whoami(link) == "key"
+
+
+def fingerprint(lab: Lab, name: str) -> str:
+    return fingerprint_of(lab.public_key(name))
+
+
+def fingerprint_of(public_key: str) -> str:
+    argv = ["ssh-keygen", "-lf", "-"]
+    done = subprocess.run(
+        argv, input=public_key, check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    return done.stdout.split()[1]
+
+
+def test_the_kind_of_key_that_is_known_is_asked_for(lab: Lab, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"gate {lab.public_key('gate', 'ecdsa')}\n")
+    with lab.connect("key", UserKnownHostsFile=str(known)) as link:
+        assert whoami(link) == "key"
+    known.write_text(f"@revoked * {lab.public_key('gate')}\ngate {lab.public_key('gate')}\n")
+    assert f"is marked as revoked: ED25519 {fingerprint(lab, 'gate')} ({known}:1)" in lab.refusal(
+        "key", UserKnownHostsFile=str(known)
+    )
+    # As `HashKnownHosts yes` writes it.
+    known.write_text(f"gate {lab.public_key('gate')}\n")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-H", "-f", str(known)], check=True, timeout=TIMEOUT_S, capture_output=True
+    )
+    assert known.read_text().startswith("|1|")
+    with lab.connect("key", UserKnownHostsFile=str(known)) as link:
+        assert whoami(link) == "key"
+
+
+def test_wrong_keys_and_too_many_of_them(lab: Lab, agent: Callable[..., None], tmp_path: Path) -> None:
+    names = [str(tmp_path / f"wrong{number}") for number in range(4)]
+    for name in names:
+        keygen(Path(name))
+    refusal = lab.refusal("key", IdentityFile=names[0])
+    assert f"the login was refused: it refused 1 key ({names[0]})" in refusal
+    agent(*names)
+    refusal = lab.refusal("key", IdentitiesOnly="no")
+    assert "Too many authentication failures" in refusal
+    assert "`IdentityFile FILE` and `IdentitiesOnly yes`" in refusal
+    with lab.connect("key", IdentitiesOnly="yes") as link:
+        assert whoami(link) == "key"
+
+
+def test_keys_that_cannot_be_used_are_named(lab: Lab, tmp_path: Path) -> None:
+    shutil.copy(lab.state / "id", tmp_path / "open")
+    (tmp_path / "open").chmod(0o644)
+    (tmp_path / "odd").write_text("PuTTY-User-Key-File-3: ssh-ed25519\n")
+    (tmp_path / "odd").chmod(0o600)
+    refusal = lab.refusal("key", IdentityFile=f"{tmp_path}/open\n    IdentityFile {tmp_path}/odd")
+    assert f"open is left out because others may read it: `chmod 600 {tmp_path}/open`" in refusal
+    assert f"{tmp_path}/odd is not a private key of OpenSSH's" in refusal
+
+
+def test_all_of_it_is_one_login(lab: Lab, tmp_path: Path) -> None:
+    before = lab.log()
+    there = PurePosixPath("/tmp/sent")
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / "file").write_bytes(os.urandom(300_000))
+    with lab.connect("two", Person([("Verification code: ", code)])) as link:
+        link.check(["mkdir", "-p", str(there)], timeout_s=TIMEOUT_S)
+        link.write(there / "note", b"hello")
+        rsync(link, [f"{tmp_path}/up/"], remote(there, inside=True), options=["--recursive"])
+        assert link.read(there / "note") == b"hello"
+        rsync(link, [remote(there, inside=True)], f"{tmp_path}/down/", options=["--recursive"])
+        assert sorted(link.list(there)) == ["file", "note"]
+    assert (tmp_path / "down" / "file").read_bytes() == (tmp_path / "up" / "file").read_bytes()
+    news = lab.log()[len(before) :]
+    assert news.count("Connection from") == 1
+    assert len(re.findall("Accepted .* for two", news)) == 1

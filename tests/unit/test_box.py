@@ -16,8 +16,8 @@ from slipway.boxspec import (
     parse_ready,
     ssh_config_text,
 )
-from slipway.target import resolve_target
 from slipway.site import Login
+from slipway.target import resolve_target
 
 GIB = 1 << 30
 

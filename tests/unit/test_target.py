@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError
-from slipway.target import Target, resolve_target
 from slipway.site import Login
+from slipway.target import Target, resolve_target
 
 SSH_CONFIG = """
 Host hpc
