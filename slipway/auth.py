@@ -81,13 +81,10 @@ class _Login:
         raise LinkError(self._refusal(offered))
 
     def _try_key(self, key: Identity, before: Failure) -> Reply:
-        if key.is_costly:
-            answer = self._auth.probe(key)
-            if not isinstance(answer, KeyAccepted):
-                self._refused.append(key.name)
-                return answer
         try:
-            answer = self._auth.prove(key)
+            answer = self._auth.probe(key) if key.is_costly else KeyAccepted()
+            if isinstance(answer, KeyAccepted):
+                answer = self._auth.prove(key)
         except (IdentityError, paramiko.AuthenticationException) as error:
             self.keyring.problems.append(str(error))
             return before  # nothing was sent, so what was offered before still is

@@ -18,6 +18,7 @@ from slipway.site import Login
 if TYPE_CHECKING:
     import paramiko
 
+_SPACE = "\\ "
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
@@ -34,6 +35,9 @@ _SWITCHES = {
     "password": "passwordauthentication",
 }
 # What paramiko can tell of a `Match`; it takes all other words for true.
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+# Settings whose words may hold a #.
+_COMMANDS = ("proxycommand", "localcommand", "remotecommand", "knownhostscommand", "match")
 _CRITERIA = ("all", "canonical", "final", "host", "originalhost", "user", "localuser", "exec")
 
 
@@ -96,7 +100,7 @@ def resolve_target(login: Login, state: Path) -> Target:
             # Like `ssh -F`, a file of the site's own stands alone.
             text += "Host *\n" + read_config(SYSTEM_CONFIG, SYSTEM_CONFIG.parent, lenient=True)
         return _target(text, login.host, user=login.user, port=login.port)
-    except (paramiko.ConfigParseError, ValueError, KeyError) as error:
+    except (paramiko.SSHException, ValueError, KeyError) as error:
         raise ConfigError(f"{file} cannot be understood: {error}") from error
 
 
@@ -119,17 +123,25 @@ def _lines(file: Path, home: Path, block: str, lenient: bool, depth: int) -> Ite
         raise ConfigError(f"{file}: the Include lines that lead here do not end")
     outer = block
     for number, line in enumerate(_read(file), 1):
-        match = _LINE.fullmatch(line.strip())
+        match = _LINE.fullmatch(_without_comment(line.strip()))
         key = match[1].lower() if match else ""
         if match and key == "include":
             for path in _included(match[2], home):
                 yield from _lines(path, home, block, lenient, depth - 1)
-            yield block  # what the file left open ends here
+                yield block  # what the file left open ends here
         elif match and key in ("host", "match"):
             block = _nested(outer, key, match[2], f"{file}:{number}", lenient)
             yield block
+        elif match and key in ("userknownhostsfile", "globalknownhostsfile"):
+            # Paramiko takes off quotes around all of it, which may be a list.
+            yield f"{key} {' '.join(word.replace(' ', _SPACE) for word in shlex.split(match[2]))}"
         elif match or not lenient:
-            yield line
+            yield match[0] if match else line
+
+
+def _without_comment(line: str) -> str:
+    key = line.split(None, 1)[0].partition("=")[0].lower() if line else ""
+    return line if '"' in line or key in _COMMANDS else re.sub(r"\s+#.*", "", line)
 
 
 def _read(file: Path) -> list[str]:
@@ -201,8 +213,8 @@ def _target(
         identities_only=_is_on(options, "identitiesonly"),
         hash_known_hosts=_is_on(options, "hashknownhosts"),
         methods=_methods(options),
-        connect_timeout_s=_number(options, "connecttimeout", 20),
-        keep_alive_s=_number(options, "serveraliveinterval", 30),
+        connect_timeout_s=_seconds(options, "connecttimeout", 20),
+        keep_alive_s=_seconds(options, "serveraliveinterval", 30),
         certificate_files=_files([options["certificatefile"]] if "certificatefile" in options else []),
     )
     if "identityfile" in options:
@@ -263,8 +275,10 @@ def _is_on(options: dict[str, Any], key: str) -> bool:
     return str(options.get(key, "no")).lower() == "yes"
 
 
-def _number(options: dict[str, Any], key: str, default: int) -> int:
-    return int(options.get(key, 0)) or default
+def _seconds(options: dict[str, Any], key: str, default: int) -> int:
+    # 90, 90s and 1m30s are the same.
+    parts = re.findall(r"(\d+)([smhdw]?)", str(options.get(key, "")).lower())
+    return sum(int(number) * _UNITS[unit] for number, unit in parts) or default
 
 
 def _files(words: Sequence[str]) -> tuple[str, ...]:

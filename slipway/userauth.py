@@ -115,8 +115,7 @@ class UserAuth(AuthHandler):
         message = Message()
         message.add_byte(bytes([_SERVICE_REQUEST]))
         message.add_string(_SERVICE)
-        self._wire._send_message(message)
-        reply = self._wait()
+        reply = self._exchange(message)
         return self._request("none") if isinstance(reply, Success) else reply
 
     def probe(self, key: Signer) -> Reply:
@@ -151,8 +150,7 @@ class UserAuth(AuthHandler):
         message.add_int(len(answers))
         for answer in answers:
             message.add_string(answer)
-        self._wire._send_message(message)
-        return self._wait()
+        return self._exchange(message)
 
     def abort(self) -> None:
         """The connection is gone; called from paramiko's thread."""
@@ -170,8 +168,7 @@ class UserAuth(AuthHandler):
 
     def _request(self, method: str, *parts: str | bytes | bool) -> Reply:
         self.auth_method = method
-        self._wire._send_message(self._compose(method, parts, Message()))
-        return self._wait()
+        return self._exchange(self._compose(method, parts, Message()))
 
     def _compose(self, method: str, parts: Sequence[str | bytes | bool], message: Message) -> Message:
         message.add_byte(bytes([_REQUEST]))
@@ -182,7 +179,11 @@ class UserAuth(AuthHandler):
                 message.add_string(part)
         return message
 
-    def _wait(self) -> Reply:
+    def _exchange(self, message: Message) -> Reply:
+        try:
+            self._wire._send_message(message)
+        except (EOFError, OSError):
+            return Closed()  # while somebody was looking for an answer
         try:
             return self._replies.get(timeout=REPLY_TIMEOUT_S)
         except queue.Empty:

@@ -66,7 +66,7 @@ class Lab:
         """A login with further settings, which count more than those that are for all."""
         options = {"IdentityFile": str(self.state / "id"), **options}
         lines = {key: f"    {key} {value}\n" for key, value in options.items()}
-        own = "".join(lines.pop(key, "") for key in ("Port", "ProxyJump"))
+        own = "".join(lines.pop(key, "") for key in ("HostName", "HostKeyAlias", "Port", "ProxyJump"))
         name = f"config-{len(list(self.state.glob('config-*')))}"
         (self.state / name).write_text(
             f"Host {host}\n{own}Host *\n{''.join(lines.values())}Include {self.state}/config\n"
@@ -445,6 +445,20 @@ def test_keys_that_cannot_be_used_are_named(lab: Lab, tmp_path: Path) -> None:
     assert f"{tmp_path}/odd is not a private key of OpenSSH's" in refusal
 
 
+def test_a_server_that_does_not_wait_for_an_answer(lab: Lab) -> None:
+    # A second sshd, which waits a second, and up to four more at random.
+    sshd = "/usr/sbin/sshd -p 2223 -o Port=2223 -o LoginGraceTime=1"
+    assert lab.containers["gate"].exec_run(["sh", "-c", sshd]).exit_code == 0
+
+    def slow() -> str:
+        time.sleep(6.5)
+        return code()
+
+    way = {"HostName": "127.0.0.1", "Port": "2223", "HostKeyAlias": "gate", "ProxyJump": "key@gate"}
+    refusal = lab.refusal("two", Person([("Verification code: ", slow)]), host="late", **way)
+    assert "the server hung up during the login" in refusal
+
+
 def test_all_of_it_is_one_login(lab: Lab, tmp_path: Path) -> None:
     before = lab.log()
     there = PurePosixPath("/tmp/sent")
@@ -461,3 +475,35 @@ def test_all_of_it_is_one_login(lab: Lab, tmp_path: Path) -> None:
     news = lab.log()[len(before) :]
     assert news.count("Connection from") == 1
     assert len(re.findall("Accepted .* for two", news)) == 1
+
+
+def test_the_task_pins_a_key(lab: Lab, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tasks.py", tmp_path)
+    (tmp_path / "cluster").mkdir()
+    known = tmp_path / "known_hosts"
+    login = lab.login("key", UserKnownHostsFile=str(known))
+    config = f"{lab.state}/{login.ssh_config}"
+    site = f"login: {{host: gate, user: key, ssh_config: {config}}}\npaths: {{scratch: /s}}\n"
+    (tmp_path / "cluster" / "lab.yaml").write_text(site)
+
+    def invoke(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "invoke", "ssh.trust", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            start_new_session=True,
+            check=False,
+        )
+
+    done = invoke("lab")
+    assert (done.returncode, done.stdout) == (68, "")
+    assert f"shows ED25519 {fingerprint(lab, 'gate')}" in done.stderr
+    assert "there is no terminal to confirm it on" in done.stderr.replace("\n", " ")
+    done = invoke("--site", "lab", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"ED25519 {fingerprint(lab, 'gate')}  kept in {known}" in done.stdout
+    assert "known already" in invoke("lab").stdout

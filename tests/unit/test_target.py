@@ -4,7 +4,7 @@ import pytest
 
 from slipway.errors import ConfigError
 from slipway.site import Login
-from slipway.target import Target, resolve_target
+from slipway.target import Target, read_config, resolve_target
 
 SSH_CONFIG = """
 Host hpc
@@ -63,3 +63,105 @@ def test_a_missing_or_broken_ssh_config_is_named(state: Path) -> None:
     (state / "config").write_text("Host hpc\n  Port many\n")
     with pytest.raises(ConfigError, match="cannot be understood"):
         resolve_target(Login(host="hpc", ssh_config="config"), state)
+
+
+def resolve(folder: Path, text: str, host: str = "hpc") -> Target:
+    (folder / "config").write_text(text)
+    return resolve_target(Login(host=host, ssh_config="config"), folder)
+
+
+def test_files_are_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh" / "conf.d").mkdir(parents=True)
+    (tmp_path / ".ssh" / "conf.d" / "1").write_text("Host hpc\n  User one\nHost other\n  Port 3")
+    (tmp_path / ".ssh" / "conf.d" / "2").write_text("User two\nPort 2\n")
+    # What an included file leaves open does not reach into the file that includes it.
+    text = "Include conf.d/* missing\nHostName here\n"
+    target = resolve(tmp_path, text)
+    assert (target.user, target.port, target.host) == ("one", 2, "here")
+    # Within a block both have to match.
+    text = "Host h*\n  Include conf.d/1\n  HostName here\nHost o*\n  HostName there\n"
+    assert (resolve(tmp_path, text).user, resolve(tmp_path, text).host) == ("one", "here")
+    other = resolve(tmp_path, text, "other")
+    assert (other.port, other.host) == (22, "there")
+    text = "Match originalhost *,!hpc\n  Include conf.d/1\n"
+    assert resolve(tmp_path, text, "other").port == 3
+    assert resolve(tmp_path, text).user != "one"
+
+
+def test_a_file_that_includes_itself(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="do not end"):
+        resolve(tmp_path, f"Include {tmp_path}/config\n")
+
+
+def test_a_match_that_cannot_be_told_is_named(tmp_path: Path) -> None:
+    text = "Host a\n  Port 1\nMatch host b localnetwork 10.0.0.0/8\n  User x\n"
+    with pytest.raises(ConfigError, match=r"config:3: Slipway cannot tell whether `Match localnetwork`"):
+        resolve(tmp_path, text)
+    # In the system's own file such a block is left out, and Red Hat's `final all` is understood.
+    (tmp_path / "config").write_text(f"{text}Match final all\n  Port 5\n")
+    lenient = read_config(tmp_path / "config", tmp_path, lenient=True)
+    target = resolve(tmp_path, lenient, "b")
+    assert (target.user != "x", target.port) == (True, 5)
+
+
+def test_tokens_quotes_comments_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = """
+    Host hpc
+      User=you # on this one
+      Hostname %h.example.org
+      IdentityFile "~/my keys/%r@%h"
+      IdentityFile %d/other
+      UserKnownHostsFile "/a b/known" ~/%n
+      GlobalKnownHostsFile none
+      ConnectTimeout 1m30s
+      ProxyCommand nc -x "a #b" %h %p %n %%
+      PreferredAuthentications password,publickey,gssapi-with-mic
+      PubkeyAuthentication no
+      IdentityAgent ~/agent
+      HashKnownHosts yes
+    """
+    target = resolve(tmp_path, text)
+    assert target == Target(
+        host="hpc.example.org",
+        port=22,
+        user="you",
+        key_name="hpc.example.org",
+        identity_files=("/home/me/my keys/you@hpc.example.org", "/home/me/other"),
+        identity_agent="~/agent",
+        known_hosts=("/a b/known", "~/hpc"),
+        global_known_hosts=(),
+        hash_known_hosts=True,
+        methods=("password",),
+        connect_timeout_s=90,
+        proxy_command='nc -x "a #b" hpc.example.org 22 hpc %',
+    )
+
+
+def test_the_way_that_was_said_first_counts(tmp_path: Path) -> None:
+    text = "Host a\n  ProxyCommand none\nHost a b\n  ProxyJump c\nHost b\n  ProxyCommand x\n"
+    assert (resolve(tmp_path, text, "a").jumps, resolve(tmp_path, text, "a").proxy_command) == ((), None)
+    target = resolve(tmp_path, text, "b")
+    assert ([jump.host for jump in target.jumps], target.proxy_command) == (["c"], None)
+
+
+def test_jumps_of_jumps(tmp_path: Path) -> None:
+    text = """
+    Host a
+      ProxyJump b,ssh://me@[::1]:2022/
+    Host b
+      ProxyJump c
+    Host c
+      ProxyCommand nc %h %p
+    """
+    target = resolve(tmp_path, text, "a")
+    assert [(jump.host, jump.port, jump.proxy_command) for jump in target.jumps] == [
+        ("c", 22, "nc c 22"),
+        ("b", 22, None),
+        ("::1", 2022, None),
+    ]
+    with pytest.raises(ConfigError, match="in a circle: a → b → a"):
+        resolve(tmp_path, "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n", "a")
+    with pytest.raises(ConfigError, match="ProxyJump 'a:b' is not"):
+        resolve(tmp_path, "ProxyJump a:b\n")

@@ -1,0 +1,79 @@
+"""Questions, on a real terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.
+PROGRAM = """
+import fcntl, os, sys, termios
+fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
+from slipway.terminal import Terminal
+screen = Terminal()
+screen.step("Logging in")
+screen.tell("Read \\x1b[2Jthis [bold]first")
+answers = [screen.ask("Code: ", echo=True), screen.ask("Password: ", echo=False)]
+screen.fail()  # ends the line that moves, below which nothing else may print
+print(answers)
+"""
+
+
+def test_answers_are_read_from_the_terminal_and_secrets_not_shown() -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(theirs)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        pass_fds=[theirs],
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    os.close(theirs)
+    try:
+        shown = read_until(ours, b"Code: ")
+        assert "Read [2Jthis [bold]first" in shown
+        os.write(ours, "123 é\n".encode())
+        assert "123 é" in read_until(ours, b"Password: ")
+        time.sleep(0.2)  # until it is silent, as a person would be
+        os.write(ours, b" a secret \n")
+        output, _ = process.communicate(timeout=20)
+        assert output.decode().splitlines() == ["['123 é', ' a secret ']"]
+        assert "secret" not in read_until(ours, None)
+    finally:
+        process.kill()
+        os.close(ours)
+
+
+def read_until(terminal: int, end: bytes | None) -> str:
+    shown = b""
+    while end is None or end not in shown:
+        try:
+            chunk = os.read(terminal, 1 << 16)
+        except OSError:  # it is closed on the other side
+            break
+        if not chunk:
+            break
+        shown += chunk
+    return shown.decode()
+
+
+def test_without_a_terminal_there_is_no_answer() -> None:
+    program = "from slipway.terminal import Terminal; print(Terminal().ask('Code: ', echo=True))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
