@@ -121,8 +121,8 @@ def code() -> str:
     return f"{(number & 0x7FFFFFFF) % 1_000_000:06d}"
 
 
-def start(client: Any, name: str, authorized: str, network: Any, **options: Any) -> Any:
-    environment = {"PASSWORD": PASSWORD, "SECRET": SECRET, "AUTHORIZED": authorized}
+def start(client: Any, name: str, keys: dict[str, str], network: Any, **options: Any) -> Any:
+    environment = {"PASSWORD": PASSWORD, "SECRET": SECRET, **keys}
     container = client.containers.create(IMAGE, environment=environment, init=True, **options)
     try:
         client.networks.get("bridge").disconnect(container)
@@ -145,15 +145,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     build_image(client, recipe, Silence())
     authorized = keygen(state / "id") + keygen(state / "locked", PASSPHRASE)
     authorized += keygen(state / "old", PASSPHRASE, "-t", "rsa", "-m", "PEM")
+    keys = {"AUTHORIZED": authorized, "CA": keygen(state / "ca")}
     made: dict[str, Any] = {}
     networks: list[Any] = []
     try:
         networks += [client.networks.create(f"{IMAGE}-{os.getpid()}-{number}") for number in (1, 2)]
         ports = {"22/tcp": ("127.0.0.1", None)}
-        made["gate"] = start(client, "gate", authorized, networks[0], ports=ports)
-        made["inner"] = start(client, "inner", authorized, networks[0])
+        made["gate"] = start(client, "gate", keys, networks[0], ports=ports)
+        made["inner"] = start(client, "inner", keys, networks[0])
         networks[1].connect(made["inner"], aliases=["inner"])
-        made["deep"] = start(client, "deep", authorized, networks[1])
+        made["deep"] = start(client, "deep", keys, networks[1])
         wait_for_all(made)
         made["gate"].reload()
         lab = Lab(state, int(made["gate"].ports["22/tcp"][0]["HostPort"]), made)
@@ -248,6 +249,28 @@ def test_the_agents_key_where_only_its_public_part_is_here(
         assert whoami(link) == "key"
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_a_certificate(lab: Lab, agent: Callable[..., None], tmp_path: Path, kind: str) -> None:
+    keygen(tmp_path / "mine", "", "-t", kind)
+    argv = [
+        "ssh-keygen",
+        "-q",
+        "-s",
+        str(lab.state / "ca"),
+        "-I",
+        "me",
+        "-n",
+        "cert",
+        str(tmp_path / "mine.pub"),
+    ]
+    subprocess.run(argv, check=True, timeout=TIMEOUT_S)
+    with lab.connect("cert", IdentityFile=str(tmp_path / "mine")) as link:
+        assert whoami(link) == "cert"
+    agent(str(tmp_path / "mine"))  # and its certificate
+    with lab.connect("cert", IdentityFile="none", IdentitiesOnly="no") as link:
+        assert whoami(link) == "cert"
+
+
 def test_an_agent_that_refuses(lab: Lab, agent: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", "")
     agent("-c", str(lab.state / "id"))  # to be confirmed, where nobody is
@@ -289,6 +312,8 @@ def test_where_nobody_can_answer(lab: Lab) -> None:
             connect(lab.login(user), lab.state)
         assert f"the server asks {prompt!r}" in str(caught.value)
         assert "there is no terminal to answer on" in str(caught.value)
+    with pytest.raises(LinkError, match="locked needs its passphrase, and there is no terminal to ask on"):
+        connect(lab.login("key", IdentityFile=str(lab.state / "locked")), lab.state)
 
 
 def test_an_expired_password(lab: Lab) -> None:
