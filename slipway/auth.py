@@ -85,7 +85,7 @@ class _Login:
             answer = self._auth.probe(key) if key.is_costly else KeyAccepted()
             if isinstance(answer, KeyAccepted):
                 answer = self._auth.prove(key)
-        except (IdentityError, paramiko.AuthenticationException) as error:
+        except IdentityError as error:
             self.keyring.problems.append(str(error))
             return before  # nothing was sent, so what was offered before still is
         if isinstance(answer, Failure) and not answer.partial:

@@ -16,7 +16,10 @@ import paramiko
 from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
 
+from slipway.identity import IdentityError
+
 REPLY_TIMEOUT_S = 120  # somebody may have to confirm on a phone
+_RSA = ("rsa-sha2-512", "rsa-sha2-256")
 _SERVICE = "ssh-userauth"
 _SERVICE_REQUEST, _SERVICE_ACCEPT = 5, 6
 _REQUEST, _FAILURE, _SUCCESS, _BANNER = 50, 51, 52, 53
@@ -25,8 +28,9 @@ _MORE, _INFO_RESPONSE = 60, 61
 
 
 class Signer(Protocol):
-    """A key: its type, its public part as it goes over the line, and what signs with it."""
+    """A key: its name, its type, its public part as it goes over the line, and what signs with it."""
 
+    name: str
     kind: str
     blob: bytes
 
@@ -119,7 +123,11 @@ class UserAuth(AuthHandler):
         return self._request("none") if isinstance(reply, Success) else reply
 
     def probe(self, key: Signer) -> Reply:
-        """Ask whether a key would do, without signing."""
+        """Ask whether a key would do, without signing.
+
+        Raises:
+            IdentityError: it is an RSA key, and the server is too old.
+        """
         return self._request("publickey", False, self._algorithm(key), key.blob)
 
     def prove(self, key: Signer) -> Reply:
@@ -190,8 +198,16 @@ class UserAuth(AuthHandler):
             return Silence()
 
     def _algorithm(self, key: Signer) -> str:
-        finalize: Callable[[str], str] = self._finalize_pubkey_algorithm  # type: ignore[attr-defined]
-        return finalize(key.kind)
+        kind, mark, rest = key.kind.partition("-cert-")
+        if kind != "ssh-rsa":
+            return key.kind
+        # RSA keys sign in several ways; the server may have said which it takes.
+        said: str | bytes = self._wire.server_extensions.get("server-sig-algs", b"")
+        taken = (said.decode() if isinstance(said, bytes) else said).split(",")
+        usable = [name for name in _RSA if name in taken or taken == [""]]
+        if not usable:
+            raise IdentityError(f"{key.name}: the server takes RSA keys only with SHA-1, which is broken")
+        return usable[0] + mark + rest
 
     def _succeed(self, _: Message) -> None:
         self.authenticated = True
