@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import paramiko
 
+from slipway.agent import Identity, IdentityError
 from slipway.ask import Ask
 from slipway.errors import LinkError
-from slipway.identity import ATTEMPTS, Identity, IdentityError, Keyring
+from slipway.identity import ATTEMPTS, Keyring
 from slipway.target import Target
 from slipway.userauth import (
     REPLY_TIMEOUT_S,
@@ -24,9 +23,8 @@ from slipway.userauth import (
     UserAuth,
 )
 
-# This many keys are refused before a server that hangs up is likely to have had enough of them.
+# A server that hangs up after so many keys has most likely had enough of them.
 _MANY = 3
-_PATIENCE_S = 30
 
 
 def authenticate(transport: Transport, target: Target, ask: Ask) -> None:
@@ -56,11 +54,12 @@ class _Login:
         self._keys = iter(self.keyring)
         self._refused: list[str] = []
         self._left = {"keyboard-interactive": ATTEMPTS, "password": ATTEMPTS}
-        self._has_told = False
-        self._asked_at = time.monotonic()
+        self._has_answered = False
+        self._greeting = ""
 
     def run(self) -> None:
         reply = self._auth.begin()
+        self._greeting = self._auth.words
         offered: tuple[str, ...] = ()
         while not isinstance(reply, Success):
             if isinstance(reply, Failure):
@@ -88,7 +87,7 @@ class _Login:
         except IdentityError as error:
             self.keyring.problems.append(str(error))
             return before  # nothing was sent, so what was offered before still is
-        if isinstance(answer, Failure) and not answer.partial:
+        if isinstance(answer, Closed) or (isinstance(answer, Failure) and not answer.partial):
             self._refused.append(key.name)
         return answer
 
@@ -111,16 +110,15 @@ class _Login:
         )
 
     def _answer(self, prompt: str, echo: bool) -> str:
-        if not self._has_told and self._auth.words:
+        if not self._has_answered and self._auth.words:
             self._ask.tell(self._auth.words.rstrip())
-        self._has_told = True
-        self._asked_at = time.monotonic()
         answer = self._ask.ask(prompt, echo=echo)
         if answer is None:
             raise LinkError(
                 f"{self._target}: the server asks {prompt.strip()!r}, and there is no terminal to answer "
                 f"on. Run this in a terminal, or log in with a key that needs no answer{self._notes()}"
             )
+        self._has_answered = True
         return answer
 
     def _tell(self, words: str) -> None:
@@ -140,19 +138,19 @@ class _Login:
     def _hung_up(self) -> str:
         words = self._transport.farewell or str(self._transport.get_exception() or "") or "without a word"
         text = f"{self._target}: the server hung up during the login: {_one_line(words)}"
-        if len(self._refused) >= _MANY or (self._refused and self._transport.farewell):
+        if self._has_answered:
+            text += ". The answers to its prompts were wrong, or came too late; try again"
+        elif len(self._refused) >= _MANY:
             text += (
                 f". It refused {_list(self._refused)}, and most servers take only a few. Name the right one "
                 "in ~/.ssh/config: `IdentityFile FILE` and `IdentitiesOnly yes`"
             )
-        elif self._has_told and time.monotonic() - self._asked_at > _PATIENCE_S:
-            text += ". Servers wait only a minute or two for an answer; try again"
         return text + self._notes()
 
     def _refusal(self, offered: tuple[str, ...]) -> str:
         tried = f"it refused {_list(self._refused)}" if self._refused else "there was no key to try"
         tried = tried if "publickey" in offered else "it takes no keys"
-        if any(count < ATTEMPTS for count in self._left.values()):
+        if self._has_answered:
             tried += ", and the answers to its prompts were wrong"
         ways = " or ".join(offered) or "nothing more"
         return (
@@ -162,7 +160,8 @@ class _Login:
 
     def _notes(self) -> str:
         notes = [*self.keyring.problems]
-        if self._auth.words and not self._has_told:
+        # Not the greeting, which may be long: what it has said since, such as that the account has ended.
+        if self._auth.words != self._greeting:
             notes.append(f"the server says: {_one_line(self._auth.words)}")
         return "".join(f"\n  {note}" for note in notes)
 

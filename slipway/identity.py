@@ -6,7 +6,6 @@ import base64
 import io
 import os
 import re
-import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +14,11 @@ from pathlib import Path
 import paramiko
 from paramiko.message import Message
 
+from slipway.agent import Agent, AgentIdentity, Identity, IdentityError, agent_path, kind_of
 from slipway.ask import Ask
 from slipway.target import DEFAULT_IDENTITIES, Target
 
-AGENT_TIMEOUT_S = 120  # somebody may have to confirm
 ATTEMPTS = 3
-_LIST, _LISTED, _SIGN, _SIGNED = 11, 12, 13, 14
-_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 _MAGIC = b"openssh-key-v1\0"
 _PEM = re.compile(r"-----BEGIN (OPENSSH|RSA|EC) PRIVATE KEY-----\s(.*?)-----END ", re.S)
 _CLASSES: dict[str, type[paramiko.PKey]] = {
@@ -33,104 +30,6 @@ _CLASSES: dict[str, type[paramiko.PKey]] = {
     "RSA": paramiko.RSAKey,
     "EC": paramiko.ECDSAKey,
 }
-
-
-class IdentityError(Exception):
-    """A key cannot be used; the message says which, why and what helps."""
-
-
-@dataclass(kw_only=True)
-class Identity:
-    """A key to log in with. One that ``is_costly`` needs somebody to act; the server is asked first."""
-
-    name: str
-    kind: str
-    blob: bytes
-    is_costly: bool = False
-
-    def sign(self, data: bytes, algorithm: str) -> bytes:
-        """A signature, as SSH encodes it.
-
-        Raises:
-            IdentityError: the key cannot sign.
-        """
-        raise NotImplementedError
-
-
-class Agent:
-    """The ssh-agent; without one it holds no keys."""
-
-    def __init__(self, path: str | None) -> None:
-        self.keys: list[AgentIdentity] = []
-        self.problem: str | None = None
-        self._path = path
-        self._socket: socket.socket | None = None
-        if not path:
-            return
-        try:
-            self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.settimeout(AGENT_TIMEOUT_S)
-            self._socket.connect(path)
-            kind, message = self._call(bytes([_LIST]))
-            for _ in range(message.get_int() if kind == _LISTED else 0):
-                blob, comment = message.get_binary(), message.get_binary().decode(errors="replace")
-                self.keys.append(
-                    AgentIdentity(
-                        name=f"agent: {comment}", kind=_kind(blob), blob=blob, is_costly=True, agent=self
-                    )
-                )
-        except (OSError, struct.error) as error:
-            self.problem = f"the agent at {path} does not answer ({error})"
-
-    def sign(self, identity: AgentIdentity, data: bytes, algorithm: str) -> bytes:
-        """Have it sign."""
-        flags = _FLAGS.get(algorithm.partition("-cert-")[0], 0)
-        request = Message()
-        request.add_byte(bytes([_SIGN]))
-        request.add_string(identity.blob)
-        request.add_string(data)
-        request.add_int(flags)
-        try:
-            kind, message = self._call(request.asbytes())
-        except (OSError, struct.error) as error:
-            raise IdentityError(f"{identity.name}: the agent does not answer ({error})") from error
-        if kind != _SIGNED:
-            raise IdentityError(
-                f"{identity.name}: the agent refuses to sign with it. Is it locked (`ssh-add -X`), or was "
-                "its question answered with no?"
-            )
-        return message.get_binary()
-
-    def close(self) -> None:
-        """Leave it."""
-        if self._socket is not None:
-            self._socket.close()
-
-    def _call(self, request: bytes) -> tuple[int, Message]:
-        assert self._socket is not None  # noqa: S101 - without one there are no keys to sign with
-        self._socket.sendall(struct.pack(">I", len(request)) + request)
-        answer = self._receive(struct.unpack(">I", self._receive(4))[0])
-        return answer[0], Message(answer[1:])
-
-    def _receive(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            chunk = self._socket.recv(size - len(data)) if self._socket else b""
-            if not chunk:
-                raise ConnectionError("it hung up")
-            data += chunk
-        return data
-
-
-@dataclass(kw_only=True)
-class AgentIdentity(Identity):
-    """A key that the agent holds."""
-
-    agent: Agent = field(repr=False)
-
-    def sign(self, data: bytes, algorithm: str) -> bytes:
-        """Have the agent sign."""
-        return self.agent.sign(self, data, algorithm)
 
 
 @dataclass(kw_only=True)
@@ -220,7 +119,7 @@ def read_key_file(path: Path) -> KeyFile | None:
             path=path, text=text, cls=_CLASSES[match[1]], blob=None, is_encrypted="ENCRYPTED" in match[2]
         )
     cipher, blob = _header(path, match[2])
-    kind = _kind(blob)
+    kind = kind_of(blob)
     return KeyFile(path=path, text=text, cls=_CLASSES.get(kind), blob=blob, is_encrypted=cipher != b"none")
 
 
@@ -238,7 +137,7 @@ def _header(path: Path, body: str) -> tuple[bytes, bytes]:
             message.get_int(),
         )
         blob = message.get_binary()
-        if count != 1 or not _kind(blob):
+        if count != 1 or not kind_of(blob):
             raise ValueError("it is cut off")
     except (ValueError, struct.error) as error:
         raise IdentityError(f"{path} is damaged: {error}") from error
@@ -294,22 +193,12 @@ class Keyring:
     def _identity(self, file: KeyFile, blob: bytes, name: str) -> FileIdentity:
         return FileIdentity(
             name=name,
-            kind=_kind(blob),
+            kind=kind_of(blob),
             blob=blob,
             is_costly=file.is_encrypted,
             key_file=file,
             ask=self._ask,
         )
-
-
-def agent_path(target: Target) -> str | None:
-    """The socket of the agent that is to be asked, or ``None``."""
-    word = target.identity_agent
-    if word is None or word == "SSH_AUTH_SOCK":
-        return os.environ.get("SSH_AUTH_SOCK")
-    if word.lower() == "none":
-        return None
-    return os.environ.get(word[1:]) if word.startswith("$") else str(Path(word).expanduser())
 
 
 def _public_parts(path: Path) -> list[bytes]:
@@ -334,7 +223,7 @@ def _certificate(path: Path, blob: bytes) -> Sequence[bytes]:
         found = _public(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return []
-    if not found or "-cert-v01@" not in _kind(found):
+    if not found or "-cert-v01@" not in kind_of(found):
         return []
     # After its name and a nonce a certificate has the same fields as the key.
     message = Message(found)
@@ -353,7 +242,3 @@ def _public(text: str) -> bytes | None:
         return base64.b64decode(words[1], validate=True)
     except ValueError:
         return None
-
-
-def _kind(blob: bytes) -> str:
-    return Message(blob).get_binary().decode("ascii", errors="replace")

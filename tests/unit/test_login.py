@@ -12,10 +12,11 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
+from slipway.agent import IdentityError
 from slipway.ask import Nobody
 from slipway.errors import LinkError
 from slipway.hostkey import HostKey
-from slipway.identity import IdentityError, Keyring, read_key_file
+from slipway.identity import Keyring, read_key_file
 from slipway.login import log_in
 from slipway.target import Target
 

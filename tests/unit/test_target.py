@@ -4,7 +4,8 @@ import pytest
 
 from slipway.errors import ConfigError
 from slipway.site import Login
-from slipway.target import Target, read_config, resolve_target
+from slipway.sshconfig import read_config
+from slipway.target import Target, resolve_target
 
 SSH_CONFIG = """
 Host hpc
