@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import shlex
 import socket
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 20
 KEEP_ALIVE_S = 30
+FILE_TIMEOUT_S = 60
+KILLED = 128
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 
 
@@ -108,19 +111,33 @@ class Link:
         Raises:
             LinkError: the connection was lost, or the program did not end within ``timeout_s`` seconds.
         """
+        expired = threading.Event()
         with self.channel(argv) as channel:
-            timer = threading.Timer(timeout_s, channel.close)
+
+            def expire() -> None:
+                expired.set()
+                channel.close()
+
+            timer = threading.Timer(timeout_s, expire)
             timer.start()
             try:
                 code, stdout, stderr = _communicate(channel, stdin)
             finally:
-                expired = timer.finished.is_set()
                 timer.cancel()
-        if expired:
+        if expired.is_set():
             raise LinkError(f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s")
-        if code < 0:
+        if code < 0 and not self.is_open:
             raise LinkError(f"{self.target}: the connection was lost during `{shlex.join(argv)}`; try again")
+        if code < 0:
+            # paramiko does not tell by which signal.
+            code, stderr = KILLED, f"{stderr}\nit was killed by a signal"
         return Result(argv=tuple(argv), exit_code=code, stdout=stdout, stderr=stderr)
+
+    @property
+    def is_open(self) -> bool:
+        """True as long as the connection has not been lost."""
+        transport = self._client.get_transport()
+        return transport is not None and transport.is_active()
 
     def check(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
         """Like :meth:`run`, for a program that has to succeed.
@@ -195,6 +212,7 @@ class Link:
         with self._translated():
             if self._sftp is None:
                 self._sftp = self._client.open_sftp()
+                self._sftp.get_channel().settimeout(FILE_TIMEOUT_S)  # type: ignore[union-attr]
             try:
                 yield self._sftp
             except FileNotFoundError as error:
@@ -228,6 +246,8 @@ def connect(login: Login, state: Path) -> Link:
         ConfigError: the ssh_config is missing or broken.
         LinkError: the host cannot be reached, is not the one that is known, or refuses the login.
     """
+    # Else it writes tracebacks of its own to standard error.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
     target = resolve_target(login, state)
     through: paramiko.SSHClient | None = None
     for hop in (*target.jumps, target):
@@ -300,7 +320,7 @@ def _why_not(target: Target, error: Exception) -> str:
         )
     if isinstance(error, socket.gaierror):
         return f"{target}: no host of this name is known; check login.host in the site's file"
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or "reading SSH protocol banner" in str(error):
         return f"{target}: no answer within {CONNECT_TIMEOUT_S} s; is a VPN needed?"
     if isinstance(error, OSError):
         return f"{target}: cannot be reached: {error.strerror or error}; check login.host and login.port"

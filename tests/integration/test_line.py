@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from slipway.profile import Resources
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.steps import Steps
+from slipway.submit import Request, submit
+from slipway.watch import follow
 from tests.integration.line import ROOT, SHARED, Line
 
 
@@ -58,6 +64,7 @@ def test_arguments_arrive_exactly_as_typed(line: Line) -> None:
     hostile = [
         "a b",
         "",
+        "\udcff\udcfe",
         '"',
         "'",
         "$HOME",
@@ -155,8 +162,32 @@ def test_a_dry_run_shows_the_script_and_touches_nothing(line: Line, tmp_path: Pa
     script = line.invoke("job", *flags, "--", "x").stdout
     assert script.startswith("#!/bin/bash -l\n")
     assert "#SBATCH --time=0:05:00\n" in script
-    assert "module load apptainer\n" in script
+    assert "module load apptainer || finish 1 launch-failure\n" in script
     assert (line.on_box("find $SCRATCH | sort"), line.status()) == before
+
+
+def test_what_is_not_staged_is_said(line: Line, tmp_path: Path) -> None:
+    folder = tmp_path / "a:b c"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    (folder / "inside").symlink_to("file")
+    (folder / "outside").symlink_to("/etc/hostname")
+    told = line.invoke("stage", str(folder), "--name", "odd", "--site", "box")
+    assert "1 not sent, since they lead out of the folder or are no files: outside" in told.stderr
+    assert line.on_box("cd $SCRATCH/slipway/data && find odd | sort") == "odd\nodd/file\nodd/inside\n"
+
+
+@pytest.mark.parametrize("broken", [{"before": "exit 0"}, {"modules": ("no-such-module",)}])
+def test_what_ends_a_job_before_its_program_is_no_success(line: Line, broken: dict[str, object]) -> None:
+    steps = Steps(Project(root=ROOT, state=line.state, results=line.results), Silence())
+    choice = steps.choose("cpu", "box", ["PROGRAM=true"])
+    site = choice.site.model_copy(update=broken)
+    request = Request(profile=choice.profile, site=site, args=(), resources=Resources())
+    with steps.depot(site) as (link, depot):
+        run = submit(steps.project, request, link, depot, Silence())
+        run = follow(link, run, lambda text: None, lambda run: None)
+    assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
+    assert run.status.wait_code == 1
 
 
 def test_what_slurm_refuses_leaves_nothing_behind(line: Line) -> None:
