@@ -106,16 +106,16 @@ def test_inputs_are_read_only(line: Line, folder: str) -> None:
     line.job("sh -c", f"touch {folder}/x && exit 9; exit 0")
 
 
-def submit(line: Line, *words: str) -> str:
+def start(line: Line, *words: str) -> str:
     told = line.invoke("job", "--profile", "cpu", "--site", "box", *words).stdout
     return str(re.findall(r"run (\S+)", told)[0])
 
 
 def test_a_queued_job_keeps_its_code(line: Line, tmp_path: Path) -> None:
-    blockers = [submit(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "120") for _ in range(3)]
+    blockers = [start(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "120") for _ in range(3)]
     (tmp_path / "main.py").write_text("print('first')\n")
     flags = ("--set", f"CODE_DIR={tmp_path}", "--set", "PROGRAM=python3 main.py")
-    queued = submit(line, *flags)
+    queued = start(line, *flags)
     assert line.status("--run", queued)[0]["state"] == "PENDING"
     (tmp_path / "main.py").write_text("print('second')\n")
     for blocker in blockers:
@@ -134,7 +134,7 @@ def test_an_unchanged_tree_is_not_sent_again(line: Line, tmp_path: Path) -> None
 
 
 def test_cancel(line: Line) -> None:
-    run_id = submit(line, "--set", "PROGRAM=sleep", "--", "300")
+    run_id = start(line, "--set", "PROGRAM=sleep", "--", "300")
     deadline = time.monotonic() + 30
     while line.status("--run", run_id)[0]["state"] != "RUNNING":
         assert time.monotonic() < deadline
