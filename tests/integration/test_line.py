@@ -133,6 +133,19 @@ def test_an_unchanged_tree_is_not_sent_again(line: Line, tmp_path: Path) -> None
     assert line.on_box("ls -A --full-time $SCRATCH/slipway/code") == before
 
 
+def test_each_task_logs_in_once(line: Line) -> None:
+    def logins() -> int:
+        return int(line.on_box("grep -c 'Accepted publickey' /var/log/sshd.log"))
+
+    flags = ["--profile", "cpu", "--site", "box"]
+    line.invoke("job", *flags, "--wait", "--set", "PROGRAM=true")
+    for words in (["job", *flags, "--wait", "--set", "PROGRAM=true"], ["push", *flags], ["pull"], ["status"]):
+        before = logins()
+        line.invoke(*words)
+        # One is the task's, and one is of the question itself; `status` has nothing to ask for.
+        assert logins() - before == (1 if words == ["status"] else 2), words
+
+
 def test_cancel(line: Line) -> None:
     run_id = start(line, "--set", "PROGRAM=sleep", "--", "300")
     deadline = time.monotonic() + 30
