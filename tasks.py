@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def base(_: Context, profile="base", set_=None, fresh=False):
 def build(_: Context, profile="base", set_=None, fresh=False):
     """Build the profile's Docker image."""
     with _terminal() as screen:
-        image, built = _steps(screen).build(_steps(screen).profile(profile, set_ or ()), fresh=fresh)
+        steps = _steps(screen)
+        image, built = steps.build(steps.profile(profile, set_ or ()), fresh=fresh)
         screen.say(
             f"{image.ref}  {image.id[7:19]}  {image.size_bytes / 1e6:,.0f} MB  "
             + ("built" if built else "unchanged, nothing built")
@@ -89,7 +91,10 @@ def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        name, transfer = steps.stage(steps.choose(profile, site, set_ or ()).site, Path(path), name)
+        name, transfer, left = steps.stage(steps.choose(profile, site, set_ or ()).site, Path(path), name)
+        if left:
+            names = ", ".join([*left[:5], *(["…"] if len(left) > 5 else [])])
+            screen.note(f"{len(left)} not sent, since they lead out of the folder or are no files: {names}")
         screen.say(
             f"{name}  {megabytes(transfer.total_bytes)}  {transfer.files} files, "
             f"{megabytes(transfer.sent_bytes)} sent  --dataset {name}"
@@ -157,20 +162,23 @@ def job(
     help={**RUN, "json": "As JSON.", "count": "How many runs, the newest first."},
     auto_shortflags=False,
 )
-def status(_: Context, run=None, json=False, count=20):
+def status(_: Context, run=None, json=False, count="20"):
     """Show how runs stand."""
     with _terminal() as screen:
+        from slipway.errors import LinkError, UsageError
         from slipway.terminal import print_json
 
-        runs, troubles = _steps(screen).refresh(run, count)
+        if not count.isdigit():
+            raise UsageError(f"--count {count}: write how many runs as a number")
+        runs, troubles = _steps(screen).refresh(run, int(count))
         if json:
             print_json([one.listed() for one in runs])
         elif runs:
             screen.runs(runs)
         else:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
-        for trouble in troubles:
-            screen.note(f"not asked: {trouble}")
+        if troubles:
+            raise LinkError("\n".join(troubles))
 
 
 @task(help={**RUN, "follow": "Go on until the run is over."}, auto_shortflags=False)
@@ -185,7 +193,8 @@ def logs(_: Context, run=None, follow=False):
                 return
             from slipway.watch import LogTail
 
-            text, _ended = LogTail(link, found).read()
+            tail = LogTail(link, found)
+            text = tail.read()[0] or tail.slurms_words()
             if text:
                 screen.raw(text)
             else:
@@ -207,9 +216,7 @@ def pull(_: Context, run=None):
             home, transfer = pull(link, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))
-        for file in sorted((home / "out").glob("**/*")):
-            if file.is_file():
-                screen.say(f"{short(file)}  {megabytes(file.stat().st_size)}")
+        screen.files(home / "out")
         state = found.status.state.value
         if not found.status.state.is_over:
             screen.note(f"{found.run_id} is {state}: these are not its last results; pull again later")
@@ -279,36 +286,19 @@ def demo(_: Context):
 @task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
 def test(c: Context, fast=False):
     """Check style and types, and run all tests."""
-    for command in (
-        "ruff check .",
-        "ruff format --check .",
-        "mypy",
-        f"pytest {'tests/unit tests/payload' if fast else ''}",
-    ):
-        c.run(f"{sys.executable} -m {command}", echo=True, pty=sys.stdout.isatty())
+    chosen = " tests/unit tests/payload" if fast else ""
+    with c.cd(str(ROOT)):
+        for command in ("ruff check .", "ruff format --check .", "mypy", f"pytest{chosen}"):
+            c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
 
 
 def _follow(steps, screen, link, run) -> None:
     """Show a run's log to its end, and exit as the job did."""
-    from slipway.watch import follow
-
-    def changed(new) -> None:
-        steps.keep(new)
-        screen.note(f"{new.run_id} is {new.status.state.value}")
-
-    try:
-        run = follow(link, run, screen.raw, changed)
-    except KeyboardInterrupt:
-        screen.note(
-            f"\nThe job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
-            f"`invoke cancel --run {run.run_id}` ends it."
-        )
-        raise
-    screen.say(
-        f"run {run.run_id}  {run.status.state.value}  {run.status.reason}  exit code {run.status.exit_code}"
-    )
-    if run.status.wait_code:
-        raise Exit(code=run.status.wait_code)
+    run = screen.follow(link, run, steps.keep)
+    status = run.status
+    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    if status.wait_code:
+        raise Exit(code=status.wait_code)
 
 
 box = Collection("box", box_up, box_down)

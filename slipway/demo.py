@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from slipway.profile import Resources
 from slipway.results import pull, read_figures
 from slipway.run import Run
 from slipway.steps import Steps
 from slipway.submit import Request, submit
 from slipway.terminal import Terminal, megabytes, short
-from slipway.watch import follow
 
 DATASET = "room"
 ARGUMENTS = ("--task", "infer", "--dataset", DATASET)
@@ -35,7 +32,7 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     screen.say(f"{pushed.path.name}, {megabytes(sif.size_bytes)}; sent: {sent}")
     scene = steps.make_scene(profile)
     screen.heading(f"5  Images to work on          invoke stage {short(scene)} --name {DATASET} --site box")
-    _, staged = steps.stage(choice.site, scene, DATASET)
+    _, staged, _ = steps.stage(choice.site, scene, DATASET)
     screen.say(f"{DATASET}: {megabytes(staged.total_bytes)}; sent: {megabytes(staged.sent_bytes)}")
     screen.heading(
         "6  The job                    invoke job --profile cpu --site box --wait -- " + " ".join(ARGUMENTS)
@@ -45,7 +42,7 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     with steps.link(choice.site) as link:
         home, _ = pull(link, run, steps.project.results, screen)
     screen.figures(read_figures(home))
-    _show(screen, home)
+    screen.files(home / "out")
     if run.status.wait_code == 0:
         screen.heading("Done")
         screen.say("The box is still there: `./run status`, `ssh -F .slipway/box/ssh_config box`.")
@@ -57,12 +54,5 @@ def _job(steps: Steps, screen: Terminal, request: Request) -> Run:
     with steps.depot(request.site) as (link, depot):
         run = submit(steps.project, request, link, depot, screen)
         screen.say(f"run {run.run_id}, job {run.job_id}")
-        run = follow(
-            link, run, screen.raw, lambda new: screen.note(f"{new.run_id} is {new.status.state.value}")
-        )
+        run = screen.follow(link, run, steps.keep)
     return steps.keep(run)
-
-
-def _show(screen: Terminal, home: Path) -> None:
-    for file in sorted((home / "out").iterdir()):
-        screen.say(f"{short(file)}  {megabytes(file.stat().st_size)}")

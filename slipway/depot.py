@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shlex
@@ -16,7 +17,7 @@ from slipway.loginshell import login_command, parse_login
 from slipway.progress import Progress
 from slipway.rsync import Transfer, remote, rsync
 from slipway.sif import Sif
-from slipway.site import Site, resolve_paths
+from slipway.site import Site, resolve_path
 from slipway.snapshot import Snapshot
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -79,9 +80,9 @@ def open_depot(link: Link, site: Site, *, make: bool = True) -> Depot:
         return {name: value for name, _, value in pairs if value}
 
     try:
-        scratch = resolve_paths(site.paths, lookup)["scratch"]
+        scratch = resolve_path(site.paths.scratch, lookup)
     except ConfigError as error:
-        raise ConfigError(f"cluster/{site.name}.yaml: {error}") from error
+        raise ConfigError(f"cluster/{site.name}.yaml: paths.scratch is {error}") from error
     depot = Depot(root=scratch / "slipway")
     if not make:
         return depot
@@ -119,8 +120,7 @@ def push_sif(link: Link, depot: Depot, sif: Sif, progress: Progress) -> tuple[Pu
         options = ["--times", "--partial", "--no-whole-file"]
         transfer = rsync(link, [str(sif.path)], remote(part), options=options, on_progress=progress.transfer)
         progress.step("Checking what arrived")
-        _check_hash(link, part, sif.sha256)
-        link.check(["mv", "-T", "--", str(part), str(path)])
+        _settle(link, part, path, sif)
     link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
     _point(link, depot.images / f"{sif.name}.sif", path.name)
     return pushed, transfer
@@ -160,12 +160,12 @@ def stage(
     """Send a folder of data; jobs see it as ``/data/<name>``.
 
     A new dataset gets its name when all of it is there; in one that is there each file is replaced as a
-    whole. Links that lead out of the folder are not followed and not sent.
+    whole, and none is removed. Links that lead out of the folder are not followed and not sent; see
+    :func:`left_out`. :func:`check_dataset` comes before.
 
     Raises:
-        DataError: there is no such folder, it is empty, or the name is no plain name.
+        RemoteError: rsync failed.
     """
-    check_dataset(source, name)
     path = depot.data / name
     part = depot.data / f".{name}.part"
     there = link.run(["test", "-d", str(path)]).ok
@@ -181,7 +181,7 @@ def stage(
     ]
     transfer = rsync(
         link,
-        [f"{source}/"],
+        [f"{source.absolute()}/"],
         remote(path if there else part, inside=True),
         options=options,
         on_progress=progress.transfer,
@@ -192,13 +192,40 @@ def stage(
 
 
 def check_dataset(source: Path, name: str) -> None:
-    """Refuse what cannot be staged; see :func:`stage`."""
+    """Refuse what cannot be staged.
+
+    Raises:
+        DataError: there is no such folder, it is empty, or the name is no plain name.
+    """
+    if not source.parts:
+        raise DataError(
+            "the path is empty; stage takes the folder whose files a job reads (`.` for this one)"
+        )
     if not source.is_dir():
         raise DataError(f"{source} is not a folder; stage takes the folder whose files a job reads")
     if not any(source.iterdir()):
         raise DataError(f"{source} is empty; there is nothing to stage")
     if not re.fullmatch(_NAME, name):
         raise DataError(f"--name {name!r}: a dataset's name has letters, digits, '.', '_' and '-' only")
+
+
+def left_out(source: Path) -> list[str]:
+    """What :func:`stage` does not send, relative: links that lead out, pipes, sockets and devices."""
+    root = source.resolve()
+    names = []
+    for top, folders, files in os.walk(root):
+        for path in (Path(top) / name for name in [*folders, *files]):
+            leads_out = path.is_symlink() and not _stays(path, root)
+            if leads_out or not (path.is_symlink() or path.is_file() or path.is_dir()):
+                names.append(str(path.relative_to(root)))
+    return sorted(names)
+
+
+def _stays(link: Path, root: Path) -> bool:
+    # As rsync has it: by what the link says, not by what is there.
+    target = link.readlink()
+    place = Path(os.path.normpath(link.parent / target))
+    return not target.is_absolute() and place.is_relative_to(root)
 
 
 # The newest image there is what rsync compares with, so that only what differs is sent. What an interrupted
@@ -211,16 +238,18 @@ def _is_there(link: Link, path: PurePosixPath, size_bytes: int) -> bool:
     return link.run(["stat", "-c", "%s", "--", str(path)]).stdout.strip() == str(size_bytes)
 
 
-def _check_hash(link: Link, path: PurePosixPath, wanted: str) -> None:
-    arrived = (
-        link.check(["sha256sum", "-b", "--", str(path)], timeout_s=3600).stdout.split(" ")[0].lstrip("\\")
-    )
-    if arrived != wanted:
-        link.run(["rm", "-f", "--", str(path)])
+def _settle(link: Link, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:
+    hashed = link.run(["sha256sum", "-b", "--", str(part)], timeout_s=3600)
+    if hashed.ok and hashed.stdout.split(" ")[0].lstrip("\\") != sif.sha256:
+        link.run(["rm", "-f", "--", str(part)])
         raise RemoteError(
-            f"{link.target}:{path}: what arrived has another hash than what was sent; "
+            f"{link.target}:{part}: what arrived has another hash than what was sent; "
             "it was removed there; push again"
         )
+    moved = link.run(["mv", "-T", "--", str(part), str(path)]) if hashed.ok else hashed
+    # Another push of the same image may have been faster; then its file serves.
+    if not moved.ok and not _is_there(link, path, sif.size_bytes):
+        raise RemoteError(f"{link.target}: {moved.explain()}")
 
 
 def _point(link: Link, name: PurePosixPath, target: str) -> None:

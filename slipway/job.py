@@ -42,7 +42,9 @@ def render_script(job: Job, site: Site, template: str) -> str:
     blocks = {
         "directives": [f"#SBATCH {option}" for option in directives(job, site)],
         "settings": _settings(job, site),
-        "modules": [shlex.join(["module", "load", *site.modules])] if site.modules else [],
+        "modules": [
+            f"{shlex.join(['module', 'load', name])} || finish 1 launch-failure" for name in site.modules
+        ],
         "before": site.before.splitlines(),
     }
     lines = template.splitlines()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 20
 FILES_TIMEOUT_S = 120
+KILLED = 128
 # What sshd prints in the place of any command's own output; it has no exit code of its own.
 _EXPIRED = "Password change required but no TTY available"
 
@@ -38,23 +39,36 @@ class Link:
         Raises:
             LinkError: the connection was lost, or the program did not end within ``timeout_s`` seconds.
         """
+        expired = threading.Event()
         with self.channel(argv) as channel:
-            timer = threading.Timer(timeout_s, channel.close)
+
+            def expire() -> None:
+                expired.set()
+                channel.close()
+
+            timer = threading.Timer(timeout_s, expire)
             timer.start()
             try:
                 code, stdout, stderr = _communicate(channel, stdin)
             finally:
-                expired = timer.finished.is_set()
                 timer.cancel()
-        if expired:
+        if expired.is_set():
             raise LinkError(f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s")
-        if code < 0:
+        if code < 0 and not self.is_open:
             raise LinkError(f"{self.target}: the connection was lost during `{shlex.join(argv)}`; try again")
         if code == 1 and _EXPIRED in stderr:
             from slipway.auth import explain_expired
 
             raise LinkError(explain_expired(self.target))
+        if code < 0:
+            # paramiko does not tell by which signal.
+            code, stderr = KILLED, f"{stderr}\nit was killed by a signal"
         return Result(argv=tuple(argv), exit_code=code, stdout=stdout, stderr=stderr)
+
+    @property
+    def is_open(self) -> bool:
+        """True as long as the connection has not been lost."""
+        return self._transports[-1].is_active()
 
     def check(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
         """Like :meth:`run`, for a program that has to succeed.

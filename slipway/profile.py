@@ -9,17 +9,40 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.errors import ConfigError, UsageError
 
 FREE_PREFIXES = ("ENV_", "ARG_")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_TIME = re.compile(r"\d+(:\d{1,2}){0,2}\Z|\d+-\d{1,2}(:\d{1,2}){0,2}\Z")
-_MEMORY = re.compile(r"\d+[KMGTkmgt]?\Z")
-_IMAGE = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*\Z")
-_GPUS = re.compile(r"\d+\Z|[A-Za-z][\w.-]*(:\d+)?\Z")
+
+
+def _form(pattern: str, form: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str | None) -> str | None:
+        if value is not None and not compiled.fullmatch(value):
+            raise ValueError(f"write it as {form}")
+        return value
+
+    return AfterValidator(check)
+
+
+Time = Annotated[
+    str | None,
+    _form(r"\d+(:\d{1,2}){0,2}|\d+-\d{1,2}(:\d{1,2}){0,2}", "minutes, H:MM:SS or D-HH:MM:SS"),
+]
+_Memory = Annotated[str | None, _form(r"\d+[KMGTkmgt]?", "a number with K, M, G or T behind it, such as 4G")]
+_Gpus = Annotated[
+    str | None, _form(r"\d+|[A-Za-z][\w.-]*(:\d+)?", "a number, or a type and a number such as a100:2")
+]
+_Name = Annotated[str | None, _form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
+_Image = Annotated[
+    str,
+    _form(r"[a-z0-9]+([._-][a-z0-9]+)*", "lower case letters and digits, with single . _ or - between them"),
+]
 
 
 class Resources(BaseModel):
@@ -27,28 +50,13 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    time: str | None = None
+    time: Time = None
     cpus: int | None = Field(default=None, ge=1)
-    mem: str | None = None
-    gpus: str | None = None
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-
-    @field_validator("time")
-    @classmethod
-    def _check_time(cls, value: str | None) -> str | None:
-        return _matching(value, _TIME, "minutes, H:MM:SS or D-HH:MM:SS")
-
-    @field_validator("mem")
-    @classmethod
-    def _check_mem(cls, value: str | None) -> str | None:
-        return _matching(value, _MEMORY, "a number with K, M, G or T behind it, such as 4G")
-
-    @field_validator("gpus")
-    @classmethod
-    def _check_gpus(cls, value: str | None) -> str | None:
-        return _matching(value, _GPUS, "a number, or a type and a number such as a100:2")
+    mem: _Memory = None
+    gpus: _Gpus = None
+    partition: _Name = None
+    account: _Name = None
+    qos: _Name = None
 
     def over(self, other: Resources) -> Resources:
         """These, with what they leave open taken from ``other``."""
@@ -62,7 +70,8 @@ class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    image: str
+    # It names files on the cluster too, so it is held to what is plain in both worlds.
+    image: _Image
     dockerfile: PurePosixPath
     platform: str
     base_image: str
@@ -74,12 +83,6 @@ class Profile(BaseModel):
     resources: Resources
     environment: Mapping[str, str]
     build_args: Mapping[str, str]
-
-    @field_validator("image")
-    @classmethod
-    def _check_image(cls, value: str) -> str:
-        # It names files on the cluster too, so it is held to what is plain in both worlds.
-        return _required(value, _IMAGE, "lower case letters and digits, with single . _ or - between them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,13 +250,3 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def explain(message: str) -> str:
     """A pydantic message without its prefix."""
     return message.removeprefix("Value error, ")
-
-
-def _required(value: str, pattern: re.Pattern[str], form: str) -> str:
-    if not pattern.match(value):
-        raise ValueError(f"write it as {form}")
-    return value
-
-
-def _matching(value: str | None, pattern: re.Pattern[str], form: str) -> str | None:
-    return None if value is None else _required(value, pattern, form)

@@ -157,6 +157,10 @@ def _fingerprint(folder: Path, name: str) -> list[str] | None:
         return [name, "link", str(path.readlink())]
     if path.is_dir():
         return None  # a folder counts by its files
+    if not path.is_file():
+        raise ImageError(
+            f"{path} is neither a file nor a folder; leave it out with {folder / '.dockerignore'}"
+        )
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

@@ -118,9 +118,13 @@ def rsync(
 
 def _failure(link: Link, result: Result, door: _Door) -> Exception:
     if door.lost is not None:
+        if isinstance(door.lost, LinkError):
+            return door.lost
         return LinkError(f"{link.target}: the connection was lost during rsync ({door.lost}); try again")
     if door.exit_code == 127:
         return RemoteError(f"{link.target}: rsync is not installed there; ask the site to install it")
+    if door.exit_code is not None and door.exit_code < 0:
+        return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
     words = "\n  ".join([*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:])
     return RemoteError(f"{link.target}: rsync failed with exit code {result.exit_code}:\n  {words}")
 
@@ -163,7 +167,7 @@ class _Door:
                 connection.sendall(chunk)
             self.said = channel.makefile_stderr().read().decode(errors="replace")
             self.exit_code = channel.recv_exit_status()
-            if self.exit_code < 0:
+            if self.exit_code < 0 and not self._link.is_open:
                 raise EOFError("no exit code came back")
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -91,18 +93,15 @@ def make_sif(
         return there, False
     path = _path(project, image)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    try:
-        with _workspace(project, image) as folder:
-            progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
-            archive = _save(client, image, folder)
-            progress.step(f"Converting {image.ref} with Apptainer")
-            _convert(client, archive, part, project, tools, progress)
+    with _workspace(project, image) as folder:
+        part = folder / path.name
+        progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
+        archive = _save(client, image, folder)
+        progress.step(f"Converting {image.ref} with Apptainer")
+        _convert(client, archive, part, project, tools, progress)
         progress.step("Hashing the .sif")
         digest, size_bytes = sha256(part), part.stat().st_size
         part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
     sif = Sif(path=path, name=image.name, image_id=image.id, sha256=digest, size_bytes=size_bytes)
     _record(path).write_text(
         json.dumps({**asdict(sif), "path": path.name}, indent=1) + "\n", encoding="utf-8"
@@ -146,12 +145,12 @@ def _workspace(project: Project, image: Image) -> Iterator[Path]:
             f"{folder} has {free / 1e9:.1f} GB free, and converting {image.ref} can take "
             f"{needed / 1e9:.1f} GB; make room, or set SLIPWAY_STATE to a folder on another disk"
         )
-    work = folder / f"sif-{os.getpid()}"
-    work.mkdir()
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    for left in folder.glob("sif-*"):
+        # A killed conversion cleans up nothing; none takes a day.
+        if time.time() - left.stat().st_mtime > 86400:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="sif-", ignore_cleanup_errors=True) as work:
+        yield Path(work)
 
 
 def _save(client: DockerClient, image: Image, folder: Path) -> Path:
@@ -188,12 +187,12 @@ def _convert(
 def _run_in_tools(
     client: DockerClient, archive: Path, sif: Path, script: Path, tools: Image, listen: Callable[[str], None]
 ) -> int:
-    command = convert_command("python3", "/convert.py", f"/work/{archive.name}", f"/sif/{sif.name}", "/work")
+    command = convert_command("python3", "/convert.py", f"/work/{archive.name}", f"/work/{sif.name}", "/work")
     return run_container(
         client,
         tools,
         [*command, "--owner", f"{os.getuid()}:{os.getgid()}"],
-        mounts={script: "/convert.py", archive.parent: "/work", sif.parent: "/sif"},
+        mounts={script: "/convert.py", archive.parent: "/work"},
         listen=listen,
     )
 

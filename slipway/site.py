@@ -13,9 +13,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
-from slipway.profile import Resources, explain, nearest
+from slipway.profile import Resources, Time, explain, nearest
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+# What neither a line of #SBATCH nor a mount of a container can take.
+_UNFIT = re.compile(r"[\s:,%\"'\\]")
+_FIT = "write an absolute path without spaces, quotes, backslashes and : , %"
 
 
 class _Part(BaseModel):
@@ -42,8 +47,8 @@ class Paths(_Part):
     def _check(cls, value: str) -> str:
         if not value.startswith(("/", "$")):
             raise ValueError("write an absolute path, or one that starts with a variable such as $SCRATCH")
-        if any(character in value for character in ":,\n"):
-            raise ValueError("a path with ':' or ',' in it cannot be mounted in a container")
+        if _UNFIT.search(value):
+            raise ValueError(_FIT)
         return value
 
 
@@ -58,7 +63,7 @@ class Container(_Part):
 class Queue(_Part):
     """What one partition offers."""
 
-    max_time: str | None = None
+    max_time: Time = None
     note: str | None = None
 
 
@@ -90,7 +95,7 @@ def load_site(folder: Path, name: str) -> Site:
         ConfigError: the file is not YAML, or a key is unknown, missing or of the wrong kind.
     """
     file = folder / f"{name}.yaml"
-    if not file.is_file():
+    if not file.is_file() or Path(name).name != name:
         known = list_sites(folder)
         raise UsageError(
             f"there is no site {name!r} in {folder}{nearest(name, known)}; sites: {', '.join(known)}; "
@@ -105,38 +110,32 @@ def load_site(folder: Path, name: str) -> Site:
 
 def list_sites(folder: Path) -> list[str]:
     """The names of the sites in a folder, in alphabetical order."""
-    return sorted(file.stem for file in folder.glob("*.yaml"))
+    return sorted(file.stem for file in folder.glob("*.yaml") if file.is_file())
 
 
 Lookup = Callable[[Sequence[str]], Mapping[str, str]]
 
 
-def resolve_paths(paths: Paths, lookup: Lookup) -> dict[str, PurePosixPath]:
-    """Fill in the variables of a site's paths.
+def resolve_path(written: str, lookup: Lookup) -> PurePosixPath:
+    """Fill in the variables of a path.
 
     Args:
-        paths: the paths as written.
+        written: the path as the site's file has it.
         lookup: asks the cluster for the values of variables; a variable that is not set there is absent.
 
     Raises:
-        ConfigError: a variable is not set on the cluster, or what comes out is no absolute path.
+        ConfigError: a variable is not set on the cluster, or what comes out cannot be used.
     """
-    written = paths.model_dump()
-    names = sorted({a or b for value in written.values() for a, b in _VARIABLE.findall(value)})
-    values = lookup(names) if names else {}
-    resolved = {}
-    for key, value in written.items():
-        try:
-            path = Template(value).substitute(values)
-        except (KeyError, ValueError) as error:
-            raise ConfigError(
-                f"paths.{key} is {value!r}, but {error} is not set in a login shell on the cluster; "
-                "write the path itself in the site's file"
-            ) from error
-        if not path.startswith("/"):
-            raise ConfigError(f"paths.{key} is {value!r}, which on the cluster is {path!r}: no absolute path")
-        resolved[key] = PurePosixPath(path)
-    return resolved
+    names = sorted({a or b for a, b in _VARIABLE.findall(written)})
+    try:
+        path = Template(written).substitute(lookup(names) if names else {})
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            f"{written!r}, but {error} is not set in a login shell on the cluster; write the path itself"
+        ) from error
+    if not path.startswith("/") or _UNFIT.search(path):
+        raise ConfigError(f"{written!r}, which there is {path!r}; {_FIT}")
+    return PurePosixPath(path)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -145,7 +144,7 @@ def _read(file: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(

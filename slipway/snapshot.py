@@ -62,10 +62,21 @@ def take_snapshot(source: Path, workspace: Path) -> Iterator[Snapshot]:
 
 
 def list_files(source: Path) -> list[Path]:
-    """The files and links of a folder, relative and in order; those that git ignores are left out."""
+    """The files and links of a folder, relative and in order; those that git ignores are left out.
+
+    Raises:
+        DataError: git is to say what it ignores, and cannot.
+    """
     listed = LocalShell(cwd=source).run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     )
+    if not listed.ok and any(
+        (folder / ".git").exists() for folder in (source.resolve(), *source.resolve().parents)
+    ):
+        # Without its rules, what git ignores would be sent: data, weights, secrets.
+        raise DataError(
+            f"CODE_DIR is {source}, in a git checkout that git cannot read: {listed.stderr.strip()}"
+        )
     if listed.ok:
         paths = {Path(name) for name in listed.stdout.split("\0") if name}
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.ask import Ask, Nobody
-from slipway.depot import Depot, PushedSif, open_depot, push_sif, stage
+from slipway.depot import Depot, PushedSif, check_dataset, left_out, open_depot, push_sif, stage
 from slipway.errors import ImageError, SlipwayError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
@@ -116,12 +116,17 @@ class Steps:
             pushed, transfer = push_sif(link, depot, sif, self.progress)
         return sif, converted, pushed, transfer
 
-    def stage(self, site: Site, source: Path, name: str | None) -> tuple[str, Transfer]:
-        """Send data; see :func:`slipway.depot.stage`. Without a name it has its folder's."""
+    def stage(self, site: Site, source: Path, name: str | None) -> tuple[str, Transfer, list[str]]:
+        """Send data under a name, its folder's own without one; see :func:`slipway.depot.stage`.
+
+        Returns:
+            The name, what was sent, and what was left out.
+        """
         name = name or source.resolve().name
+        check_dataset(source, name)
         with self.depot(site) as (link, depot):
             _, transfer = stage(link, depot, source, name, self.progress)
-        return name, transfer
+        return name, transfer, left_out(source)
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""

@@ -9,14 +9,15 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from invoke.exceptions import Exit
 
-from slipway.errors import SlipwayError
+from slipway.errors import HostError, SlipwayError
+from slipway.link import Link
 from slipway.run import Run
 
 INTERRUPTED = 130
@@ -37,6 +38,10 @@ class Terminal:
     def __init__(self) -> None:
         from rich.console import Console
 
+        for stream in (sys.stdout, sys.stderr):
+            # Names of files and arguments need not be valid in any encoding.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         self.out = Console(highlight=False, soft_wrap=True)
         if not self.out.is_terminal:
             self.out.width = 200
@@ -44,6 +49,7 @@ class Terminal:
         self._status: Any = None
         self._step = ""
         self._since = 0.0
+        self._line_is_open = False
 
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
@@ -118,11 +124,13 @@ class Terminal:
     def say(self, text: str) -> None:
         """An answer, on standard output."""
         self.done()
+        self._close_line()
         self.out.print(_escape(text))
 
     def note(self, text: str) -> None:
         """A remark that is not the answer, on standard error."""
         self.done()
+        self._close_line()
         self.err.print(f"[dim]{_escape(text)}[/dim]", soft_wrap=True)
 
     def heading(self, text: str) -> None:
@@ -136,6 +144,44 @@ class Terminal:
         self.done()
         sys.stdout.write(text)
         sys.stdout.flush()
+        self._line_is_open = not text.endswith("\n") if text else self._line_is_open
+
+    def _close_line(self) -> None:
+        # A program need not end its last line; what follows begins a new one.
+        if self._line_is_open:
+            self.raw("\n")
+
+    def follow(self, link: Link, run: Run, keep: Callable[[Run], object]) -> Run:
+        """Show what a run prints until it is over.
+
+        Args:
+            link: the connection to its site.
+            run: the run.
+            keep: is given the run whenever its state has changed.
+
+        Returns:
+            The run as it ended.
+        """
+        from slipway.watch import follow
+
+        def changed(new: Run) -> None:
+            keep(new)
+            self.note(f"{new.run_id} is {new.status.state.value}")
+
+        try:
+            return follow(link, run, self.raw, changed)
+        except KeyboardInterrupt:
+            self.note(
+                f"\nThe job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
+                f"`invoke cancel --run {run.run_id}` ends it."
+            )
+            raise
+
+    def files(self, folder: Path) -> None:
+        """The files below a folder, with their sizes."""
+        for file in sorted(folder.glob("**/*")):
+            if file.is_file():
+                self.say(f"{_one_line(short(file), 400)}  {megabytes(file.stat().st_size)}")
 
     def runs(self, runs: Sequence[Run]) -> None:
         """A table of runs."""
@@ -143,19 +189,26 @@ class Terminal:
         from rich.text import Text
 
         self.done()
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "ARGUMENTS"):
-            # The arguments may be long; all else is wanted whole.
-            table.add_column(name, no_wrap=True, min_width=None if name == "ARGUMENTS" else len(name))
+        rows = [("RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "ARGUMENTS")]
         for run in runs:
             status = run.status
-            state = Text(status.state.value, style=_COLOURS.get(status.state.value, "red"))
             code = "" if status.exit_code is None else str(status.exit_code)
-            arguments = Text(_one_line(shlex.join(run.args), 200))
+            arguments = _one_line(shlex.join(run.args), 200)
+            state, reason = status.state.value, status.reason or ""
             job = run.job_id or ""
-            took = clock(status.elapsed_s)
-            table.add_row(run.run_id, job, run.site, state, status.reason or "", code, took, arguments)
-        self.out.print(table)
+            rows.append((run.run_id, job, run.site, state, reason, code, clock(status.elapsed_s), arguments))
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for cells in zip(*rows, strict=True):
+            # The last column gives way; all others are wanted whole.
+            widest = max(map(len, cells))
+            table.add_column(no_wrap=True, min_width=None if cells[0] == "ARGUMENTS" else widest)
+        for row in rows:
+            style = "bold" if row is rows[0] else ""
+            coloured = [Text(cell, style=style) for cell in row]
+            if row is not rows[0]:
+                coloured[3].stylize(_COLOURS.get(row[3], "red"))
+            table.add_row(*coloured)
+        self.out.print(table, soft_wrap=False, crop=True)
 
     def figures(self, figures: Mapping[str, Mapping[str, Any]]) -> None:
         """Tables of a program's own figures: each JSON file's numbers and short words."""
@@ -188,6 +241,15 @@ def terminal() -> Iterator[Terminal]:
         screen.fail()
         screen.err.print(f"[bold red]error:[/bold red] {_escape(str(error))}", soft_wrap=True)
         raise Exit(code=error.exit_code) from error
+    except BrokenPipeError as error:
+        # Whoever read our output has had enough, such as `head`.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - Python flushes it once more at its end
+        raise Exit(code=INTERRUPTED) from error
+    except OSError as error:
+        screen.fail()
+        where = f"{error.filename}: " if error.filename else ""
+        screen.err.print(f"[bold red]error:[/bold red] {_escape(f'{where}{error.strerror or error}')}")
+        raise Exit(code=HostError.exit_code) from error
     except KeyboardInterrupt as error:
         screen.fail()
         screen.err.print("stopped")

@@ -7,11 +7,11 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
 from typing import Any
 
-from slipway.errors import ParseError, RemoteError
+from slipway.errors import JobError, ParseError, RemoteError
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
 from slipway.run import Reason, Run, RunPaths, Status
@@ -26,6 +26,9 @@ from slipway.slurm import (
 )
 
 LOOK_S = 1.0
+LOOKS = 5
+# A run that has no job id, and whose name SLURM does not know after this time, was never submitted.
+LOST_S = 300
 # SLURM is asked less often than the files are looked at: its controller serves everybody.
 ASK_S = 10.0
 _REASONS = {
@@ -54,22 +57,38 @@ def judge(job: SlurmJob | None, result: Mapping[str, Any] | None) -> Status:
     """How a run stands, by SLURM's record and by what the job script wrote; the worse is believed.
 
     Args:
-        job: what SLURM says, or ``None`` where it cannot be asked or does not know the job.
+        job: what SLURM says, or ``None`` where it cannot be asked or does not know the job (any more).
         result: the content of ``result.json`` of the last attempt, or ``None`` where there is none.
     """
     if job is None:
-        return Status(state=JobState.UNKNOWN)
+        return _told(result) if result is not None else Status(state=JobState.UNKNOWN)
     if not job.state.is_over:
         return Status(state=job.state, reason=job.why, elapsed_s=job.elapsed_s)
-    reason = _REASONS[job.state]
+    reason, state = _REASONS[job.state], job.state
     code = job.exit_code if not job.signal else 128 + job.signal
     if result is not None:
         code = int(result["exit_code"]) or code
         told = Reason(result["reason"])
-        if job.state not in _SLURM_KNOWS and told is not Reason.OK:
+        if state not in _SLURM_KNOWS and told is not Reason.OK:
             reason = told
-    state = JobState.FAILED if job.state is JobState.COMPLETED and code else job.state
+    elif state is JobState.COMPLETED:
+        # The script always says how it ended. Where it did not, something before it ended the job.
+        state, reason, code = JobState.FAILED, Reason.LAUNCH_FAILURE, None
+    elif state in _SLURM_KNOWS and code == 0:
+        code = None  # SLURM's way to say that there was none
+    if state is JobState.COMPLETED and code:
+        state = JobState.FAILED
     return Status(state=state, reason=reason.value, exit_code=code, elapsed_s=job.elapsed_s)
+
+
+def _told(result: Mapping[str, Any]) -> Status:
+    """How a run ended by its script alone, where SLURM keeps no accounts and has forgotten the job."""
+    code, reason = int(result["exit_code"]), Reason(result["reason"])
+    state = JobState.CANCELLED if reason is Reason.CANCELLED else JobState.FAILED
+    if code == 0 and reason in (Reason.OK, Reason.TIME_LIMIT):
+        state = JobState.COMPLETED
+    elapsed_s = int(result["end"]) - int(result["start"])
+    return Status(state=state, reason=reason.value, exit_code=code, elapsed_s=elapsed_s)
 
 
 def follow(link: Link, run: Run, on_text: Callable[[str], None], on_change: Callable[[Run], None]) -> Run:
@@ -99,7 +118,7 @@ def follow(link: Link, run: Run, on_text: Callable[[str], None], on_change: Call
                 on_change(new)
             run = new
             if run.status.state.is_over:
-                on_text(tail.read()[0])
+                on_text(tail.read()[0] or tail.slurms_words())
                 return run
         time.sleep(LOOK_S)
 
@@ -108,11 +127,14 @@ def cancel(link: Link, run: Run) -> Run:
     """Cancel a run's job, and return the run as it stands then.
 
     Raises:
+        JobError: SLURM does not know the job, or could not be asked.
         RemoteError: SLURM refused.
     """
     run = poll(link, [run])[0]
-    if run.status.state.is_over or run.job_id is None:
+    if run.status.state.is_over:
         return run
+    if run.job_id is None:
+        raise JobError(f"{link.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
     result = link.run(login_command(cancel_command(run.job_id)))
     if not result.ok:
         raise RemoteError(f"{link.target}: job {run.job_id} was not cancelled: {result.stderr.strip()}")
@@ -143,6 +165,12 @@ class LogTail:
         ended = self._link.read(self._paths.result(newest)) is not None
         return "".join(pieces), ended
 
+    def slurms_words(self) -> str:
+        """What SLURM itself has said, for a run whose script never printed anything."""
+        silent = self._attempt == 1 and self._offset == 0
+        content = self._link.read(self._paths.slurm_log) if silent else None
+        return (content or b"").decode("utf-8", errors="replace")
+
     def _new(self) -> str:
         content = self._link.read(self._paths.log(self._attempt), self._offset) or b""
         self._offset += len(content)
@@ -157,16 +185,16 @@ def last_attempt(link: Link, paths: RunPaths) -> int:
 
 
 def _ask(link: Link, runs: Sequence[Run]) -> dict[str, SlurmJob] | None:
-    """Jobs by their names; ``None`` where SLURM did not answer."""
+    """Jobs by their names; ``None`` where SLURM's queue did not answer."""
     names = [run.run_id for run in runs]
     # sacct takes the cluster's own time, which may be a day behind.
     since = (min(run.submitted for run in runs) - timedelta(days=1)).strftime("%Y-%m-%d")
     waiting = _answer(link, queue_command(names), parse_queue)
     accounted = _answer(link, accounting_command(names, since), parse_accounting)
-    if waiting is None and accounted is None:
+    if waiting is None:
         return None
     # The queue is the fresher of the two: accounting may be some seconds late.
-    return {job.name: job for job in (*(accounted or ()), *(waiting or ()))}
+    return {job.name: job for job in (*(accounted or ()), *waiting)}
 
 
 def _answer(
@@ -180,10 +208,26 @@ def _answer(
 
 
 def _updated(link: Link, run: Run, jobs: Mapping[str, SlurmJob] | None) -> Run:
-    job = jobs.get(run.run_id) if jobs is not None else None
-    result = _result(link, run) if job is not None and job.state.is_over else None
-    job_id = job.job_id if job is not None else run.job_id
-    return replace(run, status=judge(job, result), job_id=job_id)
+    if jobs is None:
+        return replace(run, status=Status(state=JobState.UNKNOWN))
+    job = jobs.get(run.run_id)
+    if job is not None and not job.state.is_over:
+        return replace(run, status=judge(job, None), job_id=job.job_id)
+    result = _result(link, run)
+    looks = LOOKS if job is not None and job.state is JobState.COMPLETED else 0
+    while result is None and looks:
+        # A network file system may show the file some seconds late.
+        time.sleep(LOOK_S)
+        result, looks = _result(link, run), looks - 1
+    if job is None and result is None and run.job_id is None and _age_s(run) > LOST_S:
+        status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value)
+    else:
+        status = judge(job, result)
+    return replace(run, status=status, job_id=job.job_id if job is not None else run.job_id)
+
+
+def _age_s(run: Run) -> float:
+    return (datetime.now(timezone.utc) - run.submitted).total_seconds()
 
 
 def _result(link: Link, run: Run) -> Mapping[str, Any] | None:

@@ -92,9 +92,10 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         ensure_base(client, profile.base_image, profile.debian_mirror, Silence())
         build_image(client, tools_recipe(project, profile), Silence())
         image, _ = build_image(client, box_recipe(project, profile), Silence())
-        status = boxes.up(client, state, image.ref, progress=Silence())
+        # By its id: the name may be given to another build meanwhile.
+        status = boxes.up(client, state, image.id, progress=Silence())
         with connect(LOGIN, state) as link:
-            yield Made(client=client, state=state, image=image.ref, status=status, link=link)
+            yield Made(client=client, state=state, image=image.id, status=status, link=link)
     finally:
         boxes.down(client, state)
         client.close()

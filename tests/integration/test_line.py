@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from slipway.profile import Resources
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.steps import Steps
+from slipway.submit import Request, submit
+from slipway.watch import follow
 from tests.integration.line import ROOT, SHARED, Line
 
 
@@ -58,6 +64,7 @@ def test_arguments_arrive_exactly_as_typed(line: Line) -> None:
     hostile = [
         "a b",
         "",
+        "\udcff\udcfe",
         '"',
         "'",
         "$HOME",
@@ -99,16 +106,16 @@ def test_inputs_are_read_only(line: Line, folder: str) -> None:
     line.job("sh -c", f"touch {folder}/x && exit 9; exit 0")
 
 
-def submit(line: Line, *words: str) -> str:
+def start(line: Line, *words: str) -> str:
     told = line.invoke("job", "--profile", "cpu", "--site", "box", *words).stdout
     return str(re.findall(r"run (\S+)", told)[0])
 
 
 def test_a_queued_job_keeps_its_code(line: Line, tmp_path: Path) -> None:
-    blockers = [submit(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "120") for _ in range(3)]
+    blockers = [start(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "120") for _ in range(3)]
     (tmp_path / "main.py").write_text("print('first')\n")
     flags = ("--set", f"CODE_DIR={tmp_path}", "--set", "PROGRAM=python3 main.py")
-    queued = submit(line, *flags)
+    queued = start(line, *flags)
     assert line.status("--run", queued)[0]["state"] == "PENDING"
     (tmp_path / "main.py").write_text("print('second')\n")
     for blocker in blockers:
@@ -126,8 +133,21 @@ def test_an_unchanged_tree_is_not_sent_again(line: Line, tmp_path: Path) -> None
     assert line.on_box("ls -A --full-time $SCRATCH/slipway/code") == before
 
 
+def test_each_task_logs_in_once(line: Line) -> None:
+    def logins() -> int:
+        return int(line.on_box("grep -c 'Accepted publickey' /var/log/sshd.log"))
+
+    flags = ["--profile", "cpu", "--site", "box"]
+    line.invoke("job", *flags, "--wait", "--set", "PROGRAM=true")
+    for words in (["job", *flags, "--wait", "--set", "PROGRAM=true"], ["push", *flags], ["pull"], ["status"]):
+        before = logins()
+        line.invoke(*words)
+        # One is the task's, and one is of the question itself; `status` has nothing to ask for.
+        assert logins() - before == (1 if words == ["status"] else 2), words
+
+
 def test_cancel(line: Line) -> None:
-    run_id = submit(line, "--set", "PROGRAM=sleep", "--", "300")
+    run_id = start(line, "--set", "PROGRAM=sleep", "--", "300")
     deadline = time.monotonic() + 30
     while line.status("--run", run_id)[0]["state"] != "RUNNING":
         assert time.monotonic() < deadline
@@ -155,8 +175,32 @@ def test_a_dry_run_shows_the_script_and_touches_nothing(line: Line, tmp_path: Pa
     script = line.invoke("job", *flags, "--", "x").stdout
     assert script.startswith("#!/bin/bash -l\n")
     assert "#SBATCH --time=0:05:00\n" in script
-    assert "module load apptainer\n" in script
+    assert "module load apptainer || finish 1 launch-failure\n" in script
     assert (line.on_box("find $SCRATCH | sort"), line.status()) == before
+
+
+def test_what_is_not_staged_is_said(line: Line, tmp_path: Path) -> None:
+    folder = tmp_path / "a:b c"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    (folder / "inside").symlink_to("file")
+    (folder / "outside").symlink_to("/etc/hostname")
+    told = line.invoke("stage", str(folder), "--name", "odd", "--site", "box")
+    assert "1 not sent, since they lead out of the folder or are no files: outside" in told.stderr
+    assert line.on_box("cd $SCRATCH/slipway/data && find odd | sort") == "odd\nodd/file\nodd/inside\n"
+
+
+@pytest.mark.parametrize("broken", [{"before": "exit 0"}, {"modules": ("no-such-module",)}])
+def test_what_ends_a_job_before_its_program_is_no_success(line: Line, broken: dict[str, object]) -> None:
+    steps = Steps(Project(root=ROOT, state=line.state, results=line.results), Silence())
+    choice = steps.choose("cpu", "box", ["PROGRAM=true"])
+    site = choice.site.model_copy(update=broken)
+    request = Request(profile=choice.profile, site=site, args=(), resources=Resources())
+    with steps.depot(site) as (link, depot):
+        run = submit(steps.project, request, link, depot, Silence())
+        run = follow(link, run, lambda text: None, lambda run: None)
+    assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
+    assert run.status.wait_code == 1
 
 
 def test_what_slurm_refuses_leaves_nothing_behind(line: Line) -> None:

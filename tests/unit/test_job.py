@@ -104,8 +104,8 @@ def test_container_command() -> None:
 
 def test_the_head_of_a_script() -> None:
     site = SITE.model_copy(update={"modules": ("apptainer/1.3", "cuda"), "before": "ulimit -c 0\n"})
-    head = render_script(job(), site, TEMPLATE).partition("# -----")[0]
-    assert head == (
+    script = render_script(job(), site, TEMPLATE)
+    assert script.startswith(
         "#!/bin/bash -l\n"
         "# A job of Slipway: one program in one container. docs/design.md says what it promises.\n"
         "#SBATCH --job-name=k3f9-cpu-20260131-142530\n"
@@ -116,15 +116,21 @@ def test_the_head_of_a_script() -> None:
         "#SBATCH --nodes=1\n"
         "#SBATCH --ntasks=1\n"
         "\n"
-        "# What is to run. Everything down to the next line of dashes was filled in by `invoke job`.\n"
+        "# What is to run, filled in by `invoke job`.\n"
         "run_id=k3f9-cpu-20260131-142530\n"
         "run_dir=/s/slipway/runs/k3f9-cpu-20260131-142530\n"
         "image=/s/slipway/images/a-1.sif\n"
         "container=(apptainer exec --cleanenv --no-home --pwd /code --bind /s/slipway/code/c0de:/code:ro "
         "--bind /s/slipway/data:/data:ro --bind /s/slipway/weights:/weights:ro)\n"
-        "module load apptainer/1.3 cuda\n"
-        "ulimit -c 0\n"
+        "\n"
     )
+    lines = script.splitlines()
+    place = lines.index("# The site's modules, and its lines to run before the program.")
+    assert lines[place + 1 : place + 4] == [
+        "module load apptainer/1.3 || finish 1 launch-failure",
+        "module load cuda || finish 1 launch-failure",
+        "ulimit -c 0",
+    ]
 
 
 def test_a_template_without_its_marks_is_named() -> None:
@@ -175,8 +181,7 @@ while [ "$1" != /image.sif ]; do
 done
 shift
 [ -z "$NO_LAUNCH" ] || { echo 'FATAL: could not open image' >&2; exit 255; }
-script=${3//\/out/$STAND_IN_OUT}
-exec env -i "PATH=$PATH" "$1" "$2" "$script" "${@:4}"
+exec env -i "PATH=$PATH" "$1" "$2" "${3//\/out/$STAND_IN_OUT}"
 """
 
 
@@ -225,6 +230,9 @@ def node(tmp_path: Path) -> Node:
 
 def test_arguments_arrive_exactly(node: Node) -> None:
     hostile = [
+        "''",
+        "\udcff\udcfe",
+        "&",
         "a b",
         "",
         '"',
@@ -265,15 +273,11 @@ def test_only_the_listed_environment_gets_in(node: Node) -> None:
     assert "HOME" not in seen
 
 
-@pytest.mark.parametrize(("code", "reason"), [(0, "ok"), (3, "program-error"), (255, "program-error")])
+@pytest.mark.parametrize(("code", "reason"), [(0, "ok"), (3, "program-error"), (200, "program-error")])
 def test_the_programs_exit_code_is_the_jobs(node: Node, code: int, reason: str) -> None:
     assert node.run("sh", "-c", f"exit {code}") == code
     result = node.result()
-    assert (result["exit_code"], result["reason"], result["signal"]) == (
-        code,
-        reason,
-        code - 128 if code > 128 else None,
-    )
+    assert (result["exit_code"], result["reason"], result["signal"]) == (code, reason, None)
     assert result["job_id"] == "7"
     assert result["node"] == "node1"
     assert list((node.run_dir / "attempt-1" / "out").iterdir()) == []
@@ -289,6 +293,19 @@ def test_a_container_that_does_not_start(node: Node) -> None:
     assert node.run("true", NO_LAUNCH="1") == 255
     assert node.result()["reason"] == "launch-failure"
     assert "could not open image" in node.log()
+    assert list((node.run_dir / "attempt-1" / "out").iterdir()) == []
+
+
+def test_a_module_that_cannot_be_loaded(node: Node) -> None:
+    script = (node.run_dir / "job.sh").read_text()
+    load = "module load nothing || finish 1 launch-failure\n"
+    (node.run_dir / "job.sh").write_text(
+        script.replace("# The site's modules", load + "# The site's modules")
+    )
+    assert node.run("echo", "reached") == 1
+    assert node.result()["reason"] == "launch-failure"
+    assert "module: command not found" in node.log()
+    assert "reached" not in node.log()
 
 
 def test_a_requeued_job_is_a_new_attempt_and_sees_the_last(node: Node) -> None:

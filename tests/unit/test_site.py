@@ -3,7 +3,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConfigError, UsageError
-from slipway.site import Paths, list_sites, load_site, resolve_paths
+from slipway.site import Paths, list_sites, load_site, resolve_path
 
 SITES = Path(__file__).parents[2] / "cluster"
 
@@ -44,7 +44,10 @@ def test_example_explains_every_key() -> None:
             "hpc.yaml: login.port: Input should be a valid int",
         ),
         ("login: {host: h}\npaths: {scratch: scratch}\n", "hpc.yaml: paths.scratch: write an absolute path"),
-        ("login: {host: h}\npaths: {scratch: '/a:b'}\n", "hpc.yaml: paths.scratch: a path with ':' or ','"),
+        (
+            "login: {host: h}\npaths: {scratch: '/a:b'}\n",
+            "hpc.yaml: paths.scratch: write an absolute path without spaces",
+        ),
         (
             "login: {host: h}\npaths: {scratch: /s}\nmodule: [a]\n",
             "module is not a key here (did you mean modules?)",
@@ -82,15 +85,20 @@ def test_variables_are_looked_up_once_and_filled_in() -> None:
 
     def lookup(names):  # type: ignore[no-untyped-def]
         asked.append(list(names))
-        return {"SCRATCH": "/scratch/me", "HOME": "/home/me"}
+        return {"SCRATCH": "/scratch", "USER": "me"}
 
-    paths = resolve_paths(Paths(scratch="${SCRATCH}/a", home="$HOME"), lookup)
-    assert paths == {"scratch": PurePosixPath("/scratch/me/a"), "home": PurePosixPath("/home/me")}
-    assert asked == [["HOME", "SCRATCH"]]
+    assert resolve_path("${SCRATCH}/$USER/a", lookup) == PurePosixPath("/scratch/me/a")
+    assert asked == [["SCRATCH", "USER"]]
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"'\$WORK', but 'WORK' is not set in a login shell"):
+        resolve_path("$WORK", lambda names: {})
+
+
+@pytest.mark.parametrize("value", ["relative", "/a b", "/a%j", "/a:b"])
+def test_a_path_that_slurm_or_containers_cannot_take_is_refused(value: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"paths.scratch is '\$WORK', but 'WORK' is not set in a login shell"
+        ConfigError, match=r"'\$WORK', which there is .*write an absolute path without spaces"
     ):
-        resolve_paths(Paths(scratch="$WORK", home="/h"), lambda names: {})
+        resolve_path("$WORK", lambda names: {"WORK": value})

@@ -12,11 +12,11 @@ def slurm(
 
 
 def told(code: int, reason: str) -> dict[str, object]:
-    return {"exit_code": code, "reason": reason}
+    return {"exit_code": code, "reason": reason, "start": 100, "end": 105}
 
 
-def test_a_job_that_cannot_be_asked_about_is_unknown() -> None:
-    assert judge(None, told(0, "ok")) == Status(state=JobState.UNKNOWN)
+def test_a_job_that_nobody_knows_of_is_unknown() -> None:
+    assert judge(None, None) == Status(state=JobState.UNKNOWN)
 
 
 def test_a_waiting_job_has_slurms_reason() -> None:
@@ -49,9 +49,17 @@ def test_a_waiting_job_has_slurms_reason() -> None:
         # The script did not come to its end.
         (slurm(JobState.NODE_FAIL, None), None, "NODE_FAIL", "node-failure", None),
         (slurm(JobState.FAILED, 0, 9), None, "FAILED", "program-error", 137),
-        (slurm(JobState.COMPLETED, 0), None, "COMPLETED", "ok", 0),
+        # Something before the script ended the job: nothing says that the program ran.
+        (slurm(JobState.COMPLETED, 0), None, "FAILED", "launch-failure", None),
+        # It never began.
+        (slurm(JobState.CANCELLED, 0), None, "CANCELLED", "cancelled", None),
+        # No accounting, and the job has left the queue.
+        (None, told(0, "ok"), "COMPLETED", "ok", 0),
+        (None, told(3, "program-error"), "FAILED", "program-error", 3),
     ],
 )
-def test_endings(job: SlurmJob, result: dict[str, object], state: str, reason: str, code: int | None) -> None:
+def test_endings(
+    job: SlurmJob | None, result: dict[str, object], state: str, reason: str, code: int | None
+) -> None:
     status = judge(job, result)
     assert (status.state.value, status.reason, status.exit_code) == (state, reason, code)
