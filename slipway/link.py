@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from slipway.ask import Ask, Nobody
 from slipway.errors import LinkError, RemoteError
 from slipway.shell import Result
 from slipway.site import Login
-from slipway.target import Target, resolve_target
+from slipway.ssh.ask import Ask, Nobody
+from slipway.ssh.target import Target, resolve_target
 
 if TYPE_CHECKING:
     import paramiko
@@ -57,7 +57,7 @@ class Link:
         if code < 0 and not self.is_open:
             raise LinkError(f"{self.target}: the connection was lost during `{shlex.join(argv)}`; try again")
         if code == 1 and _EXPIRED in stderr:
-            from slipway.auth import explain_expired
+            from slipway.ssh.auth import explain_expired
 
             raise LinkError(explain_expired(self.target))
         if code < 0:
@@ -189,7 +189,7 @@ def connect(login: Login, state: Path, ask: Ask | None = None) -> Link:
         ConfigError: the ssh_config is missing or broken.
         LinkError: a host cannot be reached, is not the one that is known, or refuses the login.
     """
-    from slipway.login import log_in
+    from slipway.ssh.login import log_in
 
     target = resolve_target(login, state)
     return Link(target, log_in(target, ask or Nobody()))

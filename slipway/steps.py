@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.ask import Ask, Nobody
 from slipway.depot import Depot, PushedSif, check_dataset, left_out, open_depot, push_sif, stage
 from slipway.errors import ImageError, SlipwayError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
@@ -24,7 +23,8 @@ from slipway.run import Run, RunStore, Status
 from slipway.sif import Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
-from slipway.target import resolve_target
+from slipway.ssh.ask import Ask, Nobody
+from slipway.ssh.target import resolve_target
 from slipway.watch import poll
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class Steps:
             yield link
 
     def trust(self, name: str, *, yes: bool, replace: bool) -> list[str]:
-        """Get to know a site's host keys; see :func:`slipway.trust.get_to_know`."""
-        from slipway.trust import get_to_know
+        """Get to know a site's host keys; see :func:`slipway.ssh.trust.get_to_know`."""
+        from slipway.ssh.trust import get_to_know
 
         target = resolve_target(load_site(self.project.sites, name).login, self.project.state)
         self.progress.step(f"Asking {name} for its key")

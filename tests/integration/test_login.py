@@ -25,8 +25,8 @@ from slipway.progress import Silence
 from slipway.recipe import Recipe
 from slipway.rsync import remote, rsync
 from slipway.site import Login
-from slipway.target import resolve_target
-from slipway.trust import get_to_know
+from slipway.ssh.target import resolve_target
+from slipway.ssh.trust import get_to_know
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "slipway-test-sshd"

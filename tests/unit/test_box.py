@@ -17,7 +17,7 @@ from slipway.boxspec import (
     ssh_config_text,
 )
 from slipway.site import Login
-from slipway.target import resolve_target
+from slipway.ssh.target import resolve_target
 
 GIB = 1 << 30
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import LinkError
-from slipway.hostkey import HostKey, add_known, explain, find_known, judge, known_kinds, remove_known
-from slipway.target import Target
+from slipway.ssh.hostkey import HostKey, add_known, explain, find_known, judge, known_kinds, remove_known
+from slipway.ssh.target import Target
 
 # A real key, and what `ssh-keygen -l` says of it.
 LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

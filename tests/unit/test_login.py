@@ -1,6 +1,7 @@
 """Logging in where no sshd is: sockets that are not one, and replies that OpenSSH's never gives."""
 
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,13 +13,13 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from slipway.agent import IdentityError
-from slipway.ask import Nobody
 from slipway.errors import LinkError
-from slipway.hostkey import HostKey
-from slipway.identity import Keyring, read_key_file
-from slipway.login import log_in
-from slipway.target import Target
+from slipway.ssh.agent import IdentityError
+from slipway.ssh.ask import Nobody
+from slipway.ssh.hostkey import HostKey
+from slipway.ssh.identity import Keyring, read_key_file
+from slipway.ssh.login import log_in
+from slipway.ssh.target import Target
 
 TARGET = Target(
     host="127.0.0.1",
@@ -102,6 +103,11 @@ def test_a_server_that_hangs_up(serve: Callable[[Callable[[socket.socket], None]
     assert "the server hung up before the login" in refusal(serve(lambda _: None))
     assert "the server hung up before the login" in refusal(
         serve(lambda line: line.sendall(b"SSH-2.0-x\r\n"))
+    )
+    # With unread input, or like this, the other side sees a reset and not an end.
+    reset = struct.pack("ii", 1, 0)
+    assert "the server hung up before the login" in refusal(
+        serve(lambda line: line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset))
     )
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from slipway.errors import ConfigError
 from slipway.site import Login
-from slipway.sshconfig import read_config
-from slipway.target import Target, resolve_target
+from slipway.ssh.config import read_config
+from slipway.ssh.target import Target, resolve_target
 
 SSH_CONFIG = """
 Host hpc

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paramiko.message import Message
 
-from slipway.target import Target
+from slipway.ssh.target import Target
 
 AGENT_TIMEOUT_S = 120  # somebody may have to confirm
 _LIST, _LISTED, _SIGN, _SIGNED = 11, 12, 13, 14

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from slipway.errors import LinkError
-from slipway.target import Target
+from slipway.ssh.target import Target
 
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 

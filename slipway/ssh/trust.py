@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from slipway.ask import Ask
 from slipway.errors import LinkError
-from slipway.hostkey import HostKey, add_known, explain, judge, remove_known
-from slipway.target import Target
+from slipway.ssh.ask import Ask
+from slipway.ssh.hostkey import HostKey, add_known, explain, judge, remove_known
+from slipway.ssh.target import Target
 
 
 @dataclass(kw_only=True)
 class Acquaintance:
-    """Meets hosts on the way to a site, for :func:`slipway.login.log_in`.
+    """Meets hosts on the way to a site, for :func:`slipway.ssh.login.log_in`.
 
     Attributes:
         ask: who says whether a key is right.
@@ -70,7 +70,7 @@ def get_to_know(target: Target, ask: Ask, *, yes: bool = False, replace: bool = 
     Raises:
         LinkError: a host cannot be reached, or its key is not confirmed, has changed or is revoked.
     """
-    from slipway.login import close, log_in
+    from slipway.ssh.login import close, log_in
 
     acquaintance = Acquaintance(ask=ask, yes=yes, replace=replace)
     close(log_in(target, ask, acquaintance.meet, enter=False))

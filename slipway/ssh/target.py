@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConfigError
 from slipway.site import Login
-from slipway.sshconfig import read_config
+from slipway.ssh.config import read_config
 
 if TYPE_CHECKING:
     import paramiko

@@ -16,7 +16,7 @@ import paramiko
 from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
 
-from slipway.agent import IdentityError
+from slipway.ssh.agent import IdentityError
 
 REPLY_TIMEOUT_S = 120  # somebody may have to confirm on a phone
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")

@@ -14,9 +14,9 @@ from pathlib import Path
 import paramiko
 from paramiko.message import Message
 
-from slipway.agent import Agent, AgentIdentity, Identity, IdentityError, agent_path, kind_of
-from slipway.ask import Ask
-from slipway.target import DEFAULT_IDENTITIES, Target
+from slipway.ssh.agent import Agent, AgentIdentity, Identity, IdentityError, agent_path, kind_of
+from slipway.ssh.ask import Ask
+from slipway.ssh.target import DEFAULT_IDENTITIES, Target
 
 ATTEMPTS = 3
 _MAGIC = b"openssh-key-v1\0"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import paramiko
 
-from slipway.agent import Identity, IdentityError
-from slipway.ask import Ask
 from slipway.errors import LinkError
-from slipway.identity import ATTEMPTS, Keyring
-from slipway.target import Target
-from slipway.userauth import (
+from slipway.ssh.agent import Identity, IdentityError
+from slipway.ssh.ask import Ask
+from slipway.ssh.identity import ATTEMPTS, Keyring
+from slipway.ssh.target import Target
+from slipway.ssh.userauth import (
     REPLY_TIMEOUT_S,
     Challenge,
     Closed,
