@@ -26,7 +26,7 @@ CHANNEL_TIMEOUT_S = 60
 DEAD_AFTER_S = 90
 Meet = Callable[[Target, HostKey], None]
 _PROHIBITED = 1  # RFC 4254, 5.1
-_HUNG_UP = (EOFError, ConnectionError)
+_HUNG_UP = (EOFError, OSError)
 
 
 def log_in(target: Target, ask: Ask, meet: Meet | None = None, *, enter: bool = True) -> Sequence[Transport]:
@@ -129,7 +129,7 @@ def _no_handshake(transport: Transport, target: Target, error: Exception, is_lat
         return f"the server hung up: {transport.farewell}"
     if target.proxy_command and not transport.remote_version:
         return f"no SSH server answers through its ProxyCommand `{target.proxy_command}`"
-    if transport.remote_version or isinstance(error.__context__, _HUNG_UP) or isinstance(error, OSError):
+    if transport.remote_version or isinstance(error, _HUNG_UP) or isinstance(error.__context__, _HUNG_UP):
         return (
             "the server hung up before the login. It may be overloaded, or keep this address out for a while "
             "after failed logins; try again in some minutes"
