@@ -104,11 +104,13 @@ def test_a_server_that_hangs_up(serve: Callable[[Callable[[socket.socket], None]
     assert "the server hung up before the login" in refusal(
         serve(lambda line: line.sendall(b"SSH-2.0-x\r\n"))
     )
-    # With unread input, or like this, the other side sees a reset and not an end.
-    reset = struct.pack("ii", 1, 0)
-    assert "the server hung up before the login" in refusal(
-        serve(lambda line: line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset))
-    )
+
+    def reset(line: socket.socket) -> None:
+        line.recv(1)
+        # The other side sees a reset, and not an end.
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    assert "the server hung up before the login" in refusal(serve(reset))
 
 
 def test_a_password_that_the_server_wants_changed(
