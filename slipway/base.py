@@ -2,7 +2,7 @@
 
 A network without a container registry often has a Debian mirror. What is made here is close enough to the
 official ``debian:<suite>-slim`` that a Dockerfile builds unchanged on either: the same packages, the same
-sources file, the same settings of apt and dpkg.
+settings of apt and dpkg. Only its sources are in apt's older form, a ``sources.list``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from slipway.shell import LocalShell
 if TYPE_CHECKING:
     from docker import DockerClient
 
-MIRROR = "http://deb.debian.org/debian"
-# Mirrors seldom carry these, so they do not follow a mirror that the user chooses.
-SECURITY_MIRROR = "http://deb.debian.org/debian-security"
 # Under this name on Debian 11 to 13 and on Ubuntu (there: package debian-archive-keyring).
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 TIMEOUT_S = 1800
@@ -123,14 +120,13 @@ def make_base(client: DockerClient, ref: str, mirror: str | None, progress: Prog
     with tempfile.TemporaryDirectory(prefix="slipway-base-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # mmdebstrap unpacks as another user where it does not run as root
-        sources, archive = folder / "debian.sources", folder / "root.tar"
-        sources.write_text(sources_text(suite, mirror or MIRROR), encoding="utf-8")
-        argv = bootstrap_command(suite, _architecture(client), sources, archive)
+        archive = folder / "root.tar"
+        argv = bootstrap_command(suite, _architecture(client), archive, mirror)
         progress.step(f"Making {ref} from Debian packages")
         result = LocalShell(env={**os.environ, "TMPDIR": name}).run(argv, timeout_s=TIMEOUT_S)
         if not result.ok:
-            raise ImageError(f"{ref} could not be made from the packages of {mirror or MIRROR}:\n  "
-                             f"{result.explain()}")  # fmt: skip
+            place = mirror or "Debian's own mirror"
+            raise ImageError(f"{ref} could not be made from the packages of {place}:\n  {result.explain()}")
         progress.step(f"Importing {ref} ({archive.stat().st_size / 1e6:.0f} MB)")
         _import(client, ref, archive)
 
@@ -141,25 +137,21 @@ def parse_suite(ref: str) -> str | None:
     return match[1] if match and match[1] != "latest" else None
 
 
-def sources_text(suite: str, mirror: str) -> str:
-    """The file ``debian.sources`` of the image, as the official one has it."""
-    entries = [(mirror, suite if suite in _ROLLING else f"{suite} {suite}-updates")]
-    if suite not in _ROLLING:
-        entries.append((SECURITY_MIRROR, f"{suite}-security"))
-    return "\n".join(
-        f"Types: deb\nURIs: {url}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
-        for url, suites in entries
-    )
+def source_lines(suite: str, mirror: str) -> list[str]:
+    """The lines of ``sources.list`` for a mirror, which seldom carries the security archive."""
+    suites = [suite] if suite in _ROLLING else [suite, f"{suite}-updates"]
+    return [f"deb {mirror} {one} main" for one in suites]
 
 
-def bootstrap_command(suite: str, architecture: str, sources: Path, archive: Path) -> list[str]:
+def bootstrap_command(suite: str, architecture: str, archive: Path, mirror: str | None) -> list[str]:
     """The argv that writes a Debian system to ``archive``, a tar file.
 
     Args:
         suite: Debian's name of the release.
         architecture: Debian's name of the processor.
-        sources: a file with the sources of packages.
         archive: the tar file to write.
+        mirror: where packages come from. Without one mmdebstrap takes Debian's own place, with its updates
+            and security archive. The image's ``sources.list`` says the same.
     """
     return [
         "mmdebstrap",
@@ -172,10 +164,8 @@ def bootstrap_command(suite: str, architecture: str, sources: Path, archive: Pat
         *(f"--aptopt={line}" for line in ('Acquire::Languages "none"', 'Acquire::Check-Valid-Until "false"')),
         *(f"--dpkgopt={line}" for line in _DPKG.splitlines()),
         _hook('rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"'),
-        _hook('rm -f "$1/etc/apt/sources.list" "$1/etc/apt/sources.list.d/"*'),
         # 80 MB that apt's own `clean` does not know of once these settings hold.
         _hook('rm -f "$1/var/cache/apt/"*.bin'),
-        _write("/etc/apt/sources.list.d/debian.sources", sources.read_text(encoding="utf-8")),
         _write("/etc/apt/apt.conf.d/docker", _APT),
         _write("/etc/dpkg/dpkg.cfg.d/docker", _DPKG),
         _write("/usr/sbin/policy-rc.d", _POLICY),
@@ -184,7 +174,7 @@ def bootstrap_command(suite: str, architecture: str, sources: Path, archive: Pat
         _hook('rm -f "$1/etc/hostname" "$1/etc/resolv.conf"'),
         suite,
         str(archive),
-        str(sources),
+        *(source_lines(suite, mirror) if mirror else ()),
     ]
 
 
