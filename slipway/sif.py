@@ -187,12 +187,14 @@ def _convert(
 def _run_in_tools(
     client: DockerClient, archive: Path, sif: Path, script: Path, tools: Image, listen: Callable[[str], None]
 ) -> int:
-    command = convert_command("python3", "/convert.py", f"/work/{archive.name}", f"/work/{sif.name}", "/work")
+    command = convert_command(
+        "python3", "/convert.py", f"/image/{archive.name}", f"/image/{sif.name}", "/image"
+    )
     return run_container(
         client,
         tools,
         [*command, "--owner", f"{os.getuid()}:{os.getgid()}"],
-        mounts={script: "/convert.py", archive.parent: "/work"},
+        mounts={script: "/convert.py", archive.parent: "/image"},
         listen=listen,
     )
 
