@@ -1,7 +1,8 @@
 """Every way Slipway can fail, each with the exit code that a script can test for.
 
 A message says what failed, where (file and key, or host and path) and what to do next.
-Exit codes start at 64 so that they stay apart from the codes of the programs that people run.
+Exit codes start at 64 so that they stay apart from the codes of the programs that people run. What a script would
+do about a failure is the same for all that share a code: ``docs/errors.md`` has the table.
 """
 
 from __future__ import annotations
@@ -26,27 +27,93 @@ class ConfigError(SlipwayError):
 
 
 class HostError(SlipwayError):
-    """This machine lacks a program, a service or room that the step needs."""
+    """This machine lacks a program or a service that the step needs."""
 
     exit_code = 66
 
 
+class EngineError(HostError):
+    """The Docker engine is not installed, does not run, does not let this user in, or is too old."""
+
+    exit_code = 74
+
+
+class SpaceError(HostError):
+    """There is not enough room on this machine."""
+
+    exit_code = 75
+
+
 class ImageError(SlipwayError):
-    """The container image could not be built, found or converted."""
+    """The container image could not be built or found."""
 
     exit_code = 67
 
 
+class ConversionError(ImageError):
+    """Apptainer could not make a ``.sif``, or what it made is not what the image was."""
+
+    exit_code = 76
+
+
 class LinkError(SlipwayError):
-    """The cluster could not be reached, or would not let us in."""
+    """The cluster could not be reached, or would not let us in, for a reason that has no code of its own."""
 
     exit_code = 68
+
+
+class HostNameError(LinkError):
+    """A host's name is not known to the network."""
+
+    exit_code = 77
+
+
+class UnreachableError(LinkError):
+    """A host does not answer, or its port is closed."""
+
+    exit_code = 78
+
+
+class HostKeyError(LinkError):
+    """A host's key is not known yet."""
+
+    exit_code = 79
+
+
+class HostKeyChangedError(LinkError):
+    """A host shows another key than the one that is known."""
+
+    exit_code = 80
+
+
+class LoginError(LinkError):
+    """The host does not let this user in with what was offered."""
+
+    exit_code = 81
+
+
+class ConnectionLostError(LinkError):
+    """The connection was there and was lost; the same command again goes on where it was."""
+
+    exit_code = 82
 
 
 class RemoteError(SlipwayError):
     """A command on the cluster failed."""
 
     exit_code = 69
+
+
+class ScratchError(RemoteError):
+    """The site's scratch does not exist or cannot be written to."""
+
+    exit_code = 83
+
+
+class RemoteSpaceError(RemoteError):
+    """The cluster's disk is full, or the quota is reached."""
+
+    exit_code = 84
 
 
 class JobError(SlipwayError):
