@@ -1,8 +1,8 @@
 """Every way Slipway can fail, each with the exit code that a script can test for.
 
 A message says what failed, where (file and key, or host and path) and what to do next.
-Exit codes start at 64 so that they stay apart from the codes of the programs that people run. What a script would
-do about a failure is the same for all that share a code: ``docs/errors.md`` has the table.
+Exit codes start at 64 so that they stay apart from the codes of the programs that people run. What a script
+would do about a failure is the same for all that share a code: ``docs/errors.md`` has the table.
 """
 
 from __future__ import annotations

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import LinkError, RemoteError
+from slipway.errors import ConnectionLostError, LinkError, RemoteError
 from slipway.shell import Result
 from slipway.site import Login
 from slipway.ssh.ask import Ask, Nobody
@@ -55,7 +57,9 @@ class Link:
         if expired.is_set():
             raise LinkError(f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s")
         if code < 0 and not self.is_open:
-            raise LinkError(f"{self.target}: the connection was lost during `{shlex.join(argv)}`; try again")
+            raise ConnectionLostError(
+                f"{self.target}: the connection was lost during `{shlex.join(argv)}`; try again"
+            )
         if code == 1 and _EXPIRED in stderr:
             from slipway.ssh.auth import explain_expired
 
@@ -125,6 +129,72 @@ class Link:
         except _NoSuchFileError:
             return []
 
+    def size(self, path: PurePosixPath) -> int | None:
+        """The size in bytes of a file, or of what a link leads to; ``None`` where there is none."""
+        try:
+            with self._files(path) as sftp:
+                return sftp.stat(str(path)).st_size
+        except _NoSuchFileError:
+            return None
+
+    @property
+    def runs_commands(self) -> bool:
+        """False where the account has file transfer only, as on some hosts that are there for data."""
+        return True
+
+    def free_bytes(self, folder: PurePosixPath) -> int | None:
+        """The room on the disk of a folder, without regard to quotas; ``None`` where it cannot be asked."""
+        words = self.run(["df", "-Pk", "--", str(folder)]).stdout.split("\n")[-2:-1]
+        numbers = [word for word in " ".join(words).split() if word.isdigit()]
+        return int(numbers[2]) * 1024 if len(numbers) > 2 else None
+
+    def make_folder(self, path: PurePosixPath) -> None:
+        """Make a folder, and those that it lies in; it may be there already.
+
+        Raises:
+            RemoteError: it cannot be made.
+        """
+        if self.is_folder(path):
+            return
+        if path.parent != path:
+            self.make_folder(path.parent)
+        with self._files(path) as sftp:
+            try:
+                sftp.mkdir(str(path))
+            except OSError:
+                if not self.is_folder(path):  # made by somebody else in the meantime
+                    raise
+
+    def is_folder(self, path: PurePosixPath) -> bool:
+        """True where there is a folder of this name, or a link that leads to one."""
+        try:
+            with self._files(path) as sftp:
+                return stat.S_ISDIR(sftp.stat(str(path)).st_mode or 0)
+        except _NoSuchFileError:
+            return False
+
+    def move(self, old: PurePosixPath, new: PurePosixPath) -> None:
+        """Rename in one step; a file or link that has the new name is replaced, a folder only if it is empty.
+
+        Raises:
+            RemoteError: that is not possible.
+        """
+        with self._files(old) as sftp:
+            sftp.posix_rename(str(old), str(new))
+
+    def remove(self, path: PurePosixPath) -> None:
+        """Remove a file or link, if it is there."""
+        with suppress(_NoSuchFileError), self._files(path) as sftp:
+            sftp.unlink(str(path))
+
+    def point(self, name: PurePosixPath, target: str) -> None:
+        """Make ``name`` a link to ``target``, or switch it there, in one step."""
+        # Two who do this at once have a name each.
+        fresh = name.with_name(f".{name.name}.{secrets.token_hex(4)}")
+        with self._files(name) as sftp:
+            sftp.symlink(target, str(fresh))
+        self.move(fresh, name)
+
     def close(self) -> None:
         """Log out."""
         for transport in reversed(self._transports):
@@ -170,7 +240,9 @@ class Link:
             yield
         except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
             what = str(error) or type(error).__name__
-            raise LinkError(f"{self.target}: the connection was lost ({what}); try again") from error
+            raise ConnectionLostError(
+                f"{self.target}: the connection was lost ({what}); try again"
+            ) from error
 
 
 class _NoSuchFileError(RemoteError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from slipway.transfer import Amount
+
 
 class Progress(Protocol):
     """Somebody who watches a long step."""
@@ -16,8 +18,12 @@ class Progress(Protocol):
         """A line that a program printed meanwhile."""
         ...
 
-    def transfer(self, done_bytes: int, percent: int, rate: str) -> None:
+    def transfer(self, amount: Amount) -> None:
         """So much has been copied."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something that the user should know, and that goes on."""
         ...
 
 
@@ -30,5 +36,8 @@ class Silence:
     def line(self, text: str) -> None:
         """Say nothing."""
 
-    def transfer(self, done_bytes: int, percent: int, rate: str) -> None:
+    def transfer(self, amount: Amount) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from slipway.carrier import choose_carrier
 from slipway.errors import HostError
 from slipway.link import Link
 from slipway.progress import Progress
-from slipway.rsync import Transfer, remote, rsync
 from slipway.run import Run, RunPaths
+from slipway.transfer import Transfer
 from slipway.watch import last_attempt
 
 
@@ -40,14 +41,9 @@ def pull(link: Link, run: Run, folder: Path, progress: Progress) -> tuple[Path, 
         ) from error
     progress.step(f"Bringing {run.run_id} home")
     # What the program was given may be secret; the record has the arguments.
-    left = [f"--exclude=/{name}" for name in (paths.argv.name, paths.environment.name, "*.part")]
-    transfer = rsync(
-        link,
-        [remote(paths.folder, inside=True)],
-        str(home),
-        options=["--recursive", "--links", "--times", "--partial", *left],
-        on_progress=progress.transfer,
-    )
+    without = [paths.argv.name, paths.environment.name, "*.part"]
+    carrier = choose_carrier(link, progress)
+    transfer = carrier.fetch_tree(paths.folder, home, without=without, on_progress=progress.transfer)
     attempt = last_attempt(link, paths)
     if attempt:
         _point(home / "out", f"attempt-{attempt}/out")

@@ -1,48 +1,34 @@
-"""rsync over the connection that is already there."""
+"""rsync over the connection that is already there: the argv, what it prints, and the run."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
-import socket
-import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from slipway import rsh
-from slipway.errors import HostError, LinkError, ParseError, RemoteError
+from slipway.door import Door, open_door
+from slipway.errors import ConnectionLostError, LinkError, ParseError, RemoteError
 from slipway.link import Link
 from slipway.shell import LocalShell, Result
-
-if TYPE_CHECKING:
-    import paramiko
+from slipway.transfer import Amount, OnProgress, Transfer
 
 # rsync wants a host before the colon; the name is never looked up.
 _HOST = "cluster"
+# Half a file lies in a folder of its own until the rest has come.
+_TREE = ("--links", "--times", "--partial-dir=.slipway-partial")
+# The newest image there is what rsync compares with, so that only what differs is sent. What an interrupted
+# upload has left is further on than that.
+_SEED = 'test -e "$2" || ! test -e "$1" || cp --reflink=auto -L -- "$1" "$2"'
 _STATS = {
     "sent_bytes": re.compile(r"^Total bytes sent: ([\d,.]+)$", re.M),
     "received_bytes": re.compile(r"^Total bytes received: ([\d,.]+)$", re.M),
     "total_bytes": re.compile(r"^Total file size: ([\d,.]+) bytes$", re.M),
     "files": re.compile(r"^Number of (?:regular )?files transferred: ([\d,.]+)$", re.M),
 }
-_PROGRESS = re.compile(r"([\d,]+)\s+(\d+)%\s+(\S+/s)")
-OnProgress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transfer:
-    """What one rsync did; sizes in bytes."""
-
-    sent_bytes: int
-    received_bytes: int
-    total_bytes: int
-    files: int
+_PROGRESS = re.compile(r"([\d,]+)\s+(\d+)%\s+\S+/s")
 
 
 def rsync_command(
@@ -76,122 +62,111 @@ def parse_stats(stdout: str) -> Transfer:
     return Transfer(**found)
 
 
-def parse_progress(text: str) -> tuple[int, int, str] | None:
-    """Bytes so far, per cent and rate, from the newest progress line in ``text``; ``None`` without one."""
+def parse_progress(text: str) -> tuple[int, int] | None:
+    """Bytes so far and per cent, from the newest progress line in ``text``; ``None`` without one."""
     found = _PROGRESS.findall(text)
-    return (int(found[-1][0].replace(",", "")), int(found[-1][1]), found[-1][2]) if found else None
+    return (int(found[-1][0].replace(",", "")), int(found[-1][1])) if found else None
 
 
-def rsync(
-    link: Link,
-    sources: Iterable[str],
-    destination: str,
-    *,
-    options: Iterable[str] = (),
-    on_progress: OnProgress | None = None,
-) -> Transfer:
-    """Copy with rsync over an open connection.
+class Rsync:
+    """rsync as a :class:`~slipway.transfer.Carrier`: of a changed file it sends what differs."""
 
-    Raises:
-        HostError: rsync is not installed here.
-        RemoteError: rsync failed there, or is not installed there.
-    """
+    def __init__(self, link: Link) -> None:
+        self.link = link
 
-    def listen(text: str) -> None:
-        seen = parse_progress(text)
-        if on_progress and seen:
-            on_progress(*seen)
+    def send_file(
+        self,
+        source: Path,
+        folder: PurePosixPath,
+        *,
+        old: PurePosixPath | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.Carrier.send_file`."""
+        target = folder / source.name
+        if old is not None:
+            self.link.check(["bash", "-c", _SEED, "slipway", str(old), str(target)], timeout_s=3600)
+        options = ["--times", "--partial", "--no-whole-file"]
+        size_bytes = source.stat().st_size
+        return self._run([str(source)], remote(target), options, on_progress, total_bytes=size_bytes)
 
-    with _door(link) as door:
-        command = shlex.join([sys.executable, "-IS", str(Path(rsh.__file__)), str(door.path)])
-        argv = rsync_command(sources, destination, rsh_command=command, options=options)
-        try:
+    def send_tree(
+        self,
+        source: Path,
+        target: PurePosixPath,
+        *,
+        names: Sequence[str] | None = None,
+        old: PurePosixPath | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.Carrier.send_tree`."""
+        # One who sends data has to be able to send it again, whatever its modes are here.
+        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu=rw"]
+        if old is not None:
+            options.append(f"--copy-dest={old}")
+        with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
+            if names is not None:
+                listed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
+                listed.flush()
+                options += [f"--files-from={listed.name}", "--from0"]
+            else:
+                options.append("--recursive")
+            return self._run([f"{source.absolute()}/"], remote(target, inside=True), options, on_progress)
+
+    def fetch_tree(
+        self,
+        source: PurePosixPath,
+        target: Path,
+        *,
+        without: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.Carrier.fetch_tree`."""
+        options = [*_TREE, "--recursive", *(f"--exclude=/{name}" for name in without)]
+        return self._run([remote(source, inside=True)], str(target), options, on_progress)
+
+    def _run(
+        self,
+        sources: Sequence[str],
+        destination: str,
+        options: Sequence[str],
+        on_progress: OnProgress | None,
+        total_bytes: int | None = None,
+    ) -> Transfer:
+        began = time.monotonic()
+        with open_door(self.link) as door:
+
+            def listen(text: str) -> None:
+                seen = parse_progress(text)
+                if on_progress and seen:
+                    done, percent = seen
+                    total = total_bytes or (done * 100 // percent if percent else done)
+                    on_progress(
+                        Amount(
+                            done_bytes=done,
+                            total_bytes=total,
+                            moved_bytes=door.sent_bytes + door.received_bytes,
+                            elapsed_s=time.monotonic() - began,
+                        )
+                    )
+
+            argv = rsync_command(sources, destination, rsh_command=door.command, options=options)
             result = LocalShell(env={**os.environ, "LC_ALL": "C.UTF-8"}).stream(argv, on_output=listen)
-        except HostError as error:
-            raise HostError(
-                f"{error} (Debian, Ubuntu: `apt install rsync`; macOS: `brew install rsync`)"
-            ) from error
-    if not result.ok:
-        raise _failure(link, result, door)
-    return parse_stats(result.stdout)
+        if not result.ok:
+            raise _failure(self.link, result, door)
+        return parse_stats(result.stdout)
 
 
-def _failure(link: Link, result: Result, door: _Door) -> Exception:
+def _failure(link: Link, result: Result, door: Door) -> Exception:
     if door.lost is not None:
         if isinstance(door.lost, LinkError):
             return door.lost
-        return LinkError(f"{link.target}: the connection was lost during rsync ({door.lost}); try again")
+        return ConnectionLostError(
+            f"{link.target}: the connection was lost during rsync ({door.lost}); try again"
+        )
     if door.exit_code == 127:
         return RemoteError(f"{link.target}: rsync is not installed there; ask the site to install it")
     if door.exit_code is not None and door.exit_code < 0:
         return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
     words = "\n  ".join([*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:])
     return RemoteError(f"{link.target}: rsync failed with exit code {result.exit_code}:\n  {words}")
-
-
-class _Door:
-    """A Unix socket behind which a program on the cluster runs, for one rsync."""
-
-    def __init__(self, link: Link, path: Path) -> None:
-        self.path = path
-        self.exit_code: int | None = None
-        self.said = ""
-        self.lost: Exception | None = None
-        self._link = link
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(1)
-
-    def serve(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return  # closed: rsync never called
-        try:
-            self._join(connection)
-        except Exception as error:  # told to whoever waits for rsync
-            self.lost = error
-        finally:
-            # A thread that is still blocked in recv keeps a socket open that is only closed.
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-    def _join(self, connection: socket.socket) -> None:
-        command = b""
-        while not command.endswith(b"\0"):
-            command += connection.recv(1)
-        with self._link.command_channel(command[:-1].decode(errors="surrogateescape")) as channel:
-            threading.Thread(target=_pump, args=(connection, channel), daemon=True).start()
-            while chunk := channel.recv(1 << 16):
-                connection.sendall(chunk)
-            self.said = channel.makefile_stderr().read().decode(errors="replace")
-            self.exit_code = channel.recv_exit_status()
-            if self.exit_code < 0 and not self._link.is_open:
-                raise EOFError("no exit code came back")
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-
-@contextmanager
-def _door(link: Link) -> Iterator[_Door]:
-    # A Unix socket's path may have 107 bytes at most, so it lives in the system's short temporary folder.
-    with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        door = _Door(link, Path(folder) / "door")
-        server = threading.Thread(target=door.serve, daemon=True)
-        server.start()
-        try:
-            yield door
-        finally:
-            door.close()
-            server.join(timeout=10)
-
-
-def _pump(connection: socket.socket, channel: paramiko.Channel) -> None:
-    with suppress(OSError):
-        while chunk := connection.recv(1 << 16):
-            channel.sendall(chunk)
-        channel.shutdown_write()

@@ -10,21 +10,23 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.depot import Depot, PushedSif, check_dataset, left_out, open_depot, push_sif, stage
+from slipway.dataset import check_dataset, left_out, stage
+from slipway.depot import Depot, open_depot
 from slipway.errors import ImageError, SlipwayError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.push import PushedSif, push_sif
 from slipway.recipe import profile_recipe
-from slipway.rsync import Transfer
 from slipway.run import Run, RunStore, Status
 from slipway.sif import Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.transfer import Transfer
 from slipway.watch import poll
 
 if TYPE_CHECKING:

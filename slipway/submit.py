@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import Any
 
-from slipway.depot import Depot, PushedSif, find_pushed, send_code
+from slipway.depot import Depot, send_code
 from slipway.errors import JobError, LinkError
 from slipway.job import Job, check_partition, render_script, words_file
 from slipway.link import Link
@@ -17,6 +17,7 @@ from slipway.loginshell import login_command, parse_login
 from slipway.profile import Profile, Resources
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.push import PushedSif, find_pushed
 from slipway.run import Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command

@@ -19,6 +19,7 @@ from invoke.exceptions import Exit
 from slipway.errors import HostError, SlipwayError
 from slipway.link import Link
 from slipway.run import Run
+from slipway.transfer import Amount
 
 INTERRUPTED = 130
 _COLOURS = {
@@ -68,12 +69,10 @@ class Terminal:
         else:
             self.err.print("  " + _escape(text.rstrip()), soft_wrap=True)
 
-    def transfer(self, done_bytes: int, percent: int, rate: str) -> None:
+    def transfer(self, amount: Amount) -> None:
         """Show how far a copy is."""
         if self._status is not None:
-            self._status.update(
-                f"{_escape(self._step)}  [cyan]{done_bytes / 1e6:,.1f} MB  {percent} %  {rate}[/cyan]"
-            )
+            self._status.update(f"{_escape(self._step)}  [cyan]{how_far(amount)}[/cyan]")
 
     def done(self) -> None:
         """End the last step."""
@@ -308,6 +307,17 @@ def clock(seconds: int | None) -> str:
 def megabytes(size_bytes: int) -> str:
     """A size in MB, or in kB where it is small."""
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def how_far(amount: Amount) -> str:
+    """A transfer in one line: what is there, the rate and the time left, and what did not have to be sent."""
+    percent = 100 * amount.done_bytes // amount.total_bytes if amount.total_bytes else 100
+    words = [f"{amount.done_bytes / 1e6:,.1f} MB  {percent} %  {amount.rate_bytes_s / 1e6:,.1f} MB/s"]
+    if amount.left_s is not None:
+        words.append(f"{clock(round(amount.left_s))} left")
+    if amount.saved_bytes > 100_000:
+        words.append(f"{megabytes(amount.saved_bytes)} saved")
+    return "  ".join(words)
 
 
 def short(path: Path) -> str:

@@ -23,7 +23,7 @@ from slipway.link import Link, connect
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.recipe import Recipe
-from slipway.rsync import remote, rsync
+from slipway.rsync import Rsync
 from slipway.site import Login
 from slipway.ssh.target import resolve_target
 from slipway.ssh.trust import get_to_know
@@ -492,9 +492,9 @@ def test_all_of_it_is_one_login(lab: Lab, tmp_path: Path) -> None:
     with lab.connect("two", Person([("Verification code: ", code)])) as link:
         link.check(["mkdir", "-p", str(there)], timeout_s=TIMEOUT_S)
         link.write(there / "note", b"hello")
-        rsync(link, [f"{tmp_path}/up/"], remote(there, inside=True), options=["--recursive"])
+        Rsync(link).send_tree(tmp_path / "up", there)
         assert link.read(there / "note") == b"hello"
-        rsync(link, [remote(there, inside=True)], f"{tmp_path}/down/", options=["--recursive"])
+        Rsync(link).fetch_tree(there, tmp_path / "down")
         assert sorted(link.list(there)) == ["file", "note"]
     assert (tmp_path / "down" / "file").read_bytes() == (tmp_path / "up" / "file").read_bytes()
     news = lab.log()[len(before) :]

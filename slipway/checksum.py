@@ -1,0 +1,37 @@
+"""Checksums of files on the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from slipway.errors import ParseError, RemoteError
+from slipway.link import Link
+
+
+def hash_remote(link: Link, folder: PurePosixPath, names: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of files on the cluster, in hex, by name.
+
+    Args:
+        link: the connection.
+        folder: where the files are.
+        names: the files, relative to ``folder``. One that is not there is not in the answer.
+
+    Raises:
+        RemoteError: a file is there and cannot be read.
+        ParseError: sha256sum printed something else.
+    """
+    script = 'cd -- "$1" && exec xargs -0r sh -c \'for name; do test ! -e "$name" || sha256sum -bz -- "$name"'
+    script += " || exit 255; done' sh"
+    listed = "".join(f"{name}\0" for name in names)
+    done = link.run(["sh", "-c", script, "slipway", str(folder)], stdin=listed, timeout_s=24 * 3600)
+    if not done.ok:
+        raise RemoteError(f"{link.target}:{folder}: files cannot be read there: {done.stderr.strip()}")
+    return dict(_parse_line(line) for line in done.stdout.split("\0") if line)
+
+
+def _parse_line(line: str) -> tuple[str, str]:
+    digest, star, name = line.partition(" *")
+    if not star or len(digest) != 64:
+        raise ParseError(f"sha256sum printed {line!r}; expected a hash and a name")
+    return name, digest
