@@ -69,6 +69,13 @@ class Target:
         """``user@host:port``, for messages."""
         return f"{self.user}@{self.host}:{self.port}"
 
+    @property
+    def ssh_command(self) -> str:
+        """What to type to get there by hand."""
+        jumps = f"-J {','.join(map(str, self.jumps))} " if self.jumps else ""
+        port = "" if self.port == 22 else f"-p {self.port} "
+        return f"ssh {jumps}{port}{self.user}@{self.host}"
+
 
 def resolve_target(login: Login, state: Path) -> Target:
     """Find out how a host is reached, as OpenSSH would.
