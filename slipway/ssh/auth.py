@@ -25,7 +25,8 @@ from slipway.ssh.userauth import (
 
 # A server that hangs up after so many keys has most likely had enough of them.
 _MANY = 3
-_NAME_A_KEY = ", and name a key that the site knows (IdentityFile in ssh_config, or `ssh-add FILE`)"
+_CHECK_USER = "Check the user (login.user in the site's file, or User in ssh_config)"
+_NAME_A_KEY = "Name one that the site knows, with IdentityFile in ssh_config or `ssh-add FILE`"
 
 
 def authenticate(transport: Transport, target: Target, ask: Ask) -> None:
@@ -144,16 +145,18 @@ class _Login:
     def _hung_up(self) -> LinkError:
         farewell = self._transport.farewell
         words = _one_line(farewell or str(self._transport.get_exception() or "") or "without a word")
+        text = f"{self._target}: the server hung up during the login ({words})"
+        if self._has_answered and farewell:
+            return LoginError(f"{text}. The answers to its prompts were wrong; try again{self._notes()}")
+        if self._auth.words != self._greeting:
+            return LoginError(f"{self._target}: the server ended the login, and has said why{self._notes()}")
         if self._has_answered:
-            return LoginError(
-                f"{self._target}: the server hung up during the login ({words}). The answers to its prompts "
-                f"were wrong, or came too late; try again{self._notes()}"
+            return ConnectionLostError(
+                f"{text}. The line was cut, or an answer came too late; try again{self._notes()}"
             )
         if self._refused and (farewell or len(self._refused) >= _MANY):
             return LoginError(f"{self._target}: {self._too_many(words)}{self._notes()}")
-        return ConnectionLostError(
-            f"{self._target}: the server hung up during the login ({words}); try again{self._notes()}"
-        )
+        return ConnectionLostError(f"{text}; try again{self._notes()}")
 
     def _too_many(self, words: str) -> str:
         held = len(self.keyring.agent.keys)
@@ -166,16 +169,21 @@ class _Login:
 
     def _refusal(self, offered: tuple[str, ...]) -> str:
         ways = " or ".join(offered) or "nothing more"
-        tried = f"it refused {_list(self._refused)}" if self._refused else "there was no key to offer"
-        tried = tried if "publickey" in offered else "no key helps there"
+        tried, remedy = self._tried()
+        if "publickey" not in offered:
+            tried, remedy = "no key helps there", _CHECK_USER
         if self._has_answered:
             tried += ", and the answers to its prompts were wrong"
-        key = ", and that the site knows one of these keys" if self._refused else _NAME_A_KEY
-        return (
-            f"{self._target}: the login was refused. The server takes {ways}; {tried}. "
-            "Check the user (login.user in the site's file, or User in ssh_config)"
-            f"{key if 'publickey' in offered else ''}{self._notes()}"
-        )
+        what = f"{self._target}: the login was refused. The server takes {ways}; {tried}"
+        return f"{what}. {remedy}{self._notes()}"
+
+    def _tried(self) -> tuple[str, str]:
+        """What became of the keys, and what to do about it."""
+        if self._refused:
+            return f"it refused {_list(self._refused)}", f"{_CHECK_USER}, and that the site knows such a key"
+        if self.keyring.problems:
+            return "no key could be used", "What is wrong with them:"
+        return "there was no key to offer", _NAME_A_KEY
 
     def _notes(self) -> str:
         notes = [*self.keyring.problems]
