@@ -30,6 +30,7 @@ PASSWORD = "a pass of words"  # noqa: S105
 PASSPHRASE = "a phrase"  # noqa: S105
 SECRET = base64.b32encode(b"twenty bytes of them").decode()
 TIMEOUT_S = 30
+SPARE = (2231, 2232)  # ports of the first host, for sshds that a test sets up
 
 
 @dataclass
@@ -80,6 +81,22 @@ class Lab:
             self.connect(user, ask, host, **options).close()
         assert caught.value.exit_code == code, caught.value
         return str(caught.value)
+
+    def serve(self, port: int, *options: str) -> int:
+        """Start another sshd on the first host.
+
+        Args:
+            port: one of ``SPARE``.
+            options: settings that count more than those of the others, as ``-o`` takes them.
+
+        Returns:
+            The port of this machine that leads to it.
+        """
+        argv = ["/usr/sbin/sshd", "-p", str(port), "-o", f"PidFile=/run/sshd-{port}.pid"]
+        argv += [word for option in options for word in ("-o", option)]
+        done = self.containers["gate"].exec_run(argv)
+        assert done.exit_code == 0, done.output
+        return published(self.containers["gate"], port)
 
     def log(self, name: str = "gate") -> str:
         text: bytes = self.containers[name].logs()
@@ -133,6 +150,11 @@ def start(client: Any, name: str, keys: dict[str, str], network: Any, **options:
     return container
 
 
+def published(container: Any, port: int) -> int:
+    """The port of this machine that leads to a container's."""
+    return int(container.ports[f"{port}/tcp"][0]["HostPort"])
+
+
 def wait_for_all(containers: dict[str, Any]) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while not all(b"Server listening" in container.logs() for container in containers.values()):
@@ -160,14 +182,14 @@ def open_lab(state: Path) -> Iterator[Lab]:
     networks: list[Any] = []
     try:
         networks += [client.networks.create(f"{IMAGE}-{os.getpid()}-{number}") for number in (1, 2)]
-        ports = {"22/tcp": ("127.0.0.1", None)}
+        ports = {f"{port}/tcp": ("127.0.0.1", None) for port in (22, *SPARE)}
         made["gate"] = start(client, "gate", keys, networks[0], ports=ports)
         made["inner"] = start(client, "inner", keys, networks[0])
         networks[1].connect(made["inner"], aliases=["inner"])
         made["deep"] = start(client, "deep", keys, networks[1])
         wait_for_all(made)
         made["gate"].reload()
-        lab = Lab(state, int(made["gate"].ports["22/tcp"][0]["HostPort"]), made)
+        lab = Lab(state, published(made["gate"], 22), made)
         (state / "config").write_text(
             f"Host gate\n    HostName 127.0.0.1\n    Port {lab.port}\n    HostKeyAlias gate\n"
             "Host inner\n    ProxyJump key@gate\nHost deep\n    ProxyJump key@gate,key@inner\n"

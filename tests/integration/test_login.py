@@ -321,7 +321,7 @@ def test_a_server_that_does_not_wait_for_an_answer(lab: Lab) -> None:
         return code()
 
     way = {"HostName": "127.0.0.1", "Port": "2223", "HostKeyAlias": "gate", "ProxyJump": "key@gate"}
-    refusal = lab.refusal(81, "two", Person([("Verification code: ", slow)]), host="late", **way)
+    refusal = lab.refusal(82, "two", Person([("Verification code: ", slow)]), host="late", **way)
     assert "the server hung up during the login" in refusal
 
 
