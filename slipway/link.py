@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import ConnectionLostError, LinkError, RemoteError
+from slipway.errors import ConnectionLostError, LinkError, LoginError, RemoteError
 from slipway.shell import Result
 from slipway.site import Login
 from slipway.ssh.ask import Ask, Nobody
@@ -63,7 +63,7 @@ class Link:
         if code == 1 and _EXPIRED in stderr:
             from slipway.ssh.auth import explain_expired
 
-            raise LinkError(explain_expired(self.target))
+            raise LoginError(explain_expired(self.target))
         if code < 0:
             # paramiko does not tell by which signal.
             code, stderr = KILLED, f"{stderr}\nit was killed by a signal"
