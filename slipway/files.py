@@ -206,7 +206,10 @@ class Files(Connection):
 
         try:
             return self._open_session(patience_s=0)
-        except paramiko.ChannelException:
+        except paramiko.SSHException:
+            # Of several that are refused at once, paramiko gives only one the reason.
+            if not self.is_open:
+                raise
             return None
 
     def _open_session(self, patience_s: float = CHANNEL_PATIENCE_S) -> Session:

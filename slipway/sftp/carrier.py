@@ -87,8 +87,8 @@ class Sftp:
             left = sum(entry.size_bytes for entry in new.values())
             tally.add(total - left)
             down.make_folders()
-            for conversation in down.contents():
-                work.add(conversation)
+            for conversation, size_bytes in down.contents():
+                work.add(conversation, size_bytes)
             try:
                 lanes.run(work, tally, most=_lanes_for(left, len(new)))
             finally:
@@ -114,8 +114,8 @@ class Sftp:
         tally.add(tally.total_bytes - left)
         for level in up.levels():
             lanes.run(Work(level), tally, most=1)
-        for conversation in up.contents():
-            work.add(conversation)
+        for conversation, size_bytes in up.contents():
+            work.add(conversation, size_bytes)
         lanes.run(work, tally, most=_lanes_for(left, len(new)))
         lanes.run(Work(up.times()), tally, most=1)
         lanes.run(Work([up.tidy()]), tally, most=1)

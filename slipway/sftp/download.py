@@ -41,7 +41,7 @@ class Download:
         there: Listing,
         target: Path,
         *,
-        add: Callable[[Conversation], None],
+        add: Callable[[Conversation, int], None],
         tell: Callable[[int], None],
     ) -> None:
         self.source = source
@@ -78,19 +78,19 @@ class Download:
         with told(self.own):
             self.own.mkdir(parents=True)
 
-    def contents(self) -> Iterator[Conversation]:
-        """What brings the files, and then the links."""
+    def contents(self) -> Iterator[tuple[Conversation, int]]:
+        """What brings the files, and then the links, and how many bytes each conversation moves itself."""
         for name, entry in self.files.items():
             if self.is_same(name):
                 with told(self.target / name):
                     _set_executable(self.target / name, entry.mode)
             elif entry.size_bytes > PIECE_BYTES:
-                yield self._about(name, self._begin_large(name, entry))
+                yield self._about(name, self._begin_large(name, entry)), 0
             else:
-                yield self._about(name, self._get(name, entry))
+                yield self._about(name, self._get(name, entry)), entry.size_bytes
         for name, entry in self.there.items():
             if entry.is_link:
-                yield self._about(name, self._get_link(name))
+                yield self._about(name, self._get_link(name)), 0
 
     def end(self) -> None:
         """Give the folders their times, and remove what is needed no more."""
@@ -157,7 +157,7 @@ class Download:
             large.journal.touch()
             large.arrived = parse_journal(large.journal.read_bytes())
         for start, size in pieces(entry.size_bytes):
-            self._add(self._about(name, self._piece(large, start, size)))
+            self._add(self._about(name, self._piece(large, start, size)), size)
         return
         yield
 

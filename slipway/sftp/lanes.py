@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
-from slipway.sftp.session import Conversation, Session
+from slipway.sftp.session import Conversation, Errand, Session
 from slipway.transfer import Amount, OnProgress
 
 _LOOK_S = 0.1
@@ -19,28 +20,28 @@ class Work:
     """Conversations that are to be had, and those that come up meanwhile."""
 
     def __init__(self, conversations: Iterable[Conversation] = ()) -> None:
-        self._queue = deque(conversations)
+        self._queue = deque(Errand(conversation=one) for one in conversations)
         self._lock = threading.Lock()
         self._open = 0
         self._stopped = False
 
-    def add(self, conversation: Conversation) -> None:
-        """One more is to be had."""
+    def add(self, conversation: Conversation, size_bytes: int = 0) -> None:
+        """One more is to be had, which will move about so many bytes."""
         with self._lock:
-            self._queue.append(conversation)
+            self._queue.append(Errand(conversation=conversation, size_bytes=size_bytes))
 
     def stop(self) -> None:
         """No more are begun."""
         self._stopped = True
 
-    def __iter__(self) -> Iterator[Conversation | None]:
+    def __iter__(self) -> Iterator[Errand | None]:
         while not self._stopped:
             with self._lock:
                 if not self._queue and not self._open:
                     return
-                conversation = self._queue.popleft() if self._queue else None
-                self._open += conversation is not None
-            yield self._counted(conversation) if conversation is not None else None
+                errand = self._queue.popleft() if self._queue else None
+                self._open += errand is not None
+            yield replace(errand, conversation=self._counted(errand.conversation)) if errand else None
 
     def _counted(self, conversation: Conversation) -> Conversation:
         try:

@@ -67,7 +67,7 @@ class _Hash:
     def _ask(self) -> None:
         if self._asked < self._size:
             size = min(PIECE_BYTES, self._size - self._asked)
-            self._work.add(self._piece(self._asked, size))
+            self._work.add(self._piece(self._asked, size), size)
             self._asked += size
 
     def _piece(self, start: int, size: int) -> Conversation:

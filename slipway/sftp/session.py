@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipway.sftp.wire import INIT, VERSION, Reader, RefusedError, Request, pack, parse_version
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 # A conversation asks some things at once, and is given their answers in the same order. The first refusal
 # among them is raised in it, after all have been answered.
 Conversation = Generator[Iterable[Request], list[Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """A conversation, and about how many bytes of files it will move, so that no channel takes too many."""
+
+    conversation: Conversation
+    size_bytes: int = 0
+
+
 # Asked and not answered yet, on one channel. More than the server's window of 2 MB makes nothing faster.
 _MOST_BYTES = 4 << 20
 _MOST_REQUESTS = 256
@@ -68,19 +79,19 @@ class Session:
                 turns.turn()
         return talk.result
 
-    def hold_all(self, conversations: Iterable[Conversation | None], on_moved: Callable[[int], None]) -> None:
+    def hold_all(self, errands: Iterable[Errand | None], on_moved: Callable[[int], None]) -> None:
         """Have conversations, several at a time, until there are no more.
 
         Args:
-            conversations: ``None`` in it means that there is none at the moment.
+            errands: the conversations; ``None`` among them means that there is none at the moment.
             on_moved: is told of each part of a file that has been moved, in bytes.
         """
-        source = iter(conversations)
+        source = iter(errands)
         with self._turns(on_moved) as turns:
             while True:
                 new = next(source, _NO_MORE) if turns.have_room else None
-                if isinstance(new, Generator):
-                    turns.begin(_Talk(new))
+                if isinstance(new, Errand):
+                    turns.begin(_Talk(new.conversation, new.size_bytes))
                 elif turns.go_on:
                     turns.turn()
                 elif new is _NO_MORE:
@@ -141,8 +152,9 @@ _NO_MORE = object()
 class _Talk:
     """A conversation that has begun: what it still wants to ask, and the answers so far."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, size_bytes: int = 0) -> None:
         self.conversation = conversation
+        self.left_bytes = size_bytes
         self.result: Any = None
         self.is_over = False
         self._refusal: RefusedError | None = None
@@ -205,6 +217,7 @@ class _Turns:
         self._waiting: dict[int, tuple[_Talk, int, Request]] = {}
         self._active = 0
         self._bytes = 0
+        self._to_move_bytes = 0
 
     @property
     def go_on(self) -> bool:
@@ -218,8 +231,8 @@ class _Turns:
 
     @property
     def have_room(self) -> bool:
-        """True where one more can be begun: those that are there have asked all that they can ask now."""
-        return not self._talks and self._active < _MOST_TALKS and not self._is_full
+        """True where one more can be begun; others may have time for it, where these have enough to do."""
+        return self._active < _MOST_TALKS and not self._is_full and self._to_move_bytes < _MOST_BYTES
 
     @property
     def _is_full(self) -> bool:
@@ -228,6 +241,7 @@ class _Turns:
     def begin(self, talk: _Talk) -> None:
         """One more takes part."""
         self._active += 1
+        self._to_move_bytes += talk.left_bytes
         self._talks.append(talk)
         self._ask()
 
@@ -241,15 +255,23 @@ class _Turns:
             self._bytes -= request.size_bytes + _REQUEST_BYTES
             if talk.put(place, request, kind, reader) and request.size_bytes:
                 self._on_moved(request.size_bytes)
+            self._count(talk, request.size_bytes)
             if talk not in self._talks:
                 self._talks.append(talk)
         self._ask()
+
+    def _count(self, talk: _Talk, size_bytes: int) -> None:
+        moved = min(size_bytes, talk.left_bytes)
+        talk.left_bytes -= moved
+        self._to_move_bytes -= moved
 
     def _ask(self) -> None:
         while self._talks and not self._is_full:
             request = self._talks[0].next_request()
             if request is None:
-                self._active -= self._talks.popleft().is_over
+                talk = self._talks.popleft()
+                self._active -= talk.is_over
+                self._count(talk, talk.left_bytes if talk.is_over else 0)
                 continue
             number = self._session.send(request)
             self._waiting[number] = (self._talks[0], self._talks[0].newest, request)

@@ -53,7 +53,7 @@ class Upload:
         target: PurePosixPath,
         there: Listing,
         *,
-        add: Callable[[Conversation], None],
+        add: Callable[[Conversation, int], None],
         tell: Callable[[int], None],
         old: tuple[PurePosixPath, Listing] | None = None,
     ) -> None:
@@ -85,20 +85,21 @@ class Upload:
             yield [self._make(self.partial)]
             yield [self._make(self.own)]
 
-    def contents(self) -> Iterator[Conversation]:
-        """What brings the files and the links."""
+    def contents(self) -> Iterator[tuple[Conversation, int]]:
+        """What brings the files and the links, and how many bytes each conversation moves itself."""
         for one in self.plan.files.values():
             entry = self.there.get(one.name)
             if self.is_same(one):
                 mode = _as_executable(entry.mode, one.mode) if entry else one.mode
                 if entry and mode != entry.mode & 0o777:
-                    yield self._about(one.name, _only(wire.set_attributes(self.target / one.name, mode=mode)))
+                    request = wire.set_attributes(self.target / one.name, mode=mode)
+                    yield self._about(one.name, _only(request)), 0
             elif one.size_bytes > PIECE_BYTES:
-                yield self._about(one.name, self._begin_large(one))
+                yield self._about(one.name, self._begin_large(one)), 0
             else:
-                yield self._about(one.name, self._put(one))
+                yield self._about(one.name, self._put(one)), one.size_bytes
         for name, target in self.plan.links.items():
-            yield self._about(name, self._put_link(name, target))
+            yield self._about(name, self._put_link(name, target)), 0
 
     def times(self) -> Iterator[Conversation]:
         """What gives the folders their times, after their content has come."""
@@ -108,6 +109,11 @@ class Upload:
 
     def tidy(self) -> Conversation:
         """Remove what is needed no more, and what was left for more than a day; it never fails."""
+        try:
+            yield [wire.remove_folder(self.own), wire.remove_folder(self.partial)]
+            return
+        except RefusedError:
+            pass  # there is more in it
         try:
             for name, entry in (yield from list_folder(self.partial, missing_ok=True)):
                 path = self.partial / name
@@ -203,7 +209,7 @@ class Upload:
         (handle,) = yield [wire.open_file(part, WRITE | CREATE, one.mode & 0o777 | 0o600)]
         yield [wire.close(handle)]
         for start, size in pieces(one.size_bytes):
-            self._add(self._about(one.name, self._piece(large, start, size)))
+            self._add(self._about(one.name, self._piece(large, start, size)), size)
 
     def _piece(self, large: _Large, start: int, size: int) -> Conversation:
         one = large.one
