@@ -1,4 +1,4 @@
-"""What more SFTP channels bring: python bench/channels.py [--megabytes 64] [--delays 0 25 50 100].
+"""What more SFTP channels bring: python bench/channels.py [--megabytes 256] [--delays 0 20 50 100].
 
 One large file and many small ones are sent to an sshd in a container and fetched again, through a line that
 delays all bytes for half of the round trip each way. The line's own rate is that of this machine.
@@ -7,6 +7,7 @@ delays all bytes for half of the round trip each way. The line's own rate is tha
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,9 +26,14 @@ FILE_BYTES = 4000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=int, default=64)
-    parser.add_argument("--delays", type=int, nargs="*", default=[0, 25, 50, 100])
+    parser.add_argument("--megabytes", type=int, default=256)
+    parser.add_argument("--delays", type=int, nargs="*", default=[0, 20, 50, 100])
+    parser.add_argument("--proxy", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.proxy:
+        print(Proxy(options.proxy, delay_s=options.delays[0] / 2000).port, flush=True)
+        sys.stdin.read()
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_files(folder, options.megabytes)
@@ -48,9 +54,13 @@ def make_files(folder: Path, megabytes: int) -> None:
 
 
 def measure(host: Host, folder: Path, delay_ms: int, count: int, megabytes: int) -> str:
-    proxy = Proxy(host.port, delay_s=delay_ms / 2000)
+    # In a process of its own, so that it takes no time from Slipway's threads.
+    argv = [sys.executable, __file__, "--proxy", str(host.port), "--delays", str(delay_ms)]
+    proxy = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert proxy.stdout is not None
+    port = int(proxy.stdout.readline())
     there, here = host.folder("files"), folder / "back"
-    with host.connect("files", proxy.port) as link:
+    with host.connect("files", port) as link:
         carrier = Sftp(link, count)
         link.list(there)  # the first channel is there before the clock starts
         figures = [
@@ -59,7 +69,7 @@ def measure(host: Host, folder: Path, delay_ms: int, count: int, megabytes: int)
             FILES / seconds(lambda: carrier.send_tree(folder / "small", there / "small")),
             FILES / seconds(lambda: carrier.fetch_tree(there / "small", here / "small")),
         ]
-    proxy.close()
+    proxy.communicate()
     shutil.rmtree(here)
     host.sh('rm -rf "$1"', str(there))
     return f"| {delay_ms} ms | {count} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |"

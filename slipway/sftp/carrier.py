@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -12,10 +12,10 @@ from slipway.link import Link
 from slipway.sftp.content import told
 from slipway.sftp.download import Download
 from slipway.sftp.lanes import Lanes, Tally, Work
-from slipway.sftp.listing import list_tree
+from slipway.sftp.listing import PARTIAL, list_tree
 from slipway.sftp.plan import Plan, plan_file, plan_tree
 from slipway.sftp.upload import Upload
-from slipway.sftp.wire import RefusedError, set_attributes
+from slipway.sftp.wire import set_attributes
 from slipway.transfer import OnProgress, Transfer
 
 # docs/transfer.md has the figures. sshd lets a connection have 10 sessions unless it is told otherwise.
@@ -72,7 +72,9 @@ class Sftp:
         """See :meth:`slipway.transfer.Carrier.fetch_tree`."""
 
         def is_wanted(name: str) -> bool:
-            return not any(fnmatchcase(name.split("/")[0], pattern) for pattern in without)
+            return PARTIAL not in name.split("/") and not any(
+                fnmatchcase(name.split("/")[0], pattern) for pattern in without
+            )
 
         with told(target):
             target.mkdir(parents=True, exist_ok=True)
@@ -99,14 +101,23 @@ class Sftp:
         self, plan: Plan, target: PurePosixPath, old: PurePosixPath | None, on_progress: OnProgress | None
     ) -> Transfer:
         self.link.make_folder(target)
-        work = Work()
-        with self.link.lanes(self.channels) as lanes:
-            there = list_tree(lanes, target, plan.holds)
-            earlier = (old, list_tree(lanes, old, plan.holds)) if old is not None else None
-            tally = Tally(plan.total_bytes, 0, on_progress)
-            up = Upload(plan, target, there, add=work.add, tell=tally.add, old=earlier)
-            with self._tidied(up):
+        work, up = Work(), None
+        try:
+            with self.link.lanes(self.channels) as lanes:
+                there = list_tree(lanes, target, plan.holds)
+                earlier = (old, list_tree(lanes, old, plan.holds)) if old is not None else None
+                tally = Tally(plan.total_bytes, 0, on_progress)
+                up = Upload(plan, target, there, add=work.add, tell=tally.add, old=earlier)
                 return self._bring(lanes, work, up, tally)
+        except SlipwayError:
+            self._tidy(up)
+            raise
+
+    def _tidy(self, up: Upload | None) -> None:
+        """After a failure: what of large files has arrived is kept for the next attempt, and nothing else."""
+        if up is not None and self.link.is_open:
+            with suppress(SlipwayError), self.link.lanes(1) as lanes:
+                lanes.sessions[0].hold(up.tidy())
 
     def _bring(self, lanes: Lanes, work: Work, up: Upload, tally: Tally) -> Transfer:
         new = up.to_send
@@ -120,16 +131,6 @@ class Sftp:
         lanes.run(Work(up.times()), tally, most=1)
         lanes.run(Work([up.tidy()]), tally, most=1)
         return _transfer(lanes, tally, len(new))
-
-    @contextmanager
-    def _tidied(self, up: Upload) -> Iterator[None]:
-        try:
-            yield
-        except (RefusedError, SlipwayError):
-            # What of large files has arrived is kept for the next attempt, and nothing else.
-            with suppress(SlipwayError), self.link.lanes(1) as lanes:
-                lanes.sessions[0].hold(up.tidy())
-            raise
 
 
 def _lanes_for(size_bytes: int, files: int) -> int:

@@ -13,7 +13,7 @@ from slipway.sftp.session import Conversation, Errand, Session
 from slipway.transfer import Amount, OnProgress
 
 _LOOK_S = 0.1
-_END_S = 10
+_END_S = 5
 
 
 class Work:
@@ -31,8 +31,12 @@ class Work:
             self._queue.append(Errand(conversation=conversation, size_bytes=size_bytes))
 
     def stop(self) -> None:
-        """No more are begun."""
+        """No more are begun, and those that go on are left."""
         self._stopped = True
+
+    def is_stopped(self) -> bool:
+        """True after :meth:`stop`."""
+        return self._stopped
 
     def __iter__(self) -> Iterator[Errand | None]:
         while not self._stopped:
@@ -148,7 +152,7 @@ class Lanes:
         try:
             session = session or self._open()
             if session is not None:
-                session.hold_all(work, tally.add)
+                session.hold_all(work, tally.add, work.is_stopped)
         except BaseException as error:  # raised again by whoever waits
             with self._lock:
                 self._error = self._error or error
@@ -162,8 +166,10 @@ class Lanes:
         return session
 
     def _end(self, work: Work, threads: list[threading.Thread]) -> None:
+        # A channel that is closed while another thread sends on it may end the whole connection.
         work.stop()
-        self.close()
+        deadline = time.monotonic() + _END_S
         for thread in threads:
             if thread.ident is not None:
-                thread.join(_END_S)
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self.close()

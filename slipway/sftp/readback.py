@@ -14,7 +14,7 @@ from slipway.sftp.lanes import Lanes, Tally, Work
 from slipway.sftp.session import Conversation
 from slipway.sftp.wire import NO_SUCH_FILE, READ, RefusedError
 
-_AHEAD = 8  # pieces of one file that are in memory at the same time, at most
+_AHEAD = 16  # pieces of one file that are in memory at the same time, at most
 
 
 def hash_back(lanes: Lanes, folder: PurePosixPath, names: Sequence[str]) -> dict[str, str]:

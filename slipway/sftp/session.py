@@ -29,7 +29,7 @@ class Errand:
 
 
 # Asked and not answered yet, on one channel. More than the server's window of 2 MB makes nothing faster.
-_MOST_BYTES = 4 << 20
+_MOST_BYTES = 3 << 20
 _MOST_REQUESTS = 256
 _MOST_TALKS = 48
 _REQUEST_BYTES = 1 << 10  # what one without content counts for
@@ -79,16 +79,22 @@ class Session:
                 turns.turn()
         return talk.result
 
-    def hold_all(self, errands: Iterable[Errand | None], on_moved: Callable[[int], None]) -> None:
+    def hold_all(
+        self,
+        errands: Iterable[Errand | None],
+        on_moved: Callable[[int], None],
+        is_stopped: Callable[[], bool],
+    ) -> None:
         """Have conversations, several at a time, until there are no more.
 
         Args:
             errands: the conversations; ``None`` among them means that there is none at the moment.
             on_moved: is told of each part of a file that has been moved, in bytes.
+            is_stopped: ends it before that, in the middle of conversations.
         """
         source = iter(errands)
-        with self._turns(on_moved) as turns:
-            while True:
+        with self._turns(on_moved, is_stopped) as turns:
+            while not is_stopped():
                 new = next(source, _NO_MORE) if turns.have_room else None
                 if isinstance(new, Errand):
                     turns.begin(_Talk(new.conversation, new.size_bytes))
@@ -100,8 +106,10 @@ class Session:
                     time.sleep(_IDLE_S)
 
     @contextmanager
-    def _turns(self, on_moved: Callable[[int], None]) -> Iterator[_Turns]:
-        turns = _Turns(self, on_moved)
+    def _turns(
+        self, on_moved: Callable[[int], None], is_stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[_Turns]:
+        turns = _Turns(self, on_moved, is_stopped)
         try:
             yield turns
         finally:
@@ -210,8 +218,11 @@ class _Talk:
 class _Turns:
     """The conversations of one session that go on at the same time."""
 
-    def __init__(self, session: Session, on_moved: Callable[[int], None]) -> None:
+    def __init__(
+        self, session: Session, on_moved: Callable[[int], None], is_stopped: Callable[[], bool]
+    ) -> None:
         self._session = session
+        self._is_stopped = is_stopped
         self._on_moved = on_moved
         self._talks: deque[_Talk] = deque()  # with more to ask, the oldest first
         self._waiting: dict[int, tuple[_Talk, int, Request]] = {}
@@ -266,7 +277,7 @@ class _Turns:
         self._to_move_bytes -= moved
 
     def _ask(self) -> None:
-        while self._talks and not self._is_full:
+        while self._talks and not self._is_full and not self._is_stopped():
             request = self._talks[0].next_request()
             if request is None:
                 talk = self._talks.popleft()

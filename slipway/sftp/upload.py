@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from slipway.errors import DataError
-from slipway.sftp import wire
+from slipway.sftp import small, wire
 from slipway.sftp.content import Original
 from slipway.sftp.journal import PIECE_BYTES, identity, line, parse_journal, pieces, place
 from slipway.sftp.listing import PARTIAL, Listing, list_folder
@@ -32,7 +32,6 @@ from slipway.sftp.wire import (
 _STALE_S = 24 * 3600
 _OURS = re.compile(r"[0-9a-f]{32}(\.journal)?|[0-9a-f]{16}")
 _COPY_BYTES = 256 << 20
-_JOURNAL_BYTES = 1 << 20  # enough for a file of 134 GB; what is beyond is sent again
 
 
 class Upload:
@@ -82,8 +81,8 @@ class Upload:
         for depth in sorted({name.count("/") for name in names}):
             yield [self._about(name, self._make_folder(name)) for name in names if name.count("/") == depth]
         if self.to_send or self.plan.links:
-            yield [self._make(self.partial)]
-            yield [self._make(self.own)]
+            yield [self._about("", self._make(self.partial))]
+            yield [self._about("", self._make(self.own))]
 
     def contents(self) -> Iterator[tuple[Conversation, int]]:
         """What brings the files and the links, and how many bytes each conversation moves itself."""
@@ -145,7 +144,6 @@ class Upload:
             yield [wire.make_folder(path, mode)]
         except RefusedError as refusal:
             # Somebody else may have made it in the meantime.
-            refusal.path = path
             if refusal.code != FAILURE:
                 raise
             try:
@@ -267,17 +265,12 @@ def _arrived(part: PurePosixPath, journal: PurePosixPath) -> Conversation:
     """The pieces that an attempt that was cut has left: their hashes, by where each begins."""
     try:
         (entry,) = yield [wire.look(part, follow=False)]
-        (handle,) = yield [wire.open_file(journal, READ)]
-        step = 32 << 10
-        answers = yield [wire.read(handle, start, step) for start in range(0, _JOURNAL_BYTES, step)]
-        yield [wire.close(handle)]
+        content = yield from small.read(journal, 0)
     except RefusedError as refusal:
         if refusal.code != NO_SUCH_FILE:
             raise
         return {}
-    # A short answer would shift all that follows.
-    whole = next((number for number, answer in enumerate(answers) if len(answer) < step), len(answers) - 1)
-    found = parse_journal(b"".join(answers[: whole + 1]))
+    found = parse_journal(content)
     return {start: digest for start, digest in found.items() if start < entry.size_bytes}
 
 

@@ -1,13 +1,14 @@
 """An sshd in a container with users of several kinds (sshd/), and a line to it that is slow or breaks."""
 
 import os
+import queue
 import socket
 import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -52,40 +53,35 @@ class Proxy:
             threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
-        waiting: list[tuple[float, bytes]] = []
-        more = threading.Condition()
-        threading.Thread(target=self._deliver, args=(target, waiting, more), daemon=True).start()
+        forward = self._delayed(target) if self.delay_s else target.sendall
         try:
             while chunk := source.recv(1 << 18):
                 if counts and self.left_bytes is not None:
                     self.left_bytes -= len(chunk)
                     if self.left_bytes <= 0:
-                        break
-                with more:
-                    waiting.append((time.monotonic() + self.delay_s, chunk))
-                    more.notify()
+                        self.cut()
+                        return
+                forward(chunk)
+            forward(b"")
+            if not self.delay_s:
+                target.shutdown(socket.SHUT_WR)
         except OSError:
-            pass
-        with more:
-            waiting.append((time.monotonic() + self.delay_s, b""))
-            more.notify()
-        if self.left_bytes is not None and self.left_bytes <= 0:
-            for one in (source, target):
-                reset(one)
+            reset(target)
 
-    def _deliver(self, target: socket.socket, waiting: list[tuple[float, bytes]], more: Any) -> None:
-        while True:
-            with more:
-                more.wait_for(lambda: waiting)
-                due_s, chunk = waiting.pop(0)
-            time.sleep(max(0.0, due_s - time.monotonic()))
-            try:
-                if not chunk:
-                    target.shutdown(socket.SHUT_WR)
-                    return
-                target.sendall(chunk)
-            except OSError:
-                return
+    def _delayed(self, target: socket.socket) -> Callable[[bytes], None]:
+        waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+        def deliver() -> None:
+            with suppress(OSError):
+                while True:
+                    due_s, chunk = waiting.get()
+                    time.sleep(max(0.0, due_s - time.monotonic()))
+                    if not chunk:
+                        return target.shutdown(socket.SHUT_WR)
+                    target.sendall(chunk)
+
+        threading.Thread(target=deliver, daemon=True).start()
+        return lambda chunk: waiting.put((time.monotonic() + self.delay_s, chunk))
 
     def cut(self) -> None:
         """End all connections, now."""
