@@ -56,9 +56,8 @@ def make_files(folder: Path, megabytes: int) -> None:
 def measure(host: Host, folder: Path, delay_ms: int, count: int, megabytes: int) -> str:
     # In a process of its own, so that it takes no time from Slipway's threads.
     argv = [sys.executable, __file__, "--proxy", str(host.port), "--delays", str(delay_ms)]
-    proxy = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert proxy.stdout is not None
-    port = int(proxy.stdout.readline())
+    proxy = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    port = int(next(iter(proxy.stdout or ())))
     there, here = host.folder("files"), folder / "back"
     with host.connect("files", port) as link:
         carrier = Sftp(link, count)

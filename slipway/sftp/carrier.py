@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -58,7 +59,7 @@ class Sftp:
         transfer = self._send(plan_tree(source, names), target, old, on_progress)
         if names is None:
             with self.link.lanes(1) as lanes:
-                lanes.sessions[0].ask(set_attributes(target, times_s=(mtime_s, mtime_s)))
+                lanes.sessions[0].ask(set_attributes(target, times_s=(time.time(), mtime_s)))
         return transfer
 
     def fetch_tree(
@@ -94,7 +95,8 @@ class Sftp:
             try:
                 lanes.run(work, tally, most=_lanes_for(left, len(new)))
             finally:
-                down.end()
+                down.tidy()
+            down.set_times()
             return _transfer(lanes, tally, len(new))
 
     def _send(

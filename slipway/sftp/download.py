@@ -92,8 +92,8 @@ class Download:
             if entry.is_link:
                 yield self._about(name, self._get_link(name)), 0
 
-    def end(self) -> None:
-        """Give the folders their times, and remove what is needed no more."""
+    def tidy(self) -> None:
+        """Remove what is needed no more, and what was left for more than a day; it never fails."""
         shutil.rmtree(self.own, ignore_errors=True)
         for path in self.partial.glob("*"):
             with suppress(OSError):
@@ -101,6 +101,9 @@ class Download:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         with suppress(OSError):
             self.partial.rmdir()
+
+    def set_times(self) -> None:
+        """Give the folders their times, after their content has come."""
         for name, entry in self.there.items():
             if entry.is_folder:
                 with told(self.target / name):
