@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slipway.connection import CHANNEL_PATIENCE_S, Connection
 from slipway.errors import RemoteError, RemoteSpaceError
-from slipway.sftp import small, wire
+from slipway.sftp import ask, small, wire
 from slipway.sftp.wire import Entry, RefusedError, Room
 from slipway.ssh.target import Target
 
@@ -80,7 +80,7 @@ class Files(Connection):
             self.make_folder(path.parent)
         try:
             with self._files(path) as session:
-                session.ask(wire.make_folder(path))
+                session.ask(ask.make_folder(path))
         except RemoteError:
             if not self.is_folder(path):  # made by somebody else in the meantime
                 raise
@@ -97,25 +97,25 @@ class Files(Connection):
             RemoteError: that is not possible.
         """
         with self._files(old) as session:
-            session.ask(wire.rename(old, new))
+            session.ask(ask.rename(old, new))
 
     def remove(self, path: PurePosixPath) -> None:
         """Remove a file or link, if it is there."""
         with suppress(_NoSuchFileError), self._files(path) as session:
-            session.ask(wire.remove(path))
+            session.ask(ask.remove(path))
 
     def point(self, name: PurePosixPath, target: str) -> None:
         """Make ``name`` a link to ``target``, or switch it there, in one step."""
         # Two who do this at once have a name each.
         fresh = name.with_name(f".{name.name}.{secrets.token_hex(4)}")
         with self._files(name) as session:
-            session.ask(wire.make_link(fresh, target))
+            session.ask(ask.make_link(fresh, target))
         self.move(fresh, name)
 
     def _look(self, path: PurePosixPath) -> Entry | None:
         try:
             with self._files(path) as session:
-                entry: Entry = session.ask(wire.look(path, follow=True))
+                entry: Entry = session.ask(ask.look(path, follow=True))
                 return entry
         except _NoSuchFileError:
             return None
@@ -125,7 +125,7 @@ class Files(Connection):
         with self.translated():
             for place in (folder, *folder.parents):
                 try:
-                    room: Room = self._own_session().ask(wire.ask_room(place))
+                    room: Room = self._own_session().ask(ask.ask_room(place))
                     return room
                 except RefusedError as refusal:
                     if refusal.code != wire.NO_SUCH_FILE:
@@ -222,9 +222,9 @@ class Files(Connection):
             channel.settimeout(FILES_TIMEOUT_S)
             channel.invoke_subsystem("sftp")
             return Session(channel)
-        except (paramiko.SSHException, EOFError) as error:
+        except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
-            if not self.is_open:
+            if not self.is_open or isinstance(error, TimeoutError):
                 raise
             self.say_why_no_files()
             raise RemoteError(

@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 
 from slipway.errors import SlipwayError
 from slipway.link import Link
+from slipway.sftp.ask import set_attributes
 from slipway.sftp.content import told
 from slipway.sftp.download import Download
 from slipway.sftp.lanes import Lanes, Tally, Work
 from slipway.sftp.listing import PARTIAL, list_tree
 from slipway.sftp.plan import Plan, plan_file, plan_tree
 from slipway.sftp.upload import Upload
-from slipway.sftp.wire import set_attributes
 from slipway.transfer import OnProgress, Transfer
 
 # docs/transfer.md has the figures. sshd lets a connection have 10 sessions unless it is told otherwise.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import DataError, HostError, SlipwayError, SpaceError
+from slipway.sftp.wire import LATEST_S, Entry
 
 CHUNK_BYTES = 32 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -69,6 +70,20 @@ def original(name: str, path: Path, found: os.stat_result) -> Original:
     return Original(
         name=name, path=path, mode=found.st_mode, size_bytes=found.st_size, mtime_ns=found.st_mtime_ns
     )
+
+
+def is_version(entry: Entry | None, one: Original) -> bool:
+    """True where a name there is the same version of a file here, by its size and time."""
+    wanted = (one.size_bytes, min(max(one.mtime_s, 0), LATEST_S))
+    return entry is not None and entry.is_file and (entry.size_bytes, entry.mtime_s) == wanted
+
+
+def as_executable(mode: int, wanted: int) -> int:
+    """The mode with the owner's wish for who may execute it: whoever may read it, or nobody."""
+    mode &= 0o777
+    if bool(mode & 0o100) == bool(wanted & 0o100):
+        return mode
+    return mode | (mode & 0o444) >> 2 if wanted & 0o100 else mode & ~0o111
 
 
 @contextmanager

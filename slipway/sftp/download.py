@@ -14,11 +14,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from slipway.errors import RemoteError
-from slipway.sftp import wire
-from slipway.sftp.content import CHUNK_BYTES, told
+from slipway.sftp import ask
+from slipway.sftp.content import CHUNK_BYTES, as_executable, told
 from slipway.sftp.journal import PIECE_BYTES, identity, line, parse_journal, pieces, place
 from slipway.sftp.listing import PARTIAL, Listing
-from slipway.sftp.session import Conversation
+from slipway.sftp.turns import Conversation
 from slipway.sftp.wire import READ, Entry, RefusedError
 
 _STALE_S = 24 * 3600
@@ -128,9 +128,9 @@ class Download:
             self._settle(name, entry, part)
 
     def _range(self, name: str, start: int, size: int) -> Conversation:
-        (handle,) = yield [wire.open_file(self.source / name, READ)]
+        (handle,) = yield [ask.open_file(self.source / name, READ)]
         content = yield from read_range(handle, start, size)
-        yield [wire.close(handle)]
+        yield [ask.close(handle)]
         if len(content) < size:
             raise RemoteError(f"{self.source / name} became shorter while it was fetched; pull again")
         return content
@@ -143,7 +143,7 @@ class Download:
         part.replace(path)
 
     def _get_link(self, name: str) -> Conversation:
-        (to,) = yield [wire.read_link(self.source / name)]
+        (to,) = yield [ask.read_link(self.source / name)]
         path, part = self.target / name, self._part()
         with told(path):
             if not (path.is_symlink() and os.readlink(path) == to):  # noqa: PTH115 - as it is written
@@ -210,7 +210,7 @@ def read_range(handle: bytes, start: int, size: int) -> Conversation:
     wanted = [(offset, min(CHUNK_BYTES, size - offset)) for offset in range(0, size, CHUNK_BYTES)]
     found: dict[int, bytes] = {}
     while wanted:
-        answers = yield [wire.read(handle, start + offset, length) for offset, length in wanted]
+        answers = yield [ask.read(handle, start + offset, length) for offset, length in wanted]
         found |= {offset: answer for (offset, _), answer in zip(wanted, answers, strict=True) if answer}
         # A server may give less than it was asked for.
         wanted = [
@@ -238,5 +238,5 @@ def _put(path: Path, offset: int, content: bytes) -> None:
 
 def _set_executable(path: Path, wanted: int) -> None:
     mode = path.stat().st_mode & 0o777
-    if bool(mode & 0o100) != bool(wanted & 0o100):
-        path.chmod(mode | (mode & 0o444) >> 2 if wanted & 0o100 else mode & ~0o111)
+    if as_executable(mode, wanted) != mode:
+        path.chmod(as_executable(mode, wanted))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from slipway.sftp.session import Conversation, Errand, Session
+from slipway.sftp.session import Session
+from slipway.sftp.turns import Conversation, Errand
 from slipway.transfer import Amount, OnProgress
 
 _LOOK_S = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from slipway.sftp import wire
+from slipway.sftp import ask, wire
 from slipway.sftp.lanes import Lanes, Tally, Work
-from slipway.sftp.session import Conversation
+from slipway.sftp.turns import Conversation
 from slipway.sftp.wire import NO_SUCH_FILE, Entry, RefusedError
 
 # What is on its way lies here, in the folder that it goes to; rsync's folder for this has the same name.
@@ -56,13 +56,13 @@ def list_folder(path: PurePosixPath, *, missing_ok: bool) -> Conversation:
     """
     names = []
     try:
-        (handle,) = yield [wire.open_folder(path)]
+        (handle,) = yield [ask.open_folder(path)]
         more = True
         while more:
-            answers = yield [wire.read_folder(handle) for _ in range(_AHEAD)]
+            answers = yield [ask.read_folder(handle) for _ in range(_AHEAD)]
             names += [pair for answer in answers for pair in answer]
             more = all(answers)
-        yield [wire.close(handle)]
+        yield [ask.close(handle)]
     except RefusedError as refusal:
         if missing_ok and refusal.code == NO_SUCH_FILE:
             return []

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from slipway.sftp import wire
+from slipway.sftp import ask
 from slipway.sftp.download import read_range
 from slipway.sftp.journal import PIECE_BYTES
 from slipway.sftp.lanes import Lanes, Tally, Work
-from slipway.sftp.session import Conversation
+from slipway.sftp.turns import Conversation
 from slipway.sftp.wire import NO_SUCH_FILE, READ, RefusedError
 
 _AHEAD = 16  # pieces of one file that are in memory at the same time, at most
@@ -50,7 +50,7 @@ class _Hash:
     def begin(self) -> Conversation:
         """Find out how large it is, and begin to read."""
         try:
-            (entry,) = yield [wire.look(self._path, follow=True)]
+            (entry,) = yield [ask.look(self._path, follow=True)]
         except RefusedError as refusal:
             refusal.path = self._path
             if refusal.code == NO_SUCH_FILE:
@@ -72,9 +72,9 @@ class _Hash:
 
     def _piece(self, start: int, size: int) -> Conversation:
         try:
-            (handle,) = yield [wire.open_file(self._path, READ)]
+            (handle,) = yield [ask.open_file(self._path, READ)]
             content = yield from read_range(handle, start, size)
-            yield [wire.close(handle)]
+            yield [ask.close(handle)]
         except RefusedError as refusal:
             refusal.path = self._path
             raise

@@ -49,14 +49,14 @@ class Proxy:
             self._open += [client, server]
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+            threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client), daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
         forward = self._delayed(target) if self.delay_s else target.sendall
         try:
             while chunk := source.recv(1 << 18):
-                if counts and self.left_bytes is not None:
+                if self.left_bytes is not None:
                     self.left_bytes -= len(chunk)
                     if self.left_bytes <= 0:
                         self.cut()
@@ -90,8 +90,10 @@ class Proxy:
             reset(one)
 
     def close(self) -> None:
-        """Accept no more connections."""
+        """Accept no more connections, and end those that there are."""
         self._listener.close()
+        for one in self._open:
+            reset(one)
 
 
 def reset(connection: socket.socket) -> None:

@@ -5,14 +5,17 @@ import os
 import random
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import paramiko
 import pytest
 
 from slipway.carrier import choose_carrier
@@ -27,6 +30,7 @@ from slipway.errors import (
     ScratchError,
     TransferOnlyError,
 )
+from slipway.link import Link
 from slipway.progress import Silence
 from slipway.push import push_sif
 from slipway.rsync import Rsync
@@ -35,6 +39,7 @@ from slipway.sftp.journal import PIECE_BYTES
 from slipway.sif import Sif
 from slipway.site import Paths, Site
 from slipway.snapshot import take_snapshot
+from slipway.ssh.target import resolve_target
 from slipway.transfer import Amount
 from tests.integration.files_host import ROOT, SMALL_DISK_BYTES, TIMEOUT_S, Host, Proxy, start_host
 
@@ -302,19 +307,15 @@ def test_another_version_after_a_cut_is_no_mixture(host: Host, tmp_path: Path) -
         Sftp(link).send_tree(file.parent, there)
         assert hash_remote(link, there, ["file"])["file"] == hashlib.sha256(file.read_bytes()).hexdigest()
         # And the other way.
-        proxy = Proxy(host.port)
+        proxy = Proxy(host.port, cut_after_bytes=15 * PIECE_BYTES)
         with pytest.raises(ConnectionLostError), host.connect("files", proxy.port) as cut:
-            Sftp(cut).fetch_tree(there, tmp_path / "back", on_progress=lambda amount: cut_off(amount, proxy))
+            Sftp(cut).fetch_tree(there, tmp_path / "back")
+        proxy.close()
         assert not (tmp_path / "back" / "file").exists()
         fetched = Sftp(link).fetch_tree(there, tmp_path / "back")
     assert (tmp_path / "back" / "file").read_bytes() == file.read_bytes()
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["file"]
-    assert fetched.received_bytes < LARGE_BYTES
-
-
-def cut_off(amount: Amount, proxy: Proxy) -> None:
-    if amount.done_bytes > 2 * PIECE_BYTES:
-        proxy.cut()
+    assert fetched.received_bytes < LARGE_BYTES - 2 * PIECE_BYTES
 
 
 def test_a_full_disk(host: Host, tmp_path: Path) -> None:
@@ -356,6 +357,33 @@ def test_what_the_server_will_not_do(host: Host, tmp_path: Path) -> None:
         assert link.runs_commands
         with pytest.raises(RemoteError, match=r"no file transfer.*Subsystem sftp"):
             link.list(there)
+
+
+class Refuser(paramiko.ServerInterface):
+    """A server that lets everybody in and starts nothing. sshd cannot be made to say no to a command."""
+
+    def check_auth_none(self, username: str) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+
+def test_a_server_that_refuses_commands(host: Host) -> None:
+    ours, theirs = socket.socketpair()
+    server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
+    server.add_server_key(paramiko.ECDSAKey.generate())
+    server.start_server(threading.Event(), Refuser())
+    client.start_client(timeout=TIMEOUT_S)
+    client.auth_none("somebody")
+    with Link(resolve_target(host.login("files"), host.state), [client]) as link:
+        with pytest.raises(TransferOnlyError, match="it refuses to start any"):
+            link.run(["true"])
+        assert not link.runs_commands
+        with pytest.raises(RemoteError, match=r"runs no commands|has no file transfer"):
+            link.list(PurePosixPath("/"))
+    for one in (server, client, ours, theirs):
+        one.close()
 
 
 def test_one_channel_at_a_time(host: Host, tmp_path: Path) -> None:
