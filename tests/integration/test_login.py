@@ -29,7 +29,7 @@ from slipway.ssh.target import resolve_target
 from slipway.ssh.trust import get_to_know
 
 ROOT = Path(__file__).parents[2]
-IMAGE = "slipway-test-sshd"
+IMAGE = "slipway-test-files"
 PASSWORD = "a pass of words"  # noqa: S105
 PASSPHRASE = "a phrase"  # noqa: S105
 SECRET = base64.b32encode(b"twenty bytes of them").decode()
