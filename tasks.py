@@ -207,12 +207,11 @@ def pull(_: Context, run=None):
     with _terminal() as screen:
         from slipway.results import pull, read_figures
         from slipway.terminal import megabytes, short
-        from slipway.watch import poll
 
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            found = steps.keep(poll(link, [found])[0])
+            found = steps.look(link, found)
             home, transfer = pull(link, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))

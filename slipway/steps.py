@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from slipway.dataset import check_dataset, left_out, stage
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, SlipwayError, UsageError
+from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.profile import Profile, load_profile
@@ -139,6 +139,14 @@ class Steps:
         """Write down how a run stands."""
         self.store.save(run)
         return run
+
+    def look(self, link: Link, run: Run) -> Run:
+        """How a run stands; as it was last known, where the host only moves files."""
+        try:
+            return self.keep(poll(link, [run])[0])
+        except TransferOnlyError:
+            self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
+            return run
 
     def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
         """Runs as they stand now, the newest first, and why some could not be asked for.
