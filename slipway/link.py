@@ -6,7 +6,7 @@ import secrets
 import shlex
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,33 @@ class Link:
         except _NoSuchFileError:
             return []
 
+    def entries(self, folder: PurePosixPath) -> Mapping[str, paramiko.SFTPAttributes]:
+        """What is in a folder, by name, and the folder itself as ``""``; no link is followed.
+
+        Returns:
+            Nothing where there is no such folder, and one entry where it is a file or a link.
+        """
+        try:
+            with self._files(folder) as sftp:
+                top = sftp.lstat(str(folder))
+                listed = sftp.listdir_attr(str(folder)) if stat.S_ISDIR(top.st_mode or 0) else []
+                return {"": top, **{entry.filename: entry for entry in listed}}
+        except _NoSuchFileError:
+            return {}
+
+    def read_link(self, path: PurePosixPath) -> str | None:
+        """What a link says; ``None`` where there is none."""
+        try:
+            with self._files(path) as sftp:
+                return sftp.readlink(str(path))
+        except _NoSuchFileError:
+            return None
+
+    def remove_folder(self, path: PurePosixPath) -> None:
+        """Remove an empty folder, if it is there."""
+        with suppress(_NoSuchFileError), self._files(path) as sftp:
+            sftp.rmdir(str(path))
+
     def size(self, path: PurePosixPath) -> int | None:
         """The size in bytes of a file, or of what a link leads to; ``None`` where there is none."""
         try:
@@ -215,7 +242,7 @@ class Link:
                 yield self._sftp
             except FileNotFoundError as error:
                 raise _NoSuchFileError(f"{self.target}:{path}: there is no such file or folder") from error
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 raise RemoteError(f"{self.target}:{path}: {error}") from error
 
     def _open_files(self) -> paramiko.SFTPClient:
@@ -270,7 +297,9 @@ def connect(login: Login, state: Path, ask: Ask | None = None) -> Link:
 def _communicate(channel: paramiko.Channel, stdin: str | None) -> tuple[int, str, str]:
     errors: list[bytes] = []
     listener = threading.Thread(target=lambda: errors.extend(_chunks(channel.recv_stderr)), daemon=True)
-    speaker = threading.Thread(target=_speak, args=(channel, (stdin or "").encode()), daemon=True)
+    speaker = threading.Thread(
+        target=_speak, args=(channel, (stdin or "").encode(errors="surrogateescape")), daemon=True
+    )
     listener.start()
     speaker.start()
     output = b"".join(_chunks(channel.recv))
