@@ -20,7 +20,7 @@ class Comparison:
         blocking_folders: folders there in the place of which files or links are here, and those in them.
         blocked: files and links in those folders.
         surplus: files, links and others that are there and not here, ``blocked`` among them.
-        surplus_folders: folders that are there and not here, ``blocking_folders`` among them.
+        surplus_folders: folders that are there and nothing of their name here.
     """
 
     send: frozenset[str]
@@ -61,7 +61,7 @@ def compare(here: Manifest, there: Mapping[str, Entry], digests: Mapping[str, st
         blocking_folders=frozenset(in_the_way | (below & folders_there)),
         blocked=frozenset(below - folders_there),
         surplus=frozenset(surplus),
-        surplus_folders=frozenset(folders_there - folders),
+        surplus_folders=frozenset(folders_there - folders - in_the_way),
     )
 
 
