@@ -28,7 +28,6 @@ from slipway.errors import (
     DataError,
     RemoteError,
     RemoteSpaceError,
-    SlipwayError,
 )
 from slipway.link import Link
 from slipway.progress import Silence
@@ -355,41 +354,52 @@ def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
     assert place.content() == content(source)
 
 
-def test_two_machines_at_once(place: Place, source: Path, tmp_path: Path) -> None:
-    """Whoever ends last, each file is whole, and the manifest does not lie."""
+@pytest.mark.parametrize("moment", ["Sending", "Moving"])
+def test_two_machines_at_once(place: Place, source: Path, tmp_path: Path, moment: str) -> None:
+    """Another one stages other content while this one sends, or moves: the manifest never lies."""
+    stamp = time.time() - 100
+
+    def write(folder: Path, files: dict[str, str]) -> None:
+        fill(folder, files)
+        for name in files:
+            os.utime(folder / name, (stamp, stamp))  # only the content tells them apart
+
+    write(source, {"a": "one", "sub/b": "two"})
+    place.stage(source)
     theirs = tmp_path / "theirs"
     shutil.copytree(source, theirs, symlinks=True)
+    write(source, {"a": "ONE"})
+    write(theirs, {"a": "eno", "sub/b": "owt", "new": "x"})
     other = place.other()
-    stamp = time.time() - 100
-    for round_ in range(2):
-        for folder in (source, theirs):
-            for name in ("a", "sub/b", f"new {round_}"):
-                (folder / name).write_text(f"{round_} {folder.name[0]}")
-                os.utime(folder / name, (stamp, stamp))  # only the content tells them apart
-        errors: list[SlipwayError] = []
+    staged: list[Staged] = []
 
-        def run(of: Place, folder: Path, errors: list[SlipwayError] = errors) -> None:
-            try:
-                of.stage(folder)
-            except RemoteError as error:
-                errors.append(error)
+    def overtake(text: str) -> None:
+        if text.startswith(moment) and not staged:
+            staged.append(other.stage(theirs))
 
-        threads = [threading.Thread(target=run, args=pair) for pair in ((place, source), (other, theirs))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert len(errors) < 2
-        there = place.content()
-        mine, their = content(source), content(theirs)
-        assert there.keys() == mine.keys()
-        assert all(there[name] in (mine[name], their[name]) for name in there)
-        place.on_box("cd data && sha256sum --strict --quiet -c ../.data.sha256")
-        place.stage(source)
-        assert place.content() == mine
-        assert place.beside() - {"data", ".data.sha256"} <= {
-            name for name in place.beside() if "part" in name
-        }
+    place.steps.progress = Ear(overtake)
+    last = place.stage(source)
+    assert staged[0].sent_files == 3
+    assert last.surplus == ["new"]
+    assert place.content() == {**content(theirs), **content(source)}
+    place.on_box("cd data && sha256sum --strict --quiet -c ../.data.sha256")
+    assert place.beside() == {"data", ".data.sha256"}
+
+
+def test_two_machines_with_a_new_dataset(place: Place, source: Path, tmp_path: Path) -> None:
+    other = place.other()
+    staged: list[Staged] = []
+    theirs = tmp_path / "theirs"
+    shutil.copytree(source, theirs, symlinks=True)
+    fill(theirs, {"a": "eno"})
+
+    def overtake(text: str) -> None:
+        if text.startswith("Sending") and not staged:
+            staged.append(other.stage(theirs))
+
+    place.steps.progress = Ear(overtake)
+    assert place.stage(source).sent_files == 1
+    assert place.content() == content(source)
 
 
 def test_no_room(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
