@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from slipway.connection import CHANNEL_PATIENCE_S, Connection
 from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.sftp import ask, small, wire
-from slipway.sftp.wire import Entry, RefusedError, Room
+from slipway.sftp.wire import Entry, RefusedError, Request, Room
 from slipway.ssh.target import Target
 
 if TYPE_CHECKING:
     import paramiko
 
     from slipway.sftp.lanes import Lanes
+    from slipway.sftp.listing import Listing
     from slipway.sftp.session import Session
+    from slipway.sftp.turns import Conversation
 
 FILES_TIMEOUT_S = 120
 _FULL_BYTES = 1 << 20
+_LANES = 2
 
 
 class Files(Connection):
@@ -57,6 +60,27 @@ class Files(Connection):
 
         with self._files(folder) as session:
             return [name for name, _ in session.hold(list_folder(folder, missing_ok=True))]
+
+    def entries(self, folder: PurePosixPath) -> Listing:
+        """What is in a folder, as far down as it goes, by name, and the folder itself as ``""``.
+
+        Returns:
+            Nothing where there is no such folder, and one entry where it is a file or a link.
+            No link is followed.
+        """
+        from slipway.sftp.listing import list_tree
+
+        top = self._look(folder, follow=False)
+        if top is None or not top.is_folder:
+            return {} if top is None else {"": top}
+        with self.lanes(_LANES) as lanes:
+            return {"": top, **list_tree(lanes, folder, lambda _: True)}
+
+    def read_links(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[str]:
+        """What links in a folder say, in the order of their names."""
+        with self._files(folder) as session:
+            answers: Sequence[str] = session.hold(_together(ask.read_link(folder / name) for name in names))
+            return answers
 
     def size(self, path: PurePosixPath) -> int | None:
         """The size in bytes of a file, or of what a link leads to; ``None`` where there is none."""
@@ -99,6 +123,29 @@ class Files(Connection):
         with self._files(old) as session:
             session.ask(ask.rename(old, new))
 
+    def move_all(self, old: PurePosixPath, new: PurePosixPath, names: Sequence[str]) -> None:
+        """Move files and links from one folder to the same names in another, each in one step.
+
+        Raises:
+            RemoteError: that is not possible for one of them.
+        """
+        with self._files(new) as session:
+            session.hold(_together(ask.rename(old / name, new / name) for name in names))
+
+    def remove_all(self, folder: PurePosixPath, names: Sequence[str]) -> None:
+        """Remove files and links in a folder; those that are gone already are no trouble."""
+        with suppress(_NoSuchFileError), self._files(folder) as session:
+            session.hold(_together(ask.remove(folder / name) for name in names))
+
+    def remove_folder(self, path: PurePosixPath) -> None:
+        """Remove an empty folder, if it is there.
+
+        Raises:
+            RemoteError: it cannot be removed, as where something is in it.
+        """
+        with suppress(_NoSuchFileError), self._files(path) as session:
+            session.ask(ask.remove_folder(path))
+
     def remove(self, path: PurePosixPath) -> None:
         """Remove a file or link, if it is there."""
         with suppress(_NoSuchFileError), self._files(path) as session:
@@ -112,10 +159,10 @@ class Files(Connection):
             session.ask(ask.make_link(fresh, target))
         self.move(fresh, name)
 
-    def _look(self, path: PurePosixPath) -> Entry | None:
+    def _look(self, path: PurePosixPath, *, follow: bool = True) -> Entry | None:
         try:
             with self._files(path) as session:
-                entry: Entry = session.ask(ask.look(path, follow=True))
+                entry: Entry = session.ask(ask.look(path, follow=follow))
                 return entry
         except _NoSuchFileError:
             return None
@@ -235,3 +282,8 @@ class Files(Connection):
 
 class _NoSuchFileError(RemoteError):
     pass
+
+
+def _together(requests: Iterable[Request]) -> Conversation:
+    """Ask many things without waiting for the answer to each; all are asked, whatever is refused."""
+    return (yield requests)

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset import check_dataset, left_out, stage
+from slipway.dataset import check_dataset, stage
 from slipway.depot import Depot, open_depot
 from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
@@ -26,6 +26,7 @@ from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.staging import Staged
 from slipway.transfer import Transfer
 from slipway.watch import poll
 
@@ -118,17 +119,23 @@ class Steps:
             pushed, transfer = push_sif(link, depot, sif, self.progress)
         return sif, converted, pushed, transfer
 
-    def stage(self, site: Site, source: Path, name: str | None) -> tuple[str, Transfer, list[str]]:
-        """Send data under a name, its folder's own without one; see :func:`slipway.depot.stage`.
-
-        Returns:
-            The name, what was sent, and what was left out.
-        """
+    def stage(
+        self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
+    ) -> Staged:
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage`."""
         name = name or source.resolve().name
         check_dataset(source, name)
         with self.depot(site) as (link, depot):
-            _, transfer = stage(link, depot, source, name, self.progress)
-        return name, transfer, left_out(source)
+            return stage(
+                link,
+                depot,
+                source,
+                name,
+                self.progress,
+                state=self.project.state,
+                delete=delete,
+                verify=verify,
+            )
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""

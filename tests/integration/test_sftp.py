@@ -251,11 +251,23 @@ def test_an_image_and_data_without_commands(host: Host, tmp_path: Path) -> None:
         assert not [name for name in link.list(depot.images) if ".slipway-partial" in name]
         source = make_tree(tmp_path / "data")
         (source / "gone").unlink()  # it leads out, and would be left out
-        path, _ = stage(link, depot, source, "set", watcher)
-        Sftp(link).fetch_tree(path, tmp_path / "back")
-        assert {**describe(tmp_path / "back")}.items() >= {
-            name: what for name, what in describe(source).items() if not name.startswith(".")
-        }.items()
+        state = tmp_path / "state"
+        staged = stage(link, depot, source, "set", watcher, state=state)
+        Sftp(link).fetch_tree(staged.path, tmp_path / "back")
+        # Folders keep no time of their own.
+        back, sent = (
+            {name: what[:1] if what[0] == "folder" else what for name, what in describe(tree).items()}
+            for tree in (tmp_path / "back", source)
+        )
+        assert back.items() >= {name: what for name, what in sent.items() if name[0] != "."}.items()
+        assert stage(link, depot, source, "set", watcher, state=state).sent_files == 0
+        (source / "more").mkdir()
+        (source / "more" / "late").write_text("more")
+        assert stage(link, depot, source, "set", watcher, state=state).sent_files == 1
+        shutil.rmtree(source / "more")
+        staged = stage(link, depot, source, "set", watcher, state=state, delete=True)
+        assert list(staged.surplus) == ["more/late"]
+        assert "more" not in link.list(staged.path)
 
 
 def cut_often(host: Host, scratch: PurePosixPath, sif: Sif, cuts: list[int]) -> list[str]:
