@@ -49,8 +49,10 @@ class Link:
                 channel.close()
 
             timer = threading.Timer(timeout_s, expire)
-            timer.start()
+            # A Ctrl-C may come before it can be cancelled, and would wait for it.
+            timer.daemon = True
             try:
+                timer.start()
                 code, stdout, stderr = _communicate(channel, stdin)
             finally:
                 timer.cancel()

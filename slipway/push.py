@@ -68,17 +68,19 @@ def push_sif(
         ScratchError: nothing can be written there.
         RemoteError: what arrived is not what was sent, or a command failed.
     """
-    path = depot.images / sif.file_name
+    path, workshop = depot.images / sif.file_name, depot.images / f".{sif.name}.{client}.part"
     pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
     transfer = None
     # It got its name only after its content was checked, so the size is enough.
-    if link.size(path) != sif.size_bytes:
-        with _explained(link, progress):
-            transfer = _send(link, depot, sif, depot.images / f".{sif.name}.{client}.part", progress)
-    link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
-    link.point(depot.images / f"{sif.name}.sif", path.name)
-    if link.size(path) != sif.size_bytes:
-        raise RemoteError(f"{link.target}:{path}: somebody has removed it just now; push again")
+    with _explained(progress):
+        if link.size(path) != sif.size_bytes:
+            transfer = _send(link, depot, sif, workshop, progress)
+        link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+        link.point(depot.images / f"{sif.name}.sif", path.name)
+        if link.size(path) != sif.size_bytes:
+            raise RemoteError(f"{link.target}:{path}: somebody has removed it just now; push again")
+        if link.is_folder(workshop):
+            clear_folder(link, workshop)
     return pushed, transfer
 
 
@@ -118,7 +120,6 @@ def _send(link: Link, depot: Depot, sif: Sif, workshop: PurePosixPath, progress:
         raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {_MAKE_ROOM}") from error
     progress.step("Checking what arrived")
     _settle(link, workshop / sif.path.name, depot.images / sif.file_name, sif)
-    clear_folder(link, workshop)
     return replace(transfer, elapsed_s=time.monotonic() - began)
 
 
@@ -171,7 +172,7 @@ def clear_folder(link: Link, folder: PurePosixPath) -> None:
 
 
 @contextmanager
-def _explained(link: Link, progress: Progress) -> Iterator[None]:
+def _explained(progress: Progress) -> Iterator[None]:
     """Say, of what has cut an upload, that nothing is lost by it."""
     try:
         yield

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -86,6 +87,7 @@ class Yard:
         return subprocess.Popen(
             [*argv, *words],
             cwd=ROOT,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,7 +100,7 @@ class Yard:
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            process.kill()
+            process.send_signal(signal.SIGABRT)  # says where each thread is
             raise AssertionError(process.communicate()) from None
         took = time.monotonic() - began
         assert "Traceback" not in stderr, stderr
