@@ -54,7 +54,7 @@ class Uses:
         return f"is used by {self.runs[file_name]}" if file_name in self.runs else None
 
 
-def prune_images(link: Link, depot: Depot, name: str, progress: Progress) -> None:
+def prune_images(link: Link, depot: Depot, name: str, progress: Progress, *, tell_kept: bool = True) -> None:
     """Remove the images of a name that are older than the newest and that no job uses.
 
     An image is hidden first, and is removed only if the records of runs, which are written before their jobs
@@ -79,7 +79,8 @@ def prune_images(link: Link, depot: Depot, name: str, progress: Progress) -> Non
     except ParseError as error:
         progress.note(f"No older image of {name} was removed: {error}")
         return
-    progress.note(describe(images, freed, kept))
+    if freed or tell_kept:
+        progress.note(describe(images, freed, kept if tell_kept else {}))
 
 
 def describe(images: Mapping[str, int], removed: Iterable[str], kept: Mapping[str, str]) -> str:
@@ -92,9 +93,10 @@ def describe(images: Mapping[str, int], removed: Iterable[str], kept: Mapping[st
     """
     gone = list(removed)
     freed = sum(images[file] for file in gone)
-    first = (
-        f"{len(gone)} older images removed, {freed / 1e6:,.1f} MB freed" if gone else "No older image removed"
-    )
+    first = "No older image removed"
+    if gone:
+        some = "image" if len(gone) == 1 else "images"
+        first = f"{len(gone)} older {some} removed, {freed / 1e6:,.1f} MB freed"
     return "\n".join([first, *(f"  {file} {why}" for file, why in kept.items())])
 
 

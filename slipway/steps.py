@@ -127,7 +127,7 @@ class Steps:
             self.depot(choice.site) as (link, depot),
         ):
             if prune:
-                prune_images(link, depot, sif.name, self.progress)
+                prune_images(link, depot, sif.name, self.progress, tell_kept=False)
             pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
             if prune:
                 prune_images(link, depot, sif.name, self.progress)

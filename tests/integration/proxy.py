@@ -59,6 +59,8 @@ class Proxy:
         self._is_silent = True
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # a thread in accept keeps it open else
         self._listener.close()
         self.reset()
 
@@ -68,8 +70,12 @@ class Proxy:
                 here, _ = self._listener.accept()
             except OSError:
                 return
+            try:
+                there = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                here.close()
+                continue
             self.connections += 1
-            there = socket.create_connection(("127.0.0.1", self.target))
             self._open += [here, there]
             threading.Thread(target=self._pump, args=(here, there, True), daemon=True).start()
             threading.Thread(target=self._pump, args=(there, here, False), daemon=True).start()

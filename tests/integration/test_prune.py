@@ -97,7 +97,7 @@ def test_images_that_jobs_use_stay(yard: Yard, versions: list[Sif]) -> None:
     done = yard.push(fourth.path, "base", "--prune")
     assert state_of(yard, waiting) == "PENDING"
     assert images(yard) == with_records(first, second, fourth)
-    assert f"1 older images removed, {third.size_bytes / 1e6:.1f} MB freed" in done.stderr
+    assert f"1 older image removed, {third.size_bytes / 1e6:.1f} MB freed" in done.stderr
     assert f"{first.file_name} is used by {running.run_id}" in done.stderr
     assert f"{second.file_name} is used by {waiting.run_id}" in done.stderr
     # The image that a job has open is whole, and starts further programs.

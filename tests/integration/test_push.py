@@ -50,12 +50,13 @@ def newest(yard: Yard, name: str) -> str:
 
 
 def test_what_is_there_is_not_sent_again(yard: Yard, large: tuple[Path, Path]) -> None:
-    before = yard.there('stat -c "%i %X %Z" -- "$1"', f"{yard.images}/{newest(yard, 'large')}")
+    stat = f'stat -c "%Y %Z" {yard.images}/{newest(yard, "large")}'
+    before = yard.there(stat)
     done = yard.push(large[0], "large")
     assert done.transfer is None
     assert done.up_bytes + done.down_bytes < 30_000, done
-    # Neither written nor read there, which would be noticed by the time of the last access.
-    assert yard.there('stat -c "%i %X %Z" -- "$1"', f"{yard.images}/{newest(yard, 'large')}") == before
+    assert done.stderr.split("\n") == ["Logging in to there", ""]  # neither sent nor hashed there
+    assert yard.there(stat) == before
 
 
 def test_chains_of_cuts(yard: Yard, large: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

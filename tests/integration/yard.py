@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from slipway.box import down
@@ -150,7 +150,3 @@ def changed(content: bytes, size_bytes: int = 300_000) -> bytes:
     """The same with a stretch of it replaced, and a little moved."""
     at = len(content) // 2 + 12_345
     return content[:at] + os.urandom(size_bytes) + content[at + size_bytes - 10_000 :]
-
-
-def stem(path: str) -> str:
-    return PurePosixPath(path).name

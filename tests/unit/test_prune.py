@@ -90,6 +90,6 @@ def test_why_an_image_stays() -> None:
 
 def test_what_is_told() -> None:
     assert describe({ONE: 1_000_000, TWO: 2_500_000}, [TWO], {ONE: "is the newest"}) == (
-        f"1 older images removed, 2.5 MB freed\n  {ONE} is the newest"
+        f"1 older image removed, 2.5 MB freed\n  {ONE} is the newest"
     )
     assert describe({ONE: 1}, [], {}) == "No older image removed"
