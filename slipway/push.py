@@ -31,6 +31,7 @@ for folder in "$1"/.*.part; do
 done
 """
 _TIMEOUT_S = 3600
+_HARDLY_ANY_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,9 @@ def _send(link: Link, depot: Depot, sif: Sif, workshop: PurePosixPath, progress:
             old=old if has_old else None,
             on_progress=_teller(progress, title if has_old else None),
         )
-    except RemoteSpaceError as error:
+    except RemoteError as error:
+        if not isinstance(error, RemoteSpaceError) and not _is_full(link, workshop):
+            raise
         clear_folder(link, workshop)
         raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {_MAKE_ROOM}") from error
     progress.step("Checking what arrived")
@@ -149,6 +152,12 @@ def _check_room(link: Link, workshop: PurePosixPath, size_bytes: int) -> None:
             f"{link.target}:{workshop.parent} has {free / 1e6:,.1f} MB free, and the image takes "
             f"{size_bytes / 1e6:,.1f} MB; {_MAKE_ROOM}"
         )
+
+
+def _is_full(link: Link, folder: PurePosixPath) -> bool:
+    # Not each way of sending says why it could not write.
+    free = link.free_bytes(folder)
+    return free is not None and free < _HARDLY_ANY_BYTES
 
 
 def _settle(link: Link, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:

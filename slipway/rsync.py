@@ -197,6 +197,9 @@ def _failure(link: Link, result: Result, door: Door) -> Exception:
         return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
     if _FILE_IO in (code, there) and _NO_ROOM.search(said):
         return RemoteSpaceError(f"{link.target}: the disk is full, or a quota is reached; rsync said:{said}")
+    if there == _FILE_IO:
+        # A sender that finds its line closed does not always come to read why.
+        said += "\n  (The other side could not write: is the disk full there, or a quota reached?)"
     if code == _VANISHED:
         return DataError(f"files were removed while they were sent, or fetched; try again. rsync said:{said}")
     if code == _PROTOCOL:

@@ -201,7 +201,6 @@ def test_a_disk_that_fills_up_meanwhile(small: Yard) -> None:
     with small.proxy.slow(10_000_000):
         done = small.finish(small.start(path, "mid"))
     assert done.code == FULL, done
-    assert "No space left on device (28)" in done.stderr
     assert "What had arrived was removed" in " ".join(done.stderr.split())
     assert small.listing() == set()
     small.there("rm /scratch/filler")

@@ -92,6 +92,11 @@ def ended(
         # Whatever the language there is, and whichever side it is that has seen the code.
         (ended(12, "rsync: Der verfügbare Plattenplatz ist überschritten (122)", there=11), 84, "quota"),
         (ended(11, "rsync: read error (5)"), 69, "rsync failed with exit code 11:\n  rsync: read error (5)"),
+        (
+            ended(12, "rsync: [sender] write error: Broken pipe (32)", there=11),
+            69,
+            "could not write: is the disk",
+        ),
         (ended(24, "file has vanished: x"), 73, "file has vanished: x"),
         (ended(2, "protocol version mismatch -- is your shell clean?"), 69, "look at ~/.bashrc there"),
     ],
