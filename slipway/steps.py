@@ -15,9 +15,11 @@ from slipway.depot import Depot, open_depot
 from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
+from slipway.lock import only_one
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.prune import prune_images
 from slipway.push import PushedSif, push_sif
 from slipway.recipe import profile_recipe
 from slipway.run import Run, RunStore, Status
@@ -112,11 +114,24 @@ class Steps:
         tools = tools_recipe(self.project, profile)
         return make_sif(client, image, self.project, tools, self.progress)
 
-    def push(self, choice: Choice) -> tuple[Sif, bool, PushedSif, Transfer | None]:
-        """Convert if needed, and send; says whether it was converted now, and what was sent."""
+    def push(self, choice: Choice, *, prune: bool = False) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+        """Convert if needed, and send; says whether it was converted now, and what was sent.
+
+        With ``prune``, images of that name that are older and that no job uses are removed, those that are
+        older than the newest before there has to be room for another.
+        """
         sif, converted = self.convert(choice.profile)
-        with self.depot(choice.site) as (link, depot):
-            pushed, transfer = push_sif(link, depot, sif, self.progress)
+        lock = self.project.state / "locks" / f"push-{choice.site.name}-{sif.name}"
+        waiting = f"Waiting for another push of {sif.name} to {choice.site.name} from this checkout"
+        with (
+            only_one(lock, lambda: self.progress.step(waiting)),
+            self.depot(choice.site) as (link, depot),
+        ):
+            if prune:
+                prune_images(link, depot, sif.name, self.progress, tell_kept=False)
+            pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
+            if prune:
+                prune_images(link, depot, sif.name, self.progress)
         return sif, converted, pushed, transfer
 
     def stage(
