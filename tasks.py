@@ -62,14 +62,19 @@ def build(_: Context, profile="base", set_=None, fresh=False):
         )
 
 
-@task(help={**PROFILE, **SITE}, iterable=["set_"], auto_shortflags=False)
-def push(_: Context, profile="base", site=None, set_=None):
+@task(
+    help={**PROFILE, **SITE, "compression": "zstd or gzip. Default: what the site's file says, else zstd."},
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def push(_: Context, profile="base", site=None, set_=None, compression=None):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()))
+        choice = steps.choose(profile, site, set_ or ())
+        sif, converted, pushed, transfer = steps.push(choice, compression)
         made = "converted" if converted else "unchanged, not converted"
         sent = f"{megabytes(transfer.sent_bytes)} sent" if transfer else "there already, nothing sent"
         screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {sent}")

@@ -16,6 +16,10 @@ class Progress(Protocol):
         """A line that a program printed meanwhile."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something that is no failure, and that a person should know."""
+        ...
+
     def transfer(self, done_bytes: int, percent: int, rate: str) -> None:
         """So much has been copied."""
         ...
@@ -28,6 +32,9 @@ class Silence:
         """Say nothing."""
 
     def line(self, text: str) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
     def transfer(self, done_bytes: int, percent: int, rate: str) -> None:

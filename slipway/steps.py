@@ -20,7 +20,7 @@ from slipway.project import Project
 from slipway.recipe import profile_recipe
 from slipway.rsync import Transfer
 from slipway.run import Run, RunStore, Status
-from slipway.sif import Sif, make_sif, tools_recipe
+from slipway.sif import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
@@ -93,12 +93,14 @@ class Steps:
         recipe = profile_recipe(profile, self.project.root)
         return build_image(engine(), recipe, self.progress, fresh=fresh)
 
-    def convert(self, profile: Profile) -> tuple[Sif, bool]:
-        """A profile's image as a ``.sif``.
+    def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
+        """A profile's image as a ``.sif``, and whether it was made now; see :func:`slipway.sif.make_sif`.
 
         Raises:
-            UsageError: the image was not built yet.
+            UsageError: the image was not built yet, or there is no such compression.
         """
+        if compression not in COMPRESSIONS:
+            raise UsageError(f"--compression {compression}: write {' or '.join(COMPRESSIONS)}")
         profile_recipe(profile, self.project.root)
         client = engine()
         image = find_image(client, profile.image)
@@ -107,11 +109,13 @@ class Steps:
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress)
+        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
 
-    def push(self, choice: Choice) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+    def push(
+        self, choice: Choice, compression: str | None = None
+    ) -> tuple[Sif, bool, PushedSif, Transfer | None]:
         """Convert if needed, and send; says whether it was converted now, and what was sent."""
-        sif, converted = self.convert(choice.profile)
+        sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
         with self.depot(choice.site) as (link, depot):
             pushed, transfer = push_sif(link, depot, sif, self.progress)
         return sif, converted, pushed, transfer
