@@ -23,11 +23,12 @@ from typing import Any
 SQUASHFS = {"zstd": ["--mksquashfs-args", "-comp zstd -Xcompression-level 3"], "gzip": []}
 # A user's Apptainer leaves the content of files empty that their owner may not read, and says nothing. As
 # root of a user namespace it reads them; where there is none, their permissions have to change.
-ATTEMPTS = {"root": [[]], "user": [["--fakeroot"], ["--fix-perms"]]}
+ATTEMPTS = {"root": [[]], "user": [["--fakeroot"], ["--fakeroot", "--ignore-subuid"], ["--fix-perms"]]}
 PROGRAMS = ("APPTAINER", "SINGULARITY")
 _LISTED = re.compile(
     r"([-dlcbps])([rwxsStT-]{9}) +(\d+)/(\d+) +\S.*? \d{4}-\d\d-\d\d \d\d:\d\d squashfs-root(/.*)"
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # What distributions close by themselves, and no job reads.
 _ORDINARY = re.compile(r"/(etc|var|run|boot|proc|sys|dev|tmp|lost\+found)(/|$)")
 # The entry point and the command as the runscript has them, then the environment, each word ended by a zero
@@ -85,7 +86,7 @@ def build(layout: Path, sif: Path, squashfs: list[str]) -> str | None:
     """Build the image; Apptainer's lines go to standard output while they come.
 
     Returns:
-        The attempt that succeeded: ``root``, or the option that it took. ``None`` where all failed.
+        The attempt that succeeded: ``root``, or the options that it took. ``None`` where all failed.
     """
     # Not by spython's own build: it holds back what Apptainer says on standard error, which is all, to the
     # end.
@@ -93,8 +94,8 @@ def build(layout: Path, sif: Path, squashfs: list[str]) -> str | None:
         argv = ["singularity", "build", "--force", *options, *squashfs, str(sif), f"oci:{layout}"]
         code = subprocess.run(argv, stderr=subprocess.STDOUT, check=False).returncode
         if code == 0:
-            return options[0] if options else "root"
-        print(f"apptainer build {' '.join(options)} ended with exit code {code}", flush=True)
+            return " ".join(options) or "root"
+        print(f"`{' '.join(['apptainer build', *options])}` ended with exit code {code}", flush=True)
     return None
 
 
@@ -147,7 +148,8 @@ def run_inside(sif: Path, runscript: str, options: list[str]) -> dict[str, Any]:
     said = result["message"] if isinstance(result["message"], list) else [result["message"]]
     words = str(said[0]).split("\0") if said else []
     if result["return_code"] or len(words) < 2:
-        return {"why_not_run": "".join(str(part) for part in said).strip()[-2000:] or "it said nothing"}
+        lines = [_COLOUR.sub("", line).strip() for part in said for line in str(part).splitlines()]
+        return {"why_not_run": next((line for line in reversed(lines) if line), "it said nothing")}
     entrypoint, words = take(words)
     command, words = take(words)
     facts: dict[str, Any] = {"environment": [word for word in words if word]}

@@ -48,6 +48,9 @@ _REMEDIES = {
         "newuidmap and newgidmap have to be installed with setuid or file capabilities: "
         "`sudo apt install --reinstall uidmap`"
     ),
+    r"'noexec' mount option": (
+        "Apptainer cannot unpack where the disk is mounted noexec: set SLIPWAY_STATE to a folder elsewhere"
+    ),
     r"fuse: device not found|fuse device not found|/dev/fuse": "there is no /dev/fuse: `sudo modprobe fuse`",
     r"unknown flag: --mksquashfs-args": (
         "this Apptainer is older than 1.3 and makes gzip images only: `invoke push --compression gzip`, or "
@@ -118,7 +121,7 @@ def convert(
     if code or not conversion.sif.is_file() or not facts.is_file():
         raise explain_failure(conversion.sif.name, where, code, lines)
     found: dict[str, Any] = json.loads(facts.read_text(encoding="ascii"))
-    return found
+    return {**found, "remedies": find_remedies(lines)}
 
 
 def has_apptainer() -> bool:
@@ -151,8 +154,13 @@ def explain_failure(name: str, where: str, code: int, lines: Sequence[str]) -> C
     message = f"Apptainer {where} could not make {name} (exit code {code}):{words}"
     if _NO_SPACE.search(text):
         return SpaceError(f"{message}\nmake room, or set SLIPWAY_STATE to a folder on a larger disk")
-    remedies = [remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, text, re.I)]
-    return ConversionError("\n".join([message, *remedies]))
+    return ConversionError("\n".join([message, *find_remedies(lines)]))
+
+
+def find_remedies(lines: Sequence[str]) -> list[str]:
+    """What usually helps, by what Apptainer said."""
+    text = "\n".join(lines)
+    return [remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, text, re.I)]
 
 
 def container_config(

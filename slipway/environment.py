@@ -1,9 +1,9 @@
 """The image's ENV, where Apptainer would change it.
 
-Apptainer writes ENV into a script, ``export NAME="${NAME:-"value"}"``, and escapes the value with backslashes,
-which stay in it when the script is read (seen with 1.4.5). So ``"``, ``$``, backslashes and line breaks come
-out as other values, what looks like a command is run, and one backquote loses the whole environment. Such
-variables are given to Apptainer as a script of the image's own, which it runs with its others.
+Apptainer writes ENV into a script, ``export NAME="${NAME:-"value"}"``, and escapes the value with
+backslashes, which stay in it when the script is read (seen with 1.4.5). So ``"``, ``$``, backslashes and line
+breaks come out as other values, what looks like a command is run, and one backquote loses the whole
+environment. Such variables are given to Apptainer as a script of the image's own, which it runs too.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ def engine() -> DockerClient:
     except Exception as error:  # docker-py lets those of requests and urllib3 through
         raise EngineError(_why_no_engine(error)) from error
     if _number(client.api.api_version) < _number(LEAST_API):
+        client.close()
         raise EngineError(
             f"this Docker engine is {version.get('Version', 'of an unknown version')} and speaks its "
             "API up to "
@@ -303,14 +304,14 @@ def _why_no_engine(error: Exception) -> str:
             "log in anew, "
             "and try again"
         )
-    if "API version" in text:
-        return f"the Docker engine{place} and docker-py do not understand each other: {text}; update Docker"
     if ("FileNotFoundError" in text or "No such file" in text) and not where and not shutil.which("docker"):
         return (
             "Docker is not installed here: there is neither a `docker` command nor an engine's "
             "socket. Install it "
             "(https://docs.docker.com/engine/install), or set DOCKER_HOST to an engine elsewhere"
         )
+    if "API versions below" in text:
+        return f"the Docker engine{place} and docker-py do not understand each other: {text}; update Docker"
     return (
         f"the Docker engine{place} does not run; start it (Docker Desktop, or `sudo systemctl start "
         "docker`), and "

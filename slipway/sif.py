@@ -14,7 +14,6 @@ from slipway.conversion import LABEL, Conversion, convert
 from slipway.errors import ConversionError, EngineError, ImageError
 from slipway.image import Image, run_container
 from slipway.layout import Layout, write_layout
-from slipway.profile import Profile
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.recipe import Recipe
@@ -24,6 +23,8 @@ from slipway.workspace import abandoned, check_space, one_at_a_time, workspace
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from slipway.profile import Profile
 
 TOOLS_IMAGE = "slipway-apptainer"
 COMPRESSIONS = ("zstd", "gzip")

@@ -11,7 +11,8 @@ from slipway.environment import VARIABLE, is_hard
 # Apptainer has values of its own for these, or passes on those of the user.
 _OWN_VARIABLES = frozenset({"HOME", "LANG", "PROMPT_COMMAND", "PS1", "PWD", "SHELL", "TERM", "USER"})
 _OWN_LABELS = "org.label-schema."
-_LIBRARIES = "/.singularity.d/libs"
+# To these it adds folders at the end.
+_EXTENDED = ("PATH", "LD_LIBRARY_PATH")
 _SHOWN = 5
 
 
@@ -73,8 +74,8 @@ def _environment(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterato
         if not VARIABLE.match(name) or name in _OWN_VARIABLES:
             continue
         found = there.get(name)
-        if name == "LD_LIBRARY_PATH" and found is not None:
-            found = found.removesuffix(_LIBRARIES).rstrip(":")
+        if name in _EXTENDED and found is not None and found.startswith(f"{value}:"):
+            found = value
         if found != value:
             lost.append(f"{name} is {value!r} in the image and {found!r} in the .sif")
     if lost:
@@ -101,7 +102,8 @@ def _notes(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]
         yield (
             "This user's Apptainer cannot pretend to be root here, so files that their owner may not "
             "read or write "
-            "became readable and writable, and setuid bits are gone."
+            "became readable and writable, and setuid bits are gone. "
+            + "; ".join(facts.get("remedies") or ())
         )
     closed = facts.get("closed")
     if closed:
@@ -113,8 +115,8 @@ def _notes(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]
     if facts.get("has_shell") is False:
         yield "The image has no /bin/sh, which each of Slipway's jobs starts with: no job can run in it."
     elif facts.get("environment") is None:
-        why = str(facts.get("why_not_run", "")).splitlines() or [""]
-        yield f"No image can be run here, so the environment in the .sif was not looked at: {why[-1]}"
+        why = facts.get("why_not_run")
+        yield f"No image can be run here, so the environment in the .sif was not looked at: {why}"
 
 
 def _variables(config: Mapping[str, Any]) -> list[tuple[str, str]]:
