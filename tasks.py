@@ -63,17 +63,23 @@ def build(_: Context, profile="base", set_=None, fresh=False):
 
 
 @task(
-    help={**PROFILE, **SITE, "prune": "Remove older images of this name there, unless a job uses them."},
+    help={
+        **PROFILE,
+        **SITE,
+        "compression": "zstd or gzip. Default: what the site's file says, else zstd.",
+        "prune": "Remove older images of this name there, unless a job uses them.",
+    },
     iterable=["set_"],
     auto_shortflags=False,
 )
-def push(_: Context, profile="base", site=None, set_=None, prune=False):
+def push(_: Context, profile="base", site=None, set_=None, compression=None, prune=False):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.terminal import megabytes, sent
 
         steps = _steps(screen)
-        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()), prune=prune)
+        choice = steps.choose(profile, site, set_ or ())
+        sif, converted, pushed, transfer = steps.push(choice, compression=compression, prune=prune)
         made = "converted" if converted else "unchanged, not converted"
         cost = sent(transfer, sif.size_bytes)
         screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {cost}")

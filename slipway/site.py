@@ -59,6 +59,7 @@ class Container(_Part):
     command: Literal["apptainer", "singularity"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+    compression: Literal["zstd", "gzip"] = "zstd"
 
 
 class Queue(_Part):

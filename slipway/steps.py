@@ -23,7 +23,7 @@ from slipway.prune import prune_images
 from slipway.push import PushedSif, push_sif
 from slipway.recipe import profile_recipe
 from slipway.run import Run, RunStore, Status
-from slipway.sif import Sif, make_sif, tools_recipe
+from slipway.sif import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
@@ -98,12 +98,14 @@ class Steps:
         recipe = profile_recipe(profile, self.project.root)
         return build_image(engine(), recipe, self.progress, fresh=fresh)
 
-    def convert(self, profile: Profile) -> tuple[Sif, bool]:
-        """A profile's image as a ``.sif``.
+    def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
+        """A profile's image as a ``.sif``, and whether it was made now; see :func:`slipway.sif.make_sif`.
 
         Raises:
-            UsageError: the image was not built yet.
+            UsageError: the image was not built yet, or there is no such compression.
         """
+        if compression not in COMPRESSIONS:
+            raise UsageError(f"--compression {compression}: write {' or '.join(COMPRESSIONS)}")
         profile_recipe(profile, self.project.root)
         client = engine()
         image = find_image(client, profile.image)
@@ -112,15 +114,17 @@ class Steps:
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress)
+        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
 
-    def push(self, choice: Choice, *, prune: bool = False) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+    def push(
+        self, choice: Choice, *, compression: str | None = None, prune: bool = False
+    ) -> tuple[Sif, bool, PushedSif, Transfer | None]:
         """Convert if needed, and send; says whether it was converted now, and what was sent.
 
         With ``prune``, images of that name that are older and that no job uses are removed, those that are
         older than the newest before there has to be room for another.
         """
-        sif, converted = self.convert(choice.profile)
+        sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
         lock = self.project.state / "locks" / f"push-{choice.site.name}-{sif.name}"
         waiting = f"Waiting for another push of {sif.name} to {choice.site.name} from this checkout"
         with (
