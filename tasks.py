@@ -100,7 +100,7 @@ def push(_: Context, profile="base", site=None, set_=None, compression=None, pru
 def stage(_: Context, path, name=None, profile="base", site=None, set_=None, delete=False, verify=False):
     """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
-        from slipway.survey import some_of
+        from slipway.dataset.survey import some_of
         from slipway.terminal import megabytes
 
         steps = _steps(screen)

@@ -14,12 +14,13 @@ from slipway.conversion import LABEL, Conversion, convert
 from slipway.errors import ConversionError, EngineError, ImageError
 from slipway.image import Image, run_container
 from slipway.layout import Layout, write_layout
+from slipway.lock import only_one
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.recipe import Recipe
 from slipway.sifcheck import compare
 from slipway.siffile import read_sif
-from slipway.workspace import abandoned, check_space, one_at_a_time, workspace
+from slipway.workspace import abandoned, check_space, workspace
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -130,7 +131,7 @@ def make_sif(
     def wait() -> None:
         progress.step(f"Waiting for another conversion of {image.ref}")
 
-    with one_at_a_time(path.parent / f".{image.name.replace('/', '_')}.lock", wait):
+    with only_one(project.state / "locks" / f"sif-{image.name.replace('/', '_')}", wait):
         there = find_sif(project, image, compression)
         if there:
             return there, False

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset import check_dataset, stage
+from slipway.dataset.stage import check_dataset, stage
+from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
 from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
@@ -28,7 +29,6 @@ from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
-from slipway.staging import Staged
 from slipway.transfer import Transfer
 from slipway.watch import poll
 
@@ -125,10 +125,9 @@ class Steps:
         older than the newest before there has to be room for another.
         """
         sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
-        lock = self.project.state / "locks" / f"push-{choice.site.name}-{sif.name}"
-        waiting = f"Waiting for another push of {sif.name} to {choice.site.name} from this checkout"
+        what = f"{choice.site.name}-{sif.name}"
         with (
-            only_one(lock, lambda: self.progress.step(waiting)),
+            self._only_one(f"push-{what}", f"Waiting for another push of {sif.name} to {choice.site.name}"),
             self.depot(choice.site) as (link, depot),
         ):
             if prune:
@@ -141,20 +140,31 @@ class Steps:
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
     ) -> Staged:
-        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage`."""
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
         name = name or source.resolve().name
         check_dataset(source, name)
-        with self.depot(site) as (link, depot):
+        with (
+            self._only_one(
+                f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"
+            ),
+            self.depot(site) as (link, depot),
+        ):
             return stage(
                 link,
                 depot,
                 source,
                 name,
+                self.project.client,
                 self.progress,
-                state=self.project.state,
+                memory=self.project.state / "digests",
                 delete=delete,
                 verify=verify,
             )
+
+    def _only_one(self, name: str, waiting: str) -> AbstractContextManager[None]:
+        """Nobody else of this checkout does the same meanwhile."""
+        lock = self.project.state / "locks" / name
+        return only_one(lock, lambda: self.progress.step(f"{waiting} from this checkout"))
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""

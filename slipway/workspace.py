@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from slipway.errors import SpaceError
+from slipway.lock import take
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def workspace(parent: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="sif-"))
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        take(handle, wait=True)
         yield folder
     finally:
         os.close(handle)
@@ -33,24 +33,6 @@ def workspace(parent: Path) -> Iterator[Path]:
 def abandoned(parent: Path) -> list[Path]:
     """The folders that nobody works in any more."""
     return [folder for folder in sorted(parent.glob("sif-*")) if not _is_locked(folder)]
-
-
-@contextmanager
-def one_at_a_time(path: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Let only one process at a time do something.
-
-    Args:
-        path: a file that stands for it; it stays there, empty.
-        wait: called once where somebody else is at it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def check_space(folder: Path, needed_bytes: int, what: str) -> None:
@@ -74,9 +56,6 @@ def _is_locked(folder: Path) -> bool:
     except OSError:
         return True  # it is just being removed, or is somebody else's
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not take(handle)
     finally:
         os.close(handle)
-    return False
