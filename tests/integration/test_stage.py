@@ -585,7 +585,7 @@ def test_a_cut_between_the_moves(place: Place, source: Path, monkeypatch: pytest
         place_all(link, part, folder, ["a"])
         raise ConnectionLostError("cut")
 
-    from slipway import staging
+    from slipway.dataset import staging
 
     place_all = staging.place
     change({"a": b"eno", "sub/b": b"owt"})
