@@ -11,13 +11,15 @@ from typing import Any
 
 from slipway.depot import Depot, send_code
 from slipway.errors import JobError, LinkError
-from slipway.job import Job, check_partition, render_script, words_file
+from slipway.job import Job, directives, render_script, words_file
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
-from slipway.profile import Profile, Resources
+from slipway.profile import Profile
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.push import PushedSif, find_pushed
+from slipway.queue import check_partition
+from slipway.resources import Resources
 from slipway.run import Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command
@@ -42,6 +44,7 @@ class Plan:
 
     run: Run
     script: str
+    options: tuple[str, ...]
     revision: Revision
 
 
@@ -68,7 +71,7 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     store.save(plan.run)
     _write_run(link, plan, request)
     progress.step(f"Submitting {plan.run.run_id}")
-    run = _sbatch(link, plan.run, store)
+    run = _sbatch(link, plan.run, plan.options, store)
     store.save(run)
     link.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
     return run
@@ -93,6 +96,8 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         data=depot.data,
         weights=depot.weights,
         resources=wanted,
+        home=profile.mount_home,
+        cache=depot.root / "cache" / profile.cache if profile.cache else None,
     )
     revision = find_revision(project.root / profile.code_dir)
     run = Run(
@@ -108,7 +113,7 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         sif=str(pushed.path),
         sif_sha256=pushed.sha256,
         code=snapshot.tree,
-        resources=wanted.model_dump(),
+        resources=wanted.model_dump(mode="json"),
         profile_values={
             **profile.model_dump(mode="json", exclude={"build_args"}),
             "environment": _masked(profile.environment),
@@ -117,7 +122,8 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         run_dir=str(job.run_dir),
     )
     template = (project.sites / "job.sh").read_text(encoding="utf-8")
-    return Plan(run=run, script=render_script(job, site, template), revision=revision)
+    script, options = render_script(job, site, template), tuple(directives(job, site))
+    return Plan(run=run, script=script, options=options, revision=revision)
 
 
 def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
@@ -148,8 +154,8 @@ def _write_run(link: Link, plan: Plan, request: Request) -> None:
         link.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
 
 
-def _sbatch(link: Link, run: Run, store: RunStore) -> Run:
-    command = submit_command(RunPaths(PurePosixPath(run.run_dir)).script)
+def _sbatch(link: Link, run: Run, options: Sequence[str], store: RunStore) -> Run:
+    command = submit_command(RunPaths(PurePosixPath(run.run_dir)).script, options)
     try:
         result = link.run(login_command(command), timeout_s=120)
     except LinkError as error:
