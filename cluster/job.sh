@@ -46,11 +46,16 @@ why_stopped() {
     local id=$SLURM_JOB_ID job
     if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
     job=$(timeout 10 scontrol --oneliner show job "$id" 2>/dev/null)
-    case $job in
-    *" PreemptTime="[0-9]*) echo preempted ;;
-    *" JobState=TIMEOUT "* | *" Reason=TimeLimit "*) echo time-limit ;;
-    *) echo cancelled ;;
-    esac
+    if [[ $job == *" Reason=TimeLimit "* ]]; then
+        echo time-limit
+    elif [[ $job == *" PreemptTime="[0-9]* ]]; then
+        echo preempted
+    elif [[ $job =~ " Restarts="([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$attempt" ]; then
+        # It will run again: it had to make room, or somebody has requeued it.
+        echo preempted
+    else
+        echo cancelled
+    fi
 }
 
 # True where the kernel has killed a process of this job because of its memory limit, which is a cgroup's.
