@@ -27,6 +27,8 @@ finish() { # exit code, reason
         # The job ends as the first of its nodes that failed.
         [ "$code" -eq 0 ] || (set -o noclobber && echo "$code $2" >"$here/first-failure") 2>/dev/null
         bring_caches_back
+        # For a failure srun kills the program on the other nodes, which may be saving.
+        [ -z "$time_is_short$stopped" ] || exit 0
         exit "$code"
     fi
     if [ "$code" -gt 128 ] && [ "$code" -le 192 ]; then signal=$((code - 128)); fi
@@ -82,7 +84,7 @@ bring_caches_back() {
 time_is_short='' stopped='' again='' failure='' cache_here=$cache
 on_exit() { say "the job ended before its program began" && finish 1 launch-failure; }
 trap on_exit EXIT
-trap 'finish 143 "$(why_stopped)"' TERM
+trap 'stopped=yes; finish 143 "$(why_stopped)"' TERM
 trap 'time_is_short=yes' USR1
 readonly run_id run_dir image nodes cache attempt attempts here each_node started
 readonly -f finish why_stopped on_exit
@@ -115,6 +117,7 @@ trap on_term TERM
 # Runs a command beside the shell, which so can pass signals on, and returns its exit code.
 await() {
     local code
+    [ -z "$stopped" ] || return 143
     "$@" &
     # A signal may have come just before there was somebody to pass it on to.
     if [ -n "$stopped" ]; then kill -TERM $!; fi
@@ -185,10 +188,14 @@ if [ -n "$time_is_short" ]; then
 fi
 
 # The program, its arguments and its own environment are data, each word ended by a zero byte.
-program=()
-while IFS= read -r -d '' word; do program+=("$word"); done <"$run_dir/argv"
-settings=()
-while IFS= read -r -d '' word; do settings+=("$word"); done <"$run_dir/environment"
+read_words() {
+    # In UTF-8 bash takes the zero byte for a part of the letter before it, where that is cut short.
+    local LC_ALL=C word
+    words=()
+    while IFS= read -r -d '' word; do words+=("$word"); done
+}
+read_words <"$run_dir/argv" && program=("${words[@]}") || exit 1
+read_words <"$run_dir/environment" && settings=("${words[@]}") || exit 1
 
 # They reach the container in a file that is there until the program starts: apptainer expands every $ in the
 # values of --env and APPTAINERENV_, and changes arguments that are not UTF-8.
@@ -204,13 +211,13 @@ pass() { # name, value
 previous=$attempts/attempt-$((attempt - 1))/out
 # The container gets a clean environment and, of this one, only what follows.
 write_entry() {
-    local name
+    local LC_ALL=C name
     for name in $(compgen -A export SLURM_) CUDA_VISIBLE_DEVICES OMP_NUM_THREADS \
         http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
         if [ -n "${!name+set}" ]; then pass "$name" "${!name}"; fi
     done
     [ -z "$cache" ] || pass XDG_CACHE_HOME /cache
-    for name in ${settings[@]+"${settings[@]}"}; do pass "${name%%=*}" "${name#*=}"; done
+    for name in "${settings[@]}"; do pass "${name%%=*}" "${name#*=}"; done
     pass SLIPWAY_RUN "$run_id"
     pass SLIPWAY_ATTEMPT "$attempt"
     pass SLIPWAY_OUT /out
@@ -222,6 +229,7 @@ write_entry() {
 
 # Apptainer serves the image by a process of its own, which SIGTERM would end under the feet of a program that is
 # saving: where SLURM does not track processes by cgroups, all of them get it. What is ignored stays ignored.
+# An Apptainer that brings its own such program (in libexec/apptainer/bin) takes that first, and is not helped.
 shield=$here/shield-${SLURM_NODEID:-0}
 guard_image() {
     local name path
@@ -229,6 +237,8 @@ guard_image() {
     for name in squashfuse_ll squashfuse fuse-overlayfs fuse2fs; do
         path=$(command -v "$name") || continue
         printf '#!/bin/sh\ntrap "" TERM USR1\nexec %q "$@"\n' "$path" >"$shield/$name" && chmod 755 "$shield/$name"
+        # Scratch may be mounted so that nothing in it can be started.
+        [ -x "$shield/$name" ] || rm -f "$shield/$name"
     done
     PATH=$shield:$PATH
 }
@@ -238,7 +248,11 @@ guard_image() {
 enter='. "/out/$0" || exit
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
 rm -f "/out/$0" && exec "$@"'
-run_container() { exec 9>&- && exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"; }
+run_container() {
+    # Bash has what runs beside it ignore these, and so would the program.
+    trap - INT QUIT
+    exec 9>&- && exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
+}
 
 if [ "$nodes" -gt 1 ] && [ -z "$each_node" ]; then
     await srun --nodes="$nodes" --ntasks-per-node=1 --export=ALL --kill-on-bad-exit=1 --input=none \
@@ -246,7 +260,9 @@ if [ "$nodes" -gt 1 ] && [ -z "$each_node" ]; then
         bash -l "$run_dir/job.sh" each-node
     code=$?
     # srun has the highest of all codes, and that of a program that it killed because another failed is higher.
-    if [ "$code" -ne 0 ]; then read -r code failure <"$here/first-failure" || failure=launch-failure; fi 2>/dev/null
+    if [ "$code" -ne 0 ] || [ -e "$here/first-failure" ]; then
+        read -r code failure <"$here/first-failure" || failure=launch-failure
+    fi 2>/dev/null
 else
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
     container+=(--bind "$here/out:/out")

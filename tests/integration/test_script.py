@@ -101,7 +101,11 @@ def test_the_program_starts_once_on_each_node(small: Small) -> None:  # noqa: F8
 def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: Small) -> None:  # noqa: F811
     # The other one is killed for it (137), which is not how the job ended.
     program = "[ $SLURM_NODEID = 0 ] && exec sleep 60; exit 3"
-    saver = "trap 'echo saved $SLURM_NODEID; exit 5' USR1; echo running; while :; do sleep 0.1; done"
+    # That one has saved and ended is no reason to kill the one that is saving.
+    saver = (
+        "trap 'sleep $SLURM_NODEID; echo saved $SLURM_NODEID; exit 5' USR1;"
+        "echo running; while :; do sleep 0.1; done"
+    )
     with small.link() as link:
         run = small.submit(link, "sh", "-c", program, wanted=Resources(nodes=2))
         warned = small.submit(link, "sh", "-c", saver, wanted=Resources(nodes=2, cpus=1))
@@ -116,7 +120,10 @@ def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: Small) -> N
 
 
 def test_cancelling_reaches_the_program_on_all_nodes(small: Small) -> None:  # noqa: F811
-    saver = "trap 'echo saved >/out/$SLURM_NODEID; exit 7' TERM; echo running; while :; do sleep 0.1; done"
+    saver = (
+        "trap 'sleep $SLURM_NODEID; echo saved >/out/$SLURM_NODEID; exit 7' TERM;"
+        "echo running; while :; do sleep 0.1; done"
+    )
     with small.link() as link:
         run = small.submit(link, "sh", "-c", saver, wanted=Resources(nodes=2))
         wait_for(link, run, "attempt-1/log", "running\nrunning")
