@@ -63,6 +63,8 @@ _WORDS = {
     "DEADLINE": JobState.TIMEOUT,
     "REVOKED": JobState.CANCELLED,
 }
+# "JobId=7 JobName=a UserId=me(1000) …"; a value ends at a space.
+_SHOWN = re.compile(r"(?<!\S)(JobId|JobName|JobState|ExitCode|RunTime)=(\S*)")
 _ELAPSED = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)(?:\.\d+)?\Z")
 
 
@@ -161,6 +163,40 @@ def parse_accounting(stdout: str) -> list[SlurmJob]:
                 exit_code=int(code) if code.isdigit() else None,
                 signal=int(signal) if signal.isdigit() and signal != "0" else None,
                 elapsed_s=int(elapsed) if elapsed.isdigit() else None,
+            )
+        )
+    return jobs
+
+
+def show_command(job_ids: Iterable[str]) -> list[str]:
+    """Ask the controller for jobs by their ids; it remembers them for some minutes after their end.
+
+    It fails for a job that it has forgotten, so each is asked for by itself.
+    """
+    loop = 'for id; do scontrol --oneliner show job "$id" 2>/dev/null; done; true'
+    return ["sh", "-c", loop, "slipway", *job_ids]
+
+
+def parse_shown(stdout: str) -> list[SlurmJob]:
+    """Read the answer to :func:`show_command`.
+
+    Raises:
+        ParseError: a line lacks a field that every SLURM prints.
+    """
+    jobs = []
+    for line in filter(str.strip, stdout.splitlines()):
+        fields = dict(_SHOWN.findall(line))
+        if not {"JobId", "JobName", "JobState"} <= set(fields):
+            raise ParseError(f"scontrol printed {line[:200]!r}; expected JobId=, JobName= and JobState=")
+        code, _, signal = fields.get("ExitCode", "").partition(":")
+        jobs.append(
+            SlurmJob(
+                job_id=fields["JobId"],
+                name=fields["JobName"],
+                state=parse_state(fields["JobState"]),
+                exit_code=int(code) if code.isdigit() else None,
+                signal=int(signal) if signal.isdigit() and signal != "0" else None,
+                elapsed_s=parse_elapsed(fields.get("RunTime", "")),
             )
         )
     return jobs

@@ -75,6 +75,26 @@ def test_accounting() -> None:
     ]
 
 
+def test_what_the_controller_remembers() -> None:
+    # As scontrol of Slurm 24.11 prints it, with the fields that follow.
+    printed = (
+        "JobId=2 JobName=33qj-cpu-20261121-150903 UserId=researcher(1000) Nice=0 QOS=normal JobState=FAILED "
+        "Reason=NonZeroExitCode Restarts=0 ExitCode=139:0 RunTime=00:00:07 TimeLimit=00:10:00\n"
+    )
+    assert slurm.parse_shown(printed) == [
+        SlurmJob(
+            job_id="2",
+            name="33qj-cpu-20261121-150903",
+            state=JobState.FAILED,
+            exit_code=139,
+            elapsed_s=7,
+        )
+    ]
+    assert slurm.parse_shown("\n") == []
+    with pytest.raises(ParseError, match="scontrol printed"):
+        slurm.parse_shown("JobId=2 JobName=a\n")
+
+
 def test_a_cut_line_is_noticed() -> None:
     with pytest.raises(ParseError, match=r"squeue printed '7\|a'; expected 5 fields"):
         slurm.parse_queue("7|a\n")
