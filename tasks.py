@@ -114,8 +114,14 @@ def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
         "partition": "SLURM partition.",
         "account": "SLURM account.",
         "qos": "SLURM quality of service.",
+        "nodes": "Nodes; the program starts once on each.",
+        "exclusive": "Whole nodes, shared with nobody.",
+        "constraint": "Features that the nodes must have.",
+        "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
+        "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
+        "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
     },
-    iterable=["set_"],
+    iterable=["set_", "sbatch"],
     auto_shortflags=False,
 )
 def job(
@@ -132,22 +138,29 @@ def job(
     partition=None,
     account=None,
     qos=None,
+    nodes=None,
+    exclusive=False,
+    constraint=None,
+    array=None,
+    dependency=None,
+    sbatch=None,
 ):
     """Submit a job: invoke job --profile cpu --site box -- --task infer --dataset room.
 
     Everything behind -- reaches the program exactly as typed.
     """
     with _terminal() as screen:
-        from slipway.profile import parse_resources
+        from slipway.resources import parse_resources
         from slipway.submit import Request, preview, submit
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
-        wanted |= {"partition": partition, "account": account, "qos": qos}
+        wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
+        wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
+        wanted |= {"array": array, "dependency": dependency}
+        resources = parse_resources(wanted, sbatch or ())
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
-        request = Request(
-            profile=choice.profile, site=choice.site, args=_arguments(), resources=parse_resources(wanted)
-        )
+        request = Request(profile=choice.profile, site=choice.site, args=_arguments(), resources=resources)
         with steps.depot(choice.site, make=not dry_run) as (link, depot):
             if dry_run:
                 screen.raw(preview(steps.project, request, link, depot))

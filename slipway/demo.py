@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.profile import Resources
+from slipway.resources import Resources
 from slipway.results import pull, read_figures
 from slipway.run import Run
 from slipway.steps import Steps

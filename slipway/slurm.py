@@ -81,9 +81,29 @@ class SlurmJob:
     why: str | None = None
 
 
-def submit_command(script: PurePosixPath) -> list[str]:
-    """Submit a script, and print no more than its id."""
-    return ["sbatch", "--parsable", str(script)]
+def submit_command(script: PurePosixPath, options: Sequence[str] = ()) -> list[str]:
+    """Submit a script, and print no more than its id.
+
+    Args:
+        script: the job script, on the cluster.
+        options: the same that its lines of ``#SBATCH`` have. A login shell may set SBATCH_ACCOUNT and the
+            like, which go before these lines, but not before the command line.
+    """
+    return ["sbatch", "--parsable", *options, str(script)]
+
+
+def parse_array(spec: str) -> list[int]:
+    """The indices of an array's tasks, in order.
+
+    Args:
+        spec: as ``--array`` has it: ``0-9``, ``1,3,5``, ``0-9:3%2``.
+    """
+    indices: set[int] = set()
+    for part in spec.partition("%")[0].split(","):
+        ends, _, step = part.partition(":")
+        first, _, last = ends.partition("-")
+        indices.update(range(int(first), int(last or first) + 1, int(step or 1)))
+    return sorted(indices)
 
 
 def parse_submitted(stdout: str) -> str:

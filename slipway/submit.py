@@ -13,14 +13,16 @@ from typing import Any
 from slipway.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.depot import Depot, send_code
 from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
-from slipway.job import Job, check_partition, render_script, words_file
+from slipway.job import Job, directives, render_script, words_file
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
 from slipway.poll import poll
-from slipway.profile import Profile, Resources
+from slipway.profile import Profile
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.push import PushedSif, find_pushed
+from slipway.queue import check_partition
+from slipway.resources import Resources
 from slipway.run import Reason, Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command
@@ -47,6 +49,7 @@ class Plan:
 
     run: Run
     script: str
+    options: tuple[str, ...]
     revision: Revision
 
 
@@ -73,7 +76,7 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     with store.submitting(plan.run):
         _make_run(link, plan, request, store)
         progress.step(f"Submitting {plan.run.run_id}")
-        run = _sbatch(link, plan.run, store, progress)
+        run = _sbatch(link, plan, store, progress)
         store.save(run)
     # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
     with suppress(LinkError):
@@ -151,6 +154,8 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         data=depot.data,
         weights=depot.weights,
         resources=wanted,
+        home=profile.mount_home,
+        cache=depot.root / "cache" / profile.cache if profile.cache else None,
     )
     revision = find_revision(project.root / profile.code_dir)
     run = Run(
@@ -166,7 +171,7 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         sif=str(pushed.path),
         sif_sha256=pushed.sha256,
         code=snapshot.tree,
-        resources=wanted.model_dump(),
+        resources=wanted.model_dump(mode="json"),
         profile_values={
             **profile.model_dump(mode="json", exclude={"build_args"}),
             "environment": _masked(profile.environment),
@@ -175,7 +180,8 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         run_dir=str(job.run_dir),
     )
     template = (project.sites / "job.sh").read_text(encoding="utf-8")
-    return Plan(run=run, script=render_script(job, site, template), revision=revision)
+    script, options = render_script(job, site, template), tuple(directives(job, site))
+    return Plan(run=run, script=script, options=options, revision=revision)
 
 
 def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
@@ -220,9 +226,9 @@ def _write_run(link: Link, plan: Plan, request: Request) -> None:
         link.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
 
 
-def _sbatch(link: Link, run: Run, store: RunStore, progress: Progress) -> Run:
-    folder = PurePosixPath(run.run_dir)
-    command = claim_command(folder, submit_command(RunPaths(folder).script))
+def _sbatch(link: Link, plan: Plan, store: RunStore, progress: Progress) -> Run:
+    run, folder = plan.run, PurePosixPath(plan.run.run_dir)
+    command = claim_command(folder, submit_command(RunPaths(folder).script, plan.options))
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
     try:
         result = link.run(login_command(command), timeout_s=SBATCH_S + 30)

@@ -11,10 +11,10 @@ from slipway.boxspec import Box
 from slipway.depot import open_depot
 from slipway.image import engine, find_image
 from slipway.link import Link
-from slipway.profile import Resources
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.push import push_sif
+from slipway.resources import Resources
 from slipway.run import Run
 from slipway.sif import make_sif, tools_recipe
 from slipway.site import Site

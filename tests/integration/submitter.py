@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from slipway.profile import Resources
 from slipway.progress import Silence
 from slipway.project import Project
+from slipway.resources import Resources
 from slipway.steps import Steps
 from slipway.submit import Request, submit
 

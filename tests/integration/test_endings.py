@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from slipway.profile import Resources
+from slipway.resources import Resources
 from slipway.run import Run
 from slipway.site import Site
 from slipway.slurm import JobState
