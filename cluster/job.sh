@@ -45,7 +45,7 @@ RESULT
 why_stopped() {
     local id=$SLURM_JOB_ID job
     if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
-    job=$(timeout 10 scontrol --oneliner show job "$id" 2>/dev/null)
+    job=$(timeout 5 scontrol --oneliner show job "$id" 2>/dev/null)
     if [[ $job == *" Reason=TimeLimit "* ]]; then
         echo time-limit
     elif [[ $job == *" PreemptTime="[0-9]* ]]; then
@@ -165,7 +165,7 @@ use_node_local() {
     local folder
     folder=$node_local/slipway-$(id -un)
     # Where everybody may write, the folder may be somebody else's.
-    [ -d "$node_local" ] && (umask 077 && mkdir -p "$folder") && [ -O "$folder" ] || return
+    [ -d "$node_local" ] && (umask 077 && mkdir -p "$folder") && [ -O "$folder" ] && [ ! -L "$folder" ] || return
     mkdir -p "$folder/images" "$folder/cache" || return
     exec 9>>"$folder/images/${image##*/}.lock" || return
     if await copy_image "$folder/images/${image##*/}"; then image_here=$folder/images/${image##*/}; fi
@@ -246,7 +246,7 @@ if [ "$nodes" -gt 1 ] && [ -z "$each_node" ]; then
         bash -l "$run_dir/job.sh" each-node
     code=$?
     # srun has the highest of all codes, and that of a program that it killed because another failed is higher.
-    if [ "$code" -ne 0 ]; then read -r code failure <"$here/first-failure"; fi 2>/dev/null
+    if [ "$code" -ne 0 ]; then read -r code failure <"$here/first-failure" || failure=launch-failure; fi 2>/dev/null
 else
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
     container+=(--bind "$here/out:/out")
