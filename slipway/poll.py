@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
+from pathlib import PurePosixPath
 
+from slipway.array import combine
 from slipway.ending import Told, judge, parse_result
 from slipway.errors import ParseError
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
-from slipway.run import Reason, Run, Status
+from slipway.run import Reason, Run, RunPaths, Status
 from slipway.slurm import (
     JobState,
     SlurmJob,
@@ -46,11 +48,22 @@ done
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What SLURM knows: jobs by their names, and why its queue or its accounting could not be asked."""
+    """What SLURM knows: jobs by names and tasks, and why its queue or its accounting could not be asked."""
 
-    jobs: Mapping[str, SlurmJob]
+    jobs: Mapping[tuple[str, int | None], SlurmJob]
     queue_problem: str | None
     accounting_problem: str | None
+
+    def job(self, run: Run, task: int | None) -> SlurmJob | None:
+        # Without a task it is for all those that SLURM did not name.
+        return self.jobs.get((run.run_id, task)) or self.jobs.get((run.run_id, None))
+
+    def may_be_over(self, run: Run) -> bool:
+        found = (self.job(run, task) for task in run.tasks)
+        return all(job is None or job.state.is_over for job in found)
+
+    def lacks(self, run: Run) -> bool:
+        return any(self.job(run, task) is None for task in run.tasks)
 
 
 def poll(link: Link, runs: Sequence[Run]) -> list[Run]:
@@ -68,7 +81,7 @@ def poll(link: Link, runs: Sequence[Run]) -> list[Run]:
     if asked.queue_problem:
         why = Status(state=JobState.UNKNOWN, note=asked.queue_problem)
         return [replace(run, status=why) for run in runs]
-    results = _results(link, [run for run in runs if _may_be_over(asked.jobs.get(run.run_id))], asked.jobs)
+    results = _results(link, [run for run in runs if asked.may_be_over(run)], asked)
     return [_updated(run, asked, results) for run in runs]
 
 
@@ -80,14 +93,18 @@ def _ask(link: Link, runs: Sequence[Run]) -> _Asked:
     accounted, accounting_problem = _answers(
         link, names, lambda some: accounting_command(some, since), parse_accounting
     )
-    # The queue is the fresher of the two: accounting may be some seconds late.
-    jobs = {job.name: job for job in chain(accounted, waiting)}
+    # The queue is the fresher of the two: accounting may be some seconds late, also with the list of an array's
+    # tasks that still wait.
+    accounted.sort(key=lambda job: job.state is not JobState.PENDING)
+    jobs = {(job.name, job.task): job for job in chain(accounted, waiting)}
+    asked = _Asked(jobs=jobs, queue_problem=queue_problem, accounting_problem=accounting_problem)
     # Accounting may also be down, or not be kept at all: the controller remembers a job for some minutes.
-    ids = [run.job_id for run in runs if run.job_id and run.run_id not in jobs]
+    ids = [run.job_id for run in runs if run.job_id and asked.may_be_over(run) and asked.lacks(run)]
     if ids and not queue_problem:
         shown, _ = _answers(link, ids, show_command, parse_shown)
-        jobs |= {job.name: job for job in shown if job.name in names}
-    return _Asked(jobs=jobs, queue_problem=queue_problem, accounting_problem=accounting_problem)
+        known = {(job.name, job.task): job for job in shown if job.name in names}
+        asked = replace(asked, jobs={**known, **jobs})
+    return asked
 
 
 def _answers(
@@ -111,53 +128,69 @@ def _answers(
     return jobs, None
 
 
-def _may_be_over(job: SlurmJob | None) -> bool:
-    return job is None or job.state.is_over
-
-
-def _results(link: Link, runs: Sequence[Run], jobs: Mapping[str, SlurmJob]) -> dict[str, str]:
-    """What ``result.json`` of each run's last attempt holds; runs without one are left out."""
+def _results(link: Link, runs: Sequence[Run], asked: _Asked) -> dict[str, str]:
+    """What ``result.json`` of each last attempt holds, by the folder of its run or task, where there is one."""
+    jobs = {_folder(run, task): asked.job(run, task) for run in runs for task in run.tasks}
     results: dict[str, str] = {}
     for look in range(1 + LOOKS):
-        missing = [run for run in runs if run.run_id not in results]
+        missing = [folder for folder in jobs if folder not in results]
         if look:
             # A network file system may show the file some seconds late.
-            done = (jobs.get(run.run_id) for run in missing)
-            if not any(job is not None and job.state is JobState.COMPLETED for job in done):
+            done = filter(None, map(jobs.get, missing))
+            if not any(job.state is JobState.COMPLETED for job in done):
                 break
             time.sleep(LOOK_S)
         results |= _read_results(link, missing)
     return results
 
 
-def _read_results(link: Link, runs: Sequence[Run]) -> dict[str, str]:
-    if not runs:
+def _folder(run: Run, task: int | None) -> str:
+    return str(RunPaths(PurePosixPath(run.run_dir)).of_task(task).folder)
+
+
+def _read_results(link: Link, folders: Sequence[str]) -> dict[str, str]:
+    if not folders:
         return {}
-    folders = "".join(f"{run.run_dir}\n" for run in runs)
-    contents = link.check(["sh", "-c", _RESULTS], stdin=folders).stdout.split("\0")
-    if len(contents) != len(runs) + 1:
-        raise ParseError(f"{link.target}: {len(contents) - 1} results were read, not {len(runs)}; try again")
-    return {run.run_id: content for run, content in zip(runs, contents, strict=False) if content}
+    asked = "".join(f"{folder}\n" for folder in folders)
+    contents = link.check(["sh", "-c", _RESULTS], stdin=asked).stdout.split("\0")
+    if len(contents) != len(folders) + 1:
+        raise ParseError(
+            f"{link.target}: {len(contents) - 1} results were read, not {len(folders)}; try again"
+        )
+    return {folder: content for folder, content in zip(folders, contents, strict=False) if content}
 
 
 def _updated(run: Run, asked: _Asked, results: Mapping[str, str]) -> Run:
-    job, told, note = asked.jobs.get(run.run_id), None, None
-    if run.run_id in results:
+    jobs = filter(None, (asked.job(run, task) for task in run.tasks))
+    run = replace(run, job_id=next((job.job_id for job in jobs), run.job_id))
+    stands = {task: _stand(run, task, asked, results) for task in run.tasks}
+    job_id = run.job_id or next((told.job_id for _, told in stands.values() if told), None)
+    statuses = {task: status for task, (status, _) in stands.items()}
+    tasks = {task: status for task, status in statuses.items() if task is not None}
+    return replace(run, job_id=job_id, status=combine(tasks) if tasks else statuses[None])
+
+
+def _stand(
+    run: Run, task: int | None, asked: _Asked, results: Mapping[str, str]
+) -> tuple[Status, Told | None]:
+    """How a run stands, or a task of it, and what its script said."""
+    job, told, note = asked.job(run, task), None, None
+    content = results.get(_folder(run, task))
+    if content is not None:
         try:
-            told = parse_result(results[run.run_id])
+            told = parse_result(content)
         except ParseError as error:
             note = str(error)
     if job is None and told is None:
-        new = Status(state=JobState.SUBMITTING)
-        return replace(run, status=new if run.job_id is None else _missing(run, asked, note))
+        submitting = Status(state=JobState.SUBMITTING)
+        return submitting if run.job_id is None else _missing(run, asked, note), None
     if job is None and told and told.job_id and run.job_id is None:
         # It was over before anybody knew its id. Now SLURM can be asked, too.
-        return replace(run, job_id=told.job_id, status=Status(state=JobState.COMPLETING))
+        return Status(state=JobState.COMPLETING), told
     if job is None and asked.accounting_problem:
         note = f"{asked.accounting_problem}; the job script alone is believed"
-        return replace(run, status=replace(judge(None, told), note=note))
-    status = _judge(job, told, note)
-    return replace(run, status=status, job_id=job.job_id if job is not None else run.job_id)
+        return replace(judge(None, told), note=note), told
+    return _judge(job, told, note), told
 
 
 def _judge(job: SlurmJob | None, told: Told | None, note: str | None) -> Status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -15,7 +15,7 @@ from typing import IO, Any
 from slipway.depot import Depot
 from slipway.errors import UsageError
 from slipway.profile import nearest
-from slipway.slurm import JobState
+from slipway.slurm import JobState, parse_array
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
@@ -91,6 +91,12 @@ class Run:
     job_id: str | None = None
     status: Status = Status(state=JobState.SUBMITTING)
 
+    @property
+    def tasks(self) -> Sequence[int | None]:
+        """The indices of an array's tasks; one ``None`` for a run that is no array."""
+        spec = self.resources.get("array")
+        return parse_array(spec) if spec else [None]
+
     def to_json(self) -> str:
         """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates."""
         values = {**asdict(self), "submitted": self.submitted.isoformat()}
@@ -151,6 +157,10 @@ class RunPaths:
     def of(cls, depot: Depot, run_id: str) -> RunPaths:
         """The paths of a run that is to be made."""
         return cls(depot.runs / run_id)
+
+    def of_task(self, index: int | None) -> RunPaths:
+        """The folder in which a task of an array has its attempts; the run's own for ``None``."""
+        return self if index is None else RunPaths(self.folder / f"task-{index}")
 
     def log(self, attempt: int) -> PurePosixPath:
         """What the program printed, both outputs."""

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -90,3 +91,29 @@ def test_slurms_words_are_shown_where_there_are_no_others(tmp_path: Path) -> Non
     tail, pieces = make_tail()
     tail.finish(Line(tmp_path))  # type: ignore[arg-type]
     assert pieces == ["words\n"]
+
+
+def test_the_tasks_of_an_array_come_in_order(tmp_path: Path) -> None:
+    pieces: list[str] = []
+    run = replace(make_run("k3f9"), resources={"array": "1,5,7%2"})
+    tail, line = LogTail(run, pieces.append), Line(tmp_path)
+    for task in (1, 5, 7):
+        (tmp_path / f"task-{task}").mkdir()
+    attempt(tmp_path / "task-5", 1, b"five\n")
+    assert tail.read(line) is False  # type: ignore[arg-type]
+    assert pieces == []
+    attempt(tmp_path / "task-1", 1, b"one")
+    tail.read(line)  # type: ignore[arg-type]
+    assert pieces == ["--- task 1 ---\none"]
+    for task in (1, 5):
+        (tmp_path / f"task-{task}" / "attempt-1" / "result.json").write_text("{}")
+    assert tail.read(line) is False  # type: ignore[arg-type]
+    # Its turn is over when it is tried again.
+    attempt(tmp_path / "task-1", 2, b"one again\n")
+    attempt(tmp_path / "task-7", 1, b"")
+    (tmp_path / "task-7" / "attempt-1" / "result.json").write_text("{}")
+    assert tail.read(line) is True  # type: ignore[arg-type]
+    tail.finish(line)  # type: ignore[arg-type]
+    assert "".join(pieces) == (
+        "--- task 1 ---\none\n--- task 5 ---\nfive\n--- task 1, attempt 2 ---\none again\n"
+    )
