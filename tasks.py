@@ -168,7 +168,7 @@ def job(
             run = submit(steps.project, request, link, depot, screen)
             screen.say(f"run {run.run_id}  job {run.job_id}  log {run.site}:{run.run_dir}/attempt-1/log")
             if wait:
-                _follow(steps, screen, link, run)
+                _follow(steps, screen, link, run, choice.site)
 
 
 @task(
@@ -202,30 +202,32 @@ def logs(_: Context, run=None, follow=False):
         found, site = steps.find(run)
         with steps.link(site) as link:
             if follow:
-                _follow(steps, screen, link, found)
+                _follow(steps, screen, link, found, site)
                 return
-            from slipway.watch import LogTail
+            from slipway.tail import LogTail
 
-            tail = LogTail(link, found)
-            text = tail.read()[0] or tail.slurms_words()
-            if text:
-                screen.raw(text)
-            else:
-                screen.note(f"{found.run_id} has printed nothing yet")
+            tail = LogTail(found, screen.raw)
+            tail.finish(link)
+            if not tail.said:
+                screen.note(
+                    f"{found.run_id} has printed nothing{'' if found.status.state.is_over else ' yet'}"
+                )
 
 
 @task(help=RUN, auto_shortflags=False)
 def pull(_: Context, run=None):
     """Bring a run's results home, to results/<run>/, and show its figures."""
     with _terminal() as screen:
+        from slipway.errors import JobError
         from slipway.results import pull, read_figures
         from slipway.terminal import megabytes, short
-        from slipway.watch import poll
 
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            found = steps.keep(poll(link, [found])[0])
+            found = steps.look(link, [found])[0]
+            if found.job_id is None and found.status.state.is_over:
+                raise JobError(f"{found.run_id} has no results: {found.status.note}")
             home, transfer = pull(link, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))
@@ -245,9 +247,9 @@ def cancel(_: Context, run):
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            before = found.status.state
-            found = steps.keep(cancel(link, found))
-        over = " (it was over already)" if before.is_over else ""
+            before = steps.look(link, [found])[0]
+            found = steps.keep(cancel(link, before))
+        over = " (it was over already)" if before.status.state.is_over else ""
         screen.say(f"{found.run_id} is {found.status.state.value}{over}")
 
 
@@ -305,11 +307,15 @@ def test(c: Context, fast=False):
             c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
 
 
-def _follow(steps, screen, link, run) -> None:
+def _follow(steps, screen, link, run, site) -> None:
     """Show a run's log to its end, and exit as the job did."""
-    run = screen.follow(link, run, steps.keep)
+    run = screen.follow(
+        link, run, lambda link, run: steps.look(link, [run])[0], lambda: steps.reconnect(site)
+    )
     status = run.status
     screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    if status.note:
+        screen.note(status.note)
     if status.wait_code:
         raise Exit(code=status.wait_code)
 

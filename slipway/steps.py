@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -15,6 +15,7 @@ from slipway.depot import Depot, open_depot
 from slipway.errors import ImageError, SlipwayError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
+from slipway.poll import poll
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
@@ -26,8 +27,8 @@ from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.submit import settle
 from slipway.transfer import Transfer
-from slipway.watch import poll
 
 if TYPE_CHECKING:
     from slipway.box import BoxStatus
@@ -74,6 +75,10 @@ class Steps:
         """A connection to a site, closed afterwards."""
         with connect(site.login, self.project.state, self.ask) as link:
             yield link
+
+    def reconnect(self, site: Site) -> Link:
+        """A connection that the caller closes."""
+        return connect(site.login, self.project.state, self.ask)
 
     def trust(self, name: str, *, yes: bool, replace: bool) -> list[str]:
         """Get to know a site's host keys; see :func:`slipway.ssh.trust.get_to_know`."""
@@ -140,6 +145,16 @@ class Steps:
         self.store.save(run)
         return run
 
+    def look(self, link: Link, runs: Sequence[Run]) -> list[Run]:
+        """Runs of one site as they stand now, written down; what a killed command left open is decided."""
+        looked = []
+        for old, run in zip(runs, poll(link, runs), strict=True):
+            left = old.job_id is None and not self.store.is_submitting(old)
+            new = settle(link, run) if left and run.status.state is JobState.SUBMITTING else run
+            # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
+            looked.append(self.keep(new) if self.store.has(new) else new)
+        return looked
+
     def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
         """Runs as they stand now, the newest first, and why some could not be asked for.
 
@@ -155,10 +170,11 @@ class Steps:
             some = list(group)
             try:
                 with self.link(load_site(self.project.sites, name)) as link:
-                    new = [self.keep(run) for run in poll(link, some)]
+                    new = self.look(link, some)
             except SlipwayError as error:
                 troubles.append(f"{name}: {error}")
-                new = [replace(run, status=Status(state=JobState.UNKNOWN)) for run in some]
+                unknown = Status(state=JobState.UNKNOWN, note=str(error))
+                new = [replace(run, status=unknown) for run in some]
             known.update({run.run_id: run for run in new})
         return list(known.values()), troubles
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from slipway.boxspec import Box
 from slipway.depot import open_depot
 from slipway.image import engine, find_image
 from slipway.link import Link
-from slipway.profile import Resources
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.push import push_sif
+from slipway.resources import Resources
 from slipway.run import Run
 from slipway.sif import make_sif, tools_recipe
 from slipway.site import Site
@@ -47,7 +48,7 @@ class Small:
 
     def as_root(self, *argv: str, code: int | None = 0) -> str:
         """Run a command in the box as the cluster's owner."""
-        name = self.steps.box_up().box.name
+        name = Box(state=self.steps.project.state).name
         done = engine().containers.get(name).exec_run(list(argv))
         output: str = done.output.decode(errors="replace")
         assert code is None or done.exit_code == code, (argv, output)

@@ -13,7 +13,7 @@ from slipway.link import Link
 from slipway.resources import Resources
 from slipway.run import Run
 from slipway.steps import Choice
-from tests.integration.small import Small, small  # noqa: F401  the fixture
+from tests.integration.small import Small
 
 PIECES = [
     *"'\"$\\*?~!#;&|<>(){}[] \n\t\r%=:,@",
@@ -57,12 +57,12 @@ def words(link: Link, run: Run, file: str) -> list[bytes]:
     return content.split(b"\0")[:-1]
 
 
-def with_profile(small: Small, **changes: object) -> Small:  # noqa: F811
+def with_profile(small: Small, **changes: object) -> Small:
     profile = small.choice.profile.model_copy(update=changes)
     return replace(small, choice=Choice(profile=profile, site=small.choice.site))
 
 
-def test_hostile_lists_of_arguments_arrive(small: Small) -> None:  # noqa: F811
+def test_hostile_lists_of_arguments_arrive(small: Small) -> None:
     chance = random.Random(4)  # noqa: S311  no secrets are made of it
 
     def word() -> str:
@@ -87,7 +87,7 @@ def test_hostile_lists_of_arguments_arrive(small: Small) -> None:  # noqa: F811
             assert record == run
 
 
-def test_the_program_starts_once_on_each_node(small: Small) -> None:  # noqa: F811
+def test_the_program_starts_once_on_each_node(small: Small) -> None:
     program = 'echo "$SLURM_NODEID of $SLURM_NNODES on $SLURM_JOB_NODELIST"; touch /out/$SLURM_NODEID'
     with small.link() as link:
         run = small.submit(link, "sh", "-c", program, wanted=Resources(nodes=2))
@@ -98,7 +98,7 @@ def test_the_program_starts_once_on_each_node(small: Small) -> None:  # noqa: F8
         assert sorted(link.list(PurePosixPath(run.run_dir) / "attempt-1" / "out")) == ["0", "1"]
 
 
-def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: Small) -> None:  # noqa: F811
+def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: Small) -> None:
     # The other one is killed for it (137), which is not how the job ended.
     program = "[ $SLURM_NODEID = 0 ] && exec sleep 60; exit 3"
     # That one has saved and ended is no reason to kill the one that is saving.
@@ -119,7 +119,7 @@ def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: Small) -> N
         assert {"saved 0", "saved 1"} <= set(log(link, warned).splitlines())
 
 
-def test_cancelling_reaches_the_program_on_all_nodes(small: Small) -> None:  # noqa: F811
+def test_cancelling_reaches_the_program_on_all_nodes(small: Small) -> None:
     saver = (
         "trap 'sleep $SLURM_NODEID; echo saved >/out/$SLURM_NODEID; exit 7' TERM;"
         "echo running; while :; do sleep 0.1; done"
@@ -133,7 +133,7 @@ def test_cancelling_reaches_the_program_on_all_nodes(small: Small) -> None:  # n
         assert sorted(link.list(PurePosixPath(run.run_dir) / "attempt-1" / "out")) == ["0", "1"]
 
 
-def test_a_program_can_save_when_every_process_is_sent_sigterm(small: Small) -> None:  # noqa: F811
+def test_a_program_can_save_when_every_process_is_sent_sigterm(small: Small) -> None:
     # It reads the whole of the image's /usr/bin and libraries then, which were not loaded yet.
     saver = (
         "trap 'cat /usr/bin/* /usr/lib/x86_64-linux-gnu/*.so* | wc -c >/out/saved; exit 7' TERM;"
@@ -160,7 +160,7 @@ def test_a_program_can_save_when_every_process_is_sent_sigterm(small: Small) -> 
         assert small.as_root("pgrep", "-x", "squashfuse_ll", code=1) == ""
 
 
-def test_the_image_is_copied_once_a_node_and_caches_come_back(small: Small) -> None:  # noqa: F811
+def test_the_image_is_copied_once_a_node_and_caches_come_back(small: Small) -> None:
     site = small.choice.site
     small.as_root("install", "-d", "-m", "1777", "/local")
     site = site.model_copy(update={"paths": site.paths.model_copy(update={"node_local": "/local"})})
@@ -188,7 +188,7 @@ def test_the_image_is_copied_once_a_node_and_caches_come_back(small: Small) -> N
         assert sorted(log(link, last).splitlines()) == sorted(["/cache", *(run.run_id for run in runs)])
 
 
-def test_an_array_is_one_run_of_many_tasks(small: Small) -> None:  # noqa: F811
+def test_an_array_is_one_run_of_many_tasks(small: Small) -> None:
     with small.link() as link:
         program = "echo $SLURM_ARRAY_TASK_ID >/out/index; exit $((SLURM_ARRAY_TASK_ID == 5))"
         run = small.submit(link, "sh", "-c", program, wanted=Resources(array="1,5,7%2"))
@@ -198,7 +198,7 @@ def test_an_array_is_one_run_of_many_tasks(small: Small) -> None:  # noqa: F811
         assert link.read(index) == b"7\n"
 
 
-def test_what_is_asked_for_goes_before_the_login_shell(small: Small) -> None:  # noqa: F811
+def test_what_is_asked_for_goes_before_the_login_shell(small: Small) -> None:
     comment = 'it\'s "mine" \\ # 100% $HOME'
     wanted = Resources(account="lab", constraint=None, sbatch=("--hold", f"--comment={comment}"))
     profile = "/home/researcher/.bash_profile"
@@ -221,7 +221,7 @@ def test_what_is_asked_for_goes_before_the_login_shell(small: Small) -> None:  #
         assert f"JobName={run.run_id}" in job
 
 
-def test_a_condition_that_cannot_come_true_ends_the_job(small: Small) -> None:  # noqa: F811
+def test_a_condition_that_cannot_come_true_ends_the_job(small: Small) -> None:
     with small.link() as link:
         failed = small.submit(link, "false")
         wanted = Resources(dependency=f"afterok:{failed.job_id}")
@@ -233,7 +233,7 @@ def test_a_condition_that_cannot_come_true_ends_the_job(small: Small) -> None:  
             time.sleep(0.5)
 
 
-def test_the_script_tells_what_ended_the_program(small: Small) -> None:  # noqa: F811
+def test_the_script_tells_what_ended_the_program(small: Small) -> None:
     eater = 'print "running\\n"; my $x = "a" x 500_000_000'
     saver = "trap 'exit 7' TERM; echo running; while :; do sleep 0.1; done"
     with small.link() as link:
@@ -248,7 +248,7 @@ def test_the_script_tells_what_ended_the_program(small: Small) -> None:  # noqa:
 
 
 @pytest.mark.parametrize("home", [False, True])
-def test_the_home_folder_is_there_only_on_demand(small: Small, home: bool) -> None:  # noqa: F811
+def test_the_home_folder_is_there_only_on_demand(small: Small, home: bool) -> None:
     small.as_root("touch", "/home/researcher/secret")
     with small.link() as link:
         run = with_profile(small, mount_home=home).submit(link, "test", "-e", "/home/researcher/secret")
