@@ -229,7 +229,7 @@ write_entry() {
 
 # Apptainer serves the image by a process of its own, which SIGTERM would end under the feet of a program that is
 # saving: where SLURM does not track processes by cgroups, all of them get it. What is ignored stays ignored.
-# An Apptainer that brings its own such program (in libexec/apptainer/bin) takes that first, and is not helped.
+# An Apptainer that has its own such program, in libexec/apptainer/bin, takes that first: docs/jobs.md.
 shield=$here/shield-${SLURM_NODEID:-0}
 guard_image() {
     local name path
