@@ -161,12 +161,20 @@ def job(
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
         request = Request(profile=choice.profile, site=choice.site, args=_arguments(), resources=resources)
+        find_local = steps.look_for_image(choice.profile)
         with steps.depot(choice.site, make=not dry_run) as (link, depot):
             if dry_run:
                 screen.raw(preview(steps.project, request, link, depot))
                 return
             run = submit(steps.project, request, link, depot, screen)
-            screen.say(f"run {run.run_id}  job {run.job_id}  log {run.site}:{run.run_dir}/attempt-1/log")
+            log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
+            screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
+            local = find_local()
+            if local is not None and local.id != run.image_id:
+                screen.note(
+                    f"The image {choice.profile.image} here is not the one that {run.site} has and this run "
+                    f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
+                )
             if wait:
                 _follow(steps, screen, link, run, choice.site)
 

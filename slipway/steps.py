@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -32,6 +33,9 @@ from slipway.transfer import Transfer
 
 if TYPE_CHECKING:
     from slipway.box import BoxStatus
+
+# Whoever only wants to know about an image waits no longer for the engine.
+ENGINE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +138,28 @@ class Steps:
         with self.depot(site) as (link, depot):
             _, transfer = stage(link, depot, source, name, self.progress)
         return name, transfer, left_out(source)
+
+    def look_for_image(self, profile: Profile) -> Callable[[], Image | None]:
+        """Look for a profile's image here, beside other work.
+
+        Returns:
+            What gives the image; ``None`` where there is none, or where the engine does not answer soon.
+        """
+        found: list[Image | None] = []
+
+        def look() -> None:
+            with suppress(Exception):  # docker-py lets those of requests and urllib3 through
+                found.append(find_image(engine(), profile.image))
+
+        # A daemon, so that an engine that hangs keeps nobody waiting at the end.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+
+        def answer() -> Image | None:
+            thread.join(ENGINE_S)
+            return found[0] if found else None
+
+        return answer
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
