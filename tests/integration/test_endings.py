@@ -268,6 +268,9 @@ def test_preempted_and_tried_again(night: Night) -> None:
     assert ending(run) == ("PREEMPTED", "preempted", 0, 1)
     assert night.told("last")[1:] == (0, None)
     assert night.file("last", "attempt-1/out/saved") == "saved\n"
+    # Else those would push them aside once more.
+    for number in range(3):
+        night.ended(f"pusher {number}")
     for name in names:
         small.begin_again(night.runs[name])
     for name in names:
