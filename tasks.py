@@ -333,7 +333,8 @@ def _follow(steps, screen, link, run, site) -> None:
         link, run, lambda link, run: steps.look(link, [run])[0], lambda: steps.reconnect(site)
     )
     status = run.status
-    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
+    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  {code}")
     if status.note:
         screen.note(status.note)
     if status.wait_code:

@@ -154,7 +154,7 @@ def test_out_of_memory(night: Night) -> None:
     run = night.ended("memory")
     assert ending(run) == ("OUT_OF_MEMORY", "out-of-memory", 137, 137)
     assert run.status.slurm_state == "OUT_OF_MEMORY"
-    assert night.result("memory")["exit_code"] == 137
+    assert night.told("memory") == ("out-of-memory", 137, 9)
     assert night.file("memory", "attempt-1/out/file") == "kept\n"
 
 
@@ -266,7 +266,7 @@ def test_preempted_and_tried_again(night: Night) -> None:
         night.submit(f"pusher {number}", "sleep 2", partition="priority", gpus="a100:1")
     run = night.ended("last")
     assert ending(run) == ("PREEMPTED", "preempted", 0, 1)
-    assert night.told("last")[1:] == (0, None)
+    assert night.told("last") == ("preempted", 0, None)
     assert night.file("last", "attempt-1/out/saved") == "saved\n"
     # Else those would push them aside once more.
     for number in range(3):
