@@ -81,23 +81,35 @@ def push(_: Context, profile="base", site=None, set_=None):
         **SITE,
         "path": "The folder.",
         "name": "Its name on the cluster. Default: the folder's own.",
+        "delete": "Remove there what is not here.",
+        "verify": "Hash all of it again, here and there, and send what is not right.",
     },
     iterable=["set_"],
     auto_shortflags=False,
 )
-def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
-    """Send a folder of data to the site; jobs see it as /data/NAME."""
+def stage(_: Context, path, name=None, profile="base", site=None, set_=None, delete=False, verify=False):
+    """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
+        from slipway.survey import some_of
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        name, transfer, left = steps.stage(steps.choose(profile, site, set_ or ()).site, Path(path), name)
-        if left:
-            names = ", ".join([*left[:5], *(["…"] if len(left) > 5 else [])])
-            screen.note(f"{len(left)} not sent, since they lead out of the folder or are no files: {names}")
+        chosen = steps.choose(profile, site, set_ or ()).site
+        done = steps.stage(chosen, Path(path), name, delete=delete, verify=verify)
+        if done.left_out:
+            screen.note(
+                f"{len(done.left_out)} not sent, since they lead out of the folder or are no files: "
+                + some_of(done.left_out)
+            )
+        if done.surplus and not done.removed:
+            screen.note(
+                f"{len(done.surplus)} are there that are not here: {some_of(done.surplus)}; "
+                "--delete removes them"
+            )
+        gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
         screen.say(
-            f"{name}  {megabytes(transfer.total_bytes)}  {transfer.files} files, "
-            f"{megabytes(transfer.sent_bytes)} sent  --dataset {name}"
+            f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
+            f"there already, {megabytes(done.sent_bytes)} sent{gone}  --dataset {done.name}"
         )
 
 
@@ -161,12 +173,20 @@ def job(
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
         request = Request(profile=choice.profile, site=choice.site, args=_arguments(), resources=resources)
+        find_local = steps.look_for_image(choice.profile)
         with steps.depot(choice.site, make=not dry_run) as (link, depot):
             if dry_run:
                 screen.raw(preview(steps.project, request, link, depot))
                 return
             run = submit(steps.project, request, link, depot, screen)
-            screen.say(f"run {run.run_id}  job {run.job_id}  log {run.site}:{run.run_dir}/attempt-1/log")
+            log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
+            screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
+            local = find_local()
+            if local is not None and local.id != run.image_id:
+                screen.note(
+                    f"The image {choice.profile.image} here is not the one that {run.site} has and this run "
+                    f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
+                )
             if wait:
                 _follow(steps, screen, link, run, choice.site)
 
@@ -225,7 +245,7 @@ def pull(_: Context, run=None):
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            found = steps.look(link, [found])[0]
+            found = steps.stand(link, found)
             if found.job_id is None and found.status.state.is_over:
                 raise JobError(f"{found.run_id} has no results: {found.status.note}")
             home, transfer = pull(link, found, steps.project.results, screen)
@@ -313,7 +333,8 @@ def _follow(steps, screen, link, run, site) -> None:
         link, run, lambda link, run: steps.look(link, [run])[0], lambda: steps.reconnect(site)
     )
     status = run.status
-    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
+    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  {code}")
     if status.note:
         screen.note(status.note)
     if status.wait_code:

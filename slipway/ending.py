@@ -22,8 +22,8 @@ _REASONS = {
 _SLURM_KNOWS = frozenset(_REASONS) - {JobState.COMPLETED, JobState.FAILED}
 # The script ends by itself after these, so that SLURM has only its exit code.
 _SAVED = frozenset({Reason.TIME_LIMIT, Reason.CANCELLED, Reason.PREEMPTED})
-# What the script may say of an ending that SLURM calls so. It cannot tell a preemption from a cancelled job,
-# and sees no more of a lack of memory than a killed program.
+# What the script may say of an ending that SLURM calls so. Where it cannot ask SLURM, a preemption looks like
+# a cancelled job; where it does not see its cgroup, a lack of memory looks like a killed program.
 _SAME = {
     JobState.COMPLETED: _SAVED | {Reason.OK},
     JobState.FAILED: frozenset(Reason) - {Reason.OK},

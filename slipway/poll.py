@@ -93,8 +93,8 @@ def _ask(link: Link, runs: Sequence[Run]) -> _Asked:
     accounted, accounting_problem = _answers(
         link, names, lambda some: accounting_command(some, since), parse_accounting
     )
-    # The queue is the fresher of the two: accounting may be some seconds late, also with the list of an array's
-    # tasks that still wait.
+    # The queue is the fresher of the two: accounting may be some seconds late, also with what it says of an
+    # array's tasks that have not begun.
     accounted.sort(key=lambda job: job.state is not JobState.PENDING)
     jobs = {(job.name, job.task): job for job in chain(accounted, waiting)}
     asked = _Asked(jobs=jobs, queue_problem=queue_problem, accounting_problem=accounting_problem)
@@ -129,7 +129,7 @@ def _answers(
 
 
 def _results(link: Link, runs: Sequence[Run], asked: _Asked) -> dict[str, str]:
-    """What ``result.json`` of each last attempt holds, by the folder of its run or task, where there is one."""
+    """What ``result.json`` of each last attempt holds, by the folder of its run or task."""
     jobs = {_folder(run, task): asked.job(run, task) for run in runs for task in run.tasks}
     results: dict[str, str] = {}
     for look in range(1 + LOOKS):

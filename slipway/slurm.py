@@ -83,7 +83,7 @@ class SlurmJob:
         signal: what killed the batch script.
         elapsed_s: seconds that it has run.
         why: why it waits.
-        task: its index in the array; ``None`` for a job that is none, and for all tasks that SLURM does not name.
+        task: its index in the array; ``None`` for a job that is none, or for those that SLURM does not name.
     """
 
     job_id: str

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset import check_dataset, left_out, stage
+from slipway.dataset import check_dataset, stage
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, SlipwayError, UsageError
+from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.poll import poll
@@ -27,11 +28,15 @@ from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.staging import Staged
 from slipway.submit import settle
 from slipway.transfer import Transfer
 
 if TYPE_CHECKING:
     from slipway.box import BoxStatus
+
+# Whoever only wants to know about an image waits no longer for the engine.
+ENGINE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,17 +128,45 @@ class Steps:
             pushed, transfer = push_sif(link, depot, sif, self.progress)
         return sif, converted, pushed, transfer
 
-    def stage(self, site: Site, source: Path, name: str | None) -> tuple[str, Transfer, list[str]]:
-        """Send data under a name, its folder's own without one; see :func:`slipway.depot.stage`.
-
-        Returns:
-            The name, what was sent, and what was left out.
-        """
+    def stage(
+        self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
+    ) -> Staged:
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage`."""
         name = name or source.resolve().name
         check_dataset(source, name)
         with self.depot(site) as (link, depot):
-            _, transfer = stage(link, depot, source, name, self.progress)
-        return name, transfer, left_out(source)
+            return stage(
+                link,
+                depot,
+                source,
+                name,
+                self.progress,
+                state=self.project.state,
+                delete=delete,
+                verify=verify,
+            )
+
+    def look_for_image(self, profile: Profile) -> Callable[[], Image | None]:
+        """Look for a profile's image here, beside other work.
+
+        Returns:
+            What gives the image; ``None`` where there is none, or where the engine does not answer soon.
+        """
+        found: list[Image | None] = []
+
+        def look() -> None:
+            with suppress(Exception):  # docker-py lets those of requests and urllib3 through
+                found.append(find_image(engine(), profile.image))
+
+        # A daemon, so that an engine that hangs keeps nobody waiting at the end.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+
+        def answer() -> Image | None:
+            thread.join(ENGINE_S)
+            return found[0] if found else None
+
+        return answer
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
@@ -154,6 +187,14 @@ class Steps:
             # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
             looked.append(self.keep(new) if self.store.has(new) else new)
         return looked
+
+    def stand(self, link: Link, run: Run) -> Run:
+        """How a run stands; as it was last known, where the host only moves files."""
+        try:
+            return self.look(link, [run])[0]
+        except TransferOnlyError:
+            self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
+            return run
 
     def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
         """Runs as they stand now, the newest first, and why some could not be asked for.

@@ -88,6 +88,19 @@ class Terminal:
             self._status.stop()
             self._status = None
 
+    def error(self, text: str) -> None:
+        """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
+        from rich.text import Text
+
+        self._close_line()
+        lines = _printable(f"error: {text}").splitlines()
+        if self.err.is_terminal:
+            lines = [_wrapped(line, self.err.width) for line in lines]
+        shown = Text("\n".join(lines))
+        shown.stylize("bold red", 0, len("error:"))
+        shown.highlight_regex(r"`[^`]+`", "bold")
+        self.err.print(shown, soft_wrap=True)
+
     def ask(self, prompt: str, *, echo: bool) -> str | None:
         """Ask the person at the terminal, whatever standard input is; ``None`` where there is no terminal.
 
@@ -250,7 +263,7 @@ def terminal() -> Iterator[Terminal]:
         screen.done()
     except SlipwayError as error:
         screen.fail()
-        screen.err.print(f"[bold red]error:[/bold red] {_escape(str(error))}", soft_wrap=True)
+        screen.error(str(error))
         raise Exit(code=error.exit_code) from error
     except BrokenPipeError as error:
         # Whoever read our output has had enough, such as `head`.
@@ -259,7 +272,7 @@ def terminal() -> Iterator[Terminal]:
     except OSError as error:
         screen.fail()
         where = f"{error.filename}: " if error.filename else ""
-        screen.err.print(f"[bold red]error:[/bold red] {_escape(f'{where}{error.strerror or error}')}")
+        screen.error(f"{where}{error.strerror or error}")
         raise Exit(code=HostError.exit_code) from error
     except KeyboardInterrupt as error:
         screen.fail()
@@ -300,8 +313,30 @@ def _read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
 
 
 def _printable(text: str) -> str:
-    # A server's words may hold what moves the cursor or sets the window's title.
-    return "".join(character for character in text if character in "\n\t" or character.isprintable())
+    # A server's words may hold what moves the cursor or sets the window's title. Surrogates are names' bytes.
+    return "".join(
+        character
+        for character in text
+        if character in "\n\t" or character.isprintable() or "\udc80" <= character <= "\udcff"
+    )
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line in pieces that fit, each but the first set in; what stands in backticks is never cut."""
+    import textwrap
+
+    indent = line[: len(line) - len(line.lstrip())]
+    # `textwrap` takes no-break spaces for letters.
+    kept = re.sub(r"`[^`]+`", lambda match: match[0].replace(" ", "\xa0"), line.lstrip())
+    pieces = textwrap.wrap(
+        kept,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(pieces).replace("\xa0", " ")
 
 
 def print_json(value: Any) -> None:

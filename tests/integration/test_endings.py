@@ -14,6 +14,7 @@ from slipway.run import Run
 from slipway.site import Site
 from slipway.slurm import JobState
 from slipway.steps import Choice
+from slipway.tail import LogTail
 from slipway.watch import cancel
 from tests.integration.small import Small
 
@@ -21,6 +22,7 @@ from tests.integration.small import Small
 KEEPS = "echo kept >/out/file; "
 SAVER = KEEPS + "trap 'echo saved >/out/saved; exit 0' USR1 TERM; echo running; while :; do sleep 0.1; done"
 SLEEPER = KEEPS + "echo running; exec sleep 300"
+ARRAY = "echo task $SLURM_ARRAY_TASK_ID; echo kept >/out/file; exit $((SLURM_ARRAY_TASK_ID == 5 ? 3 : 0))"
 PATIENCE_S = 120
 
 
@@ -65,11 +67,6 @@ class Night:
         log = f"{self.runs[name].run_dir}/attempt-{attempt}/log"
         self.wait(lambda: word in self.small.on_box(f"cat {log} 2>/dev/null || true"), f"{word} of {name}")
 
-    def begin_again(self, name: str) -> None:
-        """Let a requeued job begin at once, which else waits for two minutes."""
-        self.wait(lambda: self.runs[name].status.reason == "BeginTime", f"the requeue of {name}")
-        self.small.as_root("scontrol", "update", f"jobid={self.runs[name].job_id}", "starttime=now")
-
     def result(self, name: str, attempt: int = 1) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.file(name, f"attempt-{attempt}/result.json"))
         return found
@@ -95,6 +92,7 @@ def night(small: Small) -> Iterator[Night]:
     night.submit("error", KEEPS + "exit 3")
     night.submit("signal", KEEPS + "kill -SEGV $$")
     night.submit("memory", KEEPS + "echo running; tail /dev/zero", mem="100M")
+    night.submit("array", ARRAY, array="1,5,7%2")
     night.submit("module", "true", site=small.choice.site.model_copy(update={"modules": ("no-such",)}))
     night.submit("before", "true", site=small.choice.site.model_copy(update={"before": "exit 0"}))
     path = 'bin=$(mktemp -d); ln -s /usr/bin/* "$bin"; rm "$bin/apptainer"; PATH=$bin'
@@ -156,8 +154,35 @@ def test_out_of_memory(night: Night) -> None:
     run = night.ended("memory")
     assert ending(run) == ("OUT_OF_MEMORY", "out-of-memory", 137, 137)
     assert run.status.slurm_state == "OUT_OF_MEMORY"
-    assert night.result("memory")["exit_code"] == 137
+    assert night.told("memory") == ("out-of-memory", 137, 9)
     assert night.file("memory", "attempt-1/out/file") == "kept\n"
+
+
+def test_an_array_ends_as_its_worst_task(night: Night) -> None:
+    run = night.ended("array")
+    assert ending(run) == ("FAILED", "program-error", 3, 3)
+    assert (run.status.slurm_state, run.status.script_reason) == ("FAILED", "program-error")
+    assert run.status.note == "2 of 3 tasks ok; task 5: program-error 3"
+    assert run.job_id is not None
+    assert run.job_id.isdigit()
+    assert night.file("array", "task-5/attempt-1/out/file") == "kept\n"
+    pieces: list[str] = []
+    with night.small.link() as link:
+        LogTail(run, pieces.append).finish(link)
+    assert "".join(pieces) == "".join(f"--- task {task} ---\ntask {task}\n" for task in (1, 5, 7))
+
+
+def test_all_tasks_of_an_array_are_cancelled(night: Night) -> None:
+    night.submit("cancelled array", SLEEPER, array="0-8:2%1")
+    run = night.wait_for("cancelled array", JobState.RUNNING)
+    log = f"{run.run_dir}/task-0/attempt-1/log"
+    night.wait(lambda: "running" in night.small.on_box(f"cat {log} 2>/dev/null || true"), "the first task")
+    with night.small.link() as link:
+        night.runs["cancelled array"] = cancel(link, run)
+    run = night.ended("cancelled array")
+    assert (run.status.state, run.status.reason) == (JobState.CANCELLED, "cancelled")
+    assert str(run.status.note).startswith("0 of 5 tasks ok; task 0: cancelled 143; task 2: cancelled; ")
+    assert night.small.on_box(f"squeue -h -j {run.job_id} 2>/dev/null || true") == ""
 
 
 @pytest.mark.parametrize("name", ["module", "before", "apptainer"])
@@ -241,10 +266,13 @@ def test_preempted_and_tried_again(night: Night) -> None:
         night.submit(f"pusher {number}", "sleep 2", partition="priority", gpus="a100:1")
     run = night.ended("last")
     assert ending(run) == ("PREEMPTED", "preempted", 0, 1)
-    assert night.told("last")[1:] == (0, None)
+    assert night.told("last") == ("preempted", 0, None)
     assert night.file("last", "attempt-1/out/saved") == "saved\n"
+    # Else those would push them aside once more.
+    for number in range(3):
+        night.ended(f"pusher {number}")
     for name in names:
-        night.begin_again(name)
+        small.begin_again(night.runs[name])
     for name in names:
         assert ending(night.ended(name)) == ("COMPLETED", "ok", 0, 0)
         assert night.file(name, "attempt-2/log") == "saved\n"
@@ -289,7 +317,7 @@ def test_node_failure_and_the_old_processes(night: Night) -> None:
         "node-failure",
         1,
     )
-    night.begin_again("lost")
+    small.begin_again(night.runs["lost"])
     night.wait_for_word("lost", "running", attempt=2)
     before = night.file("lost", "attempt-1/out/lines").count("1")
     time.sleep(1)

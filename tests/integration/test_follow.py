@@ -87,8 +87,7 @@ def test_a_requeue_is_followed(small: Small) -> None:
         wait_for_state(small, run, JobState.RUNNING)
         time.sleep(1)
         small.as_root("scontrol", "requeue", str(run.job_id))
-        wait_for_state(small, run, JobState.PENDING)
-        small.as_root("scontrol", "update", f"jobid={run.job_id}", "starttime=now")
+        small.begin_again(run)
         output, errors = process.communicate(timeout=90)
     assert process.returncode == 0, errors
     assert output.splitlines()[:-1] == ["of attempt 1", "--- attempt 2 ---", "of attempt 2"]

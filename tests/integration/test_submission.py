@@ -1,8 +1,11 @@
 """Each run is submitted once, or surely not at all, whatever is killed or cut and when."""
 
+import io
 import json
+import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import JobError
+from slipway.image import engine, find_image
 from slipway.run import Run
 from slipway.slurm import JobState
 from slipway.submit import settle
 from tests.integration.cutter import Cutter
-from tests.integration.line import ROOT
+from tests.integration.line import INVOKE, ROOT
 from tests.integration.small import IMAGE, Small
 
 # In the place of sbatch, by the PATH of the user's login shell. Its delays and its error are fakes; what it
@@ -221,3 +225,44 @@ def test_what_slurm_refuses_leaves_nothing_behind(desk: Desk) -> None:
     assert {run.run_id for run in desk.small.steps.store.list()} == before
     assert desk.small.on_box("ls $SCRATCH/slipway/runs") == folders
     assert not list(Path(desk.small.steps.store.folder).glob("*.lock"))
+
+
+def test_an_image_that_was_not_pushed_is_noticed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = small.choice.profile
+    with small.link() as link:
+        run = small.submit(link, "true")
+    local = small.steps.look_for_image(profile)()
+    assert local is not None
+    assert local.id == run.image_id
+    assert small.steps.look_for_image(profile.model_copy(update={"image": "slipway-none"}))() is None
+    # An engine that takes the question and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        assert small.steps.look_for_image(profile)() is None
+
+
+def job_says(small: Small, image: str) -> str:
+    folders = {"SLIPWAY_STATE": small.steps.project.state, "SLIPWAY_RESULTS": small.steps.project.results}
+    words = ["job", "--profile", "cpu", "--site", "box", "--mem", "200M", "--cpus", "1"]
+    for value in (f"IMAGE={image}", f"CODE_DIR={small.choice.profile.code_dir}", "PROGRAM=true"):
+        words += ["--set", value]
+    done = subprocess.run(
+        [*INVOKE, *words], cwd=ROOT, env={**os.environ, **folders}, capture_output=True, text=True, check=True
+    )
+    return " ".join(done.stderr.split())
+
+
+def test_job_says_that_the_image_here_is_another(small: Small) -> None:
+    assert "is not the one" not in job_says(small, IMAGE)
+    client = engine()
+    pushed = find_image(client, IMAGE)
+    assert pushed is not None
+    dockerfile = io.BytesIO(f"FROM {IMAGE}\nLABEL slipway.test=other\n".encode())
+    client.images.build(fileobj=dockerfile, tag=IMAGE)
+    try:
+        assert (
+            f"The image {IMAGE} here is not the one that box has and this run uses; "
+            "`invoke push --profile cpu --site box` brings it there"
+        ) in job_says(small, IMAGE)
+    finally:
+        client.images.get(pushed.id).tag(IMAGE)

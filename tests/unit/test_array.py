@@ -12,6 +12,8 @@ def over(state: JobState, reason: str, code: int | None = None, note: str | None
 
 
 ERROR = over(JobState.FAILED, "program-error", 3)
+TIME = over(JobState.TIMEOUT, "time-limit", 143)
+CANCELLED = over(JobState.CANCELLED, "cancelled")
 
 
 def test_all_is_well() -> None:
@@ -22,13 +24,11 @@ def test_all_is_well() -> None:
     ("tasks", "state", "reason", "code"),
     [
         ([OK, ERROR, OK], "FAILED", "program-error", 3),
-        ([ERROR, over(JobState.TIMEOUT, "time-limit", 143)], "TIMEOUT", "time-limit", 143),
-        ([over(JobState.TIMEOUT, "time-limit"), over(JobState.OUT_OF_MEMORY, "out-of-memory", 137)],)
-        + ("OUT_OF_MEMORY", "out-of-memory", 137),
+        ([ERROR, TIME], "TIMEOUT", "time-limit", 143),
+        ([TIME, over(JobState.OUT_OF_MEMORY, "out-of-memory", 137)], "OUT_OF_MEMORY", "out-of-memory", 137),
         ([ERROR, over(JobState.NODE_FAIL, "node-failure")], "NODE_FAIL", "node-failure", None),
-        ([over(JobState.CANCELLED, "cancelled"), over(JobState.PREEMPTED, "preempted")],)
-        + ("PREEMPTED", "preempted", None),
-        ([OK, over(JobState.CANCELLED, "cancelled", 143)], "CANCELLED", "cancelled", 143),
+        ([CANCELLED, over(JobState.PREEMPTED, "preempted")], "PREEMPTED", "preempted", None),
+        ([OK, CANCELLED], "CANCELLED", "cancelled", None),
         # It saved and ended by itself, which is not all that was wanted.
         ([OK, over(JobState.COMPLETED, "time-limit", 0), OK], "COMPLETED", "time-limit", 0),
     ],
@@ -42,14 +42,14 @@ def test_the_worst_task_is_the_runs_ending(
 
 
 def test_the_note_names_those_that_did_not_do_well() -> None:
-    tasks = {index: OK for index in range(10)} | {7: ERROR, 8: over(JobState.CANCELLED, "cancelled")}
+    tasks = dict.fromkeys(range(10), OK) | {7: ERROR, 8: over(JobState.CANCELLED, "cancelled")}
     assert combine(tasks).note == "8 of 10 tasks ok; task 7: program-error 3; task 8: cancelled"
     odd = over(JobState.FAILED, "program-error", 9, "SLURM says something else")
     assert (
         combine({0: OK, 1: odd}).note
         == "1 of 2 tasks ok; task 1: program-error 9 (SLURM says something else)"
     )
-    many = combine({index: ERROR for index in range(7)}).note
+    many = combine(dict.fromkeys(range(7), ERROR)).note
     assert many is not None
     assert many.startswith("0 of 7 tasks ok; task 0: program-error 3; ")
     assert many.endswith("task 4: program-error 3; 2 more")

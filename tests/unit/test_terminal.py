@@ -1,11 +1,17 @@
-"""Questions, on a real terminal."""
+"""Questions and errors, on a real terminal."""
 
+import fcntl
 import os
 import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.
@@ -61,6 +67,65 @@ def read_until(terminal: int, end: bytes | None) -> str:
             break
         shown += chunk
     return shown.decode()
+
+
+ERRORS = """
+import sys
+from invoke.exceptions import Exit
+from slipway.errors import LoginError
+from slipway.terminal import terminal
+try:
+    with terminal() as screen:
+        screen.step("Logging in")
+        raise LoginError(sys.argv[1])
+except Exit as exit:
+    sys.exit(exit.code)
+"""
+TEXT = (
+    "me@there:22: \x1b[2Jthe host's key is [bold]not the one that is known, and this goes on a little\n"
+    "  known: ED25519 SHA256:0123456789012345678901234567890123456789012 (/a/path/that/is/long:2)\n"
+    "  If it is the one shown, `invoke ssh.trust SITE --replace` puts it in the place of the known one"
+)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_errors_are_wrapped_and_commands_stay_whole(width: int) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    own = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": str(width)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", ERRORS, TEXT], cwd=ROOT, stderr=theirs, env={**os.environ, **own}
+    )
+    os.close(theirs)
+    try:
+        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read_until(ours, None))
+        process.wait(timeout=20)
+    finally:
+        process.kill()
+        os.close(ours)
+    text = shown[shown.index("error: ") :].replace("\r\n", "\n")
+    lines = text.splitlines()
+    # A word that is longer than the terminal is left to it.
+    assert all(len(line) <= width or len(line.split()) == 1 or "`" in line for line in lines), lines
+    assert "`invoke ssh.trust SITE --replace`" in text
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert " ".join(text.split()) == "error: " + " ".join(TEXT.replace("\x1b", "").split())
+
+
+def test_errors_are_not_wrapped_for_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ERRORS, TEXT],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "40"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    shown = TEXT.replace("\x1b", "")
+    assert (done.returncode, done.stdout) == (81, "")
+    assert done.stderr == f"Logging in\nerror: {shown}\n"
 
 
 def test_without_a_terminal_there_is_no_answer() -> None:
