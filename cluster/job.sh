@@ -142,16 +142,15 @@ copy_image() { # the copy's path; file descriptor 9 is its lock
     if [ "$(stat -c %s "$copy" 2>/dev/null)" != "$size" ]; then
         make_room "$copy" "$size" || return
         digest=${image%.sif} digest=${digest##*-}
-        cp "$image" "$copy.part" || return
-        case $(sha256sum <"$copy.part") in
+        case $(cp "$image" "$copy.part" && sha256sum <"$copy.part") in
         "$digest"*) mv "$copy.part" "$copy" || return ;;
-        *) say "the copy of the image is damaged" && return 1 ;;
+        *) rm -f "$copy.part" && say "the copy of the image is damaged" && return 1 ;;
         esac
         say "image copied to $copy in $((SECONDS - began)) s"
     fi
     touch "$copy"
-    # As long as a job uses the copy nobody makes room with it.
-    flock -s 9
+    # As long as a job uses the copy nobody makes room with it, but somebody may have been faster.
+    flock -s 9 && [ -e "$copy" ]
 }
 make_room() { # the copy's path, its size in bytes
     local old folder=${1%/*}
