@@ -331,9 +331,15 @@ def demo(_: Context):
 @task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
 def test(c: Context, fast=False):
     """Check style and types, and run all tests."""
-    chosen = " tests/unit tests/payload" if fast else ""
+    commands = ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto tests/unit tests/payload"]
+    if not fast:
+        # These make the images that others need, too: made once and not by each of them. Most of what the
+        # others do is to wait, for SLURM above all, so there are more of them than processors.
+        first = "tests/integration/test_image.py tests/integration/test_box.py"
+        ignored = " ".join(f"--ignore {name}" for name in first.split())
+        commands += [f"pytest {first}", f"pytest -n 4 --dist loadfile {ignored} tests/integration"]
     with c.cd(str(ROOT)):
-        for command in ("ruff check .", "ruff format --check .", "mypy", f"pytest{chosen}"):
+        for command in commands:
             c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
 
 

@@ -41,6 +41,7 @@ from slipway.site import Paths, Site
 from slipway.snapshot import take_snapshot
 from slipway.ssh.target import resolve_target
 from slipway.transfer import Amount
+from tests.conftest import Tell
 from tests.integration.files_host import ROOT, SMALL_DISK_BYTES, TIMEOUT_S, Host, Proxy, start_host
 
 EVEN_S = 1_600_000_000
@@ -281,7 +282,7 @@ def cut_often(host: Host, scratch: PurePosixPath, sif: Sif, cuts: list[int]) -> 
     return lines
 
 
-def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, tell: Tell) -> None:
     scratch = PurePosixPath(f"/srv/cut-{os.urandom(4).hex()}")
     host.sh('mkdir "$1" && chown files "$1"', str(scratch))
     old = make_sif(tmp_path, os.urandom(1 << 20))
@@ -299,9 +300,8 @@ def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, capsys: pytest.C
     assert digest == new.sha256
     # Pieces that were on their way at the cuts are sent again, one a channel at most; the others are not.
     assert transfer.sent_bytes < 0.85 * new.size_bytes
-    with capsys.disabled():
-        size = f"{new.size_bytes / 1e6:.0f} MB"
-        print(f"\nSFTP, {size}: {', '.join(lines)}; then {transfer.sent_bytes / 1e6:.1f} MB sent")
+    size = f"{new.size_bytes / 1e6:.0f} MB"
+    tell(f"SFTP, {size}: {', '.join(lines)}; then {transfer.sent_bytes / 1e6:.1f} MB sent")
 
 
 def test_another_version_after_a_cut_is_no_mixture(host: Host, tmp_path: Path) -> None:
