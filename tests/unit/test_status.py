@@ -1,4 +1,4 @@
-"""`invoke status` where sites cannot be asked: the runs are shown all the same, and the exit code says why."""
+"""`invoke status` where sites cannot be asked: runs are shown all the same, and the exit code says why."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with the site `closed`, where nothing listens, and the site `wrong`, whose file is broken."""
+    """A checkout with two sites: at `closed` nothing listens, and the file of `wrong` is broken."""
     for name in ("cluster", "env", "home"):
         (tmp_path / name).mkdir()
     shutil.copy(ROOT / "tasks.py", tmp_path)
