@@ -267,6 +267,6 @@ def _together(troubles: Mapping[str, SlipwayError]) -> SlipwayError | None:
     """One error for all sites that have trouble; where it is one site, it keeps its exit code."""
     said = "\n".join(f"{site}: {error}" for site, error in troubles.items())
     if len(troubles) == 1:
-        (kind,) = map(type, troubles.values())
-        return kind(said)
+        (error,) = troubles.values()
+        return type(error)(said)
     return LinkError(said) if troubles else None

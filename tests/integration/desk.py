@@ -54,10 +54,10 @@ class Desk:
         return done
 
     def _files(self) -> set[Path]:
-        # A lock's file stays, for whoever waits for it; nothing is in it.
-        locks = self.state / "locks"
+        # A lock's file stays, for whoever waits for it, and so do the hashes of files that were read.
+        kept = {self.state / name for name in ("locks", "digests")}
         found = {*self.folder.rglob("*"), *self.state.rglob("*")}
-        return {path for path in found if path != locks and locks not in path.parents}
+        return {path for path in found if kept.isdisjoint((path, *path.parents))}
 
     def _run(self, words: Sequence[str], answers: Sequence[Answer]) -> Seen:
         own = {"HOME": str(self.folder / "home"), "SLIPWAY_STATE": str(self.state)}
@@ -135,7 +135,7 @@ class Topic(Generic[DeskT]):
         assert done.returncode == case.code, done.stderr
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
-        assert done.stderr.count("error:") == 1
+        assert len(re.findall(r"^error:", done.stderr, re.M)) == 1
         message = done.stderr.partition("error: ")[2].strip()
         shown = plain(message, {**desk.hidden, **case.differs})
         self.table.check(Mistake(words=case.words, code=case.code, message=shown, remedy=case.remedy))
