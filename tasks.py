@@ -208,20 +208,20 @@ def job(
 def status(_: Context, run=None, json=False, count="20"):
     """Show how runs stand."""
     with _terminal() as screen:
-        from slipway.errors import LinkError, UsageError
+        from slipway.errors import UsageError
         from slipway.terminal import print_json
 
         if not count.isdigit():
             raise UsageError(f"--count {count}: write how many runs as a number")
-        runs, troubles = _steps(screen).refresh(run, int(count))
+        runs, trouble = _steps(screen).refresh(run, int(count))
         if json:
             print_json([one.listed() for one in runs])
         elif runs:
             screen.runs(runs)
         else:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
-        if troubles:
-            raise LinkError("\n".join(troubles))
+        if trouble:
+            raise trouble
 
 
 @task(help={**RUN, "follow": "Go on until the run is over."}, auto_shortflags=False)

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from slipway.conversion import Conversion, container_config, convert_command, explain_failure
+from slipway.conversion import _REMEDIES, Conversion, container_config, convert_command, explain_failure
 from slipway.environment import SCRIPT, environment_layer, is_hard
 from slipway.errors import ConversionError, SpaceError
 from slipway.image import Image
@@ -407,3 +408,14 @@ def test_the_newest_of_each_compression_stays(project: Project) -> None:
         "broken.json",
     }
     assert not old.path.exists()
+
+
+def test_the_documentation_has_each_remedy() -> None:
+    rows = [line for line in (ROOT / "docs" / "images.md").read_text().splitlines() if line.count("|") == 3]
+    said = [line.split("|")[2].strip() for line in rows]
+    for remedy in _REMEDIES.values():
+        assert said.count(remedy) == 1, remedy
+    # And what the documentation calls Apptainer's words is what each remedy is found by.
+    named = {word for line in rows for word in line.split("|")[1].strip(" `").split("`, `")}
+    for pattern in _REMEDIES:
+        assert [word for word in named if re.search(pattern, word, re.I)], pattern
