@@ -85,7 +85,7 @@ class Link(Files):
         if expired.is_set():
             shown = command.removeprefix(f"echo {_MARK}; ")
             raise LinkError(f"{self.target}: `{shown}` did not end within {timeout_s:g} s")
-        if code < 0 and not self.is_open:
+        if code < 0 and self.is_lost:
             shown = command.removeprefix(f"echo {_MARK}; ")
             raise ConnectionLostError(f"{self.target}: the connection was lost during `{shown}`; try again")
         return code, stdout, stderr
@@ -158,7 +158,7 @@ class Link(Files):
             try:
                 channel.exec_command(command.encode("utf-8", "surrogateescape"))
             except paramiko.SSHException as error:
-                if self._runs_commands or not self.is_open:
+                if self._runs_commands or self.is_lost:
                     raise
                 # The server has refused it, and ended the channel.
                 self._runs_commands = False
