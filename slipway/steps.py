@@ -141,7 +141,7 @@ class Steps:
         ):
             if prune:
                 prune_images(link, depot, sif.name, self.progress, tell_kept=False)
-            pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
+            pushed, transfer = push_sif(link, depot, sif, self._client(choice.site), self.progress)
             if prune:
                 prune_images(link, depot, sif.name, self.progress)
         return sif, converted, pushed, transfer
@@ -163,12 +163,17 @@ class Steps:
                 depot,
                 source,
                 name,
-                self.project.client,
+                self._client(site),
                 self.progress,
                 memory=self.project.state / "digests",
                 delete=delete,
                 verify=verify,
             )
+
+    def _client(self, site: Site) -> str:
+        """What sets this checkout's uploads apart from all others that may be under way at the same time."""
+        # Two sites may be the same cluster with the same scratch, and `_only_one` knows them by name.
+        return f"{self.project.client}-{site.name}"
 
     def _only_one(self, name: str, waiting: str) -> AbstractContextManager[None]:
         """Nobody else of this checkout does the same meanwhile."""

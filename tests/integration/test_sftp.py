@@ -28,6 +28,7 @@ from slipway.errors import (
     RemoteError,
     RemoteSpaceError,
     ScratchError,
+    SpaceError,
     TransferOnlyError,
 )
 from slipway.link import Link
@@ -349,6 +350,21 @@ def test_a_full_disk(host: Host, tmp_path: Path) -> None:
     host.sh('rm -rf "$1"', str(there))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("carrier", [Rsync, Sftp])
+def test_a_full_disk_here(host: Host, tmp_path: Path, carrier: type[Rsync | Sftp]) -> None:
+    there = host.folder("key")
+    host.sh('head -c 30000000 /dev/urandom >"$1/file"', str(there))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        with host.connect("key") as link:
+            with pytest.raises(SpaceError, match="there is no room for it"):
+                carrier(link).fetch_tree(there, tmp_path / "back")
+            assert link.is_open
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_what_the_server_will_not_do(host: Host, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "file").write_bytes(b"x")
@@ -363,6 +379,9 @@ def test_what_the_server_will_not_do(host: Host, tmp_path: Path) -> None:
         host.sh('mkdir -p "$1/file/full"', str(there))
         with pytest.raises(RemoteError, match="file"):
             Sftp(link).send_tree(tmp_path / "source", there)
+        with pytest.raises(RemoteError, match="file"):
+            link.point(there / "file", "full")
+        assert link.list(there) == ["file"]
         # It goes on after each of them.
         assert link.list(PurePosixPath("/opt"))
     with host.connect("silent") as link:
