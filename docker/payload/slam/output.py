@@ -17,6 +17,7 @@ CLOUD = "cloud.ply"
 SUMMARY = "summary.json"
 FIGURE = "trajectory.png"
 ATE = "ate.json"
+RPE = "rpe.json"
 NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE)
 # With less than this on a disk it is as good as full.
 _PROBE_BYTES = 8_000_000

@@ -66,9 +66,9 @@ def _find(name: str, folder: Path, dataset: str, staged: tuple[Staged, ...]) -> 
         return next(one for one in staged if one.name == fitting[0])
     if staged and not (folder / name).is_dir():
         names = tuple(one.name for one in staged)
-        close = difflib.get_close_matches(name, names, n=1)
-        near = f" (did you mean {close[0]!r}?)" if close else ""
-        raise InputError(f"sequence {name!r} is not in {folder}{near}, which has {_listed(names)}")
+        raise InputError(
+            f"sequence {name!r} is not in {folder}{_near(name, names)}, which has {_listed(names)}"
+        )
     # What is there without being a sequence is told by its reader, and what is not, with what is near it.
     return Staged(name=name, folder=find_folder(folder.parent, dataset, name))
 
@@ -84,6 +84,13 @@ def match(name: str, names: tuple[str, ...]) -> tuple[str, ...]:
     )
     found = (tuple(other for other in names if test(other)) for test in tests)
     return next((one for one in found if one), ())
+
+
+def _near(name: str, names: tuple[str, ...]) -> str:
+    """`` (did you mean …?)`` where a name, or the last word of one, is near, else nothing."""
+    ends = {_words(other)[-1]: other for other in names if _words(other)} | {other: other for other in names}
+    close = difflib.get_close_matches(name.lower(), ends, n=1)
+    return f" (did you mean {ends[close[0]]!r}?)" if close else ""
 
 
 def _words(name: str) -> list[str]:

@@ -20,7 +20,7 @@ GROUND_TRUTH = Path("mav0", "state_groundtruth_estimate0", "data.csv")
 SIZE = (752, 480)
 RESIZED = (512, 320)
 
-# mav0/cam0/sensor.yaml, the same in all eleven sequences: the left camera in the drone's body, [3, 4] by rows.
+# mav0/cam0/sensor.yaml, the same in all sequences: the left camera in the drone's body, [3, 4] by rows.
 CAMERA_IN_BODY = (
     (0.0148655429818, -0.999880929698, 0.00414029679422, -0.0216401454975),
     (0.999557249008, 0.0149672133247, 0.025715529948, -0.064676986768),

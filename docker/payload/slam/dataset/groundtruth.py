@@ -9,6 +9,7 @@ import numpy as np
 from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION, seconds_from_nanoseconds
 from slam.dataset.tartanair import GROUND_TRUTH as TARTANAIR
 from slam.errors import InputError
+from slam.sequence import Units, units_of
 from slam.text import read_lines
 from slam.trajectory import Trajectory, read_trajectory
 
@@ -30,6 +31,15 @@ def read_groundtruth(path: Path) -> Trajectory:
     if path.name == TARTANAIR:
         return _read_tartanair(path)
     return read_trajectory(path)
+
+
+def units_of_truth(path: Path) -> Units:
+    """What a file for ``read_groundtruth`` is measured in."""
+    if path.suffix == ".csv":
+        return Units(length="m", time="s")
+    if path.name == TARTANAIR:
+        return Units(length="m", time="place in name order")
+    return units_of(path.parent)
 
 
 def _read_euroc(path: Path) -> Trajectory:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from slam.camera import Intrinsics
 from slam.dataset.stream import Bytes, Metres, Numbers
 from slam.errors import InputError
+
+Pixels = npt.NDArray[Any]
 
 # What the network was trained on; images of other shapes are brought to as many pixels.
 USUAL_AREA = 384 * 512
@@ -62,7 +66,7 @@ class Preparation:
 
     def image(self, pixels: Bytes) -> Bytes:
         """From blue, green, red [h, w, 3] to [3, H, W]."""
-        import cv2
+        cv2 = _opencv()
 
         if self.rectification is not None:
             pixels = cv2.remap(pixels, *_maps(self), interpolation=cv2.INTER_LINEAR)
@@ -74,16 +78,17 @@ class Preparation:
     def depth(self, metres: Metres) -> Metres:
         """From [h, w] to [H, W]. No two depths are mixed: between them there may be nothing."""
         if self.rectification is not None or self.camera.distortion:
-            import cv2
+            cv2 = _opencv()
 
             metres = cv2.remap(metres, *_maps(self), interpolation=cv2.INTER_NEAREST)
         rows = _nearest(self.size[1], self.resized[1])
         columns = _nearest(self.size[0], self.resized[0])
         return np.ascontiguousarray(self._crop(metres[rows][:, columns]))
 
-    def _crop(self, pixels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def _crop(self, pixels: Pixels) -> Pixels:
         left, top, *_ = self.margin
-        return pixels[top : top + self.height, left : left + self.width]
+        cropped: Pixels = pixels[top : top + self.height, left : left + self.width]
+        return cropped
 
 
 def fit_usual_area(camera: Intrinsics, size: tuple[int, int]) -> Preparation:
@@ -99,10 +104,18 @@ def fit_usual_area(camera: Intrinsics, size: tuple[int, int]) -> Preparation:
     )
 
 
-def _nearest(old: int, new: int) -> np.ndarray:  # type: ignore[type-arg]
+def _opencv() -> Any:
+    """Whether it is there to be looked at or not, type checkers take it for anything."""
+    import cv2
+
+    return cv2
+
+
+def _nearest(old: int, new: int) -> Pixels:
     """The places [new] in a row of ``old`` pixels that a new row is made of, as PyTorch's ``nearest``."""
     scale = np.float32(old) / np.float32(new)
-    return np.minimum((np.arange(new, dtype=np.float32) * scale).astype(int), old - 1)
+    places: Pixels = np.minimum((np.arange(new, dtype=np.float32) * scale).astype(int), old - 1)
+    return places
 
 
 def _matrix(camera: Intrinsics) -> Numbers:
@@ -114,7 +127,7 @@ def _matrix(camera: Intrinsics) -> Numbers:
 @cache
 def _maps(preparation: Preparation) -> tuple[Metres, Metres]:
     """Where each pixel of the corrected image comes from: x and y [h, w]."""
-    import cv2
+    cv2 = _opencv()
 
     camera, rectification = preparation.camera, preparation.rectification
     first, second = cv2.initUndistortRectifyMap(
@@ -134,7 +147,7 @@ def read_color(path: Path, size: tuple[int, int]) -> Bytes:
     Raises:
         InputError: it cannot be read, or is not of ``size`` (width, height).
     """
-    import cv2
+    cv2 = _opencv()
 
     pixels = _decode(path, cv2.IMREAD_COLOR)
     _require_size(path, pixels.shape, size)
@@ -147,7 +160,7 @@ def read_depth(path: Path, size: tuple[int, int], units_per_metre: float) -> Met
     Raises:
         InputError: it cannot be read, or is not of ``size`` (width, height).
     """
-    import cv2
+    cv2 = _opencv()
 
     is_array = path.suffix == ".npy"
     metres = _load(path) if is_array else _decode(path, cv2.IMREAD_ANYDEPTH) / units_per_metre
@@ -163,8 +176,8 @@ def _load(path: Path) -> Numbers:
         raise InputError(f"{path}: not a readable depth image ({error}); stage the sequence again") from error
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:  # type: ignore[type-arg]
-    import cv2
+def _decode(path: Path, flags: int) -> Pixels:
+    cv2 = _opencv()
 
     try:
         data = np.fromfile(path, dtype=np.uint8)
