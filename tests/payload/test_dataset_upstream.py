@@ -29,7 +29,7 @@ def image_stream(script: str) -> Stream:
     names: dict[str, Any] = {
         "np": np, "cv2": cv2, "torch": torch, "F": torch.nn.functional, "os": os, "glob": glob,
     }  # fmt: skip
-    exec(compile(ast.Module(found, []), script, "exec"), names)
+    exec(compile(ast.Module(found, []), script, "exec"), names)  # noqa: S102 - upstream's own function
     function: Stream = names["image_stream"]
     return function
 
@@ -109,7 +109,8 @@ def test_settings_are_the_scripts_defaults(script: str, dataset: str) -> None:
     for node in ast.walk(ast.parse((ROOT / script).read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
             name = ast.literal_eval(node.args[0]).lstrip("-")
-            defaults |= {name: ast.literal_eval(one.value) for one in node.keywords if one.arg == "default"}
+            given = [ast.literal_eval(one.value) for one in node.keywords if one.arg == "default"]
+            defaults |= dict.fromkeys([name], given[0]) if given else {}
     tuning = {
         name: value
         for name, value in defaults.items()

@@ -14,6 +14,7 @@ from slam.evaluation import Comparison, compare
 from slam.relative import Step, measure_drift
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 
+MOVE = np.array([5.0, 6, 7])
 NONE = Comparison(alignment="none")
 
 
@@ -41,7 +42,7 @@ def test_a_known_drift_is_what_is_measured() -> None:
         assert drift.translation["max"] == pytest.approx(0.01 * delta)
         assert drift.rotation["max"] == pytest.approx(0, abs=1e-5)
         assert drift.pairs == 30 // delta
-    turned = trajectory(way, Rotation.from_euler("z", 0.5 * np.arange(count), degrees=True))
+    turned = trajectory(way, Rotation.from_rotvec(np.outer(np.radians(0.5) * np.arange(count), [0, 0, 1])))
     drift = measure_drift(truth, turned, NONE, Step(delta=4))
     assert drift.rotation["rmse"] == pytest.approx(2.0)
     assert (drift.summarize()["unit"], drift.summarize()["pairs"]) == ("frames", 7)
@@ -52,7 +53,7 @@ def test_where_the_world_lies_and_how_it_is_turned_does_not_matter() -> None:
     turns = Rotation.from_rotvec(np.cumsum(rng.normal(scale=0.1, size=(40, 3)), axis=0))
     way = np.cumsum(rng.normal(size=(40, 3)), axis=0)
     world = Rotation.from_rotvec([0.3, -1, 0.2])
-    moved = trajectory(world.apply(way) + [5, 6, 7], world * turns)
+    moved = trajectory(world.apply(way) + MOVE, world * turns)
     drift = measure_drift(trajectory(way, turns), moved, NONE, Step(delta=3, all_pairs=True))
     assert drift.pairs == 37
     assert drift.translation["max"] < 1e-9
@@ -112,9 +113,13 @@ def evo_rpe(truth: Path, estimate: Path, folder: Path, *options: str) -> dict[st
     ("step", "alignment", "options"),
     [
         (Step(delta=10), "sim3", ["-as", "--delta", "10", "--delta_unit", "f"]),
-        (Step(delta=0.5, unit="meters", all_pairs=True), "se3", ["-a", "--delta", "0.5", "--delta_unit", "m", "--all_pairs"]),
+        (
+            Step(delta=0.5, unit="meters", all_pairs=True),
+            "se3",
+            ["-a", "--delta", "0.5", "--delta_unit", "m", "--all_pairs"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_agrees_with_evo_rpe_on_a_real_trajectory(
     shared_data: Path, tmp_path: Path, step: Step, alignment: str, options: list[str]
 ) -> None:
@@ -146,12 +151,12 @@ def test_aligned_at_the_origin_the_first_error_is_none() -> None:
     way = np.cumsum(rng.normal(size=(30, 3)), axis=0)
     turns = Rotation.from_rotvec(np.cumsum(rng.normal(scale=0.1, size=(30, 3)), axis=0))
     world = Rotation.from_rotvec([0.3, -1, 0.2])
-    moved = trajectory(world.apply(way) + [5, 6, 7], world * turns)
+    moved = trajectory(world.apply(way) + MOVE, world * turns)
     exact = compare(trajectory(way, turns), moved, Comparison(alignment="origin"))
     assert exact.errors.max() < 1e-9
     assert exact.scale == 1.0
     np.testing.assert_allclose(exact.align(moved.positions), way, atol=1e-9)
-    longer = trajectory(2 * (world.apply(way) + [5, 6, 7]), world * turns)
+    longer = trajectory(2 * (world.apply(way) + MOVE), world * turns)
     errors = compare(trajectory(way, turns), longer, Comparison(alignment="origin")).errors
     np.testing.assert_allclose(errors, np.linalg.norm(way - way[0], axis=1), atol=1e-9)
 

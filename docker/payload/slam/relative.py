@@ -103,7 +103,8 @@ def _pair_by_time(times: Floats, step: Step) -> list[tuple[int, int]]:
     """For each place in ``times`` [n] the one that is nearest to ``delta`` later, if it is near enough."""
     pairs: list[tuple[int, int]] = []
     place = 0
-    while place < len(times) - 1:
+    # A microsecond for the rounding of timestamps; the way to the end is no whole step.
+    while place < len(times) - 1 and times[place] + step.delta <= times[-1] + 1e-6:
         last = place + 1 + int(np.argmin(np.abs(times[place + 1 :] - times[place] - step.delta)))
         fits = abs(times[last] - times[place] - step.delta) <= TOLERANCE * step.delta
         if fits:
