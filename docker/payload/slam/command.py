@@ -68,6 +68,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _infer(arguments: argparse.Namespace) -> None:
     # Not before the threads are bound, and not for --help: these import numpy and more.
     from slam import output, task
+    from slam.droid.options import given
     from slam.estimate import Settings
     from slam.evaluation import Comparison
     from slam.sequence import find_folder, read_sequence
@@ -85,6 +86,7 @@ def _infer(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             matcher=arguments.matcher,
             max_image_size=arguments.max_image_size,
+            options=given(arguments),
         ),
         Comparison(alignment=arguments.align, max_difference_s=arguments.max_difference),
         engine=arguments.engine,
