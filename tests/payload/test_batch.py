@@ -204,8 +204,12 @@ def test_evaluates_one_run_against_a_file(slam, runs: Path, tmp_path: Path) -> N
             "is not known; name it with --dataset",
         ),
         (
-            lambda runs: shutil.move(runs / "runs" / "freiburg1_xyz", runs / "runs" / "kitchen")
-            and (runs / "runs" / "kitchen" / "summary.json").write_text('{"arguments": {"dataset": "tum"}}'),
+            lambda runs: (
+                shutil.move(runs / "runs" / "freiburg1_xyz", runs / "runs" / "kitchen")
+                and (runs / "runs" / "kitchen" / "summary.json").write_text(
+                    '{"arguments": {"dataset": "tum"}}'
+                )
+            ),
             "none of the 2 sequences of tum in",
         ),
         (

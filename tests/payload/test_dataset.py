@@ -320,6 +320,35 @@ def test_any_size_is_brought_to_what_the_network_takes(size: tuple[int, int]) ->
     assert prepared.resized[0] / prepared.resized[1] == pytest.approx(size[0] / size[1], rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("make", "mode"),
+    [
+        (lambda folder: make_tum(folder / "freiburg1_x", depth=True), "rgbd"),
+        (lambda folder: make_euroc(folder / "MH_01"), "stereo"),
+        (lambda folder: make_plain(folder / "own", "500 500 320 240"), "mono"),
+    ],
+)
+def test_smaller_images_show_the_same(tmp_path: Path, make, mode: str) -> None:
+    folder = make(tmp_path)
+    for path in folder.rglob("*.png"):
+        if "depth" not in path.parts:
+            with Image.open(path) as image:
+                size = image.size
+            save(path, spot(size, np.array([0.7 * size[0], 0.4 * size[1]]), width=15))
+    usual, small = opened(folder, mode=mode), opened(folder, mode=mode, max_image_size=160)
+    assert max(small.width, small.height) <= 160
+    assert small.width % 8 == small.height % 8 == 0
+    first, second = next(iter(usual.frames)), next(iter(small.frames))
+    assert second.image.shape == (3, small.height, small.width)
+    assert second.depth is None or second.depth.shape == (small.height, small.width)
+    ways = [
+        (middle(frame.image[0]) - frame.intrinsics[2:]) / frame.intrinsics[:2] for frame in (first, second)
+    ]
+    # Half a small pixel, in the direction in which it is seen.
+    np.testing.assert_allclose(ways[0], ways[1], atol=0.5 / second.intrinsics[0])
+    assert opened(folder, mode=mode, max_image_size=4000).width == usual.width
+
+
 def test_each_layout_is_told_by_what_is_in_it(tmp_path: Path) -> None:
     folders = {
         "euroc": make_euroc(tmp_path / "1", count=1),

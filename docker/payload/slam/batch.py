@@ -93,8 +93,8 @@ def _raise_failures(rows: Sequence[Row], errors: Sequence[SlamError], out: Path)
         return
     codes = {error.exit_code for error in errors}
     raise SeveralError(
-        f"{len(failed)} of {len(rows)} sequences failed or are missing: {', '.join(failed)}; why stands above "
-        f"and in {out / table.CSV}, and the others' results are in {out}",
+        f"{len(failed)} of {len(rows)} sequences failed or are missing: {', '.join(failed)}; why stands "
+        f"above and in {out / table.CSV}, and the others' results are in {out}",
         exit_code=codes.pop() if len(codes) == 1 else SlamError.exit_code,
     )
 

@@ -9,11 +9,16 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.dataset import option
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.grammar import TASKS, build_parser
+
+if TYPE_CHECKING:
+    from slam.dataset.stream import Stream
+    from slam.sequence import Sequence
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,25 +89,38 @@ def _require_for_infer(arguments: argparse.Namespace) -> None:
 def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     """Infer one sequence."""
     from slam import output, task
+    from slam.droid.options import given
     from slam.estimate import Settings
     from slam.evaluation import Comparison
-    from slam.sequence import read_sequence
 
-    choice = option.choice_of(arguments)
     output.prepare_folder(out, output.NAMES)
     task.infer(
-        read_sequence(folder, stride=choice.stride or 1, t0=choice.t0, max_frames=choice.max_frames),
+        _read_input(arguments, folder),
         Settings(
             threads=arguments.threads,
             seed=arguments.seed,
             matcher=arguments.matcher,
             max_image_size=arguments.max_image_size,
+            options=given(arguments),
         ),
         Comparison(alignment=option.alignment_of(arguments), max_difference_s=arguments.max_difference),
         engine=arguments.engine,
         out=out,
         arguments={name: _plain(value) for name, value in vars(arguments).items()},
     )
+
+
+def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence | Stream:
+    """The images as the chosen engine takes them: as they are, or prepared for the network."""
+    from slam.dataset.layout import open_stream
+    from slam.sequence import read_sequence
+
+    choice = option.choice_of(arguments)
+    if arguments.engine != "colmap":
+        return open_stream(folder, choice)
+    if choice.mode != "mono":
+        raise UsageError("colmap has no use for --stereo and --depth; leave them out, or use --engine droid")
+    return read_sequence(folder, stride=choice.stride or 1, t0=choice.t0, max_frames=choice.max_frames)
 
 
 def _plain(value: object) -> object:

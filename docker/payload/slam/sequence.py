@@ -52,6 +52,16 @@ class Sequence:
     groundtruth: Path | None
     units: Units
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """The timestamps of all frames."""
+        return tuple(frame.stamp for frame in self.frames)
+
+    @property
+    def length(self) -> int:
+        """The number of frames."""
+        return len(self.frames)
+
 
 def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
     """The folder of a dataset, or of a sequence within it.

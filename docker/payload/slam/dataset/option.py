@@ -77,6 +77,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         stride=arguments.stride,
         t0=arguments.t0,
         max_frames=arguments.max_frames,
+        max_image_size=arguments.max_image_size,
     )
 
 
@@ -93,6 +94,7 @@ def changed_options(recorded: Mapping[str, object]) -> tuple[str, ...]:
         "stride": (None,),
         "t0": (None, 0),
         "max_frames": (None,),
+        "max_image_size": (None,),
         "stereo": (None, False),
         "depth": (None, False),
     }

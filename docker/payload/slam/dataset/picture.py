@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,18 @@ def fit_usual_area(camera: Intrinsics, size: tuple[int, int]) -> Preparation:
         resized=(across, down),
         margin=(0, 0, across % MULTIPLE, down % MULTIPLE),
     )
+
+
+def bound(preparation: Preparation, longest: int | None) -> Preparation:
+    """Make prepared images smaller, so that their longer side is at most ``longest`` pixels."""
+    scale = longest / max(preparation.width, preparation.height) if longest else 1.0
+    if scale >= 1:
+        return preparation
+    across, down = (int(side * scale) for side in preparation.resized)
+    left, top, right, bottom = (int(side * scale) for side in preparation.margin)
+    right += (across - left - right) % MULTIPLE
+    bottom += (down - top - bottom) % MULTIPLE
+    return replace(preparation, resized=(across, down), margin=(left, top, right, bottom))
 
 
 def _opencv() -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slam.dataset.picture import Preparation, read_color, read_depth
+from slam.dataset.picture import Preparation, bound, read_color, read_depth
 from slam.dataset.stream import Frame, Mode, Stream
 from slam.errors import InputError
 from slam.sequence import FEWEST_FRAMES, Units, list_folder, size_of_image
@@ -24,13 +24,14 @@ class Choice:
     """Which frames of a sequence to take, and what of them.
 
     Every ``stride``-th (``None``: as the dataset is usually read), from the ``t0``-th of these on, and at
-    most ``max_frames``.
+    most ``max_frames``. No prepared image is longer than ``max_image_size`` pixels.
     """
 
     mode: Mode = "mono"
     stride: int | None = None
     t0: int = 0
     max_frames: int | None = None
+    max_image_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +85,15 @@ def make_stream(
     baseline_m: float | None = None,
 ) -> Stream:
     """The stream of a folder's frames; ``truth`` is where in the folder the ground truth lies, if it does."""
+    left = bound(frames.left, choice.max_image_size)
+    right = bound(frames.right, choice.max_image_size) if frames.right else None
+    frames = replace(frames, left=left, right=right)
     return Stream(
         name=folder.name,
         frames=frames,
         stamps=tuple(shot.stamp for shot in frames.shots),
-        height=frames.left.height,
-        width=frames.left.width,
+        height=left.height,
+        width=left.width,
         mode=choice.mode,
         groundtruth=folder / truth if (folder / truth).exists() else None,
         units=units,
