@@ -171,7 +171,7 @@ def test_lays_runs_beside_the_benchmark(slam, runs: Path, tmp_path: Path) -> Non
     out = tmp_path / "out"
     done = slam(
         "--task", "evaluate", "--benchmark", "tum", "--runs", runs / "runs", "--data-root", runs / "data",
-        "--align", "sim3", "--out", out,
+        "--out", out,
     )  # fmt: skip
     assert done.returncode == 4
     assert done.stderr.startswith("slam: 7 of 9 sequences failed or are missing: freiburg1_360, ")

@@ -46,6 +46,10 @@ def test_help_needs_none_of_the_heavy_packages(job_environment: dict[str, str]) 
         (["--task", "evaluate", "--align", "sim2"], ["--align", "(did you mean sim3?)"]),
         (["--task", "evaluate", "--benchmark", "tumm"], ["--benchmark", "(did you mean tum?)"]),
         (
+            ["--task", "infer", "--out", "o", "--benchmark", "tum", "--align", "se3"],
+            ["after sim3", "--align"],
+        ),
+        (
             ["--task", "infer", "--out", "o", "--dataset", "x", "--runs", "r"],
             ["--runs are for --task evaluate"],
         ),

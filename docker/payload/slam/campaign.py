@@ -41,8 +41,11 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
     """Infer a benchmark's sequences, or take the ``--runs`` that did, and lay them beside its figures.
 
     Raises:
+        UsageError: another alignment is asked for than the figures' own.
         SlamError: one failed or is missing; all others have been done, and the table is there.
     """
+    if alignment_of(arguments) != "sim3":
+        raise UsageError("a benchmark's published errors are after sim3; leave --align and --depth out")
     chosen = benchmark.BENCHMARKS[arguments.benchmark]
     if arguments.runs:
         staged = find_runs(arguments.runs)
