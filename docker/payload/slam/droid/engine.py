@@ -62,7 +62,8 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
             "--frontend_window, make fewer keyframes with a larger --filter_thresh or --stride, or ask for a "
             "larger GPU"
         ) from error
-    return export(stream, options, poses, found, workspace, {"device": device, **facts})
+    facts = {"device": device, **facts}
+    return export(stream, options, poses, found, workspace, facts=facts, versions=versions())
 
 
 def _reconstruct(
@@ -101,7 +102,9 @@ def export(
     poses: Floats,
     found: Reconstruction,
     workspace: Path,
+    *,
     facts: Mapping[str, object],
+    versions: Mapping[str, str],
 ) -> Estimate:
     """Make of poses [n, 7], from camera to world, and keyframes what a run leaves behind."""
     trajectory = make_trajectory(stream.stamps, poses, found.scale)
@@ -118,7 +121,7 @@ def export(
         trajectory=trajectory,
         cloud=cloud,
         mean_reprojection_error_px=None,
-        versions=versions(),
+        versions=versions,
         camera={"model": "PINHOLE", "parameters": [float(value) for value in 8 * found.intrinsics[0]]},
         files=files,
         facts=facts,
