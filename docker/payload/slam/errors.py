@@ -17,6 +17,14 @@ class UsageError(SlamError):
     exit_code = 2
 
 
+class SeveralError(SlamError):
+    """Some of several sequences failed."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class ReconstructionError(SlamError):
     """The images were read, but no usable trajectory came out of them."""
 

@@ -12,13 +12,15 @@ import numpy as np
 
 from slam import output
 from slam.cloud import write_cloud
+from slam.dataset.groundtruth import read_groundtruth, units_of_truth
 from slam.dataset.stream import Stream
 from slam.errors import InputError
 from slam.estimate import Estimate, Settings
 from slam.evaluation import Comparison, Evaluation, compare, require_matches
 from slam.plot import describe_error, draw
 from slam.progress import say
-from slam.sequence import Sequence, units_of
+from slam.relative import Drift, Step, measure_drift
+from slam.sequence import Sequence, Units
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 from slam.worker import Engine, run_engine
 
@@ -90,7 +92,7 @@ def _read_truth(sequence: Sequence | Stream, comparison: Comparison) -> Trajecto
     """The ground truth, if there is one; that it fits is checked before the work and not after it."""
     if sequence.groundtruth is None:
         return None
-    truth = read_trajectory(sequence.groundtruth)
+    truth = read_groundtruth(sequence.groundtruth)
     stamps = np.array([float(stamp) for stamp in sequence.stamps])
     require_matches(truth.times, stamps, comparison.max_difference_s)
     return truth
@@ -143,18 +145,20 @@ def summarize(sequence: Sequence | Stream, estimate: Estimate, *, seconds: float
     }
 
 
-def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, *, out: Path) -> None:
-    """Compare a trajectory file with a ground truth file.
+def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, step: Step, *, out: Path) -> None:
+    """Compare a trajectory file with a ground truth file: absolutely, and over each ``step``.
 
     Raises:
         InputError: a file is missing or malformed, or their timestamps do not match.
         OutputError: what came of it cannot be written.
     """
-    truth, guess = read_trajectory(groundtruth), read_trajectory(estimate)
+    truth, guess = read_groundtruth(groundtruth), read_trajectory(estimate)
     evaluation = compare(truth, guess, comparison)
-    units = units_of(groundtruth.parent)
+    drift = measure_drift(truth, guess, comparison, step)
+    units = units_of_truth(groundtruth)
     with output.together(out) as folder:
         output.write_json(folder / output.ATE, evaluation.summarize())
+        output.write_json(folder / output.RPE, drift.summarize())
         draw(
             folder / output.FIGURE,
             title=f"{estimate.name} and {groundtruth.name}",
@@ -166,7 +170,16 @@ def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, *, out: 
         poses=f"{len(evaluation.errors)} of {len(guess)} have a ground truth",
         error=describe_error(evaluation, units),
         **{name: f"{value:.6g}" for name, value in evaluation.statistics.items()},
+        drift=describe_drift(drift, units),
         files=str(out),
+    )
+
+
+def describe_drift(drift: Drift, units: Units) -> str:
+    """The relative error in a few words."""
+    return (
+        f"RPE rmse {drift.translation['rmse']:.4g} {units.length} and {drift.rotation['rmse']:.4g} degrees "
+        f"over {drift.step}, {drift.pairs} pairs"
     )
 
 
