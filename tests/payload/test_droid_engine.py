@@ -241,7 +241,7 @@ def test_new_rows_look_as_new_ones_do(torch) -> None:
     assert (graph.damping == 1e-6).all()
     video.counter.value = 13
     with pytest.raises(
-        MemoryShortError, match=r"13 keyframes after 8 frames, and .* has memory for 13; .* larger"
+        MemoryShortError, match=r"13 keyframes after 8 frames, and there is room for 13; .* larger"
     ):
         make_room(video, graph, Room(first=20, most=30, needed=99), 8)
 
