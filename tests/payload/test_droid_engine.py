@@ -133,7 +133,7 @@ def test_a_second_process_that_lives_is_let_live_and_ended_at_the_end(process) -
 def test_a_second_process_that_dies_is_noticed(process) -> None:
     process.terminate()
     process.join()
-    with pytest.raises(CrashError, match="ended with SIGTERM while frames were tracked"):
+    with pytest.raises(CrashError, match="ended with SIGTERM before its work was done"):
         backend.require_alive(SimpleNamespace(backend_proc=process))
     with pytest.raises(CrashError, match="ended with exit code 3"):
         backend.require_alive(ended(3))
