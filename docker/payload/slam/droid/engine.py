@@ -24,7 +24,7 @@ from slam.droid.reconstruction import (
 )
 from slam.droid.tracking import finish, follow, read_video, start
 from slam.droid.upstream import find_upstream, prepare_weights, upstream
-from slam.errors import DeviceError, InputError, MemoryShortError
+from slam.errors import DeviceError, InputError, MemoryShortError, SlamError
 from slam.estimate import Estimate, Settings
 from slam.progress import say
 from slam.trajectory import Floats, write_trajectory
@@ -48,8 +48,10 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
     options = choose(stream.settings, settings.options)
     require_size(stream.height, stream.width)
     root = find_upstream(os.environ)
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise SlamError(f"{error}; DROID-SLAM needs PyTorch, run this in an image that has it") from error
     torch.set_num_threads(settings.threads)
     try:
         with upstream(root, options.device), torch.no_grad():
@@ -62,7 +64,8 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
             "--frontend_window, make fewer keyframes with a larger --filter_thresh or --stride, or ask for a "
             "larger GPU"
         ) from error
-    return export(stream, options, poses, found, workspace, {"device": device, **facts})
+    facts = {"device": device, **facts}
+    return export(stream, options, poses, found, workspace, facts=facts, versions=versions())
 
 
 def _reconstruct(
@@ -101,7 +104,9 @@ def export(
     poses: Floats,
     found: Reconstruction,
     workspace: Path,
+    *,
     facts: Mapping[str, object],
+    versions: Mapping[str, str],
 ) -> Estimate:
     """Make of poses [n, 7], from camera to world, and keyframes what a run leaves behind."""
     trajectory = make_trajectory(stream.stamps, poses, found.scale)
@@ -118,7 +123,7 @@ def export(
         trajectory=trajectory,
         cloud=cloud,
         mean_reprojection_error_px=None,
-        versions=versions(),
+        versions=versions,
         camera={"model": "PINHOLE", "parameters": [float(value) for value in 8 * found.intrinsics[0]]},
         files=files,
         facts=facts,
