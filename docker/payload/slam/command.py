@@ -13,6 +13,7 @@ from types import FrameType
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.grammar import TASKS, build_parser
+from slam.train import command as training
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be Unicode
     try:
-        _run(build_parser(os.environ).read(argv))
+        if training.is_training(argv):
+            training.run(argv)
+        else:
+            _run(build_parser(os.environ).read(argv))
     except SlamError as error:
         return _tell(str(error), error.exit_code)
     except OSError as error:

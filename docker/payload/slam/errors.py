@@ -47,6 +47,12 @@ class CrashError(SlamError):
     exit_code = 7
 
 
+class TrainingError(SlamError):
+    """The network cannot be trained on: its loss is no number any more."""
+
+    exit_code = 10
+
+
 class Stopped(BaseException):
     """A signal asked the program to stop.
 
