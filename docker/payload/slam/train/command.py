@@ -15,6 +15,8 @@ from slam.grammar import Parser, name, one_of, place, positive, shown, whole
 from slam.progress import say
 from slam.train.options import LAYOUTS, Options
 
+# The network halves an image seven times.
+_LEAST_SIDE = 128
 _DEVICES = ("cuda", "cpu")
 # Upstream's train.py takes them and does nothing with them.
 _WITHOUT_EFFECT = ("noise", "scale")
@@ -97,8 +99,8 @@ def number(least: float, below: float = math.inf) -> Callable[[str], float]:
 
 def side(text: str) -> int:
     """A height or width that the network can take."""
-    if not text.isdecimal() or int(text) % 8 or int(text) < 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of 8 from 64 on, in pixels")
+    if not text.isdecimal() or int(text) % 8 or int(text) < _LEAST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of 8 from {_LEAST_SIDE} on, in pixels")
     return int(text)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from slam.errors import Stopped, TrainingError
 from slam.train import randomness
 from slam.train.crew import Crew
-from slam.train.options import Options
+from slam.train.options import Options, bind
 
 Metrics = Mapping[str, float]
 
@@ -89,12 +89,8 @@ class Training:
             "position": self.position,
             "shared": self.shared.bit_generator.state,
             "random": self.crew.gather(randomness.capture()),
-            "options": self.binding(dataset),
+            "options": bind(self.options, self.crew.world, dataset),
         }
-
-    def binding(self, dataset: str) -> dict[str, object]:
-        """What must be the same for a training to go on exactly."""
-        return {**self.options.binding(), "processes": self.crew.world, "dataset": dataset}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what was captured."""

@@ -13,7 +13,7 @@ LAYOUTS = ("auto", "tartanair", "footage")
 # What the losses depend on: a training that goes on must be asked for the same.
 BINDING = (
     "batch", "iters", "steps", "lr", "clip", "n_frames", "edges", "w1", "w2", "w3", "fmin", "fmax",
-    "restart_prob", "crop", "seed", "freeze", "device", "layout", "scenes", "holdout",
+    "restart_prob", "crop", "seed", "freeze", "device",
 )  # fmt: skip
 
 
@@ -62,15 +62,23 @@ class Options:
     log_every: int = 100
     deterministic: bool = False
 
-    def binding(self) -> dict[str, object]:
-        """What must be the same when a training goes on, as it is kept in a checkpoint."""
-        values = asdict(self)
-        return {name: list(value) if isinstance(value := values[name], tuple) else value for name in BINDING}
-
     def summarize(self) -> dict[str, object]:
         """All options as ``summary.json`` shows them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def bind(options: Options, processes: int, dataset: str) -> dict[str, object]:
+    """What must be the same when a training goes on, as it is kept in a checkpoint.
+
+    Args:
+        options: what is asked.
+        processes: how many train together; each has a share of every epoch.
+        dataset: its fingerprint.
+    """
+    values = asdict(options)
+    bound = {name: list(value) if isinstance(value := values[name], tuple) else value for name in BINDING}
+    return {**bound, "processes": processes, "dataset": dataset}
 
 
 def require_same(then: Mapping[str, object], now: Mapping[str, object], checkpoint: Path) -> None:

@@ -58,7 +58,8 @@ def prepare(options: Options, *, holdout: Iterable[str], caches: Iterable[Path])
     )
     for scene in scenes:
         _require_frames(scene, options)
-    keys = [identify(scene) for scene in scenes]
+    prints = [identify(scene) for scene in scenes]
+    keys = [date(scene, of) for scene, of in zip(scenes, prints, strict=True)]
     places = list(caches)
     say(f"checking   {len(scenes)} scenes, {sum(map(len, scenes)):,} frames")
     with ThreadPoolExecutor(options.threads) as pool:
@@ -70,18 +71,25 @@ def prepare(options: Options, *, holdout: Iterable[str], caches: Iterable[Path])
     starts = _find_starts(graphs, options)
     if not starts:
         raise _no_overlap(scenes, graphs, options)
-    fingerprint = hashlib.sha256("".join(keys).encode()).hexdigest()
+    fingerprint = hashlib.sha256("".join(prints).encode()).hexdigest()
     say(f"dataset    {len(starts):,} of {sum(map(len, scenes)):,} frames can begin a sample")
     return Footage(scenes=tuple(scenes), graphs=tuple(graphs), starts=tuple(starts), fingerprint=fingerprint)
 
 
 def identify(scene: Scene) -> str:
-    """A hash that is another as soon as a file, a pose or the camera of a scene is another."""
+    """A hash that is another where a scene has other files, poses or another camera; copies have the same."""
     digest = hashlib.sha256(f"{_VERSION} {scene.depth_divisor} {scene.metres} {scene.size}".encode())
     digest.update(scene.poses.tobytes() + scene.camera.tobytes())
     for path in (*scene.images, *scene.depths):
-        status = path.stat()
-        digest.update(json.dumps([path.name, status.st_size, status.st_mtime_ns]).encode())
+        digest.update(json.dumps([path.name, path.stat().st_size]).encode())
+    return digest.hexdigest()
+
+
+def date(scene: Scene, fingerprint: str) -> str:
+    """A hash that is another as soon as a file was written to."""
+    digest = hashlib.sha256(fingerprint.encode())
+    for path in (*scene.images, *scene.depths):
+        digest.update(path.stat().st_mtime_ns.to_bytes(16, "little", signed=True))
     return digest.hexdigest()
 
 

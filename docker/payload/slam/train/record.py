@@ -43,7 +43,7 @@ class Record:
         rows = [row for row in read_losses(path) if float(row["step"]) <= step]
         if rows:
             with replacing(path) as part, part.open("w", newline="") as file:
-                table = csv.DictWriter(file, list(rows[0]))
+                table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
                 table.writeheader()
                 table.writerows(rows)
         else:
@@ -53,7 +53,7 @@ class Record:
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Write down a step; the numbers are written so that they can be read back exactly."""
         row = {"step": step, **values}
-        table = csv.DictWriter(self.file, list(row))
+        table = csv.DictWriter(self.file, list(row), lineterminator="\n")
         if self.file.tell() == 0:
             table.writeheader()
         table.writerow(row)

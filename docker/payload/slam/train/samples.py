@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slam.errors import SlamError
 from slam.train.covisibility import Graph
 from slam.train.options import Options
 from slam.train.preparation import Footage
@@ -37,8 +38,14 @@ class Samples:
     def __len__(self) -> int:
         return len(self.footage.starts)
 
-    def __getitem__(self, draw: tuple[int, int]) -> Batch:
-        epoch, number = draw
+    def __getitem__(self, draw: tuple[int, int]) -> Batch | SlamError:
+        try:
+            return self._draw(*draw)
+        except SlamError as error:
+            # Raised in a process that loads samples, it would come out with a traceback for its message.
+            return error
+
+    def _draw(self, epoch: int, number: int) -> Batch:
         place, start = self.footage.starts[number]
         with seeded(self.options.seed, epoch, number) as generator:
             frames = walk(self.footage.graphs[place], start, self.options, generator)
@@ -114,13 +121,32 @@ class Feed:
 
         self.draws = draws
         self.loader = DataLoader(
-            samples, batch_sampler=draws, num_workers=workers, pin_memory=pin, worker_init_fn=_ignore_signals
+            samples,
+            batch_sampler=draws,
+            num_workers=workers,
+            pin_memory=pin,
+            worker_init_fn=_ignore_signals,
+            collate_fn=_collate,
         )
 
     def batches(self, epoch: int, position: int) -> Iterator[Batch]:
-        """The batches of an epoch from one of them on."""
+        """The batches of an epoch from one of them on.
+
+        Raises:
+            InputError: a file of a sample has become unreadable since it was checked.
+        """
         self.draws.begin(epoch, position)
-        return iter(self.loader)
+        for batch in self.loader:
+            if isinstance(batch, SlamError):
+                raise batch
+            yield batch
+
+
+def _collate(samples: list[Batch | SlamError]) -> Batch | SlamError:
+    from torch.utils.data import default_collate
+
+    errors = [sample for sample in samples if isinstance(sample, SlamError)]
+    return errors[0] if errors else tuple(default_collate(samples))
 
 
 def _ignore_signals(_worker: int) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import signal
-import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ from slam.errors import InputError, MemoryShortError, Stopped, UsageError
 from slam.progress import say
 from slam.train import checkpoint, record
 from slam.train.crew import Crew, find_crew, joined
-from slam.train.options import Options, require_same
+from slam.train.keeper import Keeper
+from slam.train.options import Options, bind, require_same
 from slam.train.preparation import Footage, prepare
 
 _GRAPHS = "graph"
@@ -63,7 +62,7 @@ def train(options: Options, environment: Mapping[str, str], ear: Ear) -> None:
 
     crew = find_crew(environment)
     root = find_upstream(environment)
-    start = _open(options, environment, root) if crew.leads else None
+    start = _open(options, environment, root, crew.world) if crew.leads else None
     with (
         _device(options, crew) as device,
         upstream(root, options.device),
@@ -74,7 +73,7 @@ def train(options: Options, environment: Mapping[str, str], ear: Ear) -> None:
         _train(options, crew, device, shared, ear)
 
 
-def _open(options: Options, environment: Mapping[str, str], root: Path) -> Start:
+def _open(options: Options, environment: Mapping[str, str], root: Path, world: int) -> Start:
     """Find the data and the checkpoint, and make the output folder ready."""
     from slam.train.droidnet import list_test_scenes
 
@@ -96,6 +95,7 @@ def _open(options: Options, environment: Mapping[str, str], root: Path) -> Start
             say(f"resume     the last attempt left no checkpoint in {previous}; the training begins anew")
         return Start(footage=footage)
     path, state = chosen
+    require_same(state["options"], bind(options, world, footage.fingerprint), path)
     record.carry(_home(path) or path.parent, out)
     source = checkpoint.carry(path, out / checkpoint.FOLDER)
     return Start(footage=footage, source=source, state=state)
@@ -114,6 +114,7 @@ def _device(options: Options, crew: Crew) -> Iterator[Any]:
     """This process's device; that its memory is used up is told with what uses it."""
     import torch
 
+    warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)  # upstream's
     torch.set_num_threads(options.threads)
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -152,10 +153,9 @@ def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
     """Go on from a checkpoint where there is one, make the steps, and keep what comes of them."""
     crew = training.crew
     dataset = start.footage.fingerprint
-    if start.state is not None and start.source is not None:
-        require_same(start.state["options"], training.binding(dataset), start.source)
+    if start.state is not None:
         training.restore(start.state)
-    keeper = _Keeper(training, dataset, start)
+    keeper = Keeper(training, dataset, start.footage, start.source)
     if crew.leads:
         keeper.begin()
     ear.patient = True
@@ -167,87 +167,3 @@ def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
     if crew.leads:
         keeper.conclude(finished=True)
     crew.wait()
-
-
-class _Keeper:
-    """Writes the files of a training."""
-
-    def __init__(self, training: Any, dataset: str, start: Start) -> None:
-        self.training, self.dataset, self.start = training, dataset, start
-        self.options: Options = training.options
-        self.record = record.Record(
-            self.options.out, log_every=self.options.log_every, steps=self.options.steps
-        )
-        self.began, self.first = time.monotonic(), training.step
-        self.loss: float | None = None
-
-    def begin(self) -> None:
-        self.record.open(self.training.step)
-        source = self.start.source
-        crew, options = self.training.crew, self.options
-        say(f"training   {crew.world} processes on {options.device}, {options.batch} samples each in a step")
-        if source is not None:
-            say(f"resume     step {self.training.step:,} of {options.steps:,}, from {source.name}")
-
-    def take(self, step: Any, number: int) -> None:
-        """Write down a step, and save where it is time; in all processes, for each has its random state."""
-        training, crew = self.training, self.training.crew
-        self.loss = step.loss
-        if crew.leads:
-            self.record.add(training.step, step.values())
-        ended = number or training.step == self.options.steps
-        if ended or training.step % self.options.save_every == 0:
-            state = training.capture(self.dataset)
-            if crew.leads:
-                self._save(state)
-        if number:
-            if crew.leads:
-                say(f"saved      step {training.step:,} of {self.options.steps:,}")
-                self.conclude(finished=False)
-            crew.wait()
-
-    def _save(self, state: Mapping[str, Any]) -> None:
-        options = self.options
-        weights = {f"module.{name}": value for name, value in state["model"].items()}
-        path = checkpoint.save(
-            options.out / checkpoint.FOLDER, options.name, self.training.step, state, weights, options.keep
-        )
-        with output.replacing(options.out / record.WEIGHTS) as part:
-            shutil.copyfile(path.with_suffix(".pth"), part)
-
-    def conclude(self, *, finished: bool) -> None:
-        """Leave the summary and the figure."""
-        options, out = self.options, self.options.out
-        summary = self._summarize(finished=finished)
-        with output.together(out) as folder:
-            output.write_json(folder / record.SUMMARY, summary)
-        record.draw(out, title=f"{options.name}: {self.training.step:,} of {options.steps:,} steps")
-        say("result")
-        for name in ("steps", "loss", "seconds"):
-            say(f"  {name:<8} {summary[name]}")
-        say(f"  files    {out}")
-
-    def _summarize(self, *, finished: bool) -> dict[str, object]:
-        import torch
-
-        footage = self.start.footage
-        seconds = time.monotonic() - self.began
-        made = self.training.step - self.first
-        cuda = self.options.device == "cuda"
-        return {
-            "task": "train",
-            "finished": finished,
-            "steps": self.training.step,
-            "resumed_from": self.first or None,
-            "loss": self.loss,
-            "seconds": round(seconds, 3),
-            "seconds_per_step": round(seconds / made, 4) if made else None,
-            "processes": self.training.crew.world,
-            "scenes": len(footage.scenes),
-            "frames": sum(map(len, footage.scenes)),
-            "samples": len(footage.starts),
-            "gpu": torch.cuda.get_device_name() if cuda else None,
-            "gpu_memory_bytes": torch.cuda.max_memory_allocated() if cuda else None,
-            "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
-            "arguments": self.options.summarize(),
-        }
