@@ -144,7 +144,7 @@ def _add_upstream(parser: Parser) -> None:
         ("ckpt", place, "weights to begin from"),
         ("batch", positive, "samples in a step, for each process"),
         ("iters", positive, "updates of the network in a pass"),
-        ("steps", whole(2), "steps of the whole training"),
+        ("steps", whole(3), "steps of the whole training"),
         ("lr", number(1e-12), "highest rate of learning"),
         ("clip", number(1e-12), "largest norm of the gradient"),
         ("n_frames", whole(3), "frames in a sample"),

@@ -32,6 +32,8 @@ class Keeper:
     def begin(self) -> None:
         """Open the files, and say what is going to happen."""
         self.record.open(self.training.step)
+        if self.source is not None:
+            self._show_weights(self.source)
         crew, options = self.training.crew, self.options
         say(f"training   {crew.world} processes on {options.device}, {options.batch} samples each in a step")
         if self.source is not None:
@@ -60,8 +62,12 @@ class Keeper:
         path = checkpoint.save(
             options.out / checkpoint.FOLDER, options.name, self.training.step, state, weights, options.keep
         )
-        with output.replacing(options.out / record.WEIGHTS) as part:
-            shutil.copyfile(path.with_suffix(".pth"), part)
+        self._show_weights(path)
+
+    def _show_weights(self, path: Path) -> None:
+        if path.with_suffix(".pth").exists():
+            with output.replacing(self.options.out / record.WEIGHTS) as part:
+                shutil.copyfile(path.with_suffix(".pth"), part)
 
     def conclude(self, *, finished: bool) -> None:
         """Leave the summary and the figure."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,32 +96,26 @@ def date(scene: Scene, fingerprint: str) -> str:
 
 def _graph(scene: Scene, key: str, caches: list[Path]) -> Graph:
     name = f"{key[:32]}.npz"
-    for cache in caches:
-        graph = _load(cache / name)
-        if graph is not None:
-            break
-    else:
+    kept = _load(caches[0] / name)
+    if kept is not None:
+        return kept
+    graph = next((found for cache in caches[1:] if (found := _load(cache / name))), None)
+    if graph is None:
         graph = inspect(scene)
         say(f"checked    {scene.name}: {len(scene)} frames, {len(graph.neighbours):,} pairs that overlap")
-    if not (caches[0] / name).exists():
-        caches[0].mkdir(parents=True, exist_ok=True)
-        with replacing(caches[0] / name) as part:
-            np.savez(part, first=graph.first, neighbours=graph.neighbours, flows=graph.flows)
+    caches[0].mkdir(parents=True, exist_ok=True)
+    with replacing(caches[0] / name) as part:
+        np.savez(part, first=graph.first, neighbours=graph.neighbours, flows=graph.flows)
     return graph
 
 
 def _load(path: Path) -> Graph | None:
     """A graph that was kept; ``None`` where there is none, or it is broken."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return Graph(first=kept["first"], neighbours=kept["neighbours"], flows=kept["flows"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    except Exception as error:
-        # A cut zip file has an error class of its own, which need not be imported for this.
-        if type(error).__name__ == "BadZipFile":
-            return None
-        raise
 
 
 def _require_frames(scene: Scene, options: Options) -> None:

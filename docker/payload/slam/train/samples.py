@@ -49,7 +49,9 @@ class Samples:
         place, start = self.footage.starts[number]
         with seeded(self.options.seed, epoch, number) as generator:
             frames = walk(self.footage.graphs[place], start, self.options, generator)
-            return scale(*self.augment(*self._read(place, frames)))
+            images, poses, disparities, intrinsics = scale(*self.augment(*self._read(place, frames)))
+            # Sums depend on how numbers lie in memory, which must not depend on who loads them.
+            return images.contiguous(), poses.contiguous(), disparities.contiguous(), intrinsics.contiguous()
 
     def _read(self, place: int, frames: list[int]) -> Batch:
         import torch
@@ -117,6 +119,7 @@ class Feed:
     """Batches of samples, loaded by processes of their own."""
 
     def __init__(self, samples: Samples, draws: Draws, *, workers: int, pin: bool) -> None:
+        import torch
         from torch.utils.data import DataLoader
 
         self.draws = draws
@@ -127,6 +130,8 @@ class Feed:
             pin_memory=pin,
             worker_init_fn=_ignore_signals,
             collate_fn=_collate,
+            # It draws a seed for each pass, and would take it from the generator that the network draws from.
+            generator=torch.Generator(),
         )
 
     def batches(self, epoch: int, position: int) -> Iterator[Batch]:
