@@ -40,6 +40,15 @@ def test_help_needs_none_of_the_heavy_packages(job_environment: dict[str, str]) 
         (["--task", "infer", "--matchr=auto"], ["'--matchr=auto' (did you mean --matcher?)"]),
         (["infer"], ["there is no option 'infer'"]),
         (["--task", "infer", "--stride", "0"], ["--stride", "'0' is not a whole number from 1 to"]),
+        (["--task", "infer", "--t0", "-1"], ["--t0", "'-1' is not a whole number from 0 to"]),
+        (["--task", "evaluate", "--rpe-delta", "0"], ["--rpe-delta", "'0' is not a number above 0"]),
+        (["--task", "evaluate", "--rpe-unit", "feet"], ["--rpe-unit", "'feet' is not one of frames, meters"]),
+        (["--task", "evaluate", "--align", "sim2"], ["--align", "(did you mean sim3?)"]),
+        (["--task", "evaluate", "--benchmark", "tumm"], ["--benchmark", "(did you mean tum?)"]),
+        (
+            ["--task", "infer", "--out", "o", "--dataset", "x", "--runs", "r"],
+            ["--runs are for --task evaluate"],
+        ),
         (["--task", "infer", "--seed", "-1"], ["--seed"]),
         (["--task", "infer", "--seed", "9" * 5000], ["--seed", "is not a whole number from 0 to 2147483647"]),
         (["--task", "infer", "--max-image-size", "2147483648"], ["--max-image-size", "to 2147483647"]),
@@ -131,7 +140,7 @@ def test_evaluates_a_file_against_a_dataset(slam, photos: Path, tmp_path: Path) 
     done = slam(*arguments, SLIPWAY_OUT=str(out), MPLCONFIGDIR=str(tmp_path / "not" / "there"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 of 4 have a ground truth" in done.stdout
-    assert sorted(path.name for path in out.iterdir()) == ["ate.json", "trajectory.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["ate.json", "rpe.json", "trajectory.png"]
     with Image.open(out / "trajectory.png") as figure:
         assert figure.size == (1560, 832)
 

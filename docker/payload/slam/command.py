@@ -9,11 +9,17 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from slam.cpu import bind_threads, core_count, thread_limit
+from slam.dataset import option
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.grammar import TASKS, build_parser
 from slam.train import command as training
+
+if TYPE_CHECKING:
+    from slam.dataset.stream import Stream
+    from slam.sequence import Sequence
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,8 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if training.is_training(argv):
             training.run(argv)
-        else:
-            _run(build_parser(os.environ).read(argv))
+            return 0
+        parser = build_parser(os.environ)
+        option.add_arguments(parser)
+        _run(parser.read(argv))
     except SlamError as error:
         return _tell(str(error), error.exit_code)
     except OSError as error:
@@ -63,55 +71,64 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UsageError(f"there is no task; name one of {', '.join(TASKS)} with --task")
     if arguments.out is None:
         raise UsageError("there is no output folder; name one with --out")
-    if arguments.task == "infer":
-        _infer(arguments)
-    else:
-        _evaluate(arguments)
-
-
-def _infer(arguments: argparse.Namespace) -> None:
     # Not before the threads are bound, and not for --help: these import numpy and more.
-    from slam import output, task
-    from slam.estimate import Settings
-    from slam.evaluation import Comparison
-    from slam.sequence import find_folder, read_sequence
+    from slam import campaign
 
+    if arguments.benchmark is not None:
+        campaign.run_benchmark(arguments, lambda folder, out: _infer(arguments, folder, out))
+    elif arguments.task == "infer":
+        _require_for_infer(arguments)
+        campaign.infer(arguments, lambda folder, out: _infer(arguments, folder, out))
+    else:
+        campaign.evaluate(arguments)
+
+
+def _require_for_infer(arguments: argparse.Namespace) -> None:
     if arguments.dataset is None:
         raise UsageError("infer needs a dataset; name one with --dataset")
-    if arguments.estimate is not None or arguments.groundtruth is not None:
-        raise UsageError("--estimate and --groundtruth are for --task evaluate; leave them out")
-    folder = find_folder(arguments.data_root, arguments.dataset, arguments.sequence)
-    output.prepare_folder(arguments.out, output.NAMES)
+    if any((arguments.estimate, arguments.groundtruth, arguments.runs)):
+        raise UsageError("--estimate, --groundtruth and --runs are for --task evaluate; leave them out")
+
+
+def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
+    """Infer one sequence."""
+    from slam import output, task
+    from slam.droid.options import given
+    from slam.estimate import Settings
+    from slam.evaluation import Comparison
+
+    output.prepare_folder(out, output.NAMES)
     task.infer(
-        read_sequence(folder, stride=arguments.stride, max_frames=arguments.max_frames),
+        _read_input(arguments, folder),
         Settings(
             threads=arguments.threads,
             seed=arguments.seed,
             matcher=arguments.matcher,
             max_image_size=arguments.max_image_size,
+            options=given(arguments),
         ),
-        Comparison(alignment=arguments.align, max_difference_s=arguments.max_difference),
+        Comparison(alignment=option.alignment_of(arguments), max_difference_s=arguments.max_difference),
         engine=arguments.engine,
-        out=arguments.out,
-        arguments={
-            name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()
-        },
+        out=out,
+        arguments={name: _plain(value) for name, value in vars(arguments).items()},
     )
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from slam import output, task
-    from slam.evaluation import Comparison
-    from slam.sequence import GROUND_TRUTH, find_folder
+def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence | Stream:
+    """The images as the chosen engine takes them: as they are, or prepared for the network."""
+    from slam.dataset.layout import open_stream
+    from slam.sequence import read_sequence
 
-    if arguments.estimate is None:
-        raise UsageError("evaluate needs a trajectory; name one with --estimate")
-    groundtruth = arguments.groundtruth
-    if groundtruth is None and arguments.dataset is None:
-        raise UsageError("evaluate needs a ground truth; name one with --groundtruth or --dataset")
-    if groundtruth is None:
-        folder = find_folder(arguments.data_root, arguments.dataset, arguments.sequence)
-        groundtruth = folder / GROUND_TRUTH
-    output.prepare_folder(arguments.out, (output.ATE, output.FIGURE))
-    comparison = Comparison(alignment=arguments.align, max_difference_s=arguments.max_difference)
-    task.evaluate(arguments.estimate, groundtruth, comparison, out=arguments.out)
+    choice = option.choice_of(arguments)
+    if arguments.engine != "colmap":
+        return open_stream(folder, choice)
+    if choice.mode != "mono":
+        raise UsageError("colmap has no use for --stereo and --depth; leave them out, or use --engine droid")
+    return read_sequence(folder, stride=choice.stride or 1, t0=choice.t0, max_frames=choice.max_frames)
+
+
+def _plain(value: object) -> object:
+    """An argument as JSON can hold it."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value

@@ -17,6 +17,14 @@ class UsageError(SlamError):
     exit_code = 2
 
 
+class SeveralError(SlamError):
+    """Some of several sequences failed."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class ReconstructionError(SlamError):
     """The images were read, but no usable trajectory came out of them."""
 
@@ -45,6 +53,12 @@ class CrashError(SlamError):
     """The engine's libraries brought their process down."""
 
     exit_code = 7
+
+
+class DeviceError(SlamError):
+    """There is no GPU, or the program was not compiled for this one."""
+
+    exit_code = 8
 
 
 class TrainingError(SlamError):

@@ -20,6 +20,8 @@ FEWEST_PAIRS = 3
 class Comparison:
     """How to compare: ``sim3`` turns, moves and scales the estimate, ``se3`` turns and moves it, or ``none``.
 
+    ``origin`` lays its first pose upon the truth's and does nothing about the others.
+
     Timestamps of one moment may be ``max_difference_s`` apart; the default is that of ``evo_ape``.
     """
 
@@ -76,24 +78,16 @@ def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> 
     """Associate by time, align the estimate by Umeyama's method, measure the distances of the positions.
 
     The same as ``evo_ape tum TRUTH ESTIMATE`` with ``-as`` (``sim3``), with ``-a`` (``se3``) or with neither
-    (``none``).
+    (``none``), or with ``--align_origin`` (``origin``).
 
     Raises:
         InputError: fewer than three poses match in time, or their positions allow no alignment.
     """
     from evo import EvoException
-    from evo.core import metrics, sync
+    from evo.core import metrics
 
-    require_matches(truth.times, estimate.times, comparison.max_difference_s)
-    rotation, translation, scale = np.eye(3), np.zeros(3), 1.0
     try:
-        reference, aligned = sync.associate_trajectories(
-            _evo_trajectory(truth), _evo_trajectory(estimate), max_diff=comparison.max_difference_s
-        )
-        if comparison.alignment != "none":
-            rotation, translation, scale = aligned.align(
-                reference, correct_scale=comparison.alignment == "sim3"
-            )
+        reference, aligned, (rotation, translation, scale) = match(truth, estimate, comparison)
         ape = metrics.APE(metrics.PoseRelation.translation_part)
         ape.process_data((reference, aligned))
     except EvoException as error:
@@ -110,6 +104,32 @@ def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> 
         translation=np.asarray(translation),
         path_length=float(reference.path_length),
     )
+
+
+def match(
+    truth: Trajectory, estimate: Trajectory, comparison: Comparison
+) -> tuple[PoseTrajectory3D, PoseTrajectory3D, tuple[Floats, Floats, float]]:
+    """The poses of both that are of one moment, for evo, the estimate's aligned; and how they were.
+
+    The last are the rotation [3, 3], translation [3] and scale that the estimate has got.
+
+    Raises:
+        InputError: fewer than three poses match in time.
+        EvoException: their positions allow no alignment.
+    """
+    from evo.core import sync
+
+    require_matches(truth.times, estimate.times, comparison.max_difference_s)
+    reference, aligned = sync.associate_trajectories(
+        _evo_trajectory(truth), _evo_trajectory(estimate), max_diff=comparison.max_difference_s
+    )
+    rotation, translation, scale = np.eye(3), np.zeros(3), 1.0
+    if comparison.alignment == "origin":
+        transform = aligned.align_origin(reference)
+        rotation, translation = transform[:3, :3], transform[:3, 3]
+    elif comparison.alignment != "none":
+        rotation, translation, scale = aligned.align(reference, correct_scale=comparison.alignment == "sim3")
+    return reference, aligned, (rotation, translation, scale)
 
 
 def require_matches(truth: Floats, estimate: Floats, max_difference_s: float) -> None:

@@ -12,9 +12,9 @@ from typing import NoReturn
 from slam.errors import UsageError
 
 TASKS = ("infer", "evaluate", "train")
-ENGINES = ("colmap",)
+ENGINES = ("colmap", "droid")
 MATCHERS = ("auto", "sequential", "exhaustive")
-ALIGNMENTS = ("sim3", "se3", "none")
+ALIGNMENTS = ("sim3", "se3", "origin", "none")
 # COLMAP's numbers have 32 bits.
 LARGEST = 2**31 - 1
 
@@ -108,17 +108,18 @@ def shown(names: Sequence[str]) -> str:
 
 def build_parser(environment: Mapping[str, str]) -> Parser:
     """The command line's grammar."""
+    from slam.droid import options  # which needs this module
+
     parser = Parser(prog="slam", description=sys.modules["slam"].__doc__)
     parser.add_argument("--task", type=one_of(TASKS), metavar=shown(TASKS), help="what to do")
     parser.add_argument(
         "--engine",
         type=one_of(ENGINES),
         metavar=shown(ENGINES),
-        default="colmap",
-        help="what infers (default: colmap)",
+        default=environment.get("SLAM_ENGINE") or "colmap",
+        help="what infers (default: the image's own)",
     )
     parser.add_argument("--dataset", type=name, metavar="NAME", help="a folder in the data root")
-    parser.add_argument("--sequence", type=name, metavar="NAME", help="a folder in the dataset")
     parser.add_argument("--data-root", type=place, default=Path("/data"), metavar="FOLDER")
     parser.add_argument(
         "--out",
@@ -128,14 +129,12 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
         help="where results go (default: $SLIPWAY_OUT)",
     )
     images = parser.add_argument_group("infer")
-    images.add_argument("--stride", type=positive, default=1, metavar="N", help="take every N-th image")
-    images.add_argument("--max-frames", type=positive, metavar="N", help="take at most N images")
     images.add_argument("--matcher", type=one_of(MATCHERS), metavar=shown(MATCHERS), default="auto")
     images.add_argument(
         "--max-image-size",
         type=positive,
         metavar="PIXELS",
-        help="look for features in images whose longer side is at most this (default: as they are)",
+        help="work on images whose longer side is at most this (default: as the dataset has it)",
     )
     images.add_argument("--threads", type=positive, metavar="N", help="fewer than the job was given")
     images.add_argument("--seed", type=whole(0), default=0, metavar="N")
@@ -146,7 +145,9 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
     compared.add_argument(
         "--groundtruth", type=place, metavar="FILE", help="trajectory in TUM format (default: the dataset's)"
     )
-    compared.add_argument("--align", type=one_of(ALIGNMENTS), metavar=shown(ALIGNMENTS), default="sim3")
+    compared.add_argument(
+        "--align", type=one_of(ALIGNMENTS), metavar=shown(ALIGNMENTS), help="(default: sim3)"
+    )
     compared.add_argument(
         "--max-difference",
         type=seconds,
@@ -154,4 +155,5 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
         metavar="S",
         help="how far apart two timestamps of one moment may be (default: 0.01 s)",
     )
+    options.add_arguments(parser)
     return parser

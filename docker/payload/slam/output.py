@@ -17,7 +17,12 @@ CLOUD = "cloud.ply"
 SUMMARY = "summary.json"
 FIGURE = "trajectory.png"
 ATE = "ate.json"
-NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE)
+RPE = "rpe.json"
+KEYFRAMES = "keyframes.tum"
+RECONSTRUCTION = "reconstruction.npz"
+PTH = "reconstruction.pth"
+VIEW = "cloud.png"
+NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE, KEYFRAMES, RECONSTRUCTION, PTH, VIEW)
 # With less than this on a disk it is as good as full.
 _PROBE_BYTES = 8_000_000
 
@@ -61,6 +66,12 @@ def together(folder: Path) -> Iterator[Path]:
             f"the results cannot be written to {folder} ({error.strerror}), so none of them are there; "
             "make room, or name another folder with --out"
         ) from error
+
+
+def adopt(files: Mapping[str, Path], folder: Path) -> None:
+    """Move files from wherever they were made into ``folder``, under their new names."""
+    for name, path in files.items():
+        shutil.move(path, folder / name)
 
 
 @contextmanager

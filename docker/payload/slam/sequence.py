@@ -52,6 +52,16 @@ class Sequence:
     groundtruth: Path | None
     units: Units
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """The timestamps of all frames."""
+        return tuple(frame.stamp for frame in self.frames)
+
+    @property
+    def length(self) -> int:
+        """The number of frames."""
+        return len(self.frames)
+
 
 def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
     """The folder of a dataset, or of a sequence within it.
@@ -71,7 +81,7 @@ def _child(parent: Path, name: str, kind: str, remedy: str) -> Path:
         return parent / name
     if not parent.is_dir():
         raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist; {remedy}")
-    there = [path.name for path in _list(parent) if path.is_dir() and not path.name.startswith(".")]
+    there = [path.name for path in list_folder(parent) if path.is_dir() and not path.name.startswith(".")]
     near = difflib.get_close_matches(name, there, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
@@ -80,8 +90,12 @@ def _child(parent: Path, name: str, kind: str, remedy: str) -> Path:
     )
 
 
-def _list(folder: Path) -> list[Path]:
-    """What is in a folder, in the order of names."""
+def list_folder(folder: Path) -> list[Path]:
+    """What is in a folder, in the order of names.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as error:
@@ -99,8 +113,8 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = None) -> Sequence:
-    """Read what a folder holds: every ``stride``-th image, at most ``max_frames`` of them.
+def read_sequence(folder: Path, *, stride: int = 1, t0: int = 0, max_frames: int | None = None) -> Sequence:
+    """Read what a folder holds: every ``stride``-th image, from place ``t0`` on, at most ``max_frames``.
 
     A folder with ``rgb/`` or ``rgb.txt`` is a TUM RGB-D sequence, whose cameras are known from ``calib.txt``
     or its name. In any other the images lie in ``images/`` or the folder itself, are taken in name order,
@@ -110,8 +124,8 @@ def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = Non
         InputError: a file in it is missing, unreadable or malformed, or too few images are left.
     """
     is_video = is_tum(folder)
-    every = _read_frame_list(folder) if is_video else _list_images(folder)
-    frames = every[::stride][:max_frames]
+    every = read_frame_list(folder) if is_video else list_images(folder)
+    frames = every[::stride][t0:][:max_frames]
     if len(frames) < FEWEST_FRAMES:
         raise InputError(
             f"{folder}: {len(frames)} of {len(every)} images are taken, and at least {FEWEST_FRAMES} are "
@@ -145,29 +159,44 @@ def units_of(folder: Path) -> Units:
 
 
 def _find_intrinsics(folder: Path, sequence: Sequence) -> Intrinsics | None:
+    known = tum_intrinsics(folder.resolve().name) if sequence.is_video else None
+    if not _exists(folder / CALIBRATION) and (known is not None or not sequence.is_video):
+        return known
+    return read_camera(folder, (sequence.width, sequence.height))
+
+
+def read_camera(folder: Path, size: tuple[int, int]) -> Intrinsics:
+    """The camera that a folder's ``calib.txt`` describes, for images of ``size`` (width, height) in pixels.
+
+    Raises:
+        InputError: the file is missing, malformed or for images of another size.
+    """
     path = folder / CALIBRATION
     if not _exists(path):
-        known = tum_intrinsics(folder.resolve().name) if sequence.is_video else None
-        if sequence.is_video and known is None:
-            raise InputError(
-                f"{folder}: the camera is unknown; write `fx fy cx cy [k1 k2 p1 p2 [k3]]` to {path}, "
-                "or keep freiburg1, freiburg2 or freiburg3 in the folder's name"
-            )
-        return known
+        by_name = ", or keep freiburg1, freiburg2 or freiburg3 in the folder's name" if is_tum(folder) else ""
+        raise InputError(
+            f"{folder}: the camera is unknown; write `fx fy cx cy [k1 k2 p1 p2 [k3]]` to {path}{by_name}"
+        )
     intrinsics = read_calibration(path)
-    if not (0 < intrinsics.cx < sequence.width and 0 < intrinsics.cy < sequence.height):
+    if not (0 < intrinsics.cx < size[0] and 0 < intrinsics.cy < size[1]):
         raise InputError(
             f"{path}: the principal point ({intrinsics.cx:g}, {intrinsics.cy:g}) is outside the "
-            f"{sequence.width}x{sequence.height} images; scale it to their size"
+            f"{size[0]}x{size[1]} images; scale it to their size"
         )
     return intrinsics
 
 
-def _read_frame_list(folder: Path) -> tuple[Frame, ...]:
-    """https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, ``timestamp filename`` on each line."""
-    path = folder / FRAME_LIST
+def read_frame_list(folder: Path, name: str = FRAME_LIST) -> tuple[Frame, ...]:
+    """The images that a list in a TUM folder names, in its order: ``timestamp filename`` on each line.
+
+    https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+
+    Raises:
+        InputError: the list or an image in it is missing, or its timestamps are not in order.
+    """
+    path = folder / name
     if not _exists(path):
-        raise InputError(f"{path} is missing; it holds `timestamp filename` for each image in rgb/")
+        raise InputError(f"{path} is missing; it holds `timestamp filename` for each image in {path.stem}/")
     frames: list[Frame] = []
     for number, line in read_lines(path):
         frame = _parse_frame(line, folder, f"{path}:{number}")
@@ -178,7 +207,9 @@ def _read_frame_list(folder: Path) -> tuple[Frame, ...]:
             )
         frames.append(frame)
     if not frames:
-        raise InputError(f"{path}: no image in it; it holds `timestamp filename` for each image in rgb/")
+        raise InputError(
+            f"{path}: no image in it; it holds `timestamp filename` for each image in {path.stem}/"
+        )
     return tuple(frames)
 
 
@@ -198,10 +229,15 @@ def _parse_frame(line: str, folder: Path, place: str) -> Frame:
     return Frame(stamp=stamp, path=path)
 
 
-def _list_images(folder: Path) -> tuple[Frame, ...]:
+def list_images(folder: Path) -> tuple[Frame, ...]:
+    """The images in ``images/`` or in the folder itself, in name order; their places are their timestamps.
+
+    Raises:
+        InputError: there are none.
+    """
     inner = folder / "images"
     place = inner if inner.is_dir() else folder
-    there = _list(place)
+    there = list_folder(place)
     paths = [path for path in there if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
     if not there:
         raise InputError(f"{place}: it is empty; stage a folder with images in it")
@@ -232,6 +268,19 @@ def _size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             image.load()
+            return image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
+
+
+def size_of_image(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, by what the file says at its beginning.
+
+    Raises:
+        InputError: it is no image.
+    """
+    try:
+        with Image.open(path) as image:
             return image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
         raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error

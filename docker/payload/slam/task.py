@@ -12,18 +12,21 @@ import numpy as np
 
 from slam import output
 from slam.cloud import write_cloud
+from slam.dataset.groundtruth import read_groundtruth, units_of_truth
+from slam.dataset.stream import Stream
 from slam.errors import InputError
 from slam.estimate import Estimate, Settings
 from slam.evaluation import Comparison, Evaluation, compare, require_matches
 from slam.plot import describe_error, draw
 from slam.progress import say
-from slam.sequence import Sequence, units_of
+from slam.relative import Drift, Step, measure_drift
+from slam.sequence import Sequence, Units
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 from slam.worker import Engine, run_engine
 
 
 def infer(
-    sequence: Sequence,
+    sequence: Sequence | Stream,
     settings: Settings,
     comparison: Comparison,
     *,
@@ -42,48 +45,55 @@ def infer(
     """
     began = time.monotonic()
     truth = _read_truth(sequence, comparison)
-    say(f"sequence   {sequence.name}: {len(sequence.frames)} images of {sequence.width}x{sequence.height}")
+    say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
     say(f"engine     {engine}, {settings.threads} threads")
     with output.workspace(out) as workspace:
         estimate = run_engine(load_engine(engine), sequence, settings, workspace)
-    summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
-    evaluation, problem = _evaluate(truth, estimate, comparison)
-    frames = f"{len(estimate.trajectory)} of {len(sequence.frames)}"
-    with output.together(out) as folder:
-        write_trajectory(folder / output.TRAJECTORY, estimate.trajectory)
-        write_cloud(folder / output.CLOUD, estimate.cloud)
-        output.write_json(
-            folder / output.SUMMARY,
-            {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
-        )
-        if evaluation is not None:
-            output.write_json(folder / output.ATE, evaluation.summarize())
-        draw(
-            folder / output.FIGURE,
-            title=f"{sequence.name}: {frames} frames placed by {engine}",
-            positions=estimate.trajectory.positions,
-            evaluation=evaluation,
-            cloud=estimate.cloud,
-            units=sequence.units,
-        )
+        summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
+        evaluation, problem = _evaluate(truth, estimate, comparison)
+        frames = f"{len(estimate.trajectory)} of {sequence.length}"
+        with output.together(out) as folder:
+            output.adopt(estimate.files, folder)
+            write_trajectory(folder / output.TRAJECTORY, estimate.trajectory)
+            write_cloud(folder / output.CLOUD, estimate.cloud)
+            output.write_json(
+                folder / output.SUMMARY,
+                {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
+            )
+            if evaluation is not None:
+                output.write_json(folder / output.ATE, evaluation.summarize())
+            draw(
+                folder / output.FIGURE,
+                title=f"{sequence.name}: {frames} frames placed by {engine}",
+                positions=estimate.trajectory.positions,
+                evaluation=evaluation,
+                cloud=estimate.cloud,
+                units=sequence.units,
+            )
     if problem is not None:
         raise problem
     say_result(
         frames=f"{frames} registered",
         points=f"{len(estimate.cloud):,}",
-        pixels=f"{estimate.mean_reprojection_error_px:.2f} px mean reprojection error",
+        **_describe_fit(estimate),
         error=describe_error(evaluation, sequence.units) if evaluation else "no ground truth",
         time=f"{time.monotonic() - began:.1f} s",
         files=str(out),
     )
 
 
-def _read_truth(sequence: Sequence, comparison: Comparison) -> Trajectory | None:
+def _describe_fit(estimate: Estimate) -> dict[str, str]:
+    if estimate.mean_reprojection_error_px is None:
+        return {}
+    return {"pixels": f"{estimate.mean_reprojection_error_px:.2f} px mean reprojection error"}
+
+
+def _read_truth(sequence: Sequence | Stream, comparison: Comparison) -> Trajectory | None:
     """The ground truth, if there is one; that it fits is checked before the work and not after it."""
     if sequence.groundtruth is None:
         return None
-    truth = read_trajectory(sequence.groundtruth)
-    stamps = np.array([float(frame.stamp) for frame in sequence.frames])
+    truth = read_groundtruth(sequence.groundtruth)
+    stamps = np.array([float(stamp) for stamp in sequence.stamps])
     require_matches(truth.times, stamps, comparison.max_difference_s)
     return truth
 
@@ -110,38 +120,45 @@ def load_engine(name: str) -> Engine:
         from slam import colmap
 
         return colmap.estimate
+    if name == "droid":
+        from slam.droid import engine
+
+        return engine.estimate
     raise InputError(f"there is no engine {name!r}")
 
 
-def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict[str, object]:
+def summarize(sequence: Sequence | Stream, estimate: Estimate, *, seconds: float) -> dict[str, object]:
     """What goes to ``summary.json`` of the sequence and of what was found in it."""
     libraries = {name: version(name) for name in ("numpy", "evo", "matplotlib", "pillow")}
     return {
         "dataset": sequence.name,
-        "frames": len(sequence.frames),
+        "frames": sequence.length,
         "frames_registered": len(estimate.trajectory),
         "points": len(estimate.cloud),
         "mean_reprojection_error_px": estimate.mean_reprojection_error_px,
         "seconds": round(seconds, 3),
         "image_size": [sequence.width, sequence.height],
-        "intrinsics_known": sequence.intrinsics is not None,
+        "intrinsics_known": isinstance(sequence, Stream) or sequence.intrinsics is not None,
         "camera": dict(estimate.camera),
+        **estimate.facts,
         "versions": {"python": platform.python_version(), **estimate.versions, **libraries},
     }
 
 
-def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, *, out: Path) -> None:
-    """Compare a trajectory file with a ground truth file.
+def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, step: Step, *, out: Path) -> None:
+    """Compare a trajectory file with a ground truth file: absolutely, and over each ``step``.
 
     Raises:
         InputError: a file is missing or malformed, or their timestamps do not match.
         OutputError: what came of it cannot be written.
     """
-    truth, guess = read_trajectory(groundtruth), read_trajectory(estimate)
+    truth, guess = read_groundtruth(groundtruth), read_trajectory(estimate)
     evaluation = compare(truth, guess, comparison)
-    units = units_of(groundtruth.parent)
+    drift = measure_drift(truth, guess, comparison, step)
+    units = units_of_truth(groundtruth)
     with output.together(out) as folder:
         output.write_json(folder / output.ATE, evaluation.summarize())
+        output.write_json(folder / output.RPE, drift.summarize())
         draw(
             folder / output.FIGURE,
             title=f"{estimate.name} and {groundtruth.name}",
@@ -153,7 +170,16 @@ def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, *, out: 
         poses=f"{len(evaluation.errors)} of {len(guess)} have a ground truth",
         error=describe_error(evaluation, units),
         **{name: f"{value:.6g}" for name, value in evaluation.statistics.items()},
+        drift=describe_drift(drift, units),
         files=str(out),
+    )
+
+
+def describe_drift(drift: Drift, units: Units) -> str:
+    """The relative error in a few words."""
+    return (
+        f"RPE rmse {drift.translation['rmse']:.4g} {units.length} and {drift.rotation['rmse']:.4g} degrees "
+        f"over {drift.step}, {drift.pairs} pairs"
     )
 
 

@@ -16,13 +16,14 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from slam.errors import CrashError, MemoryShortError, ReconstructionError, SlamError
 from slam.estimate import Estimate, Settings
 from slam.output import require_room
-from slam.sequence import Sequence
 
-Engine = Callable[[Sequence, Settings, Path], Estimate]
+# The first is what an engine works on: a Sequence, or a dataset's Stream.
+Engine = Callable[[Any, Settings, Path], Estimate]
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _NO_MEMORY = (
@@ -31,7 +32,7 @@ _NO_MEMORY = (
 )
 
 
-def run_engine(engine: Engine, sequence: Sequence, settings: Settings, workspace: Path) -> Estimate:
+def run_engine(engine: Engine, sequence: Any, settings: Settings, workspace: Path) -> Estimate:
     """Call an engine, a function of some module, in a process of its own.
 
     Raises:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from slam import output
-from slam.errors import InputError, MemoryShortError, Stopped, UsageError
+from slam.errors import DeviceError, InputError, MemoryShortError, Stopped
 from slam.progress import say
 from slam.train import checkpoint, record
 from slam.train.crew import Crew, find_crew, joined
@@ -122,7 +122,7 @@ def _device(options: Options, crew: Crew) -> Iterator[Any]:
         torch.backends.cudnn.benchmark = False
     if options.device == "cuda":
         if crew.local >= torch.cuda.device_count():
-            raise UsageError(
+            raise DeviceError(
                 f"process {crew.local} of this machine has no GPU; start one process for each GPU"
             )
         torch.cuda.set_device(crew.local)

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slam.errors import InputError, UsageError
+from slam.errors import DeviceError, InputError, UsageError
 from slam.train.hostlist import expand
 
 # Below the ports that systems hand out by themselves (from 32768 on).
@@ -95,13 +95,14 @@ def count_processes(environment: Mapping[str, str], asked: int | None, *, device
     """How many processes to start on this machine: as asked, else one for each GPU of the job.
 
     Raises:
-        UsageError: more are asked for than the job has GPUs, or there is no GPU.
+        DeviceError: there is no GPU.
+        UsageError: more are asked for than there are.
     """
     if device == "cpu":
         return asked or 1
     there = count_gpus(environment)
     if there == 0:
-        raise UsageError(
+        raise DeviceError(
             "there is no GPU that CUDA can use here; ask for one (`invoke job --gpus 1`), or try it out with "
             "--device cpu, which is very slow"
         )

@@ -1,0 +1,196 @@
+"""What is asked of several sequences or runs: from the command line to the work on each of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from slam import benchmark, output, task
+from slam.batch import finish, run_each
+from slam.dataset.catalog import Staged, find_sequences, match
+from slam.dataset.layout import groundtruth_of
+from slam.dataset.option import alignment_of, changed_options
+from slam.errors import InputError, UsageError
+from slam.evaluation import Comparison
+from slam.relative import Step
+
+Infer = Callable[[Path, Path], None]
+
+
+def infer(arguments: argparse.Namespace, work: Infer) -> None:
+    """Call ``work`` with the folder of each sequence that is asked for, and the folder for its results.
+
+    One that was named, or a dataset that is one itself, has its results in ``--out``; several have them in
+    folders of their names there.
+
+    Raises:
+        SlamError: what ``work`` raises for one, or that some of several failed.
+    """
+    staged = find_sequences(arguments.data_root, arguments.dataset, tuple(arguments.sequence or ()))
+    is_itself = staged[0].folder == arguments.data_root / arguments.dataset
+    if len(staged) == 1 and (arguments.sequence or is_itself):
+        work(staged[0].folder, arguments.out)
+        return
+    rows, errors = run_each(staged, arguments.out, lambda one, out: work(one.folder, out))
+    finish(rows, errors, arguments.out)
+
+
+def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
+    """Infer a benchmark's sequences, or take the ``--runs`` that did, and lay them beside its figures.
+
+    Raises:
+        SlamError: one failed or is missing; all others have been done, and the table is there.
+    """
+    chosen = benchmark.BENCHMARKS[arguments.benchmark]
+    if arguments.runs:
+        staged = find_runs(arguments.runs)
+    else:
+        staged = find_sequences(
+            arguments.data_root, arguments.dataset or chosen.dataset, tuple(arguments.sequence or ())
+        )
+    found, missing = benchmark.choose_sequences(chosen, staged)
+    output.prepare_folder(arguments.out, (benchmark.JSON,))
+    if arguments.runs:
+        rows, errors = run_each(found, arguments.out, lambda one, out: evaluate_run(arguments, one, out))
+    else:
+        rows, errors = run_each(found, arguments.out, lambda one, out: work(one.folder, out))
+    wanted = () if arguments.sequence else missing
+    rows += [{"sequence": name, "result": "missing"} for name in wanted]
+    errors += [InputError(f"{name} is not there") for name in wanted]
+    folders = [one.folder if arguments.runs else arguments.out / one.name for one in found]
+    changed = {option: None for folder in folders for option in changed_options(_recorded_arguments(folder))}
+    benchmark.tell(chosen, rows, arguments.out, changed=tuple(changed))
+    finish(rows, errors, arguments.out)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Compare a trajectory file, one run or many with their ground truth.
+
+    Raises:
+        UsageError: nothing, or too much, is asked for.
+        SlamError: a file is missing or not what it should be, or some of several failed.
+    """
+    if arguments.runs:
+        runs = find_runs(arguments.runs)
+        if len(runs) == 1:
+            evaluate_run(arguments, runs[0], arguments.out)
+            return
+        rows, errors = run_each(runs, arguments.out, lambda one, out: evaluate_run(arguments, one, out))
+        finish(rows, errors, arguments.out)
+        return
+    _evaluate_file(arguments)
+
+
+def _evaluate_file(arguments: argparse.Namespace) -> None:
+    if arguments.estimate is None:
+        raise UsageError("evaluate needs a trajectory; name one with --estimate, or runs with --runs")
+    groundtruth = arguments.groundtruth
+    if groundtruth is None and arguments.dataset is None:
+        raise UsageError("evaluate needs a ground truth; name one with --groundtruth or --dataset")
+    if groundtruth is None:
+        names = tuple(arguments.sequence or ())
+        staged = find_sequences(arguments.data_root, arguments.dataset, names)
+        if len(staged) > 1:
+            raise UsageError(
+                f"--dataset {arguments.dataset} has {len(staged)} sequences, and one trajectory is of one; "
+                "name it with --sequence"
+            )
+        groundtruth = groundtruth_of(staged[0].folder)
+    _compare(arguments, arguments.estimate, groundtruth, arguments.out)
+
+
+def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> None:
+    """Compare the trajectory in a run's output folder with its ground truth.
+
+    That is the file that ``--groundtruth`` names, or that of the sequence in the dataset that ``--dataset``
+    or the run's own summary names.
+
+    Raises:
+        InputError: the sequence or its ground truth is not there.
+    """
+    groundtruth = arguments.groundtruth or _find_groundtruth(arguments, run)
+    _compare(arguments, run.folder / output.TRAJECTORY, groundtruth, out)
+
+
+def _compare(arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path) -> None:
+    output.prepare_folder(out, (output.ATE, output.RPE, output.FIGURE))
+    task.evaluate(
+        estimate,
+        groundtruth,
+        Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
+        Step(delta=arguments.rpe_delta, unit=arguments.rpe_unit, all_pairs=arguments.rpe_all_pairs),
+        out=out,
+    )
+
+
+def find_runs(folders: list[Path]) -> tuple[Staged, ...]:
+    """The runs in some folders, each with the shortest end of its path that is no other's as its name.
+
+    Raises:
+        InputError: a folder is or holds no run.
+    """
+    found = tuple(dict.fromkeys(run for folder in folders for run in _runs_in(folder)))
+    for length in range(1, 100):
+        names = ["/".join(run.parts[-length:]).lstrip("/") for run in found]
+        if len(set(names)) == len(names):
+            break
+    return tuple(Staged(name=name, folder=run) for name, run in zip(names, found, strict=True))
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder of a run")
+    if (folder / output.TRAJECTORY).is_file():
+        return [folder]
+    runs = sorted(path.parent for path in folder.glob(f"**/{output.TRAJECTORY}"))
+    if not runs:
+        raise InputError(
+            f"{folder}: no {output.TRAJECTORY} in it or its folders; name folders that infer wrote"
+        )
+    return runs
+
+
+def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
+    summary = _read_summary(run.folder)
+    dataset = arguments.dataset or _recorded_arguments(run.folder).get("dataset")
+    if not isinstance(dataset, str):
+        raise InputError(
+            f"{run.folder}: which dataset it is a run of is not known; name it with --dataset, or its ground "
+            "truth with --groundtruth"
+        )
+    staged = find_sequences(arguments.data_root, dataset)
+    folder = next(_sequences_of(run, summary, staged), None)
+    if folder is None:
+        raise InputError(
+            f"{run.folder}: none of the {len(staged)} sequences of {dataset} in {arguments.data_root} has "
+            "its name; name its ground truth with --groundtruth"
+        )
+    return groundtruth_of(folder)
+
+
+def _sequences_of(run: Staged, summary: dict[str, object], staged: tuple[Staged, ...]) -> Iterator[Path]:
+    """The sequences that a run may be of, the likeliest first."""
+    if len(staged) == 1:
+        yield staged[0].folder
+    names = tuple(one.name for one in staged)
+    for word in (run.name, str(summary.get("dataset")), run.folder.name):
+        fitting = match(word, names)
+        if len(fitting) == 1:
+            yield next(one.folder for one in staged if one.name == fitting[0])
+
+
+def _read_summary(folder: Path) -> dict[str, object]:
+    try:
+        summary = json.loads((folder / output.SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _recorded_arguments(folder: Path) -> dict[str, object]:
+    """The command line that a run says it had."""
+    recorded = _read_summary(folder).get("arguments")
+    return recorded if isinstance(recorded, dict) else {}

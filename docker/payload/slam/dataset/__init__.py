@@ -1,0 +1,1 @@
+"""Datasets as they are published, made into streams of prepared frames."""

@@ -1,0 +1,88 @@
+"""ETH3D SLAM (https://www.eth3d.net/slam_overview)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slam.camera import read_calibration
+from slam.dataset.picture import fit_usual_area
+from slam.dataset.shot import (
+    Choice,
+    Frames,
+    Shot,
+    add_depth,
+    choose,
+    common_size,
+    list_files,
+    make_stream,
+    seconds_of,
+)
+from slam.dataset.stream import Stream
+from slam.dataset.tum import read_shots, require_no_stereo
+from slam.errors import InputError
+from slam.sequence import FRAME_LIST, GROUND_TRUTH, Units
+
+CALIBRATION = "calibration.txt"
+
+SETTINGS = {
+    "beta": 0.5,
+    "filter_thresh": 2.0,
+    "warmup": 8,
+    "keyframe_thresh": 3.5,
+    "frontend_thresh": 16.0,
+    "frontend_window": 20,
+    "frontend_radius": 2,
+    "frontend_nms": 1,
+    "backend_thresh": 22.0,
+    "backend_radius": 2,
+    "backend_nms": 3,
+    "motion_damping": 0.5,
+}
+
+
+def holds(folder: Path) -> bool:
+    """True where a folder is a sequence of this dataset."""
+    return (folder / CALIBRATION).is_file() and (folder / "rgb").is_dir()
+
+
+def open_stream(folder: Path, choice: Choice) -> Stream:
+    """The sequence in a folder; its images are of about 384 by 512 pixels.
+
+    Raises:
+        InputError: a file is missing or not what it should be, or the choice cannot be had.
+    """
+    require_no_stereo(folder, choice)
+    is_listed = (folder / FRAME_LIST).exists()
+    every = read_shots(folder, choice) if is_listed else _list_shots(folder, choice)
+    shots = choose(every, choice, stride=1, folder=folder)
+    preparation = fit_usual_area(read_calibration(folder / CALIBRATION), common_size(shots))
+    return make_stream(
+        folder,
+        Frames(shots=shots, left=preparation),
+        choice,
+        truth=GROUND_TRUTH,
+        units=Units(length="m", time="s"),
+        settings=SETTINGS,
+    )
+
+
+def _list_shots(folder: Path, choice: Choice) -> tuple[Shot, ...]:
+    """The images by their names, which are their times in seconds."""
+    colour = _by_time(folder / "rgb")
+    if choice.mode != "rgbd":
+        return colour
+    if not (folder / "depth").is_dir():
+        raise InputError(
+            f"{folder}: it has no depth/; leave --depth out, or stage the sequence's `_rgbd` archive as well"
+        )
+    return add_depth(colour, _by_time(folder / "depth"), folder)
+
+
+def _by_time(folder: Path) -> tuple[Shot, ...]:
+    shots = [Shot(stamp=path.stem, image=path) for path in list_files(folder, ".png")]
+    odd = next((shot.image for shot in shots if not seconds_of(shot.stamp) >= 0), None)
+    if odd is not None:
+        raise InputError(f"{odd}: the name of an image is its time in seconds")
+    if not shots:
+        raise InputError(f"{folder}: there is no image; stage the sequence as it was published")
+    return tuple(sorted(shots, key=lambda shot: seconds_of(shot.stamp)))

@@ -1,0 +1,250 @@
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slam.batch import finish, run_each
+from slam.benchmark import TUM, choose_sequences, lay_beside
+from slam.campaign import find_runs
+from slam.dataset.catalog import Staged
+from slam.dataset.option import changed_options
+from slam.errors import InputError, MemoryShortError, OutputError, SeveralError
+from tests.payload.datasets import make_tum
+
+
+def read_table(out: Path) -> list[dict[str, str]]:
+    with (out / "table.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def staged(*names: str) -> list[Staged]:
+    return [Staged(name=name, folder=Path("/data") / name) for name in names]
+
+
+def succeed(folder: Path, error_m: float) -> None:
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps({"frames": 9, "frames_registered": 8}))
+    (folder / "ate.json").write_text(json.dumps({"rmse": error_m, "pairs": 8}))
+
+
+def test_one_that_fails_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(one: Staged, out: Path) -> None:
+        if one.name == "b":
+            raise InputError("b: it is, of all things, broken")
+        succeed(out, {"a": 0.5, "c/d": 0.25}[one.name])
+
+    rows, errors = run_each(staged("a", "b", "c/d"), tmp_path, work)
+    assert [error.exit_code for error in errors] == [4]
+    with pytest.raises(SeveralError, match=r"^1 of 3 sequences failed or are missing: b; ") as caught:
+        finish(rows, errors, tmp_path)
+    assert caught.value.exit_code == 4
+    table = read_table(tmp_path)
+    assert [row["sequence"] for row in table] == ["a", "b", "c/d"]
+    assert [row["ate_rmse"] for row in table] == ["0.5", "", "0.25"]
+    assert [row["result"] for row in table] == ["ok", "b: it is, of all things, broken", "ok"]
+    assert json.loads((tmp_path / "table.json").read_text())["rows"][2]["placed"] == 8
+    printed = capsys.readouterr().out.splitlines()
+    assert "failed     b: b: it is, of all things, broken" in printed
+    mean = next(line for line in printed if line.startswith("mean of 2"))
+    assert mean.split()[-2:] == ["0.3750", "-"]
+
+
+def test_failures_of_two_kinds_have_the_common_code(tmp_path: Path) -> None:
+    def work(one: Staged, _: Path) -> None:
+        raise MemoryShortError("too little") if one.name == "a" else PermissionError(13, "denied", "/x")
+
+    rows, errors = run_each(staged("a", "b"), tmp_path, work)
+    with pytest.raises(SeveralError, match="2 of 2 sequences failed") as caught:
+        finish(rows, errors, tmp_path)
+    assert caught.value.exit_code == 1
+    assert read_table(tmp_path)[1]["result"] == "/x: denied"
+
+
+def test_what_was_done_before_a_stop_is_in_the_table(tmp_path: Path) -> None:
+    def work(one: Staged, out: Path) -> None:
+        if one.name == "b":
+            raise KeyboardInterrupt
+        succeed(out, 0.5)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_each(staged("a", "b"), tmp_path, work)
+    assert [row["sequence"] for row in read_table(tmp_path)] == ["a"]
+
+
+def test_nothing_is_begun_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError):
+        run_each(staged("a"), tmp_path / "out", lambda *_: pytest.fail("it was begun"))
+
+
+def test_runs_are_found_and_have_names_of_their_own(tmp_path: Path) -> None:
+    for place in ("r1/out", "r2/out", "r3/out/x", "r3/out/y"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "trajectory.tum").write_text("")
+    assert [run.name for run in find_runs([tmp_path / "r3"])] == ["x", "y"]
+    found = find_runs([tmp_path / "r1" / "out", tmp_path / "r2", tmp_path / "r1"])
+    assert [run.name for run in found] == ["r1/out", "r2/out"]
+    with pytest.raises(InputError, match="there is no such folder"):
+        find_runs([tmp_path / "r4"])
+    (tmp_path / "r5").mkdir()
+    with pytest.raises(InputError, match=r"r5: no trajectory.tum in it"):
+        find_runs([tmp_path / "r5"])
+
+
+def test_the_papers_figures_are_beside_ours() -> None:
+    rows = [
+        {"sequence": f"rgbd_dataset_{name}", "ate_rmse": 2 * value} for name, value in TUM.figures.items()
+    ]
+    beside = lay_beside(TUM, rows)
+    assert [row["sequence"] for row in beside] == [*TUM.figures, "mean"]
+    assert all(row["difference"] == pytest.approx(row["published"]) for row in beside[:-1])
+    assert beside[-1]["ours"] == pytest.approx(2 * sum(TUM.figures.values()) / 9)
+    # Their own mean is that of their figures, to the digits that they give.
+    assert TUM.mean == pytest.approx(sum(TUM.figures.values()) / 9, abs=5e-4)
+    part = lay_beside(TUM, rows[1:])
+    assert part[0]["ours"] is None
+    assert part[-1]["ours"] is None
+
+
+def test_the_benchmarks_sequences_are_chosen_and_the_missing_told() -> None:
+    there = staged("rgbd_dataset_freiburg1_xyz", "rgbd_dataset_freiburg2_xyz", "fr1/desk2")
+    found, missing = choose_sequences(TUM, there)
+    assert [one.name for one in found] == ["fr1/desk2", "rgbd_dataset_freiburg1_xyz"]
+    assert missing == tuple(name for name in TUM.figures if name not in ("freiburg1_desk2", "freiburg1_xyz"))
+    with pytest.raises(InputError, match="none of the benchmark's sequences is there: freiburg1_360"):
+        choose_sequences(TUM, there[1:2])
+
+
+def test_options_that_make_another_benchmark() -> None:
+    assert changed_options({"engine": "droid", "stride": None, "t0": 0, "max_frames": None}) == ()
+    assert changed_options({"engine": "colmap", "stride": 1, "t0": 4, "depth": True}) == (
+        "--engine",
+        "--stride",
+        "--t0",
+        "--depth",
+    )
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two runs of a dataset with ground truth, with 10 and 20 mm of noise."""
+    rng = np.random.default_rng(0)
+    way = np.cumsum(rng.normal(size=(60, 3)), axis=0)
+    for name, noise_m in (("freiburg1_desk", 0.01), ("freiburg1_xyz", 0.02)):
+        folder = make_tum(tmp_path / "data" / "tum" / f"rgbd_dataset_{name}", count=1, size=(64, 48))
+        write(folder / "groundtruth.txt", way)
+        write(
+            tmp_path / "runs" / name / "trajectory.tum",
+            3 * way + rng.normal(scale=3 * noise_m, size=way.shape),
+        )
+        summary = {"dataset": f"rgbd_dataset_{name}", "arguments": {"dataset": "tum", "engine": "droid"}}
+        (tmp_path / "runs" / name / "summary.json").write_text(json.dumps(summary))
+    return tmp_path
+
+
+def write(path: Path, positions: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"{place / 10:.6f} {x} {y} {z} 0 0 0 1" for place, (x, y, z) in enumerate(positions))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_evaluates_many_runs(slam, runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = slam("--task", "evaluate", "--runs", runs / "runs", "--data-root", runs / "data", "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    table = read_table(out)
+    assert [row["sequence"] for row in table] == ["freiburg1_desk", "freiburg1_xyz"]
+    for row, noise_m in zip(table, (0.01, 0.02), strict=True):
+        assert float(row["ate_rmse"]) == pytest.approx(np.sqrt(3) * noise_m, rel=0.15)
+        # Both ends of a step have it.
+        assert float(row["rpe_trans_rmse"]) == pytest.approx(np.sqrt(6) * noise_m, rel=0.15)
+        assert float(row["scale"]) == pytest.approx(1 / 3, rel=0.01)
+        folder = out / row["sequence"]
+        assert sorted(path.name for path in folder.iterdir()) == ["ate.json", "rpe.json", "trajectory.png"]
+    assert "mean of 2" in done.stdout
+
+
+def test_lays_runs_beside_the_benchmark(slam, runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = slam(
+        "--task", "evaluate", "--benchmark", "tum", "--runs", runs / "runs", "--data-root", runs / "data",
+        "--align", "sim3", "--out", out,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert done.stderr.startswith("slam: 7 of 9 sequences failed or are missing: freiburg1_360, ")
+    beside = json.loads((out / "benchmark.json").read_text())
+    row = next(row for row in beside["rows"] if row["sequence"] == "freiburg1_xyz")
+    assert row["published"] == 0.012
+    assert row["ours"] == pytest.approx(np.sqrt(3) * 0.02, rel=0.15)
+    assert "not verified" in beside["source"]
+    assert beside["changed_options"] == []
+
+
+def test_evaluates_one_run_against_a_file(slam, runs: Path, tmp_path: Path) -> None:
+    run, out = runs / "runs" / "freiburg1_xyz", tmp_path / "out"
+    truth = runs / "data" / "tum" / "rgbd_dataset_freiburg1_xyz" / "groundtruth.txt"
+    done = slam(
+        "--task", "evaluate", "--runs", run, "--groundtruth", truth, "--align", "origin",
+        "--rpe-delta", "1.5", "--rpe-unit", "seconds", "--out", out,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    rpe = json.loads((out / "rpe.json").read_text())
+    assert (rpe["delta"], rpe["unit"], rpe["pairs"], rpe["alignment"]) == (1.5, "seconds", 3, "origin")
+    assert "over 1.5 seconds, 3 pairs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda runs: (runs / "runs" / "freiburg1_xyz" / "summary.json").unlink(),
+            "is not known; name it with --dataset",
+        ),
+        (
+            lambda runs: (
+                shutil.move(runs / "runs" / "freiburg1_xyz", runs / "runs" / "kitchen")
+                and (runs / "runs" / "kitchen" / "summary.json").write_text(
+                    '{"arguments": {"dataset": "tum"}}'
+                )
+            ),
+            "none of the 2 sequences of tum in",
+        ),
+        (
+            lambda runs: (runs / "data" / "tum" / "rgbd_dataset_freiburg1_xyz" / "groundtruth.txt").unlink(),
+            "groundtruth.txt: there is no such trajectory file",
+        ),
+    ],
+)
+def test_a_run_without_its_truth_is_told(slam, runs: Path, tmp_path: Path, spoil, message: str) -> None:
+    spoil(runs)
+    out = tmp_path / "out"
+    done = slam("--task", "evaluate", "--runs", runs / "runs", "--data-root", runs / "data", "--out", out)
+    assert done.returncode == 4
+    assert done.stderr.startswith("slam: 1 of 2 sequences failed or are missing: ")
+    assert message in done.stdout
+    assert sorted(row["result"] == "ok" for row in read_table(out)) == [False, True]
+
+
+def test_infers_every_sequence_that_is_staged(slam, scene: Path, tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(scene, root / "tum" / "rgbd_dataset_freiburg1_room")
+    shutil.copytree(scene, root / "tum" / "rgbd_dataset_freiburg1_xyz")
+    (root / "tum" / "rgbd_dataset_freiburg1_room" / "rgb.txt").unlink()
+    arguments = ("--task", "infer", "--data-root", root, "--dataset", "tum", "--out", out)
+    done = slam(*arguments)
+    assert done.returncode == 4
+    assert done.stderr == (
+        "slam: 1 of 2 sequences failed or are missing: rgbd_dataset_freiburg1_room; why stands above and in "
+        f"{out}/table.csv, and the others' results are in {out}\n"
+    )
+    room, xyz = read_table(out)
+    assert "rgb.txt is missing" in room["result"]
+    assert (xyz["result"], xyz["placed"]) == ("ok", "8")
+    names = {path.name for path in (out / "rgbd_dataset_freiburg1_xyz").iterdir()}
+    assert {"trajectory.tum", "cloud.ply", "ate.json", "summary.json"} <= names
+    alone = slam(*arguments[:-1], tmp_path / "alone", "--sequence", "fr1/xyz", "--t0", 2)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert json.loads((tmp_path / "alone" / "summary.json").read_text())["frames"] == 6
