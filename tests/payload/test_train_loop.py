@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.payload.footage import make_footage
-from tests.payload.standin_droid import make_standin
+from tests.payload.standin_training import make_standin
 
 pytest.importorskip("torch", reason="PyTorch is not installed here")
 pytest.importorskip("tensorboard", reason="TensorBoard is not installed here")
