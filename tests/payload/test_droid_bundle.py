@@ -76,7 +76,9 @@ def differentiate(function: Callable[[Tensor], Tensor], at: Tensor, step: float 
     return torch.stack([(function(at + side) - function(at - side)) / (2 * step) for side in sides], 1)
 
 
-def make_problem(*, stereo: bool = False, depth: bool = False, noise: float = 0.02) -> tuple[Problem, Problem]:
+def make_problem(
+    *, stereo: bool = False, depth: bool = False, noise: float = 0.02
+) -> tuple[Problem, Problem]:
     """A problem with true poses and inverse depths, and the same with wrong ones to begin with."""
     generator = torch.Generator().manual_seed(3)
 
@@ -95,7 +97,9 @@ def make_problem(*, stereo: bool = False, depth: bool = False, noise: float = 0.
     truth = Problem(
         poses=poses,
         disps=disps,
-        sensed=torch.where(random(*disps.shape) > 0.5, 1.1 * disps, 0.0) if depth else torch.zeros_like(disps),
+        sensed=torch.where(random(*disps.shape) > 0.5, 1.1 * disps, 0.0)
+        if depth
+        else torch.zeros_like(disps),
         targets=project(nothing, disps, poses, ii, jj),
         weights=random(len(ii), 2, HEIGHT, WIDTH),
         eta=0.01 * random(count, HEIGHT, WIDTH) + 1e-3,
@@ -179,7 +183,12 @@ def test_poses_come_back_to_the_truth() -> None:
 def test_depths_come_back_to_the_truth() -> None:
     truth, problem = make_problem()
     problem = Problem(
-        **{**vars(problem), "poses": truth.poses, "weights": 1e4 * truth.weights + 1e3, "eta": 1e-6 + 0 * truth.eta}
+        **{
+            **vars(problem),
+            "poses": truth.poses,
+            "weights": 1e4 * truth.weights + 1e3,
+            "eta": 1e-6 + 0 * truth.eta,
+        }
     )
     _, disps, *_ = problem.ba(4, 5, 8)
     assert (problem.disps - truth.disps).abs().max() > 0.01

@@ -164,7 +164,7 @@ def count_found(poses: torch.Tensor, disps: torch.Tensor, keyframe: int, thresho
 
 
 def test_a_depth_is_found_again_in_the_neighbours_that_see_it() -> None:
-    """A wall at 2 m, and a camera that moves by 0.3 pixels a step; of the neighbours the next two do not count."""
+    """A wall at 2 m, a camera that moves by 0.3 pixels a step; the next two neighbours do not count."""
     poses, disps = sideways(12, 0.3 / 7), torch.full((12, HEIGHT, WIDTH), 0.5)
     inner = (slice(None, -1), slice(3, -3))  # what all neighbours have in sight
     assert (count_found(poses, disps, 5, 0.01)[inner] == 6).all()
@@ -235,7 +235,9 @@ def test_correlation_without_a_volume_is_the_same() -> None:
     # The kernel's gradient leaves out the division.
     gradient = torch.randn_like(reference)
     found = kernels.altcorr_backward(fine.detach(), coarse.detach(), coords, gradient, ii, jj, 3)
-    for mine, wanted in zip(found, torch.autograd.grad(16 * reference, (fine, coarse), gradient), strict=True):
+    for mine, wanted in zip(
+        found, torch.autograd.grad(16 * reference, (fine, coarse), gradient), strict=True
+    ):
         torch.testing.assert_close(mine, wanted)
 
 

@@ -101,7 +101,13 @@ def test_upstream_gets_every_name_of_its_own_demo() -> None:
     from slam.droid.upstream import make_arguments
 
     arguments = make_arguments(
-        Options(), root=Path("/d"), weights=Path("/w"), image_size=(240, 320), buffer=99, stereo=True, threads=3
+        Options(),
+        root=Path("/d"),
+        weights=Path("/w"),
+        image_size=(240, 320),
+        buffer=99,
+        stereo=True,
+        threads=3,
     )
     assert {name: getattr(arguments, name) for name in DEMO} == DEMO
     assert (arguments.image_size, arguments.buffer, arguments.stereo) == ([240, 320], 99, True)

@@ -18,7 +18,6 @@ from typing import Any
 from slam.errors import CrashError, MemoryShortError
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
-_NO_MEMORY = 6
 
 
 def install_backend() -> None:
@@ -45,7 +44,7 @@ def run_backend(arguments: Any, first: Any, second: Any, device: str) -> None:
         with upstream(Path(arguments.slam_root), arguments.slam_device):
             import_module("droid_async").backend_process(arguments, first, second, device)
     except (MemoryError, torch.cuda.OutOfMemoryError):
-        sys.exit(_NO_MEMORY)
+        sys.exit(MemoryShortError.exit_code)
     except Exception:  # all of them: how it failed is told here, that it failed by the exit code
         traceback.print_exc(file=sys.stdout)
         sys.exit(1)
@@ -85,13 +84,13 @@ def stop_backend(droid: Any) -> None:
 
 
 def _tell(exit_code: int) -> None:
-    if exit_code in (_NO_MEMORY, -signal.SIGKILL):
+    if exit_code in (MemoryShortError.exit_code, -signal.SIGKILL):
         raise MemoryShortError(
             "DROID-SLAM's backend process ran out of memory; leave --asynchronous out, or see that there are "
             "fewer keyframes with a larger --filter_thresh or --stride"
         )
     how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
     raise CrashError(
-        f"DROID-SLAM's backend process ended with {how} while frames were tracked; what it said is in the "
+        f"DROID-SLAM's backend process ended with {how} before its work was done; what it said is in the "
         "log; without --asynchronous there is none"
     )

@@ -82,11 +82,11 @@ def ba(
         system = linearize(poses, disps, intrinsics, targets, weights, ii, jj)
         matrix, vector = gather_poses(system, ii - t0, jj - t0, t1 - t0)
         if motion_only:
-            pose_step = solve(matrix, vector, lm, ep)
+            pose_step = solve(matrix, vector, lm, ep).to(poses.dtype)
         else:
             depths = Depths.gather(system, disps, disps_sens, eta, ii, jj, window)
             schur, right = depths.eliminate()
-            pose_step = solve(matrix - schur, vector - right, lm, ep)
+            pose_step = solve(matrix - schur, vector - right, lm, ep).to(poses.dtype)
             depth_step = depths.step(pose_step)
             disps[depths.keyframes] += depth_step.view(-1, *disps.shape[1:])
         poses[t0:t1] = retract(poses[t0:t1], pose_step)
@@ -155,9 +155,9 @@ def solve(matrix: Tensor, vector: Tensor, lm: float, ep: float) -> Tensor:
     damped = matrix + torch.diag(ep + lm * matrix.diagonal())
     factor, failed = torch.linalg.cholesky_ex(damped)
     if failed.item():
-        return torch.zeros(len(vector) // 6, 6, device=vector.device)
+        return torch.zeros_like(vector).view(-1, 6)
     step: Tensor = torch.cholesky_solve(vector[:, None], factor)
-    return step.view(-1, 6).float()
+    return step.view(-1, 6)
 
 
 @dataclass(frozen=True, kw_only=True)

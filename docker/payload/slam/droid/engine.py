@@ -24,7 +24,7 @@ from slam.droid.reconstruction import (
 )
 from slam.droid.tracking import finish, follow, read_video, start
 from slam.droid.upstream import find_upstream, prepare_weights, upstream
-from slam.errors import DeviceError, InputError, MemoryShortError
+from slam.errors import DeviceError, InputError, MemoryShortError, SlamError
 from slam.estimate import Estimate, Settings
 from slam.progress import say
 from slam.trajectory import Floats, write_trajectory
@@ -48,8 +48,10 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
     options = choose(stream.settings, settings.options)
     require_size(stream.height, stream.width)
     root = find_upstream(os.environ)
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise SlamError(f"{error}; DROID-SLAM needs PyTorch, run this in an image that has it") from error
     torch.set_num_threads(settings.threads)
     try:
         with upstream(root, options.device), torch.no_grad():

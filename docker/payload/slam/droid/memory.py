@@ -93,9 +93,9 @@ def make_room(video: Any, graph: Any, room: Room, frame: int) -> None:
     wanted = min(2 * rows, room.most)
     if wanted <= rows:
         raise MemoryShortError(
-            f"{keyframes} keyframes after {frame} frames, and the device has memory for {rows - SPARE}; make "
+            f"{keyframes} keyframes after {frame} frames, and there is room for {rows - SPARE}; make "
             "fewer with a larger --filter_thresh, --keyframe_thresh or --stride, take fewer frames with "
-            "--max-frames, or ask for a larger GPU"
+            "--max-frames, or ask for a larger GPU (with --asynchronous also: raise --buffer, where given)"
         )
     grow(video, [graph], wanted)
     say(f"buffer     {wanted} keyframes, {rows} were too few")
