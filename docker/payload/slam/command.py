@@ -15,6 +15,7 @@ from slam.cpu import bind_threads, core_count, thread_limit
 from slam.dataset import option
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.grammar import TASKS, build_parser
+from slam.train import command as training
 
 if TYPE_CHECKING:
     from slam.dataset.stream import Stream
@@ -28,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be Unicode
     try:
+        if training.is_training(argv):
+            training.run(argv)
+            return 0
         parser = build_parser(os.environ)
         option.add_arguments(parser)
         _run(parser.read(argv))

@@ -61,6 +61,12 @@ class DeviceError(SlamError):
     exit_code = 8
 
 
+class TrainingError(SlamError):
+    """The network cannot be trained on: its loss is no number any more."""
+
+    exit_code = 10
+
+
 class Stopped(BaseException):
     """A signal asked the program to stop.
 

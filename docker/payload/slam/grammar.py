@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from slam.errors import UsageError
 
-TASKS = ("infer", "evaluate")
+TASKS = ("infer", "evaluate", "train")
 ENGINES = ("colmap", "droid")
 MATCHERS = ("auto", "sequential", "exhaustive")
 ALIGNMENTS = ("sim3", "se3", "origin", "none")

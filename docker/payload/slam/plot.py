@@ -54,7 +54,7 @@ def draw(
         cloud: what was seen, in the world of ``positions``.
         units: what the ground truth is measured in.
     """
-    with _writable_cache(path.parent), replacing(path) as part:
+    with writable_cache(path.parent), replacing(path) as part:
         import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -88,7 +88,7 @@ def describe_error(evaluation: Evaluation, units: Units) -> str:
 
 
 @contextmanager
-def _writable_cache(folder: Path) -> Iterator[None]:
+def writable_cache(folder: Path) -> Iterator[None]:
     """Give matplotlib, which insists on a folder it can write to, a copy where MPLCONFIGDIR is read-only."""
     given = os.environ.get("MPLCONFIGDIR")
     if given is None or os.access(given, os.W_OK):

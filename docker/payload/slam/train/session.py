@@ -1,0 +1,169 @@
+"""A training from the files that it reads to the files that it leaves, in one of its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from slam import output
+from slam.errors import DeviceError, InputError, MemoryShortError, Stopped
+from slam.progress import say
+from slam.train import checkpoint, record
+from slam.train.crew import Crew, find_crew, joined
+from slam.train.keeper import Keeper
+from slam.train.options import Options, bind, require_same
+from slam.train.preparation import Footage, prepare
+
+_GRAPHS = "graph"
+
+
+class Ear:
+    """Hears signals: before the first step they end the program at once, later when a step is finished."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.patient = False
+
+    def listen(self) -> None:
+        """Hear from now on."""
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if not self.patient:
+            raise Stopped(number)
+        self.number = number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What the first process has found out: what to train on, and the checkpoint to go on from, if any."""
+
+    footage: Footage
+    source: Path | None = None
+    state: Mapping[str, Any] | None = None
+
+
+def train(options: Options, environment: Mapping[str, str], ear: Ear) -> None:
+    """Train; called in each process.
+
+    Raises:
+        SlamError: something is not as it should be.
+        Stopped: a signal asked for it, and all there is was saved.
+    """
+    from slam.droid.upstream import find_upstream, upstream
+
+    crew = find_crew(environment)
+    root = find_upstream(environment)
+    start = _open(options, environment, root, crew.world) if crew.leads else None
+    with (
+        _device(options, crew) as device,
+        upstream(root, options.device),
+        joined(crew, device=options.device),
+    ):
+        shared = crew.share(start)
+        assert shared is not None  # noqa: S101 - the first process has it
+        _train(options, crew, device, shared, ear)
+
+
+def _open(options: Options, environment: Mapping[str, str], root: Path, world: int) -> Start:
+    """Find the data and the checkpoint, and make the output folder ready."""
+    from slam.train.droidnet import list_test_scenes
+
+    out = options.out
+    previous = Path(environment["SLIPWAY_PREVIOUS"]) if environment.get("SLIPWAY_PREVIOUS") else None
+    resume = options.resume
+    if resume is None and checkpoint.find(out / checkpoint.FOLDER):
+        raise InputError(
+            f"{out} holds the checkpoints of a training; go on with --resume {out}, or name another folder "
+            "with --out"
+        )
+    output.prepare_folder(out, (record.SUMMARY, record.FIGURE))
+    earlier = _home(resume) or previous
+    caches = [options.graph_cache or out / _GRAPHS, *([earlier / _GRAPHS] if earlier else [])]
+    footage = prepare(options, holdout=list_test_scenes(root), caches=caches)
+    chosen = checkpoint.choose(resume, previous)
+    if chosen is None:
+        if previous is not None:
+            say(f"resume     the last attempt left no checkpoint in {previous}; the training begins anew")
+        return Start(footage=footage)
+    path, state = chosen
+    require_same(state["options"], bind(options, world, footage.fingerprint), path)
+    record.carry(_home(path) or path.parent, out)
+    source = checkpoint.carry(path, out / checkpoint.FOLDER)
+    return Start(footage=footage, source=source, state=state)
+
+
+def _home(path: Path | None) -> Path | None:
+    """The output folder that a checkpoint, or a folder of them, belongs to."""
+    if path is None:
+        return None
+    folder = path if path.is_dir() else path.parent
+    return folder.parent if folder.name == checkpoint.FOLDER else folder
+
+
+@contextmanager
+def _device(options: Options, crew: Crew) -> Iterator[Any]:
+    """This process's device; that its memory is used up is told with what uses it."""
+    import torch
+
+    warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)  # upstream's
+    torch.set_num_threads(options.threads)
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+    if options.device == "cuda":
+        if crew.local >= torch.cuda.device_count():
+            raise DeviceError(
+                f"process {crew.local} of this machine has no GPU; start one process for each GPU"
+            )
+        torch.cuda.set_device(crew.local)
+    try:
+        yield torch.device(options.device, crew.local) if options.device == "cuda" else torch.device("cpu")
+    except torch.OutOfMemoryError as error:
+        size = " ".join(map(str, options.crop))
+        raise MemoryShortError(
+            f"the GPU's memory does not suffice; lower --batch (now {options.batch}), --n_frames "
+            f"({options.n_frames}), --edges ({options.edges}), --iters ({options.iters}) or --crop ({size}), "
+            "or ask for a GPU with more"
+        ) from error
+
+
+def _train(options: Options, crew: Crew, device: Any, start: Start, ear: Ear) -> None:
+    from slam.train.droidnet import DroidLearner, make_augment
+    from slam.train.loop import Training
+    from slam.train.samples import Draws, Feed, Samples
+
+    training = Training(DroidLearner(options, device), options, crew)
+    samples = Samples(start.footage, options, make_augment(options))
+    draws = Draws(len(samples), batch=options.batch, rank=crew.rank, world=crew.world, seed=options.seed)
+    feed = Feed(samples, draws, workers=options.workers, pin=options.device == "cuda")
+    run(training, feed, start, ear)
+
+
+def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
+    """Go on from a checkpoint where there is one, make the steps, and keep what comes of them."""
+    crew = training.crew
+    dataset = start.footage.fingerprint
+    if start.state is not None:
+        training.restore(start.state)
+    keeper = Keeper(training, dataset, start.footage, start.source)
+    if crew.leads:
+        keeper.begin()
+    ear.patient = True
+    try:
+        training.run(feed, stopping=lambda: ear.number, done=keeper.take)
+    finally:
+        if crew.leads:
+            keeper.record.close()
+    if crew.leads:
+        keeper.conclude(finished=True)
+    crew.wait()

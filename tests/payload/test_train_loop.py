@@ -1,0 +1,344 @@
+"""Trainings as processes, around a stand-in for DROID-SLAM: checkpoints, resumes, signals, accidents.
+
+They need PyTorch, and the engine's own modules for running DROID-SLAM on the CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.payload.footage import make_footage
+from tests.payload.standin_training import make_standin
+
+pytest.importorskip("torch", reason="PyTorch is not installed here")
+pytest.importorskip("tensorboard", reason="TensorBoard is not installed here")
+
+SMALL = (
+    "--device", "cpu", "--crop", 128, 160, "--n_frames", 3, "--fmin", 1, "--iters", 2, "--restart_prob", 0.5,
+    "--workers", 0, "--log-every", 1,
+)  # fmt: skip
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a scene and the stand-in."""
+    folder = tmp_path_factory.mktemp("train")
+    make_footage(folder / "data" / "wall")
+    make_standin(folder / "droid")
+    return folder
+
+
+@pytest.fixture
+def environment(place: Path, job_environment: dict[str, str]) -> dict[str, str]:
+    # PyTorch's own imports warn.
+    kept = {name: value for name, value in job_environment.items() if name != "PYTHONWARNINGS"}
+    return {**kept, "DROID_ROOT": str(place / "droid"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def argv(place: Path) -> Callable[..., list[str]]:
+    def build(*arguments: object) -> list[str]:
+        words = ("--task", "train", "--datapath", place / "data", "--graph-cache", place / "graph", *SMALL)
+        return [sys.executable, "-m", "slam", *map(str, (*words, *arguments))]
+
+    return build
+
+
+@pytest.fixture
+def train(argv: Callable[..., list[str]], environment: dict[str, str]) -> Run:
+    """Run a small training with these arguments, and these variables set."""
+
+    def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            argv(*arguments), capture_output=True, encoding="utf-8", env={**environment, **variables},
+            timeout=300, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def ok(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def losses(out: Path) -> str:
+    return (out / "losses.csv").read_text()
+
+
+def run_once(place: Path, out: Path, *arguments: object) -> Path:
+    environment = {**os.environ, "DROID_ROOT": str(place / "droid"), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2] / "docker" / "payload")
+    words = ("--datapath", place / "data", "--graph-cache", place / "graph", *SMALL, "--out", out, *arguments)
+    command = [sys.executable, "-m", "slam", "--task", "train", *map(str, words)]
+    subprocess.run(command, check=True, env=environment, timeout=300, stdout=subprocess.DEVNULL)
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of an unbroken training of 24 steps: two epochs of ten, and some of the third."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    return run_once(place, out, "--steps", 24, "--save-every", 4, "--keep", 3)
+
+
+@pytest.fixture(scope="module")
+def pair(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of an unbroken training of two processes."""
+    out = tmp_path_factory.mktemp("pair") / "out"
+    return run_once(place, out, "--gpus", 2, "--steps", 6, "--save-every", 3)
+
+
+def test_a_training_leaves_all_its_files(whole: Path) -> None:
+    import torch
+
+    assert names(whole) == [
+        "checkpoints", "losses.csv", "summary.json", "tensorboard", "training.png", "weights.pth",
+    ]  # fmt: skip
+    kept = [f"droid_{step:06d}.{kind}" for step in (16, 20, 24) for kind in ("ckpt", "pth")]
+    assert names(whole / "checkpoints") == kept
+    summary = json.loads((whole / "summary.json").read_text())
+    assert (summary["finished"], summary["steps"], summary["samples"]) == (True, 24, 10)
+    rows = losses(whole).splitlines()
+    assert rows[0] == "step,epoch,lr,loss,gradient_norm,tr_error,residual,f_error"
+    assert [row.split(",")[:2] for row in rows[1:]] == [
+        [str(step), str((step - 1) // 10)] for step in range(1, 25)
+    ]
+    weights = torch.load(whole / "weights.pth", weights_only=True)
+    assert set(weights) == {
+        f"module.{part}.{kind}" for part in ("fnet", "update") for kind in ("weight", "bias")
+    }
+
+
+def test_tensorboard_has_the_same_numbers(whole: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(whole / "tensorboard")).Reload()
+    shown = [event.value for event in events.Scalars("loss")]
+    assert shown == pytest.approx(
+        [float(row.split(",")[3]) for row in losses(whole).splitlines()[1:]], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("step", [16, 20])
+def test_a_resumed_training_is_the_unbroken_one(whole: Path, train: Run, tmp_path: Path, step: int) -> None:
+    previous = tmp_path / "previous"
+    shutil.copytree(whole, previous)
+    for later in range(step + 4, 25, 4):
+        (previous / "checkpoints" / f"droid_{later:06d}.ckpt").unlink()
+    said = ok(
+        train("--steps", 24, "--save-every", 4, "--out", tmp_path / "out", SLIPWAY_PREVIOUS=str(previous))
+    )
+    assert f"resume     step {step} of 24" in said
+    assert losses(tmp_path / "out") == losses(whole)
+    assert (tmp_path / "out" / "weights.pth").read_bytes() == (whole / "weights.pth").read_bytes()
+
+
+def test_sample_loading_processes_change_nothing(whole: Path, train: Run, tmp_path: Path) -> None:
+    ok(train("--steps", 24, "--workers", 2, "--out", tmp_path))
+    assert losses(tmp_path) == losses(whole)
+
+
+def test_two_processes_share_the_work_and_resume_exactly(pair: Path, train: Run, tmp_path: Path) -> None:
+    assert losses(pair).splitlines()[6].startswith("6,1,")  # five steps are an epoch of ten samples
+    resume = pair / "checkpoints" / "droid_000003.ckpt"
+    ok(train("--gpus", 2, "--steps", 6, "--out", tmp_path / "out", "--resume", resume))
+    assert losses(tmp_path / "out") == losses(pair)
+
+    alone = train("--steps", 6, "--out", tmp_path / "alone", "--resume", resume)
+    assert alone.returncode == 4
+    assert "cannot go on from it: processes 2 then, 1 now" in alone.stderr
+    assert not (tmp_path / "alone" / "checkpoints").exists()
+
+
+def start(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+
+
+def wait_for(text: str, log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_saves_and_the_next_attempt_goes_on(
+    whole: Path,
+    train: Run,
+    argv: Callable[..., list[str]],
+    environment: dict[str, str],
+    tmp_path: Path,
+    number: int,
+) -> None:
+    out, log = tmp_path / "attempt-1", tmp_path / "log"
+    process = start(argv("--steps", 24, "--out", out), {**environment, "SLEEP": "0.2"}, log)
+    wait_for("step       3/24", log)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert "before it was finished" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["finished"] is False
+    assert names(out / "checkpoints") == [f"droid_{summary['steps']:06d}.{kind}" for kind in ("ckpt", "pth")]
+
+    ok(train("--steps", 24, "--out", tmp_path / "attempt-2", SLIPWAY_PREVIOUS=str(out)))
+    assert losses(tmp_path / "attempt-2") == losses(whole)
+
+
+def test_an_attempt_that_dies_at_once_loses_nothing(whole: Path, train: Run, tmp_path: Path) -> None:
+    first = tmp_path / "attempt-1"
+    shutil.copytree(whole, first)
+    (first / "checkpoints" / "droid_000024.ckpt").unlink()
+    second = tmp_path / "attempt-2"
+    died = train("--steps", 24, "--out", second, SLIPWAY_PREVIOUS=str(first), BREAK="kill:1")
+    assert died.returncode == 6
+    assert "there was not enough memory" in died.stderr
+    shutil.rmtree(first)
+    ok(train("--steps", 24, "--out", tmp_path / "attempt-3", SLIPWAY_PREVIOUS=str(second)))
+    assert losses(tmp_path / "attempt-3") == losses(whole)
+
+
+def test_a_finished_training_has_nothing_left_to_do(whole: Path, train: Run, tmp_path: Path) -> None:
+    ok(train("--steps", 24, "--out", tmp_path, SLIPWAY_PREVIOUS=str(whole), BREAK="crash:1"))
+    assert losses(tmp_path) == losses(whole)
+    assert (tmp_path / "weights.pth").read_bytes() == (whole / "weights.pth").read_bytes()
+    assert json.loads((tmp_path / "summary.json").read_text())["finished"] is True
+
+
+def test_a_broken_checkpoint_is_refused_and_the_one_before_it_used(
+    whole: Path, train: Run, tmp_path: Path
+) -> None:
+    previous = tmp_path / "previous"
+    shutil.copytree(whole, previous)
+    newest, middle, oldest = (previous / "checkpoints" / f"droid_{step:06d}.ckpt" for step in (24, 20, 16))
+    newest.write_bytes(newest.read_bytes()[:2000])
+    flipped = bytearray(middle.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    middle.write_bytes(flipped)
+    said = ok(train("--steps", 24, "--out", tmp_path / "out", SLIPWAY_PREVIOUS=str(previous)))
+    assert f"{newest}: this checkpoint is broken" in said
+    assert f"{middle}: this checkpoint is broken" in said
+    assert "resume     step 16 of 24" in said
+    assert losses(tmp_path / "out") == losses(whole)
+
+    oldest.write_bytes(b"")
+    none = train("--steps", 24, "--out", tmp_path / "none", SLIPWAY_PREVIOUS=str(previous))
+    assert none.returncode == 4
+    assert "all 3 checkpoints in it are broken" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("accident", "code", "message"),
+    [
+        (
+            "nan:3",
+            10,
+            "the loss is not a finite number in step 3, and the network was left as it was before it",
+        ),
+        ("memory:3", 6, "the GPU's memory does not suffice; lower --batch (now 1), --n_frames (3)"),
+        ("crash:3", 7, "the training came down; what it said is above"),
+    ],
+)
+def test_an_accident_is_told_and_leaves_the_last_checkpoint(
+    train: Run, tmp_path: Path, accident: str, code: int, message: str
+) -> None:
+    done = train("--steps", 8, "--save-every", 2, "--restart_prob", 0, "--out", tmp_path, BREAK=accident)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert ("an accident of the network's" in done.stderr) == accident.startswith("crash")
+    assert names(tmp_path / "checkpoints") == ["droid_000002.ckpt", "droid_000002.pth"]
+
+
+def test_an_accident_of_one_process_ends_all_with_its_reason(train: Run, tmp_path: Path) -> None:
+    done = train("--gpus", 2, "--steps", 8, "--out", tmp_path, BREAK="memory:2:1")
+    assert done.returncode == 6
+    assert "the GPU's memory does not suffice" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_are_a_beginning_and_parts_can_be_left_as_they_are(
+    whole: Path, train: Run, tmp_path: Path
+) -> None:
+    import torch
+
+    begun = whole / "weights.pth"
+    ok(train("--steps", 3, "--out", tmp_path / "a", "--ckpt", begun, "--freeze", "fnet", "--lr", 0.01))
+    before, after = (torch.load(path, weights_only=True) for path in (begun, tmp_path / "a" / "weights.pth"))
+    assert torch.equal(before["module.fnet.weight"], after["module.fnet.weight"])
+    assert not torch.equal(before["module.update.weight"], after["module.update.weight"])
+
+    done = train("--steps", 3, "--out", tmp_path / "b", "--freeze", "gnet")
+    assert done.returncode == 4
+    assert "--freeze gnet: no parameter's name begins so; the network has fnet, update" in done.stderr
+
+
+def test_what_does_not_fit_a_checkpoint_is_told(whole: Path, train: Run, tmp_path: Path) -> None:
+    other = train("--steps", 30, "--lr", 0.1, "--out", tmp_path, "--resume", whole)
+    assert other.returncode == 4
+    assert "steps 24 then, 30 now; lr 0.00025 then, 0.1 now" in other.stderr
+    again = train("--steps", 24, "--out", whole)
+    assert again.returncode == 4
+    assert f"go on with --resume {whole}" in again.stderr
+    weights = train("--steps", 24, "--out", tmp_path, "--resume", whole / "weights.pth")
+    assert "weights are for --ckpt, not for --resume" in weights.stderr
+    empty = train("--steps", 24, "--out", tmp_path, "--resume", tmp_path)
+    assert "no checkpoint in it" in empty.stderr
+
+
+def test_two_nodes_meet_by_slurms_variables(
+    pair: Path, argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+) -> None:
+    step = {
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_STEP_NUM_NODES": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "127.0.0.[1-2]",
+    }
+    logs = [tmp_path / f"log-{node}" for node in range(2)]
+    words = argv("--steps", 6, "--out", tmp_path / "out")
+    # Both are this machine, and write to one output folder as nodes of a job do.
+    nodes = [
+        start(words, {**environment, **step, "SLURM_NODEID": str(node)}, log) for node, log in enumerate(logs)
+    ]
+    codes = [node.wait(200) for node in nodes]
+    assert codes == [0, 0], [log.read_text() for log in logs]
+    assert losses(tmp_path / "out") == losses(pair)
+    assert "result" in logs[0].read_text()
+    assert "result" not in logs[1].read_text()
+
+
+def test_torchrun_can_start_the_processes(
+    pair: Path, argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+) -> None:
+    _, *words = argv("--steps", 6, "--out", tmp_path)
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *words,
+    ]
+    done = subprocess.run(torchrun, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path) == losses(pair)
