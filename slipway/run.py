@@ -262,7 +262,9 @@ class RunStore:
             raise UsageError(
                 f"no run's id starts with {prefix!r}{nearest(prefix, ids)}; `invoke status` lists them"
             )
-        raise UsageError(f"--run {prefix} may be any of {', '.join(ids)}; write more of it")
+        raise UsageError(
+            f"{prefix!r} is the beginning of several runs' ids: {', '.join(ids)}; write more of it"
+        )
 
     def _read(self, file: Path) -> Run | None:
         try:

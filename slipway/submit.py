@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -15,15 +15,17 @@ from slipway.checkout import Revision, find_revision
 from slipway.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.depot import Depot, send_code
 from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
+from slipway.input import find_missing
 from slipway.job import Job, directives, render_script, words_file
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
+from slipway.offer import check_offer, describe_offer
 from slipway.poll import poll
 from slipway.profile import Profile
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.push import PushedSif, find_pushed
-from slipway.queue import check_partition
+from slipway.queue import Wish, check_partition
 from slipway.resources import Resources
 from slipway.run import Reason, Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
@@ -37,12 +39,33 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for: the program's arguments, and resources that go before all defaults."""
+    """What a user asks for: the program's arguments, and resources that go before all defaults.
+
+    Raises:
+        JobError: it cannot be, or would never start, as far as that is known here.
+    """
 
     profile: Profile
     site: Site
     args: tuple[str, ...]
     resources: Resources
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before anybody is asked."""
+        check_partition(self.wish, self.site)
+        words_file([*self.profile.program, *self.args])
+
+    @property
+    def wish(self) -> Wish:
+        """What SLURM is asked for, by the command line, the profile and the site together."""
+        profile, site = self.profile, self.site
+        origins = {
+            **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
+            **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
+            **{key: f"--{key}" for key in _named(self.resources)},
+        }
+        wanted = self.resources.over(profile.resources).over(site.defaults)
+        return Wish(resources=wanted, origins=origins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +102,15 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
         for note in snapshot.notes:
             progress.note(note)
         plan = _plan(project, request, link, depot, snapshot)
+        check_offer(link, request.wish, request.site, progress)
+        for note in find_missing(link, depot, request.args):
+            progress.note(note)
         send_code(link, depot, snapshot, progress)
     with store.submitting(plan.run):
         _make_run(link, plan, request, store)
         _check_image(link, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
-        run = _sbatch(link, plan, store, progress)
+        run = _sbatch(link, plan, request.wish, store, progress)
         store.save(run)
     # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
     with suppress(LinkError):
@@ -149,10 +175,18 @@ def _snapshot(project: Project, request: Request) -> Any:
     return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
 
 
+def _named(resources: Resources) -> Iterable[str]:
+    return resources.model_dump(exclude_none=True, exclude={"sbatch"})
+
+
+def _written(key: str, origins: Mapping[str, str]) -> str:
+    where = origins.get(key, "the profile")
+    return where if where.startswith("--set") else f"{key} in {where}"
+
+
 def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot: Snapshot) -> Plan:
     profile, site = request.profile, request.site
-    wanted = request.resources.over(profile.resources).over(site.defaults)
-    check_partition(wanted, site)
+    wanted = request.wish.resources
     pushed = _pushed(link, depot, request)
     now = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(profile.name, now)
@@ -247,7 +281,7 @@ def _check_image(link: Link, run: Run, store: RunStore) -> None:
     )
 
 
-def _sbatch(link: Link, plan: Plan, store: RunStore, progress: Progress) -> Run:
+def _sbatch(link: Link, plan: Plan, wish: Wish, store: RunStore, progress: Progress) -> Run:
     run, folder = plan.run, PurePosixPath(plan.run.run_dir)
     command = claim_command(folder, submit_command(RunPaths(folder).script, plan.options))
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
@@ -273,4 +307,4 @@ def _sbatch(link: Link, plan: Plan, store: RunStore, progress: Progress) -> Run:
     store.forget(run)
     if not answered:
         raise RemoteError(f"{link.target}: {result.explain()}")
-    raise JobError(f"{link.target}: {settled.status.note}")
+    raise JobError(f"{link.target}: {settled.status.note}{describe_offer(link, wish)}")
