@@ -43,7 +43,7 @@ def check_partition(wish: Wish, site: Site) -> None:
         if name not in site.queues:
             raise JobError(
                 f"site {site.name} has no {wish.named('partition', f'partition {name!r}')}"
-                f"{nearest(name, site.queues)}; queues in cluster/{site.name}.yaml lists: "
+                f"{nearest(name, site.queues)}; queues in cluster/{site.name}.yaml has: "
                 f"{', '.join(site.queues)}"
             )
         where = f"(queues.{name} in cluster/{site.name}.yaml)"

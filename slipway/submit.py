@@ -14,7 +14,7 @@ from slipway.bulk import parse_limit
 from slipway.checkout import Revision, find_revision
 from slipway.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.depot import Depot, send_code
-from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
+from slipway.errors import ImageError, JobError, LinkError, RemoteError, SlipwayError
 from slipway.input import find_missing
 from slipway.job import Job, directives, render_script, words_file
 from slipway.link import Link
@@ -92,7 +92,8 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     not come back, the job is found by its name, and is not submitted twice.
 
     Raises:
-        JobError: the image was never pushed, the site's file rules the request out, or SLURM refused it.
+        ImageError: the image was never pushed.
+        JobError: the request would never start, or SLURM refused it.
         LinkError: the connection was lost.
         TransferOnlyError: the host runs no commands.
     """
@@ -232,7 +233,7 @@ def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
     pushed = find_pushed(link, depot, request.profile.image)
     if pushed is None:
         flags = f"--profile {request.profile.name} --site {request.site.name}"
-        raise JobError(
+        raise ImageError(
             f"{request.site.name} has no image {request.profile.image} in {depot.images}; "
             f"`invoke push {flags}` brings it there"
         )

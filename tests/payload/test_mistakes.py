@@ -1,4 +1,4 @@
-"""Mistakes in the program's input, each made for real, and what docs/payload-mistakes.md says of them."""
+"""Mistakes in the program's input, each made for real, and what docs/jobs.md says of them."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.mistakes import Mistake, Table
 
-TABLE = Table("payload-mistakes.md", "payload")
+TABLE = Table("jobs.md", "payload")
 INFER = ("--task", "infer", "--dataset", "photos")
 
 

@@ -211,7 +211,7 @@ def test_what_would_never_start_is_refused() -> None:
     ):
         check_partition(Wish(resources=Resources(partition="debug", time="0:30:01")), site)
     with pytest.raises(
-        JobError, match=r"hpc has no partition 'gpu'; queues in cluster/hpc.yaml lists: debug, long"
+        JobError, match=r"hpc has no partition 'gpu'; queues in cluster/hpc.yaml has: debug, long"
     ):
         check_partition(Wish(resources=Resources(partition="gpu")), site)
 
