@@ -26,11 +26,8 @@ class Partition:
     name: str
     is_default: bool
     queue: Queue
+    # How many, and what each has.
     nodes: str
-
-    def __str__(self) -> str:
-        """For people: ``long (7-00:00:00; 8 nodes with 64 cpus, 500000M, gpu:a100:4)``."""
-        return f"{self.name} ({self.queue.max_time or 'no time limit'}; {self.nodes})"
 
 
 def partitions_command() -> list[str]:
@@ -56,6 +53,16 @@ def associations_command() -> list[str]:
 def qos_command() -> list[str]:
     """Ask for all QOS, what they lift and how long their jobs may be."""
     return ["sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,Flags,MaxWall"]
+
+
+def parse_associations(stdout: str) -> list[tuple[str, str]]:
+    """Read the answer to :func:`associations_command`: accounts, and the QOS of each with commas between."""
+    return [(account, qos) for account, qos in _rows(stdout, 2)]
+
+
+def parse_qos(stdout: str) -> list[tuple[str, str, str]]:
+    """Read the answer to :func:`qos_command`: names, flags with commas between, and the longest time."""
+    return [(name, flags, longest) for name, flags, longest in _rows(stdout, 3)]
 
 
 def check_offer(link: Link, wish: Wish, site: Site, progress: Progress) -> None:
@@ -88,7 +95,7 @@ def check_offer(link: Link, wish: Wish, site: Site, progress: Progress) -> None:
         return
     raise JobError(
         f"{problems[0]}; SLURM would keep the job waiting for ever. Ask for less, or name another partition: "
-        f"{_join(there)}"
+        f"{_list_partitions(there)}"
     )
 
 
@@ -104,20 +111,24 @@ def _lines(link: Link, wish: Wish) -> Iterator[str]:
     for option in wish.resources.sbatch:
         yield f"asked for: {option}"
     if there := _ask(link, partitions_command(), parse_partitions):
-        yield f"partitions: {_join(there)}"
-    if accounts := _ask(link, associations_command(), _parse_rows):
-        yield "your accounts: " + ", ".join(f"{row[0]} (qos {row[-1]})" for row in accounts)
-    if limited := [row for row in _ask(link, qos_command(), _parse_rows) or () if row[-1]]:
-        yield "limits of qos: " + ", ".join(f"{row[0]} {row[-1]}" for row in limited)
+        yield f"partitions: {_list_partitions(there)}"
+        for nodes in dict.fromkeys(partition.nodes for partition in there):
+            names = ", ".join(partition.name for partition in there if partition.nodes == nodes)
+            yield f"nodes: {nodes} in {names}"
+    longest = {name: time for name, _, time in _ask(link, qos_command(), parse_qos) or ()}
+    for account, qos in _ask(link, associations_command(), parse_associations) or ():
+        each = (f"{name} (at most {longest[name]})" if longest.get(name) else name for name in qos.split(","))
+        yield f"your account {account} with qos: {', '.join(each)}"
 
 
-def _join(there: list[Partition]) -> str:
-    return ", ".join(map(str, there))
+def _list_partitions(there: list[Partition]) -> str:
+    limits = {partition.name: partition.queue.max_time or "no limit" for partition in there}
+    return ", ".join(f"{name} ({limit})" for name, limit in limits.items())
 
 
 def _may_be_lifted(link: Link) -> bool:
-    rows = _ask(link, qos_command(), _parse_rows) or ()
-    return any(_LIFTING & set(row[1].split(",")) for row in rows)
+    there = _ask(link, qos_command(), parse_qos) or ()
+    return any(_LIFTING & set(flags.split(",")) for _, flags, _ in there)
 
 
 def _ask(link: Link, command: list[str], parse: Callable[[str], _ANSWER]) -> _ANSWER | None:
@@ -129,10 +140,10 @@ def _ask(link: Link, command: list[str], parse: Callable[[str], _ANSWER]) -> _AN
     return None
 
 
-def _parse_rows(stdout: str) -> list[list[str]]:
+def _rows(stdout: str, count: int) -> list[list[str]]:
     rows = [line.split("|") for line in filter(None, stdout.splitlines())]
-    if any(len(row) < 2 for row in rows):
-        raise ParseError(f"sacctmgr printed {stdout[:200]!r}; expected fields with | between them")
+    if any(len(row) != count for row in rows):
+        raise ParseError(f"sacctmgr printed {stdout[:200]!r}; expected {count} fields with | between them")
     return rows
 
 
@@ -149,5 +160,5 @@ def _partition(line: str) -> Partition:
         queue=Queue(
             max_time=time if time[:1].isdigit() else None, max_nodes=int(most) if most.isdigit() else None
         ),
-        nodes=", ".join([f"{count} nodes with {cpus} cpus", f"{memory}M", *extras]),
+        nodes=", ".join([f"{count} with {cpus} cpus", f"{memory}M", *extras]),
     )

@@ -32,8 +32,10 @@ from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command
 from slipway.snapshot import Snapshot, take_snapshot
 
-# From here on an exit code is of a program that was ended: by timeout, or by a signal.
-_KILLED = 124
+# Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
+# itself ends where it does not know an option.
+_KILLED = range(124, 255)
+_NEVER = "it was never submitted: "
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
 
 
@@ -144,9 +146,12 @@ def settle(link: Link, run: Run) -> Run:
         return _accepted(run, answer)
     # sbatch also fails where the controller is too busy to answer; the job may be there all the same.
     again = poll(link, [run])[0]
-    if again.job_id is not None or again.status.state is JobState.UNKNOWN:
+    refused = answer is not None and answer.exit_code not in _KILLED
+    if again.status.state is JobState.UNKNOWN:
         return again
-    if answer is not None and answer.exit_code < _KILLED:
+    if again.job_id is not None and not (refused and _never_began(again.status)):
+        return again
+    if answer is not None and refused:
         link.run(["rm", "-rf", "--", run.run_dir])
         return _not_submitted(run, f"SLURM refused the job: {answer.refusal}")
     if _claimed_s(link, folder) > LOST_S:
@@ -158,9 +163,13 @@ def _accepted(run: Run, answer: Answer) -> Run:
     return replace(run, job_id=parse_submitted(answer.stdout), status=Status(state=JobState.PENDING))
 
 
+def _never_began(status: Status) -> bool:
+    # Of a job that no node can run, accounting keeps a record, as of one that failed after no time.
+    return status.state is JobState.FAILED and status.script_reason is None and not status.elapsed_s
+
+
 def _not_submitted(run: Run, why: str) -> Run:
-    note = f"it was never submitted: {why}"
-    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=note)
+    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=f"{_NEVER}{why}")
     return replace(run, status=status)
 
 
@@ -308,4 +317,5 @@ def _sbatch(link: Link, plan: Plan, wish: Wish, store: RunStore, progress: Progr
     store.forget(run)
     if not answered:
         raise RemoteError(f"{link.target}: {result.explain()}")
-    raise JobError(f"{link.target}: {settled.status.note}{describe_offer(link, wish)}")
+    why = (settled.status.note or "").removeprefix(_NEVER)
+    raise JobError(f"{link.target}: {why}{describe_offer(link, wish)}")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 # The longest that one run may take.
 RUN_S = 300
@@ -66,22 +67,28 @@ def forking(module: str, imports: Sequence[str], env: Mapping[str, str]) -> Iter
             process.wait(timeout=RUN_S)
 
 
+def wait_for_order() -> dict[str, Any] | None:
+    """Fork at each order; the fork is given it, and the process itself ``None`` when there are no more."""
+    with os.fdopen(os.dup(0)) as orders, os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for line in orders:
+            order: dict[str, Any] = json.loads(line)
+            child = os.fork()
+            if child == 0:
+                return order
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            print(code, file=answers, flush=True)
+    return None
+
+
 def main() -> None:
-    """Fork at each order; only the forks come to the end."""
+    """Import, and be the module as often as it is ordered."""
     module, *imports = sys.argv[1:]
     sys.path[0] = ""
     for name in imports:
         importlib.import_module(name)
-    orders, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for line in orders:
-        order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            break
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(code, file=answers, flush=True)
-    else:
+    order = wait_for_order()
+    if order is None:
         return
     signal.alarm(RUN_S)
     os.chdir(order["cwd"])
