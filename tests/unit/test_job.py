@@ -268,3 +268,23 @@ def test_a_partition_without_gpus() -> None:
     site = SITE.model_copy(update={"queues": {"cpu": Queue(max_gpus={})}})
     with pytest.raises(JobError, match="at most: none"):
         check_partition(Wish(resources=Resources(partition="cpu", gpus="1")), site)
+
+
+def test_a_refusal_says_where_it_was_asked_for() -> None:
+    site = SITE.model_copy(update={"queues": {"big": BIG}})
+    origins = {"time": "TIME in env/.env.lab:3", "partition": "--partition"}
+    with pytest.raises(
+        JobError,
+        match=r"time 2-0 \(TIME in env/.env.lab:3\) is longer than the 1-0 that .*"
+        r" \(queues.big in cluster/hpc.yaml\)",
+    ):
+        check_partition(Wish(resources=Resources(partition="big", time="2-0"), origins=origins), site)
+
+
+def test_one_of_several_partitions_has_to_suffice() -> None:
+    site = SITE.model_copy(update={"queues": {"big": BIG, "long": Queue()}})
+    check_partition(Wish(resources=Resources(partition="big,long", time="2-0")), site)
+    with pytest.raises(JobError, match="no partition 'lung'"):
+        check_partition(Wish(resources=Resources(partition="big,lung")), site)
+    with pytest.raises(JobError, match="9 cpus are more"):
+        check_partition(Wish(resources=Resources(partition="big,big", cpus=9)), site)
