@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from slipway.dataset.stage import check_dataset, stage
 from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
+from slipway.errors import ImageError, LinkError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.lock import only_one
@@ -142,7 +142,7 @@ class Steps:
         ):
             if prune:
                 prune_images(link, depot, sif.name, self.progress, tell_kept=False)
-            pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
+            pushed, transfer = push_sif(link, depot, sif, self._client(choice.site), self.progress)
             if prune:
                 prune_images(link, depot, sif.name, self.progress)
         return sif, converted, pushed, transfer
@@ -164,12 +164,17 @@ class Steps:
                 depot,
                 source,
                 name,
-                self.project.client,
+                self._client(site),
                 self.progress,
                 memory=self.project.state / "digests",
                 delete=delete,
                 verify=verify,
             )
+
+    def _client(self, site: Site) -> str:
+        """What sets this checkout's uploads apart from all others that may be under way at the same time."""
+        # Two sites may be the same cluster with the same scratch, and `_only_one` knows them by name.
+        return f"{self.project.client}-{site.name}"
 
     def _only_one(self, name: str, waiting: str) -> AbstractContextManager[None]:
         """Nobody else of this checkout does the same meanwhile."""
@@ -229,8 +234,8 @@ class Steps:
             self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
             return run
 
-    def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
-        """Runs as they stand now, the newest first, and why some could not be asked for.
+    def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], SlipwayError | None]:
+        """Runs as they stand now, the newest first, and why some could not be asked for, if that is so.
 
         Args:
             prefix: the beginning of one run's id; ``None`` for all runs.
@@ -238,7 +243,7 @@ class Steps:
         """
         runs = [self.store.find(prefix)] if prefix else self.store.list()[:count]
         known = {run.run_id: run for run in runs}
-        troubles = []
+        troubles: dict[str, SlipwayError] = {}
         alive = sorted((run for run in runs if not run.status.state.is_over), key=lambda run: run.site)
         for name, group in groupby(alive, key=lambda run: run.site):
             some = list(group)
@@ -246,11 +251,11 @@ class Steps:
                 with self.link(load_site(self.project.sites, name)) as link:
                     new = self.look(link, some)
             except SlipwayError as error:
-                troubles.append(f"{name}: {error}")
+                troubles[name] = error
                 unknown = Status(state=JobState.UNKNOWN, note=str(error))
                 new = [replace(run, status=unknown) for run in some]
             known.update({run.run_id: run for run in new})
-        return list(known.values()), troubles
+        return list(known.values()), _together(troubles)
 
     def ensure_base(self, profile: Profile, *, fresh: bool = False) -> bool:
         """Make the profile's base image from Debian packages where it is missing and cannot be pulled."""
@@ -307,3 +312,12 @@ class Steps:
                 f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}"
             )
         return scene
+
+
+def _together(troubles: Mapping[str, SlipwayError]) -> SlipwayError | None:
+    """One error for all sites that have trouble; where it is one site, it keeps its exit code."""
+    said = "\n".join(f"{site}: {error}" for site, error in troubles.items())
+    if len(troubles) == 1:
+        (error,) = troubles.values()
+        return type(error)(said)
+    return LinkError(said) if troubles else None

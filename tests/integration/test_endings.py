@@ -33,7 +33,7 @@ class Night:
     small: Small
     runs: dict[str, Run] = field(default_factory=dict)
 
-    def submit(self, name: str, script: str, *, site: Site | None = None, **wanted: str) -> None:
+    def submit(self, name: str, script: str, *, site: Site | None = None, **wanted: str | int) -> None:
         defaults = {"cpus": 1, "mem": "200M", "time": "10"}
         resources = Resources(**{**defaults, **wanted})  # type: ignore[arg-type]
         # The box has partitions that the site's file does not list.
@@ -66,6 +66,12 @@ class Night:
     def wait_for_word(self, name: str, word: str, attempt: int = 1) -> None:
         log = f"{self.runs[name].run_dir}/attempt-{attempt}/log"
         self.wait(lambda: word in self.small.on_box(f"cat {log} 2>/dev/null || true"), f"{word} of {name}")
+
+    def is_over_or_hurried(self, name: str) -> bool:
+        run = self.runs[name]
+        if not run.status.state.is_over:
+            self.small.hurry(run)
+        return run.status.state.is_over
 
     def result(self, name: str, attempt: int = 1) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.file(name, f"attempt-{attempt}/result.json"))
@@ -251,7 +257,7 @@ def test_where_both_disagree_the_worse_is_believed_and_both_are_shown(night: Nig
 def test_preempted_and_tried_again(night: Night) -> None:
     small = night.small
     script = (
-        'if [ -n "$SLIPWAY_PREVIOUS" ]; then cat $SLIPWAY_PREVIOUS/saved; exit 0; fi; '
+        'if [ -n "$SLIPWAY_PREVIOUS" ]; then cat $SLIPWAY_PREVIOUS/saved | tee /out/saved; exit 0; fi; '
         "trap 'echo saved >/out/saved; exit 0' TERM; echo running; while :; do sleep 0.1; done"
     )
     names = [f"scavenger {number}" for number in range(2)]
@@ -262,19 +268,17 @@ def test_preempted_and_tried_again(night: Night) -> None:
     small.as_root("scontrol", "update", f"jobid={night.runs['last'].job_id}", "requeue=0")
     for name in (*names, "last"):
         night.wait_for_word(name, "running")
-    for number in range(3):
-        night.submit(f"pusher {number}", "sleep 2", partition="priority", gpus="a100:1")
+    # On all nodes at once, else one that was pushed aside begins again at the next node, and is once more.
+    night.submit("pusher", "sleep 2", partition="priority", gpus="a100:1", nodes=3)
     run = night.ended("last")
     assert ending(run) == ("PREEMPTED", "preempted", 0, 1)
     assert night.told("last") == ("preempted", 0, None)
     assert night.file("last", "attempt-1/out/saved") == "saved\n"
-    # Else those would push them aside once more.
-    for number in range(3):
-        night.ended(f"pusher {number}")
+    night.ended("pusher")
     for name in names:
-        small.begin_again(night.runs[name])
-    for name in names:
-        assert ending(night.ended(name)) == ("COMPLETED", "ok", 0, 0)
+        # SLURM 24.11 takes the second attempt for preempted as well, however it ends, and begins a third one.
+        night.wait(lambda name=name: night.is_over_or_hurried(name), f"the end of {name}")  # type: ignore[misc]
+        assert ending(night.runs[name]) == ("COMPLETED", "ok", 0, 0)
         assert night.file(name, "attempt-2/log") == "saved\n"
 
 

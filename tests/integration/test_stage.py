@@ -37,6 +37,7 @@ from slipway.rsync import Rsync
 from slipway.site import load_site
 from slipway.steps import Steps
 from slipway.transfer import Transfer
+from tests.conftest import Tell
 
 ROOT = Path(__file__).parents[2]
 Content = dict[str, tuple[str, str]]
@@ -506,9 +507,7 @@ def versions(folder: Path, seed: int) -> None:
         (folder / f"sub{number % 3}" / f"file{number}").write_bytes(chance.randbytes(125_000))
 
 
-def test_cuts_at_any_moment(
-    place: Place, proxy: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cuts_at_any_moment(place: Place, proxy: Proxy, tmp_path: Path, tell: Tell) -> None:
     """Connections reset, and silent ones whose command is killed: nothing is lost, and the rest is sent."""
     source = tmp_path / "source"
     chance = random.Random()  # noqa: S311
@@ -541,11 +540,10 @@ def test_cuts_at_any_moment(
         # Besides the data: a login each, lists of files, and what was on its way when it was cut. To begin
         # anew would send all that was cut once more.
         assert total < last.size_bytes + (cuts + 1) * 500_000
-        with capsys.disabled():
-            print(
-                f"\n  {cuts} cuts of {last.size_bytes / 1e6:.1f} MB, version {version + 1}: "
-                f"{' + '.join(f'{one / 1e6:.1f}' for one in sent)} MB, then {last.sent_bytes / 1e6:.1f} MB"
-            )
+        tell(
+            f"{cuts} cuts of {last.size_bytes / 1e6:.1f} MB, version {version + 1}: "
+            f"{' + '.join(f'{one / 1e6:.1f}' for one in sent)} MB, then {last.sent_bytes / 1e6:.1f} MB"
+        )
 
 
 def interrupted(place: Place, proxy: Proxy, source: Path) -> bool:

@@ -1,5 +1,6 @@
 """Logging in where no sshd is: sockets that are not one, and replies that OpenSSH's never gives."""
 
+import os
 import socket
 import struct
 import subprocess
@@ -148,7 +149,7 @@ def test_a_password_that_the_server_wants_changed(
     )
 
 
-def test_key_files(tmp_path: Path) -> None:
+def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind, words in {
         "OPENSSH": [],
         "RSA": ["-t", "rsa", "-m", "PEM"],
@@ -172,6 +173,13 @@ def test_key_files(tmp_path: Path) -> None:
                     file.unlock(Person())
             else:
                 file.unlock(Nobody())
+    (tmp_path / "OPENSSH").chmod(0o644)
+    with pytest.raises(IdentityError, match="others may read it"):
+        read_key_file(tmp_path / "OPENSSH")
+    with monkeypatch.context() as windows:
+        windows.delattr(os, "getuid")
+        assert read_key_file(tmp_path / "OPENSSH") is not None
+    (tmp_path / "OPENSSH").chmod(0o600)
     assert read_key_file(tmp_path / "missing") is None
     text = (tmp_path / "OPENSSH").read_text()
     broken = {"cut": text[:60] + text[-40:], "pkcs8": "-----BEGIN PRIVATE KEY-----\n", "empty": ""}
