@@ -9,6 +9,9 @@ from pathlib import Path
 from invoke import Collection, Context, task
 from invoke.exceptions import Exit
 
+from slipway.words import explain_unknown_words
+
+explain_unknown_words()
 ROOT = Path(__file__).resolve().parent
 # Heavy packages are imported by the task that needs them, so that `invoke --list` is quick.
 

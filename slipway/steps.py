@@ -111,7 +111,8 @@ class Steps:
         """A profile's image as a ``.sif``, and whether it was made now; see :func:`slipway.sif.make_sif`.
 
         Raises:
-            UsageError: the image was not built yet, or there is no such compression.
+            ImageError: the image was not built yet.
+            UsageError: there is no such compression.
         """
         if compression not in COMPRESSIONS:
             raise UsageError(f"--compression {compression}: write {' or '.join(COMPRESSIONS)}")
@@ -119,7 +120,7 @@ class Steps:
         client = engine()
         image = find_image(client, profile.image)
         if image is None:
-            raise UsageError(
+            raise ImageError(
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         tools = tools_recipe(self.project, profile)
@@ -205,7 +206,10 @@ class Steps:
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
         run = self.store.find(prefix)
-        return run, load_site(self.project.sites, run.site)
+        try:
+            return run, load_site(self.project.sites, run.site)
+        except UsageError as error:
+            raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
 
     def keep(self, run: Run) -> Run:
         """Write down how a run stands."""

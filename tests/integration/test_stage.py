@@ -569,6 +569,26 @@ def interrupted(place: Place, proxy: Proxy, source: Path) -> bool:
         process.communicate()
 
 
+def test_a_cut_after_the_moves(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.stage(source)
+    (source / "new").write_text("new")
+
+    def cut(link: Link, folder: PurePosixPath) -> None:
+        raise ConnectionLostError("cut")
+
+    from slipway.dataset import staging
+
+    # A cut can hardly be made to come just here.
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "remove_all", cut)
+        with pytest.raises(ConnectionLostError):
+            place.stage(source)
+    assert len(place.beside()) == 3
+    assert place.stage(source).sent_files == 0
+    assert place.content() == content(source)
+    assert place.beside() == {"data", ".data.sha256"}
+
+
 def test_a_cut_between_the_moves(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place.stage(source)
     old = {name: path.read_bytes() for name in ("a", "sub/b") if (path := source / name)}
