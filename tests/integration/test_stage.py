@@ -537,9 +537,9 @@ def test_cuts_at_any_moment(place: Place, proxy: Proxy, tmp_path: Path, tell: Te
         assert place.content() == after
         assert place.beside() == {"data", ".data.sha256"}
         total = sum(sent) + last.sent_bytes
-        # Besides the data: a login each, lists of files, and what was on its way when it was cut. To begin
-        # anew would send all that was cut once more.
-        assert total < last.size_bytes + (cuts + 1) * 500_000
+        # Besides the data: a login each, lists of files, and what was on its way when it was cut, which is
+        # more where the machine is busy. To begin anew would send all that was cut once more.
+        assert total < last.size_bytes + 0.6 * sum(sent) + (cuts + 1) * 300_000
         tell(
             f"{cuts} cuts of {last.size_bytes / 1e6:.1f} MB, version {version + 1}: "
             f"{' + '.join(f'{one / 1e6:.1f}' for one in sent)} MB, then {last.sent_bytes / 1e6:.1f} MB"

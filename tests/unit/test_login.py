@@ -140,7 +140,8 @@ def test_a_password_that_the_server_wants_changed(
     def ssh(connection: socket.socket) -> None:
         transports.append(paramiko.Transport(connection))
         transports[0].add_server_key(paramiko.RSAKey.generate(2048))
-        transports[0].start_server(server=Server())
+        # With an event it does not wait, and does not mind that the client may be gone already.
+        transports[0].start_server(event=threading.Event(), server=Server())
         transports[0].join(timeout=10)
 
     text = refusal(replace(serve(ssh), connect_timeout_s=10), LoginError)
