@@ -81,23 +81,35 @@ def push(_: Context, profile="base", site=None, set_=None):
         **SITE,
         "path": "The folder.",
         "name": "Its name on the cluster. Default: the folder's own.",
+        "delete": "Remove there what is not here.",
+        "verify": "Hash all of it again, here and there, and send what is not right.",
     },
     iterable=["set_"],
     auto_shortflags=False,
 )
-def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
-    """Send a folder of data to the site; jobs see it as /data/NAME."""
+def stage(_: Context, path, name=None, profile="base", site=None, set_=None, delete=False, verify=False):
+    """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
+        from slipway.survey import some_of
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        name, transfer, left = steps.stage(steps.choose(profile, site, set_ or ()).site, Path(path), name)
-        if left:
-            names = ", ".join([*left[:5], *(["…"] if len(left) > 5 else [])])
-            screen.note(f"{len(left)} not sent, since they lead out of the folder or are no files: {names}")
+        chosen = steps.choose(profile, site, set_ or ()).site
+        done = steps.stage(chosen, Path(path), name, delete=delete, verify=verify)
+        if done.left_out:
+            screen.note(
+                f"{len(done.left_out)} not sent, since they lead out of the folder or are no files: "
+                + some_of(done.left_out)
+            )
+        if done.surplus and not done.removed:
+            screen.note(
+                f"{len(done.surplus)} are there that are not here: {some_of(done.surplus)}; "
+                "--delete removes them"
+            )
+        gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
         screen.say(
-            f"{name}  {megabytes(transfer.total_bytes)}  {transfer.files} files, "
-            f"{megabytes(transfer.sent_bytes)} sent  --dataset {name}"
+            f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
+            f"there already, {megabytes(done.sent_bytes)} sent{gone}  --dataset {done.name}"
         )
 
 
@@ -207,12 +219,11 @@ def pull(_: Context, run=None):
     with _terminal() as screen:
         from slipway.results import pull, read_figures
         from slipway.terminal import megabytes, short
-        from slipway.watch import poll
 
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            found = steps.keep(poll(link, [found])[0])
+            found = steps.look(link, found)
             home, transfer = pull(link, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))

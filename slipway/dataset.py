@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from slipway.carrier import choose_carrier
 from slipway.depot import Depot
-from slipway.errors import DataError
+from slipway.digest import hash_files
+from slipway.errors import DataError, RemoteError
 from slipway.link import Link
+from slipway.manifest import Manifest
+from slipway.parcel import Parcel
 from slipway.progress import Progress
-from slipway.transfer import Transfer
+from slipway.staging import Staged, Staging
+from slipway.survey import some_of, take_survey
+from slipway.turn import take_turn
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+# Somebody else may stage the same at the same time, from another machine. It needs much bad luck to be
+# overtaken by them more often.
+_TRIES = 3
 
 
 def stage(
-    link: Link, depot: Depot, source: Path, name: str, progress: Progress
-) -> tuple[PurePosixPath, Transfer]:
-    """Send a folder of data; jobs see it as ``/data/<name>``.
+    link: Link,
+    depot: Depot,
+    source: Path,
+    name: str,
+    progress: Progress,
+    *,
+    state: Path,
+    delete: bool = False,
+    verify: bool = False,
+) -> Staged:
+    """Have a folder of data on the cluster; jobs see it as ``/data/<name>``.
 
-    A new dataset gets its name when all of it is there; in one that is there each file is replaced as a
-    whole, and none is removed. Links that lead out of the folder are not followed and not sent; see
-    :func:`left_out`. :func:`check_dataset` comes before.
+    What differs is sent to a folder beside it, checked there by hash, and moved into place: a new dataset as
+    a whole, of one that is there each file as a whole. What is there is known from the manifest beside the
+    dataset (``.<name>.sha256``) and from sizes and times. Links that lead out of the folder are not followed
+    and not sent. :func:`check_dataset` comes before.
+
+    Args:
+        link: the connection.
+        depot: where datasets are on the cluster.
+        source: the folder here.
+        name: the dataset's name.
+        progress: is told each step.
+        state: Slipway's state folder, where the hashes of files are remembered.
+        delete: remove what is there and not here.
+        verify: believe no hash that was computed before, here or there.
 
     Raises:
-        RemoteError: rsync failed.
+        DataError: something here cannot be read, changes all the time, or would remove what is there.
+        RemoteSpaceError: there is not enough room on the cluster.
+        RemoteError: a command on the cluster failed.
     """
+    survey = take_survey(source)
+    if not (survey.files or survey.links or survey.folders):
+        raise DataError(f"{source}: nothing in it can be sent, only {some_of(survey.left_out)}")
+    memory = state / "digests"
+    files = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
+    here = Manifest(files=files, links=survey.links, folders=survey.folders)
     path = depot.data / name
-    part = depot.data / f".{name}.part"
-    there = link.is_folder(path)
-    progress.step(f"Sending {source} as {name}")
-    transfer = choose_carrier(link, progress).send_tree(
-        source, path if there else part, names=_listed(source), on_progress=progress.transfer
+    with take_turn(state, f"{link.target}:{path}") as client:
+        part = path.with_name(f".{name}.{client}.part")
+        parcel = Parcel(link=link, source=source, memory=memory, folder=part, progress=progress)
+        staging = Staging(
+            link=link, path=path, parcel=parcel, progress=progress, delete=delete, verify=verify
+        )
+        for _ in range(_TRIES):
+            staged = staging.attempt(survey, here)
+            if staged is not None:
+                return staged
+    raise RemoteError(
+        f"{link.target}:{path} is being staged from another machine at the same time; try again after that"
     )
-    if not there:
-        link.move(part, path)
-    return path, transfer
 
 
 def check_dataset(source: Path, name: str) -> None:
@@ -56,30 +93,3 @@ def check_dataset(source: Path, name: str) -> None:
         raise DataError(f"{source} is empty; there is nothing to stage")
     if not re.fullmatch(_NAME, name):
         raise DataError(f"--name {name!r}: a dataset's name has letters, digits, '.', '_' and '-' only")
-
-
-def left_out(source: Path) -> list[str]:
-    """What :func:`stage` does not send, relative: links that lead out, pipes, sockets and devices."""
-    root = source.resolve()
-    return [str(path.relative_to(root)) for path in _walk(root) if not _is_fit(path, root)]
-
-
-def _listed(source: Path) -> list[str]:
-    root = source.resolve()
-    return [str(path.relative_to(root)) for path in _walk(root) if _is_fit(path, root)]
-
-
-def _walk(root: Path) -> list[Path]:
-    walked = os.walk(root)
-    return sorted(Path(top) / name for top, folders, files in walked for name in [*folders, *files])
-
-
-def _is_fit(path: Path, root: Path) -> bool:
-    return _stays(path, root) if path.is_symlink() else path.is_file() or path.is_dir()
-
-
-def _stays(link: Path, root: Path) -> bool:
-    # As rsync has it: by what the link says, not by what is there.
-    target = link.readlink()
-    place = Path(os.path.normpath(link.parent / target))
-    return not target.is_absolute() and place.is_relative_to(root)

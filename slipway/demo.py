@@ -32,8 +32,8 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     screen.say(f"{pushed.path.name}, {megabytes(sif.size_bytes)}; sent: {sent}")
     scene = steps.make_scene(profile)
     screen.heading(f"5  Images to work on          invoke stage {short(scene)} --name {DATASET} --site box")
-    _, staged, _ = steps.stage(choice.site, scene, DATASET)
-    screen.say(f"{DATASET}: {megabytes(staged.total_bytes)}; sent: {megabytes(staged.sent_bytes)}")
+    staged = steps.stage(choice.site, scene, DATASET)
+    screen.say(f"{DATASET}: {megabytes(staged.size_bytes)}; sent: {megabytes(staged.sent_bytes)}")
     screen.heading(
         "6  The job                    invoke job --profile cpu --site box --wait -- " + " ".join(ARGUMENTS)
     )

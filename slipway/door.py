@@ -81,7 +81,7 @@ class Door:
                 raise EOFError("no exit code came back")
 
     def _pump(self, connection: socket.socket, channel: paramiko.Channel) -> None:
-        with suppress(OSError):
+        with suppress(OSError, EOFError):
             while chunk := connection.recv(1 << 16):
                 channel.sendall(chunk)
                 self.sent_bytes += len(chunk)

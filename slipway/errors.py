@@ -104,6 +104,12 @@ class RemoteError(SlipwayError):
     exit_code = 69
 
 
+class TransferOnlyError(RemoteError):
+    """The host runs no commands for this account, and only moves files."""
+
+    exit_code = 85
+
+
 class ScratchError(RemoteError):
     """The site's scratch does not exist or cannot be written to."""
 

@@ -101,12 +101,13 @@ class Rsync:
     ) -> Transfer:
         """See :meth:`slipway.transfer.Carrier.send_tree`."""
         # One who sends data has to be able to send it again, whatever its modes are here.
-        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu=rw"]
+        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu+rw"]
         if old is not None:
             options.append(f"--copy-dest={old}")
         with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
             if names is not None:
-                listed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
+                # rsync takes a name that begins with # or ; for a comment.
+                listed.write(b"".join(b"./" + os.fsencode(name) + b"\0" for name in names))
                 listed.flush()
                 options += [f"--files-from={listed.name}", "--from0"]
             else:

@@ -34,6 +34,7 @@ class Login(_Part):
     user: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     ssh_config: str | None = None
+    transfer: Literal["auto", "rsync", "sftp"] = "auto"
 
 
 class Paths(_Part):

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.errors import DataError
-from slipway.shell import LocalShell
+from slipway.errors import DataError, HostError
+from slipway.shell import LocalShell, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,7 @@ def list_files(source: Path) -> list[Path]:
     Raises:
         DataError: git is to say what it ignores, and cannot.
     """
-    listed = LocalShell(cwd=source).run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    )
+    listed = _git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if not listed.ok and any(
         (folder / ".git").exists() for folder in (source.resolve(), *source.resolve().parents)
     ):
@@ -87,13 +85,21 @@ def list_files(source: Path) -> list[Path]:
 
 def find_revision(source: Path) -> Revision:
     """The commit that the folder is at, and how its files differ from it."""
-    git = LocalShell(cwd=source)
-    commit = git.run(["git", "rev-parse", "HEAD"])
+    commit = _git(source, "rev-parse", "HEAD")
     if not commit.ok:
         return Revision(commit=None, dirty=False, diff=None)
-    changed = git.run(["git", "status", "--porcelain", "--", "."])
-    diff = git.run(["git", "diff", "--binary", "HEAD", "--", "."])
+    changed = _git(source, "status", "--porcelain", "--", ".")
+    diff = _git(source, "diff", "--binary", "HEAD", "--", ".")
     return Revision(commit=commit.stdout.strip(), dirty=bool(changed.stdout), diff=diff.stdout or None)
+
+
+def _git(folder: Path, *words: str) -> Result:
+    """Run git; where there is none, that is a failure like others: of use only in a git checkout."""
+    argv = ["git", *words]
+    try:
+        return LocalShell(cwd=folder).run(argv)
+    except HostError as error:
+        return Result(argv=tuple(argv), exit_code=127, stderr=str(error))
 
 
 def _copy(source: Path, folder: Path, path: Path) -> tuple[str, int]:

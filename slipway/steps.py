@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset import check_dataset, left_out, stage
+from slipway.dataset import check_dataset, stage
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, SlipwayError, UsageError
+from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.profile import Profile, load_profile
@@ -26,6 +26,7 @@ from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.staging import Staged
 from slipway.transfer import Transfer
 from slipway.watch import poll
 
@@ -118,17 +119,23 @@ class Steps:
             pushed, transfer = push_sif(link, depot, sif, self.progress)
         return sif, converted, pushed, transfer
 
-    def stage(self, site: Site, source: Path, name: str | None) -> tuple[str, Transfer, list[str]]:
-        """Send data under a name, its folder's own without one; see :func:`slipway.depot.stage`.
-
-        Returns:
-            The name, what was sent, and what was left out.
-        """
+    def stage(
+        self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
+    ) -> Staged:
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage`."""
         name = name or source.resolve().name
         check_dataset(source, name)
         with self.depot(site) as (link, depot):
-            _, transfer = stage(link, depot, source, name, self.progress)
-        return name, transfer, left_out(source)
+            return stage(
+                link,
+                depot,
+                source,
+                name,
+                self.progress,
+                state=self.project.state,
+                delete=delete,
+                verify=verify,
+            )
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
@@ -139,6 +146,14 @@ class Steps:
         """Write down how a run stands."""
         self.store.save(run)
         return run
+
+    def look(self, link: Link, run: Run) -> Run:
+        """How a run stands; as it was last known, where the host only moves files."""
+        try:
+            return self.keep(poll(link, [run])[0])
+        except TransferOnlyError:
+            self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
+            return run
 
     def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
         """Runs as they stand now, the newest first, and why some could not be asked for.

@@ -47,6 +47,7 @@ class Plan:
 
 def preview(project: Project, request: Request, link: Link, depot: Depot) -> str:
     """The script that :func:`submit` would submit; nothing is sent or written."""
+    link.require_commands()
     with _snapshot(project, request) as snapshot:
         return _plan(project, request, link, depot, snapshot).script
 
@@ -60,7 +61,9 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     Raises:
         JobError: the image was never pushed, the site's file rules the request out, or SLURM refused it.
         LinkError: the connection was lost.
+        TransferOnlyError: the host runs no commands.
     """
+    link.require_commands()
     store = RunStore(project.state / "runs")
     with _snapshot(project, request) as snapshot:
         plan = _plan(project, request, link, depot, snapshot)
