@@ -62,17 +62,65 @@ def build(_: Context, profile="base", set_=None, fresh=False):
         )
 
 
-@task(help={**PROFILE, **SITE}, iterable=["set_"], auto_shortflags=False)
-def push(_: Context, profile="base", site=None, set_=None):
+@task(
+    help={
+        **PROFILE,
+        **SITE,
+        "from_registry": "Have the cluster pull HOST/NAME:TAG or HOST/NAME@sha256:… itself; oras://… is a .sif.",
+        "as_job": "Pull in a job, not on the login node.",
+        "no_https": "The registry has no TLS.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def push(_: Context, profile="base", site=None, set_=None, from_registry=None, as_job=False, no_https=False):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
+        if from_registry:
+            choice = steps.choose(profile, site, set_ or ())
+            there, pulled = steps.push_from_registry(choice, from_registry, as_job=as_job, https=not no_https)
+            how = "pulled from the registry" if pulled else "there already, nothing pulled"
+            screen.say(f"{there.path}  {megabytes(there.size_bytes)}  {how}")
+            return
         sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()))
         made = "converted" if converted else "unchanged, not converted"
         sent = f"{megabytes(transfer.sent_bytes)} sent" if transfer else "there already, nothing sent"
         screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {sent}")
+
+
+@task(
+    help={
+        **PROFILE,
+        "registry": "Where to, without the image's own name: ghcr.io/me, nvcr.io/org/team, docker.io/me.",
+        "tag": "The tag. Default: the first digits of the hash of what the image was built from.",
+        "sif": "Push the .sif too, as TAG.sif, for `apptainer pull oras://…`.",
+        "no_https": "The registry has no TLS.",
+        "json": "As JSON.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def publish(_: Context, registry, profile="base", tag=None, set_=None, sif=False, no_https=False, json=False):
+    """Push the image to a registry, with the credentials of `docker login`, and print its digest."""
+    with _terminal() as screen:
+        from slipway.terminal import megabytes, print_json
+
+        steps = _steps(screen)
+        chosen = steps.profile(profile, set_ or ())
+        done = steps.publish(chosen, registry, tag, sif=sif, https=not no_https)
+        if json:
+            print_json([one.listed() for one in done])
+            return
+        for one in done:
+            layers = (
+                f"{one.layers} layers, {one.sent_layers} sent"
+                if one.reference.kind == "docker"
+                else ("sent" if one.sent_layers else "there already, nothing sent")
+            )
+            screen.say(f"{one.reference}  {one.pinned}  {megabytes(one.size_bytes)}  {layers}")
 
 
 @task(
@@ -314,4 +362,4 @@ def _follow(steps, screen, link, run) -> None:
 
 box = Collection("box", box_up, box_down)
 ssh = Collection("ssh", ssh_trust)
-ns = Collection(base, build, push, stage, job, status, logs, pull, cancel, demo, test, box, ssh)
+ns = Collection(base, build, push, publish, stage, job, status, logs, pull, cancel, demo, test, box, ssh)

@@ -59,6 +59,7 @@ class Container(_Part):
     command: Literal["apptainer", "singularity"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+    pull: Literal["login", "job"] = "login"
 
 
 class Queue(_Part):

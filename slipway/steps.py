@@ -31,7 +31,10 @@ from slipway.transfer import Transfer
 from slipway.watch import poll
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+
     from slipway.box import BoxStatus
+    from slipway.publish import Published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +107,17 @@ class Steps:
         """
         profile_recipe(profile, self.project.root)
         client = engine()
+        image = self._built(client, profile)
+        tools = tools_recipe(self.project, profile)
+        return make_sif(client, image, self.project, tools, self.progress)
+
+    def _built(self, client: DockerClient, profile: Profile) -> Image:
         image = find_image(client, profile.image)
         if image is None:
             raise UsageError(
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
-        tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress)
+        return image
 
     def push(self, choice: Choice) -> tuple[Sif, bool, PushedSif, Transfer | None]:
         """Convert if needed, and send; says whether it was converted now, and what was sent."""
@@ -118,6 +125,49 @@ class Steps:
         with self.depot(choice.site) as (link, depot):
             pushed, transfer = push_sif(link, depot, sif, self.progress)
         return sif, converted, pushed, transfer
+
+    def push_from_registry(
+        self, choice: Choice, name: str, *, as_job: bool = False, https: bool = True
+    ) -> tuple[PushedSif, bool]:
+        """Have the site pull the profile's image from a registry; see :mod:`slipway.fromregistry`.
+
+        Args:
+            choice: the profile and the site.
+            name: the image there, ``HOST/NAME:TAG`` or ``…@sha256:…``; with ``oras://`` a ``.sif``.
+            as_job: pull in a job, also where the site's file does not say so.
+            https: off for a registry without TLS.
+        """
+        from slipway.fromregistry import prepare_pull, pull_image
+        from slipway.registry.reference import parse_reference
+
+        profile, site = choice.profile, choice.site
+        pull = prepare_pull(
+            profile.image, parse_reference(name), profile.platform, self.progress, https=https
+        )
+        template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
+        job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
+        with self.depot(site) as (link, depot):
+            return pull_image(link, depot, site, pull, template, self.progress, job)
+
+    def publish(
+        self, profile: Profile, registry: str, tag: str | None, *, sif: bool = False, https: bool = True
+    ) -> list[Published]:
+        """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
+
+        Raises:
+            UsageError: the image was not built yet.
+            RegistryError: see :mod:`slipway.publish`.
+        """
+        from slipway.publish import choose_reference, publish_image, publish_sif
+
+        client = engine()
+        image = self._built(client, profile)
+        reference = choose_reference(registry, image, tag)
+        done = [publish_image(client, image, reference, self.progress)]
+        if sif:
+            made, _ = self.convert(profile)
+            done.append(publish_sif(made, reference, self.progress, https=https))
+        return done
 
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False

@@ -10,7 +10,9 @@ from slipway.errors import UsageError
 
 DOCKER_HUB = "docker.io"
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d+)?\Z")
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
+_REPOSITORY = re.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z"
+)
 _TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.A)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from slipway.errors import RegistryLoginError
-from slipway.reference import DOCKER_HUB
+from slipway.registry.reference import DOCKER_HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"
 
