@@ -66,7 +66,7 @@ def build(_: Context, profile="base", set_=None, fresh=False):
     help={
         **PROFILE,
         **SITE,
-        "from_registry": "Have the cluster pull HOST/NAME:TAG or HOST/NAME@sha256:… itself; oras://… is a .sif.",
+        "from_registry": "Have the cluster pull HOST/NAME:TAG or …@sha256:… by itself; oras://… is a .sif.",
         "as_job": "Pull in a job, not on the login node.",
         "no_https": "The registry has no TLS.",
     },

@@ -38,7 +38,7 @@ trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; trap '' PIPE
 mkdir -- "$folder/login" && cat >"$folder/login/docker-config.json" || exit 1
 (trap - PIPE; exec "$@") </dev/null || { code=$?; rm -rf -- "$folder"; exit "$code"; }
 # Where nobody hears it any more, nobody would come for the image.
-echo "It is there." 2>/dev/null || rm -rf -- "$folder"
+echo 2>/dev/null || rm -rf -- "$folder"
 """
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.I)
 
@@ -212,8 +212,9 @@ def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> Non
     lines: list[str] = []
 
     def listen(line: str) -> None:
-        lines.append(line)
-        progress.line(line)
+        if line:
+            lines.append(line)
+            progress.line(line)
 
     code = link.stream(argv, listen, stdin=docker_config(pull.reference.host, pull.credentials))
     if code == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
 from slipway.registry.credentials import Credentials, basic
@@ -112,8 +112,7 @@ class Calls:
             reply = self._send("POST", realm, {}, {**form, "client_id": "slipway"})
         else:
             headers = {"Authorization": f"Basic {basic(mine)}"} if mine else {}
-            query = "&".join(f"{key}={quote(value, safe='')}" for key, value in asked.items())
-            reply = self._send("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers)
+            reply = self._send("GET", f"{realm}{'&' if '?' in realm else '?'}{urlencode(asked)}", headers)
         if not reply.ok:
             raise self._refusal(reply, reference)
         content = reply.json()

@@ -1,4 +1,4 @@
-"""What a registry says no to, why, and what to do: for its own replies, and for those who talk to it for us."""
+"""What a registry says no to, and what to do: by its own replies, or by the words of those who asked it."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def explain_unknown(reference: Reference, words: str) -> str:
 def explain_trust(host: str, words: str) -> str:
     """What to do about a certificate."""
     return (
-        f"{host}: its certificate is not trusted, or it speaks no TLS ({words}). An authority of your own has "
-        f"to be known to the Docker engine (/etc/docker/certs.d/{host}/ca.crt), to Slipway "
+        f"{host}: its certificate is not trusted, or it speaks no TLS ({words}). An authority of your own "
+        f"has to be known to the Docker engine (/etc/docker/certs.d/{host}/ca.crt), to Slipway "
         "(REQUESTS_CA_BUNDLE names its file) and to the cluster (its owner installs it). For a registry "
         "without TLS there is --no-https"
     )
