@@ -66,6 +66,7 @@ def build(_: Context, profile="base", set_=None, fresh=False):
     help={
         **PROFILE,
         **SITE,
+        "prune": "Remove older images of this name there, unless a job uses them.",
         "from_registry": "Have the cluster pull HOST/NAME:TAG or …@sha256:… by itself; oras://… is a .sif.",
         "as_job": "Pull in a job, not on the login node.",
         "no_https": "The registry has no TLS.",
@@ -73,22 +74,33 @@ def build(_: Context, profile="base", set_=None, fresh=False):
     iterable=["set_"],
     auto_shortflags=False,
 )
-def push(_: Context, profile="base", site=None, set_=None, from_registry=None, as_job=False, no_https=False):
+def push(
+    _: Context,
+    profile="base",
+    site=None,
+    set_=None,
+    prune=False,
+    from_registry=None,
+    as_job=False,
+    no_https=False,
+):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
-        from slipway.terminal import megabytes
+        from slipway.terminal import megabytes, sent
 
         steps = _steps(screen)
         if from_registry:
             choice = steps.choose(profile, site, set_ or ())
-            there, pulled = steps.push_from_registry(choice, from_registry, as_job=as_job, https=not no_https)
+            there, pulled = steps.push_from_registry(
+                choice, from_registry, prune=prune, as_job=as_job, https=not no_https
+            )
             how = "pulled from the registry" if pulled else "there already, nothing pulled"
             screen.say(f"{there.path}  {megabytes(there.size_bytes)}  {how}")
             return
-        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()))
+        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()), prune=prune)
         made = "converted" if converted else "unchanged, not converted"
-        sent = f"{megabytes(transfer.sent_bytes)} sent" if transfer else "there already, nothing sent"
-        screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {sent}")
+        cost = sent(transfer, sif.size_bytes)
+        screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {cost}")
 
 
 @task(

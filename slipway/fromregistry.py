@@ -85,9 +85,9 @@ def prepare_pull(name: str, reference: Reference, platform: str, progress: Progr
 def pull_image(
     link: Link,
     depot: Depot,
-    site: Site,
     pull: Pull,
-    template: str,
+    script: str,
+    client: str,
     progress: Progress,
     job: Resources | None = None,
 ) -> tuple[PushedSif, bool]:
@@ -96,9 +96,9 @@ def pull_image(
     Args:
         link: the connection.
         depot: where images lie.
-        site: whose Apptainer, modules and lines are used.
         pull: what is to be pulled.
-        template: ``cluster/pull.sh``.
+        script: what :func:`render_pull` made for it.
+        client: what sets this client apart from others, who may pull the same at once.
         progress: is told what happens, and what Apptainer says.
         job: what a job that pulls it asks SLURM for; ``None`` runs it on the login node.
 
@@ -114,9 +114,9 @@ def pull_image(
     path = depot.images / f"{pull.name}-{digest[:16]}.sif"
     there = _find(link, path)
     if there is None:
-        with _workshop(link, depot, pull) as folder:
+        with _workshop(link, depot, f"{pull.name}.{client}") as folder:
             _check_room(link, folder, pull)
-            link.write(folder / "pull.sh", render_pull(site, pull, depot, folder, template).encode())
+            link.write(folder / "pull.sh", script.encode())
             _run(link, pull_command(folder, job), pull, progress)
             there = _settle(link, folder, path, pull)
         link.write(path.with_suffix(".json"), json.dumps({**asdict(there), "path": str(path)}).encode())
@@ -127,7 +127,7 @@ def pull_image(
     return there, pulled
 
 
-def render_pull(site: Site, pull: Pull, depot: Depot, folder: PurePosixPath, template: str) -> str:
+def render_pull(site: Site, pull: Pull, depot: Depot, template: str) -> str:
     """The text of the script that pulls.
 
     Raises:
@@ -136,7 +136,6 @@ def render_pull(site: Site, pull: Pull, depot: Depot, folder: PurePosixPath, tem
     settings = {
         "container": site.container.command,
         "source": pull.reference.uri,
-        "folder": str(folder),
         "cache": str(depot.root / "cache"),
     }
     options = [] if pull.https else ["--no-https"]
@@ -184,10 +183,12 @@ def _find(link: Link, path: PurePosixPath) -> PushedSif | None:
 
 
 @contextmanager
-def _workshop(link: Link, depot: Depot, pull: Pull) -> Iterator[PurePosixPath]:
+def _workshop(link: Link, depot: Depot, owner: str) -> Iterator[PurePosixPath]:
     link.require_commands()
-    folder = depot.images / f".{pull.name}.{secrets.token_hex(4)}.part"
-    link.check(["mkdir", "-m", "700", "--", str(folder)])
+    # Each try has a folder of its own, since what is left of one that was cut may still be at work.
+    folder = depot.images / f".{owner}-{secrets.token_hex(4)}.part"
+    script = 'cd -- "$1" && rm -rf -- ."$2"-*.part && mkdir -m 700 -- "$3"'
+    link.check(["sh", "-c", script, "slipway", str(depot.images), owner, folder.name], timeout_s=3600)
     try:
         yield folder
     finally:
@@ -226,6 +227,8 @@ def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> Non
     if any(_FULL.search(line) for line in lines):
         raise RemoteSpaceError(f"{link.target}: there is not enough room; nothing was left there:\n{words}")
     error = classify(" ".join(lines[-8:]), pull.reference)
+    if error is None:
+        raise RemoteError(f"{link.target}: the image could not be pulled there (exit code {code}):\n{words}")
     raise type(error)(f"{link.target} could not pull the image. {error}")
 
 

@@ -75,8 +75,10 @@ class Link(Files):
                 channel.close()
 
             timer = threading.Timer(timeout_s, expire)
-            timer.start()
+            # A Ctrl-C may come before it can be cancelled, and would wait for it.
+            timer.daemon = True
             try:
+                timer.start()
                 code, stdout, stderr = _communicate(channel, stdin)
             finally:
                 timer.cancel()
@@ -218,8 +220,9 @@ def _communicate(channel: paramiko.Channel, stdin: str | None) -> tuple[int, str
 
 
 def _speak(channel: paramiko.Channel, content: bytes) -> None:
-    # A program may end before it has read everything; that is not this side's error.
-    with suppress(OSError):
+    # A program may end before it has read everything; that is not this side's error. A connection that is
+    # lost is told by the thread that waits for the answer.
+    with suppress(OSError, EOFError):
         channel.sendall(content)
         channel.shutdown_write()
 

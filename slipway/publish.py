@@ -102,7 +102,7 @@ def publish_image(client: DockerClient, image: Image, reference: Reference, prog
         seen = _Pushed()
         _follow(events, seen, reference, progress)
     except docker.errors.APIError as error:
-        raise classify(str(error.explanation or error), reference) from error
+        raise _refused(str(error.explanation or error), reference) from error
     except (requests.RequestException, docker.errors.DockerException) as error:
         raise EngineError(
             f"the Docker engine did not push {reference}: {error}; is it still running?"
@@ -175,7 +175,11 @@ def _follow(
         else:
             _note(event, layer, status, seen, progress)
     if problem:
-        raise classify(problem, reference)
+        raise _refused(problem, reference)
+
+
+def _refused(words: str, reference: Reference) -> RegistryError:
+    return classify(words, reference) or RegistryError(f"{reference}: it could not be pushed: {words}")
 
 
 def _note(event: Mapping[str, Any], layer: str, status: str, seen: _Pushed, progress: Progress) -> None:

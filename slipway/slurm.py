@@ -101,9 +101,10 @@ def cancel_command(job_id: str) -> list[str]:
     return ["scancel", "--verbose", job_id]
 
 
-def queue_command(names: Iterable[str]) -> list[str]:
-    """Ask for the waiting and running jobs of these names."""
-    return ["squeue", "--noheader", "--me", f"--name={','.join(names)}", "--format=%i|%j|%T|%M|%r"]
+def queue_command(names: Iterable[str] | None = None) -> list[str]:
+    """Ask for the user's waiting and running jobs: those of these names, or all."""
+    named = [] if names is None else [f"--name={','.join(names)}"]
+    return ["squeue", "--noheader", "--me", *named, "--format=%i|%j|%T|%M|%r"]
 
 
 def parse_queue(stdout: str) -> list[SlurmJob]:

@@ -15,9 +15,11 @@ from slipway.depot import Depot, open_depot
 from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
+from slipway.lock import only_one
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.prune import prune_images
 from slipway.push import PushedSif, push_sif
 from slipway.recipe import profile_recipe
 from slipway.run import Run, RunStore, Status
@@ -119,25 +121,42 @@ class Steps:
             )
         return image
 
-    def push(self, choice: Choice) -> tuple[Sif, bool, PushedSif, Transfer | None]:
-        """Convert if needed, and send; says whether it was converted now, and what was sent."""
+    def push(self, choice: Choice, *, prune: bool = False) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+        """Convert if needed, and send; says whether it was converted now, and what was sent.
+
+        With ``prune``, images of that name that are older and that no job uses are removed, those that are
+        older than the newest before there has to be room for another.
+        """
         sif, converted = self.convert(choice.profile)
-        with self.depot(choice.site) as (link, depot):
-            pushed, transfer = push_sif(link, depot, sif, self.progress)
+        with self._pushing(choice.site, sif.name, prune=prune) as (link, depot):
+            pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
         return sif, converted, pushed, transfer
 
+    @contextmanager
+    def _pushing(self, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Link, Depot]]:
+        """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
+        lock = self.project.state / "locks" / f"push-{site.name}-{name}"
+        waiting = f"Waiting for another push of {name} to {site.name} from this checkout"
+        with only_one(lock, lambda: self.progress.step(waiting)), self.depot(site) as (link, depot):
+            if prune:
+                prune_images(link, depot, name, self.progress, tell_kept=False)
+            yield link, depot
+            if prune:
+                prune_images(link, depot, name, self.progress)
+
     def push_from_registry(
-        self, choice: Choice, name: str, *, as_job: bool = False, https: bool = True
+        self, choice: Choice, name: str, *, prune: bool = False, as_job: bool = False, https: bool = True
     ) -> tuple[PushedSif, bool]:
         """Have the site pull the profile's image from a registry; see :mod:`slipway.fromregistry`.
 
         Args:
             choice: the profile and the site.
             name: the image there, ``HOST/NAME:TAG`` or ``…@sha256:…``; with ``oras://`` a ``.sif``.
+            prune: as with :meth:`push`.
             as_job: pull in a job, also where the site's file does not say so.
             https: off for a registry without TLS.
         """
-        from slipway.fromregistry import prepare_pull, pull_image
+        from slipway.fromregistry import prepare_pull, pull_image, render_pull
         from slipway.registry.reference import parse_reference
 
         profile, site = choice.profile, choice.site
@@ -146,8 +165,9 @@ class Steps:
         )
         template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
         job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
-        with self.depot(site) as (link, depot):
-            return pull_image(link, depot, site, pull, template, self.progress, job)
+        with self._pushing(site, profile.image, prune=prune) as (link, depot):
+            script = render_pull(site, pull, depot, template)
+            return pull_image(link, depot, pull, script, self.project.client, self.progress, job)
 
     def publish(
         self, profile: Profile, registry: str, tag: str | None, *, sif: bool = False, https: bool = True

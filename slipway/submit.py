@@ -70,6 +70,7 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
         send_code(link, depot, snapshot, progress)
     store.save(plan.run)
     _write_run(link, plan, request)
+    _check_image(link, plan.run, store)
     progress.step(f"Submitting {plan.run.run_id}")
     run = _sbatch(link, plan.run, store)
     store.save(run)
@@ -149,6 +150,17 @@ def _write_run(link: Link, plan: Plan, request: Request) -> None:
     link.write(paths.record, plan.run.to_json().encode())
     if plan.revision.diff is not None:
         link.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
+
+
+def _check_image(link: Link, run: Run, store: RunStore) -> None:
+    # Whoever removes images looks at the records first; this one was written too late for them.
+    if link.size(PurePosixPath(run.sif)) is not None:
+        return
+    link.run(["rm", "-rf", "--", run.run_dir])
+    store.forget(run)
+    raise JobError(
+        f"{link.target}:{run.sif}: the image has been removed just now; nothing was submitted. Push it again"
+    )
 
 
 def _sbatch(link: Link, run: Run, store: RunStore) -> Run:

@@ -19,9 +19,10 @@ from invoke.exceptions import Exit
 from slipway.errors import HostError, SlipwayError
 from slipway.link import Link
 from slipway.run import Run
-from slipway.transfer import Amount
+from slipway.transfer import Amount, Transfer
 
 INTERRUPTED = 130
+_TELL_EVERY_S = 10
 _COLOURS = {
     "COMPLETED": "green",
     "RUNNING": "cyan",
@@ -50,12 +51,14 @@ class Terminal:
         self._status: Any = None
         self._step = ""
         self._since = 0.0
+        self._told = 0.0
         self._line_is_open = False
 
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
         self.done()
         self._step, self._since = _one_line(text, 100), time.monotonic()
+        self._told = self._since
         if self.err.is_terminal:
             self._status = self.err.status(_escape(self._step))
             self._status.start()
@@ -70,9 +73,12 @@ class Terminal:
             self.err.print("  " + _escape(text.rstrip()), soft_wrap=True)
 
     def transfer(self, amount: Amount) -> None:
-        """Show how far a copy is."""
+        """Show how far a copy is; without a terminal, now and then."""
         if self._status is not None:
             self._status.update(f"{_escape(self._step)}  [cyan]{how_far(amount)}[/cyan]")
+        elif time.monotonic() - self._told >= _TELL_EVERY_S:
+            self._told = time.monotonic()
+            self.err.print(f"  {how_far(amount)}", soft_wrap=True)
 
     def done(self) -> None:
         """End the last step."""
@@ -342,6 +348,20 @@ def clock(seconds: int | None) -> str:
 def megabytes(size_bytes: int) -> str:
     """A size in MB, or in kB where it is small."""
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def sent(transfer: Transfer | None, size_bytes: int) -> str:
+    """What sending a file of this size has cost, for the end of a line."""
+    if transfer is None:
+        return "there already, nothing sent"
+    part = 100 * transfer.sent_bytes / size_bytes if size_bytes else 100.0
+    took = "" if transfer.elapsed_s is None else f", {duration(transfer.elapsed_s)}"
+    return f"{megabytes(transfer.sent_bytes)} sent ({part:.{1 if part < 10 else 0}f} %){took}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``4.2 s``, ``1:12``, ``1:02:03``."""
+    return f"{seconds:.1f} s" if seconds < 60 else clock(round(seconds)).removeprefix("0:").removeprefix("0")
 
 
 def how_far(amount: Amount) -> str:

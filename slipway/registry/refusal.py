@@ -18,13 +18,24 @@ _KINDS: tuple[tuple[type[RegistryError], re.Pattern[str]], ...] = (
         ),
     ),
     (UnknownImageError, re.compile(r"(manifest|name|repository|blob) unknown|not found|status 404", re.I)),
+    (
+        RegistryError,
+        re.compile(
+            r"dial tcp|no such host|connection re|timeout|EOF|broken pipe|status:? 5\d\d|unavailable", re.I
+        ),
+    ),
 )
 
 
-def classify(words: str, reference: Reference) -> RegistryError:
-    """The error that the words of the engine, or of Apptainer, are about; there are no numbers to go by."""
+def classify(words: str, reference: Reference) -> RegistryError | None:
+    """The error that the words of the engine, or of Apptainer, are about; there are no numbers to go by.
+
+    ``None`` where they are not about what a registry said.
+    """
     words = " ".join(words.split())
-    kind = next((kind for kind, pattern in _KINDS if pattern.search(words)), RegistryError)
+    kind = next((kind for kind, pattern in _KINDS if pattern.search(words)), None)
+    if kind is None:
+        return None
     if kind is RegistryLoginError:
         return kind(explain_login(reference, find_credentials(reference.host), words))
     if kind is UnknownImageError:

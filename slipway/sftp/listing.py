@@ -35,7 +35,7 @@ def list_tree(
         for name, entry in (yield from list_folder(root / folder, missing_ok=missing_ok and not folder)):
             path = f"{folder}/{name}" if folder else name
             found[path] = entry
-            if entry.is_folder and name != PARTIAL and enters(path):
+            if entry.is_folder and enters(path):
                 work.add(look(path))
 
     work.add(look(""))

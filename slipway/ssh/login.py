@@ -13,6 +13,7 @@ import paramiko
 
 from slipway.errors import ConnectionLostError, HostNameError, LinkError, UnreachableError
 from slipway.shell import open_proxy
+from slipway.ssh.alive import keep_alive
 from slipway.ssh.ask import Ask
 from slipway.ssh.auth import authenticate
 from slipway.ssh.hostkey import HostKey, judge, known_kinds, mistrust
@@ -61,7 +62,7 @@ def log_in(target: Target, ask: Ask, meet: Meet | None = None, *, enter: bool = 
                 (meet or refuse_strangers)(hop, shown_key(opened[-1]))
                 if enter or hop is not target:
                     authenticate(opened[-1], hop, ask)
-                    opened[-1].set_keepalive(hop.keep_alive_s)
+                    keep_alive(opened[-1], hop.keep_alive_s)
     except BaseException:
         close(opened)
         raise

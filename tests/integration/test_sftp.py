@@ -237,16 +237,16 @@ def test_an_image_and_data_without_commands(host: Host, tmp_path: Path) -> None:
     watcher = Watcher()
     with host.connect("files") as link:
         depot = open_depot(link, site(host, "files", str(scratch)))
-        pushed, transfer = push_sif(link, depot, make_sif(tmp_path, bytes(content)), watcher)
+        pushed, transfer = push_sif(link, depot, make_sif(tmp_path, bytes(content)), "0123abcd", watcher)
         assert transfer is not None
         assert len(content) < transfer.sent_bytes < 1.02 * len(content)
         assert host.sh('sha256sum <"$1"', str(depot.images / "image.sif")).split()[0] == pushed.sha256
         last = watcher.amounts[-1]
         assert last.done_bytes == last.total_bytes == len(content)
-        _, transfer = push_sif(link, depot, make_sif(tmp_path, bytes(content)), watcher)
+        _, transfer = push_sif(link, depot, make_sif(tmp_path, bytes(content)), "0123abcd", watcher)
         assert transfer is None
         content[100:200] = bytes(100)
-        newer, _ = push_sif(link, depot, make_sif(tmp_path, bytes(content)), watcher)
+        newer, _ = push_sif(link, depot, make_sif(tmp_path, bytes(content)), "0123abcd", watcher)
         assert host.sh('readlink "$1"', str(depot.images / "image.sif")).strip() == newer.path.name
         assert not [name for name in link.list(depot.images) if ".slipway-partial" in name]
         source = make_tree(tmp_path / "data")
@@ -275,7 +275,7 @@ def cut_often(host: Host, scratch: PurePosixPath, sif: Sif, cuts: list[int]) -> 
     for cut in cuts:
         proxy = Proxy(host.port, cut_after_bytes=cut)
         with pytest.raises(ConnectionLostError), host.connect("files", proxy.port) as link:
-            push_sif(link, open_depot(link, site(host, "files", str(scratch))), sif, Silence())
+            push_sif(link, open_depot(link, site(host, "files", str(scratch))), sif, "0123abcd", Silence())
         proxy.close()
         lines.append(f"cut after {cut / 1e6:.1f} MB")
     return lines
@@ -288,12 +288,12 @@ def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, capsys: pytest.C
     new = make_sif(tmp_path, os.urandom(64 * PIECE_BYTES))
     with host.connect("files") as link:
         depot = open_depot(link, site(host, "files", str(scratch)))
-        push_sif(link, depot, old, Silence())
+        push_sif(link, depot, old, "0123abcd", Silence())
     chance = random.Random(3)  # noqa: S311
     lines = cut_often(host, scratch, new, [chance.randrange(1 << 20, 30 * PIECE_BYTES) for _ in range(3)])
     assert host.sh('sha256sum <"$1"', str(depot.images / "image.sif")).split()[0] == old.sha256
     with host.connect("files") as link:
-        pushed, transfer = push_sif(link, depot, new, Silence())
+        pushed, transfer = push_sif(link, depot, new, "0123abcd", Silence())
         assert transfer is not None
         (digest,) = hash_remote(link, pushed.path.parent, [pushed.path.name]).values()
     assert digest == new.sha256

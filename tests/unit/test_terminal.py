@@ -9,9 +9,13 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from slipway.terminal import Terminal, duration, sent
+from slipway.transfer import Amount, Transfer
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.
@@ -142,3 +146,28 @@ def test_without_a_terminal_there_is_no_answer() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
+def test_what_sending_has_cost() -> None:
+    transfer = Transfer(
+        sent_bytes=12_300_000, received_bytes=0, total_bytes=8_012_300_000, files=1, elapsed_s=72
+    )
+    assert sent(transfer, 8_012_300_000) == "12.3 MB sent (0.2 %), 1:12"
+    assert sent(replace(transfer, elapsed_s=None), 12_300_000) == "12.3 MB sent (100 %)"
+    assert sent(None, 1) == "there already, nothing sent"
+    assert [duration(seconds) for seconds in (4.24, 60, 3723.4)] == ["4.2 s", "1:00", "1:02:03"]
+
+
+def test_how_far_a_log_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    screen = Terminal()
+    screen.step("Sending")
+    for now in (101.0, 111.0, 112.0, 122.0):
+        done = int(now - 100) * 1_000_000
+        screen.transfer(
+            Amount(done_bytes=done, total_bytes=50_000_000, moved_bytes=done, elapsed_s=now - 100)
+        )
+    assert capsys.readouterr().err == (
+        "Sending\n  11.0 MB  22 %  1.0 MB/s  0:00:39 left\n  22.0 MB  44 %  1.0 MB/s  0:00:28 left\n"
+    )
