@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -171,7 +170,9 @@ def _follow(
             silences += bool(_RETRY.match(status)) and not _answers(reference.host)
             if silences >= _PATIENCE:
                 events.close()  # type: ignore[attr-defined]  # docker-py gives a generator
-                raise RegistryError(f"{reference}: {explain_silence(reference.host, 'its port is closed')}")
+                raise RegistryError(
+                    f"{reference}: {explain_silence(reference.host, 'nobody is there any more')}"
+                )
         else:
             _note(event, layer, status, seen, progress)
     if problem:
@@ -194,9 +195,17 @@ def _note(event: Mapping[str, Any], layer: str, status: str, seen: _Pushed, prog
 
 
 def _answers(host: str) -> bool:
-    name, _, port = host.rpartition(":")
-    try:
-        with socket.create_connection((name or host, int(port) if name else 443), timeout=5):
+    """True where something behind a port speaks HTTP; a port alone may be open with nobody behind it."""
+    import requests
+
+    for scheme in ("https", "http"):
+        try:
+            requests.head(f"{scheme}://{host}/v2/", timeout=5)
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                return True
+        except requests.RequestException:
+            continue
+        else:
             return True
-    except OSError:
-        return False
+    return False
