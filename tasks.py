@@ -138,6 +138,39 @@ def publish(_: Context, registry, profile="base", tag=None, set_=None, sif=False
 @task(
     help={
         **PROFILE,
+        "site": "Where to stage them. Default: the profile's SITE; without one they stay here.",
+        "name": "The file's name. Default: droid.pth.",
+        "file": "A file that you have, in the place of a download.",
+        "url": "Where to fetch it, in the place of what env/weights.json says.",
+        "replace": "Take --file although other weights are known by this name.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def weights(
+    _: Context, name="droid.pth", file=None, url=None, profile="base", site=None, set_=None, replace=False
+):
+    """Fetch the weights of a network, check them, and stage them; jobs see them as /weights/NAME."""
+    with _terminal() as screen:
+        from slipway.terminal import megabytes
+
+        steps = _steps(screen)
+        chosen = steps.profile(profile, set_ or ())
+        found, new = steps.weights(name, file=Path(file) if file else None, url=url, replace=replace)
+        screen.note(f"{found.name}: only tensors; {steps.load_weights(found, chosen)}")
+        text = f"{found.name}  {megabytes(found.size_bytes)}  sha256 {found.sha256}"
+        text += "  " + ("checked" if new else "here already")
+        if site or chosen.site:
+            transfer = steps.stage_weights(steps.choose(profile, site, set_ or ()).site, found)
+            text += (
+                f"  {megabytes(transfer.sent_bytes)} sent" if transfer else "  there already, nothing sent"
+            )
+        screen.say(text)
+
+
+@task(
+    help={
+        **PROFILE,
         **SITE,
         "path": "The folder.",
         "name": "Its name on the cluster. Default: the folder's own.",
@@ -374,4 +407,6 @@ def _follow(steps, screen, link, run) -> None:
 
 box = Collection("box", box_up, box_down)
 ssh = Collection("ssh", ssh_trust)
-ns = Collection(base, build, push, publish, stage, job, status, logs, pull, cancel, demo, test, box, ssh)
+ns = Collection(
+    base, build, push, publish, weights, stage, job, status, logs, pull, cancel, demo, test, box, ssh
+)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from slipway.download import trusted
 from slipway.errors import EngineError, RegistryError, UsageError
 from slipway.image import INPUTS, Image
 from slipway.progress import Progress
@@ -200,7 +201,7 @@ def _answers(host: str) -> bool:
 
     for scheme in ("https", "http"):
         try:
-            requests.head(f"{scheme}://{host}/v2/", timeout=5)
+            requests.head(f"{scheme}://{host}/v2/", timeout=5, verify=trusted())
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 return True

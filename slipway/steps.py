@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from slipway.dataset import check_dataset, stage
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, SlipwayError, TransferOnlyError, UsageError
+from slipway.errors import HostError, ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.lock import only_one
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from slipway.box import BoxStatus
     from slipway.publish import Published
+    from slipway.weights import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +189,45 @@ class Steps:
             made, _ = self.convert(profile)
             done.append(publish_sif(made, reference, self.progress, https=https))
         return done
+
+    def weights(
+        self, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
+    ) -> tuple[Weights, bool]:
+        """Have weights here: what ``env/weights.json`` knows by this name, or what ``url`` or ``file`` has.
+
+        Returns:
+            The weights, and whether they are new here; see :mod:`slipway.weights`.
+        """
+        from slipway.weights import Source, fetch_weights, find_source, take_weights
+
+        source = find_source(self.project.profiles / "weights.json", name)
+        folder = self.project.state / "weights"
+        if file:
+            return take_weights(folder, file, source, replace=replace), True
+        if url:
+            source = Source(name=name, url=url)
+        return fetch_weights(folder, source, self.progress)
+
+    def load_weights(self, weights: Weights, profile: Profile) -> str:
+        """Load weights with the profile's image where that is here; says how it went."""
+        from slipway.weights import load_in_image
+
+        try:
+            client = engine()
+            image = find_image(client, profile.image)
+        except HostError as error:
+            return f"not loaded, since there is no engine here: {error}"
+        if image is None:
+            return f"not loaded, since {profile.image} is not built here"
+        done = load_in_image(client, image, weights)
+        return f"loaded by {image.ref}" if done else f"not loaded, since {image.ref} has no PyTorch"
+
+    def stage_weights(self, site: Site, weights: Weights) -> Transfer | None:
+        """Send weights to a site, unless they are there; see :func:`slipway.weights.stage_weights`."""
+        from slipway.weights import stage_weights
+
+        with self.depot(site) as (link, depot):
+            return stage_weights(link, depot, weights, self.project.client, self.progress)
 
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False

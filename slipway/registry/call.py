@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from slipway.download import reason, trusted
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
 from slipway.registry.credentials import Credentials, basic
 from slipway.registry.reference import DOCKER_HUB, Reference
@@ -80,6 +81,7 @@ class Calls:
             self._session = requests.Session()
             # Otherwise requests would look for passwords in ~/.netrc.
             self._session.auth = lambda request: request
+            self._session.verify = trusted()
         # A registry may have what is uploaded sent elsewhere, where the credentials are of no concern.
         known = self._authorization if url.startswith(f"{self._base}/") else {}
         try:
@@ -87,9 +89,9 @@ class Calls:
                 method, url, headers={**known, **headers}, data=data, timeout=TIMEOUT_S
             )
         except requests.exceptions.SSLError as error:
-            raise RegistryTrustError(explain_trust(self.host, _reason(error))) from error
+            raise RegistryTrustError(explain_trust(self.host, reason(error))) from error
         except requests.RequestException as error:
-            raise RegistryError(explain_silence(self.host, _reason(error))) from error
+            raise RegistryError(explain_silence(self.host, reason(error))) from error
 
     def _log_in(self, reply: requests.Response, reference: Reference, *, push: bool) -> None:
         kind, _, rest = reply.headers.get("WWW-Authenticate", "").partition(" ")
@@ -152,18 +154,6 @@ class Body:
     def rewind(self) -> None:
         """Begin again."""
         self._file.seek(0)
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost reason: what requests and urllib3 wrap around it says nothing more."""
-    seen = error
-    while True:
-        inner = getattr(seen, "reason", None) or next(
-            (one for one in seen.args if isinstance(one, Exception)), None
-        )
-        if not isinstance(inner, Exception):
-            return str(seen) or type(seen).__name__
-        seen = inner
 
 
 def _words(reply: requests.Response) -> str:

@@ -33,7 +33,8 @@ IMAGE = "slipway-test-published"
 # No more than a job needs, so that it is converted in seconds; and layers of a known size.
 DOCKERFILE = """
 FROM {base} AS debian
-RUN mkdir -p /r/bin /r/etc /r/tmp && cp /etc/passwd /etc/group /r/etc && cd /r/bin && cp /usr/bin/sh /usr/bin/cat /usr/bin/rm . \
+RUN mkdir -p /r/bin /r/etc /r/tmp && cp /etc/passwd /etc/group /r/etc \
+ && cd /r/bin && cp /usr/bin/sh /usr/bin/cat /usr/bin/rm . \
  && ldd /usr/bin/sh /usr/bin/cat | grep -o '/[^ :]*lib[^ :]* ' | sort -u | xargs cp -L --parents -t /r
 FROM scratch
 COPY --from=debian /r /
@@ -170,8 +171,8 @@ def test_a_registry_that_goes_down_in_the_middle(yard: Yard, capsys: pytest.Capt
     assert again.sent_layers < again.layers == 3
     with capsys.disabled():
         print(
-            f"\n{there / 1e6:.1f} MB were there when the registry was killed; gave up after {gave_up_s:.0f} s; "
-            f"the next publish sent {again.sent_layers} of {again.layers} layers, "
+            f"\n{there / 1e6:.1f} MB were there when the registry was killed; gave up after "
+            f"{gave_up_s:.0f} s; the next publish sent {again.sent_layers} of {again.layers} layers, "
             f"{house.stored_bytes() / 1e6:.1f} MB are there"
         )
     assert yard.publish("cut")[0].sent_layers == 0
