@@ -66,6 +66,7 @@ def build(_: Context, profile="base", set_=None, fresh=False):
     help={
         **PROFILE,
         **SITE,
+        "compression": "zstd or gzip. Default: what the site's file says, else zstd.",
         "prune": "Remove older images of this name there, unless a job uses them.",
         "from_registry": "Have the cluster pull HOST/NAME:TAG or …@sha256:… by itself; oras://… is a .sif.",
         "as_job": "Pull in a job, not on the login node.",
@@ -79,6 +80,7 @@ def push(
     profile="base",
     site=None,
     set_=None,
+    compression=None,
     prune=False,
     from_registry=None,
     as_job=False,
@@ -89,15 +91,20 @@ def push(
         from slipway.terminal import megabytes, sent
 
         steps = _steps(screen)
+        choice = steps.choose(profile, site, set_ or ())
         if from_registry:
-            choice = steps.choose(profile, site, set_ or ())
             there, pulled = steps.push_from_registry(
-                choice, from_registry, prune=prune, as_job=as_job, https=not no_https
+                choice,
+                from_registry,
+                compression=compression,
+                prune=prune,
+                as_job=as_job,
+                https=not no_https,
             )
             how = "pulled from the registry" if pulled else "there already, nothing pulled"
             screen.say(f"{there.path}  {megabytes(there.size_bytes)}  {how}")
             return
-        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()), prune=prune)
+        sif, converted, pushed, transfer = steps.push(choice, compression=compression, prune=prune)
         made = "converted" if converted else "unchanged, not converted"
         cost = sent(transfer, sif.size_bytes)
         screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {cost}")
@@ -183,7 +190,7 @@ def weights(
 def stage(_: Context, path, name=None, profile="base", site=None, set_=None, delete=False, verify=False):
     """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
-        from slipway.survey import some_of
+        from slipway.dataset.survey import some_of
         from slipway.terminal import megabytes
 
         steps = _steps(screen)

@@ -24,7 +24,7 @@ fi
 
 # zstd takes half of gzip's time, where Apptainer can be told; Singularity and old versions cannot.
 squashfs=()
-if "$container" build --help 2>/dev/null | grep -q -e --mksquashfs-args; then
+if [ "$compression" = zstd ] && "$container" build --help 2>/dev/null | grep -q -e --mksquashfs-args; then
     squashfs=(--mksquashfs-args '-comp zstd -Xcompression-level 3')
 fi
 make_sif() {

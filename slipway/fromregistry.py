@@ -127,7 +127,7 @@ def pull_image(
     return there, pulled
 
 
-def render_pull(site: Site, pull: Pull, depot: Depot, template: str) -> str:
+def render_pull(site: Site, pull: Pull, depot: Depot, template: str, compression: str = "zstd") -> str:
     """The text of the script that pulls.
 
     Raises:
@@ -137,6 +137,7 @@ def render_pull(site: Site, pull: Pull, depot: Depot, template: str) -> str:
         "container": site.container.command,
         "source": pull.reference.uri,
         "cache": str(depot.root / "cache"),
+        "compression": compression,
     }
     options = [] if pull.https else ["--no-https"]
     blocks = {

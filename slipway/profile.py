@@ -35,6 +35,7 @@ Time = Annotated[
     _form(r"\d+(:\d{1,2}){0,2}|\d+-\d{1,2}(:\d{1,2}){0,2}", "minutes, H:MM:SS or D-HH:MM:SS"),
 ]
 _Memory = Annotated[str | None, _form(r"\d+[KMGTkmgt]?", "a number with K, M, G or T behind it, such as 4G")]
+_Size = Annotated[str | None, _form(r"\d+[KMGTkmgt]?", "a number with K, M, G or T behind it, such as 200M")]
 _Gpus = Annotated[
     str | None, _form(r"\d+|[A-Za-z][\w.-]*(:\d+)?", "a number, or a type and a number such as a100:2")
 ]
@@ -78,6 +79,7 @@ class Profile(BaseModel):
     debian_mirror: str | None = None
     ca_bundle: Path | None = None
     code_dir: Path
+    code_limit: _Size = None
     program: tuple[str, ...]
     site: str | None = None
     resources: Resources

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, ImageError
-from slipway.profile import Profile
+
+if TYPE_CHECKING:
+    from slipway.profile import Profile
 
 # Where the Dockerfiles find the certificates that the build trusts. No final stage copies it.
 CA_BUNDLE = ".slipway/ca-bundle.crt"

@@ -61,11 +61,9 @@ class LocalShell:
         try:
             done = subprocess.run(
                 list(argv),
-                input=stdin,
+                input=None if stdin is None else stdin.encode("utf-8", errors="surrogateescape"),
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
-                encoding="utf-8",
-                errors="surrogateescape",
                 timeout=timeout_s,
                 cwd=self.cwd,
                 env=self.env,
@@ -77,7 +75,11 @@ class LocalShell:
             ) from error
         except subprocess.TimeoutExpired as error:
             raise HostError(f"`{shlex.join(argv)}` did not end within {timeout_s:g} s") from error
-        return Result(argv=tuple(argv), exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        # Not by subprocess, which would turn each carriage return into a newline.
+        stdout, stderr = (
+            output.decode("utf-8", errors="surrogateescape") for output in (done.stdout, done.stderr)
+        )
+        return Result(argv=tuple(argv), exit_code=done.returncode, stdout=stdout, stderr=stderr)
 
     def stream(self, argv: Sequence[str], *, on_output: Callable[[str], None]) -> Result:
         """Run a program to its end, and hand over its output while it comes.

@@ -60,6 +60,7 @@ class Container(_Part):
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     pull: Literal["login", "job"] = "login"
+    compression: Literal["zstd", "gzip"] = "zstd"
 
 
 class Queue(_Part):

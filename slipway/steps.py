@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset import check_dataset, stage
+from slipway.dataset.stage import check_dataset, stage
+from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
 from slipway.errors import HostError, ImageError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
@@ -23,12 +24,11 @@ from slipway.prune import prune_images
 from slipway.push import PushedSif, push_sif
 from slipway.recipe import profile_recipe
 from slipway.run import Run, RunStore, Status
-from slipway.sif import Sif, make_sif, tools_recipe
+from slipway.sif import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
-from slipway.staging import Staged
 from slipway.transfer import Transfer
 from slipway.watch import poll
 
@@ -102,17 +102,18 @@ class Steps:
         recipe = profile_recipe(profile, self.project.root)
         return build_image(engine(), recipe, self.progress, fresh=fresh)
 
-    def convert(self, profile: Profile) -> tuple[Sif, bool]:
-        """A profile's image as a ``.sif``.
+    def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
+        """A profile's image as a ``.sif``, and whether it was made now; see :func:`slipway.sif.make_sif`.
 
         Raises:
-            UsageError: the image was not built yet.
+            UsageError: the image was not built yet, or there is no such compression.
         """
+        check_compression(compression)
         profile_recipe(profile, self.project.root)
         client = engine()
         image = self._built(client, profile)
         tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress)
+        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
 
     def _built(self, client: DockerClient, profile: Profile) -> Image:
         image = find_image(client, profile.image)
@@ -122,13 +123,15 @@ class Steps:
             )
         return image
 
-    def push(self, choice: Choice, *, prune: bool = False) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+    def push(
+        self, choice: Choice, *, compression: str | None = None, prune: bool = False
+    ) -> tuple[Sif, bool, PushedSif, Transfer | None]:
         """Convert if needed, and send; says whether it was converted now, and what was sent.
 
         With ``prune``, images of that name that are older and that no job uses are removed, those that are
         older than the newest before there has to be room for another.
         """
-        sif, converted = self.convert(choice.profile)
+        sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
         with self._pushing(choice.site, sif.name, prune=prune) as (link, depot):
             pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
         return sif, converted, pushed, transfer
@@ -136,9 +139,8 @@ class Steps:
     @contextmanager
     def _pushing(self, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Link, Depot]]:
         """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
-        lock = self.project.state / "locks" / f"push-{site.name}-{name}"
-        waiting = f"Waiting for another push of {name} to {site.name} from this checkout"
-        with only_one(lock, lambda: self.progress.step(waiting)), self.depot(site) as (link, depot):
+        waiting = f"Waiting for another push of {name} to {site.name}"
+        with self._only_one(f"push-{site.name}-{name}", waiting), self.depot(site) as (link, depot):
             if prune:
                 prune_images(link, depot, name, self.progress, tell_kept=False)
             yield link, depot
@@ -146,13 +148,21 @@ class Steps:
                 prune_images(link, depot, name, self.progress)
 
     def push_from_registry(
-        self, choice: Choice, name: str, *, prune: bool = False, as_job: bool = False, https: bool = True
+        self,
+        choice: Choice,
+        name: str,
+        *,
+        compression: str | None = None,
+        prune: bool = False,
+        as_job: bool = False,
+        https: bool = True,
     ) -> tuple[PushedSif, bool]:
         """Have the site pull the profile's image from a registry; see :mod:`slipway.fromregistry`.
 
         Args:
             choice: the profile and the site.
             name: the image there, ``HOST/NAME:TAG`` or ``…@sha256:…``; with ``oras://`` a ``.sif``.
+            compression: of a Docker image's ``.sif``; what the site's file says without it.
             prune: as with :meth:`push`.
             as_job: pull in a job, also where the site's file does not say so.
             https: off for a registry without TLS.
@@ -161,13 +171,15 @@ class Steps:
         from slipway.registry.reference import parse_reference
 
         profile, site = choice.profile, choice.site
+        compression = compression or site.container.compression
+        check_compression(compression)
         pull = prepare_pull(
             profile.image, parse_reference(name), profile.platform, self.progress, https=https
         )
         template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
         job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
         with self._pushing(site, profile.image, prune=prune) as (link, depot):
-            script = render_pull(site, pull, depot, template)
+            script = render_pull(site, pull, depot, template, compression)
             return pull_image(link, depot, pull, script, self.project.client, self.progress, job)
 
     def publish(
@@ -232,20 +244,31 @@ class Steps:
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
     ) -> Staged:
-        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage`."""
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
         name = name or source.resolve().name
         check_dataset(source, name)
-        with self.depot(site) as (link, depot):
+        with (
+            self._only_one(
+                f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"
+            ),
+            self.depot(site) as (link, depot),
+        ):
             return stage(
                 link,
                 depot,
                 source,
                 name,
+                self.project.client,
                 self.progress,
-                state=self.project.state,
+                memory=self.project.state / "digests",
                 delete=delete,
                 verify=verify,
             )
+
+    def _only_one(self, name: str, waiting: str) -> AbstractContextManager[None]:
+        """Nobody else of this checkout does the same meanwhile."""
+        lock = self.project.state / "locks" / name
+        return only_one(lock, lambda: self.progress.step(f"{waiting} from this checkout"))
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
@@ -342,3 +365,13 @@ class Steps:
                 f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}"
             )
         return scene
+
+
+def check_compression(name: str) -> None:
+    """Refuse a compression that there is not.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in COMPRESSIONS:
+        raise UsageError(f"--compression {name}: write {' or '.join(COMPRESSIONS)}")

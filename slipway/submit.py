@@ -9,6 +9,8 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import Any
 
+from slipway.bulk import parse_limit
+from slipway.checkout import Revision, find_revision
 from slipway.depot import Depot, send_code
 from slipway.errors import JobError, LinkError
 from slipway.job import Job, check_partition, render_script, words_file
@@ -21,7 +23,7 @@ from slipway.push import PushedSif, find_pushed
 from slipway.run import Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command
-from slipway.snapshot import Revision, Snapshot, find_revision, take_snapshot
+from slipway.snapshot import Snapshot, take_snapshot
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
 
@@ -66,6 +68,8 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     link.require_commands()
     store = RunStore(project.state / "runs")
     with _snapshot(project, request) as snapshot:
+        for note in snapshot.notes:
+            progress.note(note)
         plan = _plan(project, request, link, depot, snapshot)
         send_code(link, depot, snapshot, progress)
     store.save(plan.run)
@@ -79,7 +83,9 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
 
 
 def _snapshot(project: Project, request: Request) -> Any:
-    return take_snapshot(project.root / request.profile.code_dir, project.state / "tmp")
+    profile = request.profile
+    limit = parse_limit(profile.code_limit) if profile.code_limit else None
+    return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
 
 
 def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot: Snapshot) -> Plan:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.lab import PASSWORD, ROOT, SPARE, TIMEOUT_S, Lab, keygen, open_agent, open_lab
-from tests.integration.mistakes import Mistake, check_order, check_row
+from tests.mistakes import Mistake, Table
 
 TOPIC = "connection"
 # Makes a pseudo-terminal the terminal of a task, where standard input, output and error are not.
@@ -461,11 +461,13 @@ def test_a_mistake(desk: Desk, case: Case) -> None:
     assert done.stderr.count("error:") == 1
     message = done.stderr.partition("error: ")[2].strip()
     shown = plain(message, desk, case)
-    check_row(TOPIC, Mistake(words=case.words, code=case.code, message=shown, remedy=case.remedy))
+    Table("errors.md", TOPIC).check(
+        Mistake(words=case.words, code=case.code, message=shown, remedy=case.remedy)
+    )
 
 
 def test_the_documentation_has_these_and_no_others() -> None:
-    check_order(TOPIC, [case.words for case in CASES])
+    Table("errors.md", TOPIC).check_order([case.words for case in CASES])
 
 
 def plain(message: str, desk: Desk, case: Case) -> str:

@@ -20,7 +20,7 @@ import pytest
 
 from slipway.carrier import choose_carrier
 from slipway.checksum import hash_remote
-from slipway.dataset import stage
+from slipway.dataset.stage import stage
 from slipway.depot import open_depot, send_code
 from slipway.errors import (
     ConfigError,
@@ -251,8 +251,8 @@ def test_an_image_and_data_without_commands(host: Host, tmp_path: Path) -> None:
         assert not [name for name in link.list(depot.images) if ".slipway-partial" in name]
         source = make_tree(tmp_path / "data")
         (source / "gone").unlink()  # it leads out, and would be left out
-        state = tmp_path / "state"
-        staged = stage(link, depot, source, "set", watcher, state=state)
+        memory = tmp_path / "memory"
+        staged = stage(link, depot, source, "set", "0123abcd", watcher, memory=memory)
         Sftp(link).fetch_tree(staged.path, tmp_path / "back")
         # Folders keep no time of their own.
         back, sent = (
@@ -260,12 +260,12 @@ def test_an_image_and_data_without_commands(host: Host, tmp_path: Path) -> None:
             for tree in (tmp_path / "back", source)
         )
         assert back.items() >= {name: what for name, what in sent.items() if name[0] != "."}.items()
-        assert stage(link, depot, source, "set", watcher, state=state).sent_files == 0
+        assert stage(link, depot, source, "set", "0123abcd", watcher, memory=memory).sent_files == 0
         (source / "more").mkdir()
         (source / "more" / "late").write_text("more")
-        assert stage(link, depot, source, "set", watcher, state=state).sent_files == 1
+        assert stage(link, depot, source, "set", "0123abcd", watcher, memory=memory).sent_files == 1
         shutil.rmtree(source / "more")
-        staged = stage(link, depot, source, "set", watcher, state=state, delete=True)
+        staged = stage(link, depot, source, "set", "0123abcd", watcher, memory=memory, delete=True)
         assert list(staged.surplus) == ["more/late"]
         assert "more" not in link.list(staged.path)
 

@@ -33,7 +33,15 @@ def slam(job_environment: dict[str, str]) -> Slam:
     def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "slam", *map(str, arguments)]
         environment = {**job_environment, **variables}
-        return subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=300, check=False)
+        return subprocess.run(
+            argv,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env=environment,
+            timeout=300,
+            check=False,
+        )
 
     return run
 

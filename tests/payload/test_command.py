@@ -33,9 +33,19 @@ def test_help_needs_none_of_the_heavy_packages(job_environment: dict[str, str]) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["--task", "--help"]),
-        (["--task", "train"], ["'train'"]),
-        (["--task", "infer", "--stride", "0"], ["--stride", "'0' is not a whole number from 1 on"]),
+        ([], ["there is no task", "--task"]),
+        (["--task", "train"], ["'train' is not one of infer, evaluate;", "--help"]),
+        (["--task", "evalute"], ["(did you mean evaluate?)"]),
+        (["--task", "infer", "--datset", "x"], ["there is no option '--datset' (did you mean --dataset?)"]),
+        (["--task", "infer", "--matchr=auto"], ["'--matchr=auto' (did you mean --matcher?)"]),
+        (["infer"], ["there is no option 'infer'"]),
+        (["--task", "infer", "--stride", "0"], ["--stride", "'0' is not a whole number from 1 to"]),
+        (["--task", "infer", "--seed", "-1"], ["--seed"]),
+        (["--task", "infer", "--seed", "9" * 5000], ["--seed", "is not a whole number from 0 to 2147483647"]),
+        (["--task", "infer", "--max-image-size", "2147483648"], ["--max-image-size", "to 2147483647"]),
+        (["--task", "infer", "--dataset", ""], ["--dataset", "'' is no name of a folder"]),
+        (["--task", "infer", "--dataset", ".."], ["--dataset", "'..' is no name of a folder"]),
+        (["--task", "infer", "--dataset", "x", "--out", ""], ["--out", "it is empty"]),
         (
             ["--task", "infer", "--max-difference", "-1"],
             ["--max-difference", "'-1' is not a number of seconds"],
@@ -58,13 +68,13 @@ def test_a_dataset_that_is_not_there(slam, photos: Path, tmp_path: Path) -> None
     done = slam(
         "--task", "infer", "--data-root", photos.parent, "--dataset", "photo", "--out", tmp_path / "o"
     )
-    check_refused(done, 2, "dataset 'photo' is not in", "did you mean 'photos'?")
+    check_refused(done, 4, "dataset 'photo' is not in", "did you mean 'photos'?")
 
 
 def test_a_sequence_that_is_not_there(slam, photos: Path, tmp_path: Path) -> None:
     (photos / "seq1").mkdir()
     arguments = ["--task", "infer", "--data-root", photos.parent, "--dataset", "photos", "--sequence", "seq2"]
-    check_refused(slam(*arguments, SLIPWAY_OUT=str(tmp_path / "o")), 2, "sequence 'seq2'", "'seq1'")
+    check_refused(slam(*arguments, SLIPWAY_OUT=str(tmp_path / "o")), 4, "sequence 'seq2'", "'seq1'")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_a_broken_dataset(slam, photos: Path, tmp_path: Path, name: str, content
     (photos / name).write_bytes(content)
     out = tmp_path / "o"
     done = slam("--task", "infer", "--data-root", photos.parent, "--dataset", "photos", SLIPWAY_OUT=str(out))
-    check_refused(done, 2, word)
+    check_refused(done, 4, word)
     assert list(out.iterdir()) == []
 
 
@@ -102,7 +112,7 @@ def test_an_output_folder_that_cannot_be_written(slam, photos: Path, tmp_path: P
     done = slam(
         "--task", "infer", "--data-root", photos.parent, "--dataset", "photos", "--out", tmp_path / "o"
     )
-    check_refused(done, 2, "cannot be written to", "--out")
+    check_refused(done, 5, "cannot be written to", "--out")
 
 
 def test_evaluates_a_file_against_a_dataset(slam, photos: Path, tmp_path: Path) -> None:
@@ -129,4 +139,4 @@ def test_evaluates_a_file_against_a_dataset(slam, photos: Path, tmp_path: Path) 
 def test_evaluate_names_the_file_that_is_missing(slam, photos: Path, tmp_path: Path) -> None:
     truth = photos / "groundtruth.txt"
     done = slam("--task", "evaluate", "--estimate", "no.tum", "--groundtruth", truth, "--out", tmp_path / "o")
-    check_refused(done, 2, "no.tum: there is no such trajectory file")
+    check_refused(done, 4, "no.tum: there is no such trajectory file")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slam.cloud import Cloud, write_cloud
-from slam.errors import InputError
+from slam.errors import OutputError
 from slam.output import prepare_folder, replacing, workspace, write_json
 
 
@@ -76,7 +76,7 @@ def test_earlier_results_are_taken_away_and_nothing_else(tmp_path: Path) -> None
 
 def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match=r"out cannot be written to .*--out"):
+    with pytest.raises(OutputError, match=r"out cannot be written to .*--out"):
         prepare_folder(tmp_path / "out", ())
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from slam.camera import Intrinsics
-from slam.errors import InputError
+from slam.errors import OutputError
 from slam.raster import Surface, Texture, make_rays, render, trace
 from slam.room import build_room
 from slam.scene import camera_path, main, make_scene, quaternion
@@ -211,7 +211,7 @@ def test_spares_the_folders_of_others_unless_forced(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("")
     arguments = [str(tmp_path), "--frames", "3", "--width", "32"]
-    assert main(arguments) == 2
+    assert main(arguments) == 5
     assert (
         capsys.readouterr().err
         == f"slam: {tmp_path} holds something else; name another folder, or --force to replace it\n"
@@ -219,7 +219,7 @@ def test_spares_the_folders_of_others_unless_forced(
     assert (tmp_path / "thesis.tex").exists()
     assert main([*arguments, "--force"]) == 0
     assert not (tmp_path / "thesis.tex").exists()
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(OutputError, match="is a file"):
         make_scene(tmp_path / "rgb.txt", frames=3, width=32)
 
 

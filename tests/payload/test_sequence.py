@@ -62,7 +62,8 @@ def test_a_video_needs_a_camera(tum: Path) -> None:
         ("1305031102.3", r"rgb.txt:9: '1305031102.3'; expected `timestamp filename`"),
         ("now rgb/9.png", r"rgb.txt:9: 'now rgb/9.png'; expected `timestamp filename`"),
         ("inf rgb/9.png", r"rgb.txt:9: 'inf rgb/9.png'; expected"),
-        ("1305031102.2 rgb/9.png", r"rgb.txt:9: 1305031102.2 is not after 1305031102.275300"),
+        ("1305031102.2 rgb/9.png", r"rgb.txt:9: 1305031102.2 is not after 1305031102.275300; sort the lines"),
+        ("1305031102.275300\trgb/9.png", r"rgb.txt:9: 1305031102.275300 is not after 1305031102.275300"),
     ],
 )
 def test_says_which_line_of_rgb_txt_is_wrong(tum: Path, line: str, message: str) -> None:
@@ -79,7 +80,9 @@ def test_a_tum_folder_needs_its_list(tum: Path) -> None:
 
 
 def test_takes_every_nth_image_up_to_a_number(tum: Path, photos: Path) -> None:
-    with pytest.raises(InputError, match="2 of 4 images are left; at least 3"):
+    with pytest.raises(
+        InputError, match="2 of 4 images are taken, and at least 3 are needed; use a smaller --stride"
+    ):
         read_sequence(tum, stride=2)
     assert [frame.path.name for frame in read_sequence(photos, max_frames=3).frames] == [
         "a.jpg",
@@ -167,9 +170,10 @@ def test_says_what_there_is_when_a_dataset_is_not(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         find_folder(tmp_path, "lund_dor")
     assert str(caught.value) == (
-        f"dataset 'lund_dor' is not in {tmp_path}; did you mean 'lund_door'? There are: lund_door, room"
+        f"dataset 'lund_dor' is not in {tmp_path} (did you mean 'lund_door'?), which has lund_door, room; "
+        "`invoke stage FOLDER --name lund_dor` brings it to the cluster"
     )
-    with pytest.raises(InputError, match="There are: no folders"):
+    with pytest.raises(InputError, match="which has no folders at all"):
         find_folder(tmp_path / "room", "x")
     with pytest.raises(InputError, match=r"the folder .*/nowhere it should be in does not exist"):
         find_folder(tmp_path / "nowhere", "x")

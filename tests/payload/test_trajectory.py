@@ -29,6 +29,8 @@ def test_reads_poses_past_comments(tmp_path: Path) -> None:
         ("1 0 0 nan 0 0 0 1", r"t.txt:2: a number is not finite"),
         ("1 0 0 0 0 0 0 0", r"t.txt:2: the quaternion's length is 0, not 1"),
         ("1 0.5 0.5 0.5 1 2 3 0", r"t.txt:2: the quaternion's length is 3.74"),
+        ("0 1 1 1 0 0 0 1", r"t.txt:2: 0 is not after 0; sort the lines by their timestamps, and keep one"),
+        ("-1 1 1 1 0 0 0 1", r"t.txt:2: -1 is not after 0; sort the lines"),
     ],
 )
 def test_says_which_line_is_no_pose(tmp_path: Path, line: str, message: str) -> None:
@@ -43,11 +45,18 @@ def test_a_trajectory_must_hold_a_pose(tmp_path: Path) -> None:
         read_trajectory(tmp_path / "t.txt")
     with pytest.raises(InputError, match=r"u.txt: there is no such trajectory file"):
         read_trajectory(tmp_path / "u.txt")
+    with pytest.raises(InputError, match=r"it cannot be read \(Is a directory\)"):
+        read_trajectory(tmp_path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"\xef\xbb\xbf0 0 0 0 0 0 0 1\r\n\r\n1 0 0 0 0 0 0 1\r\n")
+    assert read_trajectory(tmp_path / "t.txt").stamps == ("0", "1")
 
 
 def test_writes_what_it_read_with_the_stamps_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "t.tum"
-    stamps = ("1305031102.100000", "2.0", "3")
+    stamps = ("1.0", "2.0", "1305031102.100000")
     positions = np.array([[1.5, -2.25, 1e-9], [0, 0, 0], [1234.5, 0, 0]])
     quaternions = np.array([[0, 0, 0, 1], [1, 0, 0, 0], [0.6, 0, -0.8, 0]])
     write_trajectory(path, Trajectory(stamps=stamps, positions=positions, quaternions=quaternions))

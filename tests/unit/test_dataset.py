@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway.comparison import Comparison, believed, compare
-from slipway.dataset import check_dataset
+from slipway.dataset.comparison import Comparison, believed, compare
+from slipway.dataset.manifest import File, Manifest
+from slipway.dataset.stage import check_dataset
 from slipway.errors import DataError
 from slipway.inventory import Entry, Kind
-from slipway.manifest import File, Manifest
 
 
 def a_file(digest: str = "d", size_bytes: int = 1, *, executable: bool = False) -> File:

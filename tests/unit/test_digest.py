@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway.digest import hash_files
+from slipway.dataset.digest import hash_files
+from slipway.dataset.survey import take_survey
 from slipway.errors import DataError
 from slipway.progress import Silence
-from slipway.survey import take_survey
 
 
 class Ear(Silence):
@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Path:
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if all files had been written a minute ago: nobody can set the time of an inode back."""
     now = time.time_ns
-    monkeypatch.setattr("slipway.digest.time.time_ns", lambda: now() + 60 * 10**9)
+    monkeypatch.setattr("slipway.dataset.digest.time.time_ns", lambda: now() + 60 * 10**9)
 
 
 @pytest.mark.usefixtures("calm")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from slipway.errors import SlipwayError
-from tests.integration.mistakes import check_block
+from tests.mistakes import Block
 
 
 def kinds(root: type[SlipwayError]) -> Iterator[type[SlipwayError]]:
@@ -25,4 +25,4 @@ def test_each_kind_has_a_code_of_its_own() -> None:
 def test_the_documentation_has_all_codes() -> None:
     rows = sorted((kind.exit_code, (kind.__doc__ or "").strip()) for kind in kinds(SlipwayError))
     lines = [f"| {code} | {words.replace('``', '`')} |" for code, words in rows]
-    check_block("codes", ["| code | meaning |", "| --- | --- |", *lines])
+    Block("errors.md", "codes").check(["| code | meaning |", "| --- | --- |", *lines])

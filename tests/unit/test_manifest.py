@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from slipway.dataset.manifest import File, Manifest, format_manifest, manifest_path, parents, parse_manifest
 from slipway.errors import ParseError
-from slipway.manifest import File, Manifest, format_manifest, manifest_path, parents, parse_manifest
 
 ODD = [
     "#x",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway.digest import hash_files
+from slipway.dataset.digest import hash_files
+from slipway.dataset.survey import leads_out, some_of, take_survey
 from slipway.errors import DataError
 from slipway.progress import Silence
-from slipway.survey import leads_out, some_of, take_survey
 
 
 def test_a_survey(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam.errors import InputError
+from slam.text import read_lines
 
 CALIBRATION = "calib.txt"
 EXPECTED = "expected `fx fy cx cy`, then nothing, `k1 k2 p1 p2`, `… k3` or `… k3 k4 k5 k6`, in pixels"
@@ -56,13 +57,9 @@ def read_calibration(path: Path) -> Intrinsics:
     """Read a ``calib.txt``: one line of numbers, ``#`` comments and empty lines aside.
 
     Raises:
-        InputError: the file does not hold one such line, or a focal length is not positive.
+        InputError: the file cannot be read or does not hold one such line, or a focal length is not positive.
     """
-    lines = [
-        (number, line.strip())
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
+    lines = read_lines(path)
     if len(lines) != 1:
         raise InputError(f"{path}: {len(lines)} lines of numbers; {EXPECTED} on one line")
     number, line = lines[0]

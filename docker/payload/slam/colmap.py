@@ -16,10 +16,10 @@ import numpy as np
 
 from slam.camera import Intrinsics
 from slam.cloud import Cloud
-from slam.errors import ReconstructionError
+from slam.errors import InputError, ReconstructionError
 from slam.estimate import Estimate, Settings
 from slam.progress import attend, say
-from slam.sequence import FEWEST_FRAMES, Sequence
+from slam.sequence import FEWEST_FRAMES, Frame, Sequence
 from slam.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
     """Reconstruct a sequence; COLMAP's files go to ``workspace``, an empty folder.
 
     Raises:
+        InputError: COLMAP cannot read one of the images.
         ReconstructionError: COLMAP fails, or places fewer than three frames together.
     """
     start_colmap(settings.seed)
@@ -82,7 +83,12 @@ def link_images(sequence: Sequence, folder: Path) -> None:
     """Link the frames as 000000.png and so on, because COLMAP orders images by name."""
     folder.mkdir()
     for place, frame in enumerate(sequence.frames):
-        (folder / f"{place:06d}{frame.path.suffix.lower()}").symlink_to(frame.path.resolve())
+        (folder / link_name(place, frame)).symlink_to(frame.path.resolve())
+
+
+def link_name(place: int, frame: Frame) -> str:
+    """The name that COLMAP knows a frame by."""
+    return f"{place:06d}{frame.path.suffix.lower()}"
 
 
 def camera_model(intrinsics: Intrinsics) -> tuple[str, list[float]]:
@@ -119,7 +125,8 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
     single = pycolmap.CameraMode.SINGLE
     # Importing first gives each image its id by name; extraction alone numbers them as threads finish.
     pycolmap.import_images(project.database, project.images, camera_mode=single, options=reader)
-    ids = [image.image_id for image in database.read_all_images()]
+    ids = {image.name: image.image_id for image in database.read_all_images()}
+    require_images(project, set(ids))
     options = pycolmap.FeatureExtractionOptions()
     options.num_threads = project.settings.threads
     options.max_image_size = project.settings.max_image_size or -1
@@ -132,9 +139,24 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
             extraction_options=options,
             device=pycolmap.Device.cpu,
         ),
-        lambda: f"features   {sum(map(database.exists_keypoints, ids))}/{len(ids)}",
+        lambda: f"features   {sum(map(database.exists_keypoints, ids.values()))}/{len(ids)}",
     )
+    require_images(project, {name for name, number in ids.items() if database.exists_keypoints(number)})
     say(f"features   {len(ids)}/{len(ids)}, {database.num_keypoints():,} in all")
+
+
+def require_images(project: Project, names: set[str]) -> None:
+    """Make sure that COLMAP, which passes over files that it cannot read, has taken all images.
+
+    Raises:
+        InputError: an image is not among ``names``, those of its links.
+    """
+    for place, frame in enumerate(project.sequence.frames):
+        if link_name(place, frame) not in names:
+            raise InputError(
+                f"{frame.path}: COLMAP cannot read this image, whose content may be another format than its "
+                "name says; convert it to PNG or JPEG, or take it out"
+            )
 
 
 def match_features(project: Project, database: pycolmap.Database) -> None:

@@ -11,8 +11,8 @@ class SlamError(Exception):
     exit_code = 1
 
 
-class InputError(SlamError):
-    """The command line or a file that it names is not what it should be."""
+class UsageError(SlamError):
+    """The command line is not one that the program has."""
 
     exit_code = 2
 
@@ -21,6 +21,30 @@ class ReconstructionError(SlamError):
     """The images were read, but no usable trajectory came out of them."""
 
     exit_code = 3
+
+
+class InputError(SlamError):
+    """A dataset or a file is not there, or is not what it should be."""
+
+    exit_code = 4
+
+
+class OutputError(SlamError):
+    """Results or intermediate files cannot be written: the folder is closed, or its disk is full."""
+
+    exit_code = 5
+
+
+class MemoryShortError(SlamError):
+    """The memory that the job was given does not suffice."""
+
+    exit_code = 6
+
+
+class CrashError(SlamError):
+    """The engine's libraries brought their process down."""
+
+    exit_code = 7
 
 
 class Stopped(BaseException):

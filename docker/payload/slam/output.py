@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from slam.errors import InputError
+from slam.errors import OutputError
 
 TRAJECTORY = "trajectory.tum"
 CLOUD = "cloud.ply"
@@ -18,6 +18,8 @@ SUMMARY = "summary.json"
 FIGURE = "trajectory.png"
 ATE = "ate.json"
 NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE)
+# With less than this on a disk it is as good as full.
+_PROBE_BYTES = 8_000_000
 
 
 def prepare_folder(folder: Path, names: tuple[str, ...]) -> None:
@@ -26,7 +28,7 @@ def prepare_folder(folder: Path, names: tuple[str, ...]) -> None:
     A run that fails must not leave an earlier run's results standing as its own.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        OutputError: the folder cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,8 +36,30 @@ def prepare_folder(folder: Path, names: tuple[str, ...]) -> None:
             (folder / name).unlink(missing_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise InputError(
+        raise OutputError(
             f"the output folder {folder} cannot be written to ({error.strerror}); name another with --out"
+        ) from error
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Yield a folder for files; they get their places in ``folder`` together, once the block has ended well.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    try:
+        part = Path(tempfile.mkdtemp(prefix=".slam-part-", dir=folder))
+        try:
+            yield part
+            for path in part.iterdir():
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"the results cannot be written to {folder} ({error.strerror}), so none of them are there; "
+            "make room, or name another folder with --out"
         ) from error
 
 
@@ -63,10 +87,36 @@ def workspace(folder: Path) -> Iterator[Path]:
     It lies in ``$TMPDIR`` where that is set, else in ``folder``: in a container /tmp may be read-only or a
     few megabytes of memory, and the features of a long sequence take gigabytes. Set TMPDIR to a local disk
     where the output folder's file system has no file locks, which SQLite needs.
+
+    Raises:
+        OutputError: it cannot be made.
     """
     parent = Path(os.environ.get("TMPDIR") or folder)
-    path = Path(tempfile.mkdtemp(prefix=".slam-work-", dir=parent))
+    try:
+        path = Path(tempfile.mkdtemp(prefix=".slam-work-", dir=parent))
+    except OSError as error:
+        raise OutputError(_no_room(parent, error)) from error
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def require_room(workspace: Path) -> None:
+    """Find out whether a library failed because it could not write its intermediate files.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=workspace) as file:
+            file.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise OutputError(_no_room(workspace.parent, error)) from error
+
+
+def _no_room(folder: Path, error: OSError) -> str:
+    return (
+        f"intermediate files cannot be written to {folder} ({error.strerror}); make room, or name another "
+        "folder in TMPDIR"
+    )

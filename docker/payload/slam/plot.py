@@ -72,7 +72,9 @@ def draw(
                 _draw_errors(figure.add_subplot(grid[1, 1]), evaluation, units)
                 title += f"\n{describe_error(evaluation, units)}"
             figure.legend(*wide.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-            figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+            # Names of folders are in it, and these need be neither formulas nor Unicode.
+            plain = title.encode(errors="replace").decode()
+            figure.suptitle(plain, x=0.01, ha="left", fontweight="bold", fontsize=12, parse_math=False)
             figure.savefig(part)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from slam.camera import CALIBRATION, Intrinsics
 from slam.cpu import core_count, thread_limit
-from slam.errors import InputError, SlamError
+from slam.errors import OutputError, SlamError
 from slam.raster import render
 from slam.room import build_room
 from slam.sequence import FRAME_LIST, GROUND_TRUTH
@@ -114,12 +114,12 @@ def make_scene(dest: Path, *, frames: int = 40, width: int = 640, force: bool = 
     """Write the sequence to ``dest``, whole or not at all.
 
     Raises:
-        InputError: ``dest`` is a file, or a folder with something in it that was not made here.
+        OutputError: ``dest`` is a file, or a folder with something in it that was not made here.
     """
     if dest.exists() and not dest.is_dir():
-        raise InputError(f"{dest} is a file; name a folder")
+        raise OutputError(f"{dest} is a file; name a folder")
     if dest.is_dir() and any(dest.iterdir()) and not (dest / MARK).is_file() and not force:
-        raise InputError(f"{dest} holds something else; name another folder, or --force to replace it")
+        raise OutputError(f"{dest} holds something else; name another folder, or --force to replace it")
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
     try:

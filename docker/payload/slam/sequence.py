@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from slam.camera import CALIBRATION, Intrinsics, read_calibration, tum_intrinsics
 from slam.errors import InputError
+from slam.text import read_lines
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
 FRAME_LIST = "rgb.txt"
@@ -58,20 +59,44 @@ def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
     Raises:
         InputError: it is not there; the message says what is.
     """
-    folder = _child(root, dataset, "dataset")
-    return folder if sequence is None else _child(folder, sequence, "sequence")
+    remedy = f"`invoke stage FOLDER --name {dataset}` brings it to the cluster"
+    folder = _child(root, dataset, "dataset", remedy)
+    if sequence is None:
+        return folder
+    return _child(folder, sequence, "sequence", "a sequence is a folder in the dataset")
 
 
-def _child(parent: Path, name: str, kind: str) -> Path:
+def _child(parent: Path, name: str, kind: str, remedy: str) -> Path:
     if (parent / name).is_dir():
         return parent / name
     if not parent.is_dir():
-        raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist")
-    there = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+        raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist; {remedy}")
+    there = [path.name for path in _list(parent) if path.is_dir() and not path.name.startswith(".")]
     near = difflib.get_close_matches(name, there, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
     listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
-    raise InputError(f"{kind} {name!r} is not in {parent}{hint} There are: {listed or 'no folders'}")
+    raise InputError(
+        f"{kind} {name!r} is not in {parent}{hint}, which has {listed or 'no folders at all'}; {remedy}"
+    )
+
+
+def _list(folder: Path) -> list[Path]:
+    """What is in a folder, in the order of names."""
+    try:
+        return sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as error:
+        raise InputError(f"{folder}: it cannot be read ({error.strerror})") from error
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there; a link that leads nowhere is not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be looked at ({error.strerror})") from error
+    return True
 
 
 def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = None) -> Sequence:
@@ -89,7 +114,8 @@ def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = Non
     frames = every[::stride][:max_frames]
     if len(frames) < FEWEST_FRAMES:
         raise InputError(
-            f"{folder}: {len(frames)} of {len(every)} images are left; at least {FEWEST_FRAMES} are needed"
+            f"{folder}: {len(frames)} of {len(every)} images are taken, and at least {FEWEST_FRAMES} are "
+            "needed; use a smaller --stride or a larger --max-frames, or add images"
         )
     width, height = _common_size(frames)
     groundtruth = folder / GROUND_TRUTH
@@ -100,7 +126,7 @@ def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = Non
         height=height,
         is_video=is_video,
         intrinsics=None,
-        groundtruth=groundtruth if groundtruth.exists() else None,
+        groundtruth=groundtruth if _exists(groundtruth) else None,
         units=units_of(folder),
     )
     return replace(sequence, intrinsics=_find_intrinsics(folder, sequence))
@@ -108,7 +134,7 @@ def read_sequence(folder: Path, *, stride: int = 1, max_frames: int | None = Non
 
 def is_tum(folder: Path) -> bool:
     """True where a folder is laid out as the TUM RGB-D benchmark's are."""
-    return (folder / FRAME_LIST).exists() or (folder / "rgb").is_dir()
+    return _exists(folder / FRAME_LIST) or _exists(folder / "rgb")
 
 
 def units_of(folder: Path) -> Units:
@@ -120,7 +146,7 @@ def units_of(folder: Path) -> Units:
 
 def _find_intrinsics(folder: Path, sequence: Sequence) -> Intrinsics | None:
     path = folder / CALIBRATION
-    if not path.exists():
+    if not _exists(path):
         known = tum_intrinsics(folder.resolve().name) if sequence.is_video else None
         if sequence.is_video and known is None:
             raise InputError(
@@ -140,50 +166,52 @@ def _find_intrinsics(folder: Path, sequence: Sequence) -> Intrinsics | None:
 def _read_frame_list(folder: Path) -> tuple[Frame, ...]:
     """https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, ``timestamp filename`` on each line."""
     path = folder / FRAME_LIST
-    if not path.is_file():
+    if not _exists(path):
         raise InputError(f"{path} is missing; it holds `timestamp filename` for each image in rgb/")
     frames: list[Frame] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
+    for number, line in read_lines(path):
         frame = _parse_frame(line, folder, f"{path}:{number}")
         if frames and float(frame.stamp) <= float(frames[-1].stamp):
             raise InputError(
-                f"{path}:{number}: {frame.stamp} is not after {frames[-1].stamp}; sort the lines"
+                f"{path}:{number}: {frame.stamp} is not after {frames[-1].stamp}; sort the lines by their "
+                "timestamps, and keep one for each"
             )
         frames.append(frame)
+    if not frames:
+        raise InputError(f"{path}: no image in it; it holds `timestamp filename` for each image in rgb/")
     return tuple(frames)
 
 
 def _parse_frame(line: str, folder: Path, place: str) -> Frame:
-    stamp, _, name = line.strip().partition(" ")
+    stamp, *name = line.split(maxsplit=1)
     try:
         seconds = float(stamp)
     except ValueError:
         seconds = math.nan
-    if not math.isfinite(seconds) or not name.strip():
-        raise InputError(f"{place}: {line.strip()!r}; expected `timestamp filename`")
-    path = folder / name.strip()
-    if not path.is_file():
-        raise InputError(f"{place}: the image {path} does not exist")
+    if not math.isfinite(seconds) or not name:
+        raise InputError(f"{place}: {line!r}; expected `timestamp filename`")
+    path = folder / name[0]
+    if not _exists(path):
+        raise InputError(
+            f"{place}: the image {path} does not exist; stage all of {folder.name}, or correct the list"
+        )
     return Frame(stamp=stamp, path=path)
 
 
 def _list_images(folder: Path) -> tuple[Frame, ...]:
     inner = folder / "images"
     place = inner if inner.is_dir() else folder
-    paths = sorted(
-        (
-            path
-            for path in place.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        ),
-        key=lambda path: path.name,
-    )
+    there = _list(place)
+    paths = [path for path in there if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not there:
+        raise InputError(f"{place}: it is empty; stage a folder with images in it")
     if not paths:
-        folders = sorted(path.name for path in place.iterdir() if path.is_dir())[:20]
-        hint = f"; choose one of its folders with --sequence: {', '.join(folders)}" if folders else ""
-        raise InputError(f"{place}: no images ({', '.join(sorted(SUFFIXES))}) in it{hint}")
+        folders = [path.name for path in there if path.is_dir()][:20]
+        hint = f"choose one of its folders with --sequence: {', '.join(folders)}"
+        raise InputError(
+            f"{place}: no images ({', '.join(sorted(SUFFIXES))}) in it; "
+            + (hint if folders else "stage a folder with images in it")
+        )
     return tuple(Frame(stamp=f"{place:.1f}", path=path) for place, path in enumerate(paths))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,13 +14,12 @@ from slam import output
 from slam.cloud import write_cloud
 from slam.errors import InputError
 from slam.estimate import Estimate, Settings
-from slam.evaluation import Comparison, compare, require_matches
+from slam.evaluation import Comparison, Evaluation, compare, require_matches
 from slam.plot import describe_error, draw
 from slam.progress import say
 from slam.sequence import Sequence, units_of
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
-
-Engine = Callable[[Sequence, Settings, Path], Estimate]
+from slam.worker import Engine, run_engine
 
 
 def infer(
@@ -38,35 +37,37 @@ def infer(
 
     Raises:
         InputError: the ground truth is malformed, of another sequence, or allows no alignment; in the last
-            case trajectory, cloud and summary have been written.
-        ReconstructionError: the engine found no usable trajectory; then nothing is written.
+            case all but the error has been written.
+        SlamError: something else went wrong; then nothing is written.
     """
     began = time.monotonic()
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {len(sequence.frames)} images of {sequence.width}x{sequence.height}")
     say(f"engine     {engine}, {settings.threads} threads")
     with output.workspace(out) as workspace:
-        estimate = load_engine(engine)(sequence, settings, workspace)
+        estimate = run_engine(load_engine(engine), sequence, settings, workspace)
     summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
-    write_trajectory(out / output.TRAJECTORY, estimate.trajectory)
-    write_cloud(out / output.CLOUD, estimate.cloud)
-    output.write_json(
-        out / output.SUMMARY,
-        {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
-    )
-    evaluation = None
-    if truth is not None:
-        evaluation = compare(truth, estimate.trajectory, comparison)
-        output.write_json(out / output.ATE, evaluation.summarize())
+    evaluation, problem = _evaluate(truth, estimate, comparison)
     frames = f"{len(estimate.trajectory)} of {len(sequence.frames)}"
-    draw(
-        out / output.FIGURE,
-        title=f"{sequence.name}: {frames} frames placed by {engine}",
-        positions=estimate.trajectory.positions,
-        evaluation=evaluation,
-        cloud=estimate.cloud,
-        units=sequence.units,
-    )
+    with output.together(out) as folder:
+        write_trajectory(folder / output.TRAJECTORY, estimate.trajectory)
+        write_cloud(folder / output.CLOUD, estimate.cloud)
+        output.write_json(
+            folder / output.SUMMARY,
+            {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
+        )
+        if evaluation is not None:
+            output.write_json(folder / output.ATE, evaluation.summarize())
+        draw(
+            folder / output.FIGURE,
+            title=f"{sequence.name}: {frames} frames placed by {engine}",
+            positions=estimate.trajectory.positions,
+            evaluation=evaluation,
+            cloud=estimate.cloud,
+            units=sequence.units,
+        )
+    if problem is not None:
+        raise problem
     say_result(
         frames=f"{frames} registered",
         points=f"{len(estimate.cloud):,}",
@@ -85,6 +86,18 @@ def _read_truth(sequence: Sequence, comparison: Comparison) -> Trajectory | None
     stamps = np.array([float(frame.stamp) for frame in sequence.frames])
     require_matches(truth.times, stamps, comparison.max_difference_s)
     return truth
+
+
+def _evaluate(
+    truth: Trajectory | None, estimate: Estimate, comparison: Comparison
+) -> tuple[Evaluation | None, InputError | None]:
+    """The error, or why there is none: the trajectory is worth keeping whatever the ground truth is like."""
+    if truth is None:
+        return None, None
+    try:
+        return compare(truth, estimate.trajectory, comparison), None
+    except InputError as problem:
+        return None, problem
 
 
 def load_engine(name: str) -> Engine:
@@ -122,18 +135,20 @@ def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, *, out: 
 
     Raises:
         InputError: a file is missing or malformed, or their timestamps do not match.
+        OutputError: what came of it cannot be written.
     """
     truth, guess = read_trajectory(groundtruth), read_trajectory(estimate)
     evaluation = compare(truth, guess, comparison)
     units = units_of(groundtruth.parent)
-    output.write_json(out / output.ATE, evaluation.summarize())
-    draw(
-        out / output.FIGURE,
-        title=f"{estimate.name} and {groundtruth.name}",
-        positions=guess.positions,
-        evaluation=evaluation,
-        units=units,
-    )
+    with output.together(out) as folder:
+        output.write_json(folder / output.ATE, evaluation.summarize())
+        draw(
+            folder / output.FIGURE,
+            title=f"{estimate.name} and {groundtruth.name}",
+            positions=guess.positions,
+            evaluation=evaluation,
+            units=units,
+        )
     say_result(
         poses=f"{len(evaluation.errors)} of {len(guess)} have a ground truth",
         error=describe_error(evaluation, units),

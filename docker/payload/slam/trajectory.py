@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from slam.errors import InputError
 from slam.output import replacing
+from slam.text import read_lines
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,17 +47,22 @@ def read_trajectory(path: Path) -> Trajectory:
     https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats#ground-truth_trajectories
 
     Raises:
-        InputError: the file is missing or holds no pose, or a line is not a pose.
+        InputError: the file is missing, cannot be read or holds no pose, or a line is not a pose or not later
+            than the one before.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: there is no such trajectory file")
     stamps: list[str] = []
     poses: list[list[float]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            poses.append(_parse_pose(words, f"{path}:{number}"))
-            stamps.append(words[0])
+    for number, line in read_lines(path):
+        stamp, *_ = words = line.split()
+        poses.append(_parse_pose(words, f"{path}:{number}"))
+        if stamps and float(stamp) <= float(stamps[-1]):
+            raise InputError(
+                f"{path}:{number}: {stamp} is not after {stamps[-1]}; sort the lines by their timestamps, "
+                "and keep one for each"
+            )
+        stamps.append(stamp)
     if not poses:
         raise InputError(f"{path}: no pose in it; {EXPECTED} on each line")
     table = np.array(poses)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from slipway.dataset.manifest import File, Manifest, parents
 from slipway.inventory import Entry, Kind
-from slipway.manifest import File, Manifest, parents
 
 
 @dataclass(frozen=True, kw_only=True)

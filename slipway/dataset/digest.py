@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from slipway.dataset.manifest import File
+from slipway.dataset.survey import Survey, some_of
 from slipway.errors import DataError
-from slipway.manifest import File
 from slipway.progress import Progress
-from slipway.survey import Survey, some_of
 from slipway.transfer import Amount
 
 _CHUNK = 1 << 20

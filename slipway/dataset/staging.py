@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from slipway.checksum import hash_remote
-from slipway.comparison import Comparison, believed, compare
+from slipway.dataset.comparison import Comparison, believed, compare
+from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, parse_manifest
+from slipway.dataset.parcel import Arrived, Parcel
+from slipway.dataset.survey import Survey, some_of
 from slipway.errors import DataError, ParseError, RemoteError
 from slipway.inventory import (
     Entry,
@@ -23,10 +26,7 @@ from slipway.inventory import (
     write_text,
 )
 from slipway.link import Link
-from slipway.manifest import Manifest, format_manifest, manifest_path, parse_manifest
-from slipway.parcel import Arrived, Parcel
 from slipway.progress import Progress
-from slipway.survey import Survey, some_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.dataset.manifest import parents
 from slipway.errors import DataError
-from slipway.manifest import parents
 
 _MOST_LINKS = 40  # so many does Linux follow on one path
 _SHOWN = 5

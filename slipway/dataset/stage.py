@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from slipway.dataset.digest import hash_files
+from slipway.dataset.manifest import Manifest
+from slipway.dataset.parcel import Parcel
+from slipway.dataset.staging import Staged, Staging
+from slipway.dataset.survey import some_of, take_survey
 from slipway.depot import Depot
-from slipway.digest import hash_files
 from slipway.errors import DataError, RemoteError
 from slipway.link import Link
-from slipway.manifest import Manifest
-from slipway.parcel import Parcel
 from slipway.progress import Progress
-from slipway.staging import Staged, Staging
-from slipway.survey import some_of, take_survey
-from slipway.turn import take_turn
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 # Somebody else may stage the same at the same time, from another machine. It needs much bad luck to be
@@ -27,9 +26,10 @@ def stage(
     depot: Depot,
     source: Path,
     name: str,
+    client: str,
     progress: Progress,
     *,
-    state: Path,
+    memory: Path,
     delete: bool = False,
     verify: bool = False,
 ) -> Staged:
@@ -44,9 +44,10 @@ def stage(
         link: the connection.
         depot: where datasets are on the cluster.
         source: the folder here.
-        name: the dataset's name.
+        name: the dataset's name. Nobody else of this client may stage to it meanwhile.
+        client: what sets this client apart from others who stage to the same place.
         progress: is told each step.
-        state: Slipway's state folder, where the hashes of files are remembered.
+        memory: a folder of Slipway's own, where the hashes of files here are remembered.
         delete: remove what is there and not here.
         verify: believe no hash that was computed before, here or there.
 
@@ -58,20 +59,16 @@ def stage(
     survey = take_survey(source)
     if not (survey.files or survey.links or survey.folders):
         raise DataError(f"{source}: nothing in it can be sent, only {some_of(survey.left_out)}")
-    memory = state / "digests"
     files = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
     here = Manifest(files=files, links=survey.links, folders=survey.folders)
     path = depot.data / name
-    with take_turn(state, f"{link.target}:{path}") as client:
-        part = path.with_name(f".{name}.{client}.part")
-        parcel = Parcel(link=link, source=source, memory=memory, folder=part, progress=progress)
-        staging = Staging(
-            link=link, path=path, parcel=parcel, progress=progress, delete=delete, verify=verify
-        )
-        for _ in range(_TRIES):
-            staged = staging.attempt(survey, here)
-            if staged is not None:
-                return staged
+    part = path.with_name(f".{name}.{client}.part")
+    parcel = Parcel(link=link, source=source, memory=memory, folder=part, progress=progress)
+    staging = Staging(link=link, path=path, parcel=parcel, progress=progress, delete=delete, verify=verify)
+    for _ in range(_TRIES):
+        staged = staging.attempt(survey, here)
+        if staged is not None:
+            return staged
     raise RemoteError(
         f"{link.target}:{path} is being staged from another machine at the same time; try again after that"
     )
