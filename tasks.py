@@ -49,13 +49,19 @@ def base(_: Context, profile="base", set_=None, fresh=False):
 
 
 @task(
-    help={**PROFILE, "fresh": "Build without the engine's cache."}, iterable=["set_"], auto_shortflags=False
+    help={
+        **PROFILE,
+        "fresh": "Build without the engine's cache.",
+        "cache": "A registry, such as ghcr.io/me, that keeps layers for machines that have none.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
 )
-def build(_: Context, profile="base", set_=None, fresh=False):
+def build(_: Context, profile="base", set_=None, fresh=False, cache=None):
     """Build the profile's Docker image."""
     with _terminal() as screen:
         steps = _steps(screen)
-        image, built = steps.build(steps.profile(profile, set_ or ()), fresh=fresh)
+        image, built = steps.build(steps.profile(profile, set_ or ()), fresh=fresh, cache=cache)
         screen.say(
             f"{image.ref}  {image.id[7:19]}  {image.size_bytes / 1e6:,.0f} MB  "
             + ("built" if built else "unchanged, nothing built")

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.download import trusted
@@ -37,6 +38,7 @@ class Published:
         size_bytes: of what was published, as this machine has it.
         layers: how many there are; a ``.sif`` is one.
         sent_layers: how many of them were not there before.
+        file: the ``.sif`` on this machine.
     """
 
     reference: Reference
@@ -44,6 +46,7 @@ class Published:
     size_bytes: int
     layers: int
     sent_layers: int
+    file: Path | None = None
 
     @property
     def pinned(self) -> str:
@@ -61,6 +64,7 @@ class Published:
             "size_bytes": self.size_bytes,
             "layers": self.layers,
             "sent_layers": self.sent_layers,
+            "file": str(self.file) if self.file else None,
         }
 
 
@@ -135,7 +139,12 @@ def publish_sif(sif: Sif, reference: Reference, progress: Progress, *, https: bo
     registry = Registry(place.host, find_credentials(place.host), https=https)
     digest, sent = registry.push_sif(place, sif.path, sif.sha256, sif.image_id, progress.transfer)
     return Published(
-        reference=place, digest=digest, size_bytes=sif.size_bytes, layers=1, sent_layers=1 if sent else 0
+        reference=place,
+        digest=digest,
+        size_bytes=sif.size_bytes,
+        layers=1,
+        sent_layers=1 if sent else 0,
+        file=sif.path,
     )
 
 

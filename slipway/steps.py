@@ -97,9 +97,16 @@ class Steps:
         with self.link(site) as link:
             yield link, open_depot(link, site, make=make)
 
-    def build(self, profile: Profile, *, fresh: bool = False) -> tuple[Image, bool]:
-        """Build a profile's image; see :func:`slipway.image.build_image`."""
+    def build(self, profile: Profile, *, fresh: bool = False, cache: str | None = None) -> tuple[Image, bool]:
+        """Build a profile's image; see :func:`slipway.image.build_image`.
+
+        With ``cache``, a registry, layers come from there; see :mod:`slipway.layercache`.
+        """
         recipe = profile_recipe(profile, self.project.root)
+        if cache:
+            from slipway.layercache import build_with_cache
+
+            return build_with_cache(engine(), recipe, cache, self.progress, fresh=fresh)
         return build_image(engine(), recipe, self.progress, fresh=fresh)
 
     def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:

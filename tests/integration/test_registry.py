@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -118,7 +119,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
             yield Yard(steps, choice, house, listener)
         finally:
             steps.box_down(purge=False)
-            remove_images(house)
+            remove_images()
 
 
 def build_image(base: str, small: bytes | None = None) -> None:
@@ -130,11 +131,12 @@ def build_image(base: str, small: bytes | None = None) -> None:
     engine().images.build(fileobj=packed(files), custom_context=True, tag=IMAGE, rm=True)  # type: ignore[call-overload]
 
 
-def remove_images(house: Warehouse) -> None:
+def remove_images(name: str = IMAGE) -> None:
     client = engine()
     for image in client.images.list():
         for tag in image.tags:
-            if tag.startswith((house.here, house.there, f"{IMAGE}:")):
+            repository = tag.rpartition(":")[0]
+            if repository.rpartition("/")[2] == name or repository == f"{name}-builder":
                 client.images.remove(tag)
 
 
@@ -189,12 +191,12 @@ def test_what_is_published_has_the_digest_that_was_printed(yard: Yard) -> None:
     assert (image.sent_layers, sif.sent_layers) == (0, 0)
 
 
-def manifest_digest(house: Warehouse, tag: str) -> str:
+def manifest_digest(house: Warehouse, tag: str, repository: str = f"me/{IMAGE}") -> str:
     accepted = (
         "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
     )
     reply = requests.get(
-        f"https://{house.there}/v2/me/{IMAGE}/manifests/{tag}",
+        f"https://{house.there}/v2/{repository}/manifests/{tag}",
         auth=(USER, house.password),
         headers={"Accept": accepted},
         verify=str(house.authority),
@@ -339,3 +341,92 @@ def manifest_digest_of_box(yard: Yard) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("HTTPS_PROXY")
         return manifest_digest(yard.house, "0123456789abcdef.sif")
+
+
+def test_weights_are_staged_and_jobs_read_them(yard: Yard) -> None:
+    tensors = ROOT / "tests" / "unit" / "data" / "tensors.pth"
+    weights, _ = yard.steps.weights("tiny.pth", file=tensors)
+    # The published image holds no PyTorch, and no Python.
+    site = yard.choice.site
+    sent = yard.steps.stage_weights(site, weights)
+    assert sent is not None
+    assert sent.total_bytes == tensors.stat().st_size
+    assert yard.steps.stage_weights(site, weights) is None
+    listing = yard.as_root("ls", "-A", "/scratch/researcher/slipway/weights")
+    assert listing.split() == ["tiny.pth"]
+    trust(yard)
+    yard.pull(":0123456789abcdef.sif", kind="oras://")
+    run, log = yard.run(
+        "sh", "-c", "cat /weights/tiny.pth >/tmp/a && cat /weights/x >/weights/y || echo read-only"
+    )
+    assert run.status.exit_code == 0
+    assert "read-only" in log
+    assert "tiny.pth: No such file" not in log
+
+
+def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
+    """The script that the workflow calls, with this registry in the place of GitHub's."""
+    name = "slipway-test-release"
+    write_release(tmp_path, name, yard.choice.profile.base_image, payload=b"1")
+    options = ["--set", f"IMAGE={name}", "--set", f"DOCKERFILE={tmp_path / 'Dockerfile'}"]
+    state = yard.steps.project.state
+    environment = {
+        **os.environ,
+        "SLIPWAY": f"{sys.executable} -m invoke",
+        "SLIPWAY_STATE": str(state),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+    }
+    place = f"{yard.house.here}/me/slipway"
+    argv = [str(ROOT / ".ci" / "release"), "cpu", place, "v1.2.3", str(tmp_path / "out"), *options]
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+        image, sif = json.loads((tmp_path / "out" / "published.json").read_text())
+        assert (image["tag"], sif["tag"]) == ("v1.2.3", "v1.2.3.sif")
+        for one in (image, sif):
+            assert manifest_digest(yard.house, one["tag"], f"me/slipway/{name}") == one["digest"]
+        file = tmp_path / "out" / "slipway-cpu-v1.2.3.sif"
+        assert f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" in sif_layers(yard.house, name)
+        check = ["sha256sum", "--check", "--strict", "slipway-cpu-v1.2.3.SHA256SUMS"]
+        subprocess.run(check, cwd=tmp_path / "out", check=True, capture_output=True)
+        assert (tmp_path / "output").read_text().splitlines() == [
+            f"docker-name={place}/{name}",
+            f"docker-digest={image['digest']}",
+            f"oras-name={place}/{name}",
+            f"oras-digest={sif['digest']}",
+        ]
+        made = content(name, "/made")
+        check_layers_come_from_the_registry(yard, tmp_path, name, place, made)
+    finally:
+        remove_images(name)
+
+
+def write_release(folder: Path, name: str, base: str, payload: bytes) -> None:
+    lines = [f"FROM {base} AS builder", "RUN head -c 8 /dev/urandom >/made", f"FROM {base}"]
+    lines += ["COPY --from=builder /made /made", "COPY payload /payload", ""]
+    (folder / "Dockerfile").write_text("\n".join(lines))
+    (folder / "payload").write_bytes(payload)
+    (folder / ".dockerignore").write_text("*\n!payload\n")
+
+
+def content(image: str, path: str) -> bytes:
+    done: bytes = engine().containers.run(image, ["cat", path], remove=True)
+    return done
+
+
+def sif_layers(house: Warehouse, name: str) -> str:
+    url = f"https://{house.there}/v2/me/slipway/{name}/manifests/v1.2.3.sif"
+    accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    auth = (USER, house.password)
+    return requests.get(url, auth=auth, headers=accepted, verify=str(house.authority), timeout=30).text
+
+
+def check_layers_come_from_the_registry(yard: Yard, folder: Path, name: str, place: str, made: bytes) -> None:
+    # Another machine: nothing of it is here any more.
+    remove_images(name)
+    write_release(folder, name, yard.choice.profile.base_image, payload=b"2")
+    options = [f"IMAGE={name}", f"DOCKERFILE={folder / 'Dockerfile'}"]
+    _, built = yard.steps.build(yard.steps.profile("cpu", options), cache=place)
+    assert built
+    # What the builder's step made by chance is what it was.
+    assert (content(name, "/made"), content(name, "/payload")) == (made, b"2")

@@ -156,7 +156,9 @@ def script(tmp_path: Path, **pull: object) -> str:
 
 def test_the_script_that_pulls(tmp_path: Path) -> None:
     text = script(tmp_path)
-    assert f"source=docker://h.example/a@{DIGEST}\ncache=/s/slipway/cache\ncompression=zstd\noptions=()" in text
+    assert (
+        f"source=docker://h.example/a@{DIGEST}\ncache=/s/slipway/cache\ncompression=zstd\noptions=()" in text
+    )
     assert "module load apptainer/1.3 || exit" in text
     assert "options=(--no-https)" in script(tmp_path, https=False)
     file = tmp_path / "pull.sh"
