@@ -15,6 +15,7 @@ from slipway.depot import Depot
 from slipway.download import download
 from slipway.errors import DataError, DownloadError, RemoteError, UsageError
 from slipway.image import Image, run_container
+from slipway.inventory import remove_all
 from slipway.link import Link
 from slipway.progress import Progress
 from slipway.sif import sha256
@@ -189,7 +190,7 @@ def stage_weights(
             f"{link.target}:{part}: what arrived has another hash; it was removed there; try again"
         )
     link.move(part / weights.name, depot.weights / weights.name)
-    link.remove_folder(part)
+    remove_all(link, part)
     return sent
 
 
