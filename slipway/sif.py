@@ -154,6 +154,7 @@ def make_sif(
                 size_bytes=part.sif.stat().st_size,
                 compression=compression,
             )
+            path.parent.mkdir(parents=True, exist_ok=True)
             part.sif.rename(path)
         _keep(sif)
         _forget_older(sif)
