@@ -25,6 +25,7 @@ from slipway.image import build_image, engine
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.recipe import Recipe
+from tests.integration.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "slipway-test-registry"
@@ -45,13 +46,15 @@ class Warehouse:
 
     Attributes:
         container: it runs here.
-        here: HOST:PORT by which this machine's engine reaches it; on 127.0.0.1 it checks no certificate.
+        proxy: this machine's engine goes through it.
+        here: HOST:PORT of that; on 127.0.0.1 the engine checks no certificate.
         there: HOST:PORT by which the box reaches it, and this machine too.
         authority: the certificate of who has signed the registry's.
         password: the only user's.
     """
 
     container: Any
+    proxy: Proxy
     here: str
     there: str
     authority: Path
@@ -82,10 +85,6 @@ class Warehouse:
                 time.sleep(0.1)
         raise AssertionError(self.container.logs())
 
-    def stored_bytes(self) -> int:
-        """What its images take on its disk."""
-        return int(self._sh("du -sb /var/lib/docker-registry/docker/registry/v2/blobs").split()[0])
-
     def _sh(self, script: str) -> str:
         done = self.container.exec_run(["sh", "-c", script])
         assert done.exit_code == 0, done.output
@@ -105,7 +104,7 @@ def warehouse(folder: Path) -> Iterator[Warehouse]:
     try:
         container.reload()
         address = container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
-        port = container.ports[f"{PORT}/tcp"][0]["HostPort"]
+        proxy = Proxy(int(container.ports[f"{PORT}/tcp"][0]["HostPort"]))
         password = secrets.token_urlsafe(16)
         files = {
             "config.yml": CONFIG.encode(),
@@ -116,13 +115,17 @@ def warehouse(folder: Path) -> Iterator[Warehouse]:
         container.put_archive("/srv", packed(files))
         house = Warehouse(
             container=container,
-            here=f"127.0.0.1:{port}",
+            proxy=proxy,
+            here=f"127.0.0.1:{proxy.port}",
             there=f"{address}:{PORT}",
             authority=folder / "authority.crt",
             password=password,
         )
         house.start()
-        yield house
+        try:
+            yield house
+        finally:
+            proxy.close()
     finally:
         container.remove(force=True, v=True)
 
