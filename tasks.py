@@ -232,8 +232,14 @@ def stage(_: Context, path, name=None, profile="base", site=None, set_=None, del
         "partition": "SLURM partition.",
         "account": "SLURM account.",
         "qos": "SLURM quality of service.",
+        "nodes": "Nodes; the program starts once on each.",
+        "exclusive": "Whole nodes, shared with nobody.",
+        "constraint": "Features that the nodes must have.",
+        "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
+        "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
+        "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
     },
-    iterable=["set_"],
+    iterable=["set_", "sbatch"],
     auto_shortflags=False,
 )
 def job(
@@ -250,30 +256,45 @@ def job(
     partition=None,
     account=None,
     qos=None,
+    nodes=None,
+    exclusive=False,
+    constraint=None,
+    array=None,
+    dependency=None,
+    sbatch=None,
 ):
     """Submit a job: invoke job --profile cpu --site box -- --task infer --dataset room.
 
     Everything behind -- reaches the program exactly as typed.
     """
     with _terminal() as screen:
-        from slipway.profile import parse_resources
+        from slipway.resources import parse_resources
         from slipway.submit import Request, preview, submit
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
-        wanted |= {"partition": partition, "account": account, "qos": qos}
+        wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
+        wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
+        wanted |= {"array": array, "dependency": dependency}
+        resources = parse_resources(wanted, sbatch or ())
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
-        request = Request(
-            profile=choice.profile, site=choice.site, args=_arguments(), resources=parse_resources(wanted)
-        )
+        request = Request(profile=choice.profile, site=choice.site, args=_arguments(), resources=resources)
+        find_local = steps.look_for_image(choice.profile)
         with steps.depot(choice.site, make=not dry_run) as (link, depot):
             if dry_run:
                 screen.raw(preview(steps.project, request, link, depot))
                 return
             run = submit(steps.project, request, link, depot, screen)
-            screen.say(f"run {run.run_id}  job {run.job_id}  log {run.site}:{run.run_dir}/attempt-1/log")
+            log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
+            screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
+            local = find_local()
+            if local is not None and local.id != run.image_id:
+                screen.note(
+                    f"The image {choice.profile.image} here is not the one that {run.site} has and this run "
+                    f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
+                )
             if wait:
-                _follow(steps, screen, link, run)
+                _follow(steps, screen, link, run, choice.site)
 
 
 @task(
@@ -307,29 +328,32 @@ def logs(_: Context, run=None, follow=False):
         found, site = steps.find(run)
         with steps.link(site) as link:
             if follow:
-                _follow(steps, screen, link, found)
+                _follow(steps, screen, link, found, site)
                 return
-            from slipway.watch import LogTail
+            from slipway.tail import LogTail
 
-            tail = LogTail(link, found)
-            text = tail.read()[0] or tail.slurms_words()
-            if text:
-                screen.raw(text)
-            else:
-                screen.note(f"{found.run_id} has printed nothing yet")
+            tail = LogTail(found, screen.raw)
+            tail.finish(link)
+            if not tail.said:
+                screen.note(
+                    f"{found.run_id} has printed nothing{'' if found.status.state.is_over else ' yet'}"
+                )
 
 
 @task(help=RUN, auto_shortflags=False)
 def pull(_: Context, run=None):
     """Bring a run's results home, to results/<run>/, and show its figures."""
     with _terminal() as screen:
+        from slipway.errors import JobError
         from slipway.results import pull, read_figures
         from slipway.terminal import megabytes, short
 
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            found = steps.look(link, found)
+            found = steps.stand(link, found)
+            if found.job_id is None and found.status.state.is_over:
+                raise JobError(f"{found.run_id} has no results: {found.status.note}")
             home, transfer = pull(link, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))
@@ -349,9 +373,9 @@ def cancel(_: Context, run):
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            before = found.status.state
-            found = steps.keep(cancel(link, found))
-        over = " (it was over already)" if before.is_over else ""
+            before = steps.look(link, [found])[0]
+            found = steps.keep(cancel(link, before))
+        over = " (it was over already)" if before.status.state.is_over else ""
         screen.say(f"{found.run_id} is {found.status.state.value}{over}")
 
 
@@ -409,11 +433,16 @@ def test(c: Context, fast=False):
             c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
 
 
-def _follow(steps, screen, link, run) -> None:
+def _follow(steps, screen, link, run, site) -> None:
     """Show a run's log to its end, and exit as the job did."""
-    run = screen.follow(link, run, steps.keep)
+    run = screen.follow(
+        link, run, lambda link, run: steps.look(link, [run])[0], lambda: steps.reconnect(site)
+    )
     status = run.status
-    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
+    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  {code}")
+    if status.note:
+        screen.note(status.note)
     if status.wait_code:
         raise Exit(code=status.wait_code)
 

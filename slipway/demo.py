@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.profile import Resources
+from slipway.resources import Resources
 from slipway.results import pull, read_figures
 from slipway.run import Run
 from slipway.steps import Steps
@@ -54,5 +54,5 @@ def _job(steps: Steps, screen: Terminal, request: Request) -> Run:
     with steps.depot(request.site) as (link, depot):
         run = submit(steps.project, request, link, depot, screen)
         screen.say(f"run {run.run_id}, job {run.job_id}")
-        run = screen.follow(link, run, steps.keep)
+        run = screen.follow(link, run, lambda link, run: steps.look(link, [run])[0])
     return steps.keep(run)

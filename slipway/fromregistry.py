@@ -14,13 +14,13 @@ from pathlib import PurePosixPath
 from slipway.depot import Depot
 from slipway.errors import ConfigError, RegistryError, RemoteError, RemoteSpaceError
 from slipway.link import Link
-from slipway.profile import Resources
 from slipway.progress import Progress
 from slipway.push import PushedSif
 from slipway.registry.client import Manifest, Registry
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.reference import Reference
 from slipway.registry.refusal import classify
+from slipway.resources import Resources
 from slipway.site import Site
 
 # An image is there as layers, unpacked, and as a .sif at once; layers are often a third of what is in them.
@@ -167,6 +167,7 @@ def pull_command(folder: PurePosixPath, job: Resources | None) -> list[str]:
             "partition": job.partition,
             "account": job.account,
             "qos": job.qos,
+            "constraint": job.constraint,
         }
         options = [f"--{name}={value}" for name, value in named.items() if value is not None]
         srun = ["srun", "--job-name=slipway-pull", "--nodes=1", "--ntasks=1", *options, *inner]

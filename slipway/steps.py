@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +18,7 @@ from slipway.errors import HostError, ImageError, SlipwayError, TransferOnlyErro
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.lock import only_one
+from slipway.poll import poll
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
@@ -29,8 +31,8 @@ from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.submit import settle
 from slipway.transfer import Transfer
-from slipway.watch import poll
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from slipway.box import BoxStatus
     from slipway.publish import Published
     from slipway.weights import Weights
+
+# Whoever only wants to know about an image waits no longer for the engine.
+ENGINE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,10 @@ class Steps:
         """A connection to a site, closed afterwards."""
         with connect(site.login, self.project.state, self.ask) as link:
             yield link
+
+    def reconnect(self, site: Site) -> Link:
+        """A connection that the caller closes."""
+        return connect(site.login, self.project.state, self.ask)
 
     def trust(self, name: str, *, yes: bool, replace: bool) -> list[str]:
         """Get to know a site's host keys; see :func:`slipway.ssh.trust.get_to_know`."""
@@ -277,6 +286,28 @@ class Steps:
         lock = self.project.state / "locks" / name
         return only_one(lock, lambda: self.progress.step(f"{waiting} from this checkout"))
 
+    def look_for_image(self, profile: Profile) -> Callable[[], Image | None]:
+        """Look for a profile's image here, beside other work.
+
+        Returns:
+            What gives the image; ``None`` where there is none, or where the engine does not answer soon.
+        """
+        found: list[Image | None] = []
+
+        def look() -> None:
+            with suppress(Exception):  # docker-py lets those of requests and urllib3 through
+                found.append(find_image(engine(), profile.image))
+
+        # A daemon, so that an engine that hangs keeps nobody waiting at the end.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+
+        def answer() -> Image | None:
+            thread.join(ENGINE_S)
+            return found[0] if found else None
+
+        return answer
+
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
         run = self.store.find(prefix)
@@ -287,10 +318,20 @@ class Steps:
         self.store.save(run)
         return run
 
-    def look(self, link: Link, run: Run) -> Run:
+    def look(self, link: Link, runs: Sequence[Run]) -> list[Run]:
+        """Runs of one site as they stand now, written down; what a killed command left open is decided."""
+        looked = []
+        for old, run in zip(runs, poll(link, runs), strict=True):
+            left = old.job_id is None and not self.store.is_submitting(old)
+            new = settle(link, run) if left and run.status.state is JobState.SUBMITTING else run
+            # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
+            looked.append(self.keep(new) if self.store.has(new) else new)
+        return looked
+
+    def stand(self, link: Link, run: Run) -> Run:
         """How a run stands; as it was last known, where the host only moves files."""
         try:
-            return self.keep(poll(link, [run])[0])
+            return self.look(link, [run])[0]
         except TransferOnlyError:
             self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
             return run
@@ -310,10 +351,11 @@ class Steps:
             some = list(group)
             try:
                 with self.link(load_site(self.project.sites, name)) as link:
-                    new = [self.keep(run) for run in poll(link, some)]
+                    new = self.look(link, some)
             except SlipwayError as error:
                 troubles.append(f"{name}: {error}")
-                new = [replace(run, status=Status(state=JobState.UNKNOWN)) for run in some]
+                unknown = Status(state=JobState.UNKNOWN, note=str(error))
+                new = [replace(run, status=unknown) for run in some]
             known.update({run.run_id: run for run in new})
         return list(known.values()), troubles
 

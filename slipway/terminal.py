@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from invoke.exceptions import Exit
 
-from slipway.errors import HostError, SlipwayError
+from slipway.errors import HostError, LinkError, SlipwayError
 from slipway.link import Link
 from slipway.run import Run
 from slipway.transfer import Amount, Transfer
@@ -169,13 +169,20 @@ class Terminal:
         if self._line_is_open:
             self.raw("\n")
 
-    def follow(self, link: Link, run: Run, keep: Callable[[Run], object]) -> Run:
+    def follow(
+        self,
+        link: Link,
+        run: Run,
+        look: Callable[[Link, Run], Run],
+        reconnect: Callable[[], Link] | None = None,
+    ) -> Run:
         """Show what a run prints until it is over.
 
         Args:
             link: the connection to its site.
             run: the run.
-            keep: is given the run whenever its state has changed.
+            look: asks how the run stands, and writes it down.
+            reconnect: makes a new connection where one was lost.
 
         Returns:
             The run as it ended.
@@ -183,17 +190,19 @@ class Terminal:
         from slipway.watch import follow
 
         def changed(new: Run) -> None:
-            keep(new)
             self.note(f"{new.run_id} is {new.status.state.value}")
 
+        come_back = (
+            f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
+            f"`invoke cancel --run {run.run_id}` ends it."
+        )
         try:
-            return follow(link, run, self.raw, changed)
+            return follow(link, run, self.raw, changed, look=look, reconnect=reconnect, on_trouble=self.note)
         except KeyboardInterrupt:
-            self.note(
-                f"\nThe job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
-                f"`invoke cancel --run {run.run_id}` ends it."
-            )
+            self.note(f"\n{come_back}")
             raise
+        except LinkError as error:
+            raise type(error)(f"{error}\n{come_back}") from error
 
     def files(self, folder: Path) -> None:
         """The files below a folder, with their sizes."""
@@ -227,6 +236,9 @@ class Terminal:
                 coloured[3].stylize(_COLOURS.get(row[3], "red"))
             table.add_row(*coloured)
         self.out.print(table, soft_wrap=False, crop=True)
+        for run in runs:
+            if run.status.note:
+                self.out.print(f"[dim]{run.run_id}: {_escape(_one_line(run.status.note, 400))}[/dim]")
 
     def figures(self, figures: Mapping[str, Mapping[str, Any]]) -> None:
         """Tables of a program's own figures: each JSON file's numbers and short words."""

@@ -20,6 +20,7 @@ import requests
 from slipway.boxspec import Box
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
 from slipway.image import engine
+from slipway.poll import poll
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.publish import Published
@@ -27,7 +28,6 @@ from slipway.push import PushedSif
 from slipway.run import Run
 from slipway.steps import Choice, Steps
 from slipway.submit import Request, submit
-from slipway.watch import poll
 from tests.integration.warehouse import USER, Warehouse, packed, warehouse
 
 ROOT = Path(__file__).parents[2]

@@ -16,11 +16,11 @@ from slipway.errors import (
 )
 from slipway.fromregistry import Pull, pull_command, render_pull
 from slipway.image import INPUTS, Image
-from slipway.profile import Resources
 from slipway.publish import choose_reference
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.reference import Reference, parse_reference
 from slipway.registry.refusal import classify
+from slipway.resources import Resources
 from slipway.site import load_site
 
 ROOT = Path(__file__).parents[2]
