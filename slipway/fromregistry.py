@@ -222,13 +222,15 @@ def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> Non
     code = link.stream(argv, listen, stdin=docker_config(pull.reference.host, pull.credentials))
     if code == 0:
         return
-    words = "\n".join(f"  {line}" for line in lines[-8:]) or "  it said nothing"
+    # What Apptainer does is no reason; and what two attempts say is often the same.
+    last = list(dict.fromkeys(line for line in lines if not line.startswith("INFO:")))[-8:]
+    words = "\n".join(f"  {line}" for line in last) or "  it said nothing"
     if code == NOT_FOUND:
         raise RemoteError(f"{link.target}: the image could not be pulled there:\n{words}")
     # Apptainer's exit code is the same for all that can go wrong.
     if any(_FULL.search(line) for line in lines):
         raise RemoteSpaceError(f"{link.target}: there is not enough room; nothing was left there:\n{words}")
-    error = classify(" ".join(lines[-8:]), pull.reference)
+    error = classify(" ".join(last), pull.reference)
     if error is None:
         raise RemoteError(f"{link.target}: the image could not be pulled there (exit code {code}):\n{words}")
     raise type(error)(f"{link.target} could not pull the image. {error}")

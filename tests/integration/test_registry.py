@@ -227,10 +227,20 @@ def test_weights_are_staged_once(yard: Yard) -> None:
 
 
 def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
+    house = yard.house
     trust(yard)
+    # A pull that fails in the middle: of three layers the registry does not find the large one.
+    layer = house.sh("find /var/lib/docker-registry -name data -size +10M").split()
+    house.sh(f"for file in {' '.join(layer)}; do mv $file $file.gone; done")
+    with pytest.raises(UnknownImageError):
+        yard.pull(":0123456789abcdef")
+    check_nothing_is_left(yard)
+    house.sh(f"for file in {' '.join(layer)}; do mv $file.gone $file; done")
+    before = house.sent_bytes()
     with watched(yard) as seen:
         there, pulled = yard.pull(":0123456789abcdef")
     assert pulled
+    assert LARGE_BYTES < house.sent_bytes() - before < LARGE_BYTES + SMALL_BYTES
     digest = manifest_digest(yard.house, "0123456789abcdef")
     assert there.path.name == f"{IMAGE}-{digest[7:23]}.sif"
     assert there.image_id == engine().images.get(IMAGE).id

@@ -68,13 +68,18 @@ class Warehouse:
         (folder / "config.json").write_text(json.dumps(content))
         return folder
 
+    def sent_bytes(self) -> int:
+        """What has left it, over all of its connections."""
+        lines = self.sh("cat /proc/net/dev").splitlines()
+        return sum(int(line.split(":")[1].split()[8]) for line in lines if "eth0:" in line)
+
     def kill(self) -> None:
         """End it as a power failure would."""
-        self._sh("rm /srv/up; pkill -9 -x docker-registry")
+        self.sh("rm /srv/up; pkill -9 -x docker-registry")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._sh("touch /srv/up")
+        self.sh("touch /srv/up")
         name, _, port = self.there.rpartition(":")
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -85,7 +90,8 @@ class Warehouse:
                 time.sleep(0.1)
         raise AssertionError(self.container.logs())
 
-    def _sh(self, script: str) -> str:
+    def sh(self, script: str) -> str:
+        """Run a script where the registry is."""
         done = self.container.exec_run(["sh", "-c", script])
         assert done.exit_code == 0, done.output
         output: str = done.output.decode()
