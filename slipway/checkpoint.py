@@ -28,24 +28,29 @@ _REBUILDS = "torch._utils _rebuild_"
 _OLD_MAGIC, _OLD_PICKLES = 0x1950A86A20F9469CFC6C, 5
 
 
-def check_checkpoint(path: Path) -> None:
+def check_checkpoint(path: Path, shown: str | None = None) -> None:
     """Refuse a file that ``torch.load(…, weights_only=True)`` would not read, as far as that can be told.
+
+    Args:
+        path: the file.
+        shown: what the user calls it.
 
     Raises:
         DataError: it is no checkpoint, it is damaged, or it holds something else than tensors.
     """
+    shown = shown or str(path)
     try:
         names = list(_names(path))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} is no checkpoint of PyTorch, or only a part of one: {error}") from error
+        raise DataError(f"{shown} is no checkpoint of PyTorch, or only a part of one: {error}") from error
     odd = sorted({name.replace(" ", ".") for name in names if not _TENSORS.fullmatch(name)})
     if odd:
         raise DataError(
-            f"{path} holds more than tensors: to load it is to run {', '.join(odd[:3])}. Weights from a "
+            f"{shown} holds more than tensors: to load it is to run {', '.join(odd[:3])}. Weights from a "
             "place that you trust can be saved anew with `torch.save(model.state_dict(), …)`"
         )
     if not any(name.startswith(_REBUILDS) for name in names):
-        raise DataError(f"{path} holds no tensors")
+        raise DataError(f"{shown} holds no tensors")
 
 
 def _names(path: Path) -> Iterator[str]:

@@ -220,7 +220,7 @@ def _take(
             f"{origin}: its SHA-256 is {digest}, and that of {source.name} is {known}, by "
             + ("env/weights.json" if source.sha256 else f"{_note(path)}; --replace takes it all the same")
         )
-    check_checkpoint(part)
+    check_checkpoint(part, str(origin))
     part.replace(path)
     weights = Weights(path=path, sha256=digest, size_bytes=size_bytes)
     record = {**asdict(weights), "path": path.name, "from": str(origin)}

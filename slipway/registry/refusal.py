@@ -42,7 +42,7 @@ def classify(words: str, reference: Reference) -> RegistryError | None:
         return kind(explain_unknown(reference, words))
     if kind is RegistryTrustError:
         return kind(explain_trust(reference.host, words))
-    return kind(f"{reference}: {explain_silence(reference.host, words)}")
+    return kind(explain_silence(reference.host, words))
 
 
 def explain_login(reference: Reference, credentials: Credentials | None, words: str) -> str:

@@ -124,6 +124,12 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
             remove_images()
 
 
+@pytest.fixture(scope="module")
+def published(yard: Yard) -> list[Published]:
+    """The image, and its .sif, in the registry."""
+    return yard.publish(sif=True)
+
+
 def build_image(base: str, small: bytes | None = None) -> None:
     files = {
         "Dockerfile": DOCKERFILE.format(base=base).encode(),
@@ -176,8 +182,8 @@ def test_a_registry_that_goes_down_in_the_middle(yard: Yard, capsys: pytest.Capt
     assert proxy.up_bytes < 100_000
 
 
-def test_what_is_published_has_the_digest_that_was_printed(yard: Yard) -> None:
-    image, sif = yard.publish(sif=True)
+def test_what_is_published_has_the_digest_that_was_printed(yard: Yard, published: list[Published]) -> None:
+    image, sif = published
     # The tag says what the image was built from.
     assert (image.reference.tag, sif.reference.tag) == ("0123456789abcdef", "0123456789abcdef.sif")
     for one in (image, sif):
@@ -204,6 +210,7 @@ def manifest_digest(house: Warehouse, tag: str, repository: str = f"me/{IMAGE}")
     return digest
 
 
+@pytest.mark.usefixtures("published")
 def test_an_authority_that_the_box_does_not_know(yard: Yard) -> None:
     with pytest.raises(RegistryTrustError, match="certificate") as caught:
         yard.pull(":0123456789abcdef")
@@ -226,6 +233,7 @@ def test_weights_are_staged_once(yard: Yard) -> None:
     assert yard.as_root("ls", "-A", "/scratch/researcher/slipway/weights").split() == ["tiny.pth"]
 
 
+@pytest.mark.usefixtures("published")
 def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     house = yard.house
     trust(yard)
@@ -310,7 +318,9 @@ def check_nobody_saw_the_password(yard: Yard, seen: list[str], run: Run) -> None
         assert found == ""
 
 
+@pytest.mark.usefixtures("published")
 def test_a_sif_is_pulled_in_a_job(yard: Yard) -> None:
+    trust(yard)
     there, pulled = yard.pull(":0123456789abcdef.sif", kind="oras://", as_job=True)
     assert pulled
     sif, _ = yard.steps.convert(yard.choice.profile)
@@ -324,6 +334,7 @@ def test_a_sif_is_pulled_in_a_job(yard: Yard) -> None:
     check_nothing_is_left(yard)
 
 
+@pytest.mark.usefixtures("published")
 def test_mistakes_have_a_message_and_an_exit_code_each(yard: Yard, tmp_path: Path) -> None:
     house = yard.house
     with pytest.raises(UnknownImageError, match="no such image") as unknown:
@@ -346,11 +357,13 @@ def test_mistakes_have_a_message_and_an_exit_code_each(yard: Yard, tmp_path: Pat
     assert closed.value.exit_code == 86
 
 
+@pytest.mark.usefixtures("published")
 def test_a_registry_that_only_the_box_reaches(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     # This machine's way to it ends at a proxy that is not there.
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     digest = manifest_digest_of_box(yard)
-    yard.as_root("sh", "-c", f"rm /scratch/researcher/slipway/images/{IMAGE}-*")
+    trust(yard)
+    yard.as_root("sh", "-c", f"rm -f /scratch/researcher/slipway/images/{IMAGE}-*")
     there, pulled = yard.pull(f"@{digest}", kind="oras://")
     assert pulled
     assert there.image_id == digest
