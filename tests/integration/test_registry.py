@@ -255,12 +255,13 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     assert yard.as_root("sha256sum", str(there.path)).split()[0] == there.sha256
     assert yard.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
     check_nothing_is_left(yard)
+    yard.steps.stage_weights(yard.choice.site, yard.steps.weights("tiny.pth", file=TENSORS)[0])
     run, log = yard.run(
         "sh", "-c", "cat file; cat /weights/tiny.pth >/out/copy; (: >/weights/new) || echo no"
     )
     assert (run.status.exit_code, log.splitlines()[0], log.splitlines()[-1]) == (0, "code", "no")
     copy = yard.as_root("sha256sum", f"{run.run_dir}/attempt-1/out/copy").split()[0]
-    assert copy == hashlib.sha256(TENSORS.read_bytes()).hexdigest()
+    assert copy == hashlib.sha256(TENSORS.read_bytes()).hexdigest(), log
     assert (run.sif, run.sif_sha256) == (str(there.path), there.sha256)
     check_nobody_saw_the_password(yard, seen, run)
     assert yard.pull(f"@{digest}") == (there, False)
