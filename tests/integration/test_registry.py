@@ -10,10 +10,11 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import docker.errors
 import pytest
 import requests
 
@@ -142,10 +143,12 @@ def build_image(base: str, small: bytes | None = None) -> None:
 def remove_images(name: str = IMAGE) -> None:
     client = engine()
     for image in client.images.list():
-        for tag in image.tags:
-            repository = tag.rpartition(":")[0]
-            if repository.rpartition("/")[2] == name or repository == f"{name}-builder":
-                client.images.remove(tag)
+        # Those that were pulled are still known by digest when their tags are gone.
+        for ref in [*image.tags, *image.attrs.get("RepoDigests", [])]:
+            repository = ref.partition("@")[0] if "@" in ref else ref.rpartition(":")[0]
+            if repository.rpartition("/")[2] in (name, f"{name}-builder"):
+                with suppress(docker.errors.ImageNotFound):
+                    client.images.remove(ref)
 
 
 @contextmanager
