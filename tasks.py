@@ -52,13 +52,19 @@ def base(_: Context, profile="base", set_=None, fresh=False):
 
 
 @task(
-    help={**PROFILE, "fresh": "Build without the engine's cache."}, iterable=["set_"], auto_shortflags=False
+    help={
+        **PROFILE,
+        "fresh": "Build without the engine's cache.",
+        "cache": "A registry, such as ghcr.io/me, that keeps layers for machines that have none.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
 )
-def build(_: Context, profile="base", set_=None, fresh=False):
+def build(_: Context, profile="base", set_=None, fresh=False, cache=None):
     """Build the profile's Docker image."""
     with _terminal() as screen:
         steps = _steps(screen)
-        image, built = steps.build(steps.profile(profile, set_ or ()), fresh=fresh)
+        image, built = steps.build(steps.profile(profile, set_ or ()), fresh=fresh, cache=cache)
         screen.say(
             f"{image.ref}  {image.id[7:19]}  {image.size_bytes / 1e6:,.0f} MB  "
             + ("built" if built else "unchanged, nothing built")
@@ -71,21 +77,111 @@ def build(_: Context, profile="base", set_=None, fresh=False):
         **SITE,
         "compression": "zstd or gzip. Default: what the site's file says, else zstd.",
         "prune": "Remove older images of this name there, unless a job uses them.",
+        "from_registry": "Have the cluster pull HOST/NAME:TAG or …@sha256:… by itself; oras://… is a .sif.",
+        "as_job": "Pull in a job, not on the login node.",
+        "no_https": "The registry has no TLS.",
     },
     iterable=["set_"],
     auto_shortflags=False,
 )
-def push(_: Context, profile="base", site=None, set_=None, compression=None, prune=False):
+def push(
+    _: Context,
+    profile="base",
+    site=None,
+    set_=None,
+    compression=None,
+    prune=False,
+    from_registry=None,
+    as_job=False,
+    no_https=False,
+):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.terminal import megabytes, sent
 
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
+        if from_registry:
+            there, pulled = steps.push_from_registry(
+                choice,
+                from_registry,
+                compression=compression,
+                prune=prune,
+                as_job=as_job,
+                https=not no_https,
+            )
+            how = "pulled from the registry" if pulled else "there already, nothing pulled"
+            screen.say(f"{there.path}  {megabytes(there.size_bytes)}  {how}")
+            return
         sif, converted, pushed, transfer = steps.push(choice, compression=compression, prune=prune)
         made = "converted" if converted else "unchanged, not converted"
         cost = sent(transfer, sif.size_bytes)
         screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {cost}")
+
+
+@task(
+    help={
+        **PROFILE,
+        "registry": "Where to, without the image's own name: ghcr.io/me, nvcr.io/org/team, docker.io/me.",
+        "tag": "The tag. Default: the first digits of the hash of what the image was built from.",
+        "sif": "Push the .sif too, as TAG.sif, for `apptainer pull oras://…`.",
+        "no_https": "The registry has no TLS.",
+        "json": "As JSON.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def publish(_: Context, registry, profile="base", tag=None, set_=None, sif=False, no_https=False, json=False):
+    """Push the image to a registry, with the credentials of `docker login`, and print its digest."""
+    with _terminal() as screen:
+        from slipway.terminal import megabytes, print_json
+
+        steps = _steps(screen)
+        chosen = steps.profile(profile, set_ or ())
+        done = steps.publish(chosen, registry, tag, sif=sif, https=not no_https)
+        if json:
+            print_json([one.listed() for one in done])
+            return
+        for one in done:
+            layers = (
+                f"{one.layers} layers, {one.sent_layers} sent"
+                if one.reference.kind == "docker"
+                else ("sent" if one.sent_layers else "there already, nothing sent")
+            )
+            screen.say(f"{one.reference}  {one.pinned}  {megabytes(one.size_bytes)}  {layers}")
+
+
+@task(
+    help={
+        **PROFILE,
+        "site": "Where to stage them. Default: the profile's SITE; without one they stay here.",
+        "name": "The file's name. Default: droid.pth.",
+        "file": "A file that you have, in the place of a download.",
+        "url": "Where to fetch it, in the place of what env/weights.json says.",
+        "replace": "Take --file although other weights are known by this name.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def weights(
+    _: Context, name="droid.pth", file=None, url=None, profile="base", site=None, set_=None, replace=False
+):
+    """Fetch the weights of a network, check them, and stage them; jobs see them as /weights/NAME."""
+    with _terminal() as screen:
+        from slipway.terminal import megabytes
+
+        steps = _steps(screen)
+        chosen = steps.profile(profile, set_ or ())
+        found, new = steps.weights(name, file=Path(file) if file else None, url=url, replace=replace)
+        screen.note(f"{found.name}: only tensors; {steps.load_weights(found, chosen)}")
+        text = f"{found.name}  {megabytes(found.size_bytes)}  sha256 {found.sha256}"
+        text += "  " + ("checked" if new else "here already")
+        if site or chosen.site:
+            transfer = steps.stage_weights(steps.choose(profile, site, set_ or ()).site, found)
+            text += (
+                f"  {megabytes(transfer.sent_bytes)} sent" if transfer else "  there already, nothing sent"
+            )
+        screen.say(text)
 
 
 @task(
@@ -362,4 +458,6 @@ def _follow(steps, screen, link, run, site) -> None:
 
 box = Collection("box", box_up, box_down)
 ssh = Collection("ssh", ssh_trust)
-ns = Collection(base, build, push, stage, job, status, logs, pull, cancel, demo, test, box, ssh)
+ns = Collection(
+    base, build, push, publish, weights, stage, job, status, logs, pull, cancel, demo, test, box, ssh
+)

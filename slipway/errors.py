@@ -138,3 +138,33 @@ class DataError(SlipwayError):
     """A folder of code or data is not what the step needs."""
 
     exit_code = 73
+
+
+class RegistryError(SlipwayError):
+    """A registry does not answer, went down in the middle, or did not do what it was asked."""
+
+    exit_code = 86
+
+
+class RegistryLoginError(RegistryError):
+    """A registry does not let this user in, or does not let them do this: wrong credentials, or none."""
+
+    exit_code = 87
+
+
+class UnknownImageError(RegistryError):
+    """A registry has no such repository, tag or digest."""
+
+    exit_code = 88
+
+
+class RegistryTrustError(RegistryError):
+    """A registry's certificate is not trusted, or it speaks no TLS."""
+
+    exit_code = 89
+
+
+class DownloadError(SlipwayError):
+    """A file could not be fetched from the internet, or another one came in its place."""
+
+    exit_code = 90

@@ -136,6 +136,19 @@ def build_image(
     return image, True
 
 
+def build_stage(client: DockerClient, recipe: Recipe, stage: str, progress: Progress) -> Image:
+    """Name one stage of a recipe that was built just now, ``<image>-<stage>``; its layers are there.
+
+    Raises:
+        ImageError: a step failed.
+    """
+    _run_build(client, recipe, {}, progress, stage=stage)
+    image = find_image(client, f"{recipe.name}-{stage}")
+    if image is None:
+        raise ImageError(f"{recipe.name}: its stage {stage} was built, but is not there; build again")
+    return image
+
+
 def run_container(
     client: DockerClient,
     image: Image,
@@ -222,7 +235,13 @@ def _split(ref: str) -> tuple[str, str]:
 
 
 def _run_build(
-    client: DockerClient, recipe: Recipe, labels: Mapping[str, str], progress: Progress, *, fresh: bool
+    client: DockerClient,
+    recipe: Recipe,
+    labels: Mapping[str, str],
+    progress: Progress,
+    *,
+    fresh: bool = False,
+    stage: str | None = None,
 ) -> None:
     import docker.errors
 
@@ -233,7 +252,9 @@ def _run_build(
                 fileobj=archive,
                 custom_context=True,
                 dockerfile=recipe.dockerfile.name,
-                tag=f"{recipe.name}:latest",
+                tag=f"{recipe.name}-{stage}:latest" if stage else f"{recipe.name}:latest",
+                target=stage,
+                cache_from=list(recipe.cache_from),
                 platform=recipe.platform or None,
                 buildargs={**_proxies(), **declared_args(text, recipe.build_args)},
                 labels=dict(labels),

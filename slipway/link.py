@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +142,28 @@ class Link(Files):
         if not result.ok:
             raise RemoteError(f"{self.target}: {result.explain()}")
         return result
+
+    def stream(self, argv: Sequence[str], on_line: Callable[[str], None], *, stdin: str = "") -> int:
+        """Run a program, however long it takes, and hand on each line of its two outputs as it comes.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            ConnectionLostError: the connection was lost.
+            TransferOnlyError: this host runs no commands for this user.
+        """
+        self.require_commands()
+        with self.channel(argv) as channel:
+            channel.set_combine_stderr(True)
+            threading.Thread(target=_speak, args=(channel, stdin.encode()), daemon=True).start()
+            with channel.makefile("rb") as output:
+                for line in output:
+                    on_line(line.decode("utf-8", errors="replace").rstrip("\r\n"))
+            code = channel.recv_exit_status()
+        if code < 0 and not self.is_open:
+            raise ConnectionLostError(f"{self.target}: the connection was lost; try again")
+        return KILLED if code < 0 else code
 
     def say_why_no_files(self) -> None:
         """Raise where no command works either, and that says why: an expired password, say."""

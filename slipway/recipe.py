@@ -33,6 +33,8 @@ class Recipe:
     build_args: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Images whose layers the builder may take; they do not change what comes out.
+    cache_from: tuple[str, ...] = ()
 
     @property
     def context(self) -> Path:

@@ -70,6 +70,7 @@ class Container(_Part):
     command: Literal["apptainer", "singularity"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+    pull: Literal["login", "job"] = "login"
     compression: Literal["zstd", "gzip"] = "zstd"
 
 

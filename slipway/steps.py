@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from slipway.dataset.stage import check_dataset, stage
 from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, LinkError, SlipwayError, TransferOnlyError, UsageError
+from slipway.errors import HostError, ImageError, LinkError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.lock import only_one
@@ -35,7 +35,11 @@ from slipway.submit import settle
 from slipway.transfer import Transfer
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+
     from slipway.box import BoxStatus
+    from slipway.publish import Published
+    from slipway.weights import Weights
 
 # Whoever only wants to know about an image waits no longer for the engine.
 ENGINE_S = 1.0
@@ -102,9 +106,16 @@ class Steps:
         with self.link(site) as link:
             yield link, open_depot(link, site, make=make)
 
-    def build(self, profile: Profile, *, fresh: bool = False) -> tuple[Image, bool]:
-        """Build a profile's image; see :func:`slipway.image.build_image`."""
+    def build(self, profile: Profile, *, fresh: bool = False, cache: str | None = None) -> tuple[Image, bool]:
+        """Build a profile's image; see :func:`slipway.image.build_image`.
+
+        With ``cache``, a registry, layers come from there; see :mod:`slipway.layercache`.
+        """
         recipe = profile_recipe(profile, self.project.root)
+        if cache:
+            from slipway.layercache import build_with_cache
+
+            return build_with_cache(engine(), recipe, cache, self.progress, fresh=fresh)
         return build_image(engine(), recipe, self.progress, fresh=fresh)
 
     def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
@@ -114,17 +125,20 @@ class Steps:
             ImageError: the image was not built yet.
             UsageError: there is no such compression.
         """
-        if compression not in COMPRESSIONS:
-            raise UsageError(f"--compression {compression}: write {' or '.join(COMPRESSIONS)}")
+        check_compression(compression)
         profile_recipe(profile, self.project.root)
         client = engine()
+        image = self._built(client, profile)
+        tools = tools_recipe(self.project, profile)
+        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
+
+    def _built(self, client: DockerClient, profile: Profile) -> Image:
         image = find_image(client, profile.image)
         if image is None:
             raise ImageError(
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
-        tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
+        return image
 
     def push(
         self, choice: Choice, *, compression: str | None = None, prune: bool = False
@@ -135,17 +149,114 @@ class Steps:
         older than the newest before there has to be room for another.
         """
         sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
-        what = f"{choice.site.name}-{sif.name}"
-        with (
-            self._only_one(f"push-{what}", f"Waiting for another push of {sif.name} to {choice.site.name}"),
-            self.depot(choice.site) as (link, depot),
-        ):
-            if prune:
-                prune_images(link, depot, sif.name, self.progress, tell_kept=False)
+        with self._pushing(choice.site, sif.name, prune=prune) as (link, depot):
             pushed, transfer = push_sif(link, depot, sif, self._client(choice.site), self.progress)
-            if prune:
-                prune_images(link, depot, sif.name, self.progress)
         return sif, converted, pushed, transfer
+
+    @contextmanager
+    def _pushing(self, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Link, Depot]]:
+        """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
+        waiting = f"Waiting for another push of {name} to {site.name}"
+        with self._only_one(f"push-{site.name}-{name}", waiting), self.depot(site) as (link, depot):
+            if prune:
+                prune_images(link, depot, name, self.progress, tell_kept=False)
+            yield link, depot
+            if prune:
+                prune_images(link, depot, name, self.progress)
+
+    def push_from_registry(
+        self,
+        choice: Choice,
+        name: str,
+        *,
+        compression: str | None = None,
+        prune: bool = False,
+        as_job: bool = False,
+        https: bool = True,
+    ) -> tuple[PushedSif, bool]:
+        """Have the site pull the profile's image from a registry; see :mod:`slipway.fromregistry`.
+
+        Args:
+            choice: the profile and the site.
+            name: the image there, ``HOST/NAME:TAG`` or ``…@sha256:…``; with ``oras://`` a ``.sif``.
+            compression: of a Docker image's ``.sif``; what the site's file says without it.
+            prune: as with :meth:`push`.
+            as_job: pull in a job, also where the site's file does not say so.
+            https: off for a registry without TLS.
+        """
+        from slipway.fromregistry import prepare_pull, pull_image, render_pull
+        from slipway.registry.reference import parse_reference
+
+        profile, site = choice.profile, choice.site
+        compression = compression or site.container.compression
+        check_compression(compression)
+        pull = prepare_pull(
+            profile.image, parse_reference(name), profile.platform, self.progress, https=https
+        )
+        template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
+        job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
+        with self._pushing(site, profile.image, prune=prune) as (link, depot):
+            script = render_pull(site, pull, depot, template, compression)
+            return pull_image(link, depot, pull, script, self._client(site), self.progress, job)
+
+    def publish(
+        self, profile: Profile, registry: str, tag: str | None, *, sif: bool = False, https: bool = True
+    ) -> list[Published]:
+        """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
+
+        Raises:
+            UsageError: the image was not built yet.
+            RegistryError: see :mod:`slipway.publish`.
+        """
+        from slipway.publish import choose_reference, publish_image, publish_sif
+
+        client = engine()
+        image = self._built(client, profile)
+        reference = choose_reference(registry, image, tag)
+        done = [publish_image(client, image, reference, self.progress)]
+        if sif:
+            made, _ = self.convert(profile)
+            done.append(publish_sif(made, reference, self.progress, https=https))
+        return done
+
+    def weights(
+        self, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
+    ) -> tuple[Weights, bool]:
+        """Have weights here: what ``env/weights.json`` knows by this name, or what ``url`` or ``file`` has.
+
+        Returns:
+            The weights, and whether they are new here; see :mod:`slipway.weights`.
+        """
+        from slipway.weights import Source, fetch_weights, find_source, take_weights
+
+        source = find_source(self.project.profiles / "weights.json", name)
+        folder = self.project.state / "weights"
+        if file:
+            return take_weights(folder, file, source, replace=replace), True
+        if url:
+            source = Source(name=name, url=url)
+        return fetch_weights(folder, source, self.progress)
+
+    def load_weights(self, weights: Weights, profile: Profile) -> str:
+        """Load weights with the profile's image where that is here; says how it went."""
+        from slipway.weights import load_in_image
+
+        try:
+            client = engine()
+            image = find_image(client, profile.image)
+        except HostError as error:
+            return f"not loaded, since there is no engine here: {error}"
+        if image is None:
+            return f"not loaded, since {profile.image} is not built here"
+        done = load_in_image(client, image, weights)
+        return f"loaded by {image.ref}" if done else f"not loaded, since {image.ref} has no PyTorch"
+
+    def stage_weights(self, site: Site, weights: Weights) -> Transfer | None:
+        """Send weights to a site, unless they are there; see :func:`slipway.weights.stage_weights`."""
+        from slipway.weights import stage_weights
+
+        with self.depot(site) as (link, depot):
+            return stage_weights(link, depot, weights, self._client(site), self.progress)
 
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
@@ -321,3 +432,13 @@ def _together(troubles: Mapping[str, SlipwayError]) -> SlipwayError | None:
         (error,) = troubles.values()
         return type(error)(said)
     return LinkError(said) if troubles else None
+
+
+def check_compression(name: str) -> None:
+    """Refuse a compression that there is not.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in COMPRESSIONS:
+        raise UsageError(f"--compression {name}: write {' or '.join(COMPRESSIONS)}")

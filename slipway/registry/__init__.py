@@ -1,0 +1,1 @@
+"""Registries of images: names, credentials, and what the engine does not do there."""

@@ -1,0 +1,458 @@
+"""Images published to a real registry, and pulled from there by a real box."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker.errors
+import pytest
+import requests
+
+from slipway.boxspec import Box
+from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
+from slipway.image import engine
+from slipway.poll import poll
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.publish import Published
+from slipway.push import PushedSif
+from slipway.run import Run
+from slipway.steps import Choice, Steps
+from slipway.submit import Request, submit
+from tests.integration.warehouse import USER, Warehouse, packed, warehouse
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "slipway-test-published"
+# No more than a job needs, so that it is converted in seconds; and layers of a known size.
+DOCKERFILE = """
+FROM {base} AS debian
+RUN mkdir -p /r/bin /r/etc /r/tmp && cp /etc/passwd /etc/group /r/etc \
+ && cd /r/bin && cp /usr/bin/sh /usr/bin/cat /usr/bin/rm . \
+ && ldd /usr/bin/sh /usr/bin/cat | grep -o '/[^ :]*lib[^ :]* ' | sort -u | xargs cp -L --parents -t /r
+FROM scratch
+COPY --from=debian /r /
+COPY small /small
+COPY large /large
+LABEL slipway.inputs=0123456789abcdef0123
+ENV PATH=/bin
+"""
+TENSORS = ROOT / "tests" / "unit" / "data" / "tensors.pth"
+SMALL_BYTES, LARGE_BYTES = 2_000_000, 20_000_000
+
+
+class Listener(Silence):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.said.append(text)
+
+    def line(self, text: str) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+@dataclass
+class Yard:
+    """A box, a registry, an image, and a user who is logged in to both."""
+
+    steps: Steps
+    choice: Choice
+    house: Warehouse
+    listener: Listener = field(default_factory=Listener)
+
+    def publish(self, tag: str | None = None, *, sif: bool = False) -> list[Published]:
+        return self.steps.publish(self.choice.profile, f"{self.house.here}/me", tag, sif=sif)
+
+    def pull(self, rest: str, *, kind: str = "", as_job: bool = False) -> tuple[PushedSif, bool]:
+        name = f"{kind}{self.house.there}/me/{IMAGE}{rest}"
+        return self.steps.push_from_registry(self.choice, name, as_job=as_job)
+
+    def as_root(self, *argv: str) -> str:
+        """Run a command in the box as its owner."""
+        container = engine().containers.get(Box(state=self.steps.project.state).name)
+        output: str = container.exec_run(list(argv)).output.decode(errors="replace")
+        return output
+
+    def run(self, *program: str) -> tuple[Run, str]:
+        """Run a job with the image that the box has; returns its record and its log."""
+        profile = self.choice.profile.model_copy(update={"program": program})
+        request = Request(profile=profile, site=self.choice.site, args=(), resources=profile.resources)
+        with self.steps.depot(self.choice.site) as (link, depot):
+            run = submit(self.steps.project, request, link, depot, Silence())
+            deadline = time.monotonic() + 60
+            while not run.status.state.is_over and time.monotonic() < deadline:
+                time.sleep(0.5)
+                run = poll(link, [run])[0]
+            log = link.check(["cat", f"{run.run_dir}/attempt-1/log"]).stdout
+        return run, log
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    folder = tmp_path_factory.mktemp("registry")
+    project = Project(root=ROOT, state=folder / "state", results=folder / "results")
+    listener = Listener()
+    steps = Steps(project, listener)
+    (folder / "code").mkdir()
+    (folder / "code" / "file").write_text("code\n")
+    choice = steps.choose(
+        "cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={folder / 'code'}", "CPUS=1", "MEM=200M", "TIME=10"]
+    )
+    with pytest.MonkeyPatch.context() as patch, warehouse(folder) as house:
+        patch.setenv("REQUESTS_CA_BUNDLE", str(house.authority))
+        patch.setenv("DOCKER_CONFIG", str(house.log_in(folder / "docker")))
+        build_image(choice.profile.base_image)
+        try:
+            steps.box_up()
+            yield Yard(steps, choice, house, listener)
+        finally:
+            steps.box_down(purge=False)
+            remove_images()
+
+
+@pytest.fixture(scope="module")
+def published(yard: Yard) -> list[Published]:
+    """The image, and its .sif, in the registry."""
+    return yard.publish(sif=True)
+
+
+def build_image(base: str, small: bytes | None = None) -> None:
+    files = {
+        "Dockerfile": DOCKERFILE.format(base=base).encode(),
+        "small": small or os.urandom(SMALL_BYTES),
+        "large": os.urandom(LARGE_BYTES),
+    }
+    engine().images.build(fileobj=packed(files), custom_context=True, tag=IMAGE, rm=True)  # type: ignore[call-overload]
+
+
+def remove_images(name: str = IMAGE) -> None:
+    client = engine()
+    for image in client.images.list():
+        # Those that were pulled are still known by digest when their tags are gone.
+        for ref in [*image.tags, *image.attrs.get("RepoDigests", [])]:
+            repository = ref.partition("@")[0] if "@" in ref else ref.rpartition(":")[0]
+            if repository.rpartition("/")[2] in (name, f"{name}-builder"):
+                with suppress(docker.errors.ImageNotFound):
+                    client.images.remove(ref)
+
+
+@contextmanager
+def logged_in(house: Warehouse, folder: Path, password: str | None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder.mkdir(exist_ok=True)
+        patch.setenv("DOCKER_CONFIG", str(house.log_in(folder, password) if password else folder))
+        yield
+
+
+def test_a_registry_that_goes_down_in_the_middle(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    house, proxy = yard.house, yard.house.proxy
+    proxy.count()
+    proxy.when(SMALL_BYTES + LARGE_BYTES // 2, house.kill)
+    began = time.monotonic()
+    with proxy.slow(10_000_000), pytest.raises(RegistryError, match="went down in the middle") as caught:
+        yard.publish("cut")
+    gave_up_s, cut_bytes = time.monotonic() - began, proxy.up_bytes
+    assert type(caught.value) is RegistryError
+    assert caught.value.exit_code == 86
+    house.start()
+    proxy.count()
+    again = yard.publish("cut")[0]
+    with capsys.disabled():
+        print(
+            f"\n{cut_bytes / 1e6:.1f} MB went up when the registry was killed; publish ended after "
+            f"{gave_up_s:.0f} s; the next one sent {again.sent_layers} of {again.layers} layers, "
+            f"{proxy.up_bytes / 1e6:.1f} MB"
+        )
+    assert again.sent_layers < again.layers == 3
+    assert proxy.up_bytes < LARGE_BYTES + SMALL_BYTES
+    proxy.count()
+    assert yard.publish("cut")[0].sent_layers == 0
+    assert proxy.up_bytes < 100_000
+
+
+def test_what_is_published_has_the_digest_that_was_printed(yard: Yard, published: list[Published]) -> None:
+    image, sif = published
+    # The tag says what the image was built from.
+    assert (image.reference.tag, sif.reference.tag) == ("0123456789abcdef", "0123456789abcdef.sif")
+    for one in (image, sif):
+        assert manifest_digest(yard.house, str(one.reference.tag)) == one.digest
+    assert sif.sent_layers == 1
+    image, sif = yard.publish(sif=True)
+    assert (image.sent_layers, sif.sent_layers) == (0, 0)
+
+
+def manifest_digest(house: Warehouse, tag: str, repository: str = f"me/{IMAGE}") -> str:
+    accepted = (
+        "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    )
+    reply = requests.get(
+        f"https://{house.there}/v2/{repository}/manifests/{tag}",
+        auth=(USER, house.password),
+        headers={"Accept": accepted},
+        verify=str(house.authority),
+        timeout=30,
+    )
+    reply.raise_for_status()
+    digest = f"sha256:{hashlib.sha256(reply.content).hexdigest()}"
+    assert reply.headers["Docker-Content-Digest"] == digest
+    return digest
+
+
+@pytest.mark.usefixtures("published")
+def test_an_authority_that_the_box_does_not_know(yard: Yard) -> None:
+    with pytest.raises(RegistryTrustError, match="certificate") as caught:
+        yard.pull(":0123456789abcdef")
+    assert caught.value.exit_code == 89
+    check_nothing_is_left(yard)
+
+
+def check_nothing_is_left(yard: Yard) -> None:
+    left = yard.as_root("find", "/scratch/researcher/slipway/images", "-name", ".*.part")
+    assert left == ""
+    assert yard.as_root("find", "/scratch", "/home", "/tmp", "-name", "docker-config.json") == ""
+
+
+def test_weights_are_staged_once(yard: Yard) -> None:
+    weights, _ = yard.steps.weights("tiny.pth", file=TENSORS)
+    sent = yard.steps.stage_weights(yard.choice.site, weights)
+    assert sent is not None
+    assert sent.total_bytes == TENSORS.stat().st_size
+    assert yard.steps.stage_weights(yard.choice.site, weights) is None
+    assert yard.as_root("ls", "-A", "/scratch/researcher/slipway/weights").split() == ["tiny.pth"]
+
+
+@pytest.mark.usefixtures("published")
+def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
+    house = yard.house
+    trust(yard)
+    # A pull that fails in the middle: of three layers the registry does not find the large one.
+    layer = house.sh("find /var/lib/docker-registry -name data -size +10M").split()
+    house.sh(f"for file in {' '.join(layer)}; do mv $file $file.gone; done")
+    with pytest.raises(UnknownImageError):
+        yard.pull(":0123456789abcdef")
+    check_nothing_is_left(yard)
+    house.sh(f"for file in {' '.join(layer)}; do mv $file.gone $file; done")
+    before = house.sent_bytes()
+    with watched(yard) as seen:
+        there, pulled = yard.pull(":0123456789abcdef")
+    assert pulled
+    assert LARGE_BYTES < house.sent_bytes() - before < LARGE_BYTES + SMALL_BYTES
+    digest = manifest_digest(yard.house, "0123456789abcdef")
+    assert there.path.name == f"{IMAGE}-{digest[7:23]}.sif"
+    assert there.image_id == engine().images.get(IMAGE).id
+    assert yard.as_root("sha256sum", str(there.path)).split()[0] == there.sha256
+    assert yard.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
+    check_nothing_is_left(yard)
+    yard.steps.stage_weights(yard.choice.site, yard.steps.weights("tiny.pth", file=TENSORS)[0])
+    run, log = yard.run(
+        "sh", "-c", "cat file; cat /weights/tiny.pth >/out/copy; (: >/weights/new) || echo no"
+    )
+    assert (run.status.exit_code, log.splitlines()[0], log.splitlines()[-1]) == (0, "code", "no")
+    copy = yard.as_root("sha256sum", f"{run.run_dir}/attempt-1/out/copy").split()[0]
+    assert copy == hashlib.sha256(TENSORS.read_bytes()).hexdigest(), log
+    assert (run.sif, run.sif_sha256) == (str(there.path), there.sha256)
+    check_nobody_saw_the_password(yard, seen, run)
+    assert yard.pull(f"@{digest}") == (there, False)
+
+
+def trust(yard: Yard) -> None:
+    """What the owner of a cluster does for an institute's own authority."""
+    box = engine().containers.get(Box(state=yard.steps.project.state).name)
+    box.put_archive(
+        "/usr/local/share/ca-certificates", packed({"own.crt": yard.house.authority.read_bytes()})
+    )
+    yard.as_root("update-ca-certificates")
+
+
+@contextmanager
+def watched(yard: Yard) -> Iterator[list[str]]:
+    """Look at all processes there and here, with their environments, again and again."""
+    script = (
+        "ps -eww -o args; cat /proc/[0-9]*/environ | tr '\\0' '\\n'; "
+        "find /scratch/researcher -name docker-config.json -printf 'login %m %s\\n'"
+    )
+    seen: list[str] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            seen.append(yard.as_root("bash", "-c", script))
+            here = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=False)
+            seen.append(here.stdout)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def check_nobody_saw_the_password(yard: Yard, seen: list[str], run: Run) -> None:
+    from base64 import b64encode
+
+    # Enough was looked at: the pull at work, and the credentials in a file of the user's own.
+    assert any("apptainer build" in text and "docker://" in text for text in seen)
+    modes = {line for text in seen for line in text.splitlines() if line.startswith("login ")}
+    assert modes
+    assert all(line.startswith("login 600 ") for line in modes)
+    secrets = [yard.house.password, b64encode(f"{USER}:{yard.house.password}".encode()).decode()]
+    state = yard.steps.project.state
+    seen += [path.read_text(errors="replace") for path in state.rglob("*") if path.is_file()]
+    seen += [json.dumps(run.listed()), *yard.listener.said]
+    assert not [secret for secret in secrets for text in seen if secret in text]
+    for secret in secrets:
+        found = yard.as_root("grep", "-rlF", "--", secret, "/scratch", "/home", "/tmp", "/var/log", "/root")
+        assert found == ""
+
+
+@pytest.mark.usefixtures("published")
+def test_a_sif_is_pulled_in_a_job(yard: Yard) -> None:
+    trust(yard)
+    there, pulled = yard.pull(":0123456789abcdef.sif", kind="oras://", as_job=True)
+    assert pulled
+    sif, _ = yard.steps.convert(yard.choice.profile)
+    assert (there.sha256, there.size_bytes, there.image_id) == (sif.sha256, sif.size_bytes, sif.image_id)
+    assert yard.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
+    accounting = ["sacct", "-nX", "--allusers", "--format=jobname%20,state", "--name=slipway-pull"]
+    deadline = time.monotonic() + 30
+    while "COMPLETED" not in yard.as_root(*accounting) and time.monotonic() < deadline:
+        time.sleep(0.2)  # SLURM keeps books with some delay
+    assert yard.as_root(*accounting).split() == ["slipway-pull", "COMPLETED"]
+    check_nothing_is_left(yard)
+
+
+@pytest.mark.usefixtures("published")
+def test_mistakes_have_a_message_and_an_exit_code_each(yard: Yard, tmp_path: Path) -> None:
+    house = yard.house
+    with pytest.raises(UnknownImageError, match="no such image") as unknown:
+        yard.pull(":no-such-tag")
+    assert unknown.value.exit_code == 88
+    with pytest.raises(UnknownImageError, match=f"write oras://{house.there}"):
+        yard.pull(":0123456789abcdef.sif")
+    for password, words in (("wrong", r"refuses this to \$oauthtoken"), (None, "without credentials")):
+        with logged_in(house, tmp_path / str(password), password):
+            for mistake in (yard.publish, lambda: yard.pull(":0123456789abcdef")):
+                with pytest.raises(RegistryLoginError, match=words) as login:
+                    mistake()
+                assert login.value.exit_code == 87
+                assert "docker login" in str(login.value)
+    # The engine wants a certificate that it trusts, except of 127.0.0.1.
+    with pytest.raises(RegistryTrustError, match=r"/etc/docker/certs\.d/"):
+        yard.steps.publish(yard.choice.profile, f"{house.there}/me", None)
+    with pytest.raises(RegistryError, match="does not answer") as closed:
+        yard.steps.publish(yard.choice.profile, "127.0.0.1:9/me", None)
+    assert closed.value.exit_code == 86
+
+
+@pytest.mark.usefixtures("published")
+def test_a_registry_that_only_the_box_reaches(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    # This machine's way to it ends at a proxy that is not there.
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    digest = manifest_digest_of_box(yard)
+    trust(yard)
+    yard.as_root("sh", "-c", f"rm -f /scratch/researcher/slipway/images/{IMAGE}-*")
+    there, pulled = yard.pull(f"@{digest}", kind="oras://")
+    assert pulled
+    assert there.image_id == digest
+    assert any("its digest is known" in text for text in yard.listener.said)
+    with pytest.raises(RegistryError, match="does not answer"):
+        yard.pull(":0123456789abcdef")
+
+
+def manifest_digest_of_box(yard: Yard) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HTTPS_PROXY")
+        return manifest_digest(yard.house, "0123456789abcdef.sif")
+
+
+def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
+    """The script that the workflow calls, with this registry in the place of GitHub's."""
+    name = "slipway-test-release"
+    write_release(tmp_path, payload=b"1")
+    options = ["--set", f"IMAGE={name}", "--set", f"DOCKERFILE={tmp_path / 'Dockerfile'}"]
+    state = yard.steps.project.state
+    environment = {
+        **os.environ,
+        "SLIPWAY": f"{sys.executable} -m invoke",
+        "SLIPWAY_STATE": str(state),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+    }
+    place = f"{yard.house.here}/me/slipway"
+    argv = [str(ROOT / ".ci" / "release"), "cpu", place, "v1.2.3", str(tmp_path / "out"), *options]
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+        image, sif = json.loads((tmp_path / "out" / "published.json").read_text())
+        assert (image["tag"], sif["tag"]) == ("v1.2.3", "v1.2.3.sif")
+        for one in (image, sif):
+            assert manifest_digest(yard.house, one["tag"], f"me/slipway/{name}") == one["digest"]
+        file = tmp_path / "out" / "slipway-cpu-v1.2.3.sif"
+        assert f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" in sif_layers(yard.house, name)
+        check = ["sha256sum", "--check", "--strict", "slipway-cpu-v1.2.3.SHA256SUMS"]
+        subprocess.run(check, cwd=tmp_path / "out", check=True, capture_output=True)
+        assert (tmp_path / "output").read_text().splitlines() == [
+            f"docker-name={place}/{name}",
+            f"docker-digest={image['digest']}",
+            f"oras-name={place}/{name}",
+            f"oras-digest={sif['digest']}",
+        ]
+        made = content(name, "/made")
+        check_layers_come_from_the_registry(yard, tmp_path, name, place, made)
+    finally:
+        remove_images(name)
+
+
+def write_release(folder: Path, payload: bytes) -> None:
+    # From the small image that is there already.
+    lines = [f"FROM {IMAGE} AS builder", "RUN cat /proc/sys/kernel/random/uuid >/made", f"FROM {IMAGE}"]
+    lines += ["COPY --from=builder /made /made", "COPY payload /payload", ""]
+    (folder / "Dockerfile").write_text("\n".join(lines))
+    (folder / "payload").write_bytes(payload)
+    (folder / ".dockerignore").write_text("*\n!payload\n")
+
+
+def content(image: str, path: str) -> bytes:
+    container = engine().containers.create(image, "true")
+    try:
+        chunks, _ = container.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            file = archive.extractfile(archive.getmembers()[0])
+            assert file is not None
+            return file.read()
+    finally:
+        container.remove()
+
+
+def sif_layers(house: Warehouse, name: str) -> str:
+    url = f"https://{house.there}/v2/me/slipway/{name}/manifests/v1.2.3.sif"
+    accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    auth = (USER, house.password)
+    return requests.get(url, auth=auth, headers=accepted, verify=str(house.authority), timeout=30).text
+
+
+def check_layers_come_from_the_registry(yard: Yard, folder: Path, name: str, place: str, made: bytes) -> None:
+    # Another machine: nothing of it is here any more.
+    remove_images(name)
+    write_release(folder, payload=b"2")
+    options = [f"IMAGE={name}", f"DOCKERFILE={folder / 'Dockerfile'}"]
+    _, built = yard.steps.build(yard.steps.profile("cpu", options), cache=place)
+    assert built
+    # What the builder's step made by chance is what it was.
+    assert (content(name, "/made"), content(name, "/payload")) == (made, b"2")
