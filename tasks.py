@@ -40,12 +40,11 @@ def _arguments() -> tuple[str, ...]:
 
 @task(help={**PROFILE, "fresh": "Make it even if it is there."}, iterable=["set_"], auto_shortflags=False)
 def base(_: Context, profile="base", set_=None, fresh=False):
-    """Make the base image from Debian packages, where it cannot be pulled."""
+    """Make Debian's base images from its packages, where they cannot be pulled."""
     with _terminal() as screen:
         steps = _steps(screen)
-        chosen = steps.profile(profile, set_ or ())
-        made = steps.ensure_base(chosen, fresh=fresh)
-        screen.say(f"{chosen.base_image} {'made from Debian packages' if made else 'is there already'}")
+        for ref, made in steps.ensure_base(steps.profile(profile, set_ or ()), fresh=fresh).items():
+            screen.say(f"{ref} {'made from Debian packages' if made else 'is there already'}")
 
 
 @task(

@@ -40,6 +40,14 @@ _Gpus = Annotated[
     str | None, _form(r"\d+|[A-Za-z][\w.-]*(:\d+)?", "a number, or a type and a number such as a100:2")
 ]
 _Name = Annotated[str | None, _form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
+_Package = Annotated[str | None, _form(r"python3(\.\d+)?", "the name of a package, python3 or python3.11")]
+_Architectures = Annotated[
+    str | None,
+    _form(r"\d+\.\da?(\+PTX)?([; ]+\d+\.\da?(\+PTX)?)*", "compute capabilities, such as 7.0;8.0;9.0+PTX"),
+]
+_Ref = Annotated[
+    str | None, _form(r"[\w./+@-]+", "a commit (all 40 digits), a branch or a tag, without spaces")
+]
 _Image = Annotated[
     str,
     _form(r"[a-z0-9]+([._-][a-z0-9]+)*", "lower case letters and digits, with single . _ or - between them"),
@@ -76,8 +84,20 @@ class Profile(BaseModel):
     dockerfile: PurePosixPath
     platform: str
     base_image: str
+    tools_base_image: str
+    runtime_image: str | None = None
     debian_mirror: str | None = None
     ca_bundle: Path | None = None
+    python: _Package = None
+    requirements: PurePosixPath | None = None
+    torch_cuda_arch_list: _Architectures = None
+    max_jobs: int | None = Field(default=None, ge=1)
+    droid_slam_repo: str | None = None
+    droid_slam_ref: _Ref = None
+    droid_slam_source: Path | None = None
+    lietorch_repo: str | None = None
+    lietorch_ref: _Ref = None
+    lietorch_source: Path | None = None
     code_dir: Path
     code_limit: _Size = None
     program: tuple[str, ...]
@@ -85,6 +105,11 @@ class Profile(BaseModel):
     resources: Resources
     environment: Mapping[str, str]
     build_args: Mapping[str, str]
+
+    @property
+    def sources(self) -> dict[str, Path | None]:
+        """The local folders of what is compiled, by the names that :mod:`slipway.source` has for them."""
+        return {"droid-slam": self.droid_slam_source, "lietorch": self.lietorch_source}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from slam import selftest
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.grammar import TASKS, build_parser
@@ -22,7 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be Unicode
     try:
-        _run(build_parser(os.environ).read(argv))
+        if selftest.is_asked(argv):
+            selftest.run(argv)
+        else:
+            _run(build_parser(os.environ).read(argv))
     except SlamError as error:
         return _tell(str(error), error.exit_code)
     except OSError as error:

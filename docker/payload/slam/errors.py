@@ -47,6 +47,12 @@ class CrashError(SlamError):
     exit_code = 7
 
 
+class DeviceError(SlamError):
+    """There is no GPU, or the program was not compiled for this one."""
+
+    exit_code = 8
+
+
 class Stopped(BaseException):
     """A signal asked the program to stop.
 
