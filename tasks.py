@@ -286,9 +286,14 @@ def demo(_: Context):
 def test(c: Context, fast=False):
     """Check style and types, and run all tests."""
     chosen = " tests/unit tests/payload" if fast else ""
+    python = shlex.quote(sys.executable)
+    # It lies beside the interpreter and is no module.
+    hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
+    dockerfiles = "docker/Dockerfile.* singularity/Dockerfile cluster/box/Dockerfile tests/*/*/Dockerfile"
+    checks = [f"{python} -m {one}" for one in ("ruff check .", "ruff format --check .", "mypy")]
     with c.cd(str(ROOT)):
-        for command in ("ruff check .", "ruff format --check .", "mypy", f"pytest{chosen}"):
-            c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
+        for command in (*checks, f"{hadolint} {dockerfiles}", f"{python} -m pytest{chosen}"):
+            c.run(command, echo=True, pty=sys.stdout.isatty())
 
 
 def _follow(steps, screen, link, run) -> None:

@@ -91,8 +91,9 @@ def git(folder: Path, *words: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise FetchError(f"git {words[0]} took more than {TIMEOUT_S} s") from error
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise FetchError(lines[-1] if lines else f"git {words[0]} ended with exit code {done.returncode}")
+        lines = done.stderr.strip().splitlines() or [f"git {words[0]} ended with exit code {done.returncode}"]
+        # What follows the first of these is advice for other cases.
+        raise FetchError(next((line for line in lines if line.startswith("fatal:")), lines[-1]))
     return done.stdout
 
 

@@ -57,7 +57,7 @@ def run(argv: list[str] | None) -> None:
     """
     arguments = _build_parser().read(argv)
     versions = read_versions()
-    imports = list(check_imports())
+    imports = list(check_imports(MODULES))
     gpus, why = find_gpus() if imports[0].state == OK else ([], "PyTorch cannot be imported")
     checks = [*imports, *check_devices(gpus, why, versions, required=arguments.require_gpu)]
     if imports[0].state == OK:
@@ -84,7 +84,7 @@ def judge(checks: list[Check]) -> None:
         raise kind(f"self-test: {failed[0].name}: {failed[0].seen}{others}")
 
 
-def check_imports(names: tuple[str, ...] = MODULES) -> Iterator[Check]:
+def check_imports(names: tuple[str, ...]) -> Iterator[Check]:
     """Import each module that the image holds."""
     for name in names:
         try:
