@@ -1,6 +1,7 @@
 """The self-test without a GPU; GPUs are values here. What a GPU computes is for a GPU to say."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,8 +56,8 @@ def test_no_gpu_is_a_failure_only_where_one_is_required() -> None:
         found = next(check_devices([], "no driver", VERSIONS, required=required))
         return found.state, found.seen
 
-    assert state(False) == (SKIPPED, "there is no GPU: no driver")
-    assert state(True) == (FAILED, "there is no GPU: no driver")
+    assert state(False) == (SKIPPED, "there is none: no driver")
+    assert state(True) == (FAILED, "there is none: no driver")
 
 
 def test_a_folder_that_is_no_image_says_so() -> None:
@@ -84,7 +85,9 @@ def test_failures_are_errors_of_their_kind() -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     """The command, in an image whose imports all hold and that sees no GPU."""
-    monkeypatch.setattr(selftest, "MODULES", ("json",))
+    monkeypatch.setenv("SLAM_ENGINE", "droid")
+    torch = Check(name="import torch", state=OK, seen="2.7.1")
+    monkeypatch.setattr(selftest, "check_imports", lambda names: [torch])
     monkeypatch.setattr(selftest, "find_gpus", lambda: ([], "no driver"))
     monkeypatch.setattr(selftest, "read_versions", lambda: VERSIONS)
     monkeypatch.setattr(selftest, "read_driver", lambda: None)
@@ -106,14 +109,26 @@ def test_without_a_gpu_it_says_what_was_not_checked(
         "PyTorch 2.7.1+cu126, CUDA 12.6, nvcc 12.4",
         f"compiled for 7.0;8.0;9.0, payload {'f' * 16}",
         "driver none, 0 GPUs",
-        "  import json          ok        2.0.9",
-        "  GPU                  not made  there is no GPU: no driver",
+        "  import torch         ok        2.7.1",
+        "  GPU                  not made  there is none: no driver",
         "  lietorch on the CPU  ok",
         "  kernels              not made  they need a GPU",
     ]
     code, said = run(monkeypatch, capsys, "--require-gpu")
     assert code == 8
-    assert said.splitlines()[-1] == "slam: self-test: GPU: there is no GPU: no driver"
+    assert said.splitlines()[-1] == "slam: self-test: GPU: there is none: no driver"
+
+
+def test_the_image_without_pytorch_has_a_self_test_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SLAM_ENGINE", raising=False)
+    assert main(["--self-test"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^  import pycolmap +ok +4", said, re.M)
+    assert "none is looked for, because COLMAP runs on the CPU here" in said
+    assert "kernels" not in said
+    assert main(["--self-test", "--require-gpu"]) == 8
 
 
 def test_it_prints_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +136,7 @@ def test_it_prints_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     content = json.loads(said)
     assert code == 0
     assert content["versions"] == VERSIONS
-    assert content["checks"][1] == {"name": "GPU", "state": SKIPPED, "seen": "there is no GPU: no driver"}
+    assert content["checks"][1] == {"name": "GPU", "state": SKIPPED, "seen": "there is none: no driver"}
 
 
 def test_a_wrong_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:

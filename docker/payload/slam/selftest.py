@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,11 +23,14 @@ from slam.known import cases
 from slam.versions import read_versions
 
 FLAG = "--self-test"
-# torch first: the compiled modules find its libraries only then.
-MODULES = (
-    *("torch", "torchvision", "numpy", "scipy", "cv2", "PIL", "matplotlib", "tensorboard"),
-    *("evo.core.metrics", "evo.core.sync", "lietorch", "droid_backends", "torch_scatter", "droid_net"),
-)
+# By the image's engine. torch first: the compiled modules find its libraries only then.
+MODULES = {
+    "colmap": ("numpy", "scipy", "PIL", "matplotlib", "evo.core.metrics", "evo.core.sync", "pycolmap"),
+    "droid": (
+        *("torch", "torchvision", "numpy", "scipy", "cv2", "PIL", "matplotlib", "tensorboard"),
+        *("evo.core.metrics", "evo.core.sync", "lietorch", "droid_backends", "torch_scatter", "droid_net"),
+    ),
+}
 # Of single precision; what is expected is between 1 and some thousands.
 TOLERANCE = 1e-4
 OK, FAILED, SKIPPED = "ok", "failed", "not made"
@@ -56,19 +60,25 @@ def run(argv: list[str] | None) -> None:
         UsageError: the command line is wrong.
     """
     arguments = _build_parser().read(argv)
-    versions = read_versions()
-    imports = list(check_imports(MODULES))
-    gpus, why = find_gpus() if imports[0].state == OK else ([], "PyTorch cannot be imported")
-    checks = [*imports, *check_devices(gpus, why, versions, required=arguments.require_gpu)]
-    if imports[0].state == OK:
+    engine = os.environ.get("SLAM_ENGINE") or "colmap"
+    versions, driver = read_versions(), read_driver()
+    checks = list(check_imports(MODULES[engine]))
+    gpus, why = _find_gpus(checks[0])
+    checks += check_devices(gpus, why, versions, required=arguments.require_gpu)
+    if (checks[0].name, checks[0].state) == ("import torch", OK):
         checks += check_kernels("cuda" if gpus else None)
-    driver = read_driver()
     if arguments.json:
         content = {"versions": versions, "driver": driver, "gpus": [asdict(gpu) for gpu in gpus]}
         print(json.dumps({**content, "checks": [asdict(check) for check in checks]}, indent=2), flush=True)
     else:
         print("\n".join(describe(versions, driver, gpus, checks)), flush=True)
     judge(checks)
+
+
+def _find_gpus(first: Check) -> tuple[list[Gpu], str]:
+    if first.name != "import torch":
+        return [], "none is looked for, because COLMAP runs on the CPU here"
+    return find_gpus() if first.state == OK else ([], "PyTorch cannot be imported")
 
 
 def judge(checks: list[Check]) -> None:
@@ -107,7 +117,7 @@ def check_devices(
         required: whether it is an error that there is none.
     """
     if not gpus:
-        yield Check(name="GPU", state=FAILED if required else SKIPPED, seen=f"there is no GPU: {why}")
+        yield Check(name="GPU", state=FAILED if required else SKIPPED, seen=f"there is none: {why}")
         return
     own = parse_list(versions["architectures"]) if versions else []
     torch_own = parse_flags(versions["torch_architectures"].split()) if versions else []
@@ -201,7 +211,7 @@ def describe(
         yield f"PyTorch {versions['torch']}, CUDA {versions['cuda']}, nvcc {versions['nvcc']}"
         yield f"compiled for {versions['architectures']}, payload {versions.get('payload')}"
     else:
-        yield "this is no image of Slipway's: it has no versions.json"
+        yield "there is no versions.json here, which says what an image with DROID-SLAM is made of"
     yield f"driver {driver or 'none'}, {len(gpus)} GPU{'s' * (len(gpus) != 1)}"
     width = max(len(check.name) for check in checks)
     for check in checks:
