@@ -1,13 +1,11 @@
-"""Write down what the image is made of, all but the payload, which comes later.
+"""Write down what was compiled, of what and with what; ``slam/versions.py`` adds the rest.
 
 python3 versions.py SOURCES FILE   SOURCES has the <name>.json of fetch.py; with TORCH_CUDA_ARCH_LIST
 """
 
 import json
 import os
-import platform
 import sys
-from importlib.metadata import distributions
 from pathlib import Path
 
 from toolchain import ask_nvcc, parse_release
@@ -18,7 +16,6 @@ def main(argv: list[str]) -> None:
     import torch
 
     sources, file = (Path(word) for word in argv)
-    packages = {one.metadata["Name"].lower(): one.version for one in distributions()}
     content = {
         "droid_slam": json.loads((sources / "droid-slam.json").read_text(encoding="utf-8")),
         "lietorch": json.loads((sources / "lietorch.json").read_text(encoding="utf-8")),
@@ -27,8 +24,6 @@ def main(argv: list[str]) -> None:
         "nvcc": ".".join(map(str, parse_release(ask_nvcc("--version")))),
         "architectures": os.environ["TORCH_CUDA_ARCH_LIST"],
         "torch_architectures": torch._C._cuda_getArchFlags(),
-        "python": platform.python_version(),
-        "packages": dict(sorted(packages.items())),
     }
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -1,7 +1,9 @@
 """The self-test without a GPU; GPUs are values here. What a GPU computes is for a GPU to say."""
 
 import json
+import platform
 import re
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -163,9 +165,14 @@ def test_versions_are_read_and_the_payload_is_added(tmp_path: Path) -> None:
     assert first is not None
     assert first["torch"] == "2.7.1"
     assert len(first["payload"]) == 16
+    assert first["python"] == platform.python_version()
+    assert first["packages"]["numpy"] == version("numpy")
     (tmp_path / "slam/a.py").write_text("a = 2\n")
     assert versions.payload_revision(tmp_path) != first["payload"]
     (tmp_path / "versions.json").write_text("{")
+    assert versions.require_versions(VERSIONS) == VERSIONS
+    with pytest.raises(InputError, match=r"versions\.json has no 'droid_slam'; build the image again"):
+        versions.require_versions(first)
     with pytest.raises(InputError, match=r"versions\.json is no JSON; build the image again"):
         versions.read_versions(tmp_path)
 

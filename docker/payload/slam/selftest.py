@@ -20,7 +20,7 @@ from slam.errors import DeviceError, SlamError
 from slam.gpu import Gpu, find_gpus, read_driver
 from slam.grammar import Parser
 from slam.known import cases
-from slam.versions import read_versions
+from slam.versions import read_versions, require_versions
 
 FLAG = "--self-test"
 # By the image's engine. torch first: the compiled modules find its libraries only then.
@@ -61,7 +61,7 @@ def run(argv: list[str] | None) -> None:
     """
     arguments = _build_parser().read(argv)
     engine = os.environ.get("SLAM_ENGINE") or "colmap"
-    versions, driver = read_versions(), read_driver()
+    versions, driver = require_versions(read_versions()), read_driver()
     checks = list(check_imports(MODULES[engine]))
     gpus, why = _find_gpus(checks[0])
     checks += check_devices(gpus, why, versions, required=arguments.require_gpu)

@@ -1,13 +1,15 @@
 """What the image is made of: ``versions.json``, as the build wrote it.
 
-``python3 -m slam.versions FOLDER`` adds the payload's revision to the file there; the build's last step.
+``python3 -m slam.versions FOLDER`` adds what is installed and the payload's revision; the build's last step.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,16 @@ from slam.errors import InputError
 
 INSTALLED = Path("/opt/slam")
 NAME = "versions.json"
+_NEEDED = (
+    "droid_slam",
+    "lietorch",
+    "torch",
+    "cuda",
+    "nvcc",
+    "architectures",
+    "torch_architectures",
+    "payload",
+)
 
 
 def read_versions(folder: Path = INSTALLED) -> dict[str, Any] | None:
@@ -35,6 +47,18 @@ def read_versions(folder: Path = INSTALLED) -> dict[str, Any] | None:
     return content
 
 
+def require_versions(content: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The same, where it has all that the self-test reads.
+
+    Raises:
+        InputError: something is missing.
+    """
+    missing = [key for key in _NEEDED if content is not None and key not in content]
+    if missing:
+        raise InputError(f"{NAME} has no {missing[0]!r}; build the image again")
+    return content
+
+
 def payload_revision(folder: Path) -> str:
     """The first 16 digits of a SHA-256 over the program's files: their names and contents.
 
@@ -48,9 +72,15 @@ def payload_revision(folder: Path) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Add the revision."""
+    """Add to the file."""
     folder = Path(argv[0])
-    content = {**(read_versions(folder) or {}), "payload": payload_revision(folder)}
+    packages = {one.metadata["Name"].lower(): one.version for one in distributions()}
+    content = {
+        **(read_versions(folder) or {}),
+        "payload": payload_revision(folder),
+        "python": platform.python_version(),
+        "packages": dict(sorted(packages.items())),
+    }
     (folder / NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
