@@ -61,17 +61,27 @@ def build(_: Context, profile="base", set_=None, fresh=False):
         )
 
 
-@task(help={**PROFILE, **SITE}, iterable=["set_"], auto_shortflags=False)
-def push(_: Context, profile="base", site=None, set_=None):
+@task(
+    help={
+        **PROFILE,
+        **SITE,
+        "compression": "zstd or gzip. Default: what the site's file says, else zstd.",
+        "prune": "Remove older images of this name there, unless a job uses them.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def push(_: Context, profile="base", site=None, set_=None, compression=None, prune=False):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
-        from slipway.terminal import megabytes
+        from slipway.terminal import megabytes, sent
 
         steps = _steps(screen)
-        sif, converted, pushed, transfer = steps.push(steps.choose(profile, site, set_ or ()))
+        choice = steps.choose(profile, site, set_ or ())
+        sif, converted, pushed, transfer = steps.push(choice, compression=compression, prune=prune)
         made = "converted" if converted else "unchanged, not converted"
-        sent = f"{megabytes(transfer.sent_bytes)} sent" if transfer else "there already, nothing sent"
-        screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {sent}")
+        cost = sent(transfer, sif.size_bytes)
+        screen.say(f"{pushed.path}  {megabytes(sif.size_bytes)}  {made}  {cost}")
 
 
 @task(
@@ -80,23 +90,35 @@ def push(_: Context, profile="base", site=None, set_=None):
         **SITE,
         "path": "The folder.",
         "name": "Its name on the cluster. Default: the folder's own.",
+        "delete": "Remove there what is not here.",
+        "verify": "Hash all of it again, here and there, and send what is not right.",
     },
     iterable=["set_"],
     auto_shortflags=False,
 )
-def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
-    """Send a folder of data to the site; jobs see it as /data/NAME."""
+def stage(_: Context, path, name=None, profile="base", site=None, set_=None, delete=False, verify=False):
+    """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
+        from slipway.dataset.survey import some_of
         from slipway.terminal import megabytes
 
         steps = _steps(screen)
-        name, transfer, left = steps.stage(steps.choose(profile, site, set_ or ()).site, Path(path), name)
-        if left:
-            names = ", ".join([*left[:5], *(["…"] if len(left) > 5 else [])])
-            screen.note(f"{len(left)} not sent, since they lead out of the folder or are no files: {names}")
+        chosen = steps.choose(profile, site, set_ or ()).site
+        done = steps.stage(chosen, Path(path), name, delete=delete, verify=verify)
+        if done.left_out:
+            screen.note(
+                f"{len(done.left_out)} not sent, since they lead out of the folder or are no files: "
+                + some_of(done.left_out)
+            )
+        if done.surplus and not done.removed:
+            screen.note(
+                f"{len(done.surplus)} are there that are not here: {some_of(done.surplus)}; "
+                "--delete removes them"
+            )
+        gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
         screen.say(
-            f"{name}  {megabytes(transfer.total_bytes)}  {transfer.files} files, "
-            f"{megabytes(transfer.sent_bytes)} sent  --dataset {name}"
+            f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
+            f"there already, {megabytes(done.sent_bytes)} sent{gone}  --dataset {done.name}"
         )
 
 
@@ -113,8 +135,14 @@ def stage(_: Context, path, name=None, profile="base", site=None, set_=None):
         "partition": "SLURM partition.",
         "account": "SLURM account.",
         "qos": "SLURM quality of service.",
+        "nodes": "Nodes; the program starts once on each.",
+        "exclusive": "Whole nodes, shared with nobody.",
+        "constraint": "Features that the nodes must have.",
+        "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
+        "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
+        "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
     },
-    iterable=["set_"],
+    iterable=["set_", "sbatch"],
     auto_shortflags=False,
 )
 def job(
@@ -131,30 +159,45 @@ def job(
     partition=None,
     account=None,
     qos=None,
+    nodes=None,
+    exclusive=False,
+    constraint=None,
+    array=None,
+    dependency=None,
+    sbatch=None,
 ):
     """Submit a job: invoke job --profile cpu --site box -- --task infer --dataset room.
 
     Everything behind -- reaches the program exactly as typed.
     """
     with _terminal() as screen:
-        from slipway.profile import parse_resources
+        from slipway.resources import parse_resources
         from slipway.submit import Request, preview, submit
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
-        wanted |= {"partition": partition, "account": account, "qos": qos}
+        wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
+        wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
+        wanted |= {"array": array, "dependency": dependency}
+        resources = parse_resources(wanted, sbatch or ())
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
-        request = Request(
-            profile=choice.profile, site=choice.site, args=_arguments(), resources=parse_resources(wanted)
-        )
+        request = Request(profile=choice.profile, site=choice.site, args=_arguments(), resources=resources)
+        find_local = steps.look_for_image(choice.profile)
         with steps.depot(choice.site, make=not dry_run) as (link, depot):
             if dry_run:
                 screen.raw(preview(steps.project, request, link, depot))
                 return
             run = submit(steps.project, request, link, depot, screen)
-            screen.say(f"run {run.run_id}  job {run.job_id}  log {run.site}:{run.run_dir}/attempt-1/log")
+            log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
+            screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
+            local = find_local()
+            if local is not None and local.id != run.image_id:
+                screen.note(
+                    f"The image {choice.profile.image} here is not the one that {run.site} has and this run "
+                    f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
+                )
             if wait:
-                _follow(steps, screen, link, run)
+                _follow(steps, screen, link, run, choice.site)
 
 
 @task(
@@ -164,20 +207,20 @@ def job(
 def status(_: Context, run=None, json=False, count="20"):
     """Show how runs stand."""
     with _terminal() as screen:
-        from slipway.errors import LinkError, UsageError
+        from slipway.errors import UsageError
         from slipway.terminal import print_json
 
         if not count.isdigit():
             raise UsageError(f"--count {count}: write how many runs as a number")
-        runs, troubles = _steps(screen).refresh(run, int(count))
+        runs, trouble = _steps(screen).refresh(run, int(count))
         if json:
             print_json([one.listed() for one in runs])
         elif runs:
             screen.runs(runs)
         else:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
-        if troubles:
-            raise LinkError("\n".join(troubles))
+        if trouble:
+            raise trouble
 
 
 @task(help={**RUN, "follow": "Go on until the run is over."}, auto_shortflags=False)
@@ -188,30 +231,32 @@ def logs(_: Context, run=None, follow=False):
         found, site = steps.find(run)
         with steps.link(site) as link:
             if follow:
-                _follow(steps, screen, link, found)
+                _follow(steps, screen, link, found, site)
                 return
-            from slipway.watch import LogTail
+            from slipway.tail import LogTail
 
-            tail = LogTail(link, found)
-            text = tail.read()[0] or tail.slurms_words()
-            if text:
-                screen.raw(text)
-            else:
-                screen.note(f"{found.run_id} has printed nothing yet")
+            tail = LogTail(found, screen.raw)
+            tail.finish(link)
+            if not tail.said:
+                screen.note(
+                    f"{found.run_id} has printed nothing{'' if found.status.state.is_over else ' yet'}"
+                )
 
 
 @task(help=RUN, auto_shortflags=False)
 def pull(_: Context, run=None):
     """Bring a run's results home, to results/<run>/, and show its figures."""
     with _terminal() as screen:
+        from slipway.errors import JobError
         from slipway.results import pull, read_figures
         from slipway.terminal import megabytes, short
-        from slipway.watch import poll
 
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            found = steps.keep(poll(link, [found])[0])
+            found = steps.stand(link, found)
+            if found.job_id is None and found.status.state.is_over:
+                raise JobError(f"{found.run_id} has no results: {found.status.note}")
             home, transfer = pull(link, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))
@@ -231,9 +276,9 @@ def cancel(_: Context, run):
         steps = _steps(screen)
         found, site = steps.find(run)
         with steps.link(site) as link:
-            before = found.status.state
-            found = steps.keep(cancel(link, found))
-        over = " (it was over already)" if before.is_over else ""
+            before = steps.look(link, [found])[0]
+            found = steps.keep(cancel(link, before))
+        over = " (it was over already)" if before.status.state.is_over else ""
         screen.say(f"{found.run_id} is {found.status.state.value}{over}")
 
 
@@ -285,22 +330,32 @@ def demo(_: Context):
 @task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
 def test(c: Context, fast=False):
     """Check style and types, and run all tests."""
-    chosen = " tests/unit tests/payload" if fast else ""
+    commands = ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto tests/unit tests/payload"]
+    if not fast:
+        # These make the images that others need, too: made once and not by each of them. Most of what the
+        # others do is to wait, for SLURM above all, so there are more of them than processors.
+        first = "tests/integration/test_image.py tests/integration/test_box.py"
+        ignored = " ".join(f"--ignore {name}" for name in first.split())
+        commands += [f"pytest {first}", f"pytest -n 4 --dist loadfile {ignored} tests/integration"]
     python = shlex.quote(sys.executable)
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
     dockerfiles = "docker/Dockerfile.* singularity/Dockerfile cluster/box/Dockerfile tests/*/*/Dockerfile"
-    checks = [f"{python} -m {one}" for one in ("ruff check .", "ruff format --check .", "mypy")]
     with c.cd(str(ROOT)):
-        for command in (*checks, f"{hadolint} {dockerfiles}", f"{python} -m pytest{chosen}"):
+        for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
             c.run(command, echo=True, pty=sys.stdout.isatty())
 
 
-def _follow(steps, screen, link, run) -> None:
+def _follow(steps, screen, link, run, site) -> None:
     """Show a run's log to its end, and exit as the job did."""
-    run = screen.follow(link, run, steps.keep)
+    run = screen.follow(
+        link, run, lambda link, run: steps.look(link, [run])[0], lambda: steps.reconnect(site)
+    )
     status = run.status
-    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
+    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  {code}")
+    if status.note:
+        screen.note(status.note)
     if status.wait_code:
         raise Exit(code=status.wait_code)
 

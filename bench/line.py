@@ -4,14 +4,14 @@
     .venv/bin/python -m bench.line --rate-mbit 100
 
 An image is sent for the first time, then again with 300 kB changed in it, then once more unchanged. All three
-convert with the same Apptainer in the same container, and send over a line of the same rate to the same cluster:
+convert with the same Apptainer in the same container, and send over a line of one rate to the same cluster:
 
 - **Orbit**, as its `container.sh push` has it: `apptainer build --sandbox` from the engine, `tar`, `scp`.
 - **Apptainer**, as its manual has it: `apptainer build` from the engine, with its own compression, `scp`.
 - **Slipway**: `invoke push`.
 
-Both others keep Apptainer's cache from one time to the next, as they do at home. What is printed is a table in
-Markdown: seconds, how many times as long as Slipway that is, and megabytes that went up the line.
+Both others keep Apptainer's cache from one time to the next, as they do at home. What is printed is a table
+in Markdown: seconds, how many times as long as Slipway that is, and megabytes that went up the line.
 """
 
 from __future__ import annotations
@@ -162,9 +162,8 @@ def run(bench: Bench) -> dict[tuple[str, str], Cost]:
 def print_table(costs: dict[tuple[str, str], Cost], args: argparse.Namespace) -> None:
     """The table, with Slipway's time as 1."""
     line = f"{args.rate_mbit:g} Mbit/s" if args.rate_mbit else "loopback"
-    print(
-        f"{args.base}, {line}\n\n| | way | convert | send | in all | ratio | sent |\n|---|---|--:|--:|--:|--:|--:|"
-    )
+    print(f"{args.base}, {line}\n\n| | way | convert | send | in all | ratio | sent |")
+    print("|---|---|--:|--:|--:|--:|--:|")
     for when in TIMES:
         ours = costs[when, "Slipway"].total_s
         for way in WAYS:

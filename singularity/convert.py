@@ -1,80 +1,226 @@
-"""Makes a .sif from the archive of a Docker image, with Apptainer driven by spython.
+"""Makes a .sif from an OCI layout with Apptainer, and writes down what Apptainer then finds in it.
 
 Runs where Apptainer is: on this machine, or in the container of singularity/Dockerfile. It needs nothing but
-spython there, so that it can be mounted into the container as a single file.
+spython there, so that it can be mounted into the container as a single file. Its exit code is 0 where
+Apptainer made the file; whether that is what the image was is for the caller to judge, by the facts.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # zstd makes as small a file as Apptainer's default, gzip, and takes a third of its time.
-SQUASHFS = "-comp zstd -Xcompression-level 3"
+SQUASHFS = {"zstd": ["--mksquashfs-args", "-comp zstd -Xcompression-level 3"], "gzip": []}
+# A user's Apptainer leaves the content of files empty that their owner may not read, and says nothing. As
+# root of a user namespace it reads them; where there is none, their permissions have to change.
+ATTEMPTS = {"root": [[]], "user": [["--fakeroot"], ["--fakeroot", "--ignore-subuid"], ["--fix-perms"]]}
+PROGRAMS = ("APPTAINER", "SINGULARITY")
+_LISTED = re.compile(
+    r"([-dlcbps])([rwxsStT-]{9}) +(\d+)/(\d+) +\S.*? \d{4}-\d\d-\d\d \d\d:\d\d squashfs-root(/.*)"
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What distributions close by themselves, and no job reads.
+_ORDINARY = re.compile(r"/(etc|var|run|boot|proc|sys|dev|tmp|lost\+found)(/|$)")
+# The entry point and the command as the runscript has them, then the environment, each word ended by a zero
+# byte.
+_TELL = (
+    'eval "$1"; eval "set -- $OCI_ENTRYPOINT"; printf "%s\\0" "$#" "$@"; '
+    'eval "set -- $OCI_CMD"; printf "%s\\0" "$#" "$@"; exec cat /proc/self/environ'
+)
 
 
 def main() -> int:
-    """Convert ``--archive`` to ``--sif``; the exit code is 0 only where Apptainer can read the result."""
+    """Convert ``--layout`` to ``--sif``, and write ``--facts``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--archive", type=Path, required=True, help="what `docker save` wrote")
+    parser.add_argument("--layout", type=Path, required=True, help="an OCI layout with one image")
     parser.add_argument("--sif", type=Path, required=True, help="the file to make")
+    parser.add_argument("--facts", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--tmp", type=Path, required=True, help="a folder with room for the unpacked image")
-    parser.add_argument("--owner", metavar="UID:GID", help="whom the file is to belong to")
+    parser.add_argument("--compression", choices=SQUASHFS, default="zstd")
+    parser.add_argument("--owner", metavar="UID:GID", help="whom the files are to belong to")
+    parser.add_argument("--userns", action="store_true", help="run the image in a user namespace of its own")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.tmp, prefix="convert-") as folder:
-        os.environ.update(
-            {f"{program}_{name}": folder for program in PROGRAMS for name in ("TMPDIR", "CACHEDIR")}
-        )
-        source = oci_source(args.archive, Path(folder))
-        if not (build(source, args.sif) and readable(args.sif)):
+    with tempfile.TemporaryDirectory(dir=args.tmp, prefix="convert-") as name:
+        folder = Path(name)
+        prepare(folder, args.layout)
+        attempt = build(args.layout, args.sif, SQUASHFS[args.compression])
+        if attempt is None:
             return 1
+        facts = {"attempt": attempt, **look(args.sif, ["--userns"] if args.userns else [])}
+        # Names and values need not be valid UTF-8; escaped, any string can be written.
+        args.facts.write_text(json.dumps(facts), encoding="ascii")
     if args.owner:
-        os.chown(args.sif, *(int(number) for number in args.owner.split(":")))
+        for path in (args.sif, args.facts):
+            os.chown(path, *(int(number) for number in args.owner.split(":")))
     return 0
 
 
-PROGRAMS = ("APPTAINER", "SINGULARITY")
+def prepare(folder: Path, layout: Path) -> None:
+    """Have Apptainer keep all that it makes in a folder, and find the layers in its cache there."""
+    settings = {f"{program}_{name}": str(folder) for program in PROGRAMS for name in ("TMPDIR", "CACHEDIR")}
+    os.environ.update({**settings, "TMPDIR": str(folder), "NO_COLOR": "1"})
+    if shutil.which("singularity") is None:
+        # spython calls Apptainer by its old name only.
+        (folder / "singularity").symlink_to(shutil.which("apptainer") or "apptainer")
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    # Apptainer copies each layer to its cache, unless it is there. A version that looks elsewhere only
+    # copies.
+    cache = folder / "cache" / "blob" / "blobs" / "sha256"
+    cache.mkdir(parents=True)
+    for blob in (layout / "blobs" / "sha256").iterdir():
+        with contextlib.suppress(OSError):
+            os.link(blob, cache / blob.name)
 
 
-def oci_source(archive: Path, folder: Path) -> str:
-    """What Apptainer is to build from: an OCI layout with uncompressed layers where skopeo can make one.
+def build(layout: Path, sif: Path, squashfs: list[str]) -> str | None:
+    """Build the image; Apptainer's lines go to standard output while they come.
 
-    From the archive itself Apptainer compresses each layer once more before it unpacks it.
+    Returns:
+        The attempt that succeeded: ``root``, or the options that it took. ``None`` where all failed.
     """
-    if shutil.which("skopeo") is None:
-        return f"docker-archive:{archive}"
-    layout = f"oci:{folder}/oci"
-    command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers"]
-    subprocess.run([*command, f"docker-archive:{archive}", layout], check=True)
-    return layout
+    # Not by spython's own build: it holds back what Apptainer says on standard error, which is all, to the
+    # end.
+    for options in ATTEMPTS["root" if os.geteuid() == 0 else "user"]:
+        argv = ["singularity", "build", "--force", *options, *squashfs, str(sif), f"oci:{layout}"]
+        code = subprocess.run(argv, stderr=subprocess.STDOUT, check=False).returncode
+        if code == 0:
+            return " ".join(options) or "root"
+        print(f"`{' '.join(['apptainer build', *options])}` ended with exit code {code}", flush=True)
+    return None
 
 
-def build(source: str, sif: Path) -> bool:
-    """Build the image; what Apptainer says goes to standard output."""
+def look(sif: Path, options: list[str]) -> dict[str, Any]:
+    """What Apptainer finds in the file, and, where an image can run here, what a program in it sees."""
     from spython.main import Client
 
-    options = ["--mksquashfs-args", SQUASHFS]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        made = Client.build(recipe=source, image=str(sif), sudo=False, force=True, options=options)
-    # spython prints each line twice, and with quiet=True not even those of a failure.
-    print("\n".join(dict.fromkeys(said.getvalue().splitlines())), flush=True)
-    return made is not None
+    # Of a failure spython gives the words in place of the attributes.
+    found = Client.inspect(str(sif), quiet=True).get("attributes", {})
+    files = list_files(sif)
+    facts: dict[str, Any] = {
+        "version": Client.version(),
+        "labels": found.get("labels"),
+        "runscript": found.get("runscript"),
+        "config": recorded_config(sif),
+        "has_shell": None if files is None else has_program(files, "/bin/sh"),
+        "closed": None if files is None else closed_files(files),
+    }
+    return facts | run_inside(sif, facts["runscript"] or "", options)
 
 
-def readable(sif: Path) -> bool:
-    """True where Apptainer finds its own metadata in the file."""
+def recorded_config(sif: Path) -> dict[str, Any] | None:
+    """The Docker image's configuration, as newer versions of Apptainer put it into the file."""
+    for number in ("2", "3"):
+        dumped = subprocess.run(
+            ["singularity", "sif", "dump", number, str(sif)], capture_output=True, check=False
+        )
+        with contextlib.suppress(ValueError):
+            content = json.loads(dumped.stdout)
+            # The other one is what `inspect` shows.
+            if isinstance(content, dict) and "data" not in content:
+                return content
+    return None
+
+
+def run_inside(sif: Path, runscript: str, options: list[str]) -> dict[str, Any]:
+    """The environment, entry point and command that a process in the image has, or why none could run."""
     from spython.main import Client
 
-    found = Client.inspect(str(sif), quiet=True)
-    return "labels" in found.get("attributes", {})
+    head = runscript.partition("\n# When SINGULARITY_NO_EVAL")[0] if "OCI_ENTRYPOINT=" in runscript else ""
+    alone = ["--cleanenv", "--containall", "--no-home", "--pwd", "/"]
+    result = Client.execute(
+        str(sif),
+        ["/bin/sh", "-c", _TELL, "sh", head],
+        options=[*options, *alone],
+        singularity_options=["--silent"],
+        return_result=True,
+        quiet=True,
+    )
+    said = result["message"] if isinstance(result["message"], list) else [result["message"]]
+    words = str(said[0]).split("\0") if said else []
+    if result["return_code"] or len(words) < 2:
+        lines = [_COLOUR.sub("", line).strip() for part in said for line in str(part).splitlines()]
+        return {"why_not_run": next((line for line in reversed(lines) if line), "it said nothing")}
+    entrypoint, words = take(words)
+    command, words = take(words)
+    facts: dict[str, Any] = {"environment": [word for word in words if word]}
+    return facts | ({"entrypoint": entrypoint, "command": command} if head else {})
+
+
+def take(words: list[str]) -> tuple[list[str], list[str]]:
+    """So many words as the first one says, and the rest."""
+    count = int(words[0])
+    return words[1 : 1 + count], words[1 + count :]
+
+
+def list_files(sif: Path) -> list[tuple[str, str, str]] | None:
+    """Kind, permissions and path (with `` -> target``) of each file, or ``None`` where that cannot be had."""
+    argv = ["unsquashfs", "-o", str(squashfs_offset(sif)), "-lln", str(sif)]
+    try:
+        listed = subprocess.run(argv, capture_output=True, check=False)
+    except FileNotFoundError:
+        return None
+    text = listed.stdout.decode("utf-8", errors="surrogateescape")
+    return parse_files(text) if listed.returncode == 0 else None
+
+
+def squashfs_offset(sif: Path) -> int:
+    """Where the file system begins; in a .sif that is at a whole page."""
+    with sif.open("rb") as file:
+        for offset in range(0, sif.stat().st_size, 4096):
+            file.seek(offset)
+            if file.read(4) == b"hsqs":
+                return offset
+    return 0
+
+
+def parse_files(text: str) -> list[tuple[str, str, str]]:
+    """What ``unsquashfs -lln`` prints; a name with a line break in it is cut there."""
+    matches = (_LISTED.match(line) for line in text.splitlines())
+    return [(match[1], match[2], match[5]) for match in matches if match]
+
+
+def has_program(files: list[tuple[str, str, str]], path: str) -> bool:
+    """True where a path leads to a file, through all links on the way."""
+    kinds = {name.partition(" -> ")[0]: kind for kind, _, name in files}
+    links = dict(name.split(" -> ", 1) for kind, _, name in files if kind == "l")
+    for _ in range(40):  # as many links as Linux follows
+        parts = path.split("/")
+        prefixes = ("/".join(parts[: number + 1]) for number in range(1, len(parts)))
+        link = next((prefix for prefix in prefixes if prefix in links), None)
+        if link is None:
+            return kinds.get(path) == "-"
+        path = os.path.normpath(os.path.join(os.path.dirname(link), links[link]) + path[len(link) :])  # noqa: PTH118, PTH120
+    return False
+
+
+def closed_files(files: list[tuple[str, str, str]]) -> list[str]:
+    """Files and folders, in which there is something, that only their owner may read."""
+    closed: list[str] = []
+    for kind, mode, path in files:
+        inside = next((folder for folder in closed if path.startswith(folder + "/")), None)
+        wanted = "r" if kind == "-" else "r-x"
+        is_open = all(bit == "-" or bit in mode[6:].replace("t", "x") for bit in wanted)
+        if kind in "-d" and not is_open and not inside and not _ORDINARY.match(path):
+            closed.append(path)
+    # A closed folder with nothing but a shell's own settings, as each distribution's /root.
+    names = [path for kind, _, path in files if kind != "d"]
+    folders = {path for kind, _, path in files if kind == "d"}
+    return [
+        path
+        for path in closed
+        if path not in folders
+        or any(name.startswith(path + "/") and not name[len(path) + 1 :].startswith(".") for name in names)
+    ]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.profile import Resources
+from slipway.resources import Resources
 from slipway.results import pull, read_figures
 from slipway.run import Run
 from slipway.steps import Steps
@@ -32,8 +32,8 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     screen.say(f"{pushed.path.name}, {megabytes(sif.size_bytes)}; sent: {sent}")
     scene = steps.make_scene(profile)
     screen.heading(f"5  Images to work on          invoke stage {short(scene)} --name {DATASET} --site box")
-    _, staged, _ = steps.stage(choice.site, scene, DATASET)
-    screen.say(f"{DATASET}: {megabytes(staged.total_bytes)}; sent: {megabytes(staged.sent_bytes)}")
+    staged = steps.stage(choice.site, scene, DATASET)
+    screen.say(f"{DATASET}: {megabytes(staged.size_bytes)}; sent: {megabytes(staged.sent_bytes)}")
     screen.heading(
         "6  The job                    invoke job --profile cpu --site box --wait -- " + " ".join(ARGUMENTS)
     )
@@ -54,5 +54,5 @@ def _job(steps: Steps, screen: Terminal, request: Request) -> Run:
     with steps.depot(request.site) as (link, depot):
         run = submit(steps.project, request, link, depot, screen)
         screen.say(f"run {run.run_id}, job {run.job_id}")
-        run = screen.follow(link, run, steps.keep)
+        run = screen.follow(link, run, lambda link, run: steps.look(link, [run])[0])
     return steps.keep(run)

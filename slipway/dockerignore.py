@@ -18,6 +18,7 @@ from slipway.errors import DataError
 
 NAME = ".dockerignore"
 _WILDCARDS = frozenset("*?[\\")
+_SPECIAL = _WILDCARDS | {"]"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +115,15 @@ def translate(glob: str) -> str:
     ``*`` and ``?`` stop at ``/``, ``**`` does not, ``[a-z]`` and ``[^a-z]`` are sets, ``\`` takes the next
     character as it is.
 
+    ``**`` stands for whole folders, or none: ``a/**b`` is no ``a/xb``. At the start, with nothing special
+    behind it, it stands for anything: ``**.log`` is every name that ends so. Docker has it thus from 23.0 on.
+
     Raises:
         ValueError: a set has no end or nothing in it, or there is nothing behind a backslash.
     """
+    ending = glob.removeprefix("**")
+    if ending != glob and not ending.startswith("/") and _SPECIAL.isdisjoint(ending):
+        return ".*" + re.escape(ending)
     parts = []
     rest = glob
     while rest:

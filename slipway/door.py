@@ -81,7 +81,8 @@ class Door:
                 raise EOFError("no exit code came back")
 
     def _pump(self, connection: socket.socket, channel: paramiko.Channel) -> None:
-        with suppress(OSError):
+        # What ends the one direction ends the other, and that one tells of it.
+        with suppress(Exception):
             while chunk := connection.recv(1 << 16):
                 channel.sendall(chunk)
                 self.sent_bytes += len(chunk)

@@ -63,31 +63,31 @@ class LinkError(SlipwayError):
 
 
 class HostNameError(LinkError):
-    """A host's name is not known to the network."""
+    """A host's name is not known to the network, or nobody answers who would know it."""
 
     exit_code = 77
 
 
 class UnreachableError(LinkError):
-    """A host does not answer, or its port is closed."""
+    """A host does not answer, its port is closed, or what answers there is no SSH server."""
 
     exit_code = 78
 
 
 class HostKeyError(LinkError):
-    """A host's key is not known yet."""
+    """A host's key is not known yet, or was not confirmed."""
 
     exit_code = 79
 
 
 class HostKeyChangedError(LinkError):
-    """A host shows another key than the one that is known."""
+    """A host shows another key than the one that is known, or one that is revoked."""
 
     exit_code = 80
 
 
 class LoginError(LinkError):
-    """The host does not let this user in with what was offered."""
+    """The host does not let this user in: wrong key, user, password or code, or nobody to type them."""
 
     exit_code = 81
 
@@ -102,6 +102,12 @@ class RemoteError(SlipwayError):
     """A command on the cluster failed."""
 
     exit_code = 69
+
+
+class TransferOnlyError(RemoteError):
+    """The host runs no commands for this account, and only moves files."""
+
+    exit_code = 85
 
 
 class ScratchError(RemoteError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slipway
-from slipway.errors import HostError, ImageError
+from slipway.errors import EngineError, HostError, ImageError
 from slipway.progress import Progress
 from slipway.recipe import (
     CA_BUNDLE,
@@ -26,8 +27,11 @@ from slipway.recipe import (
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 INPUTS = "slipway.inputs"
+# The first that builds and pulls for a platform.
+LEAST_API = "1.32"
 # Docker hands these to every RUN by itself and keeps them out of the image's history.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 # What the engine says of its own doings, and the colours that it puts around errors.
@@ -56,7 +60,8 @@ def engine() -> DockerClient:
     """A connection to the Docker engine that the ``docker`` command would use.
 
     Raises:
-        HostError: docker-py is missing, or the engine does not run or does not let us in.
+        HostError: docker-py is missing.
+        EngineError: the engine is not installed, does not run, does not let this user in, or is too old.
     """
     try:
         import docker
@@ -70,8 +75,16 @@ def engine() -> DockerClient:
             context = ContextAPI.get_current_context()
             client = docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False)
         client.ping()
+        version = client.version()
     except Exception as error:  # docker-py lets those of requests and urllib3 through
-        raise HostError(_why_no_engine(error)) from error
+        raise EngineError(_why_no_engine(error)) from error
+    if _number(client.api.api_version) < _number(LEAST_API):
+        client.close()
+        raise EngineError(
+            f"this Docker engine is {version.get('Version', 'of an unknown version')} and speaks its "
+            "API up to "
+            f"{client.api.api_version}; {LEAST_API} is needed, which is Docker 17.09 or later"
+        )
     return client
 
 
@@ -155,12 +168,27 @@ def run_container(
         user=user,
         network_mode="none",
     )
+    return _attend(container, listen)
+
+
+def run_configured(client: DockerClient, config: Mapping[str, Any], listen: Callable[[str], None]) -> int:
+    """Run a container of the engine's own configuration, and remove it; see :func:`run_container`.
+
+    Raises:
+        docker.errors.APIError: the engine cannot start such a container.
+    """
+    api: Any = client.api
+    made = api.create_container_from_config(dict(config), None)
+    return _attend(client.containers.get(made["Id"]), listen)
+
+
+def _attend(container: Container, listen: Callable[[str], None]) -> int:
     try:
         container.start()
         for chunk in container.logs(stream=True, follow=True):
             listen(chunk.decode("utf-8", errors="replace"))
         return int(container.wait()["StatusCode"])
-    finally:
+    finally:  # also where the user does not want to wait
         container.remove(force=True)
 
 
@@ -291,16 +319,30 @@ def _lines(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             yield from ((line, "") for line in lines if line and not _NOISE.match(line))
 
 
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
 def _why_no_engine(error: Exception) -> str:
     text = str(error)
+    where = os.environ.get("DOCKER_HOST")
+    place = f" at DOCKER_HOST={where}" if where else ""
     if "PermissionError" in text or "Permission denied" in text:
         return (
-            "the Docker engine does not let this user in; `sudo usermod -aG docker $USER`, log in anew, "
+            f"the Docker engine{place} does not let this user in; `sudo usermod -aG docker $USER`, "
+            "log in anew, "
             "and try again"
         )
-    if "FileNotFoundError" in text or "No such file" in text:
+    if ("FileNotFoundError" in text or "No such file" in text) and not where and not shutil.which("docker"):
         return (
-            "the Docker engine does not run here: its socket does not exist. Install Docker "
-            "(https://docs.docker.com/engine/install), or start it (Docker Desktop, `systemctl start docker`)"
+            "Docker is not installed here: there is neither a `docker` command nor an engine's "
+            "socket. Install it "
+            "(https://docs.docker.com/engine/install), or set DOCKER_HOST to an engine elsewhere"
         )
-    return f"the Docker engine does not answer; start it (Docker Desktop, `systemctl start docker`): {text}"
+    if "API versions below" in text:
+        return f"the Docker engine{place} and docker-py do not understand each other: {text}; update Docker"
+    return (
+        f"the Docker engine{place} does not run; start it (Docker Desktop, or `sudo systemctl start "
+        "docker`), and "
+        f"try again: {text}"
+    )

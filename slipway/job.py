@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ConfigError, JobError
-from slipway.profile import Resources
+from slipway.option import quote_option
+from slipway.queue import minutes
+from slipway.resources import Resources
 from slipway.site import Site
 
 # SLURM warns the script by this signal before the time limit; `B:` means the script, not its steps.
 _WARNING = "B:USR1"
+# What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
+_WORD_BYTES = 128 * 1024
+_WORDS_BYTES = 2 * 1024 * 1024 - 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,10 @@ class Job:
     data: PurePosixPath
     weights: PurePosixPath
     resources: Resources
+    # Whether the container gets the user's home folder.
+    home: bool = False
+    # A folder of caches that outlives the job.
+    cache: PurePosixPath | None = None
 
 
 def render_script(job: Job, site: Site, template: str) -> str:
@@ -40,12 +49,13 @@ def render_script(job: Job, site: Site, template: str) -> str:
         ConfigError: the template lacks one of these lines.
     """
     blocks = {
-        "directives": [f"#SBATCH {option}" for option in directives(job, site)],
+        "directives": [f"#SBATCH {quote_option(option)}" for option in directives(job, site)],
         "settings": _settings(job, site),
         "modules": [
             f"{shlex.join(['module', 'load', name])} || finish 1 launch-failure" for name in site.modules
         ],
         "before": site.before.splitlines(),
+        "node_local": [f'node_local="{site.paths.node_local or "none"}"'],
     }
     lines = template.splitlines()
     for name, block in blocks.items():
@@ -58,17 +68,23 @@ def render_script(job: Job, site: Site, template: str) -> str:
 
 
 def directives(job: Job, site: Site) -> list[str]:
-    """The options of sbatch, in order."""
+    """The options of sbatch, in order.
+
+    Raises:
+        JobError: one of the user's own contradicts how GPUs are asked for.
+    """
     wanted = job.resources
+    nodes = wanted.nodes or 1
     options = [
         f"--job-name={job.run_id}",
         # What SLURM itself says. The script's own output goes to a log of its own for each attempt.
         f"--output={job.run_dir}/slurm.log",
         "--open-mode=append",
         "--requeue",
-        f"--signal={_WARNING}@{site.grace_s}",
-        "--nodes=1",
-        "--ntasks=1",
+        f"--signal={_WARNING}@{_grace_s(wanted, site)}",
+        f"--nodes={nodes}",
+        # The batch script runs on the first node, and srun starts the program once on each.
+        "--ntasks=1" if nodes == 1 else "--ntasks-per-node=1",
     ]
     named = {
         "time": wanted.time,
@@ -77,12 +93,18 @@ def directives(job: Job, site: Site) -> list[str]:
         "partition": wanted.partition,
         "account": wanted.account,
         "qos": wanted.qos,
+        "constraint": wanted.constraint,
+        "array": wanted.array,
+        "dependency": wanted.dependency,
     }
     options += [f"--{name}={value}" for name, value in named.items() if value is not None]
-    if has_gpus(wanted) and site.gpu_request != "none":
-        request = f"--gres=gpu:{wanted.gpus}" if site.gpu_request == "gres" else f"--gpus={wanted.gpus}"
-        options.append(request)
-    return options
+    if wanted.exclusive:
+        options.append("--exclusive")
+    if wanted.dependency is not None:
+        # Else a job whose condition can no longer come true would wait for ever.
+        options.append("--kill-on-invalid-dep=yes")
+    options += _gpu_options(wanted, site)
+    return [*options, *wanted.sbatch]
 
 
 def container_command(job: Job, site: Site) -> list[str]:
@@ -97,10 +119,10 @@ def container_command(job: Job, site: Site) -> list[str]:
         site.container.command,
         "exec",
         "--cleanenv",
-        "--no-home",
+        *([] if job.home else ["--no-home"]),
         "--pwd",
         "/code",
-        *(["--nv"] if has_gpus(job.resources) else []),
+        *(["--nv"] if job.resources.gpu_count else []),
         *site.container.flags,
         *(word for bind in binds for word in ("--bind", bind)),
     ]
@@ -110,55 +132,51 @@ def words_file(words: Sequence[str]) -> bytes:
     """Arguments or settings as the script reads them: each ended by a zero byte.
 
     Raises:
-        JobError: a word has a zero byte in it, which no program can be given.
+        JobError: a word has a zero byte in it, or they are longer than what a program can be given.
     """
-    for word in words:
-        if "\0" in word:
-            raise JobError(f"{word!r} has a zero byte in it, which no program can be given")
-    return b"".join(word.encode("utf-8", errors="surrogateescape") + b"\0" for word in words)
-
-
-def has_gpus(wanted: Resources) -> bool:
-    """True where GPUs are asked for."""
-    return wanted.gpus is not None and wanted.gpus != "0"
-
-
-def check_partition(wanted: Resources, site: Site) -> None:
-    """Refuse a request that the site's file says would never start.
-
-    Raises:
-        JobError: the partition is unknown, or its time limit is shorter than what is asked for.
-    """
-    if not site.queues or wanted.partition is None:
-        return
-    queue = site.queues.get(wanted.partition)
-    if queue is None:
+    encoded = [word.encode("utf-8", errors="surrogateescape") for word in words]
+    for word in encoded:
+        if b"\0" in word:
+            raise JobError(f"{_shown(word)} has a zero byte in it, which no program can be given")
+        if len(word) >= _WORD_BYTES:
+            raise JobError(
+                f"{_shown(word)} has {len(word)} bytes; Linux gives a program at most "
+                f"{_WORD_BYTES - 1} in one argument: put it in a file of the code or the data"
+            )
+    # Each has a pointer, too.
+    size_bytes = sum(len(word) + 1 + 8 for word in encoded)
+    if size_bytes > _WORDS_BYTES:
         raise JobError(
-            f"site {site.name} has no partition {wanted.partition!r}; cluster/{site.name}.yaml lists: "
-            + ", ".join(site.queues)
+            f"{len(words)} words of {size_bytes} bytes are more than the {_WORDS_BYTES} that Linux gives a "
+            "program: put them in a file of the code or the data"
         )
-    if queue.max_time and wanted.time and minutes(wanted.time) > minutes(queue.max_time):
+    return b"".join(word + b"\0" for word in encoded)
+
+
+def _shown(word: bytes) -> str:
+    text = repr(word.decode("utf-8", errors="backslashreplace"))
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _grace_s(wanted: Resources, site: Site) -> int:
+    """Seconds before the time limit at which the program is warned: never in the first half of its time."""
+    limit_s = minutes(wanted.time) * 60 if wanted.time else float("inf")
+    return int(min(site.grace_s, limit_s / 2))
+
+
+def _gpu_options(wanted: Resources, site: Site) -> list[str]:
+    if not wanted.gpu_count or site.gpu_request == "none":
+        return []
+    if site.gpu_request == "gpus":
+        # This is for the whole job, and what is asked for is for each node.
+        return [f"--gpus={wanted.gpus}" if (wanted.nodes or 1) == 1 else f"--gpus-per-node={wanted.gpus}"]
+    own = next((option for option in wanted.sbatch if option.startswith("--gres=")), None)
+    if own is not None:
         raise JobError(
-            f"time {wanted.time} is longer than the {queue.max_time} that partition {wanted.partition} of "
-            f"{site.name} allows; SLURM would keep the job waiting for ever"
+            f"--sbatch {own} takes the place of --gres=gpu:{wanted.gpus}, by which {site.name} gets --gpus "
+            f"{wanted.gpus}; write --gpus 0 and --sbatch {own},gpu:{wanted.gpus}, or leave one of them out"
         )
-
-
-def minutes(time: str) -> float:
-    """A wall time as SLURM writes it, in minutes (``man sbatch``, ``--time``).
-
-    The forms are ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``,
-    ``days-hours:minutes`` and ``days-hours:minutes:seconds``.
-    """
-    days, dash, rest = time.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    if dash:
-        hours, mins, seconds = (*parts, 0, 0)[:3]
-    elif len(parts) == 3:
-        hours, mins, seconds = parts
-    else:
-        hours, mins, seconds = 0, parts[0], (parts[1] if len(parts) > 1 else 0)
-    return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60
+    return [f"--gres=gpu:{wanted.gpus}"]
 
 
 def _settings(job: Job, site: Site) -> list[str]:
@@ -166,5 +184,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         f"run_id={shlex.quote(job.run_id)}",
         f"run_dir={shlex.quote(str(job.run_dir))}",
         f"image={shlex.quote(str(job.image))}",
+        f"nodes={job.resources.nodes or 1}",
+        f"cache={shlex.quote(str(job.cache or ''))}",
         f"container=({shlex.join(container_command(job, site))})",
     ]

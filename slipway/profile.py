@@ -14,9 +14,22 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.errors import ConfigError, UsageError
+from slipway.resources import Resources, explain, read_resources
 
 FREE_PREFIXES = ("ENV_", "ARG_")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def _check_image(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", value):
+        raise ValueError("write it as lower case letters and digits, with single . _ or - between them")
+    return value
+
+
+def _check_cache(value: str) -> str:
+    if not re.fullmatch(r"[\w-][\w.-]*", value):
+        raise ValueError("write a plain name of letters, digits and . _ -")
+    return value
 
 
 def _form(pattern: str, form: str) -> AfterValidator:
@@ -30,16 +43,6 @@ def _form(pattern: str, form: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Time = Annotated[
-    str | None,
-    _form(r"\d+(:\d{1,2}){0,2}|\d+-\d{1,2}(:\d{1,2}){0,2}", "minutes, H:MM:SS or D-HH:MM:SS"),
-]
-_Memory = Annotated[str | None, _form(r"\d+[KMGTkmgt]?", "a number with K, M, G or T behind it, such as 4G")]
-_Size = Annotated[str | None, _form(r"\d+[KMGTkmgt]?", "a number with K, M, G or T behind it, such as 200M")]
-_Gpus = Annotated[
-    str | None, _form(r"\d+|[A-Za-z][\w.-]*(:\d+)?", "a number, or a type and a number such as a100:2")
-]
-_Name = Annotated[str | None, _form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
 _Package = Annotated[str | None, _form(r"python3(\.\d+)?", "the name of a package, python3 or python3.11")]
 _Architectures = Annotated[
     str | None,
@@ -48,29 +51,12 @@ _Architectures = Annotated[
 _Ref = Annotated[
     str | None, _form(r"[\w./+@-]+", "a commit (all 40 digits), a branch or a tag, without spaces")
 ]
-_Image = Annotated[
-    str,
-    _form(r"[a-z0-9]+([._-][a-z0-9]+)*", "lower case letters and digits, with single . _ or - between them"),
-]
 
 
-class Resources(BaseModel):
-    """What a job asks SLURM for; ``None`` leaves it to whoever is asked next."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    time: Time = None
-    cpus: int | None = Field(default=None, ge=1)
-    mem: _Memory = None
-    gpus: _Gpus = None
-    partition: _Name = None
-    account: _Name = None
-    qos: _Name = None
-
-    def over(self, other: Resources) -> Resources:
-        """These, with what they leave open taken from ``other``."""
-        mine = {key: value for key, value in self.model_dump().items() if value is not None}
-        return other.model_copy(update=mine)
+def _check_limit(value: str) -> str:
+    if not re.fullmatch(r"[0-9]+[KMGTkmgt]?", value):
+        raise ValueError("write it as a number with K, M, G or T behind it, such as 200M")
+    return value
 
 
 class Profile(BaseModel):
@@ -80,7 +66,7 @@ class Profile(BaseModel):
 
     name: str
     # It names files on the cluster too, so it is held to what is plain in both worlds.
-    image: _Image
+    image: Annotated[str, AfterValidator(_check_image)]
     dockerfile: PurePosixPath
     platform: str
     base_image: str
@@ -99,11 +85,15 @@ class Profile(BaseModel):
     lietorch_ref: _Ref = None
     lietorch_source: Path | None = None
     code_dir: Path
-    code_limit: _Size = None
+    code_limit: Annotated[str, AfterValidator(_check_limit)] | None = None
     program: tuple[str, ...]
     site: str | None = None
     resources: Resources
     environment: Mapping[str, str]
+    # Whether the container gets the home folder of the cluster.
+    mount_home: bool = False
+    # The name of a folder of caches that outlives the job.
+    cache: Annotated[str, AfterValidator(_check_cache)] | None = None
     build_args: Mapping[str, str]
 
     @property
@@ -138,21 +128,6 @@ def load_profile(folder: Path, name: str, overrides: Iterable[str] = ()) -> Prof
         settings.update(_known(read_settings(file), schema))
     settings.update(_known(parse_overrides(overrides), schema))
     return _profile(name, settings)
-
-
-def parse_resources(words: Mapping[str, str | None]) -> Resources:
-    """What the command line asks for, by the names of :class:`Resources`.
-
-    Raises:
-        UsageError: a value is of the wrong kind.
-    """
-    given = {key: str(value) for key, value in words.items() if value is not None}
-    try:
-        return Resources.model_validate_strings(given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = str(problem["loc"][-1])
-        raise UsageError(f"--{key} {given[key]}: {explain(problem['msg'])}") from error
 
 
 def list_profiles(folder: Path) -> list[str]:
@@ -237,26 +212,31 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
             )
     fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
     wanted = {key: fields.pop(key) for key in Resources.model_fields if key in fields}
-    try:
-        program = tuple(shlex.split(given["PROGRAM"]))
-    except ValueError as error:
-        raise ConfigError(f"{settings['PROGRAM'].origin}: PROGRAM has a quote without its end") from error
+    wanted.pop("sbatch", None)
+    program = _words(settings, "PROGRAM")
     try:
         return Profile.model_validate(
             {
                 **fields,
                 "name": name,
                 "program": program,
-                "resources": Resources.model_validate_strings(wanted),
+                "resources": read_resources(wanted, _words(settings, "SBATCH")),
                 "environment": _prefixed(given, "ENV_"),
                 "build_args": _build_args(given),
             }
         )
     except ValidationError as error:
         problem = error.errors()[0]
-        key = str(problem["loc"][-1]).upper()
+        key = str(problem["loc"][0]).upper()
         where = f"{settings[key].origin}: {key}={settings[key].value}"
         raise ConfigError(f"{where}: {explain(problem['msg'])}") from error
+
+
+def _words(settings: Mapping[str, Setting], key: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(settings[key].value))
+    except ValueError as error:
+        raise ConfigError(f"{settings[key].origin}: {key} has a quote without its end") from error
 
 
 def _prefixed(given: Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -272,8 +252,3 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean …?)`` where a known word is near, else nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
-
-
-def explain(message: str) -> str:
-    """A pydantic message without its prefix."""
-    return message.removeprefix("Value error, ")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,21 @@ class Project:
             state=Path(os.environ.get("SLIPWAY_STATE") or root / ".slipway").absolute(),
             results=Path(os.environ.get("SLIPWAY_RESULTS") or root / "results").absolute(),
         )
+
+    @property
+    def client(self) -> str:
+        """What sets this checkout apart from others who send to the same cluster; made once, at random."""
+        file = self.state / "client"
+        if not file.exists():
+            self.state.mkdir(parents=True, exist_ok=True)
+            name = secrets.token_hex(4)
+            part = file.with_name(f"client.{name}.part")
+            part.write_text(name, encoding="ascii")
+            # Of two at once the first one counts.
+            with suppress(FileExistsError):
+                file.hardlink_to(part)
+            part.unlink()
+        return file.read_text(encoding="ascii").strip()
 
     @property
     def profiles(self) -> Path:

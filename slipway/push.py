@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
 from slipway.carrier import choose_carrier
 from slipway.checksum import hash_remote
 from slipway.depot import Depot
-from slipway.errors import RemoteError
+from slipway.errors import ConnectionLostError, RemoteError, RemoteSpaceError, ScratchError
+from slipway.inventory import Kind, remove_all, take_inventory
 from slipway.link import Link
 from slipway.progress import Progress
 from slipway.sif import Sif
-from slipway.transfer import Transfer
+from slipway.transfer import Amount, Transfer
+
+_RESUME = "What has arrived is kept there: the same command goes on where this one was"
+_MAKE_ROOM = (
+    "make room there: `invoke push --prune` removes older images that no job uses, and the site's own "
+    "command (often `quota -s` or `lfs quota -h FOLDER`) says what you may use"
+)
+# What others have left is of no use to them after a week, by the clock of the cluster's file system.
+_ABANDONED = """
+for folder in "$1"/.*.part; do
+    test -d "$folder" && test "$folder" != "$2" || continue
+    test -n "$(find "$folder" -newermt '7 days ago' -print -quit)" || rm -rf -- "$folder"
+done
+"""
+_TIMEOUT_S = 3600
+_HARDLY_ANY_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,32 +45,44 @@ class PushedSif:
     size_bytes: int
 
 
-def push_sif(link: Link, depot: Depot, sif: Sif, progress: Progress) -> tuple[PushedSif, Transfer | None]:
+def push_sif(
+    link: Link, depot: Depot, sif: Sif, client: str, progress: Progress
+) -> tuple[PushedSif, Transfer | None]:
     """Send a ``.sif``, unless the same content is there, and point ``<name>.sif`` to it.
 
-    It is uploaded under another name, checked by its hash, and only then given its own, which says what is in
-    it. So a job that waits or runs keeps the image that it was submitted with.
+    It is uploaded to a workshop, a folder that only this client uses for this name, is checked there by its
+    hash, and only then given its own name, which says what is in it. So a job that waits or runs keeps the
+    image that it was submitted with, and of two clients who send the same image each has a whole one.
+
+    Args:
+        link: the connection.
+        depot: where images lie.
+        sif: the image. Nobody else of this client may push one of its name meanwhile.
+        client: what sets this client apart from others who push to the same place.
+        progress: is told what happens.
 
     Returns:
         The image there, and what was sent; ``None`` where it was there already.
 
     Raises:
+        ConnectionLostError: what has arrived is made use of by the next push.
+        RemoteSpaceError: there is no room for it; what has arrived is removed.
+        ScratchError: nothing can be written there.
         RemoteError: what arrived is not what was sent, or a command failed.
     """
-    path = depot.images / sif.file_name
+    path, workshop = depot.images / sif.file_name, depot.images / f".{sif.name}.{client}.part"
     pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
     transfer = None
-    if not _is_there(link, path, sif.size_bytes):
-        folder = depot.images / f".{sif.file_name}.part"
-        link.make_folder(folder)
-        carrier = choose_carrier(link, progress)
-        progress.step(f"Sending {sif.path.name} ({sif.size_bytes / 1e6:.0f} MB)")
-        old = depot.images / f"{sif.name}.sif"
-        transfer = carrier.send_file(sif.path, folder, old=old, on_progress=progress.transfer)
-        progress.step("Checking what arrived")
-        _settle(link, folder / sif.path.name, path, sif)
-    link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
-    link.point(depot.images / f"{sif.name}.sif", path.name)
+    # It got its name only after its content was checked, so the size is enough.
+    with _explained(progress):
+        if link.size(path) != sif.size_bytes:
+            transfer = _send(link, depot, sif, workshop, progress)
+        link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+        link.point(depot.images / f"{sif.name}.sif", path.name)
+        if link.size(path) != sif.size_bytes:
+            raise RemoteError(f"{link.target}:{path}: somebody has removed it just now; push again")
+        if link.is_folder(workshop):
+            remove_all(link, workshop)
     return pushed, transfer
 
 
@@ -66,9 +97,76 @@ def find_pushed(link: Link, depot: Depot, name: str) -> PushedSif | None:
     return PushedSif(**{**json.loads(record), "path": PurePosixPath(target)})
 
 
-def _is_there(link: Link, path: PurePosixPath, size_bytes: int) -> bool:
-    # It got its name only after its content was checked, so the size is enough.
-    return link.size(path) == size_bytes
+def _send(link: Link, depot: Depot, sif: Sif, workshop: PurePosixPath, progress: Progress) -> Transfer:
+    began = time.monotonic()
+    try:
+        link.make_folder(workshop)
+    except RemoteError as error:
+        raise ScratchError(f"{error}; {workshop.parent} cannot be written to") from error
+    if link.runs_commands:
+        link.run(["sh", "-c", _ABANDONED, "slipway", str(depot.images), str(workshop)], timeout_s=_TIMEOUT_S)
+    _check_room(link, workshop, sif.size_bytes)
+    old = depot.images / f"{sif.name}.sif"
+    has_old = link.size(old) is not None
+    title = f"Sending {sif.path.name} ({sif.size_bytes / 1e6:,.0f} MB)"
+    progress.step("Comparing with the image there" if has_old else title)
+    try:
+        transfer = choose_carrier(link, progress).send_file(
+            sif.path,
+            workshop,
+            old=old if has_old else None,
+            on_progress=_teller(progress, title if has_old else None),
+        )
+    except RemoteError as error:
+        if not isinstance(error, RemoteSpaceError) and not _is_full(link, workshop):
+            raise
+        remove_all(link, workshop)
+        raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {_MAKE_ROOM}") from error
+    progress.step("Checking what arrived")
+    _settle(link, workshop / sif.path.name, depot.images / sif.file_name, sif)
+    return replace(transfer, elapsed_s=time.monotonic() - began)
+
+
+def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
+    """Tells of each amount; the first one ends the step before, if there is a title for the next."""
+    waiting = [title] if title else []
+
+    def tell(amount: Amount) -> None:
+        if waiting:
+            progress.step(waiting.pop())
+        progress.transfer(amount)
+
+    return tell
+
+
+def _check_room(link: Link, workshop: PurePosixPath, size_bytes: int) -> None:
+    """Raise where the new image does not fit, also if all that is left of earlier uploads is removed."""
+    free = link.free_bytes(workshop)
+    if free is None or free >= size_bytes:
+        return
+    free += _reclaimable(link, workshop)
+    if free < size_bytes:
+        remove_all(link, workshop)
+        raise RemoteSpaceError(
+            f"{link.target}:{workshop.parent} has {free / 1e6:,.1f} MB free, and the image takes "
+            f"{size_bytes / 1e6:,.1f} MB; {_MAKE_ROOM}"
+        )
+
+
+def _reclaimable(link: Link, workshop: PurePosixPath) -> int:
+    """The bytes that are free again when a workshop is removed."""
+    if not link.runs_commands:
+        left = take_inventory(link, workshop) or {}
+        return sum(entry.size_bytes for entry in left.values() if entry.kind is Kind.FILE)
+    # A file with another name elsewhere, as the old image, is not gone with the one in here.
+    listed = link.run(["find", str(workshop), "-type", "f", "-links", "1", "-printf", "%s\\n"]).stdout
+    return sum(int(size) for size in listed.split())
+
+
+def _is_full(link: Link, folder: PurePosixPath) -> bool:
+    # Not each way of sending says why it could not write.
+    free = link.free_bytes(folder)
+    return free is not None and free < _HARDLY_ANY_BYTES
 
 
 def _settle(link: Link, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:
@@ -80,3 +178,15 @@ def _settle(link: Link, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> N
             "it was removed there; push again"
         )
     link.move(part, path)
+
+
+@contextmanager
+def _explained(progress: Progress) -> Iterator[None]:
+    """Say, of what has cut an upload, that nothing is lost by it."""
+    try:
+        yield
+    except ConnectionLostError as error:
+        raise ConnectionLostError(f"{error}\n  {_RESUME}") from error
+    except KeyboardInterrupt:
+        progress.note(_RESUME)
+        raise

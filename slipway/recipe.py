@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, ImageError
 from slipway.label import content_labels
-from slipway.profile import Profile
 from slipway.source import Source, find_sources
+
+if TYPE_CHECKING:
+    from slipway.profile import Profile
 
 # Where the Dockerfiles find the certificates that the build trusts. No final stage copies it.
 CA_BUNDLE = ".slipway/ca-bundle.crt"

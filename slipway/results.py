@@ -12,8 +12,8 @@ from slipway.errors import HostError
 from slipway.link import Link
 from slipway.progress import Progress
 from slipway.run import Run, RunPaths
+from slipway.tail import last_attempt
 from slipway.transfer import Transfer
-from slipway.watch import last_attempt
 
 
 def pull(link: Link, run: Run, folder: Path, progress: Progress) -> tuple[Path, Transfer]:

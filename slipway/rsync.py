@@ -9,8 +9,17 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from slipway.basis import prepare_attempt
 from slipway.door import Door, open_door
-from slipway.errors import ConnectionLostError, LinkError, ParseError, RemoteError
+from slipway.errors import (
+    ConnectionLostError,
+    DataError,
+    HostError,
+    LinkError,
+    ParseError,
+    RemoteError,
+    RemoteSpaceError,
+)
 from slipway.link import Link
 from slipway.shell import LocalShell, Result
 from slipway.transfer import Amount, OnProgress, Transfer
@@ -19,9 +28,16 @@ from slipway.transfer import Amount, OnProgress, Transfer
 _HOST = "cluster"
 # Half a file lies in a folder of its own until the rest has come.
 _TREE = ("--links", "--times", "--partial-dir=.slipway-partial")
-# The newest image there is what rsync compares with, so that only what differs is sent. What an interrupted
-# upload has left is further on than that.
-_SEED = 'test -e "$2" || ! test -e "$1" || cp --reflink=auto -L -- "$1" "$2"'
+# The rsync of a connection that is gone ends at last, and does not wait there for ever.
+_SILENCE_S = 600
+# rsync's own codes, from its manual.
+_FILE_IO = 11
+_PROTOCOL = 2
+_VANISHED = 24
+_TIMEOUT = 30
+_NOT_FOUND = 127
+# rsync writes the system's own number of an error behind its words: ENOSPC and EDQUOT of Linux.
+_NO_ROOM = re.compile(r"\((28|122)\)")
 _STATS = {
     "sent_bytes": re.compile(r"^Total bytes sent: ([\d,.]+)$", re.M),
     "received_bytes": re.compile(r"^Total bytes received: ([\d,.]+)$", re.M),
@@ -83,12 +99,15 @@ class Rsync:
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """See :meth:`slipway.transfer.Carrier.send_file`."""
-        target = folder / source.name
-        if old is not None:
-            self.link.check(["bash", "-c", _SEED, "slipway", str(old), str(target)], timeout_s=3600)
-        options = ["--times", "--partial", "--no-whole-file"]
         size_bytes = source.stat().st_size
-        return self._run([str(source)], remote(target), options, on_progress, total_bytes=size_bytes)
+        attempt = prepare_attempt(self.link, folder, source.name, size_bytes, old)
+        # Half a file keeps its name's place in the attempt's folder, and what is compared lies in another.
+        options = ["--times", "--ignore-times", "--partial", "--no-whole-file", f"--timeout={_SILENCE_S}"]
+        options.append(f"--compare-dest={attempt.basis}")
+        target = remote(attempt.folder, inside=True)
+        transfer = self._run([str(source)], target, options, on_progress, total_bytes=size_bytes)
+        self.link.move(attempt.folder / source.name, folder / source.name)
+        return transfer
 
     def send_tree(
         self,
@@ -101,12 +120,13 @@ class Rsync:
     ) -> Transfer:
         """See :meth:`slipway.transfer.Carrier.send_tree`."""
         # One who sends data has to be able to send it again, whatever its modes are here.
-        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu=rw"]
+        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu+rw"]
         if old is not None:
             options.append(f"--copy-dest={old}")
         with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
             if names is not None:
-                listed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
+                # rsync takes a name that begins with # or ; for a comment.
+                listed.write(b"".join(b"./" + os.fsencode(name) + b"\0" for name in names))
                 listed.flush()
                 options += [f"--files-from={listed.name}", "--from0"]
             else:
@@ -133,12 +153,15 @@ class Rsync:
         on_progress: OnProgress | None,
         total_bytes: int | None = None,
     ) -> Transfer:
-        began = time.monotonic()
+        began: float | None = None
         with open_door(self.link) as door:
 
             def listen(text: str) -> None:
+                nonlocal began
                 seen = parse_progress(text)
                 if on_progress and seen:
+                    # Nothing is sent while the other side reads what it has, which can take minutes.
+                    began = began or time.monotonic()
                     done, percent = seen
                     total = total_bytes or (done * 100 // percent if percent else done)
                     on_progress(
@@ -158,15 +181,28 @@ class Rsync:
 
 
 def _failure(link: Link, result: Result, door: Door) -> Exception:
-    if door.lost is not None:
-        if isinstance(door.lost, LinkError):
-            return door.lost
-        return ConnectionLostError(
-            f"{link.target}: the connection was lost during rsync ({door.lost}); try again"
-        )
-    if door.exit_code == 127:
+    """What an rsync that failed has failed by, in the order of what is surest."""
+    code, there = result.exit_code, door.exit_code
+    words = [*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:]
+    said = "".join(f"\n  {line}" for line in words)
+    if isinstance(door.lost, LinkError):
+        return door.lost
+    if door.lost is not None or code == _TIMEOUT:
+        reason = door.lost or f"nothing came for {_SILENCE_S} s"
+        return ConnectionLostError(f"{link.target}: the connection was lost during rsync ({reason})")
+    if code < 0:
+        return HostError(f"rsync was killed on this machine (signal {-code}; out of memory?); try again")
+    if there == _NOT_FOUND:
         return RemoteError(f"{link.target}: rsync is not installed there; ask the site to install it")
-    if door.exit_code is not None and door.exit_code < 0:
+    if there is not None and there < 0:
         return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
-    words = "\n  ".join([*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:])
-    return RemoteError(f"{link.target}: rsync failed with exit code {result.exit_code}:\n  {words}")
+    if _FILE_IO in (code, there) and _NO_ROOM.search(said):
+        return RemoteSpaceError(f"{link.target}: the disk is full, or a quota is reached; rsync said:{said}")
+    if there == _FILE_IO:
+        # A sender that finds its line closed does not always come to read why.
+        said += "\n  (The other side could not write: is the disk full there, or a quota reached?)"
+    if code == _VANISHED:
+        return DataError(f"files were removed while they were sent, or fetched; try again. rsync said:{said}")
+    if code == _PROTOCOL:
+        said += "\n  (A shell that prints something at every login does that: look at ~/.bashrc there)"
+    return RemoteError(f"{link.target}: rsync failed with exit code {code}:{said}")

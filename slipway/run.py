@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from slipway.depot import Depot
 from slipway.errors import UsageError
 from slipway.profile import nearest
-from slipway.slurm import JobState
+from slipway.slurm import JobState, parse_array
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
@@ -35,12 +36,29 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How a run stands. ``reason`` is a :class:`Reason`, or SLURM's own while the job waits."""
+    """How a run stands.
+
+    Attributes:
+        state: what is believed.
+        reason: a :class:`Reason`, or SLURM's own while the job waits.
+        exit_code: the program's; 128 and the signal where one killed it.
+        signal: the signal that killed the program.
+        elapsed_s: seconds that the last attempt has run.
+        slurm_state: what SLURM itself says.
+        script_reason: what the job script itself says.
+        note: what else there is to know, such as that these two disagree, or why nobody could be asked.
+        missing_since_s: since when SLURM has not known the job that it once accepted, in seconds since 1970.
+    """
 
     state: JobState
     reason: str | None = None
     exit_code: int | None = None
+    signal: int | None = None
     elapsed_s: int | None = None
+    slurm_state: str | None = None
+    script_reason: str | None = None
+    note: str | None = None
+    missing_since_s: int | None = None
 
     @property
     def wait_code(self) -> int:
@@ -73,6 +91,12 @@ class Run:
     job_id: str | None = None
     status: Status = Status(state=JobState.SUBMITTING)
 
+    @property
+    def tasks(self) -> Sequence[int | None]:
+        """The indices of an array's tasks; one ``None`` for a run that is no array."""
+        spec = self.resources.get("array")
+        return parse_array(spec) if spec else [None]
+
     def to_json(self) -> str:
         """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates."""
         values = {**asdict(self), "submitted": self.submitted.isoformat()}
@@ -104,6 +128,10 @@ class Run:
             "state": self.status.state.value,
             "reason": self.status.reason,
             "exit_code": self.status.exit_code,
+            "signal": self.status.signal,
+            "slurm_state": self.status.slurm_state,
+            "script_reason": self.status.script_reason,
+            "note": self.status.note,
             "submitted": self.submitted.isoformat(),
             "elapsed_s": self.status.elapsed_s,
             "args": list(self.args),
@@ -121,11 +149,18 @@ class RunPaths:
         self.environment = folder / "environment"
         self.diff = folder / "code.diff"
         self.slurm_log = folder / "slurm.log"
+        # Who has the say over its submission, and what sbatch answered: see claim.py.
+        self.claim = folder / "claim"
+        self.answer = folder / "answer"
 
     @classmethod
     def of(cls, depot: Depot, run_id: str) -> RunPaths:
         """The paths of a run that is to be made."""
         return cls(depot.runs / run_id)
+
+    def of_task(self, index: int | None) -> RunPaths:
+        """The folder in which a task of an array has its attempts; the run's own for ``None``."""
+        return self if index is None else RunPaths(self.folder / f"task-{index}")
 
     def log(self, attempt: int) -> PurePosixPath:
         """What the program printed, both outputs."""
@@ -154,18 +189,58 @@ class RunStore:
     def save(self, run: Run) -> None:
         """Write a record as a whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / f"{run.run_id}.json"
-        part = file.with_suffix(".part")
+        file = self._path(run)
+        # Two commands may write down the same run at once.
+        part = file.with_suffix(f".{secrets.token_hex(4)}.part")
         part.write_text(run.to_json(), encoding="utf-8")
         part.replace(file)
 
     def forget(self, run: Run) -> None:
         """Remove a record."""
-        (self.folder / f"{run.run_id}.json").unlink(missing_ok=True)
+        self._path(run).unlink(missing_ok=True)
+
+    @contextmanager
+    def submitting(self, run: Run) -> Iterator[None]:
+        """Write a new record, and hold it while its job is submitted; that ends with this process at last.
+
+        Raises:
+            FileExistsError: there is a run of this id.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._lock_path(run)
+        with path.open("x") as file:
+            _lock(file)
+            self.save(run)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def is_submitting(self, run: Run) -> bool:
+        """True while a process of this machine is in :meth:`submitting` with the run."""
+        try:
+            with self._lock_path(run).open() as file:
+                free = _lock(file)
+        except FileNotFoundError:
+            return False
+        if free:  # a process that was killed has left it
+            self._lock_path(run).unlink(missing_ok=True)
+        return not free
+
+    def has(self, run: Run) -> bool:
+        """True where there is a record of the run."""
+        return self._path(run).is_file()
+
+    def _lock_path(self, run: Run) -> Path:
+        return self.folder / f"{run.run_id}.lock"
+
+    def _path(self, run: Run) -> Path:
+        return self.folder / f"{run.run_id}.json"
 
     def list(self) -> list[Run]:
         """All runs, the newest first."""
-        runs = (self._read(file) for file in self.folder.glob("*.json"))
+        found = (self._read(file) for file in self.folder.glob("*.json"))
+        runs = [run for run in found if run is not None]
         return sorted(runs, key=lambda run: run.submitted, reverse=True)
 
     def find(self, prefix: str | None) -> Run:
@@ -189,10 +264,23 @@ class RunStore:
             )
         raise UsageError(f"--run {prefix} may be any of {', '.join(ids)}; write more of it")
 
-    def _read(self, file: Path) -> Run:
+    def _read(self, file: Path) -> Run | None:
         try:
             return Run.from_json(file.read_bytes())
+        except FileNotFoundError:  # another command has just removed it
+            return None
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"{file} is not the record of a run ({str(error).splitlines()[0]}); move it away"
             ) from error
+
+
+def _lock(file: IO[str]) -> bool:
+    """Have a file for oneself until it is closed; False where another process has it."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

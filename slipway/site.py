@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from string import Template
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
-from slipway.profile import Resources, Time, explain, nearest
+from slipway.profile import nearest
+from slipway.resources import Memory, Resources, Time, explain
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -21,6 +22,8 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 # What neither a line of #SBATCH nor a mount of a container can take.
 _UNFIT = re.compile(r"[\s:,%\"'\\]")
 _FIT = "write an absolute path without spaces, quotes, backslashes and : , %"
+# The job script has it between double quotes, so that the node fills in its variables.
+_ON_NODE = re.compile(r"[/$][\w/.@+$-]*|[/$][\w/.@+-]*(\$\{\w+\}[\w/.@+-]*)*")
 
 
 class _Part(BaseModel):
@@ -34,6 +37,7 @@ class Login(_Part):
     user: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     ssh_config: str | None = None
+    transfer: Literal["auto", "rsync", "sftp"] = "auto"
 
 
 class Paths(_Part):
@@ -41,6 +45,7 @@ class Paths(_Part):
 
     scratch: str
     home: str = "$HOME"
+    node_local: str | None = None
 
     @field_validator("scratch", "home")
     @classmethod
@@ -51,6 +56,13 @@ class Paths(_Part):
             raise ValueError(_FIT)
         return value
 
+    @field_validator("node_local")
+    @classmethod
+    def _check_node_local(cls, value: str | None) -> str | None:
+        if value is not None and not _ON_NODE.fullmatch(value):
+            raise ValueError("write an absolute path without spaces, or one that starts with a variable")
+        return value
+
 
 class Container(_Part):
     """What starts containers on the nodes."""
@@ -58,12 +70,20 @@ class Container(_Part):
     command: Literal["apptainer", "singularity"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+    compression: Literal["zstd", "gzip"] = "zstd"
 
 
 class Queue(_Part):
-    """What one partition offers."""
+    """What one partition offers: at most so much to one job, and so much of each on its largest node.
+
+    ``max_gpus`` has how many GPUs of each type a node has; an empty one says that there are none.
+    """
 
     max_time: Time = None
+    max_nodes: int | None = Field(default=None, ge=1)
+    max_cpus: int | None = Field(default=None, ge=1)
+    max_mem: Memory = None
+    max_gpus: Mapping[str, Annotated[int, Field(ge=1)]] | None = None
     note: str | None = None
 
 
@@ -81,6 +101,13 @@ class Site(_Part):
     grace_s: int = Field(default=120, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
+
+    @field_validator("defaults")
+    @classmethod
+    def _check_defaults(cls, value: Resources) -> Resources:
+        if value.array is not None or value.dependency is not None:
+            raise ValueError("array and dependency are one job's own: give them to `invoke job`")
+        return value
 
 
 def load_site(folder: Path, name: str) -> Site:

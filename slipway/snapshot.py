@@ -160,11 +160,13 @@ def _copy_file(source: Path, target: Path) -> tuple[bytes, bytes, int]:
     with _open(source) as reader:
         before = os.fstat(reader.fileno())
         digest = hashlib.sha256()
+        copied_bytes = 0
         with _writing(target), target.open("xb") as writer:
-            while chunk := _read(reader, source):
+            # What grows as fast as it is read would never come to an end.
+            while copied_bytes <= before.st_size and (chunk := _read(reader, source)):
                 digest.update(chunk)
                 writer.write(chunk)
-            copied_bytes = writer.tell()
+                copied_bytes += len(chunk)
         after = os.fstat(reader.fileno())
     if _state(before) != _state(after) or copied_bytes != after.st_size:
         raise _ChangedError(f"{show(str(source))} changed")

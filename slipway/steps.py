@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset import check_dataset, left_out, stage
+from slipway.dataset.stage import check_dataset, stage
+from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
-from slipway.errors import ImageError, SlipwayError, UsageError
+from slipway.errors import ImageError, LinkError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.label import checkout_labels
 from slipway.link import Link, connect
+from slipway.lock import only_one
+from slipway.poll import poll
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.prune import prune_images
 from slipway.push import PushedSif, push_sif
 from slipway.recipe import profile_recipe
 from slipway.run import Run, RunStore, Status
-from slipway.sif import Sif, make_sif, tools_recipe
+from slipway.sif import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site, list_sites, load_site
 from slipway.slurm import JobState
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
+from slipway.submit import settle
 from slipway.transfer import Transfer
-from slipway.watch import poll
 
 if TYPE_CHECKING:
     from slipway.box import BoxStatus
+
+# Whoever only wants to know about an image waits no longer for the engine.
+ENGINE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,10 @@ class Steps:
         with connect(site.login, self.project.state, self.ask) as link:
             yield link
 
+    def reconnect(self, site: Site) -> Link:
+        """A connection that the caller closes."""
+        return connect(site.login, self.project.state, self.ask)
+
     def trust(self, name: str, *, yes: bool, replace: bool) -> list[str]:
         """Get to know a site's host keys; see :func:`slipway.ssh.trust.get_to_know`."""
         from slipway.ssh.trust import get_to_know
@@ -99,12 +111,14 @@ class Steps:
         recipe = replace(recipe, remarks=checkout_labels(self.project.root))
         return build_image(engine(), recipe, self.progress, fresh=fresh)
 
-    def convert(self, profile: Profile) -> tuple[Sif, bool]:
-        """A profile's image as a ``.sif``.
+    def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
+        """A profile's image as a ``.sif``, and whether it was made now; see :func:`slipway.sif.make_sif`.
 
         Raises:
-            UsageError: the image was not built yet.
+            UsageError: the image was not built yet, or there is no such compression.
         """
+        if compression not in COMPRESSIONS:
+            raise UsageError(f"--compression {compression}: write {' or '.join(COMPRESSIONS)}")
         profile_recipe(profile, self.project.root)
         client = engine()
         image = find_image(client, profile.image)
@@ -113,26 +127,79 @@ class Steps:
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress)
+        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
 
-    def push(self, choice: Choice) -> tuple[Sif, bool, PushedSif, Transfer | None]:
-        """Convert if needed, and send; says whether it was converted now, and what was sent."""
-        sif, converted = self.convert(choice.profile)
-        with self.depot(choice.site) as (link, depot):
-            pushed, transfer = push_sif(link, depot, sif, self.progress)
+    def push(
+        self, choice: Choice, *, compression: str | None = None, prune: bool = False
+    ) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+        """Convert if needed, and send; says whether it was converted now, and what was sent.
+
+        With ``prune``, images of that name that are older and that no job uses are removed, those that are
+        older than the newest before there has to be room for another.
+        """
+        sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
+        what = f"{choice.site.name}-{sif.name}"
+        with (
+            self._only_one(f"push-{what}", f"Waiting for another push of {sif.name} to {choice.site.name}"),
+            self.depot(choice.site) as (link, depot),
+        ):
+            if prune:
+                prune_images(link, depot, sif.name, self.progress, tell_kept=False)
+            pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
+            if prune:
+                prune_images(link, depot, sif.name, self.progress)
         return sif, converted, pushed, transfer
 
-    def stage(self, site: Site, source: Path, name: str | None) -> tuple[str, Transfer, list[str]]:
-        """Send data under a name, its folder's own without one; see :func:`slipway.depot.stage`.
-
-        Returns:
-            The name, what was sent, and what was left out.
-        """
+    def stage(
+        self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
+    ) -> Staged:
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
         name = name or source.resolve().name
         check_dataset(source, name)
-        with self.depot(site) as (link, depot):
-            _, transfer = stage(link, depot, source, name, self.progress)
-        return name, transfer, left_out(source)
+        with (
+            self._only_one(
+                f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"
+            ),
+            self.depot(site) as (link, depot),
+        ):
+            return stage(
+                link,
+                depot,
+                source,
+                name,
+                self.project.client,
+                self.progress,
+                memory=self.project.state / "digests",
+                delete=delete,
+                verify=verify,
+            )
+
+    def _only_one(self, name: str, waiting: str) -> AbstractContextManager[None]:
+        """Nobody else of this checkout does the same meanwhile."""
+        lock = self.project.state / "locks" / name
+        return only_one(lock, lambda: self.progress.step(f"{waiting} from this checkout"))
+
+    def look_for_image(self, profile: Profile) -> Callable[[], Image | None]:
+        """Look for a profile's image here, beside other work.
+
+        Returns:
+            What gives the image; ``None`` where there is none, or where the engine does not answer soon.
+        """
+        found: list[Image | None] = []
+
+        def look() -> None:
+            with suppress(Exception):  # docker-py lets those of requests and urllib3 through
+                found.append(find_image(engine(), profile.image))
+
+        # A daemon, so that an engine that hangs keeps nobody waiting at the end.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+
+        def answer() -> Image | None:
+            thread.join(ENGINE_S)
+            return found[0] if found else None
+
+        return answer
 
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
@@ -144,8 +211,26 @@ class Steps:
         self.store.save(run)
         return run
 
-    def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
-        """Runs as they stand now, the newest first, and why some could not be asked for.
+    def look(self, link: Link, runs: Sequence[Run]) -> list[Run]:
+        """Runs of one site as they stand now, written down; what a killed command left open is decided."""
+        looked = []
+        for old, run in zip(runs, poll(link, runs), strict=True):
+            left = old.job_id is None and not self.store.is_submitting(old)
+            new = settle(link, run) if left and run.status.state is JobState.SUBMITTING else run
+            # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
+            looked.append(self.keep(new) if self.store.has(new) else new)
+        return looked
+
+    def stand(self, link: Link, run: Run) -> Run:
+        """How a run stands; as it was last known, where the host only moves files."""
+        try:
+            return self.look(link, [run])[0]
+        except TransferOnlyError:
+            self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
+            return run
+
+    def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], SlipwayError | None]:
+        """Runs as they stand now, the newest first, and why some could not be asked for, if that is so.
 
         Args:
             prefix: the beginning of one run's id; ``None`` for all runs.
@@ -153,18 +238,19 @@ class Steps:
         """
         runs = [self.store.find(prefix)] if prefix else self.store.list()[:count]
         known = {run.run_id: run for run in runs}
-        troubles = []
+        troubles: dict[str, SlipwayError] = {}
         alive = sorted((run for run in runs if not run.status.state.is_over), key=lambda run: run.site)
         for name, group in groupby(alive, key=lambda run: run.site):
             some = list(group)
             try:
                 with self.link(load_site(self.project.sites, name)) as link:
-                    new = [self.keep(run) for run in poll(link, some)]
+                    new = self.look(link, some)
             except SlipwayError as error:
-                troubles.append(f"{name}: {error}")
-                new = [replace(run, status=Status(state=JobState.UNKNOWN)) for run in some]
+                troubles[name] = error
+                unknown = Status(state=JobState.UNKNOWN, note=str(error))
+                new = [replace(run, status=unknown) for run in some]
             known.update({run.run_id: run for run in new})
-        return list(known.values()), troubles
+        return list(known.values()), _together(troubles)
 
     def ensure_base(self, profile: Profile, *, fresh: bool = False) -> dict[str, bool]:
         """Make Debian's images that Slipway and the profile start from, where they cannot be pulled.
@@ -229,3 +315,12 @@ class Steps:
                 f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}"
             )
         return scene
+
+
+def _together(troubles: Mapping[str, SlipwayError]) -> SlipwayError | None:
+    """One error for all sites that have trouble; where it is one site, it keeps its exit code."""
+    said = "\n".join(f"{site}: {error}" for site, error in troubles.items())
+    if len(troubles) == 1:
+        (error,) = troubles.values()
+        return type(error)(said)
+    return LinkError(said) if troubles else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
@@ -11,20 +12,26 @@ from typing import Any
 
 from slipway.bulk import parse_limit
 from slipway.checkout import Revision, find_revision
+from slipway.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.depot import Depot, send_code
-from slipway.errors import JobError, LinkError
-from slipway.job import Job, check_partition, render_script, words_file
+from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
+from slipway.job import Job, directives, render_script, words_file
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
-from slipway.profile import Profile, Resources
+from slipway.poll import poll
+from slipway.profile import Profile
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.push import PushedSif, find_pushed
-from slipway.run import Run, RunPaths, RunStore, Status, new_run_id
+from slipway.queue import check_partition
+from slipway.resources import Resources
+from slipway.run import Reason, Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command
 from slipway.snapshot import Snapshot, take_snapshot
 
+# From here on an exit code is of a program that was ended: by timeout, or by a signal.
+_KILLED = 124
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
 
 
@@ -44,11 +51,13 @@ class Plan:
 
     run: Run
     script: str
+    options: tuple[str, ...]
     revision: Revision
 
 
 def preview(project: Project, request: Request, link: Link, depot: Depot) -> str:
     """The script that :func:`submit` would submit; nothing is sent or written."""
+    link.require_commands()
     with _snapshot(project, request) as snapshot:
         return _plan(project, request, link, depot, snapshot).script
 
@@ -62,20 +71,76 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     Raises:
         JobError: the image was never pushed, the site's file rules the request out, or SLURM refused it.
         LinkError: the connection was lost.
+        TransferOnlyError: the host runs no commands.
     """
+    link.require_commands()
     store = RunStore(project.state / "runs")
     with _snapshot(project, request) as snapshot:
         for note in snapshot.notes:
             progress.note(note)
         plan = _plan(project, request, link, depot, snapshot)
         send_code(link, depot, snapshot, progress)
-    store.save(plan.run)
-    _write_run(link, plan, request)
-    progress.step(f"Submitting {plan.run.run_id}")
-    run = _sbatch(link, plan.run, store)
-    store.save(run)
-    link.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
+    with store.submitting(plan.run):
+        _make_run(link, plan, request, store)
+        _check_image(link, plan.run, store)
+        progress.step(f"Submitting {plan.run.run_id}")
+        run = _sbatch(link, plan, store, progress)
+        store.save(run)
+    # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
+    with suppress(LinkError):
+        link.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
     return run
+
+
+def settle(link: Link, run: Run) -> Run:
+    """Decide about a run that has no job id, that SLURM does not know, and that nobody here is submitting.
+
+    Either ``sbatch`` has answered, or is still at it, or it is made sure here that it will never be called.
+    What a run that was not submitted has left on the cluster is removed.
+
+    Returns:
+        The run: pending, failed as it was never submitted, or as it was where ``sbatch`` may be at it.
+
+    Raises:
+        LinkError: the connection was lost.
+    """
+    folder = PurePosixPath(run.run_dir)
+    content = link.read(RunPaths(folder).answer)
+    if content is None:
+        given_up = link.run(give_up_command(folder))
+        if given_up.exit_code != TOO_LATE:
+            return _not_submitted(run, "the command that was to do it ended before")
+        # It may have answered between the two questions.
+        content = link.read(RunPaths(folder).answer)
+    answer = parse_answer(content.decode("utf-8", errors="replace")) if content is not None else None
+    if answer is not None and answer.exit_code == 0:
+        return _accepted(run, answer)
+    # sbatch also fails where the controller is too busy to answer; the job may be there all the same.
+    again = poll(link, [run])[0]
+    if again.job_id is not None or again.status.state is JobState.UNKNOWN:
+        return again
+    if answer is not None and answer.exit_code < _KILLED:
+        link.run(["rm", "-rf", "--", run.run_dir])
+        return _not_submitted(run, f"SLURM refused the job: {answer.refusal}")
+    if _claimed_s(link, folder) > LOST_S:
+        return _not_submitted(run, "sbatch did not end, and SLURM knows no job of this name")
+    return replace(run, status=Status(state=JobState.SUBMITTING, note="sbatch has not answered yet"))
+
+
+def _accepted(run: Run, answer: Answer) -> Run:
+    return replace(run, job_id=parse_submitted(answer.stdout), status=Status(state=JobState.PENDING))
+
+
+def _not_submitted(run: Run, why: str) -> Run:
+    note = f"it was never submitted: {why}"
+    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=note)
+    return replace(run, status=status)
+
+
+def _claimed_s(link: Link, folder: PurePosixPath) -> int:
+    """For how many seconds the run has been claimed, by the cluster's own clocks."""
+    age = 'echo $(($(date +%s) - $(stat -c %Y -- "$1")))'
+    return int(link.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
 
 
 def _snapshot(project: Project, request: Request) -> Any:
@@ -99,6 +164,8 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         data=depot.data,
         weights=depot.weights,
         resources=wanted,
+        home=profile.mount_home,
+        cache=depot.root / "cache" / profile.cache if profile.cache else None,
     )
     revision = find_revision(project.root / profile.code_dir)
     run = Run(
@@ -114,7 +181,7 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         sif=str(pushed.path),
         sif_sha256=pushed.sha256,
         code=snapshot.tree,
-        resources=wanted.model_dump(),
+        resources=wanted.model_dump(mode="json"),
         profile_values={
             **profile.model_dump(mode="json", exclude={"build_args"}),
             "environment": _masked(profile.environment),
@@ -123,7 +190,8 @@ def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot
         run_dir=str(job.run_dir),
     )
     template = (project.sites / "job.sh").read_text(encoding="utf-8")
-    return Plan(run=run, script=render_script(job, site, template), revision=revision)
+    script, options = render_script(job, site, template), tuple(directives(job, site))
+    return Plan(run=run, script=script, options=options, revision=revision)
 
 
 def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
@@ -141,10 +209,24 @@ def _masked(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: "***" if _SECRET.search(name) else value for name, value in environment.items()}
 
 
+def _make_run(link: Link, plan: Plan, request: Request, store: RunStore) -> None:
+    # The second of two who make the same folder fails. Others may not read the arguments.
+    made = link.run(["mkdir", "-m", "700", "--", plan.run.run_dir])
+    if not made.ok:
+        store.forget(plan.run)
+        raise RemoteError(f"{link.target}: {made.explain()}")
+    try:
+        _write_run(link, plan, request)
+    except LinkError:
+        raise  # `status` will find that it was not submitted, and remove what is there
+    except (SlipwayError, KeyboardInterrupt):
+        link.run(["rm", "-rf", "--", plan.run.run_dir])
+        store.forget(plan.run)
+        raise
+
+
 def _write_run(link: Link, plan: Plan, request: Request) -> None:
     paths = RunPaths(PurePosixPath(plan.run.run_dir))
-    # To make the folder is to claim the run: the second of two would fail. Others may not read the arguments.
-    link.check(["mkdir", "-m", "700", "--", str(paths.folder)])
     environment = [f"{name}={value}" for name, value in sorted(request.profile.environment.items())]
     link.write(paths.argv, words_file([*plan.run.program, *plan.run.args]))
     link.write(paths.environment, words_file(environment))
@@ -154,25 +236,41 @@ def _write_run(link: Link, plan: Plan, request: Request) -> None:
         link.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
 
 
-def _sbatch(link: Link, run: Run, store: RunStore) -> Run:
-    command = submit_command(RunPaths(PurePosixPath(run.run_dir)).script)
+def _check_image(link: Link, run: Run, store: RunStore) -> None:
+    # Whoever removes images looks at the records first; this one was written too late for them.
+    if link.size(PurePosixPath(run.sif)) is not None:
+        return
+    link.run(["rm", "-rf", "--", run.run_dir])
+    store.forget(run)
+    raise JobError(
+        f"{link.target}:{run.sif}: the image has been removed just now; nothing was submitted. Push it again"
+    )
+
+
+def _sbatch(link: Link, plan: Plan, store: RunStore, progress: Progress) -> Run:
+    run, folder = plan.run, PurePosixPath(plan.run.run_dir)
+    command = claim_command(folder, submit_command(RunPaths(folder).script, plan.options))
+    unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
     try:
-        result = link.run(login_command(command), timeout_s=120)
+        result = link.run(login_command(command), timeout_s=SBATCH_S + 30)
+        if result.ok:
+            return replace(
+                run, job_id=parse_submitted(parse_login(result.stdout)), status=Status(state=JobState.PENDING)
+            )
+        if result.exit_code == TOO_LATE:
+            raise JobError(f"{run.run_id} was given up by another `invoke status` in the meantime; try again")
+        answered = link.size(RunPaths(folder).answer) is not None
+        settled = settle(link, run)
     except LinkError as error:
-        raise LinkError(
-            f"{error}\n  Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out. "
-            "Do not submit it again before that"
-        ) from error
-    if not result.ok:
-        link.run(["rm", "-rf", "--", run.run_dir])
-        store.forget(run)
-        raise JobError(f"{link.target}: SLURM refused the job: {_words(result.stderr)}")
-    job_id = parse_submitted(parse_login(result.stdout))
-    return replace(run, job_id=job_id, status=Status(state=JobState.PENDING))
-
-
-def _words(stderr: str) -> str:
-    lines: Sequence[str] = [
-        line.removeprefix("sbatch: ").removeprefix("error: ") for line in stderr.splitlines()
-    ]
-    return "; ".join(line for line in lines if line.strip()) or "it gave no reason"
+        raise type(error)(f"{error}\n  {unknown}. Do not submit it again before that") from error
+    except KeyboardInterrupt:
+        progress.note(unknown)
+        raise
+    if settled.job_id is not None:
+        return settled
+    if settled.status.state is not JobState.FAILED:
+        raise RemoteError(f"{link.target}: {result.explain()}\n  {unknown}")
+    store.forget(run)
+    if not answered:
+        raise RemoteError(f"{link.target}: {result.explain()}")
+    raise JobError(f"{link.target}: {settled.status.note}")

@@ -16,12 +16,13 @@ from typing import Any, TextIO
 
 from invoke.exceptions import Exit
 
-from slipway.errors import HostError, SlipwayError
+from slipway.errors import HostError, LinkError, SlipwayError
 from slipway.link import Link
 from slipway.run import Run
-from slipway.transfer import Amount
+from slipway.transfer import Amount, Transfer
 
 INTERRUPTED = 130
+_TELL_EVERY_S = 10
 _COLOURS = {
     "COMPLETED": "green",
     "RUNNING": "cyan",
@@ -50,12 +51,14 @@ class Terminal:
         self._status: Any = None
         self._step = ""
         self._since = 0.0
+        self._told = 0.0
         self._line_is_open = False
 
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
         self.done()
         self._step, self._since = _one_line(text, 100), time.monotonic()
+        self._told = self._since
         if self.err.is_terminal:
             self._status = self.err.status(_escape(self._step))
             self._status.start()
@@ -70,9 +73,12 @@ class Terminal:
             self.err.print("  " + _escape(text.rstrip()), soft_wrap=True)
 
     def transfer(self, amount: Amount) -> None:
-        """Show how far a copy is."""
+        """Show how far a copy is; without a terminal, now and then."""
         if self._status is not None:
             self._status.update(f"{_escape(self._step)}  [cyan]{how_far(amount)}[/cyan]")
+        elif time.monotonic() - self._told >= _TELL_EVERY_S:
+            self._told = time.monotonic()
+            self.err.print(f"  {how_far(amount)}", soft_wrap=True)
 
     def done(self) -> None:
         """End the last step."""
@@ -87,6 +93,19 @@ class Terminal:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+    def error(self, text: str) -> None:
+        """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
+        from rich.text import Text
+
+        self._close_line()
+        lines = _printable(f"error: {text}").splitlines()
+        if self.err.is_terminal:
+            lines = [_wrapped(line, self.err.width) for line in lines]
+        shown = Text("\n".join(lines))
+        shown.stylize("bold red", 0, len("error:"))
+        shown.highlight_regex(r"`[^`]+`", "bold")
+        self.err.print(shown, soft_wrap=True)
 
     def ask(self, prompt: str, *, echo: bool) -> str | None:
         """Ask the person at the terminal, whatever standard input is; ``None`` where there is no terminal.
@@ -150,13 +169,20 @@ class Terminal:
         if self._line_is_open:
             self.raw("\n")
 
-    def follow(self, link: Link, run: Run, keep: Callable[[Run], object]) -> Run:
+    def follow(
+        self,
+        link: Link,
+        run: Run,
+        look: Callable[[Link, Run], Run],
+        reconnect: Callable[[], Link] | None = None,
+    ) -> Run:
         """Show what a run prints until it is over.
 
         Args:
             link: the connection to its site.
             run: the run.
-            keep: is given the run whenever its state has changed.
+            look: asks how the run stands, and writes it down.
+            reconnect: makes a new connection where one was lost.
 
         Returns:
             The run as it ended.
@@ -164,17 +190,19 @@ class Terminal:
         from slipway.watch import follow
 
         def changed(new: Run) -> None:
-            keep(new)
             self.note(f"{new.run_id} is {new.status.state.value}")
 
+        come_back = (
+            f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
+            f"`invoke cancel --run {run.run_id}` ends it."
+        )
         try:
-            return follow(link, run, self.raw, changed)
+            return follow(link, run, self.raw, changed, look=look, reconnect=reconnect, on_trouble=self.note)
         except KeyboardInterrupt:
-            self.note(
-                f"\nThe job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
-                f"`invoke cancel --run {run.run_id}` ends it."
-            )
+            self.note(f"\n{come_back}")
             raise
+        except LinkError as error:
+            raise type(error)(f"{error}\n{come_back}") from error
 
     def files(self, folder: Path) -> None:
         """The files below a folder, with their sizes."""
@@ -208,6 +236,9 @@ class Terminal:
                 coloured[3].stylize(_COLOURS.get(row[3], "red"))
             table.add_row(*coloured)
         self.out.print(table, soft_wrap=False, crop=True)
+        for run in runs:
+            if run.status.note:
+                self.out.print(f"[dim]{run.run_id}: {_escape(_one_line(run.status.note, 400))}[/dim]")
 
     def figures(self, figures: Mapping[str, Mapping[str, Any]]) -> None:
         """Tables of a program's own figures: each JSON file's numbers and short words."""
@@ -238,7 +269,7 @@ def terminal() -> Iterator[Terminal]:
         screen.done()
     except SlipwayError as error:
         screen.fail()
-        screen.err.print(f"[bold red]error:[/bold red] {_escape(str(error))}", soft_wrap=True)
+        screen.error(str(error))
         raise Exit(code=error.exit_code) from error
     except BrokenPipeError as error:
         # Whoever read our output has had enough, such as `head`.
@@ -247,7 +278,7 @@ def terminal() -> Iterator[Terminal]:
     except OSError as error:
         screen.fail()
         where = f"{error.filename}: " if error.filename else ""
-        screen.err.print(f"[bold red]error:[/bold red] {_escape(f'{where}{error.strerror or error}')}")
+        screen.error(f"{where}{error.strerror or error}")
         raise Exit(code=HostError.exit_code) from error
     except KeyboardInterrupt as error:
         screen.fail()
@@ -288,8 +319,30 @@ def _read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
 
 
 def _printable(text: str) -> str:
-    # A server's words may hold what moves the cursor or sets the window's title.
-    return "".join(character for character in text if character in "\n\t" or character.isprintable())
+    # A server's words may hold what moves the cursor or sets the window's title. Surrogates are names' bytes.
+    return "".join(
+        character
+        for character in text
+        if character in "\n\t" or character.isprintable() or "\udc80" <= character <= "\udcff"
+    )
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line in pieces that fit, each but the first set in; what stands in backticks is never cut."""
+    import textwrap
+
+    indent = line[: len(line) - len(line.lstrip())]
+    # `textwrap` takes no-break spaces for letters.
+    kept = re.sub(r"`[^`]+`", lambda match: match[0].replace(" ", "\xa0"), line.lstrip())
+    pieces = textwrap.wrap(
+        kept,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(pieces).replace("\xa0", " ")
 
 
 def print_json(value: Any) -> None:
@@ -307,6 +360,20 @@ def clock(seconds: int | None) -> str:
 def megabytes(size_bytes: int) -> str:
     """A size in MB, or in kB where it is small."""
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def sent(transfer: Transfer | None, size_bytes: int) -> str:
+    """What sending a file of this size has cost, for the end of a line."""
+    if transfer is None:
+        return "there already, nothing sent"
+    part = 100 * transfer.sent_bytes / size_bytes if size_bytes else 100.0
+    took = "" if transfer.elapsed_s is None else f", {duration(transfer.elapsed_s)}"
+    return f"{megabytes(transfer.sent_bytes)} sent ({part:.{1 if part < 10 else 0}f} %){took}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``4.2 s``, ``1:12``, ``1:02:03``."""
+    return f"{seconds:.1f} s" if seconds < 60 else clock(round(seconds)).removeprefix("0:").removeprefix("0")
 
 
 def how_far(amount: Amount) -> str:

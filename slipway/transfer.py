@@ -10,12 +10,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """What was moved: ``sent_bytes`` and ``received_bytes`` are those on the line, as this side sees them."""
+    """What was moved: ``sent_bytes`` and ``received_bytes`` are those on the line, as this side sees them.
+
+    ``elapsed_s`` is how long it took, with all that belongs to it, where somebody has measured that.
+    """
 
     sent_bytes: int
     received_bytes: int
     total_bytes: int
     files: int
+    elapsed_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

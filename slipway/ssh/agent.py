@@ -62,7 +62,8 @@ class Agent:
                     )
                 )
         except (OSError, struct.error) as error:
-            self.problem = f"the agent at {path} does not answer ({error})"
+            why = getattr(error, "strerror", None) or error
+            self.problem = f"the agent at {path} does not answer ({why})"
 
     def sign(self, identity: AgentIdentity, data: bytes, algorithm: str) -> bytes:
         """Have it sign."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import paramiko
 
-from slipway.errors import LinkError
+from slipway.errors import ConnectionLostError, LinkError, LoginError
 from slipway.ssh.agent import Identity, IdentityError
 from slipway.ssh.ask import Ask
 from slipway.ssh.identity import ATTEMPTS, Keyring
@@ -25,20 +25,25 @@ from slipway.ssh.userauth import (
 
 # A server that hangs up after so many keys has most likely had enough of them.
 _MANY = 3
+_CHECK_USER = "Check the user (login.user in the site's file, or User in ssh_config)"
+_NAME_A_KEY = "Name one that the site knows, with IdentityFile in ssh_config or `ssh-add FILE`"
 
 
 def authenticate(transport: Transport, target: Target, ask: Ask) -> None:
     """Log in, by all that the server wants: one way, or several in a row.
 
     Raises:
-        LinkError: it refuses, hangs up or falls silent, or wants an answer that nobody can give.
+        LoginError: it refuses, or wants an answer that nobody can give.
+        ConnectionLostError: it hangs up for no reason of ours, or falls silent.
+        LinkError: it does not keep to the protocol.
     """
     login = _Login(transport, target, ask)
     try:
         login.run()
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise LinkError(
-            f"{target}: the connection was lost during the login: {error or type(error).__name__}"
+        why = error or type(error).__name__
+        raise ConnectionLostError(
+            f"{target}: the connection was lost during the login ({why}); try again"
         ) from error
     finally:
         login.keyring.agent.close()
@@ -77,7 +82,7 @@ class _Login:
             elif self._left[method]:
                 self._left[method] -= 1
                 return self._try_prompts() if method == "keyboard-interactive" else self._try_password()
-        raise LinkError(self._refusal(offered))
+        raise LoginError(self._refusal(offered))
 
     def _try_key(self, key: Identity, before: Failure) -> Reply:
         try:
@@ -114,9 +119,9 @@ class _Login:
             self._ask.tell(self._auth.words.rstrip())
         answer = self._ask.ask(prompt, echo=echo)
         if answer is None:
-            raise LinkError(
-                f"{self._target}: the server asks {prompt.strip()!r}, and there is no terminal to answer "
-                f"on. Run this in a terminal, or log in with a key that needs no answer{self._notes()}"
+            raise LoginError(
+                f"{self._target}: the server asks {prompt.strip()!r}, and there is no terminal to answer on. "
+                f"Run this in a terminal, or log in with a key that needs no answer{self._notes()}"
             )
         self._has_answered = True
         return answer
@@ -128,35 +133,57 @@ class _Login:
         if isinstance(reply, Failure):
             return reply
         if isinstance(reply, PasswordExpired):
-            raise LinkError(explain_expired(self._target, reply.prompt))
+            raise LoginError(explain_expired(self._target, reply.prompt))
         if isinstance(reply, Silence):
-            raise LinkError(f"{self._target}: no answer to the login within {REPLY_TIMEOUT_S} s; try again")
+            raise ConnectionLostError(
+                f"{self._target}: no answer to the login within {REPLY_TIMEOUT_S} s; try again"
+            )
         if isinstance(reply, Closed):
-            raise LinkError(self._hung_up())
+            raise self._hung_up()
         raise LinkError(f"{self._target}: the server does not keep to the protocol ({type(reply).__name__})")
 
-    def _hung_up(self) -> str:
-        words = self._transport.farewell or str(self._transport.get_exception() or "") or "without a word"
-        text = f"{self._target}: the server hung up during the login: {_one_line(words)}"
+    def _hung_up(self) -> LinkError:
+        farewell = self._transport.farewell
+        words = _one_line(farewell or str(self._transport.get_exception() or "") or "without a word")
+        text = f"{self._target}: the server hung up during the login ({words})"
+        if self._has_answered and farewell:
+            return LoginError(f"{text}. The answers to its prompts were wrong; try again{self._notes()}")
+        if self._auth.words != self._greeting:
+            return LoginError(f"{self._target}: the server ended the login, and has said why{self._notes()}")
         if self._has_answered:
-            text += ". The answers to its prompts were wrong, or came too late; try again"
-        elif len(self._refused) >= _MANY:
-            text += (
-                f". It refused {_list(self._refused)}, and most servers take only a few. Name the right one "
-                "in ~/.ssh/config: `IdentityFile FILE` and `IdentitiesOnly yes`"
+            return ConnectionLostError(
+                f"{text}. The line was cut, or an answer came too late; try again{self._notes()}"
             )
-        return text + self._notes()
+        if self._refused and (farewell or len(self._refused) >= _MANY):
+            return LoginError(f"{self._target}: {self._too_many(words)}{self._notes()}")
+        return ConnectionLostError(f"{text}; try again{self._notes()}")
+
+    def _too_many(self, words: str) -> str:
+        held = len(self.keyring.agent.keys)
+        agent = f". The agent holds {held}, and" if held > 1 and not self._target.identities_only else ";"
+        return (
+            f"too many keys were offered: the server refused {_list(self._refused)} and then hung up "
+            f"({words}){agent} servers take only a few. Name the right one in ssh_config with "
+            "`IdentityFile FILE`; `IdentitiesOnly yes` keeps the others back"
+        )
 
     def _refusal(self, offered: tuple[str, ...]) -> str:
-        tried = f"it refused {_list(self._refused)}" if self._refused else "there was no key to try"
-        tried = tried if "publickey" in offered else "it takes no keys"
+        ways = " or ".join(offered) or "nothing more"
+        tried, remedy = self._tried()
+        if "publickey" not in offered:
+            tried, remedy = "no key helps there", _CHECK_USER
         if self._has_answered:
             tried += ", and the answers to its prompts were wrong"
-        ways = " or ".join(offered) or "nothing more"
-        return (
-            f"{self._target}: the login was refused: {tried}. The server takes {ways}. "
-            f"Check the user's name and the key{self._notes()}"
-        )
+        what = f"{self._target}: the login was refused. The server takes {ways}; {tried}"
+        return f"{what}. {remedy}{self._notes()}"
+
+    def _tried(self) -> tuple[str, str]:
+        """What became of the keys, and what to do about it."""
+        if self._refused:
+            return f"it refused {_list(self._refused)}", f"{_CHECK_USER}, and that the site knows such a key"
+        if self.keyring.problems:
+            return "no key could be used", "What is wrong with them:"
+        return "there was no key to offer", _NAME_A_KEY
 
     def _notes(self) -> str:
         notes = [*self.keyring.problems]
@@ -167,12 +194,11 @@ class _Login:
 
 
 def explain_expired(target: Target, words: str = "") -> str:
-    """What to say where the password has to be changed before anything else."""
+    """What to say where the password has to be changed before anything else; a :class:`LoginError`."""
     said = f" ({_one_line(words)})" if words.strip() else ""
-    port = "" if target.port == 22 else f"-p {target.port} "
     return (
         f"{target}: the password has expired and has to be changed first{said}. Log in with "
-        f"`ssh {port}{target.user}@{target.host}`, change it, and try again"
+        f"`{target.ssh_command}`, change it, and try again"
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from slipway.errors import LinkError
+from slipway.errors import HostKeyChangedError, HostKeyError, LinkError
 from slipway.ssh.target import Target
 
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
@@ -106,20 +106,26 @@ def known_kinds(target: Target) -> list[str]:
     return list(dict.fromkeys(kinds))
 
 
-def explain(target: Target, shown: HostKey, verdict: Verdict) -> str:
+def mistrust(target: Target, shown: HostKey, verdict: Verdict) -> LinkError:
     """Why Slipway stops, and what to do."""
     if verdict.state == "unknown":
-        return (
-            f"{target}: the host's key is not known yet. It shows {shown}. Compare that with what the site "
-            "publishes; `invoke ssh.trust SITE` shows it again and keeps it"
+        return HostKeyError(
+            f"{target}: the host's key is not known yet\n"
+            f"  shown: {shown}\n"
+            "  Compare it with what the site publishes; `invoke ssh.trust SITE` shows it again and keeps it"
         )
-    where = "; ".join(map(str, verdict.known))
+    known = "".join(f"  known: {line}\n" for line in verdict.known)
     if verdict.state == "revoked":
-        return f"{target}: the host shows a key that is marked as revoked: {where}. Tell its administrators"
-    return (
-        f"{target}: the host's key is not the one that is known. Known: {where}. Shown now: {shown}. Either "
-        "the host was set up anew, or somebody is listening in: ask its administrators for the fingerprint. "
-        "If it is right, `invoke ssh.trust SITE --replace` puts it in the place of the old one"
+        return HostKeyChangedError(
+            f"{target}: the host shows a key that is marked as revoked\n{known}"
+            "  Somebody else may have it: do not go on, and ask the host's administrators"
+        )
+    return HostKeyChangedError(
+        f"{target}: the host's key is not the one that is known\n{known}"
+        f"  shown: {shown}\n"
+        "  Either the host was set up anew, or somebody is listening in: ask its administrators which "
+        "fingerprint is right. If it is the one shown, `invoke ssh.trust SITE --replace` puts it in the "
+        "place of the known one"
     )
 
 
@@ -157,12 +163,13 @@ def remove_known(target: Target, known: Sequence[KnownKey]) -> list[Path]:
         The copies of the files as they were.
 
     Raises:
-        LinkError: a line belongs to the system or to more than this host, or cannot be changed.
+        HostKeyChangedError: a line belongs to the system or to more than this host.
+        LinkError: a file cannot be changed.
     """
     copies = []
     for file in dict.fromkeys(line.file for line in known):
         if file not in _user_files(target):
-            raise LinkError(
+            raise HostKeyChangedError(
                 f"{file} is not yours to change; its administrator has to remove {target.key_name}"
             )
         numbers = [line.line for line in known if line.file == file]
@@ -194,7 +201,7 @@ def _shortened(file: Path, lines: Sequence[str], numbers: Sequence[int], name: s
         names = line.split(None, 1)[0].split(",")
         rest = [word for word in names if not _is_named(word, name)]
         if any("*" in word or "?" in word or word.startswith("!") for word in names):
-            raise LinkError(f"{file}:{number} is about more hosts than {name}; change it by hand")
+            raise HostKeyChangedError(f"{file}:{number} is about more hosts than {name}; change it by hand")
         if rest:
             yield f"{','.join(rest)} {line.split(None, 1)[1]}"
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import paramiko
 
-from slipway.errors import LinkError
+from slipway.errors import ConnectionLostError, HostNameError, LinkError, UnreachableError
 from slipway.shell import open_proxy
+from slipway.ssh.alive import keep_alive
 from slipway.ssh.ask import Ask
 from slipway.ssh.auth import authenticate
-from slipway.ssh.hostkey import HostKey, explain, judge, known_kinds
+from slipway.ssh.hostkey import HostKey, judge, known_kinds, mistrust
 from slipway.ssh.target import Target
 from slipway.ssh.userauth import Transport
 
@@ -25,7 +26,9 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 CHANNEL_TIMEOUT_S = 60
 DEAD_AFTER_S = 90
 Meet = Callable[[Target, HostKey], None]
+Hop = tuple[Target, Transport]
 _PROHIBITED = 1  # RFC 4254, 5.1
+_CHECK_PORT = "check login.port in the site's file or Port in ssh_config"
 _HUNG_UP = (EOFError, OSError)
 
 
@@ -42,18 +45,24 @@ def log_in(target: Target, ask: Ask, meet: Meet | None = None, *, enter: bool = 
         One connection a host, the last one's last.
 
     Raises:
-        LinkError: a host cannot be reached, is not the one that is known, or refuses the login.
+        HostNameError: there is no such host.
+        UnreachableError: a host does not answer as an SSH server.
+        HostKeyError: it is not known yet.
+        HostKeyChangedError: it is not the one that is known.
+        LoginError: it refuses the login.
+        ConnectionLostError: the connection was lost meanwhile.
+        LinkError: a host and this side have nothing in common.
     """
     hops = (*target.jumps, target)
     opened: list[Transport] = []
     try:
         for number, hop in enumerate(hops, 1):
             with _on_the_way(number, hops):
-                opened.append(_greet(hop, opened[-1] if opened else None))
+                opened.append(_greet(hop, (hops[number - 2], opened[-1]) if opened else None))
                 (meet or refuse_strangers)(hop, shown_key(opened[-1]))
                 if enter or hop is not target:
                     authenticate(opened[-1], hop, ask)
-                    opened[-1].set_keepalive(hop.keep_alive_s)
+                    keep_alive(opened[-1], hop.keep_alive_s)
     except BaseException:
         close(opened)
         raise
@@ -71,11 +80,12 @@ def refuse_strangers(target: Target, shown: HostKey) -> None:
     """Go on only where the host's key is known.
 
     Raises:
-        LinkError: it is unknown, another one or revoked.
+        HostKeyError: it is unknown.
+        HostKeyChangedError: it is another one, or revoked.
     """
     verdict = judge(target, shown)
     if verdict.state != "known":
-        raise LinkError(explain(target, shown, verdict))
+        raise mistrust(target, shown, verdict)
 
 
 def shown_key(transport: Transport) -> HostKey:
@@ -92,10 +102,10 @@ def _on_the_way(number: int, hops: Sequence[Target]) -> Iterator[None]:
         if number == len(hops):
             raise
         way = f"jump host {number} of {len(hops) - 1} on the way to {hops[-1]}"
-        raise LinkError(f"{way}: {error}") from error
+        raise type(error)(f"{way}: {error}") from error
 
 
-def _greet(target: Target, through: Transport | None) -> Transport:
+def _greet(target: Target, through: Hop | None) -> Transport:
     """A connection on which both sides have agreed on keys and the host has shown its own."""
     transport = Transport(_socket(target, through))
     timeout_s = target.connect_timeout_s
@@ -112,40 +122,53 @@ def _greet(target: Target, through: Transport | None) -> Transport:
     except (paramiko.SSHException, OSError, EOFError) as error:
         transport.close()
         is_late = time.monotonic() - began >= timeout_s
-        raise LinkError(f"{target}: {_no_handshake(transport, target, error, is_late)}") from error
+        if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+            raise LinkError(
+                f"{target}: the server and this side have no algorithm in common ({error}). One of them is "
+                "very old, or set up to take very little: show this to the site's administrators"
+            ) from error
+        raise UnreachableError(f"{target}: {_no_handshake(transport, target, error, is_late)}") from error
     return transport
 
 
 def _no_handshake(transport: Transport, target: Target, error: Exception, is_late: bool) -> str:
     where = f"port {target.port}"
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        return f"the server and this side have no algorithm in common ({error}); it may be very old"
     if is_late:
         return (
             f"{where} is open, but no SSH server answers within {target.connect_timeout_s:g} s; is it the "
             "right port, and is a VPN needed?"
         )
     if transport.farewell:
-        return f"the server hung up: {transport.farewell}"
+        return f"the server hung up before the login ({transport.farewell}); try again in some minutes"
     if target.proxy_command and not transport.remote_version:
-        return f"no SSH server answers through its ProxyCommand `{target.proxy_command}`"
+        return (
+            f"no SSH server answers through its ProxyCommand `{target.proxy_command}`; try that command in a "
+            "shell"
+        )
     if transport.remote_version or isinstance(error, _HUNG_UP) or isinstance(error.__context__, _HUNG_UP):
         return (
             "the server hung up before the login. It may be overloaded, or keep this address out for a while "
             "after failed logins; try again in some minutes"
         )
-    return f"what answers on {where} is not an SSH server; check login.port in the site's file"
+    return f"what answers on {where} is not an SSH server; {_CHECK_PORT}"
 
 
-def _socket(target: Target, through: Transport | None) -> Any:
+def _socket(target: Target, through: Hop | None) -> Any:
     if through is not None:
-        return _channel(target, through)
+        return _channel(target, *through)
     if target.proxy_command:
         return open_proxy(target.proxy_command)
     try:
         connection = socket.create_connection((target.host, target.port), timeout=target.connect_timeout_s)
+    except (socket.gaierror, UnicodeError) as error:
+        # Python refuses some names before anybody is asked for them.
+        why = error.strerror if isinstance(error, socket.gaierror) else "it cannot be a host's name"
+        raise HostNameError(
+            f"{target}: no host of this name is found ({why}); check login.host in the site's file or "
+            "HostName in ssh_config. Is this machine online, and is a VPN needed?"
+        ) from error
     except OSError as error:
-        raise LinkError(f"{target}: {_no_connection(target, error)}") from error
+        raise UnreachableError(f"{target}: {_no_connection(target, error)}") from error
     # Without it each short command waits 40 ms for an acknowledgement.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -156,27 +179,36 @@ def _socket(target: Target, through: Transport | None) -> Any:
 
 
 def _no_connection(target: Target, error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        if error.errno == socket.EAI_AGAIN:
-            return "the name server does not answer; is this machine online, and is a VPN needed?"
-        return "no host of this name is known; check login.host in the site's file, and is a VPN needed?"
     if isinstance(error, TimeoutError):
-        return f"no answer within {target.connect_timeout_s:g} s; is a VPN needed?"
+        return (
+            f"no answer within {target.connect_timeout_s:g} s. Is the host up, and is a VPN needed? "
+            "ConnectTimeout in ssh_config waits longer"
+        )
     if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens on port {target.port}; check login.port in the site's file"
-    return f"cannot be reached: {error.strerror or error}; check login.host and login.port in the site's file"
+        return f"nothing listens on port {target.port}; {_CHECK_PORT}"
+    return f"there is no way to it ({error.strerror or error}). Is this machine online, and is a VPN needed?"
 
 
-def _channel(target: Target, through: Transport) -> paramiko.Channel:
+def _channel(target: Target, jump: Target, through: Transport) -> paramiko.Channel:
     place = (target.host, target.port)
     try:
         return through.open_channel("direct-tcpip", place, ("127.0.0.1", 0), timeout=target.connect_timeout_s)
     except paramiko.ChannelException as error:
         why = through.refusal or error.text
         if error.code == _PROHIBITED:
-            why += ". It may not let users pass on (AllowTcpForwarding), or want a new password first"
-        raise LinkError(f"{target}: the jump host before it gets no connection to it: {why}") from error
+            raise LinkError(
+                f"{target}: the jump host {jump} does not pass connections on ({why}). It may not let users "
+                f"do so (AllowTcpForwarding), or want a new password first: try `{jump.ssh_command}`"
+            ) from error
+        raise UnreachableError(
+            f"{target}: the jump host {jump} gets no connection to it ({why}); check the name and the port "
+            "as they are seen from there"
+        ) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise LinkError(
-            f"{target}: the jump host before it got no connection within {target.connect_timeout_s:g} s"
+        if not through.is_active():
+            raise ConnectionLostError(
+                f"{target}: the connection to the jump host {jump} was lost; try again"
+            ) from error
+        raise UnreachableError(
+            f"{target}: the jump host {jump} got no connection to it within {target.connect_timeout_s:g} s"
         ) from error

@@ -69,6 +69,13 @@ class Target:
         """``user@host:port``, for messages."""
         return f"{self.user}@{self.host}:{self.port}"
 
+    @property
+    def ssh_command(self) -> str:
+        """What to type to get there by hand."""
+        jumps = f"-J {','.join(map(str, self.jumps))} " if self.jumps else ""
+        port = "" if self.port == 22 else f"-p {self.port} "
+        return f"ssh {jumps}{port}{self.user}@{self.host}"
+
 
 def resolve_target(login: Login, state: Path) -> Target:
     """Find out how a host is reached, as OpenSSH would.
@@ -86,7 +93,9 @@ def resolve_target(login: Login, state: Path) -> Target:
     if login.ssh_config:
         file = state / Path(login.ssh_config).expanduser()
         if not file.is_file():
-            hint = "; `invoke box.up` makes it" if login.ssh_config.startswith("box/") else ""
+            hint = "; correct it, or leave it out for ~/.ssh/config"
+            if login.ssh_config.startswith("box/"):
+                hint = "; `invoke box.up` makes it"
             raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist{hint}")
     try:
         text = read_config(file, Path("~/.ssh").expanduser())
@@ -95,16 +104,20 @@ def resolve_target(login: Login, state: Path) -> Target:
             text += "Host *\n" + read_config(SYSTEM_CONFIG, SYSTEM_CONFIG.parent, lenient=True)
         return _target(text, login.host, user=login.user, port=login.port)
     except (paramiko.SSHException, ValueError, KeyError) as error:
-        raise ConfigError(f"{file} cannot be understood: {error}") from error
+        by_hand = f"ssh -F {shlex.quote(str(file))} -G {shlex.quote(login.host)}"
+        raise ConfigError(
+            f"{file} cannot be understood: {error}; `{by_hand}` shows how OpenSSH reads it"
+        ) from error
 
 
 def _target(
     text: str, host: str, *, user: str | None, port: int | None, seen: tuple[str, ...] = ()
 ) -> Target:
     if host in seen or len(seen) > MAX_DEPTH:
-        raise ConfigError(f"ProxyJump leads in a circle: {' → '.join([*seen, host])}")
+        way = " → ".join([*seen, host])
+        raise ConfigError(f"ProxyJump leads in a circle: {way}; correct it in ssh_config")
     options = _lookup(text, host, user, port)
-    name, port = options.get("hostname", host), int(options.get("port", 22))
+    name, port = options.get("hostname", host), _port(options)
     target = Target(
         host=name,
         port=port,
@@ -158,7 +171,7 @@ def _with_way(text: str, target: Target, host: str, options: dict[str, Any], see
 def _jump(text: str, word: str, seen: tuple[str, ...]) -> Target:
     match = _JUMP.fullmatch(word)
     if match is None:
-        raise ConfigError(f"ProxyJump {word!r} is not [USER@]HOST[:PORT]")
+        raise ConfigError(f"ProxyJump {word!r} is not [USER@]HOST[:PORT]; correct it in ssh_config")
     port = int(match["port"]) if match["port"] else None
     return _target(text, match["six"] or match["host"], user=match["user"], port=port, seen=seen)
 
@@ -170,6 +183,13 @@ def _methods(options: dict[str, Any]) -> tuple[str, ...]:
     return tuple(
         word for word in wanted if word in METHODS and options.get(_SWITCHES[word], "yes").lower() != "no"
     )
+
+
+def _port(options: dict[str, Any]) -> int:
+    word = str(options.get("port", 22))
+    if not word.isdecimal():
+        raise ValueError(f"Port {word} is not a number")
+    return int(word)
 
 
 def _is_on(options: dict[str, Any], key: str) -> bool:

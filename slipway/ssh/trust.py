@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from slipway.errors import LinkError
+from slipway.errors import HostKeyError
 from slipway.ssh.ask import Ask
-from slipway.ssh.hostkey import HostKey, add_known, explain, judge, remove_known
+from slipway.ssh.hostkey import HostKey, add_known, judge, mistrust, remove_known
 from slipway.ssh.target import Target
 
 
@@ -30,7 +30,8 @@ class Acquaintance:
         """Show a host's key where it is not known, and keep it if that is wanted.
 
         Raises:
-            LinkError: it is not, or the key is another one than the one that is known, or revoked.
+            HostKeyError: it is not.
+            HostKeyChangedError: the key is another one than the one that is known, or revoked.
         """
         verdict = judge(target, shown)
         name = f"{target.host}:{target.port}"
@@ -38,7 +39,7 @@ class Acquaintance:
             self.lines.append(f"{name}  {shown}  known already")
             return
         if verdict.state == "revoked" or (verdict.state == "changed" and not self.replace):
-            raise LinkError(explain(target, shown, verdict))
+            raise mistrust(target, shown, verdict)
         for line in verdict.known:
             self.ask.tell(f"{name} was known by {line}")
         self.ask.tell(f"{name} shows {shown}")
@@ -53,12 +54,13 @@ class Acquaintance:
             return
         answer = self.ask.ask("Is this what the site publishes? (yes, or the fingerprint) ", echo=True)
         if answer is None:
-            raise LinkError(
-                f"{target}: the host's key is not known yet. It shows {shown}, and there is no terminal to "
-                "confirm it on. Compare it with what the site publishes, and add --yes"
+            raise HostKeyError(
+                f"{target}: there is no terminal to confirm the host's key on\n"
+                f"  shown: {shown}\n"
+                "  If that is what the site publishes, say so with --yes"
             )
         if answer.strip() not in ("yes", shown.fingerprint):
-            raise LinkError(f"{target}: the host's key was not confirmed, and nothing is kept")
+            raise HostKeyError(f"{target}: the host's key was not confirmed, and nothing is kept")
 
 
 def get_to_know(target: Target, ask: Ask, *, yes: bool = False, replace: bool = False) -> list[str]:

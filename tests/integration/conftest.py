@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.line import Line
+from tests.integration.small import small
+
+__all__ = ["line", "small"]
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.profile import Resources
 from slipway.progress import Silence
 from slipway.project import Project
+from slipway.resources import Resources
 from slipway.steps import Steps
 from slipway.submit import Request, submit
 from slipway.watch import follow

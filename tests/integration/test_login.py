@@ -1,184 +1,39 @@
 """Logging in, to real sshds: each user of theirs is let in another way (sshd/sshd_config)."""
 
-import base64
-import hmac
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
-from slipway.errors import LinkError
-from slipway.image import build_image, engine
+from slipway.errors import HostKeyChangedError, HostKeyError, LinkError, LoginError
 from slipway.link import Link, connect
-from slipway.profile import load_profile
-from slipway.progress import Silence
-from slipway.recipe import Recipe
 from slipway.rsync import Rsync
-from slipway.site import Login
 from slipway.ssh.target import resolve_target
 from slipway.ssh.trust import get_to_know
-
-ROOT = Path(__file__).parents[2]
-IMAGE = "slipway-test-sshd"
-PASSWORD = "a pass of words"  # noqa: S105
-PASSPHRASE = "a phrase"  # noqa: S105
-SECRET = base64.b32encode(b"twenty bytes of them").decode()
-TIMEOUT_S = 30
-
-
-@dataclass
-class Person:
-    """Answers prompts that match, in order, and remembers what was asked and told."""
-
-    answers: list[tuple[str, str | Callable[[], str]]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-
-    def ask(self, prompt: str, *, echo: bool) -> str:
-        pattern, answer = self.answers.pop(0)
-        assert re.search(pattern, prompt), (pattern, prompt)
-        self.asked.append(f"{prompt}{' (echo)' if echo else ''}")
-        return answer if isinstance(answer, str) else answer()
-
-    def tell(self, text: str) -> None:
-        self.told.append(text)
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A host on this machine's port, one behind it and one behind that, and a folder with keys for them."""
-
-    state: Path
-    port: int
-    containers: dict[str, Any]
-
-    def login(self, user: str, host: str = "gate", **options: str) -> Login:
-        """A login with further settings, which count more than those that are for all."""
-        options = {"IdentityFile": str(self.state / "id"), **options}
-        lines = {key: f"    {key} {value}\n" for key, value in options.items()}
-        own = "".join(lines.pop(key, "") for key in ("HostName", "HostKeyAlias", "Port", "ProxyJump"))
-        name = f"config-{len(list(self.state.glob('config-*')))}"
-        (self.state / name).write_text(
-            f"Host {host}\n{own}Host *\n{''.join(lines.values())}Include {self.state}/config\n"
-        )
-        return Login(host=host, user=user, ssh_config=name)
-
-    def connect(self, user: str, ask: Person | None = None, host: str = "gate", **options: str) -> Link:
-        return connect(self.login(user, host, **options), self.state, ask)
-
-    def refusal(self, user: str, ask: Person | None = None, host: str = "gate", **options: str) -> str:
-        with pytest.raises(LinkError) as caught:
-            self.connect(user, ask, host, **options).close()
-        assert caught.value.exit_code == 68
-        return str(caught.value)
-
-    def log(self, name: str = "gate") -> str:
-        text: bytes = self.containers[name].logs()
-        return text.decode()
-
-    def write_known_hosts(self, file: Path, *names: str) -> Path:
-        """Write the keys of all hosts, or of some, as they should be known."""
-        file.write_text("".join(f"{name} {self.public_key(name)}\n" for name in names or self.containers))
-        return file
-
-    def public_key(self, name: str, kind: str = "ed25519") -> str:
-        done = self.containers[name].exec_run(["cat", f"/etc/ssh/ssh_host_{kind}_key.pub"])
-        text: str = done.output.decode()
-        return " ".join(text.split()[:2])
-
-
-def keygen(path: Path, passphrase: str = "", *options: str) -> str:
-    argv = [
-        "ssh-keygen",
-        "-q",
-        "-N",
-        passphrase,
-        "-f",
-        str(path),
-        "-C",
-        path.name,
-        *(options or ["-t", "ed25519"]),
-    ]
-    subprocess.run(argv, check=True, timeout=TIMEOUT_S)
-    return Path(f"{path}.pub").read_text()
-
-
-def code() -> str:
-    """The one-time code of this moment (RFC 6238)."""
-    digest = hmac.digest(base64.b32decode(SECRET), struct.pack(">Q", int(time.time()) // 30), "sha1")
-    start = digest[-1] & 15
-    number: int = struct.unpack(">I", digest[start : start + 4])[0]
-    return f"{(number & 0x7FFFFFFF) % 1_000_000:06d}"
-
-
-def start(client: Any, name: str, keys: dict[str, str], network: Any, **options: Any) -> Any:
-    environment = {"PASSWORD": PASSWORD, "SECRET": SECRET, **keys}
-    container = client.containers.create(IMAGE, environment=environment, init=True, **options)
-    try:
-        client.networks.get("bridge").disconnect(container)
-        network.connect(container, aliases=[name])
-        container.start()
-    except BaseException:
-        container.remove(force=True, v=True)
-        raise
-    return container
+from tests.integration.lab import (
+    PASSPHRASE,
+    PASSWORD,
+    ROOT,
+    TIMEOUT_S,
+    Lab,
+    Person,
+    code,
+    keygen,
+    open_agent,
+    open_lab,
+)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    client = engine()
-    state = tmp_path_factory.mktemp("state")
-    profile = load_profile(ROOT / "env", "cpu")
-    ensure_base(client, profile.base_image, profile.debian_mirror, Silence())
-    dockerfile = ROOT / "tests" / "integration" / "sshd" / "Dockerfile"
-    recipe = Recipe(name=IMAGE, dockerfile=dockerfile, platform="", build_args=profile.build_args)
-    build_image(client, recipe, Silence())
-    authorized = keygen(state / "id") + keygen(state / "locked", PASSPHRASE)
-    authorized += keygen(state / "old", PASSPHRASE, "-t", "rsa", "-m", "PEM")
-    keys = {"AUTHORIZED": authorized, "CA": keygen(state / "ca")}
-    made: dict[str, Any] = {}
-    networks: list[Any] = []
-    try:
-        networks += [client.networks.create(f"{IMAGE}-{os.getpid()}-{number}") for number in (1, 2)]
-        ports = {"22/tcp": ("127.0.0.1", None)}
-        made["gate"] = start(client, "gate", keys, networks[0], ports=ports)
-        made["inner"] = start(client, "inner", keys, networks[0])
-        networks[1].connect(made["inner"], aliases=["inner"])
-        made["deep"] = start(client, "deep", keys, networks[1])
-        wait_for_all(made)
-        made["gate"].reload()
-        lab = Lab(state, int(made["gate"].ports["22/tcp"][0]["HostPort"]), made)
-        (state / "config").write_text(
-            f"Host gate\n    HostName 127.0.0.1\n    Port {lab.port}\n    HostKeyAlias gate\n"
-            "Host inner\n    ProxyJump key@gate\nHost deep\n    ProxyJump key@gate,key@inner\n"
-            f"Host *\n    UserKnownHostsFile {state}/known_hosts\n    GlobalKnownHostsFile none\n"
-            "    IdentitiesOnly yes\n    ConnectTimeout 10\n"
-        )
-        lab.write_known_hosts(state / "known_hosts")
+    with open_lab(tmp_path_factory.mktemp("state")) as lab:
         yield lab
-    finally:
-        for container in made.values():
-            container.remove(force=True, v=True)
-        for network in networks:
-            network.remove()
-        client.close()
-
-
-def wait_for_all(containers: dict[str, Any]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not all(b"Server listening" in container.logs() for container in containers.values()):
-        assert time.monotonic() < deadline, [one.logs() for one in containers.values()]
-        time.sleep(0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -189,27 +44,9 @@ def no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """A real ssh-agent; call it with the arguments of ssh-add."""
-    path = tmp_path / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while not path.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-
-        def add(*words: str) -> None:
-            environment = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "SSH_ASKPASS": str(askpass)}
-            argv = ["ssh-add", "-q", *words]
-            subprocess.run(argv, check=True, timeout=TIMEOUT_S, env=environment, capture_output=True)
-
-        askpass = tmp_path / "askpass"
-        askpass.write_text(f"#!/bin/sh\necho '{PASSPHRASE}'\n")
-        askpass.chmod(0o700)
+    with open_agent(tmp_path) as add:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
         yield add
-    finally:
-        process.terminate()
-        process.wait(timeout=TIMEOUT_S)
 
 
 def whoami(link: Link) -> str:
@@ -274,10 +111,10 @@ def test_a_certificate(lab: Lab, agent: Callable[..., None], tmp_path: Path, kin
 def test_an_agent_that_refuses(lab: Lab, agent: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", "")
     agent("-c", str(lab.state / "id"))  # to be confirmed, where nobody is
-    refusal = lab.refusal("key", Person(), IdentityFile="none", IdentitiesOnly="no")
+    refusal = lab.refusal(81, "key", Person(), IdentityFile="none", IdentitiesOnly="no")
     assert re.search(r"agent: id: the agent refuses to sign with it. Is it locked", refusal)
     path = os.environ["SSH_AUTH_SOCK"]
-    refusal = lab.refusal("key", IdentityFile="none", IdentityAgent=f"{path}.gone")
+    refusal = lab.refusal(81, "key", IdentityFile="none", IdentityAgent=f"{path}.gone")
     assert f"the agent at {path}.gone does not answer" in refusal
 
 
@@ -287,7 +124,7 @@ def test_a_password(lab: Lab) -> None:
         assert whoami(link) == "password"
     assert person.told == ["For the members of the test only."]  # the server's banner, once
     person = Person([("password: $", "wrong")] * 3)
-    refusal = lab.refusal("password", person)
+    refusal = lab.refusal(81, "password", person)
     assert re.search("hung up|the answers to its prompts were wrong", refusal)
 
 
@@ -308,11 +145,11 @@ def test_a_key_and_then_a_code(lab: Lab) -> None:
 
 def test_where_nobody_can_answer(lab: Lab) -> None:
     for user, prompt in {"two": "Verification code:", "password": "password@127.0.0.1's password:"}.items():
-        with pytest.raises(LinkError) as caught:
+        with pytest.raises(LoginError) as caught:
             connect(lab.login(user), lab.state)
         assert f"the server asks {prompt!r}" in str(caught.value)
         assert "there is no terminal to answer on" in str(caught.value)
-    with pytest.raises(LinkError, match="locked needs its passphrase, and there is no terminal to ask on"):
+    with pytest.raises(LoginError, match="locked needs its passphrase, and there is no terminal to ask on"):
         connect(lab.login("key", IdentityFile=str(lab.state / "locked")), lab.state)
 
 
@@ -342,15 +179,15 @@ def test_hosts_behind_hosts(lab: Lab) -> None:
 
 def test_a_host_on_the_way_fails(lab: Lab) -> None:
     known = lab.write_known_hosts(lab.state / "known_some", "gate", "deep")
-    refusal = lab.refusal("key", host="deep", UserKnownHostsFile=str(known))
+    refusal = lab.refusal(79, "key", host="deep", UserKnownHostsFile=str(known))
     assert refusal.startswith(
         "jump host 2 of 2 on the way to key@deep:22: key@inner:22: the host's key is not"
     )
-    refusal = lab.refusal("key", host="nowhere", ProxyJump="key@gate")
-    assert "key@nowhere:22: the jump host before it gets no connection to it" in refusal
-    refusal = lab.refusal("key", host="inner", Port="1")
+    refusal = lab.refusal(78, "key", host="nowhere", ProxyJump="key@gate")
+    assert f"key@nowhere:22: the jump host key@127.0.0.1:{lab.port} gets no connection to it (" in refusal
+    refusal = lab.refusal(78, "key", host="inner", Port="1")
     assert "Connection refused" in refusal
-    refusal = lab.refusal("key", host="deep", ProxyJump="nobody@gate")
+    refusal = lab.refusal(81, "key", host="deep", ProxyJump="nobody@gate")
     assert refusal.startswith("jump host 1 of 1 on the way to key@deep:22: nobody@127.0.0.1")
 
 
@@ -363,18 +200,18 @@ def test_a_proxy_command(lab: Lab) -> None:
     command = f'{sys.executable} -c "{join}" %h %p 2>/dev/null'
     with lab.connect("key", ProxyCommand=command) as link:
         assert whoami(link) == "key"
-    assert "through its ProxyCommand `false`" in lab.refusal("key", ProxyCommand="false")
+    assert "through its ProxyCommand `false`" in lab.refusal(78, "key", ProxyCommand="false")
 
 
 def test_an_unknown_host_and_how_it_is_trusted(lab: Lab, tmp_path: Path) -> None:
     known = tmp_path / "new" / "known_hosts"
     fingerprints = {name: fingerprint(lab, name) for name in lab.containers}
-    refusal = lab.refusal("key", UserKnownHostsFile=str(known))
-    assert f"is not known yet. It shows ED25519 {fingerprints['gate']}" in refusal
+    refusal = lab.refusal(79, "key", UserKnownHostsFile=str(known))
+    assert f"is not known yet\n  shown: ED25519 {fingerprints['gate']}\n" in refusal
     assert "`invoke ssh.trust SITE`" in refusal
     target = resolve_target(lab.login("key", "deep", UserKnownHostsFile=str(known)), lab.state)
     person = Person([("the site publishes", "no")])
-    with pytest.raises(LinkError, match="was not confirmed"):
+    with pytest.raises(HostKeyError, match="was not confirmed"):
         get_to_know(target, person)
     assert not known.exists()
     person = Person(
@@ -399,11 +236,11 @@ def test_a_host_key_that_has_changed(lab: Lab, tmp_path: Path) -> None:
     other = keygen(tmp_path / "other").rsplit(" ", 1)[0]
     known.write_text(f"# mine\nelsewhere,gate {other}\n")
     shown, stale = fingerprint(lab, "gate"), fingerprint_of(other)
-    refusal = lab.refusal("key", UserKnownHostsFile=str(known))
-    assert f"Known: ED25519 {stale} ({known}:2). Shown now: ED25519 {shown}" in refusal
+    refusal = lab.refusal(80, "key", UserKnownHostsFile=str(known))
+    assert f"  known: ED25519 {stale} ({known}:2)\n  shown: ED25519 {shown}\n" in refusal
     assert "`invoke ssh.trust SITE --replace`" in refusal
     target = resolve_target(lab.login("key", UserKnownHostsFile=str(known)), lab.state)
-    with pytest.raises(LinkError, match="is not the one that is known"):
+    with pytest.raises(HostKeyChangedError, match="is not the one that is known"):
         get_to_know(target, Person(), yes=True)
     before = known.read_text()
     assert before == f"# mine\nelsewhere,gate {other}\n"
@@ -433,8 +270,8 @@ def test_the_kind_of_key_that_is_known_is_asked_for(lab: Lab, tmp_path: Path) ->
     with lab.connect("key", UserKnownHostsFile=str(known)) as link:
         assert whoami(link) == "key"
     known.write_text(f"@revoked * {lab.public_key('gate')}\ngate {lab.public_key('gate')}\n")
-    assert f"is marked as revoked: ED25519 {fingerprint(lab, 'gate')} ({known}:1)" in lab.refusal(
-        "key", UserKnownHostsFile=str(known)
+    assert f"is marked as revoked\n  known: ED25519 {fingerprint(lab, 'gate')} ({known}:1)\n" in lab.refusal(
+        80, "key", UserKnownHostsFile=str(known)
     )
     # As `HashKnownHosts yes` writes it.
     known.write_text(f"gate {lab.public_key('gate')}\n")
@@ -447,15 +284,19 @@ def test_the_kind_of_key_that_is_known_is_asked_for(lab: Lab, tmp_path: Path) ->
 
 
 def test_wrong_keys_and_too_many_of_them(lab: Lab, agent: Callable[..., None], tmp_path: Path) -> None:
-    names = [str(tmp_path / f"wrong{number}") for number in range(4)]
+    names = [str(tmp_path / f"wrong{number}") for number in range(8)]
     for name in names:
         keygen(Path(name))
-    refusal = lab.refusal("key", IdentityFile=names[0])
-    assert f"the login was refused: it refused 1 key ({names[0]})" in refusal
+    refusal = lab.refusal(81, "key", IdentityFile=names[0])
+    assert (
+        f"the login was refused. The server takes publickey; it refused 1 key ({names[0]}). Check the user"
+        in refusal
+    )
     agent(*names)
-    refusal = lab.refusal("key", IdentitiesOnly="no")
-    assert "Too many authentication failures" in refusal
-    assert "`IdentityFile FILE` and `IdentitiesOnly yes`" in refusal
+    refusal = lab.refusal(81, "key", IdentitiesOnly="no")
+    assert "too many keys were offered: the server refused 3 keys (agent: wrong0, agent: wrong1, " in refusal
+    assert "The agent holds 8, and servers take only a few" in refusal
+    assert "`IdentityFile FILE`; `IdentitiesOnly yes`" in refusal
     with lab.connect("key", IdentitiesOnly="yes") as link:
         assert whoami(link) == "key"
 
@@ -465,7 +306,7 @@ def test_keys_that_cannot_be_used_are_named(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "open").chmod(0o644)
     (tmp_path / "odd").write_text("PuTTY-User-Key-File-3: ssh-ed25519\n")
     (tmp_path / "odd").chmod(0o600)
-    refusal = lab.refusal("key", IdentityFile=f"{tmp_path}/open\n    IdentityFile {tmp_path}/odd")
+    refusal = lab.refusal(81, "key", IdentityFile=f"{tmp_path}/open\n    IdentityFile {tmp_path}/odd")
     assert f"open is left out because others may read it: `chmod 600 {tmp_path}/open`" in refusal
     assert f"{tmp_path}/odd is not a private key of OpenSSH's" in refusal
 
@@ -480,7 +321,7 @@ def test_a_server_that_does_not_wait_for_an_answer(lab: Lab) -> None:
         return code()
 
     way = {"HostName": "127.0.0.1", "Port": "2223", "HostKeyAlias": "gate", "ProxyJump": "key@gate"}
-    refusal = lab.refusal("two", Person([("Verification code: ", slow)]), host="late", **way)
+    refusal = lab.refusal(82, "two", Person([("Verification code: ", slow)]), host="late", **way)
     assert "the server hung up during the login" in refusal
 
 
@@ -525,9 +366,9 @@ def test_the_task_pins_a_key(lab: Lab, tmp_path: Path) -> None:
         )
 
     done = invoke("lab")
-    assert (done.returncode, done.stdout) == (68, "")
-    assert f"shows ED25519 {fingerprint(lab, 'gate')}" in done.stderr
-    assert "there is no terminal to confirm it on" in done.stderr.replace("\n", " ")
+    assert (done.returncode, done.stdout) == (79, "")
+    assert f"  shown: ED25519 {fingerprint(lab, 'gate')}" in done.stderr
+    assert "there is no terminal to confirm the host's key on" in done.stderr.replace("\n", " ")
     done = invoke("--site", "lab", "--yes")
     assert done.returncode == 0, done.stderr
     assert f"ED25519 {fingerprint(lab, 'gate')}  kept in {known}" in done.stdout

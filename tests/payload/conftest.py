@@ -34,9 +34,14 @@ def slam(job_environment: dict[str, str]) -> Slam:
         argv = [sys.executable, "-m", "slam", *map(str, arguments)]
         environment = {**job_environment, **variables}
         return subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="surrogateescape", env=environment, timeout=300,
+            argv,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env=environment,
+            timeout=300,
             check=False,
-        )  # fmt: skip
+        )
 
     return run
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import LinkError
-from slipway.ssh.hostkey import HostKey, add_known, explain, find_known, judge, known_kinds, remove_known
+from slipway.errors import HostKeyChangedError, LinkError
+from slipway.ssh.hostkey import HostKey, add_known, find_known, judge, known_kinds, mistrust, remove_known
 from slipway.ssh.target import Target
 
 # A real key, and what `ssh-keygen -l` says of it.
@@ -63,8 +63,9 @@ def test_another_key_is_a_change_and_both_are_shown(target: Target, tmp_path: Pa
     (tmp_path / "global").write_text("\n" + line(NAME, OTHER))
     verdict = judge(target, KEY)
     assert verdict.state == "changed"
-    text = explain(target, KEY, verdict)
-    assert f"Known: ED25519 {OTHER.fingerprint} ({tmp_path}/global:2). Shown now: {KEY}. " in text
+    error = mistrust(target, KEY, verdict)
+    assert isinstance(error, HostKeyChangedError)
+    assert f"\n  known: ED25519 {OTHER.fingerprint} ({tmp_path}/global:2)\n  shown: {KEY}\n" in str(error)
     # One of another kind, too: the kinds that are known are asked for first.
     rsa = replace(OTHER, kind="ssh-rsa")
     (tmp_path / "global").write_text(line(NAME, rsa))

@@ -1,41 +1,15 @@
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from slipway.errors import ConfigError, JobError
-from slipway.job import (
-    Job,
-    check_partition,
-    container_command,
-    directives,
-    minutes,
-    render_script,
-    words_file,
-)
-from slipway.profile import Resources
-from slipway.site import Container, Login, Paths, Queue, Site
-
-TEMPLATE = (Path(__file__).parents[2] / "cluster" / "job.sh").read_text()
-SITE = Site(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
-
-
-def job(**changes: object) -> Job:
-    values = {
-        "run_id": "k3f9-cpu-20260131-142530",
-        "run_dir": PurePosixPath("/s/slipway/runs/k3f9-cpu-20260131-142530"),
-        "image": PurePosixPath("/s/slipway/images/a-1.sif"),
-        "code": PurePosixPath("/s/slipway/code/c0de"),
-        "data": PurePosixPath("/s/slipway/data"),
-        "weights": PurePosixPath("/s/slipway/weights"),
-        "resources": Resources(),
-    }
-    return Job(**{**values, **changes})  # type: ignore[arg-type]
+from slipway.job import container_command, directives, render_script, words_file
+from slipway.queue import check_partition, mebibytes, minutes
+from slipway.resources import Resources
+from slipway.site import Container, Queue
+from tests.unit.node import SITE, TEMPLATE, job
 
 
 def test_directives_of_a_job_that_asks_for_nothing() -> None:
@@ -79,6 +53,44 @@ def test_gpus_are_asked_for_as_the_site_wants(request_by: str, gpus: str, option
     assert directives(job(resources=Resources(gpus=gpus)), site)[7:] == options
 
 
+def test_several_nodes_have_the_program_once_each() -> None:
+    wanted = Resources(nodes=2, gpus="a100:2", exclusive=True, constraint="ib&a100")
+    site = SITE.model_copy(update={"gpu_request": "gpus"})
+    assert directives(job(resources=wanted), site)[5:] == [
+        "--nodes=2",
+        "--ntasks-per-node=1",
+        "--constraint=ib&a100",
+        "--exclusive",
+        "--gpus-per-node=a100:2",
+    ]
+
+
+def test_arrays_conditions_and_other_options() -> None:
+    wanted = Resources(array="0-9%2", dependency="afterok:12", sbatch=("--hold", "--comment=it's # mine"))
+    assert directives(job(resources=wanted), SITE)[7:] == [
+        "--array=0-9%2",
+        "--dependency=afterok:12",
+        "--kill-on-invalid-dep=yes",
+        "--hold",
+        "--comment=it's # mine",
+    ]
+    assert "#SBATCH --comment=it\\'s\\ \\#\\ mine\n" in render_script(job(resources=wanted), SITE, TEMPLATE)
+
+
+def test_gpus_are_asked_for_once() -> None:
+    wanted = Resources(gpus="a100:2", sbatch=("--gres=tmpdir:9",))
+    with pytest.raises(JobError, match=r"write --gpus 0 and --sbatch --gres=tmpdir:9,gpu:a100:2, or leave"):
+        directives(job(resources=wanted), SITE)
+    assert directives(job(resources=wanted), SITE.model_copy(update={"gpu_request": "none"}))[7:] == [
+        "--gres=tmpdir:9"
+    ]
+
+
+@pytest.mark.parametrize(("time", "seconds"), [("1", 30), ("1:30", 45), ("1:00:00", 120), ("0", 120)])
+def test_the_warning_never_comes_in_the_first_half(time: str, seconds: int) -> None:
+    assert directives(job(resources=Resources(time=time)), SITE)[4] == f"--signal=B:USR1@{seconds}"
+
+
 def test_container_command() -> None:
     container = Container(command="singularity", flags=("--nvccli",), binds=("/etc/pki:/etc/pki:ro",))
     site = SITE.model_copy(update={"container": container})
@@ -102,12 +114,17 @@ def test_container_command() -> None:
     ]
 
 
+def test_the_home_folder_is_there_only_on_demand() -> None:
+    assert "--no-home" in container_command(job(), SITE)
+    assert "--no-home" not in container_command(job(home=True), SITE)
+
+
 def test_the_head_of_a_script() -> None:
     site = SITE.model_copy(update={"modules": ("apptainer/1.3", "cuda"), "before": "ulimit -c 0\n"})
     script = render_script(job(), site, TEMPLATE)
     assert script.startswith(
         "#!/bin/bash -l\n"
-        "# A job of Slipway: one program in one container. docs/design.md says what it promises.\n"
+        "# A job of Slipway: one program in one container. docs/jobs.md says what it promises.\n"
         "#SBATCH --job-name=k3f9-cpu-20260131-142530\n"
         "#SBATCH --output=/s/slipway/runs/k3f9-cpu-20260131-142530/slurm.log\n"
         "#SBATCH --open-mode=append\n"
@@ -120,6 +137,8 @@ def test_the_head_of_a_script() -> None:
         "run_id=k3f9-cpu-20260131-142530\n"
         "run_dir=/s/slipway/runs/k3f9-cpu-20260131-142530\n"
         "image=/s/slipway/images/a-1.sif\n"
+        "nodes=1\n"
+        "cache=''\n"
         "container=(apptainer exec --cleanenv --no-home --pwd /code --bind /s/slipway/code/c0de:/code:ro "
         "--bind /s/slipway/data:/data:ro --bind /s/slipway/weights:/weights:ro)\n"
         "\n"
@@ -131,6 +150,14 @@ def test_the_head_of_a_script() -> None:
         "module load cuda || finish 1 launch-failure",
         "ulimit -c 0",
     ]
+    assert 'node_local="none"' in lines
+
+
+def test_the_node_fills_in_where_its_disk_is() -> None:
+    site = SITE.model_copy(
+        update={"paths": SITE.paths.model_copy(update={"node_local": "/local/$SLURM_JOB_ID"})}
+    )
+    assert 'node_local="/local/$SLURM_JOB_ID"\n' in render_script(job(), site, TEMPLATE)
 
 
 def test_a_template_without_its_marks_is_named() -> None:
@@ -151,9 +178,24 @@ def test_a_zero_byte_is_refused() -> None:
         words_file(["a\0b"])
 
 
+def test_what_linux_gives_no_program_is_refused() -> None:
+    with pytest.raises(JobError, match=r"'aaa.*… has 131072 bytes; Linux gives a program at most 131071"):
+        words_file(["a" * 131_072])
+    with pytest.raises(JobError, match=r"^30 words of 3000270 bytes are more than"):
+        words_file(["a" * 100_000] * 30)
+
+
 @pytest.mark.parametrize(
     ("time", "expected"),
-    [("90", 90), ("1:30", 1.5), ("1:30:00", 90), ("2-0", 2880), ("1-01:30", 1530), ("1-01:30:30", 1530.5)],
+    [
+        ("90", 90),
+        ("1:30", 1.5),
+        ("1:30:00", 90),
+        ("2-0", 2880),
+        ("1-01:30", 1530),
+        ("1-01:30:30", 1530.5),
+        ("0", float("inf")),
+    ],
 )
 def test_minutes(time: str, expected: float) -> None:
     assert minutes(time) == expected
@@ -172,192 +214,52 @@ def test_what_would_never_start_is_refused() -> None:
         check_partition(Resources(partition="gpu"), site)
 
 
-# A stand-in for Apptainer, which needs a cluster's node: it takes apptainer's options, and runs the program
-# here with an empty environment. The real one runs in tests/integration.
-APPTAINER = r"""#!/bin/bash
-while [ "$1" != /image.sif ]; do
-    case $1 in --bind) case $2 in *:/out) export STAND_IN_OUT=${2%:/out} ;; esac ;; esac
-    shift
-done
-shift
-[ -z "$NO_LAUNCH" ] || { echo 'FATAL: could not open image' >&2; exit 255; }
-exec env -i "PATH=$PATH" "$1" "$2" "${3//\/out/$STAND_IN_OUT}"
-"""
+@pytest.mark.parametrize(
+    ("memory", "expected"), [("500", 500), ("512K", 0.5), ("4G", 4096), ("1t", 1024 * 1024)]
+)
+def test_mebibytes(memory: str, expected: float) -> None:
+    assert mebibytes(memory) == expected
 
 
-class Node:
-    """A folder in which a rendered script runs under real bash, as slurmd would start it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.run_dir = folder / "run"
-        self.run_dir.mkdir()
-        (folder / "apptainer").write_text(APPTAINER)
-        (folder / "apptainer").chmod(0o755)
-        # A login shell sets its own PATH, so the site's lines put the stand-in first.
-        site = SITE.model_copy(update={"before": f"PATH={folder}:$PATH\nset -u\n"})
-        what = job(run_dir=PurePosixPath(self.run_dir), image=PurePosixPath("/image.sif"))
-        (self.run_dir / "job.sh").write_text(render_script(what, site, TEMPLATE))
-
-    def start(
-        self, *argv: str, environment: tuple[str, ...] = (), **variables: str
-    ) -> subprocess.Popen[bytes]:
-        (self.run_dir / "argv").write_bytes(words_file(argv))
-        (self.run_dir / "environment").write_bytes(words_file(environment))
-        slurm = {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "node1", "SLURM_CPUS_PER_TASK": "2", "NO_LAUNCH": ""}
-        return subprocess.Popen(
-            ["bash", "-l", str(self.run_dir / "job.sh")],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **slurm, **variables},
-        )
-
-    def run(self, *argv: str, environment: tuple[str, ...] = (), **variables: str) -> int:
-        with self.start(*argv, environment=environment, **variables) as process:
-            return process.wait(timeout=30)
-
-    def result(self, attempt: int = 1) -> dict[str, object]:
-        content = (self.run_dir / f"attempt-{attempt}" / "result.json").read_text()
-        loaded: dict[str, object] = json.loads(content)
-        return loaded
-
-    def log(self, attempt: int = 1) -> str:
-        return (self.run_dir / f"attempt-{attempt}" / "log").read_text()
+BIG = Queue(max_time="1-0", max_nodes=2, max_cpus=8, max_mem="16G", max_gpus={"a100": 4, "v100": 2})
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Node:
-    return Node(tmp_path)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Resources(time="24:00:00", nodes=2, cpus=8, mem="16384M", gpus="4"),
+        Resources(gpus="v100:2"),
+        Resources(gpus="0"),
+        Resources(),
+    ],
+)
+def test_what_a_partition_has_may_be_asked_for(wanted: Resources) -> None:
+    check_partition(wanted.over(Resources(partition="big")), SITE.model_copy(update={"queues": {"big": BIG}}))
 
 
-def test_arguments_arrive_exactly(node: Node) -> None:
-    hostile = [
-        "''",
-        "\udcff\udcfe",
-        "&",
-        "a b",
-        "",
-        '"',
-        "'",
-        "$HOME",
-        "`id`",
-        "\\",
-        "\\n",
-        "*",
-        "a\nb",
-        "--",
-        "-n",
-        "é",
-        "~",
-        "!x",
-        "a=b",
-        "%s",
-    ]
-    show = "import sys, json; print(json.dumps(sys.argv[1:]))"
-    assert node.run("python3", "-c", show, *hostile) == 0
-    assert json.loads(node.log()) == hostile
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Resources(time="0"), "time 0 is longer than the 1-0 that partition big of hpc allows"),
+        (Resources(nodes=3), "3 nodes are more than the 2 that partition big of hpc allows"),
+        (Resources(cpus=9), "9 cpus are more than the 8 on a node that partition big"),
+        (Resources(mem="17G"), "mem 17G is more than the 16G on a node that partition big"),
+        (
+            Resources(gpus="5"),
+            "gpus 5 are not on any node of partition big of hpc, which have at most: a100:4, v100:2",
+        ),
+        (Resources(gpus="v100:3"), "gpus v100:3 are not on any node"),
+        (Resources(gpus="h100"), "gpus h100 are not on any node"),
+        (Resources(partition="bag"), r"no partition 'bag' \(did you mean big\?\)"),
+    ],
+)
+def test_what_no_node_of_a_partition_has_is_refused(wanted: Resources, message: str) -> None:
+    site = SITE.model_copy(update={"queues": {"big": BIG}})
+    with pytest.raises(JobError, match=message):
+        check_partition(wanted.over(Resources(partition="big")), site)
 
 
-def test_only_the_listed_environment_gets_in(node: Node) -> None:
-    show = "import os, json; print(json.dumps(dict(os.environ)))"
-    hostile = "a b\n$X 'q' \"r\" `s` \\ =é"
-    node.run("python3", "-c", show, environment=(f"MINE={hostile}",), PRIVATE="1", https_proxy="http://p:1")
-    seen = json.loads(node.log())
-    assert seen["MINE"] == hostile
-    assert seen["SLURM_JOB_ID"] == "7"
-    assert seen["SLIPWAY_RUN"] == "k3f9-cpu-20260131-142530"
-    assert seen["SLIPWAY_ATTEMPT"] == "1"
-    assert seen["SLIPWAY_OUT"] == "/out"
-    assert seen["OMP_NUM_THREADS"] == "2"
-    assert seen["https_proxy"] == "http://p:1"
-    assert "PRIVATE" not in seen
-    assert "SLIPWAY_PREVIOUS" not in seen
-    assert "HOME" not in seen
-
-
-@pytest.mark.parametrize(("code", "reason"), [(0, "ok"), (3, "program-error"), (200, "program-error")])
-def test_the_programs_exit_code_is_the_jobs(node: Node, code: int, reason: str) -> None:
-    assert node.run("sh", "-c", f"exit {code}") == code
-    result = node.result()
-    assert (result["exit_code"], result["reason"], result["signal"]) == (code, reason, None)
-    assert result["job_id"] == "7"
-    assert result["node"] == "node1"
-    assert list((node.run_dir / "attempt-1" / "out").iterdir()) == []
-
-
-def test_a_program_that_dies_of_a_signal(node: Node) -> None:
-    assert node.run("sh", "-c", "kill -SEGV $$") == 139
-    assert node.result()["signal"] == signal.SIGSEGV
-    assert node.result()["reason"] == "program-error"
-
-
-def test_a_container_that_does_not_start(node: Node) -> None:
-    assert node.run("true", NO_LAUNCH="1") == 255
-    assert node.result()["reason"] == "launch-failure"
-    assert "could not open image" in node.log()
-    assert list((node.run_dir / "attempt-1" / "out").iterdir()) == []
-
-
-def test_a_module_that_cannot_be_loaded(node: Node) -> None:
-    script = (node.run_dir / "job.sh").read_text()
-    load = "module load nothing || finish 1 launch-failure\n"
-    (node.run_dir / "job.sh").write_text(
-        script.replace("# The site's modules", load + "# The site's modules")
-    )
-    assert node.run("echo", "reached") == 1
-    assert node.result()["reason"] == "launch-failure"
-    assert "module: command not found" in node.log()
-    assert "reached" not in node.log()
-
-
-def test_a_requeued_job_is_a_new_attempt_and_sees_the_last(node: Node) -> None:
-    assert node.run("sh", "-c", "exit 1") == 1
-    assert node.run("sh", "-c", "echo $SLIPWAY_ATTEMPT $SLIPWAY_PREVIOUS", SLURM_RESTART_COUNT="1") == 0
-    assert node.result(1)["reason"] == "program-error"
-    assert node.result(2)["reason"] == "ok"
-    assert node.log(2) == "2 /previous\n"
-
-
-def wait_for(node: Node, word: str) -> None:
-    deadline = time.monotonic() + 20
-    while not ((node.run_dir / "attempt-1" / "log").exists() and word in node.log()):
-        assert time.monotonic() < deadline, f"{word!r} did not come"
-        time.sleep(0.02)
-
-
-SAVER = """
-import signal, sys, time
-def save(*_):
-    print('saved', flush=True)
-    sys.exit(int(sys.argv[1]))
-signal.signal(getattr(signal, sys.argv[2]), save)
-print('running', flush=True)
-time.sleep(20)
-"""
-
-
-@pytest.mark.parametrize("code", [0, 5])
-def test_before_the_time_limit_the_program_can_save(node: Node, code: int) -> None:
-    with node.start("python3", "-c", SAVER, str(code), "SIGUSR1") as process:
-        wait_for(node, "running")
-        process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=20) == code
-    assert node.result()["reason"] == "time-limit"
-    assert node.result()["exit_code"] == code
-    assert node.log() == "running\nsaved\n"
-
-
-def test_cancelled(node: Node) -> None:
-    with node.start("python3", "-c", SAVER, "4", "SIGTERM") as process:
-        wait_for(node, "running")
-        # As SLURM does where it tracks processes by cgroups: nobody but the script is told.
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 4
-    assert node.result()["reason"] == "cancelled"
-    assert node.log() == "running\nsaved\n"
-
-
-def test_a_program_without_a_handler_dies_of_sigterm(node: Node) -> None:
-    with node.start("sh", "-c", "echo running; exec sleep 20") as process:
-        wait_for(node, "running")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 143
-    assert node.result()["reason"] == "cancelled"
+def test_a_partition_without_gpus() -> None:
+    site = SITE.model_copy(update={"queues": {"cpu": Queue(max_gpus={})}})
+    with pytest.raises(JobError, match="at most: none"):
+        check_partition(Resources(partition="cpu", gpus="1"), site)

@@ -13,7 +13,7 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from slipway.errors import LinkError
+from slipway.errors import HostNameError, LinkError, LoginError, UnreachableError
 from slipway.ssh.agent import IdentityError
 from slipway.ssh.ask import Nobody
 from slipway.ssh.hostkey import HostKey
@@ -43,9 +43,10 @@ def anyone(_: Target, __: HostKey) -> None:
     pass
 
 
-def refusal(target: Target) -> str:
+def refusal(target: Target, kind: type[LinkError] = UnreachableError) -> str:
     with pytest.raises(LinkError) as caught:
         log_in(target, Person(), anyone)
+    assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
     return str(caught.value).removeprefix(f"{target}: ")
 
@@ -74,8 +75,13 @@ def serve() -> Iterator[Callable[[Callable[[socket.socket], None]], Target]]:
 
 
 def test_no_such_host() -> None:
-    text = refusal(replace(TARGET, host="no-such-host.invalid"))
-    assert text.startswith(("no host of this name is known", "the name server does not answer"))
+    assert refusal(replace(TARGET, host="no-such-host.invalid"), HostNameError).startswith(
+        "no host of this name is found ("
+    )
+    # Python does not even ask for these.
+    for name in ("two..dots", "x" * 64):
+        text = refusal(replace(TARGET, host=name), HostNameError)
+        assert text.startswith("no host of this name is found (it cannot be a host's name); check login.host")
 
 
 def test_nothing_listens() -> None:
@@ -136,7 +142,7 @@ def test_a_password_that_the_server_wants_changed(
         transports[0].start_server(server=Server())
         transports[0].join(timeout=10)
 
-    text = refusal(replace(serve(ssh), connect_timeout_s=10))
+    text = refusal(replace(serve(ssh), connect_timeout_s=10), LoginError)
     assert text.startswith(
         "the password has expired and has to be changed first (Choose a new one). Log in with `ssh"
     )

@@ -2,8 +2,10 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from slipway.errors import ParseError
-from slipway.rsync import Transfer, parse_progress, parse_stats, remote, rsync_command
+from slipway.door import Door
+from slipway.errors import ParseError, SlipwayError
+from slipway.rsync import Transfer, _failure, parse_progress, parse_stats, remote, rsync_command
+from slipway.shell import Result
 
 # rsync 3.2.7 --stats --info=progress2, one file of two changed.
 PRINTED = """
@@ -59,3 +61,46 @@ def test_missing_statistics_are_noticed() -> None:
 def test_progress_is_the_newest_line() -> None:
     assert parse_progress(PRINTED) == (1048576, 50)
     assert parse_progress("building file list") is None
+
+
+class Line:
+    """What is asked of a connection after an rsync has failed."""
+
+    target = "me@host"
+
+
+def ended(
+    exit_code: int, stderr: str = "", *, there: int | None = None, lost: Exception | None = None
+) -> SlipwayError:
+    door = Door.__new__(Door)  # without its socket
+    door.exit_code, door.said, door.lost = there, "", lost
+    result = Result(argv=("rsync",), exit_code=exit_code, stderr=stderr)
+    error = _failure(Line(), result, door)  # type: ignore[arg-type]
+    assert isinstance(error, SlipwayError)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ended(12, lost=EOFError("gone")), 82, "the connection was lost during rsync (gone)"),
+        (ended(30), 82, "nothing came for 600 s"),
+        (ended(12, there=127), 69, "rsync is not installed there"),
+        (ended(12, there=-1), 69, "rsync was killed there"),
+        (ended(-9), 66, "rsync was killed on this machine (signal 9"),
+        (ended(11, "rsync: write failed: No space left on device (28)"), 84, "the disk is full"),
+        # Whatever the language there is, and whichever side it is that has seen the code.
+        (ended(12, "rsync: Der verfügbare Plattenplatz ist überschritten (122)", there=11), 84, "quota"),
+        (ended(11, "rsync: read error (5)"), 69, "rsync failed with exit code 11:\n  rsync: read error (5)"),
+        (
+            ended(12, "rsync: [sender] write error: Broken pipe (32)", there=11),
+            69,
+            "could not write: is the disk",
+        ),
+        (ended(24, "file has vanished: x"), 73, "file has vanished: x"),
+        (ended(2, "protocol version mismatch -- is your shell clean?"), 69, "look at ~/.bashrc there"),
+    ],
+)
+def test_what_rsync_has_failed_by(error: SlipwayError, code: int, words: str) -> None:
+    assert error.exit_code == code
+    assert words in str(error)

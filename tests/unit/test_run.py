@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -75,7 +77,14 @@ def test_a_broken_record_is_named(store: RunStore) -> None:
 
 
 def test_the_list_has_the_documented_keys() -> None:
-    status = Status(state=JobState.FAILED, reason="program-error", exit_code=3, elapsed_s=5)
+    status = Status(
+        state=JobState.FAILED,
+        reason="program-error",
+        exit_code=3,
+        elapsed_s=5,
+        slurm_state="FAILED",
+        script_reason="program-error",
+    )
     run = replace(make_run("k3f9"), job_id="7", status=status)
     assert run.listed() == {
         "run_id": "k3f9",
@@ -85,6 +94,10 @@ def test_the_list_has_the_documented_keys() -> None:
         "state": "FAILED",
         "reason": "program-error",
         "exit_code": 3,
+        "signal": None,
+        "slurm_state": "FAILED",
+        "script_reason": "program-error",
+        "note": None,
         "submitted": "2026-01-31T14:25:30+00:00",
         "elapsed_s": 5,
         "args": ["--task", "a b", "", "\ud800"],
@@ -97,3 +110,35 @@ def test_the_list_has_the_documented_keys() -> None:
 )
 def test_who_waited_exits_as_the_job_did(reason: str | None, code: int | None, expected: int) -> None:
     assert Status(state=JobState.COMPLETED, reason=reason, exit_code=code).wait_code == expected
+
+
+def test_a_run_is_held_while_it_is_submitted(store: RunStore) -> None:
+    run = make_run("k3f9")
+    with store.submitting(run):
+        assert store.is_submitting(run)
+        assert store.list() == [run]
+        with pytest.raises(FileExistsError), store.submitting(run):
+            pass
+    assert not store.is_submitting(run)
+    assert [file.name for file in store.folder.iterdir()] == ["k3f9.json"]
+
+
+def test_a_process_that_is_killed_holds_nothing(store: RunStore) -> None:
+    program = f"""
+import signal
+from pathlib import Path
+from slipway.run import RunStore
+from tests.unit.test_run import make_run
+with RunStore(Path({str(store.folder)!r})).submitting(make_run("k3f9")):
+    print("held", flush=True)
+    signal.pause()
+"""
+    root = Path(__file__).parents[2]
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, cwd=root, env={"PYTHONPATH": str(root)}, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert store.is_submitting(make_run("k3f9"))
+        process.kill()
+    assert not store.is_submitting(make_run("k3f9"))
+    assert [file.name for file in store.folder.iterdir()] == ["k3f9.json"]

@@ -16,7 +16,7 @@ def test_sites_of_the_repository_are_valid(name: str) -> None:
 def test_example_explains_every_key() -> None:
     import yaml
 
-    from slipway.profile import Resources
+    from slipway.resources import Resources
     from slipway.site import Container, Login, Queue, Site
 
     text = (SITES / "example.yaml").read_text()
@@ -24,9 +24,11 @@ def test_example_explains_every_key() -> None:
     assert set(content) == set(Site.model_fields) - {"name"}
     assert set(content["login"]) | {"ssh_config"} == set(Login.model_fields)
     assert "# ssh_config:" in text
-    assert set(content["paths"]) == set(Paths.model_fields)
+    assert set(content["paths"]) | {"node_local"} == set(Paths.model_fields)
+    assert "# node_local:" in text
     assert set(content["container"]) == set(Container.model_fields)
-    assert set(content["defaults"]) == set(Resources.model_fields)
+    # The two are of one job alone.
+    assert set(content["defaults"]) == set(Resources.model_fields) - {"array", "dependency"}
     assert set(content["queues"]["gpu"]) == set(Queue.model_fields)
 
 

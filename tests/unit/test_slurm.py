@@ -18,6 +18,7 @@ def test_queue_command() -> None:
         "squeue",
         "--noheader",
         "--me",
+        "--array",
         "--name=a,b",
         "--format=%i|%j|%T|%M|%r",
     ]
@@ -31,7 +32,7 @@ def test_accounting_command() -> None:
         "--allocations",
         "--starttime=2026-01-31",
         "--name=a",
-        "--format=JobIDRaw,JobName,State,ExitCode,ElapsedRaw",
+        "--format=JobID,JobName,State,ExitCode,ElapsedRaw",
     ]
 
 
@@ -63,6 +64,31 @@ def test_queue() -> None:
     ]
 
 
+def test_each_task_of_an_array_counts() -> None:
+    # As Slurm 24.11 prints them: squeue with a line a task, sacct one for all that have not begun.
+    printed = "7_0|a|RUNNING|0:05|None\n7_8|a|PENDING|0:00|JobArrayTaskLimit\n9|b|RUNNING|0:01|None\n"
+    jobs = slurm.parse_queue(printed)
+    assert [(job.job_id, job.task, job.name) for job in jobs] == [
+        ("7", 0, "a"),
+        ("7", 8, "a"),
+        ("9", None, "b"),
+    ]
+    printed = "7_0|a|COMPLETED|0:0|61\n7_[2-3,6-10:2%2]|a|CANCELLED by 1000|0:0|0\n"
+    accounted = slurm.parse_accounting(printed)
+    assert [job.task for job in accounted] == [0, 2, 3, 6, 8, 10]
+    assert {job.state for job in accounted[1:]} == {JobState.CANCELLED}
+    # Of a long list sacct prints no more than the beginning.
+    (rest,) = slurm.parse_accounting("7_[1,3,5,7,9,11,...]|a|PENDING|0:0|0\n")
+    assert (rest.job_id, rest.task, rest.state) == ("7", None, JobState.PENDING)
+    shown = slurm.parse_shown(
+        "JobId=9 ArrayJobId=7 ArrayTaskId=3 ArrayTaskThrottle=2 JobName=a JobState=FAILED ExitCode=3:0\n"
+        "JobId=7 ArrayJobId=7 ArrayTaskId=4-5%2 ArrayTaskThrottle=2 JobName=a JobState=PENDING ExitCode=0:0\n"
+    )
+    assert [(job.job_id, job.task, job.exit_code) for job in shown] == [("7", 3, 3), ("7", 4, 0), ("7", 5, 0)]
+    with pytest.raises(ParseError, match="sacct printed the job id 'x'"):
+        slurm.parse_accounting("x|a|PENDING|0:0|0\n")
+
+
 def test_accounting() -> None:
     printed = (
         "7|a|COMPLETED|0:0|61\n8|b|FAILED|3:0|5\n9|c|CANCELLED by 1000|0:15|2\n10|d|OUT_OF_MEMORY|0:125|9\n"
@@ -73,6 +99,26 @@ def test_accounting() -> None:
         SlurmJob(job_id="9", name="c", state=JobState.CANCELLED, exit_code=0, signal=15, elapsed_s=2),
         SlurmJob(job_id="10", name="d", state=JobState.OUT_OF_MEMORY, exit_code=0, signal=125, elapsed_s=9),
     ]
+
+
+def test_what_the_controller_remembers() -> None:
+    # As scontrol of Slurm 24.11 prints it, with the fields that follow.
+    printed = (
+        "JobId=2 JobName=33qj-cpu-20261121-150903 UserId=researcher(1000) Nice=0 QOS=normal JobState=FAILED "
+        "Reason=NonZeroExitCode Restarts=0 ExitCode=139:0 RunTime=00:00:07 TimeLimit=00:10:00\n"
+    )
+    assert slurm.parse_shown(printed) == [
+        SlurmJob(
+            job_id="2",
+            name="33qj-cpu-20261121-150903",
+            state=JobState.FAILED,
+            exit_code=139,
+            elapsed_s=7,
+        )
+    ]
+    assert slurm.parse_shown("\n") == []
+    with pytest.raises(ParseError, match="scontrol printed"):
+        slurm.parse_shown("JobId=2 JobName=a\n")
 
 
 def test_a_cut_line_is_noticed() -> None:

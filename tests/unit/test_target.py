@@ -57,12 +57,17 @@ def test_host_key_alias(state: Path) -> None:
 
 
 def test_a_missing_or_broken_ssh_config_is_named(state: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config2, which does not exist$"):
+    with pytest.raises(
+        ConfigError, match=r"config2, which does not exist; correct it, or leave it out for ~/.ssh/config$"
+    ):
         resolve_target(Login(host="hpc", ssh_config="config2"), state)
     with pytest.raises(ConfigError, match=r"does not exist; `invoke box.up` makes it"):
         resolve_target(Login(host="box", ssh_config="box/ssh_config"), state)
     (state / "config").write_text("Host hpc\n  Port many\n")
-    with pytest.raises(ConfigError, match="cannot be understood"):
+    with pytest.raises(
+        ConfigError,
+        match=r"config cannot be understood: Port many is not a number; `ssh -F .*config -G hpc` shows",
+    ):
         resolve_target(Login(host="hpc", ssh_config="config"), state)
 
 

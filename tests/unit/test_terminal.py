@@ -1,11 +1,21 @@
-"""Questions, on a real terminal."""
+"""Questions and errors, on a real terminal."""
 
+import fcntl
 import os
 import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import time
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
+
+from slipway.terminal import Terminal, duration, sent
+from slipway.transfer import Amount, Transfer
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.
@@ -63,6 +73,65 @@ def read_until(terminal: int, end: bytes | None) -> str:
     return shown.decode()
 
 
+ERRORS = """
+import sys
+from invoke.exceptions import Exit
+from slipway.errors import LoginError
+from slipway.terminal import terminal
+try:
+    with terminal() as screen:
+        screen.step("Logging in")
+        raise LoginError(sys.argv[1])
+except Exit as exit:
+    sys.exit(exit.code)
+"""
+TEXT = (
+    "me@there:22: \x1b[2Jthe host's key is [bold]not the one that is known, and this goes on a little\n"
+    "  known: ED25519 SHA256:0123456789012345678901234567890123456789012 (/a/path/that/is/long:2)\n"
+    "  If it is the one shown, `invoke ssh.trust SITE --replace` puts it in the place of the known one"
+)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_errors_are_wrapped_and_commands_stay_whole(width: int) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    own = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": str(width)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", ERRORS, TEXT], cwd=ROOT, stderr=theirs, env={**os.environ, **own}
+    )
+    os.close(theirs)
+    try:
+        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read_until(ours, None))
+        process.wait(timeout=20)
+    finally:
+        process.kill()
+        os.close(ours)
+    text = shown[shown.index("error: ") :].replace("\r\n", "\n")
+    lines = text.splitlines()
+    # A word that is longer than the terminal is left to it.
+    assert all(len(line) <= width or len(line.split()) == 1 or "`" in line for line in lines), lines
+    assert "`invoke ssh.trust SITE --replace`" in text
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert " ".join(text.split()) == "error: " + " ".join(TEXT.replace("\x1b", "").split())
+
+
+def test_errors_are_not_wrapped_for_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ERRORS, TEXT],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "40"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    shown = TEXT.replace("\x1b", "")
+    assert (done.returncode, done.stdout) == (81, "")
+    assert done.stderr == f"Logging in\nerror: {shown}\n"
+
+
 def test_without_a_terminal_there_is_no_answer() -> None:
     program = "from slipway.terminal import Terminal; print(Terminal().ask('Code: ', echo=True))"
     done = subprocess.run(
@@ -77,3 +146,28 @@ def test_without_a_terminal_there_is_no_answer() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
+def test_what_sending_has_cost() -> None:
+    transfer = Transfer(
+        sent_bytes=12_300_000, received_bytes=0, total_bytes=8_012_300_000, files=1, elapsed_s=72
+    )
+    assert sent(transfer, 8_012_300_000) == "12.3 MB sent (0.2 %), 1:12"
+    assert sent(replace(transfer, elapsed_s=None), 12_300_000) == "12.3 MB sent (100 %)"
+    assert sent(None, 1) == "there already, nothing sent"
+    assert [duration(seconds) for seconds in (4.24, 60, 3723.4)] == ["4.2 s", "1:00", "1:02:03"]
+
+
+def test_how_far_a_log_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    screen = Terminal()
+    screen.step("Sending")
+    for now in (101.0, 111.0, 112.0, 122.0):
+        done = int(now - 100) * 1_000_000
+        screen.transfer(
+            Amount(done_bytes=done, total_bytes=50_000_000, moved_bytes=done, elapsed_s=now - 100)
+        )
+    assert capsys.readouterr().err == (
+        "Sending\n  11.0 MB  22 %  1.0 MB/s  0:00:39 left\n  22.0 MB  44 %  1.0 MB/s  0:00:28 left\n"
+    )

@@ -1,0 +1,1 @@
+"""Data on a cluster: a folder here made equal, by content, to one there."""

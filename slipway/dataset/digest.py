@@ -1,0 +1,168 @@
+"""SHA-256 of files here, computed once for each content and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from slipway.dataset.manifest import File
+from slipway.dataset.survey import Survey, some_of
+from slipway.errors import DataError
+from slipway.progress import Progress
+from slipway.transfer import Amount
+
+_CHUNK = 1 << 20
+_MOST_THREADS = 8
+_TOLD_EVERY_S = 0.2
+# A file that is written twice within one tick of its disk's clock looks the same after the second time; FAT's
+# clock ticks every 2 s, and a server's clock may differ from this machine's.
+_RACY_NS = 10 * 10**9
+
+# Size in bytes, time of the content and of the inode in nanoseconds, inode.
+_Key = tuple[int, int, int, int]
+_Known = tuple[_Key, str]
+
+
+def hash_files(
+    survey: Survey, memory: Path, progress: Progress, *, doubted: Collection[str] = ()
+) -> dict[str, File]:
+    """The files of a folder with their SHA-256, by name.
+
+    A hash that is remembered is believed as long as size, both times and inode of the file are what they
+    were. That of a file that was written only seconds before is not remembered.
+
+    Args:
+        survey: what is in the folder.
+        memory: a folder of Slipway's own, where the hashes are kept.
+        progress: is told how far it is.
+        doubted: files whose hash is not believed if it is remembered.
+
+    Raises:
+        DataError: files cannot be read.
+    """
+    place = memory / f"{hashlib.sha256(os.fsencode(survey.root)).hexdigest()[:32]}.json"
+    keys = {name: _key(status) for name, status in survey.files.items()}
+    recalled = _recall(place)
+    same = {name for name, key in keys.items() if name in recalled and recalled[name][0] == key}
+    known = {name: recalled[name] for name in same.difference(doubted)}
+    wanted = sorted(keys.keys() - known.keys(), key=lambda name: keys[name][0], reverse=True)
+    if wanted:
+        total_bytes = sum(keys[name][0] for name in wanted)
+        progress.step(f"Hashing {len(wanted)} files ({total_bytes / 1e6:,.1f} MB)")
+        before_ns = time.time_ns() - _RACY_NS
+        hashing = _Hashing(survey.root, total_bytes, progress)
+        try:
+            hashing.run(wanted)
+        finally:
+            calm = {name: one for name, one in hashing.found.items() if max(one[0][1:3]) < before_ns}
+            _remember(place, {**known, **calm})
+        known |= hashing.found
+    return {name: _file(survey.files[name], *one) for name, one in known.items()}
+
+
+class _Hashing:
+    """Hashes files in several threads, and tells how far it is."""
+
+    def __init__(self, root: Path, total_bytes: int, progress: Progress) -> None:
+        self.root = root
+        self.found: dict[str, _Known] = {}
+        self._total_bytes = total_bytes
+        self._progress = progress
+        self._unreadable: list[str] = []
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._done_bytes = 0
+        self._began = self._told = time.monotonic()
+
+    def run(self, names: Sequence[str]) -> None:
+        """Hash these files into ``found``."""
+        with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+            try:
+                list(pool.map(self._hash, names))
+            except BaseException:
+                self._stopped.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        if self._unreadable:
+            raise DataError(_explain(self.root, self._unreadable))
+
+    def _hash(self, name: str) -> None:
+        digest = hashlib.sha256()
+        try:
+            with open(self.root / name, "rb", buffering=0, opener=_open_no_link) as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+                    self._tell(len(chunk))
+                    if self._stopped.is_set():
+                        return
+                # One that was written meanwhile has a time of now, so that its hash is not remembered.
+                self.found[name] = (_key(os.fstat(file.fileno())), digest.hexdigest())
+        except OSError:
+            self._unreadable.append(name)
+
+    def _tell(self, size_bytes: int) -> None:
+        with self._lock:
+            self._done_bytes += size_bytes
+            now = time.monotonic()
+            if now - self._told < _TOLD_EVERY_S:
+                return
+            self._told = now
+            self._progress.transfer(
+                Amount(
+                    done_bytes=self._done_bytes,
+                    total_bytes=max(self._total_bytes, self._done_bytes),
+                    moved_bytes=self._done_bytes,
+                    elapsed_s=now - self._began,
+                )
+            )
+
+
+def _recall(place: Path) -> dict[str, _Known]:
+    try:
+        rows = json.loads(place.read_text(encoding="utf-8"))
+        return {
+            name: ((size, mtime, ctime, inode), digest)
+            for name, (size, mtime, ctime, inode, digest) in rows.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # there is none yet, or it is broken: everything is hashed
+
+
+def _remember(place: Path, known: Mapping[str, _Known]) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_suffix(f".{secrets.token_hex(4)}")
+    rows = {name: [*key, digest] for name, (key, digest) in known.items()}
+    part.write_text(json.dumps(rows), encoding="utf-8")
+    part.replace(place)
+
+
+def _key(status: os.stat_result) -> _Key:
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _file(status: os.stat_result, key: _Key, digest: str) -> File:
+    executable = bool(status.st_mode & 0o100)
+    return File(sha256=digest, size_bytes=key[0], mtime_s=key[1] // 10**9, executable=executable)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    # It was a file a moment ago; what took its place may lead anywhere.
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
+def _explain(root: Path, names: Iterable[str]) -> str:
+    listed = sorted(names)
+    gone = [name for name in listed if not os.path.lexists(root / name)]
+    if gone:
+        return f"{root}: {some_of(gone)} went away meanwhile; stage again when nothing is changed there"
+    return (
+        f"{root}: {len(listed)} files cannot be read: {some_of(listed)}; make them readable (`chmod u+r`), "
+        "or move them out of the folder"
+    )

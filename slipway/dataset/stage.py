@@ -1,0 +1,92 @@
+"""Datasets on a cluster: folders of this machine that jobs read as ``/data/<name>``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from slipway.dataset.digest import hash_files
+from slipway.dataset.manifest import Manifest
+from slipway.dataset.parcel import Parcel
+from slipway.dataset.staging import Staged, Staging
+from slipway.dataset.survey import some_of, take_survey
+from slipway.depot import Depot
+from slipway.errors import DataError, RemoteError
+from slipway.link import Link
+from slipway.progress import Progress
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+# Somebody else may stage the same at the same time, from another machine. It needs much bad luck to be
+# overtaken by them more often.
+_TRIES = 3
+
+
+def stage(
+    link: Link,
+    depot: Depot,
+    source: Path,
+    name: str,
+    client: str,
+    progress: Progress,
+    *,
+    memory: Path,
+    delete: bool = False,
+    verify: bool = False,
+) -> Staged:
+    """Have a folder of data on the cluster; jobs see it as ``/data/<name>``.
+
+    What differs is sent to a folder beside it, checked there by hash, and moved into place: a new dataset as
+    a whole, of one that is there each file as a whole. What is there is known from the manifest beside the
+    dataset (``.<name>.sha256``) and from sizes and times. Links that lead out of the folder are not followed
+    and not sent. :func:`check_dataset` comes before.
+
+    Args:
+        link: the connection.
+        depot: where datasets are on the cluster.
+        source: the folder here.
+        name: the dataset's name. Nobody else of this client may stage to it meanwhile.
+        client: what sets this client apart from others who stage to the same place.
+        progress: is told each step.
+        memory: a folder of Slipway's own, where the hashes of files here are remembered.
+        delete: remove what is there and not here.
+        verify: believe no hash that was computed before, here or there.
+
+    Raises:
+        DataError: something here cannot be read, changes all the time, or would remove what is there.
+        RemoteSpaceError: there is not enough room on the cluster.
+        RemoteError: a command on the cluster failed.
+    """
+    survey = take_survey(source)
+    if not (survey.files or survey.links or survey.folders):
+        raise DataError(f"{source}: nothing in it can be sent, only {some_of(survey.left_out)}")
+    files = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
+    here = Manifest(files=files, links=survey.links, folders=survey.folders)
+    path = depot.data / name
+    part = path.with_name(f".{name}.{client}.part")
+    parcel = Parcel(link=link, source=source, memory=memory, folder=part, progress=progress)
+    staging = Staging(link=link, path=path, parcel=parcel, progress=progress, delete=delete, verify=verify)
+    for _ in range(_TRIES):
+        staged = staging.attempt(survey, here)
+        if staged is not None:
+            return staged
+    raise RemoteError(
+        f"{link.target}:{path} is being staged from another machine at the same time; try again after that"
+    )
+
+
+def check_dataset(source: Path, name: str) -> None:
+    """Refuse what cannot be staged.
+
+    Raises:
+        DataError: there is no such folder, it is empty, or the name is no plain name.
+    """
+    if not source.parts:
+        raise DataError(
+            "the path is empty; stage takes the folder whose files a job reads (`.` for this one)"
+        )
+    if not source.is_dir():
+        raise DataError(f"{source} is not a folder; stage takes the folder whose files a job reads")
+    if not any(source.iterdir()):
+        raise DataError(f"{source} is empty; there is nothing to stage")
+    if not re.fullmatch(_NAME, name):
+        raise DataError(f"--name {name!r}: a dataset's name has letters, digits, '.', '_' and '-' only")

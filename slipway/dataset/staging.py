@@ -1,0 +1,225 @@
+"""One attempt to have a dataset on a cluster: look, compare, send beside it, and move into place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from slipway.checksum import hash_remote
+from slipway.dataset.comparison import Comparison, believed, compare
+from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, parse_manifest
+from slipway.dataset.parcel import Arrived, Parcel
+from slipway.dataset.survey import Survey, some_of
+from slipway.errors import DataError, ParseError, RemoteError
+from slipway.inventory import (
+    Entry,
+    Kind,
+    make_folders,
+    place,
+    read_text,
+    remove,
+    remove_all,
+    remove_folders,
+    take_inventory,
+    write_text,
+)
+from slipway.link import Link
+from slipway.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A dataset that is on the cluster.
+
+    Attributes:
+        name: jobs see it as ``/data/<name>``.
+        path: its folder on the cluster.
+        files: how many files and links it has here.
+        size_bytes: of all files.
+        sent_files: how many of ``files`` were not there as they are here.
+        sent_bytes: what went over the line for them.
+        surplus: what is there and not here; it was removed if that was asked for.
+        removed: whether it was.
+        left_out: what is here and was not sent: links that lead out of the folder, pipes, sockets, devices.
+    """
+
+    name: str
+    path: PurePosixPath
+    files: int
+    size_bytes: int
+    sent_files: int
+    sent_bytes: int
+    surplus: Sequence[str]
+    removed: bool
+    left_out: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _There:
+    """What is on the cluster: the manifest as it is written and as it is meant, and what is in the folder."""
+
+    text: str | None
+    manifest: Manifest
+    entries: Mapping[str, Entry]
+    exists: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staging:
+    """Brings one dataset to one cluster.
+
+    Attributes:
+        link: the connection.
+        path: the dataset's folder there.
+        parcel: where the way to it goes through.
+        progress: is told each step.
+        delete: remove what is there and not here.
+        verify: believe no hash that the manifest there has.
+    """
+
+    link: Link
+    path: PurePosixPath
+    parcel: Parcel
+    progress: Progress
+    delete: bool
+    verify: bool
+
+    def attempt(self, survey: Survey, here: Manifest) -> Staged | None:
+        """Bring it there; ``None`` where somebody else has changed it there in the meantime.
+
+        Args:
+            survey: what is here.
+            here: the same, with hashes.
+        """
+        there = self._look()
+        different = compare(here, there.entries, self._hash_there(here, there))
+        self._refuse_loss(different)
+        arrived = Arrived(here=here, entries={}, sent_bytes=0)
+        if different.send or not there.exists:
+            arrived = self.parcel.send(here, different.send, self.path if there.exists else None)
+            here = arrived.here
+        wanted = self._describe(here, different, there, arrived)
+        if not self._settle(here, different, there, wanted):
+            return None
+        return Staged(
+            name=self.path.name,
+            path=self.path,
+            files=len(here.files) + len(here.links),
+            size_bytes=sum(file.size_bytes for file in here.files.values()),
+            sent_files=len(different.send),
+            sent_bytes=arrived.sent_bytes,
+            surplus=different.listed_surplus,
+            removed=self.delete,
+            left_out=survey.left_out,
+        )
+
+    def _look(self) -> _There:
+        self.progress.step(f"Looking at what is there of {self.path.name}")
+        place = manifest_path(self.path)
+        text = read_text(self.link, place)
+        entries = take_inventory(self.link, self.path)
+        try:
+            manifest = parse_manifest(text) if text else Manifest()
+        except ParseError as error:
+            self.progress.note(f"{self.link.target}:{place}: {error}; what is there is hashed again")
+            manifest = Manifest()
+        return _There(text=text, manifest=manifest, entries=entries or {}, exists=entries is not None)
+
+    def _hash_there(self, here: Manifest, there: _There) -> dict[str, str]:
+        """The hashes of those files there that may be what they are here."""
+        known = {} if self.verify else believed(there.manifest, there.entries)
+        alike = {
+            name: file
+            for name, file in here.files.items()
+            if _is_alike(there.entries.get(name), file.size_bytes)
+        }
+        unsure = alike.keys() - known.keys()
+        if unsure:
+            size_bytes = sum(alike[name].size_bytes for name in unsure)
+            self.progress.step(f"Hashing {len(unsure)} files there ({size_bytes / 1e6:,.1f} MB)")
+            known |= hash_remote(self.link, self.path, sorted(unsure))
+        return known
+
+    def _refuse_loss(self, different: Comparison) -> None:
+        if different.blocked and not self.delete:
+            names = sorted(different.blocking_folders & different.send)
+            raise DataError(
+                f"{self.link.target}:{self.path}: there {some_of(names)} is a folder, and here it is none; "
+                f"{len(different.blocked)} files in it are not here; --delete removes them"
+            )
+
+    def _describe(self, here: Manifest, different: Comparison, there: _There, arrived: Arrived) -> str:
+        """The manifest of what will be there."""
+        entries = {**there.entries, **{name: arrived.entries[name] for name in different.send}}
+        files = {name: replace(file, mtime_s=entries[name].mtime_s) for name, file in here.files.items()}
+        links = dict(here.links)
+        if not self.delete:
+            kept = different.surplus - different.blocked
+            known = believed(there.manifest, there.entries).keys() & kept
+            files |= {name: there.manifest.files[name] for name in known}
+            links |= {name: target for name in kept if (target := entries[name].target) is not None}
+        manifest = Manifest(files=files, links=links, folders=here.folders)
+        return format_manifest(manifest, self.path.name)
+
+    def _settle(self, here: Manifest, different: Comparison, there: _There, wanted: str) -> bool:
+        """Move all into place; ``False`` where somebody else is at it, too."""
+        text = there.text
+        changes = different.send or different.make or (self.delete and different.listed_surplus)
+        if text == wanted and not changes:
+            return True
+        if self._has_changed(text) or self.link.is_folder(self.path) != there.exists:
+            return False
+        # As long as not all is in place, the manifest says nothing of what is replaced. If this is cut, the
+        # next attempt hashes what it finds.
+        doubtful = different.send & {*there.manifest.files, *there.manifest.links}
+        if doubtful:
+            text = format_manifest(there.manifest.without(doubtful), self.path.name)
+            write_text(self.link, manifest_path(self.path), text)
+        if there.exists:
+            self._place(different, there)
+        elif not self._place_whole(here, different):
+            return False
+        if self._has_changed(text):
+            # Nobody knows whose files are there now: without a manifest all of them are hashed.
+            self.link.remove(manifest_path(self.path))
+            return False
+        if text != wanted:
+            write_text(self.link, manifest_path(self.path), wanted)
+        return True
+
+    def _has_changed(self, text: str | None) -> bool:
+        place = manifest_path(self.path)
+        digest = hash_remote(self.link, place.parent, [place.name]).get(place.name)
+        expected = text and hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        return digest != expected
+
+    def _place_whole(self, here: Manifest, different: Comparison) -> bool:
+        self.parcel.finish(here, different.make)
+        try:
+            self.link.move(self.parcel.folder, self.path)
+        except RemoteError:
+            if self.link.is_folder(self.path):
+                return False  # somebody else was a moment earlier
+            raise
+        return True
+
+    def _place(self, different: Comparison, there: _There) -> None:
+        links = [name for name in different.blocking if there.entries[name].kind is Kind.LINK]
+        if links:
+            self.progress.note(f"{some_of(sorted(links))} was a link there; a folder takes its place")
+        gone, gone_folders = different.blocking | different.blocked, different.blocking_folders
+        if self.delete:
+            gone, gone_folders = gone | different.surplus, gone_folders | different.surplus_folders
+        remove(self.link, self.path, gone)
+        remove_folders(self.link, self.path, gone_folders)
+        make_folders(self.link, self.path, different.make)
+        if different.send:
+            self.progress.step(f"Moving {len(different.send)} files into place")
+            place(self.link, self.parcel.folder, self.path, different.send)
+            remove_all(self.link, self.parcel.folder)
+
+
+def _is_alike(entry: Entry | None, size_bytes: int) -> bool:
+    return entry is not None and entry.kind is Kind.FILE and entry.size_bytes == size_bytes

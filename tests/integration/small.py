@@ -1,0 +1,105 @@
+"""The line with a small image, for tests of jobs: a box, and an image that holds sh, coreutils and perl."""
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import pytest
+
+from slipway.boxspec import Box
+from slipway.depot import open_depot
+from slipway.image import engine, find_image
+from slipway.link import Link
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.push import push_sif
+from slipway.resources import Resources
+from slipway.run import Run
+from slipway.sif import make_sif, tools_recipe
+from slipway.site import Site
+from slipway.steps import Choice, Steps
+from slipway.submit import Request, submit
+from tests.integration.line import ROOT
+
+IMAGE = "slipway-small"
+
+
+@dataclass(frozen=True)
+class Small:
+    """A box that has the small image, and a profile and a site for it."""
+
+    steps: Steps
+    choice: Choice
+
+    def link(self) -> AbstractContextManager[Link]:
+        """A connection to the box."""
+        return self.steps.link(self.choice.site)
+
+    def submit(
+        self, link: Link, *argv: str, wanted: Resources | None = None, site: Site | None = None
+    ) -> Run:
+        """Submit a job that runs this command and nothing else."""
+        site = site or self.choice.site
+        profile = self.choice.profile.model_copy(update={"program": argv[:1]})
+        resources = (wanted or Resources()).over(Resources(cpus=1, mem="200M", time="10"))
+        request = Request(profile=profile, site=site, args=argv[1:], resources=resources)
+        return submit(self.steps.project, request, link, open_depot(link, site), Silence())
+
+    def as_root(self, *argv: str, code: int | None = 0) -> str:
+        """Run a command in the box as the cluster's owner."""
+        name = Box(state=self.steps.project.state).name
+        done = engine().containers.get(name).exec_run(list(argv))
+        output: str = done.output.decode(errors="replace")
+        assert code is None or done.exit_code == code, (argv, output)
+        return output
+
+    def on_box(self, command: str) -> str:
+        """Run a command on the login node, in a login shell."""
+        with self.link() as link:
+            return link.check(["bash", "-lc", command]).stdout
+
+    def begin_again(self, run: Run, attempt: int = 2) -> None:
+        """Let a requeued job begin at once, and wait until it has."""
+        deadline = time.monotonic() + 120
+        while not self.on_box(f"ls -d {run.run_dir}/attempt-{attempt} 2>/dev/null || true"):
+            assert time.monotonic() < deadline, self.as_root("scontrol", "show", "job", str(run.job_id))
+            self.hurry(run)
+            time.sleep(0.3)
+
+    def hurry(self, run: Run) -> None:
+        """Let a requeued job begin at once, which else waits for two minutes; any other is left alone."""
+        if "BeginTime" in self.as_root("squeue", "-h", "-j", str(run.job_id), "-o", "%r", code=None):
+            # It may have begun by itself meanwhile.
+            self.as_root("scontrol", "update", f"jobid={run.job_id}", "starttime=now", code=None)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    """A box with an image that takes seconds to make."""
+    folder = tmp_path_factory.mktemp("small")
+    project = Project(root=ROOT, state=folder / "state", results=folder / "results")
+    steps = Steps(project, Silence())
+    code = folder / "code"
+    code.mkdir()
+    (code / "file").write_text("code\n")
+    choice = steps.choose("cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
+    try:
+        steps.box_up()
+        _push(steps, choice)
+        yield Small(steps=steps, choice=choice)
+    finally:
+        steps.box_down(purge=False)
+
+
+def _push(steps: Steps, choice: Choice) -> None:
+    client = engine()
+    dockerfile = io.BytesIO(f"FROM {choice.profile.base_image}\nLABEL slipway.test=small\n".encode())
+    client.images.build(fileobj=dockerfile, tag=IMAGE)
+    image = find_image(client, IMAGE)
+    assert image is not None
+    tools = tools_recipe(steps.project, choice.profile)
+    sif, _ = make_sif(client, image, steps.project, tools, Silence())
+    with steps.depot(choice.site) as (link, depot):
+        push_sif(link, depot, sif, Silence())

@@ -1,0 +1,30 @@
+"""Submits one job in a process of its own, which a test may kill. Its argument is JSON: see ``main``."""
+
+import json
+import sys
+from pathlib import Path
+
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.resources import Resources
+from slipway.steps import Steps
+from slipway.submit import Request, submit
+
+
+def main(argument: str) -> None:
+    """Submit a job: ``state``, ``overrides`` of the profile ``cpu``, ``ssh_config``, ``args``."""
+    wanted = json.loads(argument)
+    root, state = Path(__file__).parents[2], Path(wanted["state"])
+    steps = Steps(Project(root=root, state=state, results=state), Silence())
+    choice = steps.choose("cpu", "box", wanted["overrides"])
+    login = choice.site.login.model_copy(update={"ssh_config": wanted["ssh_config"]})
+    site = choice.site.model_copy(update={"login": login})
+    resources = Resources(cpus=1, mem="200M", time="10")
+    request = Request(profile=choice.profile, site=site, args=tuple(wanted["args"]), resources=resources)
+    with steps.depot(site) as (link, depot):
+        run = submit(steps.project, request, link, depot, Silence())
+    print(run.run_id, run.job_id)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,380 @@
+"""Each way in which a job can end, provoked for real on the box."""
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from slipway.resources import Resources
+from slipway.run import Run
+from slipway.site import Site
+from slipway.slurm import JobState
+from slipway.steps import Choice
+from slipway.tail import LogTail
+from slipway.watch import cancel
+from tests.integration.small import Small
+
+# Writes before its end, so that it shows whether output is kept.
+KEEPS = "echo kept >/out/file; "
+SAVER = KEEPS + "trap 'echo saved >/out/saved; exit 0' USR1 TERM; echo running; while :; do sleep 0.1; done"
+SLEEPER = KEEPS + "echo running; exec sleep 300"
+ARRAY = "echo task $SLURM_ARRAY_TASK_ID; echo kept >/out/file; exit $((SLURM_ARRAY_TASK_ID == 5 ? 3 : 0))"
+PATIENCE_S = 120
+
+
+@dataclass
+class Night:
+    """Runs that are under way at once, by names of their own."""
+
+    small: Small
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def submit(self, name: str, script: str, *, site: Site | None = None, **wanted: str | int) -> None:
+        defaults = {"cpus": 1, "mem": "200M", "time": "10"}
+        resources = Resources(**{**defaults, **wanted})  # type: ignore[arg-type]
+        # The box has partitions that the site's file does not list.
+        site = (site or self.small.choice.site).model_copy(update={"queues": {}})
+        with self.small.link() as link:
+            self.runs[name] = self.small.submit(link, "sh", "-c", script, wanted=resources, site=site)
+
+    def look(self) -> None:
+        """Ask how those stand that are not over, all at once."""
+        alive = [name for name, run in self.runs.items() if not run.status.state.is_over]
+        with self.small.link() as link:
+            looked = self.small.steps.look(link, [self.runs[name] for name in alive])
+        self.runs.update(zip(alive, looked, strict=True))
+
+    def wait(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < deadline, f"{what} did not come: {self.runs}"
+            time.sleep(0.5)
+            self.look()
+
+    def wait_for(self, name: str, *states: JobState) -> Run:
+        self.wait(lambda: self.runs[name].status.state in states, f"{name} {states}")
+        return self.runs[name]
+
+    def ended(self, name: str) -> Run:
+        self.wait(lambda: self.runs[name].status.state.is_over, f"the end of {name}")
+        return self.runs[name]
+
+    def wait_for_word(self, name: str, word: str, attempt: int = 1) -> None:
+        log = f"{self.runs[name].run_dir}/attempt-{attempt}/log"
+        self.wait(lambda: word in self.small.on_box(f"cat {log} 2>/dev/null || true"), f"{word} of {name}")
+
+    def is_over_or_hurried(self, name: str) -> bool:
+        run = self.runs[name]
+        if not run.status.state.is_over:
+            self.small.hurry(run)
+        return run.status.state.is_over
+
+    def result(self, name: str, attempt: int = 1) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.file(name, f"attempt-{attempt}/result.json"))
+        return found
+
+    def file(self, name: str, path: str) -> str:
+        return self.small.on_box(f"cat {self.runs[name].run_dir}/{path}")
+
+    def told(self, name: str, attempt: int = 1) -> tuple[object, ...]:
+        """What the job script wrote."""
+        result = self.result(name, attempt)
+        return result["reason"], result["exit_code"], result["signal"]
+
+
+@pytest.fixture(scope="module")
+def night(small: Small) -> Iterator[Night]:
+    """Those that take a minute are submitted first, and run while others come and go."""
+    night = Night(small)
+    site = small.choice.site.model_copy(update={"grace_s": 20})
+    night.submit("limit, saves", SAVER, site=site, time="1")
+    night.submit("limit, does not", SLEEPER, site=site, time="1")
+    night.submit("limit, ignores", "trap '' USR1; " + SLEEPER, site=site, time="1")
+    night.submit("ok", KEEPS + "echo fine")
+    night.submit("error", KEEPS + "exit 3")
+    night.submit("signal", KEEPS + "kill -SEGV $$")
+    night.submit("memory", KEEPS + "echo running; tail /dev/zero", mem="100M")
+    night.submit("array", ARRAY, array="1,5,7%2")
+    night.submit("module", "true", site=small.choice.site.model_copy(update={"modules": ("no-such",)}))
+    night.submit("before", "true", site=small.choice.site.model_copy(update={"before": "exit 0"}))
+    path = 'bin=$(mktemp -d); ln -s /usr/bin/* "$bin"; rm "$bin/apptainer"; PATH=$bin'
+    night.submit("apptainer", "true", site=small.choice.site.model_copy(update={"before": path}))
+    yield night
+    with small.link() as link:
+        for run in night.runs.values():
+            if run.job_id:
+                link.run(["scancel", run.job_id])
+
+
+@contextmanager
+def fakes(small: Small) -> Iterator[Callable[[str, str], None]]:
+    """Puts scripts in the place of SLURM's programs, by the PATH of the user's login shell."""
+
+    def fake(name: str, script: str) -> None:
+        content = shlex.quote(f"#!/bin/sh\n{script}\n")
+        small.on_box(f"printf %s {content} >~/fake/{name}; chmod 755 ~/fake/{name}")
+
+    small.on_box("mkdir ~/fake; echo '. ~/.profile; PATH=~/fake:$PATH' >~/.bash_profile")
+    try:
+        yield fake
+    finally:
+        small.on_box("rm -rf ~/.bash_profile ~/fake")
+
+
+def ending(run: Run) -> tuple[object, ...]:
+    status = run.status
+    return status.state.value, status.reason, status.exit_code, status.wait_code
+
+
+def test_ok(night: Night) -> None:
+    run = night.ended("ok")
+    assert ending(run) == ("COMPLETED", "ok", 0, 0)
+    assert night.told("ok") == ("ok", 0, None)
+    assert (run.status.slurm_state, run.status.script_reason, run.status.note) == ("COMPLETED", "ok", None)
+    assert night.file("ok", "attempt-1/out/file") == "kept\n"
+
+
+def test_program_error(night: Night) -> None:
+    assert ending(night.ended("error")) == ("FAILED", "program-error", 3, 3)
+    assert night.told("error") == ("program-error", 3, None)
+    assert night.file("error", "attempt-1/out/file") == "kept\n"
+
+
+def test_a_program_that_is_killed_by_a_signal(night: Night) -> None:
+    run = night.ended("signal")
+    assert ending(run) == ("FAILED", "program-error", 139, 139)
+    assert run.status.signal == 11
+    assert run.status.note is None
+    assert night.told("signal") == ("program-error", 139, 11)
+    assert night.file("signal", "attempt-1/out/file") == "kept\n"
+
+
+def test_out_of_memory(night: Night) -> None:
+    limits = night.small.steps.box_up().memory_limits
+    if limits is None:
+        pytest.skip("SLURM does not enforce memory limits in this box")
+    run = night.ended("memory")
+    assert ending(run) == ("OUT_OF_MEMORY", "out-of-memory", 137, 137)
+    assert run.status.slurm_state == "OUT_OF_MEMORY"
+    assert night.told("memory") == ("out-of-memory", 137, 9)
+    assert night.file("memory", "attempt-1/out/file") == "kept\n"
+
+
+def test_an_array_ends_as_its_worst_task(night: Night) -> None:
+    run = night.ended("array")
+    assert ending(run) == ("FAILED", "program-error", 3, 3)
+    assert (run.status.slurm_state, run.status.script_reason) == ("FAILED", "program-error")
+    assert run.status.note == "2 of 3 tasks ok; task 5: program-error 3"
+    assert run.job_id is not None
+    assert run.job_id.isdigit()
+    assert night.file("array", "task-5/attempt-1/out/file") == "kept\n"
+    pieces: list[str] = []
+    with night.small.link() as link:
+        LogTail(run, pieces.append).finish(link)
+    assert "".join(pieces) == "".join(f"--- task {task} ---\ntask {task}\n" for task in (1, 5, 7))
+
+
+def test_all_tasks_of_an_array_are_cancelled(night: Night) -> None:
+    night.submit("cancelled array", SLEEPER, array="0-8:2%1")
+    run = night.wait_for("cancelled array", JobState.RUNNING)
+    log = f"{run.run_dir}/task-0/attempt-1/log"
+    night.wait(lambda: "running" in night.small.on_box(f"cat {log} 2>/dev/null || true"), "the first task")
+    with night.small.link() as link:
+        night.runs["cancelled array"] = cancel(link, run)
+    run = night.ended("cancelled array")
+    assert (run.status.state, run.status.reason) == (JobState.CANCELLED, "cancelled")
+    assert str(run.status.note).startswith("0 of 5 tasks ok; task 0: cancelled 143; task 2: cancelled; ")
+    assert night.small.on_box(f"squeue -h -j {run.job_id} 2>/dev/null || true") == ""
+
+
+@pytest.mark.parametrize("name", ["module", "before", "apptainer"])
+def test_launch_failure(night: Night, name: str) -> None:
+    run = night.ended(name)
+    assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
+    assert run.status.wait_code != 0
+
+
+def test_an_image_that_is_gone(night: Night) -> None:
+    small = night.small
+    # An image of its own, which is removed when the job has begun.
+    small.on_box(
+        "cd $SCRATCH/slipway/images && cp -L slipway-small.sif gone-1.sif && ln -s gone-1.sif gone.sif && "
+        "sed 's/slipway-small-[0-9a-f]*/gone-1/' slipway-small-*.json >gone-1.json"
+    )
+    profile = small.choice.profile.model_copy(update={"image": "gone"})
+    site = small.choice.site.model_copy(update={"before": 'while [ -e "$image" ]; do sleep 0.1; done'})
+    other = Small(steps=small.steps, choice=Choice(profile=profile, site=site))
+    with small.link() as link:
+        night.runs["image"] = other.submit(link, "true")
+    night.wait_for("image", JobState.RUNNING)
+    small.on_box("rm $SCRATCH/slipway/images/gone*")
+    run = night.ended("image")
+    assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
+    assert run.status.wait_code != 0
+
+
+def test_cancelled_while_it_runs(night: Night) -> None:
+    night.submit("cancelled", SLEEPER)
+    night.submit("cancelled, saves", SAVER)
+    for name in ("cancelled", "cancelled, saves"):
+        night.wait_for_word(name, "running")
+    small = night.small
+    small.on_box(f"scancel {night.runs['cancelled'].job_id}")
+    with small.link() as link:
+        cancel(link, night.runs["cancelled, saves"])
+    assert ending(night.ended("cancelled")) == ("CANCELLED", "cancelled", 143, 143)
+    assert night.told("cancelled") == ("cancelled", 143, 15)
+    assert ending(night.ended("cancelled, saves")) == ("CANCELLED", "cancelled", 0, 1)
+    assert night.told("cancelled, saves") == ("cancelled", 0, None)
+    assert night.file("cancelled, saves", "attempt-1/out/saved") == "saved\n"
+
+
+def test_cancelled_while_it_waits(night: Night) -> None:
+    # More time than the partition allows, which the site's file does not say: SLURM lets it wait for ever.
+    night.submit("waiting", "true", partition="long", time="8-0")
+    night.wait(lambda: night.runs["waiting"].status.reason == "PartitionTimeLimit", "the reason")
+    with night.small.link() as link:
+        night.runs["waiting"] = cancel(link, night.runs["waiting"])
+    assert ending(night.ended("waiting")) == ("CANCELLED", "cancelled", None, 1)
+
+
+def test_where_both_disagree_the_worse_is_believed_and_both_are_shown(night: Night) -> None:
+    # SLURM has it that the script failed, the script that the program did well.
+    site = night.small.choice.site.model_copy(update={"before": "exit() { command exit 9; }"})
+    night.submit("disagree", "true", site=site)
+    run = night.ended("disagree")
+    assert night.told("disagree") == ("ok", 0, None)
+    assert ending(run) == ("FAILED", "program-error", 9, 9)
+    listed = run.listed()
+    assert (listed["slurm_state"], listed["script_reason"]) == ("FAILED", "ok")
+    assert listed["note"] == "SLURM says FAILED 9:0, the job script ok, exit code 0; the worse is believed"
+
+
+def test_preempted_and_tried_again(night: Night) -> None:
+    small = night.small
+    script = (
+        'if [ -n "$SLIPWAY_PREVIOUS" ]; then cat $SLIPWAY_PREVIOUS/saved | tee /out/saved; exit 0; fi; '
+        "trap 'echo saved >/out/saved; exit 0' TERM; echo running; while :; do sleep 0.1; done"
+    )
+    names = [f"scavenger {number}" for number in range(2)]
+    for name in names:
+        night.submit(name, script, partition="scavenge", gpus="a100:1")
+    night.submit("last", script, partition="scavenge", gpus="a100:1")
+    # Of those that are preempted, one may not begin once more: that is its end.
+    small.as_root("scontrol", "update", f"jobid={night.runs['last'].job_id}", "requeue=0")
+    for name in (*names, "last"):
+        night.wait_for_word(name, "running")
+    # On all nodes at once, else one that was pushed aside begins again at the next node, and is once more.
+    night.submit("pusher", "sleep 2", partition="priority", gpus="a100:1", nodes=3)
+    run = night.ended("last")
+    assert ending(run) == ("PREEMPTED", "preempted", 0, 1)
+    assert night.told("last") == ("preempted", 0, None)
+    assert night.file("last", "attempt-1/out/saved") == "saved\n"
+    night.ended("pusher")
+    for name in names:
+        # SLURM 24.11 takes the second attempt for preempted as well, however it ends, and begins a third one.
+        night.wait(lambda name=name: night.is_over_or_hurried(name), f"the end of {name}")  # type: ignore[misc]
+        assert ending(night.runs[name]) == ("COMPLETED", "ok", 0, 0)
+        assert night.file(name, "attempt-2/log") == "saved\n"
+
+
+def test_time_limit(night: Night) -> None:
+    run = night.ended("limit, saves")
+    assert (run.status.reason, run.status.exit_code, run.status.wait_code) == ("time-limit", 0, 1)
+    assert night.told("limit, saves") == ("time-limit", 0, None)
+    assert night.file("limit, saves", "attempt-1/out/saved") == "saved\n"
+    run = night.ended("limit, does not")
+    # The warning's signal ends a program that does not know it.
+    assert (run.status.reason, run.status.exit_code, run.status.signal) == ("time-limit", 138, 10)
+    assert night.told("limit, does not") == ("time-limit", 138, 10)
+    assert night.file("limit, does not", "attempt-1/out/file") == "kept\n"
+    run = night.ended("limit, ignores")
+    assert ending(run) == ("TIMEOUT", "time-limit", 143, 143)
+    assert night.told("limit, ignores") == ("time-limit", 143, 15)
+    assert night.file("limit, ignores", "attempt-1/out/file") == "kept\n"
+
+
+def test_node_failure_and_the_old_processes(night: Night) -> None:
+    small = night.small
+    # The old attempt writes on, for as long as it lives, to what it takes for its own folder.
+    script = "echo running; for i in $(seq 400); do echo $SLIPWAY_ATTEMPT >>/out/lines; sleep 0.1; done"
+    night.submit("lost", script)
+    night.submit("lost for good", script)
+    small.as_root("scontrol", "update", f"jobid={night.runs['lost for good'].job_id}", "requeue=0")
+    for name in ("lost", "lost for good"):
+        night.wait_for_word(name, "running")
+    nodes = {
+        name: small.on_box(f"squeue -h -j {night.runs[name].job_id} -o %N").strip()
+        for name in night.runs
+        if name.startswith("lost")
+    }
+    for node in set(nodes.values()):
+        small.as_root("pkill", "-KILL", "-f", f"^slurmd -N {node}$")
+        small.as_root("scontrol", "update", f"nodename={node}", "state=down", "reason=trial")
+    run = night.ended("lost for good")
+    assert (run.status.state.value, run.status.reason, run.status.wait_code) == (
+        "NODE_FAIL",
+        "node-failure",
+        1,
+    )
+    small.begin_again(night.runs["lost"])
+    night.wait_for_word("lost", "running", attempt=2)
+    before = night.file("lost", "attempt-1/out/lines").count("1")
+    time.sleep(1)
+    assert night.file("lost", "attempt-1/out/lines").count("1") > before  # the old one lives and writes
+    assert set(night.file("lost", "attempt-2/out/lines").split()) == {"2"}
+    with small.link() as link:
+        cancel(link, night.runs["lost"])
+    assert night.ended("lost").status.reason == "cancelled"
+    for node in set(nodes.values()):
+        small.as_root("slurmd", "-N", node)
+        small.as_root("scontrol", "update", f"nodename={node}", "state=resume", code=None)
+
+
+def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = night.small
+    # Stand-ins for SLURM's programs on a site where AccountingStorageType is none, and where the controller
+    # has forgotten the job: on the box neither is so.
+    with fakes(small) as fake:
+        fake("sacct", "echo Slurm accounting storage is disabled >&2; exit 1")
+        for name in ("no accounts", "no accounts, killed"):
+            night.submit(name, "echo running; sleep 2" if name == "no accounts" else SLEEPER)
+            night.wait_for_word(name, "running")
+        # Not even the script is left to say how it ended.
+        small.as_root("pkill", "-KILL", "-f", f"job0*{night.runs['no accounts, killed'].job_id}/slurm_script")
+        run = night.runs["no accounts, killed"]
+        night.wait(lambda: not small.on_box(f"squeue -h -n {run.run_id}").strip(), "its end")
+        assert ending(night.ended("no accounts")) == ("COMPLETED", "ok", 0, 0)
+        # The controller remembers it.
+        assert ending(night.ended("no accounts, killed")) == ("FAILED", "program-error", 137, 137)
+        fake("scontrol", "exit 1")
+        with small.link() as link:
+            (now,) = small.steps.look(link, [run])
+            assert now.status.state is JobState.UNKNOWN
+            assert "sacct could not be asked: Slurm accounting storage is disabled" in str(now.status.note)
+            monkeypatch.setattr("slipway.poll.GONE_S", 0)
+            time.sleep(1.1)
+            (now,) = small.steps.look(link, [now])
+        assert ending(now) == ("FAILED", "node-failure", None, 1)
+        assert "killed outright" in str(now.status.note)
+
+
+def test_what_cannot_be_read_is_unknown(night: Night) -> None:
+    small = night.small
+    night.submit("unreadable", "true")
+    run = night.runs["unreadable"]
+    # A stand-in for a squeue that is of another SLURM, or out of its mind.
+    with fakes(small) as fake:
+        fake("squeue", "echo no such word")
+        with small.link() as link:
+            (now,) = small.steps.look(link, [run])
+            assert now.status.state is JobState.UNKNOWN
+            assert "squeue printed 'no such word'" in str(now.status.note)
+            fake("squeue", "echo no controller >&2; exit 1")
+            (now,) = small.steps.look(link, [run])
+            assert now.status.note == "squeue could not be asked: no controller"
+    assert night.ended("unreadable").status.reason == "ok"

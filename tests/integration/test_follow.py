@@ -1,0 +1,144 @@
+"""Following a job: over a line that is cut, through a requeue, and until Ctrl-C."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from slipway.run import Run
+from slipway.slurm import JobState
+from tests.integration.cutter import Cutter
+from tests.integration.line import INVOKE, ROOT
+from tests.integration.small import Small
+
+LINES = 120
+
+
+@pytest.fixture
+def cutter(small: Small) -> Iterator[Cutter]:
+    """All connections to the box go through it, as long as the test lasts."""
+    config = small.steps.project.state / "box" / "ssh_config"
+    text = config.read_text()
+    port = re.search(r"Port (\d+)", text)
+    assert port is not None
+    cutter = Cutter(int(port[1]))
+    config.write_text(text.replace(f"Port {port[1]}", f"Port {cutter.port}"))
+    yield cutter
+    config.write_text(text)
+    cutter.close()
+
+
+def submit(small: Small, script: str) -> Run:
+    with small.link() as link:
+        return small.submit(link, "sh", "-c", script)
+
+
+def follow(small: Small, run: Run) -> subprocess.Popen[str]:
+    project = small.steps.project
+    return subprocess.Popen(
+        [*INVOKE, "logs", "--run", run.run_id, "--follow"],
+        cwd=ROOT,
+        env={**os.environ, "SLIPWAY_STATE": str(project.state), "SLIPWAY_RESULTS": str(project.results)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+
+
+def wait_for_state(small: Small, run: Run, state: JobState) -> Run:
+    deadline = time.monotonic() + 60
+    while (new := small.steps.refresh(run.run_id, 1)[0][0]).status.state is not state:
+        assert time.monotonic() < deadline, new
+        time.sleep(0.2)
+    return new
+
+
+def test_a_line_that_is_cut_five_times(small: Small, cutter: Cutter) -> None:
+    run = submit(small, f"for i in $(seq {LINES}); do echo line $i é; sleep 0.15; done; exit 3")
+    with follow(small, run) as process:
+        for number in range(5):
+            time.sleep(2.2)
+            # Once it stays away for a while.
+            cutter.cut(mend=number != 2)
+            if number == 2:
+                time.sleep(2)
+                cutter.mend()
+        output, errors = process.communicate(timeout=90)
+    assert process.returncode == 3, errors
+    lines = output.splitlines()
+    assert lines[:-1] == [f"line {number} é" for number in range(1, LINES + 1)]
+    assert lines[-1] == f"run {run.run_id}  FAILED  program-error  exit code 3"
+    assert errors.count("The connection was lost") == 5, errors
+    assert errors.count("Connected again") == 5, errors
+    assert "Traceback" not in errors
+
+
+def test_a_requeue_is_followed(small: Small) -> None:
+    script = "echo of attempt $SLIPWAY_ATTEMPT; [ $SLIPWAY_ATTEMPT = 2 ] || exec sleep 60"
+    run = submit(small, script)
+    with follow(small, run) as process:
+        wait_for_state(small, run, JobState.RUNNING)
+        time.sleep(1)
+        small.as_root("scontrol", "requeue", str(run.job_id))
+        small.begin_again(run)
+        output, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert output.splitlines()[:-1] == ["of attempt 1", "--- attempt 2 ---", "of attempt 2"]
+
+
+TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "invoke", *sys.argv[1:]])
+"""
+
+
+def test_ctrl_c_leaves_the_job_running(small: Small) -> None:
+    run = submit(small, "echo running; exec sleep 60")
+    ours, theirs = pty.openpty()
+    project = small.steps.project
+    # Through a shell of one line, for which the pseudo-terminal is the terminal that Ctrl-C is typed at.
+    process = subprocess.Popen(
+        [sys.executable, "-c", TERMINAL, "logs", "--run", run.run_id, "--follow"],
+        cwd=ROOT,
+        env={**os.environ, "SLIPWAY_STATE": str(project.state), "SLIPWAY_RESULTS": str(project.results)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, b"running\r\n")
+        os.write(ours, b"\x03")
+        shown = read_until(ours, None)
+        assert process.wait(timeout=20) == 130
+    finally:
+        process.kill()
+        os.close(ours)
+    told = " ".join(shown.split())
+    assert f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it" in told
+    assert f"`invoke cancel --run {run.run_id}` ends it" in told
+    assert "Traceback" not in told
+    assert small.steps.refresh(run.run_id, 1)[0][0].status.state is JobState.RUNNING
+    small.on_box(f"scancel {run.job_id}")
+
+
+def read_until(terminal: int, end: bytes | None) -> str:
+    shown = b""
+    while end is None or end not in shown:
+        try:
+            chunk = os.read(terminal, 1 << 16)
+        except OSError:  # it is closed on the other side
+            break
+        if not chunk:
+            break
+        shown += chunk
+    return shown.decode(errors="replace")

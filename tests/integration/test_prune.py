@@ -1,0 +1,237 @@
+"""Which images go, on a real SLURM; and what happens where the disk there is full."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import JobError
+from slipway.image import build_image, engine, find_image
+from slipway.profile import load_profile
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.push import PushedSif, push_sif
+from slipway.recipe import Recipe
+from slipway.resources import parse_resources
+from slipway.run import Run
+from slipway.sif import Sif, make_sif, sha256, tools_recipe
+from slipway.submit import Request, submit
+from tests.integration.proxy import Proxy
+from tests.integration.yard import OPTIONS, ROOT, Yard, box_yard
+
+FULL = 84
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    with box_yard(tmp_path_factory.mktemp("yard")) as yard:
+        yield yard
+
+
+@pytest.fixture(scope="module")
+def versions(yard: Yard) -> list[Sif]:
+    """A real image in four versions: what is behind its end does not matter to Apptainer."""
+    client, project = engine(), Project(root=ROOT, state=yard.folder / "state", results=yard.folder)
+    profile = load_profile(project.profiles, "cpu")
+    image = find_image(client, profile.base_image)
+    assert image is not None
+    made, _ = make_sif(client, image, project, tools_recipe(project, profile), Silence())
+    client.close()
+    content = made.path.read_bytes()
+    files = [yard.file(f"base-{number}", content + b"x" * number) for number in range(1, 5)]
+    return [
+        replace(made, path=file, name="base", sha256=sha256(file), size_bytes=file.stat().st_size)
+        for file in files
+    ]
+
+
+def push_version(yard: Yard, sif: Sif) -> PushedSif:
+    with yard.open() as (link, depot):
+        return push_sif(link, depot, sif, "0123abcd", Silence())[0]
+
+
+def submit_sleep(yard: Yard, progress: Silence, **resources: str) -> Run:
+    project = Project(root=ROOT, state=yard.folder / "state", results=yard.folder)
+    profile = load_profile(project.profiles, "cpu", ["PROGRAM=sleep", "IMAGE=base"])
+    wanted = parse_resources(
+        {"time": "0:05:00", "cpus": "1", "mem": "500M", "partition": "debug", **resources}
+    )
+    request = Request(profile=profile, site=yard.site, args=("300",), resources=wanted)
+    with yard.open() as (link, depot):
+        return submit(project, request, link, depot, progress)
+
+
+def state_of(yard: Yard, run: Run) -> str:
+    return yard.there(f"squeue --noheader --format=%T --jobs={run.job_id} 2>/dev/null || true").strip()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def images(yard: Yard) -> set[str]:
+    return {name for name in yard.listing() if re.fullmatch(r"\.?base-.*", name)}
+
+
+def with_records(*sifs: Sif) -> set[str]:
+    return {name for sif in sifs for name in (sif.file_name, sif.file_name.replace(".sif", ".json"))}
+
+
+def test_images_that_jobs_use_stay(yard: Yard, versions: list[Sif]) -> None:
+    first, second, third, fourth = versions
+    push_version(yard, first)
+    running = submit_sleep(yard, Silence())
+    wait_until(lambda: state_of(yard, running) == "RUNNING")
+    push_version(yard, second)
+    # Longer than its partition allows: SLURM takes it, and lets it wait.
+    waiting = submit_sleep(yard, Silence(), time="9-00:00:00")
+    push_version(yard, third)
+    (yard.folder / "state").mkdir(exist_ok=True)
+    done = yard.push(fourth.path, "base", "--prune")
+    assert state_of(yard, waiting) == "PENDING"
+    assert images(yard) == with_records(first, second, fourth)
+    assert f"1 older image removed, {third.size_bytes / 1e6:.1f} MB freed" in done.stderr
+    assert f"{first.file_name} is used by {running.run_id}" in done.stderr
+    assert f"{second.file_name} is used by {waiting.run_id}" in done.stderr
+    # The image that a job has open is whole, and starts further programs.
+    seen = yard.there(f"runuser -u researcher -- apptainer exec {running.sif} cat /etc/debian_version")
+    assert seen.strip()
+    yard.there(f"scancel {running.job_id} {waiting.job_id}")
+    wait_until(lambda: not state_of(yard, running) and not state_of(yard, waiting))
+    # It is not known of the second whether it is under way, since nothing has ended it; in a while it is.
+    yard.push(fourth.path, "base", "--prune")
+    assert images(yard) == with_records(second, fourth)
+    yard.there(f"touch -d '1 hour ago' {waiting.run_dir}/run.json")
+    # As is a record beside an image that is gone.
+    stale = first.file_name.replace(".sif", ".json")
+    yard.there(f"echo '{{}}' >{yard.images}/{stale}")
+    yard.push(fourth.path, "base", "--prune")
+    assert images(yard) == with_records(fourth)
+
+
+def test_the_old_image_runs_after_a_cut(yard: Yard, versions: list[Sif]) -> None:
+    push_version(yard, versions[0])
+    yard.proxy.count()
+    yard.proxy.when(6_000, yard.proxy.reset)
+    assert yard.finish(yard.start(versions[1].path, "base")).code == 82
+    inside = f"{yard.images}/base.sif"
+    assert "Debian" in yard.there(f"runuser -u researcher -- apptainer exec {inside} cat /etc/os-release")
+    assert yard.there(f"runuser -u researcher -- apptainer inspect {inside}").strip()
+    assert versions[1].file_name not in yard.listing()
+
+
+def test_an_image_that_goes_before_its_job_is_submitted(yard: Yard, versions: list[Sif]) -> None:
+    pushed = push_version(yard, versions[0])
+
+    class Remover(Silence):
+        def step(self, text: str) -> None:
+            if text.startswith("Sending the code"):
+                yard.there('rm -- "$1"', str(pushed.path))
+
+    before = set(yard.there(f"ls {yard.scratch}/slipway/runs").split())
+    yard.there(f"rm -rf {yard.scratch}/slipway/code/*")
+    with pytest.raises(JobError, match="the image has been removed just now; nothing was submitted"):
+        submit_sleep(yard, Remover())
+    assert set(yard.there(f"ls {yard.scratch}/slipway/runs").split()) == before
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """A host without SLURM whose scratch has 40 MB."""
+    client, folder = engine(), tmp_path_factory.mktemp("small")
+    profile = load_profile(ROOT / "env", "cpu")
+    dockerfile = ROOT / "tests" / "integration" / "sshd" / "Dockerfile"
+    recipe = Recipe(
+        name="slipway-test-sshd", dockerfile=dockerfile, platform="", build_args=profile.build_args
+    )
+    build_image(client, recipe, Silence())
+    key = folder / "id"
+    subprocess.run(["ssh-keygen", "-qN", "", "-t", "ed25519", "-f", str(key)], check=True, timeout=30)
+    public = Path(f"{key}.pub").read_text()
+    container = client.containers.run(
+        recipe.name,
+        environment={"AUTHORIZED": public, "CA": public, "PASSWORD": "unused", "SECRET": "AAAA"},
+        tmpfs={"/scratch": "size=40m,mode=1777"},
+        ports={"22/tcp": ("127.0.0.1", None)},
+        init=True,
+        detach=True,
+    )
+    try:
+        wait_until(lambda: b"Server listening" in container.logs())
+        container.reload()
+        proxy = Proxy(int(container.ports["22/tcp"][0]["HostPort"]))
+        config = folder / "ssh_config"
+        config.write_text(
+            f"Host box\n    HostName 127.0.0.1\n    Port {proxy.port}\n    User key\n    IdentityFile {key}\n"
+            f"    UserKnownHostsFile {folder}/known_hosts\n    HostKeyAlias small\n{OPTIONS}"
+        )
+        yard = Yard(folder, container, proxy, config, scratch="/scratch")
+        (folder / "known_hosts").write_text(
+            "small " + yard.there("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
+        )
+        yield yard
+        proxy.close()
+    finally:
+        container.remove(force=True, v=True)
+        client.close()
+
+
+def test_no_room_is_said_before_anything_is_sent(small: Yard) -> None:
+    done = small.push(small.file("big-1", os.urandom(60_000_000)), "big", code=FULL)
+    assert done.up_bytes < 50_000
+    words = " ".join(done.stderr.split())
+    assert re.search(r":/scratch/slipway/images has 4\d\.\d MB free, and the image takes 60\.0 MB", words), (
+        words
+    )
+    assert "`invoke push --prune` removes older images that no job uses" in words
+    assert small.listing() == set()
+
+
+def test_a_disk_that_fills_up_meanwhile(small: Yard) -> None:
+    path = small.file("mid-1", os.urandom(30_000_000))
+    small.proxy.count()
+    small.proxy.when(5_000_000, lambda: small.there("cat /dev/zero >/scratch/filler 2>/dev/null || true"))
+    with small.proxy.slow(10_000_000):
+        done = small.finish(small.start(path, "mid"))
+    assert done.code == FULL, done
+    assert "What had arrived was removed" in " ".join(done.stderr.split())
+    assert small.listing() == set()
+    small.there("rm /scratch/filler")
+    small.push(path, "mid")
+
+
+def test_room_that_is_taken_by_remains_is_made(small: Yard) -> None:
+    small.there("rm -rf /scratch/slipway")
+    first, second = (small.file(f"room-{number}", os.urandom(25_000_000)) for number in (1, 2))
+    small.proxy.count()
+    small.proxy.when(20_000_000, small.proxy.reset)
+    with small.proxy.slow(20_000_000):
+        assert small.finish(small.start(first, "room")).code == 82
+    # What has arrived and the new one together do not fit.
+    small.push(second, "room")
+    assert small.there("sha256sum </scratch/slipway/images/room.sif").split()[0] == sha256(second)
+
+
+def test_nothing_goes_where_slurm_cannot_be_asked(small: Yard) -> None:
+    small.there("rm -rf /scratch/slipway")
+    for number in (1, 2):
+        done = small.push(small.file(f"kept-{number}", os.urandom(100_000)), "kept", "--prune")
+    assert "No older image of kept was removed: SLURM" in done.stderr
+    assert len([name for name in small.listing() if name.startswith("kept-") and name.endswith(".sif")]) == 2
+
+
+def test_scratch_that_cannot_be_written_to(small: Yard) -> None:
+    small.there("mkdir -p /scratch/slipway/images && chmod 555 /scratch/slipway/images")
+    try:
+        done = small.push(small.file("read-1", b"x"), "read", code=83)
+        assert "/scratch/slipway/images cannot be written to" in " ".join(done.stderr.split())
+    finally:
+        small.there("chmod 755 /scratch/slipway/images")

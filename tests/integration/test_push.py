@@ -1,0 +1,245 @@
+"""Images sent to a real box, through a proxy that counts bytes and cuts connections."""
+
+import functools
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Tell
+from tests.integration.yard import Done, Yard, box_yard, changed, sif_name
+
+LOST, REFUSED, INTERRUPTED = 82, 69, 130
+# Of each cut: what was on its way and not written yet, what rsync says of the basis, and a login.
+PER_CUT_BYTES = 3_000_000
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    with box_yard(tmp_path_factory.mktemp("yard")) as yard:
+        yield yard
+
+
+@pytest.fixture(scope="module")
+def large(yard: Yard) -> tuple[Path, Path]:
+    """330 MB that are there, and a version with 300 KB changed that is not."""
+    content = os.urandom(330_000_000)
+    old = yard.file("large-1", content)
+    yard.push(old, "large")
+    return old, yard.file("large-2", changed(content))
+
+
+@functools.cache
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def hash_there(yard: Yard, name: str) -> str:
+    return yard.there('sha256sum -- "$1"', f"{yard.images}/{name}").split()[0]
+
+
+def newest(yard: Yard, name: str) -> str:
+    return yard.there('readlink -- "$1"', f"{yard.images}/{name}.sif").strip()
+
+
+def test_what_is_there_is_not_sent_again(yard: Yard, large: tuple[Path, Path]) -> None:
+    stat = f'stat -c "%Y %Z" {yard.images}/{newest(yard, "large")}'
+    before = yard.there(stat)
+    done = yard.push(large[0], "large")
+    assert done.transfer is None
+    assert done.up_bytes + done.down_bytes < 30_000, done
+    assert done.stderr.split("\n") == ["Logging in to there", ""]  # neither sent nor hashed there
+    assert yard.there(stat) == before
+
+
+def test_chains_of_cuts(yard: Yard, large: tuple[Path, Path], tell: Tell) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    dice = random.Random(seed)  # noqa: S311 - moments, not secrets
+    old, new = large
+    chains = [
+        Chain(yard, dice, "330 MB, 300 KB changed", "large", new, needed_bytes=400_000, cuts=8),
+        Chain(yard, dice, "60 MB, nothing there", "fresh", fresh(yard), needed_bytes=60_000_000, cuts=7),
+        Chain(yard, dice, "60 MB, half changed", "half", half(yard), needed_bytes=30_000_000, cuts=7),
+    ]
+    with yard.proxy.slow(20_000_000):
+        for chain in chains:
+            chain.run()
+    title = f"seed {seed}; MB that went up, of pushes that were cut and of those that came through"
+    tell("\n".join([title, *(chain.row() for chain in chains)]))
+    assert sum(len(chain.cut) for chain in chains) >= 20
+    assert hash_there(yard, sif_name("large", digest_of(old))) == digest_of(old)
+    assert all(up < 0.01 * new.stat().st_size for up in chains[0].through)
+
+
+def test_two_at_once_from_one_checkout(yard: Yard) -> None:
+    path = yard.file("twice-1", os.urandom(30_000_000))
+    yard.proxy.count()
+    with yard.proxy.slow(20_000_000):
+        processes = [yard.start(path, "twice"), yard.start(path, "twice")]
+        done = [yard.finish(process) for process in processes]
+    assert [one.code for one in done] == [0, 0], done
+    assert sorted(one.transfer is None for one in done) == [False, True]
+    assert "Waiting for another push of twice" in done[0].stderr + done[1].stderr
+    assert yard.proxy.up_bytes < 31_000_000
+    check_one_good_image(yard, "twice", path)
+
+
+def test_two_at_once_from_two_checkouts(yard: Yard) -> None:
+    path = yard.file("both-1", os.urandom(30_000_000))
+    yard.proxy.count()
+    with yard.proxy.slow(20_000_000):
+        processes = [yard.start(path, "both", state=state) for state in ("state", "other")]
+        done = [yard.finish(process) for process in processes]
+    assert [one.code for one in done] == [0, 0], done
+    assert yard.proxy.up_bytes > 59_000_000  # at once, indeed
+    check_one_good_image(yard, "both", path)
+
+
+def check_one_good_image(yard: Yard, name: str, path: Path) -> None:
+    assert hash_there(yard, newest(yard, name)) == digest_of(path)
+    found = {one for one in yard.listing() if one.startswith((f"{name}-", f"{name}.", f".{name}"))}
+    image = sif_name(name, digest_of(path))
+    assert found == {image, f"{name}.sif", image.replace(".sif", ".json")}
+
+
+def test_what_others_have_left_goes_after_a_week(yard: Yard) -> None:
+    yard.there(
+        f"cd {yard.images} && for name in .a.11111111.part .b.22222222.part; do mkdir -p $name/0/basis-0"
+        " && echo half >$name/0/.x.sif.abcdef; done && find .a.11111111.part -exec touch -d '8 days ago' {} +"
+        " && chown -R researcher: .a.11111111.part .b.22222222.part"
+    )
+    yard.push(yard.file("week-1", os.urandom(1000)), "week")
+    assert {name for name in yard.listing() if re.match(r"\.\w\..*part", name)} == {".b.22222222.part"}
+    yard.there(f"rm -rf {yard.images}/.b.22222222.part")
+
+
+def test_what_a_cut_push_of_another_version_has_left_is_used(yard: Yard) -> None:
+    content = os.urandom(20_000_000)
+    first, second = yard.file("new-1", content), yard.file("new-2", changed(content))
+    yard.proxy.count()
+    with yard.proxy.slow(20_000_000):
+        process = yard.start(first, "new")
+        yard.proxy.when(15_000_000, yard.proxy.reset)
+        assert yard.finish(process).code == LOST
+    done = yard.push(second, "new")
+    assert done.up_bytes < 8_000_000, done
+    check_one_good_image(yard, "new", second)
+
+
+def fresh(yard: Yard) -> Path:
+    return yard.file("fresh-1", os.urandom(60_000_000))
+
+
+def half(yard: Yard) -> Path:
+    content = os.urandom(60_000_000)
+    yard.push(yard.file("half-1", content), "half")
+    stretch = len(content) // 10
+    parts = [
+        content[at : at + stretch] if number % 2 else os.urandom(stretch)
+        for number, at in enumerate(range(0, len(content), stretch))
+    ]
+    return yard.file("half-2", b"".join(parts))
+
+
+@dataclass
+class Chain:
+    """Pushes of one image that are cut, each in another way, until one comes through."""
+
+    yard: Yard
+    dice: random.Random
+    title: str
+    name: str
+    path: Path
+    needed_bytes: int
+    cuts: int
+    cut: list[tuple[str, int]] = field(default_factory=list)
+    through: list[int] = field(default_factory=list)
+
+    def run(self) -> None:
+        ways, self.since = list(WAYS), 0
+        self.dice.shuffle(ways)
+        self.old = newest(self.yard, self.name) if f"{self.name}.sif" in self.yard.listing() else None
+        while len(self.cut) < self.cuts:
+            self.attempt(ways[len(self.cut) % len(ways)])
+        self.succeed(self.yard.push(self.path, self.name))
+        limit = self.needed_bytes * len(self.through) + PER_CUT_BYTES * len(self.cut)
+        assert sum(up for _, up in self.cut) + sum(self.through) < limit, self.row()
+
+    def attempt(self, way: str) -> None:
+        """One push that is cut: after a share of what there is to be sent, or after a moment."""
+        yard = self.yard
+        yard.proxy.count()
+        process = yard.start(self.path, self.name)
+        left_bytes = max(0, self.needed_bytes - sum(up for _, up in self.cut[self.since :]))
+        share = left_bytes * self.dice.random() * 2 / (self.cuts - len(self.cut) + 1)
+        wait_s = self.dice.random() * 2
+        by_time = self.needed_bytes < 1_000_000
+
+        def act() -> None:
+            time.sleep(wait_s if by_time else 0)
+            WAYS[way][0](yard, process)
+
+        # By the first 6 kB it has logged in.
+        yard.proxy.when(6_000 + (0 if by_time else int(share)), act)
+        done = yard.finish(process)
+        if done.code == 0:  # there was nothing to be cut any more
+            self.succeed(done)
+            self.old, self.since = newest(yard, self.name), len(self.cut)
+            more = changed(self.path.read_bytes(), 300_000 if by_time else self.needed_bytes)
+            self.path = yard.file(f"{self.path.name}-{len(self.through)}", more)
+            return
+        assert done.code == WAYS[way][1], (way, done)
+        hint = "the same command goes on where this one was"
+        assert done.code not in (LOST, INTERRUPTED) or hint in " ".join(done.stderr.split()), done
+        self.cut.append((way, done.up_bytes))
+        self.check_nothing_changed()
+
+    def check_nothing_changed(self) -> None:
+        listing, new = self.yard.listing(), sif_name(self.name, digest_of(self.path))
+        assert new not in listing or hash_there(self.yard, new) == digest_of(self.path)
+        if self.old:
+            # A cut after the very last step leaves the new one in its place.
+            now = newest(self.yard, self.name)
+            assert now == self.old or (now == new and new in listing)
+            assert self.old in listing
+
+    def succeed(self, done: Done) -> None:
+        new = sif_name(self.name, digest_of(self.path))
+        assert newest(self.yard, self.name) == new
+        assert hash_there(self.yard, new) == digest_of(self.path)
+        assert not [name for name in self.yard.listing() if name.startswith(".")]
+        self.through.append(done.up_bytes)
+
+    def row(self) -> str:
+        cuts = ", ".join(f"{up / 1e6:.1f} {way}" for way, up in self.cut)
+        through = ", ".join(f"{up / 1e6:.1f}" for up in self.through)
+        total = sum(up for _, up in self.cut) + sum(self.through)
+        return f"{self.title}: {cuts}; came through: {through}; in all {total / 1e6:.1f}"
+
+
+def kill_rsync(yard: Yard, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and not int(yard.there("pkill -9 -fc '^rsync [-]-server' || true")):
+        time.sleep(0.02)
+
+
+def kill_session(yard: Yard, _: subprocess.Popen[str]) -> None:
+    yard.there("pkill -9 -u researcher '^sshd' || true")
+
+
+# What is done, and the exit code of the push.
+WAYS: dict[str, tuple[Callable[[Yard, subprocess.Popen[str]], None], int]] = {
+    "reset": (lambda yard, process: yard.proxy.reset(), LOST),
+    "silence": (lambda yard, process: yard.proxy.silence(), LOST),
+    "killed": (lambda yard, process: process.kill(), -signal.SIGKILL),
+    "Ctrl-C": (lambda yard, process: os.killpg(process.pid, signal.SIGINT), INTERRUPTED),
+    "sshd killed": (kill_session, LOST),
+    "rsync killed": (kill_rsync, REFUSED),
+}

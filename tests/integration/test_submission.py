@@ -1,0 +1,268 @@
+"""Each run is submitted once, or surely not at all, whatever is killed or cut and when."""
+
+import io
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import JobError
+from slipway.image import engine, find_image
+from slipway.run import Run
+from slipway.slurm import JobState
+from slipway.submit import settle
+from tests.conftest import Tell
+from tests.integration.cutter import Cutter
+from tests.integration.line import INVOKE, ROOT
+from tests.integration.small import IMAGE, Small
+
+# In the place of sbatch, by the PATH of the user's login shell. Its delays and its error are fakes; what it
+# calls is the real one.
+SLOW_SBATCH = """#!/bin/bash
+sleep "$(cat ~/slow/before)"
+/usr/bin/sbatch "$@"
+code=$?
+sleep "$(cat ~/slow/after)"
+[ ! -e ~/slow/unanswered ] || { echo "sbatch: error: Socket timed out on send/recv operation" >&2; exit 1; }
+exit "$code"
+"""
+
+
+class Desk:
+    """Starts submissions in processes of their own, over a line that can be cut."""
+
+    def __init__(self, small: Small, cutter: Cutter, config: str) -> None:
+        self.small = small
+        self.cutter = cutter
+        self._config = config
+        self._known: set[str] = set()
+        self._slow: tuple[float, float, bool] | None = None
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        profile = self.small.choice.profile
+        overrides = [f"IMAGE={IMAGE}", f"CODE_DIR={profile.code_dir}", "PROGRAM=true"]
+        state = str(self.small.steps.project.state)
+        wanted = {"state": state, "overrides": overrides, "ssh_config": self._config, "args": args}
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.submitter", json.dumps(wanted)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def started(self, process: subprocess.Popen[str]) -> Run:
+        """The run of a submission, from the moment that its record is there."""
+        store, known = self.small.steps.store, self._known
+        while True:
+            new = [run for run in store.list() if run.run_id not in known]
+            if new:
+                self._known = known | {new[0].run_id}
+                return new[0]
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.002)
+
+    def remember(self) -> None:
+        """From here on, all other runs are new."""
+        self._known = {run.run_id for run in self.small.steps.store.list()}
+
+    def be_slow(self, before: float, after: float, *, unanswered: bool = False) -> None:
+        """Let sbatch take so many seconds longer before and after SLURM has the job."""
+        if (before, after, unanswered) == self._slow:
+            return
+        self._slow = (before, after, unanswered)
+        mark = "touch ~/slow/unanswered" if unanswered else "rm -f ~/slow/unanswered"
+        self.small.on_box(
+            f"mkdir -p ~/slow; echo {before} >~/slow/before; echo {after} >~/slow/after; {mark}"
+        )
+
+    def jobs(self) -> dict[str, int]:
+        """How many jobs of each name SLURM's controller has; it keeps them for five minutes."""
+        names = re.findall(r" JobName=(\S+)", self.small.as_root("scontrol", "-o", "show", "job"))
+        return {name: names.count(name) for name in names}
+
+    def settled(self, run: Run) -> tuple[Run, float]:
+        """What `status` says as soon as it knows, and after how many seconds that is."""
+        began = time.monotonic()
+        while True:
+            runs, troubles = self.small.steps.refresh(run.run_id, 1)
+            assert not troubles
+            if runs[0].status.state not in (JobState.SUBMITTING, JobState.UNKNOWN):
+                return runs[0], time.monotonic() - began
+            assert time.monotonic() - began < 30, runs[0]
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def desk(small: Small) -> Iterator[Desk]:
+    folder = small.steps.project.state / "box"
+    config = (folder / "ssh_config").read_text()
+    port = re.search(r"Port (\d+)", config)
+    assert port is not None
+    cutter = Cutter(int(port[1]))
+    (folder / "ssh_config_cut").write_text(config.replace(f"Port {port[1]}", f"Port {cutter.port}"))
+    desk = Desk(small, cutter, "box/ssh_config_cut")
+    desk.be_slow(0, 0)
+    small.on_box(
+        f"mkdir ~/fake; cat >~/fake/sbatch <<'EOF'\n{SLOW_SBATCH}EOF\n"
+        "chmod 755 ~/fake/sbatch; echo '. ~/.profile; PATH=~/fake:$PATH' >~/.bash_profile"
+    )
+    yield desk
+    small.on_box("rm -rf ~/.bash_profile ~/fake ~/slow")
+    cutter.close()
+
+
+def kills(seed: int) -> list[tuple[str, float, float, float]]:
+    """How each ends, how slow sbatch is before and after SLURM has the job, and after how many seconds."""
+    dice = random.Random(seed)  # noqa: S311 - moments, not secrets
+    quick = [("kill -9", 0.0, 0.0, dice.uniform(0, 0.5)) for _ in range(8)]
+    slow = [("kill -9", 0.4, 0.6, dice.uniform(0.2, 1.5)) for _ in range(5)]
+    cut = [("line cut", 0.4, 0.6, dice.uniform(0.0, 1.5)) for _ in range(7)]
+    return [*quick, *slow, *cut]
+
+
+def test_twenty_kills_between_submit_and_answer(desk: Desk, tell: Tell) -> None:
+    seed = random.randrange(1000)  # noqa: S311
+    desk.remember()
+    runs, rows = [], []
+    for how, before, after, moment in kills(seed):
+        desk.be_slow(before, after)
+        with desk.start() as process:
+            run = desk.started(process)
+            time.sleep(moment)
+            process.kill() if how == "kill -9" else desk.cutter.cut()
+            process.wait(timeout=60)
+        run, seconds = desk.settled(run)
+        runs.append(run)
+        end = "never submitted" if run.job_id is None else f"job {run.job_id}"
+        rows.append(
+            f"{how:10} {moment:6.2f} s  sbatch {before + after:.1f} s slower  {end:16} {seconds:5.2f} s"
+        )
+    while desk.small.as_root("pgrep", "-x", "sbatch", code=None).strip():
+        time.sleep(0.1)
+    jobs = desk.jobs()
+    title = f"seed {seed}: how, when after the record, what became of it, until `status` knew"
+    tell("\n".join([title, *rows]))
+    folders = desk.small.on_box("ls $SCRATCH/slipway/runs").split()
+    for run in runs:
+        assert jobs.get(run.run_id, 0) == (0 if run.job_id is None else 1), run
+        assert (run.run_id in folders) is (run.job_id is not None), run
+        if run.job_id is None:
+            assert (run.status.state, run.status.reason) == (JobState.FAILED, "launch-failure")
+            assert "never submitted" in str(run.status.note)
+    assert {run.job_id is None for run in runs} == {True, False}  # both were met
+    assert not list(desk.small.steps.store.folder.glob("*.lock"))
+
+
+def test_two_jobs_at_once_are_two_runs(desk: Desk) -> None:
+    desk.be_slow(0.2, 0.2)
+    told = [process.communicate(timeout=60)[0].split() for process in [desk.start() for _ in range(2)]]
+    (first, one), (second, two) = told
+    assert first != second
+    assert one != two
+    assert [desk.jobs()[name] for name in (first, second)] == [1, 1]
+
+
+def test_status_leaves_alone_what_is_being_submitted(desk: Desk) -> None:
+    desk.be_slow(1.0, 1.0)
+    desk.remember()
+    with desk.start() as process:
+        run = desk.started(process)
+        seen = []
+        while process.poll() is None:
+            seen.append(desk.small.steps.refresh(run.run_id, 1)[0][0].status.state)
+        output = process.communicate()
+        assert process.returncode == 0, output
+    assert output[0].split()[0] == run.run_id
+    assert JobState.FAILED not in seen
+    assert JobState.SUBMITTING in seen
+    assert desk.jobs()[run.run_id] == 1
+
+
+def test_an_error_of_sbatch_whose_job_is_there_is_no_refusal(desk: Desk) -> None:
+    desk.be_slow(0, 0, unanswered=True)
+    with desk.start() as process:
+        told, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    run_id, job_id = told.split()
+    assert job_id.isdigit()
+    assert desk.jobs()[run_id] == 1
+
+
+def test_a_refusal_that_nobody_heard_is_found(desk: Desk) -> None:
+    desk.be_slow(0, 0)
+    with desk.small.link() as link:
+        run = desk.small.submit(link, "true")
+        # As it would be, had SLURM refused it: such a run has no job.
+        lost = replace(run, run_id="zzzz-never", job_id=None)
+        answer = "printf '1\\0\\0sbatch: error: no such partition\\0' >answer && ln -s submitting claim"
+        link.check(
+            ["sh", "-c", f"cp -a {run.run_dir} {run.run_dir}-x && cd {run.run_dir}-x && rm claim && {answer}"]
+        )
+        lost = settle(link, replace(lost, run_dir=f"{run.run_dir}-x"))
+        assert not link.run(["test", "-e", lost.run_dir]).ok
+    assert (lost.status.state, lost.status.reason) == (JobState.FAILED, "launch-failure")
+    assert lost.status.note == "it was never submitted: SLURM refused the job: no such partition"
+
+
+def test_what_slurm_refuses_leaves_nothing_behind(desk: Desk) -> None:
+    desk.be_slow(0, 0)
+    before = {run.run_id for run in desk.small.steps.store.list()}
+    folders = desk.small.on_box("ls $SCRATCH/slipway/runs")
+    defaults = desk.small.choice.site.defaults.model_copy(update={"account": "nobodys"})
+    site = desk.small.choice.site.model_copy(update={"defaults": defaults})
+    with desk.small.link() as link, pytest.raises(JobError, match=r"SLURM refused the job: .*nvalid account"):
+        desk.small.submit(link, "true", site=site)
+    assert {run.run_id for run in desk.small.steps.store.list()} == before
+    assert desk.small.on_box("ls $SCRATCH/slipway/runs") == folders
+    assert not list(Path(desk.small.steps.store.folder).glob("*.lock"))
+
+
+def test_an_image_that_was_not_pushed_is_noticed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = small.choice.profile
+    with small.link() as link:
+        run = small.submit(link, "true")
+    local = small.steps.look_for_image(profile)()
+    assert local is not None
+    assert local.id == run.image_id
+    assert small.steps.look_for_image(profile.model_copy(update={"image": "slipway-none"}))() is None
+    # An engine that takes the question and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        assert small.steps.look_for_image(profile)() is None
+
+
+def job_says(small: Small, image: str) -> str:
+    folders = {"SLIPWAY_STATE": small.steps.project.state, "SLIPWAY_RESULTS": small.steps.project.results}
+    words = ["job", "--profile", "cpu", "--site", "box", "--mem", "200M", "--cpus", "1"]
+    for value in (f"IMAGE={image}", f"CODE_DIR={small.choice.profile.code_dir}", "PROGRAM=true"):
+        words += ["--set", value]
+    done = subprocess.run(
+        [*INVOKE, *words], cwd=ROOT, env={**os.environ, **folders}, capture_output=True, text=True, check=True
+    )
+    return " ".join(done.stderr.split())
+
+
+def test_job_says_that_the_image_here_is_another(small: Small) -> None:
+    assert "is not the one" not in job_says(small, IMAGE)
+    client = engine()
+    pushed = find_image(client, IMAGE)
+    assert pushed is not None
+    dockerfile = io.BytesIO(f"FROM {IMAGE}\nLABEL slipway.test=other\n".encode())
+    client.images.build(fileobj=dockerfile, tag=IMAGE)
+    try:
+        assert (
+            f"The image {IMAGE} here is not the one that box has and this run uses; "
+            "`invoke push --profile cpu --site box` brings it there"
+        ) in job_says(small, IMAGE)
+    finally:
+        client.images.get(pushed.id).tag(IMAGE)

@@ -1,0 +1,152 @@
+"""A place to push to: a box behind a proxy, and the pushes of one or more checkouts to it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.box import down
+from slipway.depot import Depot, open_depot
+from slipway.image import engine
+from slipway.link import Link, connect
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.site import Login, Paths, Site
+from slipway.steps import Steps
+from tests.integration.proxy import Proxy
+
+ROOT = Path(__file__).parents[2]
+SCRATCH = "/scratch/researcher"
+# A line that is silent is dead after three of these seconds.
+OPTIONS = "    ServerAliveInterval 1\n    ServerAliveCountMax 3\n"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a push ended, and the bytes that went up and down for it."""
+
+    code: int
+    stdout: str
+    stderr: str
+    up_bytes: int
+    down_bytes: int
+    took_s: float
+
+    @property
+    def transfer(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Yard:
+    """A host with sshd, as ``box`` in an ssh_config that leads through the proxy."""
+
+    folder: Path
+    container: Any
+    proxy: Proxy
+    config: Path
+    scratch: str = SCRATCH
+
+    @property
+    def images(self) -> str:
+        return f"{self.scratch}/slipway/images"
+
+    @property
+    def site(self) -> Site:
+        login = Login(host="box", ssh_config=str(self.config))
+        return Site(name="there", login=login, paths=Paths(scratch=self.scratch))
+
+    def there(self, script: str, *words: str) -> str:
+        """Run a script there as root, without SSH."""
+        done = self.container.exec_run(["bash", "-c", script, "there", *words])
+        text: str = done.output.decode()
+        assert done.exit_code == 0, f"{script} {words}: {text}"
+        return text
+
+    def listing(self) -> set[str]:
+        return set(self.there(f"ls -A {self.images} 2>/dev/null || true").split())
+
+    def file(self, name: str, content: bytes) -> Path:
+        """A new file to push; two of one name would be taken for one."""
+        path = self.folder / name
+        assert not path.exists()
+        path.write_bytes(content)
+        return path
+
+    def start(self, path: Path, name: str, *options: str, state: str = "state") -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "tests.integration.pusher"]
+        words = [str(self.folder / state), str(path), str(self.config), self.scratch, name, *options]
+        return subprocess.Popen(
+            [*argv, *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C reaches all that a terminal's would
+        )
+
+    def finish(self, process: subprocess.Popen[str], timeout_s: float = 120) -> Done:
+        began = time.monotonic()
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # says where each thread is
+            raise AssertionError(process.communicate()) from None
+        took = time.monotonic() - began
+        assert "Traceback" not in stderr, stderr
+        return Done(process.returncode, stdout, stderr, self.proxy.up_bytes, self.proxy.down_bytes, took)
+
+    def push(self, path: Path, name: str, *options: str, code: int = 0, state: str = "state") -> Done:
+        self.proxy.count()
+        done = self.finish(self.start(path, name, *options, state=state))
+        assert done.code == code, done
+        return done
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Link, Depot]]:
+        """A connection in this process."""
+        with connect(self.site.login, self.folder) as link:
+            yield link, open_depot(link, self.site)
+
+
+def through(config: Path, port: int) -> str:
+    """An ssh_config, with another port and short times."""
+    text = re.sub(r"Port \d+", f"Port {port}", config.read_text())
+    return text.rstrip("\n") + "\n" + OPTIONS
+
+
+@contextmanager
+def box_yard(folder: Path) -> Iterator[Yard]:
+    """A box of its own behind a proxy; it ends with this."""
+    project = Project(root=ROOT, state=folder / "box-state", results=folder / "results")
+    client = engine()
+    try:
+        status = Steps(project, Silence()).box_up()
+        proxy = Proxy(status.port)
+        config = folder / "ssh_config"
+        config.write_text(through(status.box.ssh_config, proxy.port))
+        yield Yard(folder, client.containers.get(status.box.name), proxy, config)
+        proxy.close()
+    finally:
+        down(client, project.state)
+        client.close()
+
+
+def sif_name(name: str, digest: str) -> str:
+    return f"{name}-{digest[:16]}.sif"
+
+
+def changed(content: bytes, size_bytes: int = 300_000) -> bytes:
+    """The same with a stretch of it replaced, and a little moved."""
+    at = len(content) // 2 + 12_345
+    return content[:at] + os.urandom(size_bytes) + content[at + size_bytes - 10_000 :]

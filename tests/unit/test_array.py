@@ -1,0 +1,71 @@
+import pytest
+
+from slipway.array import combine
+from slipway.run import Status
+from slipway.slurm import JobState
+
+OK = Status(state=JobState.COMPLETED, reason="ok", exit_code=0, elapsed_s=5, slurm_state="COMPLETED")
+
+
+def over(state: JobState, reason: str, code: int | None = None, note: str | None = None) -> Status:
+    return Status(state=state, reason=reason, exit_code=code, elapsed_s=9, note=note)
+
+
+ERROR = over(JobState.FAILED, "program-error", 3)
+TIME = over(JobState.TIMEOUT, "time-limit", 143)
+CANCELLED = over(JobState.CANCELLED, "cancelled")
+
+
+def test_all_is_well() -> None:
+    assert combine({1: OK, 5: OK}) == OK
+
+
+@pytest.mark.parametrize(
+    ("tasks", "state", "reason", "code"),
+    [
+        ([OK, ERROR, OK], "FAILED", "program-error", 3),
+        ([ERROR, TIME], "TIMEOUT", "time-limit", 143),
+        ([TIME, over(JobState.OUT_OF_MEMORY, "out-of-memory", 137)], "OUT_OF_MEMORY", "out-of-memory", 137),
+        ([ERROR, over(JobState.NODE_FAIL, "node-failure")], "NODE_FAIL", "node-failure", None),
+        ([CANCELLED, over(JobState.PREEMPTED, "preempted")], "PREEMPTED", "preempted", None),
+        ([OK, CANCELLED], "CANCELLED", "cancelled", None),
+        # It saved and ended by itself, which is not all that was wanted.
+        ([OK, over(JobState.COMPLETED, "time-limit", 0), OK], "COMPLETED", "time-limit", 0),
+    ],
+)
+def test_the_worst_task_is_the_runs_ending(
+    tasks: list[Status], state: str, reason: str, code: int | None
+) -> None:
+    status = combine(dict(enumerate(tasks)))
+    assert (status.state.value, status.reason, status.exit_code, status.elapsed_s) == (state, reason, code, 9)
+    assert status.wait_code != 0
+
+
+def test_the_note_names_those_that_did_not_do_well() -> None:
+    tasks = dict.fromkeys(range(10), OK) | {7: ERROR, 8: over(JobState.CANCELLED, "cancelled")}
+    assert combine(tasks).note == "8 of 10 tasks ok; task 7: program-error 3; task 8: cancelled"
+    odd = over(JobState.FAILED, "program-error", 9, "SLURM says something else")
+    assert (
+        combine({0: OK, 1: odd}).note
+        == "1 of 2 tasks ok; task 1: program-error 9 (SLURM says something else)"
+    )
+    many = combine(dict.fromkeys(range(7), ERROR)).note
+    assert many is not None
+    assert many.startswith("0 of 7 tasks ok; task 0: program-error 3; ")
+    assert many.endswith("task 4: program-error 3; 2 more")
+
+
+def test_an_array_is_over_when_all_of_it_is() -> None:
+    waiting = Status(state=JobState.PENDING, reason="JobArrayTaskLimit")
+    running = Status(state=JobState.RUNNING, elapsed_s=2)
+    status = combine({0: ERROR, 1: running, 2: waiting})
+    assert (status.state, status.reason, status.note) == (JobState.RUNNING, None, "1 of 3 tasks are over")
+    status = combine({0: ERROR, 1: OK, 2: waiting})
+    assert (status.state, status.reason) == (JobState.PENDING, "JobArrayTaskLimit")
+    assert status.note == "2 of 3 tasks are over"
+    assert combine({0: waiting, 1: waiting}).note is None
+    unknown = Status(state=JobState.UNKNOWN, note="nobody knows", missing_since_s=5)
+    assert combine({0: unknown, 1: running}).state is JobState.RUNNING
+    status = combine({0: ERROR, 1: unknown})
+    assert (status.state, status.missing_since_s) == (JobState.UNKNOWN, 5)
+    assert status.note == "1 of 2 tasks are over; nobody knows"

@@ -1,0 +1,145 @@
+import json
+
+import pytest
+
+from slipway.ending import Told, judge, parse_result
+from slipway.errors import ParseError
+from slipway.run import Reason, Status
+from slipway.slurm import JobState, SlurmJob
+
+
+def slurm(
+    state: JobState, code: int | None = 0, signal: int | None = None, why: str | None = None
+) -> SlurmJob:
+    return SlurmJob(job_id="7", name="a", state=state, exit_code=code, signal=signal, elapsed_s=5, why=why)
+
+
+def told(code: int, reason: str) -> Told:
+    signal = code - 128 if code > 128 else None
+    return Told(exit_code=code, signal=signal, reason=Reason(reason), start=100, end=105)
+
+
+def test_a_job_that_nobody_knows_of_is_unknown() -> None:
+    assert judge(None, None) == Status(state=JobState.UNKNOWN)
+
+
+def test_a_waiting_job_has_slurms_reason() -> None:
+    job = slurm(JobState.PENDING, None, why="PartitionTimeLimit")
+    status = Status(state=JobState.PENDING, reason="PartitionTimeLimit", elapsed_s=5, slurm_state="PENDING")
+    assert judge(job, None) == status
+
+
+@pytest.mark.parametrize(
+    ("job", "result", "state", "reason", "code"),
+    [
+        (slurm(JobState.COMPLETED), told(0, "ok"), "COMPLETED", "ok", 0),
+        (slurm(JobState.FAILED, 3), told(3, "program-error"), "FAILED", "program-error", 3),
+        (slurm(JobState.FAILED, 255), told(255, "launch-failure"), "FAILED", "launch-failure", 255),
+        # It saved when it was warned, and ended by itself.
+        (slurm(JobState.COMPLETED), told(0, "time-limit"), "COMPLETED", "time-limit", 0),
+        (slurm(JobState.TIMEOUT, 0), told(0, "time-limit"), "TIMEOUT", "time-limit", 0),
+        (slurm(JobState.CANCELLED, 0, 15), told(143, "cancelled"), "CANCELLED", "cancelled", 143),
+        # SLURM knows whom it was for; the script only sees the signal.
+        (slurm(JobState.PREEMPTED, 0, 15), told(143, "cancelled"), "PREEMPTED", "preempted", 143),
+        (
+            slurm(JobState.OUT_OF_MEMORY, 0, 125),
+            told(137, "program-error"),
+            "OUT_OF_MEMORY",
+            "out-of-memory",
+            137,
+        ),
+        # It ended well when it was told to stop.
+        (slurm(JobState.CANCELLED, 0, 15), told(0, "cancelled"), "CANCELLED", "cancelled", 0),
+        # sacct keeps seven bits of an exit code.
+        (slurm(JobState.FAILED, 11), told(139, "program-error"), "FAILED", "program-error", 139),
+        # They disagree: the worse is believed.
+        (slurm(JobState.NODE_FAIL, 0), told(0, "ok"), "NODE_FAIL", "node-failure", 0),
+        (slurm(JobState.OUT_OF_MEMORY, 0, 125), told(0, "ok"), "OUT_OF_MEMORY", "out-of-memory", 0),
+        (slurm(JobState.COMPLETED), told(0, "launch-failure"), "FAILED", "launch-failure", 0),
+        (slurm(JobState.FAILED, 1), told(0, "ok"), "FAILED", "program-error", 1),
+        (slurm(JobState.COMPLETED, 0), told(3, "program-error"), "FAILED", "program-error", 3),
+        # The script did not come to its end.
+        (slurm(JobState.NODE_FAIL, None), None, "NODE_FAIL", "node-failure", None),
+        (slurm(JobState.FAILED, 0, 9), None, "FAILED", "program-error", 137),
+        # Something before the script ended the job: nothing says that the program ran.
+        (slurm(JobState.COMPLETED, 0), None, "FAILED", "launch-failure", None),
+        # It never began.
+        (slurm(JobState.CANCELLED, 0), None, "CANCELLED", "cancelled", None),
+        # No accounting, and the job has left the queue.
+        (None, told(0, "ok"), "COMPLETED", "ok", 0),
+        (None, told(3, "program-error"), "FAILED", "program-error", 3),
+    ],
+)
+def test_endings(
+    job: SlurmJob | None, result: Told | None, state: str, reason: str, code: int | None
+) -> None:
+    status = judge(job, result)
+    assert (status.state.value, status.reason, status.exit_code) == (state, reason, code)
+
+
+@pytest.mark.parametrize(
+    ("job", "result", "note"),
+    [
+        (slurm(JobState.FAILED, 1), told(0, "ok"), "SLURM says FAILED 1:0, the job script ok, exit code 0"),
+        (
+            slurm(JobState.COMPLETED),
+            told(3, "program-error"),
+            "SLURM says COMPLETED 0:0, the job script program-error, exit code 3",
+        ),
+        (
+            slurm(JobState.FAILED, 4),
+            told(3, "program-error"),
+            "SLURM says FAILED 4:0, the job script program-error, exit code 3",
+        ),
+        (
+            slurm(JobState.NODE_FAIL, None),
+            told(0, "ok"),
+            "SLURM says NODE_FAIL, the job script ok, exit code 0",
+        ),
+        (
+            slurm(JobState.OUT_OF_MEMORY, 0, 125),
+            told(0, "ok"),
+            "SLURM says OUT_OF_MEMORY 0:125, the job script ok, exit code 0",
+        ),
+    ],
+)
+def test_where_they_disagree_both_are_shown(job: SlurmJob, result: Told, note: str) -> None:
+    status = judge(job, result)
+    assert status.note == note + "; the worse is believed"
+    assert (status.slurm_state, status.script_reason) == (job.state.value, result.reason.value)
+    assert status.wait_code != 0
+
+
+@pytest.mark.parametrize(
+    ("job", "result"),
+    [
+        (slurm(JobState.COMPLETED), told(0, "ok")),
+        (slurm(JobState.FAILED, 72), told(200, "program-error")),
+        # The controller has the whole of it, accounting seven bits.
+        (slurm(JobState.FAILED, 139), told(139, "program-error")),
+        (slurm(JobState.PREEMPTED, 0, 15), told(143, "cancelled")),
+        (slurm(JobState.OUT_OF_MEMORY, 0, 125), told(137, "program-error")),
+        (slurm(JobState.TIMEOUT, 0, 15), told(143, "time-limit")),
+    ],
+)
+def test_what_both_say_in_their_own_words_is_no_disagreement(job: SlurmJob, result: Told) -> None:
+    assert judge(job, result).note is None
+
+
+def test_a_signal_is_kept() -> None:
+    assert judge(slurm(JobState.FAILED, 11), told(139, "program-error")).signal == 11
+    assert judge(slurm(JobState.FAILED, 0, 9), None).signal == 9
+    assert judge(slurm(JobState.OUT_OF_MEMORY, 0, 125), None).signal is None
+
+
+def test_a_result_is_read() -> None:
+    written = {"run_id": "a", "exit_code": 139, "signal": 11, "reason": "program-error", "start": 1, "end": 3}
+    assert parse_result(json.dumps(written)) == Told(
+        exit_code=139, signal=11, reason=Reason.PROGRAM_ERROR, start=1, end=3
+    )
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"exit_code": 0, "reason": "fine"}', "cat: EIO"])
+def test_a_broken_result_is_noticed(broken: str) -> None:
+    with pytest.raises(ParseError, match=r"result\.json holds"):
+        parse_result(broken)

@@ -1,0 +1,158 @@
+"""The scripts that change folders on a cluster, under the shells of this machine."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+import pytest
+
+from slipway.errors import ParseError, RemoteError
+from slipway.inventory import (
+    Entry,
+    Kind,
+    make_folders,
+    parse_find,
+    place,
+    read_text,
+    remove,
+    remove_folders,
+    take_inventory,
+    write_text,
+)
+from slipway.link import Link
+from slipway.shell import LocalShell, Result
+
+ODD = [
+    "#x",
+    "a b",
+    "a\nb",
+    "\\",
+    "-c",
+    "*",
+    " ",
+    "é",
+    "\udcff",
+    "'",
+    '"',
+    "$HOME",
+    "deep/-n",
+    "deep/deeper/x",
+]
+
+
+class HereLink(LocalShell):
+    """This machine in the place of the cluster."""
+
+    target = "here"
+    runs_commands = True
+
+    def check(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
+        result = self.run(argv, stdin=stdin, timeout_s=timeout_s)
+        if not result.ok:
+            raise RemoteError(result.explain())
+        return result
+
+
+@pytest.fixture
+def link() -> Link:
+    return cast(Link, HereLink())
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> PurePosixPath:
+    (tmp_path / "data").mkdir()
+    return PurePosixPath(tmp_path / "data")
+
+
+def names_in(folder: PurePosixPath | Path) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def fill(folder: PurePosixPath, names: Sequence[str], content: str = "") -> None:
+    for name in names:
+        Path(folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Path(folder / name).write_text(content or name, errors="surrogateescape")
+
+
+def test_an_inventory(link: Link, there: PurePosixPath) -> None:
+    fill(there, ODD)
+    os.utime(there / "#x", (1e9, 1e9 + 0.5))
+    Path(there / "a b").chmod(0o755)
+    Path(there / "link").symlink_to("x\n/y")
+    os.mkfifo(there / "pipe")
+    found = take_inventory(link, there)
+    assert found is not None
+    assert set(found) == {*ODD, "deep", "deep/deeper", "link", "pipe"}
+    assert found["#x"] == Entry(kind=Kind.FILE, size_bytes=2, mtime_s=10**9, executable=False)
+    assert found["a b"].executable
+    assert (found["link"].kind, found["link"].target) == (Kind.LINK, "x\n/y")
+    assert (found["deep"].kind, found["pipe"].kind) == (Kind.FOLDER, Kind.OTHER)
+    assert take_inventory(link, there / "no") is None
+    for odd in ("link", "pipe"):
+        with pytest.raises(RemoteError, match="changes nothing through a link"):
+            take_inventory(link, there / odd)
+
+
+@pytest.mark.parametrize("text", ["x", "f\t1\t1\0a\0\0", "f\tx\t1.0\t644\0a\0\0", "f\t1\t1.0\t644\0a\0"])
+def test_what_find_never_prints(text: str) -> None:
+    with pytest.raises(ParseError):
+        parse_find(text)
+
+
+def test_any_names_are_moved_and_removed(link: Link, there: PurePosixPath, tmp_path: Path) -> None:
+    part = PurePosixPath(tmp_path / "part")
+    fill(part, ODD, "new")
+    fill(there, ["#x", "a b"], "old")
+    Path(part / "link").symlink_to("nowhere")
+    Path(there / "link").symlink_to(tmp_path)
+    make_folders(link, there, ["deep", "deep/deeper"])
+    place(link, part, there, [*ODD, "link"])
+    assert {Path(there / name).read_text() for name in ODD} == {"new"}
+    assert Path(there / "link").readlink() == Path("nowhere")
+    remove(link, there, [*ODD[1:], "link", "not there"])
+    remove_folders(link, there, ["deep", "deep/deeper"])
+    assert names_in(there) == ["#x"]
+    remove_folders(link, part, ["deep"])
+    remove(link, there, [])
+
+
+def test_so_many_names_that_one_command_cannot_take_them(
+    link: Link, there: PurePosixPath, tmp_path: Path
+) -> None:
+    names = [f"{number % 7}/{number:0200d}" for number in range(15000)]
+    fill(there, names[:1])
+    make_folders(link, there, [str(number) for number in range(7)])
+    for name in names:
+        Path(there / name).touch()
+    remove(link, there, names[:-1])
+    assert [name for name in take_inventory(link, there) or {} if len(name) > 9] == [names[-1]]
+
+
+def test_nothing_goes_through_a_link(link: Link, there: PurePosixPath, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "file").write_text("kept")
+    part = PurePosixPath(tmp_path / "part")
+    fill(part, ["l/file", "top"])
+    Path(there / "l").symlink_to(outside)
+    for change in (
+        lambda: place(link, part, there, ["l/file"]),
+        lambda: remove(link, there, ["l/file"]),
+        lambda: remove_folders(link, there, ["l/sub"]),
+        lambda: make_folders(link, there, ["l/new"]),
+    ):
+        with pytest.raises(RemoteError, match="is behind a link"):
+            change()
+    assert names_in(outside) == ["file", "sub"]
+    assert (outside / "file").read_text() == "kept"
+
+
+def test_texts(link: Link, there: PurePosixPath) -> None:
+    assert read_text(link, there / "x") is None
+    write_text(link, there / "x", "a\nb")
+    write_text(link, there / "x", "b\n" * 50000)
+    assert read_text(link, there / "x") == "b\n" * 50000
+    assert names_in(there) == ["x"]
+    with pytest.raises(RemoteError):
+        write_text(link, there / "no" / "x", "a")

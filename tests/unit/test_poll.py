@@ -1,0 +1,162 @@
+"""Questions to a cluster and its answers. A stand-in answers for SLURM here; the real one is on the box."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway import poll as polling
+from slipway.poll import poll
+from slipway.run import Run, Status
+from slipway.shell import LocalShell, Result
+from slipway.slurm import JobState
+from tests.unit.test_run import make_run
+
+# What the kernel takes as one argument, which the whole command is to the shell that sshd starts.
+ONE_ARGUMENT_BYTES = 128 * 1024
+NO_ACCOUNTS = None
+
+
+class Cluster:
+    """Stands in for a connection: it prints what SLURM's programs are to say, and runs the rest here."""
+
+    target = "h"
+
+    def __init__(self, queue: str = "", accounting: str | None = "", shown: str = "") -> None:
+        self.says = {"squeue": queue, "sacct": accounting, "sh": shown}
+        self.asked: list[str] = []
+
+    def run(self, argv: Sequence[str], *, stdin: str | None = None) -> Result:
+        assert argv[:2] == ["bash", "-lc"]
+        assert len(shlex.join(argv)) < ONE_ARGUMENT_BYTES
+        self.asked.append(argv[4])
+        says = self.says[argv[4]]
+        if says is None:
+            return Result(argv=tuple(argv), exit_code=1, stdout="", stderr="accounting is disabled\n")
+        return Result(argv=tuple(argv), exit_code=0, stdout=f"\nslipway-begins-here\n{says}", stderr="")
+
+    def check(self, argv: Sequence[str], *, stdin: str | None = None) -> Result:
+        result = LocalShell().run(argv, stdin=stdin)
+        assert result.ok, result
+        return result
+
+
+def ask(cluster: Cluster, *runs: Run) -> list[Run]:
+    return poll(cluster, runs)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    (tmp_path / "k3f9").mkdir()
+    return replace(make_run("k3f9"), job_id="7", run_dir=str(tmp_path / "k3f9"))
+
+
+@pytest.fixture
+def array(run: Run) -> Run:
+    return replace(run, resources={"array": "0-3%2"})
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "LOOK_S", 0)
+
+
+def write_result(run: Run, folder: str, code: int = 0, reason: str = "ok", **more: Any) -> None:
+    path = Path(run.run_dir, folder)
+    path.mkdir(parents=True)
+    told = {"exit_code": code, "signal": None, "reason": reason, "start": 1, "end": 3, **more}
+    (path / "result.json").write_text(json.dumps(told))
+
+
+def test_the_last_attempts_result_counts(run: Run) -> None:
+    write_result(run, "attempt-9", 143, "preempted")
+    write_result(run, "attempt-10")
+    (now,) = ask(Cluster(accounting="7|k3f9|COMPLETED|0:0|5\n"), run)
+    assert (now.status.reason, now.status.exit_code, now.status.note) == ("ok", 0, None)
+
+
+def test_a_run_that_was_over_before_anybody_knew_its_id(run: Run) -> None:
+    write_result(run, "attempt-1", job_id="7")
+    (now,) = ask(Cluster(), replace(run, job_id=None))
+    assert (now.job_id, now.status.state) == ("7", JobState.COMPLETING)
+    (now,) = ask(Cluster(), now)
+    assert (now.status.state, now.status.reason) == (JobState.COMPLETED, "ok")
+
+
+def test_an_array_goes_on_as_long_as_one_of_its_tasks(array: Run) -> None:
+    cluster = Cluster(
+        queue="7_1|k3f9|RUNNING|0:05|None\n7_3|k3f9|PENDING|0:00|JobArrayTaskLimit\n",
+        # It is late: of task 2 it does not know yet that it has begun, and ended.
+        accounting="7_0|k3f9|FAILED|3:0|5\n7_2|k3f9|COMPLETED|0:0|1\n7_[2-3%2]|k3f9|PENDING|0:0|0\n",
+    )
+    (now,) = ask(cluster, replace(array, job_id=None))
+    assert (now.job_id, now.status.state) == ("7", JobState.RUNNING)
+    assert now.status.note == "2 of 4 tasks are over"
+
+
+def test_an_array_ends_as_its_worst_task(array: Run) -> None:
+    write_result(array, "task-0/attempt-1", 3, "program-error")
+    write_result(array, "task-1/attempt-1", 143, "preempted")
+    write_result(array, "task-1/attempt-2")
+    cluster = Cluster(
+        accounting="7_0|k3f9|FAILED|3:0|5\n7_1|k3f9|COMPLETED|0:0|9\n7_[2-3%2]|k3f9|CANCELLED by 1|0:0|0\n"
+    )
+    (now,) = ask(cluster, array)
+    assert (now.status.state, now.status.reason, now.status.exit_code) == (
+        JobState.FAILED,
+        "program-error",
+        3,
+    )
+    assert now.status.note == "1 of 4 tasks ok; task 0: program-error 3; task 2: cancelled; task 3: cancelled"
+
+
+def test_an_array_of_which_slurm_names_only_the_first(array: Run) -> None:
+    write_result(array, "task-0/attempt-1")
+    cluster = Cluster(accounting="7_0|k3f9|COMPLETED|0:0|5\n7_[1,...]|k3f9|CANCELLED by 1|0:0|0\n")
+    (now,) = ask(cluster, array)
+    assert now.status.state is JobState.CANCELLED
+    assert str(now.status.note).startswith("1 of 4 tasks ok; task 1: cancelled; ")
+
+
+def test_an_array_where_no_accounts_are_kept(array: Run) -> None:
+    for task in (0, 1, 2):
+        write_result(array, f"task-{task}/attempt-1")
+    cluster = Cluster(queue="7_3|k3f9|RUNNING|0:05|None\n", accounting=NO_ACCOUNTS)
+    assert ask(cluster, array)[0].status.state is JobState.RUNNING
+    # Its last task is killed outright. The controller remembers that one for longest.
+    shown = "JobId=7 ArrayJobId=7 ArrayTaskId=3 JobName=k3f9 JobState=FAILED ExitCode=0:9 RunTime=00:00:09\n"
+    (now,) = ask(Cluster(accounting=NO_ACCOUNTS, shown=shown), array)
+    assert (now.status.state, now.status.exit_code) == (JobState.FAILED, 137)
+    (now,) = ask(Cluster(accounting=NO_ACCOUNTS), array)
+    assert now.status.state is JobState.UNKNOWN
+    assert now.status.missing_since_s is not None
+    assert "accounting is disabled" in str(now.status.note)
+    long_ago = replace(now, status=replace(now.status, missing_since_s=1))
+    (now,) = ask(Cluster(accounting=NO_ACCOUNTS), long_ago)
+    assert (now.status.state, now.status.reason) == (JobState.FAILED, "node-failure")
+
+
+def test_a_result_that_nobody_can_read_is_said(run: Run) -> None:
+    Path(run.run_dir, "attempt-1").mkdir()
+    Path(run.run_dir, "attempt-1", "result.json").write_text("{")
+    (now,) = ask(Cluster(accounting="7|k3f9|COMPLETED|0:0|5\n"), run)
+    assert (now.status.state, now.status.reason) == (JobState.COMPLETED, "ok")
+    assert "result.json holds '{'" in str(now.status.note)
+    assert "SLURM alone is believed" in str(now.status.note)
+
+
+def test_thousands_of_runs_are_asked_for_in_a_few_questions(run: Run) -> None:
+    runs = [
+        replace(run, run_id=f"{number:04}-profile-of-some-length-20260131-142530", job_id=str(number))
+        for number in range(2500)
+    ]
+    cluster = Cluster(accounting="".join(f"{one.job_id}|{one.run_id}|CANCELLED by 1|0:0|0\n" for one in runs))
+    asked = ask(cluster, *runs)
+    assert {one.status for one in asked} == {
+        Status(state=JobState.CANCELLED, reason="cancelled", elapsed_s=0, slurm_state="CANCELLED")
+    }
+    assert cluster.asked == ["squeue"] * 3 + ["sacct"] * 3
