@@ -5,25 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slipway
+from slipway.context import pack_context
 from slipway.errors import EngineError, HostError, ImageError
 from slipway.progress import Progress
-from slipway.recipe import (
-    CA_BUNDLE,
-    Recipe,
-    context_files,
-    declared_args,
-    find_ca_bundle,
-    inputs_hash,
-    parse_bases,
-)
+from slipway.recipe import Recipe, declared_args, inputs_hash, parse_bases
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -231,7 +222,7 @@ def _run_build(
     import docker.errors
 
     text = recipe.text()
-    with _context(recipe) as archive:
+    with pack_context(recipe, os.environ.get) as archive:
         try:
             events = client.api.build(
                 fileobj=archive,
@@ -249,37 +240,6 @@ def _run_build(
             _follow(recipe, events, progress)
         except docker.errors.APIError as error:
             raise ImageError(f"{recipe.dockerfile}: {error.explanation or error}") from error
-
-
-def _context(recipe: Recipe) -> Any:
-    from docker.utils.build import create_archive
-
-    # Slipway's own lines in the context: the certificates, which no final stage copies.
-    bundle = find_ca_bundle(recipe, os.environ.get).decode("utf-8", errors="replace")
-    origins = [(f"{one.place}/origin.json", one.origin()) for one in recipe.sources]
-    names = context_files(recipe)
-    spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
-    extra = [(CA_BUNDLE, bundle), *origins]
-    archive = create_archive(str(recipe.context), files=names, fileobj=spool, extra_files=extra)
-    _add_sources(archive, recipe)
-    return archive
-
-
-def _add_sources(archive: Any, recipe: Recipe) -> None:
-    with tarfile.open(fileobj=archive, mode="a") as tar:
-        for path, name in (pair for source in recipe.sources for pair in source.paths()):
-            try:
-                tar.add(path, name, recursive=False, filter=_as_root)
-            except OSError as error:
-                raise ImageError(f"{path} cannot be read for the build: {error.strerror}") from error
-    archive.seek(0)
-
-
-def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    # Whose files they are here is nothing to the image, and would part the engine's caches of two users.
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member
 
 
 def _proxies() -> dict[str, str]:
