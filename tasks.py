@@ -43,12 +43,11 @@ def _arguments() -> tuple[str, ...]:
 
 @task(help={**PROFILE, "fresh": "Make it even if it is there."}, iterable=["set_"], auto_shortflags=False)
 def base(_: Context, profile="base", set_=None, fresh=False):
-    """Make the base image from Debian packages, where it cannot be pulled."""
+    """Make Debian's base images from its packages, where they cannot be pulled."""
     with _terminal() as screen:
         steps = _steps(screen)
-        chosen = steps.profile(profile, set_ or ())
-        made = steps.ensure_base(chosen, fresh=fresh)
-        screen.say(f"{chosen.base_image} {'made from Debian packages' if made else 'is there already'}")
+        for ref, made in steps.ensure_base(steps.profile(profile, set_ or ()), fresh=fresh).items():
+            screen.say(f"{ref} {'made from Debian packages' if made else 'is there already'}")
 
 
 @task(
@@ -437,9 +436,13 @@ def test(c: Context, fast=False):
         first = "tests/integration/test_image.py tests/integration/test_box.py"
         ignored = " ".join(f"--ignore {name}" for name in first.split())
         commands += [f"pytest {first}", f"pytest -n 4 --dist loadfile {ignored} tests/integration"]
+    python = shlex.quote(sys.executable)
+    # It lies beside the interpreter and is no module.
+    hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
+    dockerfiles = "docker/Dockerfile.* singularity/Dockerfile cluster/box/Dockerfile tests/*/*/Dockerfile"
     with c.cd(str(ROOT)):
-        for command in commands:
-            c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
+        for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
+            c.run(command, echo=True, pty=sys.stdout.isatty())
 
 
 def _follow(steps, screen, link, run, site) -> None:

@@ -17,7 +17,7 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     """Go from a Dockerfile to results; returns the job's exit code."""
     profile = steps.profile("cpu", ())
     screen.heading(f"1  The base image, {profile.base_image}")
-    if steps.ensure_base(profile):
+    if any(steps.ensure_base(profile).values()):
         screen.say("It can be pulled from nowhere, so it was made here from Debian packages.")
     screen.heading("2  The image with COLMAP      invoke build --profile cpu")
     image, built = steps.build(profile)

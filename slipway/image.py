@@ -5,24 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slipway
+from slipway.context import pack_context
 from slipway.errors import EngineError, HostError, ImageError
 from slipway.progress import Progress
-from slipway.recipe import (
-    CA_BUNDLE,
-    Recipe,
-    context_files,
-    declared_args,
-    find_ca_bundle,
-    inputs_hash,
-    parse_bases,
-)
+from slipway.recipe import Recipe, declared_args, inputs_hash, parse_bases
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -36,6 +28,7 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 # What the engine says of its own doings, and the colours that it puts around errors.
 _NOISE = re.compile(r"\s*--->|Removing intermediate container|Successfully (built|tagged) ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_OURS = "slipway: "
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.S)
 
 
@@ -116,13 +109,14 @@ def build_image(
     Raises:
         ImageError: a base image is missing, or a step failed.
     """
-    bases = {ref: _base(client, ref, recipe.platform, progress).id for ref in _bases(recipe)}
+    bases = {ref: _base(client, ref, recipe, progress).id for ref in _bases(recipe)}
     inputs = inputs_hash(recipe, bases)
     there = find_image(client, recipe.name)
     if there and there.labels.get(INPUTS) == inputs and not fresh:
         return there, False
     labels = {
         **recipe.labels,
+        **recipe.remarks,
         INPUTS: inputs,
         "org.opencontainers.image.title": recipe.name,
         "org.opencontainers.image.version": slipway.__version__,
@@ -207,7 +201,7 @@ def _bases(recipe: Recipe) -> list[str]:
     return parse_bases(text, declared_args(text, recipe.build_args))
 
 
-def _base(client: DockerClient, ref: str, platform: str, progress: Progress) -> Image:
+def _base(client: DockerClient, ref: str, recipe: Recipe, progress: Progress) -> Image:
     import docker.errors
 
     image = find_image(client, ref)
@@ -215,13 +209,14 @@ def _base(client: DockerClient, ref: str, platform: str, progress: Progress) -> 
         return image
     progress.step(f"Pulling {ref}")
     try:
-        client.images.pull(*_split(ref), platform=platform or None)
+        client.images.pull(*_split(ref), platform=recipe.platform or None)
     except docker.errors.APIError as error:
+        hint = f".\n  {recipe.hint}" if recipe.hint else ""
         raise ImageError(
             f"{ref}, which the Dockerfile starts from, is not in the engine and cannot be pulled:\n"
             f"  {error.explanation or error}\n"
             "  `invoke base` makes debian:trixie-slim from Debian packages; any other image has to be loaded "
-            "with `docker pull` or `docker load`"
+            f"with `docker pull` or `docker load`{hint}"
         ) from error
     image = find_image(client, ref)
     if image is None:
@@ -246,7 +241,7 @@ def _run_build(
     import docker.errors
 
     text = recipe.text()
-    with _context(recipe) as archive:
+    with pack_context(recipe, os.environ.get) as archive:
         try:
             events = client.api.build(
                 fileobj=archive,
@@ -268,34 +263,28 @@ def _run_build(
             raise ImageError(f"{recipe.dockerfile}: {error.explanation or error}") from error
 
 
-def _context(recipe: Recipe) -> Any:
-    from docker.utils.build import create_archive
-
-    # Slipway's own lines in the context: the certificates, which no final stage copies.
-    bundle = find_ca_bundle(recipe, os.environ.get).decode("utf-8", errors="replace")
-    names = context_files(recipe)
-    spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
-    return create_archive(str(recipe.context), files=names, fileobj=spool, extra_files=[(CA_BUNDLE, bundle)])
-
-
 def _proxies() -> dict[str, str]:
     names = [variant for name in _PROXIES for variant in (name, name.upper())]
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _follow(recipe: Recipe, events: Iterable[Mapping[str, Any]], progress: Progress) -> None:
-    step, problem, lines = "before the first step", "", list[str]()
+    step, problem, lines, said = "before the first step", "", list[str](), list[str]()
     # To the end, also after an error: docker-py keeps the connection open until then.
     for text, error in _lines(events):
         match = _STEP.match(text)
         if error:
             problem = error
         elif match:
-            step, lines = f"step {match[1]}/{match[2]} ({match[3]})", []
+            step, lines, said = f"step {match[1]}/{match[2]} ({match[3]})", [], []
             progress.step(f"[{match[1]}/{match[2]}] {match[3]}")
         elif text:
             lines.append(text)
+            # A step of ours that knows what is wrong says so in a line that begins with our name.
+            said += [text.removeprefix(_OURS)] if text.startswith(_OURS) else []
             progress.line(text)
+    if problem and said:
+        raise ImageError(f"{recipe.dockerfile}: {' '.join(said)}")
     if problem:
         last = "".join(f"\n  {line}" for line in lines[-15:])
         raise ImageError(f"{recipe.dockerfile}: {step} failed: {problem}{last}")

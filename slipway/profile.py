@@ -32,6 +32,27 @@ def _check_cache(value: str) -> str:
     return value
 
 
+def _form(pattern: str, form: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str | None) -> str | None:
+        if value is not None and not compiled.fullmatch(value):
+            raise ValueError(f"write it as {form}")
+        return value
+
+    return AfterValidator(check)
+
+
+_Package = Annotated[str | None, _form(r"python3(\.\d+)?", "the name of a package, python3 or python3.11")]
+_Architectures = Annotated[
+    str | None,
+    _form(r"\d+\.\da?(\+PTX)?([; ]+\d+\.\da?(\+PTX)?)*", "compute capabilities, such as 7.0;8.0;9.0+PTX"),
+]
+_Ref = Annotated[
+    str | None, _form(r"[\w./+@-]+", "a commit (all 40 digits), a branch or a tag, without spaces")
+]
+
+
 def _check_limit(value: str) -> str:
     if not re.fullmatch(r"[0-9]+[KMGTkmgt]?", value):
         raise ValueError("write it as a number with K, M, G or T behind it, such as 200M")
@@ -49,8 +70,20 @@ class Profile(BaseModel):
     dockerfile: PurePosixPath
     platform: str
     base_image: str
+    tools_base_image: str
+    runtime_image: str | None = None
     debian_mirror: str | None = None
     ca_bundle: Path | None = None
+    python: _Package = None
+    requirements: PurePosixPath | None = None
+    torch_cuda_arch_list: _Architectures = None
+    max_jobs: int | None = Field(default=None, ge=1)
+    droid_slam_repo: str | None = None
+    droid_slam_ref: _Ref = None
+    droid_slam_source: Path | None = None
+    lietorch_repo: str | None = None
+    lietorch_ref: _Ref = None
+    lietorch_source: Path | None = None
     code_dir: Path
     code_limit: Annotated[str, AfterValidator(_check_limit)] | None = None
     program: tuple[str, ...]
@@ -64,6 +97,11 @@ class Profile(BaseModel):
     build_args: Mapping[str, str]
     # Where each key that is set was written, for messages; no part of what a profile is.
     origins: Mapping[str, str] = Field(default={}, exclude=True)
+
+    @property
+    def sources(self) -> dict[str, Path | None]:
+        """The local folders of what is compiled, by the names that :mod:`slipway.source` has for them."""
+        return {"droid-slam": self.droid_slam_source, "lietorch": self.lietorch_source}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,25 +7,39 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, ImageError
+from slipway.label import content_labels
+from slipway.source import Source, find_sources
 
 if TYPE_CHECKING:
     from slipway.profile import Profile
 
 # Where the Dockerfiles find the certificates that the build trusts. No final stage copies it.
 CA_BUNDLE = ".slipway/ca-bundle.crt"
+# The lock file, as Dockerfile.base has it.
+REQUIREMENTS = "requirements-base.txt"
+# What takes the place of a registry and of GitHub, for an image that is compiled.
+_OFFLINE = (
+    "`invoke build --profile devel` makes an image with nvcc from Debian packages, for BASE_IMAGE="
+    "slipway-cuda-devel and RUNTIME_IMAGE=debian:trixie-slim. Where GitHub cannot be reached either, "
+    "DROID_SLAM_SOURCE and LIETORCH_SOURCE name folders with checkouts"
+)
 _ARG = re.compile(r"^\s*ARG\s+(\w+)(?:=(\S*))?", re.I | re.M)
 _FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?", re.I | re.M)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A Dockerfile, the folder it lies in (its context) and what it is given."""
+    """A Dockerfile, the folder it lies in (its context) and what it is given.
+
+    ``labels`` are part of what the image is known by, ``remarks`` are labels that are not.
+    ``hint`` is what to do where an image that it starts from cannot be had.
+    """
 
     name: str
     dockerfile: Path
@@ -35,6 +49,9 @@ class Recipe:
     labels: Mapping[str, str] = field(default_factory=dict)
     # Images whose layers the builder may take; they do not change what comes out.
     cache_from: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    hint: str = ""
 
     @property
     def context(self) -> Path:
@@ -57,7 +74,7 @@ def profile_recipe(profile: Profile, root: Path) -> Recipe:
     """The recipe of a profile's image.
 
     Raises:
-        ConfigError: the profile's Dockerfile does not exist.
+        ConfigError: the profile's Dockerfile does not exist, or a source's folder is not what it should be.
     """
     recipe = Recipe(
         name=profile.image,
@@ -72,7 +89,12 @@ def profile_recipe(profile: Profile, root: Path) -> Recipe:
             f"profile {profile.name}: its DOCKERFILE is {profile.dockerfile}, which does not exist; "
             f"write it, or choose another profile"
         )
-    return recipe
+    sources = find_sources(recipe.text(), profile.sources, root)
+    if not sources:
+        return recipe
+    lock = recipe.context / (profile.requirements or REQUIREMENTS)
+    labels = {**recipe.labels, **content_labels(sources, profile.build_args, lock)}
+    return replace(recipe, sources=sources, labels=labels, hint=_OFFLINE)
 
 
 def declared_args(dockerfile: str, given: Mapping[str, str]) -> dict[str, str]:
@@ -117,7 +139,7 @@ def inputs_hash(recipe: Recipe, base_ids: Mapping[str, str]) -> str:
         for name in context_files(recipe)
         if not Path(name).name.startswith(("Dockerfile", ".dockerignore"))
     ]
-    content = {
+    content: dict[str, object] = {
         "dockerfile": text,
         "args": declared_args(text, recipe.build_args),
         "platform": recipe.platform,
@@ -125,6 +147,8 @@ def inputs_hash(recipe: Recipe, base_ids: Mapping[str, str]) -> str:
         "files": [file for file in files if file],
         "profile": dict(recipe.labels),
     }
+    if recipe.sources:  # images without any keep the hash that they had
+        content["sources"] = [[one.place, _fingerprints(one)] for one in recipe.sources]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -154,6 +178,10 @@ def _default_ca_bundle() -> Path:
     import certifi
 
     return Path(certifi.where())
+
+
+def _fingerprints(source: Source) -> list[list[str] | None]:
+    return [_fingerprint(source.folder, name) for name in source.files] if source.folder else []
 
 
 def _fingerprint(folder: Path, name: str) -> list[str] | None:

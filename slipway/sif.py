@@ -64,13 +64,13 @@ class Sif:
 
 
 def tools_recipe(project: Project, profile: Profile) -> Recipe:
-    """The recipe of the container that has Apptainer in it, from the profile's base image."""
+    """The recipe of the container that has Apptainer in it."""
     return Recipe(
         name=TOOLS_IMAGE,
         dockerfile=project.root / "singularity" / "Dockerfile",
         # Apptainer runs where the engine runs, so its image is for the engine's own processor.
         platform="",
-        build_args=profile.build_args,
+        build_args={**profile.build_args, "BASE_IMAGE": profile.tools_base_image},
         ca_bundle=profile.ca_bundle,
     )
 

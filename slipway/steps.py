@@ -16,6 +16,7 @@ from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
 from slipway.errors import HostError, ImageError, LinkError, SlipwayError, TransferOnlyError, UsageError
 from slipway.image import Image, build_image, engine, find_image, run_container
+from slipway.label import checkout_labels
 from slipway.link import Link, connect
 from slipway.lock import only_one
 from slipway.poll import poll
@@ -112,6 +113,9 @@ class Steps:
         With ``cache``, a registry, layers come from there; see :mod:`slipway.layercache`.
         """
         recipe = profile_recipe(profile, self.project.root)
+        for source in recipe.sources:
+            self.progress.step(str(source))
+        recipe = replace(recipe, remarks=checkout_labels(self.project.root))
         if cache:
             from slipway.layercache import build_with_cache
 
@@ -368,11 +372,19 @@ class Steps:
             known.update({run.run_id: run for run in new})
         return list(known.values()), _together(troubles)
 
-    def ensure_base(self, profile: Profile, *, fresh: bool = False) -> bool:
-        """Make the profile's base image from Debian packages where it is missing and cannot be pulled."""
-        from slipway.base import ensure_base
+    def ensure_base(self, profile: Profile, *, fresh: bool = False) -> dict[str, bool]:
+        """Make Debian's images that Slipway and the profile start from, where they cannot be pulled.
 
-        return ensure_base(engine(), profile.base_image, profile.debian_mirror, self.progress, fresh=fresh)
+        Returns:
+            Each image, and whether it was made from packages now. Others, such as NVIDIA's, are left to
+            `build`, which pulls them.
+        """
+        from slipway.base import ensure_base, parse_suite
+
+        refs = (profile.tools_base_image, profile.base_image, profile.runtime_image)
+        debian = dict.fromkeys(ref for ref in refs if ref and parse_suite(ref))
+        client, mirror = engine(), profile.debian_mirror
+        return {ref: ensure_base(client, ref, mirror, self.progress, fresh=fresh) for ref in debian}
 
     def box_up(self) -> BoxStatus:
         """Have the box ready; its images are built where they are missing."""

@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from slipway.progress import Silence
 from slipway.project import Project
 from slipway.recipe import Recipe, profile_recipe
 from slipway.sif import make_sif, tools_recipe
+from slipway.source import Source
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")
@@ -129,6 +131,49 @@ def test_a_failing_step_is_named_with_its_last_lines(client: Any, recipe: Recipe
     assert sorted(message.splitlines()[-2:]) == ["  before", "  no such thing"]
     # What was there is left alone.
     assert find_image(client, NAME) == before
+
+
+def test_a_step_that_knows_what_is_wrong_is_quoted_alone(client: Any, recipe: Recipe) -> None:
+    failing = "RUN echo before && echo 'slipway: no such thing; do another' >&2 && exit 1\n"
+    recipe.dockerfile.write_text(DOCKERFILE + failing)
+    with pytest.raises(ImageError) as caught:
+        build_image(client, recipe, Silence())
+    assert str(caught.value) == f"{recipe.dockerfile}: no such thing; do another"
+
+
+def test_local_sources_are_in_the_context_as_they_are(
+    client: Any, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("lietorch with a space")
+    (folder / "setup.py").write_text("one\n")
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link").symlink_to("setup.py")
+    (folder / "weights.pth").write_text("not named")
+    local = Source(name="lietorch", folder=folder, files=("link", "run.sh", "setup.py"), commit="c" * 40)
+    fetched = Source(name="droid-slam")
+    check = 'RUN cd /src && test "$(find . -type f -o -type l | sort | xargs)" = '
+    check += '"./droid-slam/origin.json ./lietorch/link ./lietorch/origin.json ./lietorch/run.sh '
+    check += './lietorch/setup.py" && ./lietorch/run.sh && test "$(readlink lietorch/link)" = setup.py '
+    check += "&& grep -q '\"local\": true' lietorch/origin.json && grep -q ^one lietorch/setup.py\n"
+    recipe.dockerfile.write_text(f"{DOCKERFILE}COPY .slipway/ /src/\nRUN rm /src/ca-bundle.crt\n{check}")
+    with_sources = replace(recipe, sources=(local, fetched))
+    image, built = build_image(client, with_sources, Silence())
+    assert built
+    assert build_image(client, with_sources, Silence()) == (image, False)
+    (folder / "setup.py").write_text("two\n")
+    with pytest.raises(ImageError, match="grep -q"):
+        build_image(client, with_sources, Silence())
+
+
+def test_a_base_image_without_a_compiler_is_told(client: Any) -> None:
+    """Before anything long; nothing is fetched for it but Debian's Python."""
+    images = [f"{key}={CPU.base_image}" for key in ("BASE_IMAGE", "RUNTIME_IMAGE")]
+    profile = load_profile(ROOT / "env", "base", [*images, f"IMAGE={NAME}"])
+    with pytest.raises(ImageError) as caught:
+        build_image(client, profile_recipe(profile, ROOT), Silence())
+    told = "BASE_IMAGE has no nvcc; choose an image with the CUDA compiler (a devel image)"
+    assert str(caught.value) == f"{ROOT / 'docker/Dockerfile.base'}: {told}"
 
 
 def test_a_missing_base_image_is_explained(client: Any, recipe: Recipe) -> None:

@@ -4,7 +4,9 @@ import pytest
 
 from slipway.errors import ConfigError, UsageError
 from slipway.profile import Profile, load_profile, read_settings
+from slipway.project import Project
 from slipway.resources import Resources, parse_resources
+from slipway.sif import tools_recipe
 
 ENV = Path(__file__).parents[2] / "env"
 
@@ -46,9 +48,25 @@ def test_every_documented_key_is_one_of_the_profile() -> None:
     assert documented == (own | set(Resources.model_fields)) - {"array", "dependency"}
 
 
-@pytest.mark.parametrize("name", ["base", "cpu"])
-def test_profiles_of_the_repository_are_valid(name: str) -> None:
-    assert load_profile(ENV, name).image == f"slipway-{name}"
+@pytest.mark.parametrize(
+    ("name", "image"), [("base", "slipway-base"), ("cpu", "slipway-cpu"), ("devel", "slipway-cuda-devel")]
+)
+def test_profiles_of_the_repository_are_valid(name: str, image: str) -> None:
+    assert load_profile(ENV, name).image == image
+
+
+def test_each_profile_starts_from_its_own_image_and_slipways_tools_from_debian() -> None:
+    profiles = {name: load_profile(ENV, name) for name in ("base", "cpu", "devel")}
+    assert {name: one.base_image for name, one in profiles.items()} == {
+        "base": "nvidia/cuda:12.6.3-devel-ubuntu22.04",
+        "cpu": "debian:trixie-slim",
+        "devel": "debian:trixie-slim",
+    }
+    assert {one.tools_base_image for one in profiles.values()} == {"debian:trixie-slim"}
+    assert (
+        tools_recipe(Project.find(ENV.parent), profiles["base"]).build_args["BASE_IMAGE"]
+        == "debian:trixie-slim"
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,6 +80,13 @@ def test_profiles_of_the_repository_are_valid(name: str) -> None:
         ("GPUS=two gpus\n", ".env.lab:1: GPUS=two gpus: write it as a number, or a type and a number"),
         ("IMAGE=Lab/Image\n", ".env.lab:1: IMAGE=Lab/Image: write it as lower case"),
         ('PROGRAM="python3 \'x"\n', ".env.lab:1: PROGRAM has a quote without its end"),
+        ("MAX_JOBS=0\n", ".env.lab:1: MAX_JOBS=0: Input should be greater than or equal to 1"),
+        (
+            "PYTHON=3.10\n",
+            ".env.lab:1: PYTHON=3.10: write it as the name of a package, python3 or python3.11",
+        ),
+        ("TORCH_CUDA_ARCH_LIST=sm_80\n", "TORCH_CUDA_ARCH_LIST=sm_80: write it as compute capabilities"),
+        ("DROID_SLAM_REF=my branch\n", "DROID_SLAM_REF=my branch: write it as a commit (all 40 digits)"),
         ("IMAGE=a\nIMAGE=b\n", ".env.lab:2: IMAGE is set twice in this file"),
         ("this is no setting\n", ".env.lab:1: 'this is no setting' is not KEY=VALUE"),
         ("ENV_A-B=1\n", ".env.lab:1: ENV_A-B: what follows ENV_ is no name of a variable"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from slam import selftest
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.dataset import option
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
@@ -29,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be Unicode
     try:
+        if selftest.is_asked(argv):
+            selftest.run(argv)
+            return 0
         if training.is_training(argv):
             training.run(argv)
             return 0
