@@ -80,7 +80,7 @@ def test_each_profile_starts_from_its_own_image_and_slipways_tools_from_debian()
         ("GPUS=two gpus\n", ".env.lab:1: GPUS=two gpus: write it as a number, or a type and a number"),
         ("IMAGE=Lab/Image\n", ".env.lab:1: IMAGE=Lab/Image: write it as lower case"),
         ('PROGRAM="python3 \'x"\n', ".env.lab:1: PROGRAM has a quote without its end"),
-        ("MAX_JOBS=0\n", ".env.lab:1: MAX_JOBS=0: Input should be greater than or equal to 1"),
+        ("MAX_JOBS=0\n", ".env.lab:1: MAX_JOBS=0: write 1 or more"),
         (
             "PYTHON=3.10\n",
             ".env.lab:1: PYTHON=3.10: write it as the name of a package, python3 or python3.11",
