@@ -9,6 +9,9 @@ from pathlib import Path
 from invoke import Collection, Context, task
 from invoke.exceptions import Exit
 
+from slipway.words import explain_unknown_words
+
+explain_unknown_words()
 ROOT = Path(__file__).resolve().parent
 # Heavy packages are imported by the task that needs them, so that `invoke --list` is quick.
 
@@ -304,20 +307,20 @@ def job(
 def status(_: Context, run=None, json=False, count="20"):
     """Show how runs stand."""
     with _terminal() as screen:
-        from slipway.errors import LinkError, UsageError
+        from slipway.errors import UsageError
         from slipway.terminal import print_json
 
         if not count.isdigit():
             raise UsageError(f"--count {count}: write how many runs as a number")
-        runs, troubles = _steps(screen).refresh(run, int(count))
+        runs, trouble = _steps(screen).refresh(run, int(count))
         if json:
             print_json([one.listed() for one in runs])
         elif runs:
             screen.runs(runs)
         else:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
-        if troubles:
-            raise LinkError("\n".join(troubles))
+        if trouble:
+            raise trouble
 
 
 @task(help={**RUN, "follow": "Go on until the run is over."}, auto_shortflags=False)
@@ -427,9 +430,15 @@ def demo(_: Context):
 @task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
 def test(c: Context, fast=False):
     """Check style and types, and run all tests."""
-    chosen = " tests/unit tests/payload" if fast else ""
+    commands = ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto tests/unit tests/payload"]
+    if not fast:
+        # These make the images that others need, too: made once and not by each of them. Most of what the
+        # others do is to wait, for SLURM above all, so there are more of them than processors.
+        first = "tests/integration/test_image.py tests/integration/test_box.py"
+        ignored = " ".join(f"--ignore {name}" for name in first.split())
+        commands += [f"pytest {first}", f"pytest -n 4 --dist loadfile {ignored} tests/integration"]
     with c.cd(str(ROOT)):
-        for command in ("ruff check .", "ruff format --check .", "mypy", f"pytest{chosen}"):
+        for command in commands:
             c.run(f"{shlex.quote(sys.executable)} -m {command}", echo=True, pty=sys.stdout.isatty())
 
 

@@ -25,6 +25,8 @@ SQUASHFS = {"zstd": ["--mksquashfs-args", "-comp zstd -Xcompression-level 3"], "
 # root of a user namespace it reads them; where there is none, their permissions have to change.
 ATTEMPTS = {"root": [[]], "user": [["--fakeroot"], ["--fakeroot", "--ignore-subuid"], ["--fix-perms"]]}
 PROGRAMS = ("APPTAINER", "SINGULARITY")
+# What a user wants in all containers: it is not the image's, and would be taken for that.
+_OF_THE_USER = re.compile(r"(APPTAINER|SINGULARITY)(ENV_.*|_BIND|_BINDPATH|_MOUNT)", re.S)
 _LISTED = re.compile(
     r"([-dlcbps])([rwxsStT-]{9}) +(\d+)/(\d+) +\S.*? \d{4}-\d\d-\d\d \d\d:\d\d squashfs-root(/.*)"
 )
@@ -66,7 +68,9 @@ def main() -> int:
 
 
 def prepare(folder: Path, layout: Path) -> None:
-    """Have Apptainer keep all that it makes in a folder, and find the layers in its cache there."""
+    """Have Apptainer keep all that it makes in a folder, find the layers in its cache, and add nothing."""
+    for name in filter(_OF_THE_USER.fullmatch, list(os.environ)):
+        del os.environ[name]
     settings = {f"{program}_{name}": str(folder) for program in PROGRAMS for name in ("TMPDIR", "CACHEDIR")}
     os.environ.update({**settings, "TMPDIR": str(folder), "NO_COLOR": "1"})
     if shutil.which("singularity") is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from weakref import WeakKeyDictionary
 
 from slipway.errors import ConfigError, HostError, TransferOnlyError
 from slipway.link import Link
@@ -17,7 +16,6 @@ LEAST_HERE = (3, 1)
 LEAST_THERE = (3, 0)
 _VERSION = re.compile(r"^rsync\s+version v?(\d+)\.(\d+)", re.M)
 _NOT_FOUND = 127
-_chosen: WeakKeyDictionary[Link, Carrier] = WeakKeyDictionary()
 
 
 def choose_carrier(link: Link, progress: Progress) -> Carrier:
@@ -26,9 +24,9 @@ def choose_carrier(link: Link, progress: Progress) -> Carrier:
     Raises:
         ConfigError: the site wants rsync (``login.transfer``), and it cannot be had.
     """
-    if link not in _chosen:
-        _chosen[link] = _choose(link, progress)
-    return _chosen[link]
+    if link.carrier is None:
+        link.carrier = _choose(link, progress)
+    return link.carrier
 
 
 def parse_version(stdout: str) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 20
 CHANNEL_PATIENCE_S = 3
 _AGAIN_S = 0.05
+_DYING_S = 1.0
 
 
 class Connection:
@@ -34,6 +35,13 @@ class Connection:
     def is_open(self) -> bool:
         """True as long as the connection has not been lost."""
         return self._transports[-1].is_active()
+
+    @property
+    def is_lost(self) -> bool:
+        """True where the connection has been lost, asked after a channel has ended without a word."""
+        # paramiko ends the channels of a lost connection a moment before it says that it is lost.
+        self._transports[-1].join(_DYING_S)
+        return not self.is_open
 
     def close(self) -> None:
         """Log out."""

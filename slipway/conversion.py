@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import ConversionError, SpaceError
+from slipway.errors import ConversionError, EngineError, SpaceError
 from slipway.image import Image, build_image, run_configured
 from slipway.layout import Layout
 from slipway.progress import Progress
@@ -104,6 +104,7 @@ def convert(
     Raises:
         ConversionError: Apptainer failed.
         SpaceError: it ran out of room.
+        EngineError: the engine does not run the container, or ended meanwhile.
     """
     script = project.root / "singularity" / "convert.py"
     lines: list[str] = []
@@ -194,17 +195,27 @@ def _run_in_tools(
     client: DockerClient, conversion: Conversion, script: Path, tools: Image, listen: Callable[[str], None]
 ) -> int:
     import docker.errors
+    import requests
+    import urllib3
 
     command = convert_command("python3", "/convert.py", _THERE, conversion)
-    command += ["--owner", f"{os.getuid()}:{os.getgid()}", "--userns"]
+    command.append("--userns")
+    if sys.platform != "win32":
+        command += ["--owner", f"{os.getuid()}:{os.getgid()}"]
     mounts = {script: "/convert.py", conversion.folder: _THERE}
     config = container_config(tools, command, mounts, conversion.folder)
+    plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode")}
     try:
-        return run_configured(client, config, listen)
-    except docker.errors.APIError:
-        # An engine without /dev/fuse, say. What needs it is only the look into the .sif afterwards.
-        plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode")}
-        return run_configured(client, {**config, "HostConfig": plain}, listen)
+        try:
+            return run_configured(client, config, listen)
+        except docker.errors.APIError:
+            # An engine without /dev/fuse, say. What needs it is only the look into the .sif afterwards.
+            return run_configured(client, {**config, "HostConfig": plain}, listen)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise EngineError(
+            f"the Docker engine did not bring {tools.name} to its end: "
+            f"{getattr(error, 'explanation', None) or error}; is it still running?"
+        ) from error
 
 
 def _host_command(script: Path, conversion: Conversion) -> list[str]:

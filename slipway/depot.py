@@ -89,7 +89,8 @@ def _make_folders(link: Link, folders: Sequence[PurePosixPath]) -> str | None:
     """Make folders, and say why where that fails."""
     try:
         made = link.run(["mkdir", "-p", "--", *(str(folder) for folder in folders)])
-        return None if made.ok else made.stderr.strip()
+        # It says the same of each folder.
+        return None if made.ok else "\n".join(dict.fromkeys(made.stderr.strip().splitlines()))
     except TransferOnlyError:
         try:
             for folder in folders:

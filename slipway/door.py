@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import sys
@@ -17,6 +18,8 @@ from slipway.link import Link
 
 if TYPE_CHECKING:
     import paramiko
+
+_LONGEST_FOLDER_BYTES = 80
 
 
 class Door:
@@ -73,11 +76,14 @@ class Door:
         with self._link.command_channel(command[:-1].decode(errors="surrogateescape")) as channel:
             threading.Thread(target=self._pump, args=(connection, channel), daemon=True).start()
             while chunk := channel.recv(1 << 16):
-                connection.sendall(chunk)
+                try:
+                    connection.sendall(chunk)
+                except OSError:
+                    return  # rsync has ended before that, and says itself why
                 self.received_bytes += len(chunk)
             self.said = channel.makefile_stderr().read().decode(errors="replace")
             self.exit_code = channel.recv_exit_status()
-            if self.exit_code < 0 and not self._link.is_open:
+            if self.exit_code < 0 and self._link.is_lost:
                 raise EOFError("no exit code came back")
 
     def _pump(self, connection: socket.socket, channel: paramiko.Channel) -> None:
@@ -98,8 +104,7 @@ class Door:
 @contextmanager
 def open_door(link: Link) -> Iterator[Door]:
     """A door for one rsync."""
-    # A Unix socket's path may have 107 bytes at most, so it lives in the system's short temporary folder.
-    with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+    with tempfile.TemporaryDirectory(prefix="slipway-", dir=_short_folder()) as folder:
         door = Door(link, Path(folder) / "door")
         server = threading.Thread(target=door.serve, daemon=True)
         server.start()
@@ -108,3 +113,9 @@ def open_door(link: Link) -> Iterator[Door]:
         finally:
             door.close()
             server.join(timeout=10)
+
+
+def _short_folder() -> str | None:
+    """Where the socket's folder is to be made; ``None`` for the usual temporary folder."""
+    # A socket's path may have 107 bytes at most, on macOS 103, and some sites' TMPDIR is as long as that.
+    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER_BYTES else "/tmp"  # noqa: S108

@@ -157,7 +157,11 @@ class Files(Connection):
         fresh = name.with_name(f".{name.name}.{secrets.token_hex(4)}")
         with self._files(name) as session:
             session.ask(ask.make_link(fresh, target))
-        self.move(fresh, name)
+        try:
+            self.move(fresh, name)
+        except RemoteError:
+            self.remove(fresh)
+            raise
 
     def _look(self, path: PurePosixPath, *, follow: bool = True) -> Entry | None:
         try:

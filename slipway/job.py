@@ -174,7 +174,8 @@ def _gpu_options(wanted: Resources, site: Site) -> list[str]:
     if own is not None:
         raise JobError(
             f"--sbatch {own} takes the place of --gres=gpu:{wanted.gpus}, by which {site.name} gets --gpus "
-            f"{wanted.gpus}; write --gpus 0 and --sbatch {own},gpu:{wanted.gpus}, or leave one of them out"
+            f"{wanted.gpus} (gpu_request in cluster/{site.name}.yaml); write --gpus 0 and "
+            f"--sbatch {own},gpu:{wanted.gpus}, or leave one of them out"
         )
     return [f"--gres=gpu:{wanted.gpus}"]
 

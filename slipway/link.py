@@ -19,6 +19,8 @@ from slipway.ssh.target import Target, resolve_target
 if TYPE_CHECKING:
     import paramiko
 
+    from slipway.transfer import Carrier
+
 KILLED = 128
 # Printed before the first command's own output: it shows that commands are run at all.
 _MARK = "slipway-runs-commands"
@@ -32,6 +34,7 @@ class Link(Files):
     Attributes:
         target: the host.
         transfer: how the site wants files to go: ``auto``, ``rsync`` or ``sftp``.
+        carrier: what moves them, once that was found out.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Link(Files):
     ) -> None:
         super().__init__(target, transports)
         self.transfer = transfer
+        self.carrier: Carrier | None = None
         self._runs_commands: bool | None = None
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
@@ -85,7 +89,7 @@ class Link(Files):
         if expired.is_set():
             shown = command.removeprefix(f"echo {_MARK}; ")
             raise LinkError(f"{self.target}: `{shown}` did not end within {timeout_s:g} s")
-        if code < 0 and not self.is_open:
+        if code < 0 and self.is_lost:
             shown = command.removeprefix(f"echo {_MARK}; ")
             raise ConnectionLostError(f"{self.target}: the connection was lost during `{shown}`; try again")
         return code, stdout, stderr
@@ -180,7 +184,7 @@ class Link(Files):
             try:
                 channel.exec_command(command.encode("utf-8", "surrogateescape"))
             except paramiko.SSHException as error:
-                if self._runs_commands or not self.is_open:
+                if self._runs_commands or self.is_lost:
                     raise
                 # The server has refused it, and ended the channel.
                 self._runs_commands = False

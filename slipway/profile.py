@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.errors import ConfigError, UsageError
 from slipway.resources import Resources, explain, read_resources
@@ -62,6 +62,8 @@ class Profile(BaseModel):
     # The name of a folder of caches that outlives the job.
     cache: Annotated[str, AfterValidator(_check_cache)] | None = None
     build_args: Mapping[str, str]
+    # Where each key that is set was written, for messages; no part of what a profile is.
+    origins: Mapping[str, str] = Field(default={}, exclude=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,13 +187,14 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
                 "resources": read_resources(wanted, _words(settings, "SBATCH")),
                 "environment": _prefixed(given, "ENV_"),
                 "build_args": _build_args(given),
+                "origins": {key: settings[key].origin for key in given},
             }
         )
     except ValidationError as error:
         problem = error.errors()[0]
         key = str(problem["loc"][0]).upper()
         where = f"{settings[key].origin}: {key}={settings[key].value}"
-        raise ConfigError(f"{where}: {explain(problem['msg'])}") from error
+        raise ConfigError(f"{where}: {explain(problem)}") from error
 
 
 def _words(settings: Mapping[str, Setting], key: str) -> tuple[str, ...]:

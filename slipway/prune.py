@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.depot import Depot
-from slipway.errors import ParseError
+from slipway.errors import ParseError, RemoteError
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
 from slipway.progress import Progress
@@ -16,12 +16,14 @@ from slipway.slurm import parse_queue, queue_command
 
 # Between a record and SLURM's word about its job, for a submission that is under way.
 YOUNG_MINUTES = 15
-# What an earlier removal has hidden, and did not come to remove, is first an image again.
+# What an earlier removal has hidden, and did not come to remove, is first an image again, unless the same was
+# pushed anew.
 _FILES = """
 cd -- "$1" || exit
-for hidden in ."$2"-*.sif.gone; do
-    shown=${hidden#.}
-    test ! -e "$hidden" || mv -n -- "$hidden" "${shown%.gone}" || exit
+for hidden in ."$2"-????????????????.sif.gone; do
+    shown=${hidden#.} shown=${shown%.gone}
+    test -e "$hidden" || continue
+    if test -e "$shown"; then rm -f -- "$hidden"; else mv -- "$hidden" "$shown"; fi || exit
 done
 find . -maxdepth 1 -type f -name "$2-*.sif" -printf '%s %f\\0'
 """
@@ -133,20 +135,30 @@ def _find_uses(link: Link, depot: Depot, name: str) -> Uses | None:
 
 
 def _remove(link: Link, depot: Depot, name: str, files: list[str]) -> list[str]:
-    hidden = {file: depot.images / f".{file}.gone" for file in files}
-    for file, place in hidden.items():
-        link.move(depot.images / file, place)
+    places = {file: depot.images / f".{file}.gone" for file in files}
+    hidden = {file: place for file, place in places.items() if _move(link, depot.images / file, place)}
     uses = _find_uses(link, depot, name) if files else None
     removed = []
     for file, place in hidden.items():
         if uses is None or uses.why(file):
-            link.move(place, depot.images / file)
+            _move(link, place, depot.images / file)
             continue
         link.remove(place)
         removed.append(file)
     if uses is not None or not files:
         _forget(link, depot, name)
     return removed
+
+
+def _move(link: Link, old: PurePosixPath, new: PurePosixPath) -> bool:
+    """Rename; false where somebody else, who removes the same, was faster."""
+    try:
+        link.move(old, new)
+    except RemoteError:
+        if link.size(old) is not None:
+            raise
+        return False
+    return True
 
 
 def _forget(link: Link, depot: Depot, name: str) -> None:

@@ -12,7 +12,14 @@ from pathlib import PurePosixPath
 from slipway.carrier import choose_carrier
 from slipway.checksum import hash_remote
 from slipway.depot import Depot
-from slipway.errors import ConnectionLostError, RemoteError, RemoteSpaceError, ScratchError
+from slipway.errors import (
+    ConnectionLostError,
+    ImageError,
+    ParseError,
+    RemoteError,
+    RemoteSpaceError,
+    ScratchError,
+)
 from slipway.inventory import Kind, remove_all, take_inventory
 from slipway.link import Link
 from slipway.progress import Progress
@@ -28,7 +35,7 @@ _MAKE_ROOM = (
 _ABANDONED = """
 for folder in "$1"/.*.part; do
     test -d "$folder" && test "$folder" != "$2" || continue
-    test -n "$(find "$folder" -newermt '7 days ago' -print -quit)" || rm -rf -- "$folder"
+    young=$(find "$folder" -newermt '7 days ago' -print -quit) && test -z "$young" && rm -rf -- "$folder"
 done
 """
 _TIMEOUT_S = 3600
@@ -69,6 +76,7 @@ def push_sif(
         RemoteSpaceError: there is no room for it; what has arrived is removed.
         ScratchError: nothing can be written there.
         RemoteError: what arrived is not what was sent, or a command failed.
+        ImageError: the file is gone here.
     """
     path, workshop = depot.images / sif.file_name, depot.images / f".{sif.name}.{client}.part"
     pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
@@ -87,20 +95,44 @@ def push_sif(
 
 
 def find_pushed(link: Link, depot: Depot, name: str) -> PushedSif | None:
-    """The newest ``.sif`` of a name on the cluster, or ``None`` where none was pushed."""
+    """The newest ``.sif`` of a name on the cluster, or ``None`` where none was pushed.
+
+    Raises:
+        ParseError: what is written beside it is something else.
+    """
     target = link.run(["readlink", "-e", "--", str(depot.images / f"{name}.sif")]).stdout.strip()
     if not target:
         return None
     record = link.read(PurePosixPath(target).with_suffix(".json"))
     if record is None:
         return None
-    return PushedSif(**{**json.loads(record), "path": PurePosixPath(target)})
+    return _parse_record(record, PurePosixPath(target))
+
+
+def _parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
+    try:
+        content = json.loads(record)
+        return PushedSif(
+            path=path,
+            image_id=str(content["image_id"]),
+            sha256=str(content["sha256"]),
+            size_bytes=int(content["size_bytes"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(
+            f"{path.with_suffix('.json')} on the cluster is no record of an image ({error}); push again"
+        ) from error
 
 
 def _send(link: Link, depot: Depot, sif: Sif, workshop: PurePosixPath, progress: Progress) -> Transfer:
     began = time.monotonic()
+    if not sif.path.is_file():
+        # Of each name only the newest is kept here, and this push may have waited for another.
+        raise ImageError(f"{sif.path} is gone: its image was converted anew meanwhile; push again")
     try:
         link.make_folder(workshop)
+    except RemoteSpaceError as error:
+        raise RemoteSpaceError(f"{error}; {_MAKE_ROOM}") from error
     except RemoteError as error:
         raise ScratchError(f"{error}; {workshop.parent} cannot be written to") from error
     if link.runs_commands:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from slipway.errors import JobError
 from slipway.profile import nearest
 from slipway.resources import Resources
@@ -10,29 +13,70 @@ from slipway.site import Queue, Site
 _MEBIBYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
 
 
-def check_partition(wanted: Resources, site: Site) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a job asks for, and where each of it was written, by the keys of :class:`Resources`."""
+
+    resources: Resources
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, key: str, words: str) -> str:
+        """Words about a key, and where it was written."""
+        return f"{words} ({self.origins[key]})" if key in self.origins else words
+
+    @property
+    def partitions(self) -> list[str]:
+        """The partitions that are named; SLURM takes the one where the job begins first."""
+        return self.resources.partition.split(",") if self.resources.partition else []
+
+
+def check_partition(wish: Wish, site: Site) -> None:
     """Refuse a request that the site's file says would never start; SLURM would keep it waiting for ever.
 
     Raises:
         JobError: the partition is unknown, or it does not have what is asked for.
     """
-    if not site.queues or wanted.partition is None:
+    if not site.queues:
         return
-    queue = site.queues.get(wanted.partition)
-    if queue is None:
+    problems = []
+    for name in wish.partitions:
+        if name not in site.queues:
+            raise JobError(
+                f"site {site.name} has no {wish.named('partition', f'partition {name!r}')}"
+                f"{nearest(name, site.queues)}; queues in cluster/{site.name}.yaml has: "
+                f"{', '.join(site.queues)}"
+            )
+        where = f"(queues.{name} in cluster/{site.name}.yaml)"
+        problems.append(find_problem(wish, site.queues[name], f"partition {name} of {site.name}", where))
+    if problems and all(problems):
         raise JobError(
-            f"site {site.name} has no partition {wanted.partition!r}"
-            f"{nearest(wanted.partition, site.queues)}; "
-            f"cluster/{site.name}.yaml lists: {', '.join(site.queues)}"
+            f"{problems[0]}; SLURM would keep the job waiting for ever. Ask for less, or name another "
+            "partition"
         )
-    problem = _problem(wanted, queue)
+
+
+def find_problem(wish: Wish, queue: Queue, name: str, where: str) -> str | None:
+    """What a partition does not have of what is asked for; ``None`` where it has all.
+
+    Args:
+        wish: what is asked for.
+        queue: what the partition offers.
+        name: how a message calls the partition.
+        where: how one knows it, in brackets.
+    """
+    wanted = wish.resources
+    problem = _problem(wish, queue)
     if problem:
-        raise JobError(
-            f"{problem} that partition {wanted.partition} of {site.name} allows "
-            f"(queues.{wanted.partition} in cluster/{site.name}.yaml); SLURM would keep the job "
-            "waiting for ever"
-        )
-    _check_gpus(wanted, queue, site)
+        return f"{problem} that {name} allows {where}"
+    if queue.max_gpus is None or not wanted.gpu_count:
+        return None
+    there = queue.max_gpus
+    of_type = max(there.values(), default=0) if wanted.gpu_type is None else there.get(wanted.gpu_type, 0)
+    if wanted.gpu_count <= of_type:
+        return None
+    has = ", ".join(f"{kind}:{count}" for kind, count in there.items()) or "none"
+    asked = wish.named("gpus", f"gpus {wanted.gpus}")
+    return f"{asked} are not on any node of {name}, which have at most: {has} {where}"
 
 
 def minutes(time: str) -> float:
@@ -58,26 +102,14 @@ def mebibytes(memory: str) -> float:
     return int(memory[:-1]) * _MEBIBYTES[unit] if unit in _MEBIBYTES else int(memory)
 
 
-def _problem(wanted: Resources, queue: Queue) -> str | None:
+def _problem(wish: Wish, queue: Queue) -> str | None:
+    wanted, named = wish.resources, wish.named
     if queue.max_time and wanted.time and minutes(wanted.time) > minutes(queue.max_time):
-        return f"time {wanted.time} is longer than the {queue.max_time}"
+        return f"{named('time', f'time {wanted.time}')} is longer than the {queue.max_time}"
     if queue.max_nodes and (wanted.nodes or 1) > queue.max_nodes:
-        return f"{wanted.nodes} nodes are more than the {queue.max_nodes}"
+        return f"{named('nodes', f'{wanted.nodes} nodes')} are more than the {queue.max_nodes}"
     if queue.max_cpus and (wanted.cpus or 1) > queue.max_cpus:
-        return f"{wanted.cpus} cpus are more than the {queue.max_cpus} on a node"
+        return f"{named('cpus', f'{wanted.cpus} cpus')} are more than the {queue.max_cpus} on a node"
     if queue.max_mem and wanted.mem and mebibytes(wanted.mem) > mebibytes(queue.max_mem):
-        return f"mem {wanted.mem} is more than the {queue.max_mem} on a node"
+        return f"{named('mem', f'mem {wanted.mem}')} is more than the {queue.max_mem} on a node"
     return None
-
-
-def _check_gpus(wanted: Resources, queue: Queue, site: Site) -> None:
-    if queue.max_gpus is None or not wanted.gpu_count:
-        return
-    there = queue.max_gpus
-    of_type = max(there.values(), default=0) if wanted.gpu_type is None else there.get(wanted.gpu_type, 0)
-    if wanted.gpu_count > of_type:
-        has = ", ".join(f"{name}:{count}" for name, count in there.items()) or "none"
-        raise JobError(
-            f"gpus {wanted.gpus} are not on any node of partition {wanted.partition} of {site.name}, "
-            f"which have at most: {has} (queues.{wanted.partition}.max_gpus in cluster/{site.name}.yaml)"
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,6 +52,18 @@ _Dependency = Annotated[
         rf"{_AFTER}(,{_AFTER})*|{_AFTER}(\?{_AFTER})*", "a condition and SLURM's job ids, such as afterok:123"
     ),
 ]
+# What pydantic calls a value of the wrong kind (https://docs.pydantic.dev/latest/errors/validation_errors/).
+_WORDS = {
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "bool_parsing": "write yes or no",
+    "bool_type": "write true or false",
+    "string_type": "write it in quotes",
+    "tuple_type": "write a list, such as [one, two]",
+    "dict_type": "write keys with values",
+    "model_type": "write keys with values",
+    "model_attributes_type": "write keys with values",
+}
 _Option = Annotated[str, AfterValidator(check_option)]
 
 
@@ -109,7 +121,7 @@ def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()
         return read_resources({key: str(value) for key, value in words.items() if value is not None}, options)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise UsageError(f"--{problem['loc'][0]} {problem['input']}: {explain(problem['msg'])}") from error
+        raise UsageError(f"--{problem['loc'][0]} {problem['input']}: {explain(problem)}") from error
 
 
 def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resources:
@@ -122,6 +134,14 @@ def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resource
     return Resources.model_validate_strings(dict(words)).over(others)
 
 
-def explain(message: str) -> str:
-    """A pydantic message without its prefix."""
-    return message.removeprefix("Value error, ")
+def explain(problem: Any) -> str:
+    """What to write instead: one of the errors that pydantic has found, in plain words."""
+    kind = problem["type"]
+    if kind == "greater_than_equal":
+        return f"write {problem['ctx']['ge']} or more"
+    if kind == "less_than_equal":
+        return f"write {problem['ctx']['le']} or less"
+    if kind == "literal_error":
+        return f"write {problem['ctx']['expected']}"
+    message: str = problem["msg"]
+    return _WORDS.get(kind) or message.removeprefix("Value error, ")

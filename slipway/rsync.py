@@ -19,6 +19,7 @@ from slipway.errors import (
     ParseError,
     RemoteError,
     RemoteSpaceError,
+    SpaceError,
 )
 from slipway.link import Link
 from slipway.shell import LocalShell, Result
@@ -176,11 +177,11 @@ class Rsync:
             argv = rsync_command(sources, destination, rsh_command=door.command, options=options)
             result = LocalShell(env={**os.environ, "LC_ALL": "C.UTF-8"}).stream(argv, on_output=listen)
         if not result.ok:
-            raise _failure(self.link, result, door)
+            raise _failure(self.link, result, door, destination)
         return parse_stats(result.stdout)
 
 
-def _failure(link: Link, result: Result, door: Door) -> Exception:
+def _failure(link: Link, result: Result, door: Door, target: str) -> Exception:
     """What an rsync that failed has failed by, in the order of what is surest."""
     code, there = result.exit_code, door.exit_code
     words = [*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:]
@@ -196,6 +197,8 @@ def _failure(link: Link, result: Result, door: Door) -> Exception:
         return RemoteError(f"{link.target}: rsync is not installed there; ask the site to install it")
     if there is not None and there < 0:
         return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
+    if code == _FILE_IO and _NO_ROOM.search(said) and not target.startswith(f"{_HOST}:"):
+        return SpaceError(f"{target}: there is no room for it on this machine; rsync said:{said}")
     if _FILE_IO in (code, there) and _NO_ROOM.search(said):
         return RemoteSpaceError(f"{link.target}: the disk is full, or a quota is reached; rsync said:{said}")
     if there == _FILE_IO:

@@ -259,10 +259,13 @@ class RunStore:
             return found[0]
         ids = [run.run_id for run in found or runs]
         if not found:
+            starts = {one[: len(prefix)] for one in ids}
             raise UsageError(
-                f"no run's id starts with {prefix!r}{nearest(prefix, ids)}; `invoke status` lists them"
+                f"no run's id starts with {prefix!r}{nearest(prefix, starts)}; `invoke status` lists them"
             )
-        raise UsageError(f"--run {prefix} may be any of {', '.join(ids)}; write more of it")
+        raise UsageError(
+            f"{prefix!r} is the beginning of several runs' ids: {', '.join(ids)}; write more of it"
+        )
 
     def _read(self, file: Path) -> Run | None:
         try:

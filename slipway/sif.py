@@ -201,8 +201,11 @@ def _save(client: DockerClient, image: Image, folder: Path) -> Layout:
     try:
         api.timeout = SAVE_TIMEOUT_S
         return write_layout(client.images.get(image.id).save(chunk_size=_CHUNK, named=image.ref), folder)
-    except docker.errors.NotFound as error:
-        raise ImageError(f"{image.ref} is not in the engine any more; build it again") from error
+    except (docker.errors.NotFound, docker.errors.InvalidArgument) as error:
+        # The latter where the name belongs to another image by now.
+        raise ImageError(
+            f"{image.ref} was removed from the engine or built anew just now; give the same command again"
+        ) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise EngineError(
             f"the Docker engine did not give out {image.ref}: "

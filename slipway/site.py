@@ -195,7 +195,7 @@ def _problem(error: Any) -> str:
         )
     if error["type"] == "missing":
         return f"{key} is missing; cluster/example.yaml explains it"
-    return f"{key}: {explain(error['msg'])}, but it is {error['input']!r}"
+    return f"{key}: {explain(error)}; it is {error['input']!r}"
 
 
 def _keys(location: Sequence[Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from slipway.dataset.stage import check_dataset, stage
 from slipway.dataset.staging import Staged
 from slipway.depot import Depot, open_depot
-from slipway.errors import HostError, ImageError, SlipwayError, TransferOnlyError, UsageError
+from slipway.errors import (
+    HostError,
+    ImageError,
+    LinkError,
+    SlipwayError,
+    TransferOnlyError,
+    UsageError,
+)
 from slipway.image import Image, build_image, engine, find_image, run_container
 from slipway.link import Link, connect
 from slipway.lock import only_one
@@ -122,7 +129,8 @@ class Steps:
         """A profile's image as a ``.sif``, and whether it was made now; see :func:`slipway.sif.make_sif`.
 
         Raises:
-            UsageError: the image was not built yet, or there is no such compression.
+            ImageError: the image was not built yet.
+            UsageError: there is no such compression.
         """
         check_compression(compression)
         profile_recipe(profile, self.project.root)
@@ -134,7 +142,7 @@ class Steps:
     def _built(self, client: DockerClient, profile: Profile) -> Image:
         image = find_image(client, profile.image)
         if image is None:
-            raise UsageError(
+            raise ImageError(
                 f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         return image
@@ -149,7 +157,7 @@ class Steps:
         """
         sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
         with self._pushing(choice.site, sif.name, prune=prune) as (link, depot):
-            pushed, transfer = push_sif(link, depot, sif, self.project.client, self.progress)
+            pushed, transfer = push_sif(link, depot, sif, self._client(choice.site), self.progress)
         return sif, converted, pushed, transfer
 
     @contextmanager
@@ -196,7 +204,7 @@ class Steps:
         job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
         with self._pushing(site, profile.image, prune=prune) as (link, depot):
             script = render_pull(site, pull, depot, template, compression)
-            return pull_image(link, depot, pull, script, self.project.client, self.progress, job)
+            return pull_image(link, depot, pull, script, self._client(site), self.progress, job)
 
     def publish(
         self, profile: Profile, registry: str, tag: str | None, *, sif: bool = False, https: bool = True
@@ -204,7 +212,7 @@ class Steps:
         """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
 
         Raises:
-            UsageError: the image was not built yet.
+            ImageError: the image was not built yet.
             RegistryError: see :mod:`slipway.publish`.
         """
         from slipway.publish import choose_reference, publish_image, publish_sif
@@ -255,7 +263,7 @@ class Steps:
         from slipway.weights import stage_weights
 
         with self.depot(site) as (link, depot):
-            return stage_weights(link, depot, weights, self.project.client, self.progress)
+            return stage_weights(link, depot, weights, self._client(site), self.progress)
 
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
@@ -274,12 +282,17 @@ class Steps:
                 depot,
                 source,
                 name,
-                self.project.client,
+                self._client(site),
                 self.progress,
                 memory=self.project.state / "digests",
                 delete=delete,
                 verify=verify,
             )
+
+    def _client(self, site: Site) -> str:
+        """What sets this checkout's uploads apart from all others that may be under way at the same time."""
+        # Two sites may be the same cluster with the same scratch, and `_only_one` knows them by name.
+        return f"{self.project.client}-{site.name}"
 
     def _only_one(self, name: str, waiting: str) -> AbstractContextManager[None]:
         """Nobody else of this checkout does the same meanwhile."""
@@ -311,7 +324,10 @@ class Steps:
     def find(self, prefix: str | None) -> tuple[Run, Site]:
         """A run by the beginning of its id, and its site."""
         run = self.store.find(prefix)
-        return run, load_site(self.project.sites, run.site)
+        try:
+            return run, load_site(self.project.sites, run.site)
+        except UsageError as error:
+            raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
 
     def keep(self, run: Run) -> Run:
         """Write down how a run stands."""
@@ -336,8 +352,8 @@ class Steps:
             self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
             return run
 
-    def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], list[str]]:
-        """Runs as they stand now, the newest first, and why some could not be asked for.
+    def refresh(self, prefix: str | None, count: int) -> tuple[list[Run], SlipwayError | None]:
+        """Runs as they stand now, the newest first, and why some could not be asked for, if that is so.
 
         Args:
             prefix: the beginning of one run's id; ``None`` for all runs.
@@ -345,7 +361,7 @@ class Steps:
         """
         runs = [self.store.find(prefix)] if prefix else self.store.list()[:count]
         known = {run.run_id: run for run in runs}
-        troubles = []
+        troubles: dict[str, SlipwayError] = {}
         alive = sorted((run for run in runs if not run.status.state.is_over), key=lambda run: run.site)
         for name, group in groupby(alive, key=lambda run: run.site):
             some = list(group)
@@ -353,11 +369,11 @@ class Steps:
                 with self.link(load_site(self.project.sites, name)) as link:
                     new = self.look(link, some)
             except SlipwayError as error:
-                troubles.append(f"{name}: {error}")
+                troubles[name] = error
                 unknown = Status(state=JobState.UNKNOWN, note=str(error))
                 new = [replace(run, status=unknown) for run in some]
             known.update({run.run_id: run for run in new})
-        return list(known.values()), troubles
+        return list(known.values()), _together(troubles)
 
     def ensure_base(self, profile: Profile, *, fresh: bool = False) -> bool:
         """Make the profile's base image from Debian packages where it is missing and cannot be pulled."""
@@ -424,3 +440,12 @@ def check_compression(name: str) -> None:
     """
     if name not in COMPRESSIONS:
         raise UsageError(f"--compression {name}: write {' or '.join(COMPRESSIONS)}")
+
+
+def _together(troubles: Mapping[str, SlipwayError]) -> SlipwayError | None:
+    """One error for all sites that have trouble; where it is one site, it keeps its exit code."""
+    said = "\n".join(f"{site}: {error}" for site, error in troubles.items())
+    if len(troubles) == 1:
+        (error,) = troubles.values()
+        return type(error)(said)
+    return LinkError(said) if troubles else None

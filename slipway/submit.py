@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -14,35 +14,60 @@ from slipway.bulk import parse_limit
 from slipway.checkout import Revision, find_revision
 from slipway.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.depot import Depot, send_code
-from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
+from slipway.errors import ImageError, JobError, LinkError, RemoteError, SlipwayError
+from slipway.input import find_missing
 from slipway.job import Job, directives, render_script, words_file
 from slipway.link import Link
 from slipway.loginshell import login_command, parse_login
+from slipway.offer import check_offer, describe_offer
 from slipway.poll import poll
 from slipway.profile import Profile
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.push import PushedSif, find_pushed
-from slipway.queue import check_partition
+from slipway.queue import Wish, check_partition
 from slipway.resources import Resources
 from slipway.run import Reason, Run, RunPaths, RunStore, Status, new_run_id
 from slipway.site import Site
 from slipway.slurm import JobState, parse_submitted, submit_command
 from slipway.snapshot import Snapshot, take_snapshot
 
-# From here on an exit code is of a program that was ended: by timeout, or by a signal.
-_KILLED = 124
+# Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
+# itself ends where it does not know an option.
+_KILLED = range(124, 255)
+_NEVER = "it was never submitted: "
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for: the program's arguments, and resources that go before all defaults."""
+    """What a user asks for: the program's arguments, and resources that go before all defaults.
+
+    Raises:
+        JobError: it cannot be, or would never start, as far as that is known here.
+    """
 
     profile: Profile
     site: Site
     args: tuple[str, ...]
     resources: Resources
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before anybody is asked."""
+        check_partition(self.wish, self.site)
+        words_file([*self.profile.program, *self.args])
+
+    @property
+    def wish(self) -> Wish:
+        """What SLURM is asked for, by the command line, the profile and the site together."""
+        profile, site = self.profile, self.site
+        origins = {
+            **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
+            **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
+            **{key: f"--{key}" for key in _named(self.resources)},
+        }
+        wanted = self.resources.over(profile.resources).over(site.defaults)
+        return Wish(resources=wanted, origins=origins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +94,8 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     not come back, the job is found by its name, and is not submitted twice.
 
     Raises:
-        JobError: the image was never pushed, the site's file rules the request out, or SLURM refused it.
+        ImageError: the image was never pushed.
+        JobError: the request would never start, or SLURM refused it.
         LinkError: the connection was lost.
         TransferOnlyError: the host runs no commands.
     """
@@ -79,12 +105,15 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
         for note in snapshot.notes:
             progress.note(note)
         plan = _plan(project, request, link, depot, snapshot)
+        check_offer(link, request.wish, request.site, progress)
+        for note in find_missing(link, depot, request.args):
+            progress.note(note)
         send_code(link, depot, snapshot, progress)
     with store.submitting(plan.run):
         _make_run(link, plan, request, store)
         _check_image(link, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
-        run = _sbatch(link, plan, store, progress)
+        run = _sbatch(link, plan, request.wish, store, progress)
         store.save(run)
     # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
     with suppress(LinkError):
@@ -117,9 +146,12 @@ def settle(link: Link, run: Run) -> Run:
         return _accepted(run, answer)
     # sbatch also fails where the controller is too busy to answer; the job may be there all the same.
     again = poll(link, [run])[0]
-    if again.job_id is not None or again.status.state is JobState.UNKNOWN:
+    refused = answer is not None and answer.exit_code not in _KILLED
+    if again.status.state is JobState.UNKNOWN:
         return again
-    if answer is not None and answer.exit_code < _KILLED:
+    if again.job_id is not None and not (refused and _never_began(again.status)):
+        return again
+    if answer is not None and refused:
         link.run(["rm", "-rf", "--", run.run_dir])
         return _not_submitted(run, f"SLURM refused the job: {answer.refusal}")
     if _claimed_s(link, folder) > LOST_S:
@@ -131,9 +163,13 @@ def _accepted(run: Run, answer: Answer) -> Run:
     return replace(run, job_id=parse_submitted(answer.stdout), status=Status(state=JobState.PENDING))
 
 
+def _never_began(status: Status) -> bool:
+    # Of a job that no node can run, accounting keeps a record, as of one that failed after no time.
+    return status.state is JobState.FAILED and status.script_reason is None and not status.elapsed_s
+
+
 def _not_submitted(run: Run, why: str) -> Run:
-    note = f"it was never submitted: {why}"
-    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=note)
+    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=f"{_NEVER}{why}")
     return replace(run, status=status)
 
 
@@ -149,10 +185,18 @@ def _snapshot(project: Project, request: Request) -> Any:
     return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
 
 
+def _named(resources: Resources) -> Iterable[str]:
+    return resources.model_dump(exclude_none=True, exclude={"sbatch"})
+
+
+def _written(key: str, origins: Mapping[str, str]) -> str:
+    where = origins.get(key, "the profile")
+    return where if where.startswith("--set") else f"{key} in {where}"
+
+
 def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot: Snapshot) -> Plan:
     profile, site = request.profile, request.site
-    wanted = request.resources.over(profile.resources).over(site.defaults)
-    check_partition(wanted, site)
+    wanted = request.wish.resources
     pushed = _pushed(link, depot, request)
     now = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(profile.name, now)
@@ -198,7 +242,7 @@ def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
     pushed = find_pushed(link, depot, request.profile.image)
     if pushed is None:
         flags = f"--profile {request.profile.name} --site {request.site.name}"
-        raise JobError(
+        raise ImageError(
             f"{request.site.name} has no image {request.profile.image} in {depot.images}; "
             f"`invoke push {flags}` brings it there"
         )
@@ -247,7 +291,7 @@ def _check_image(link: Link, run: Run, store: RunStore) -> None:
     )
 
 
-def _sbatch(link: Link, plan: Plan, store: RunStore, progress: Progress) -> Run:
+def _sbatch(link: Link, plan: Plan, wish: Wish, store: RunStore, progress: Progress) -> Run:
     run, folder = plan.run, PurePosixPath(plan.run.run_dir)
     command = claim_command(folder, submit_command(RunPaths(folder).script, plan.options))
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
@@ -273,4 +317,5 @@ def _sbatch(link: Link, plan: Plan, store: RunStore, progress: Progress) -> Run:
     store.forget(run)
     if not answered:
         raise RemoteError(f"{link.target}: {result.explain()}")
-    raise JobError(f"{link.target}: {settled.status.note}")
+    why = (settled.status.note or "").removeprefix(_NEVER)
+    raise JobError(f"{link.target}: {why}{describe_offer(link, wish)}")

@@ -218,7 +218,8 @@ class Staging:
         if different.send:
             self.progress.step(f"Moving {len(different.send)} files into place")
             place(self.link, self.parcel.folder, self.path, different.send)
-            remove_all(self.link, self.parcel.folder)
+        # Also where an attempt that was cut has moved everything, and has left its folders.
+        remove_all(self.link, self.parcel.folder)
 
 
 def _is_alike(entry: Entry | None, size_bytes: int) -> bool:

@@ -106,7 +106,8 @@ def read_key_file(path: Path) -> KeyFile | None:
         raise IdentityError(f"{path} cannot be read: {error.strerror or error}") from error
     if _public(text):
         return None
-    if owner == os.getuid() and mode & 0o077:
+    # Windows has no such modes.
+    if hasattr(os, "getuid") and owner == os.getuid() and mode & 0o077:
         raise IdentityError(f"{path} is left out because others may read it: `chmod 600 {path}`")
     match = _PEM.search(text)
     if match is None:

@@ -103,7 +103,8 @@ def resolve_target(login: Login, state: Path) -> Target:
             # Like `ssh -F`, a file of the site's own stands alone.
             text += "Host *\n" + read_config(SYSTEM_CONFIG, SYSTEM_CONFIG.parent, lenient=True)
         return _target(text, login.host, user=login.user, port=login.port)
-    except (paramiko.SSHException, ValueError, KeyError) as error:
+    except (paramiko.SSHException, ValueError, KeyError, RuntimeError) as error:
+        # The last is Python's for a ~USER that there is not.
         by_hand = f"ssh -F {shlex.quote(str(file))} -G {shlex.quote(login.host)}"
         raise ConfigError(
             f"{file} cannot be understood: {error}; `{by_hand}` shows how OpenSSH reads it"
@@ -203,7 +204,10 @@ def _seconds(options: dict[str, Any], key: str, default: int) -> int:
 
 
 def _files(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word for word in words if word.lower() != "none")
+    named = [word for word in words if word.lower() != "none"]
+    for word in named:
+        Path(word).expanduser()  # to fail now and not when it is opened
+    return tuple(named)
 
 
 def _fill_in(text: str, target: Target, alias: str) -> str:

@@ -102,4 +102,4 @@ def _push(steps: Steps, choice: Choice) -> None:
     tools = tools_recipe(steps.project, choice.profile)
     sif, _ = make_sif(client, image, steps.project, tools, Silence())
     with steps.depot(choice.site) as (link, depot):
-        push_sif(link, depot, sif, Silence())
+        push_sif(link, depot, sif, steps.project.client, Silence())

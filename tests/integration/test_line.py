@@ -203,38 +203,13 @@ def test_what_ends_a_job_before_its_program_is_no_success(line: Line, broken: di
     assert run.status.wait_code == 1
 
 
-def test_what_slurm_refuses_leaves_nothing_behind(line: Line) -> None:
-    before = line.on_box("ls $SCRATCH/slipway/runs"), line.status()
-    flags = ["--profile", "cpu", "--site", "box", "--account", "nobodys"]
-    refused = line.invoke("job", *flags, "--", "x", code=71)
-    assert "SLURM refused the job" in refused.stderr
-    assert "nvalid account" in refused.stderr
-    assert (line.on_box("ls $SCRATCH/slipway/runs"), line.status()) == before
-
-
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["build", "--profile", "cup"], 64, "there is no profile 'cup'"),
         (["build"], 65, "its DOCKERFILE is docker/Dockerfile.base, which does not exist"),
-        (["job", "--profile", "cpu", "--site", "bax"], 64, "(did you mean box?)"),
-        (["job", "--profile", "cpu"], 64, "no site is chosen"),
-        (
-            ["job", "--profile", "cpu", "--site", "box", "--time", "soon"],
-            64,
-            "--time soon: write it as minutes",
-        ),
-        (["job", "--profile", "cpu", "--site", "box", "--time", "2:00:00"], 71, "longer than the 1:00:00"),
-        (["job", "--profile", "cpu", "--site", "box", "--set", "IMAGE=other"], 71, "has no image other"),
-        (["job", "--profile", "cpu", "--site", "box", "--set", "CODE_DIR=no"], 73, "which is not a folder"),
         (["stage", "no-such-folder", "--site", "box"], 73, "no-such-folder is not a folder"),
         (["stage", "docs", "--site", "box", "--name", "a/b"], 73, "--name 'a/b'"),
-        (["logs", "--run", "nothing"], 64, "no run's id starts with 'nothing'"),
-        (
-            ["push", "--profile", "cpu", "--site", "box", "--set", "IMAGE=other"],
-            64,
-            "there is no image other yet",
-        ),
     ],
 )
 def test_mistakes_are_explained(line: Line, words: list[str], code: int, message: str) -> None:

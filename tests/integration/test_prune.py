@@ -12,11 +12,12 @@ import pytest
 
 from slipway.errors import JobError
 from slipway.image import build_image, engine, find_image
-from slipway.profile import load_profile, parse_resources
+from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.push import PushedSif, push_sif
 from slipway.recipe import Recipe
+from slipway.resources import parse_resources
 from slipway.run import Run
 from slipway.sif import Sif, make_sif, sha256, tools_recipe
 from slipway.submit import Request, submit

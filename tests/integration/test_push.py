@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Tell
 from tests.integration.yard import Done, Yard, box_yard, changed, sif_name
 
 LOST, REFUSED, INTERRUPTED = 82, 69, 130
@@ -59,7 +60,7 @@ def test_what_is_there_is_not_sent_again(yard: Yard, large: tuple[Path, Path]) -
     assert yard.there(stat) == before
 
 
-def test_chains_of_cuts(yard: Yard, large: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_chains_of_cuts(yard: Yard, large: tuple[Path, Path], tell: Tell) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     dice = random.Random(seed)  # noqa: S311 - moments, not secrets
     old, new = large
@@ -68,11 +69,11 @@ def test_chains_of_cuts(yard: Yard, large: tuple[Path, Path], capsys: pytest.Cap
         Chain(yard, dice, "60 MB, nothing there", "fresh", fresh(yard), needed_bytes=60_000_000, cuts=7),
         Chain(yard, dice, "60 MB, half changed", "half", half(yard), needed_bytes=30_000_000, cuts=7),
     ]
-    with capsys.disabled(), yard.proxy.slow(20_000_000):
-        print(f"\nseed {seed}; MB that went up, of pushes that were cut and of those that came through")
+    with yard.proxy.slow(20_000_000):
         for chain in chains:
             chain.run()
-            print(chain.row())
+    title = f"seed {seed}; MB that went up, of pushes that were cut and of those that came through"
+    tell("\n".join([title, *(chain.row() for chain in chains)]))
     assert sum(len(chain.cut) for chain in chains) >= 20
     assert hash_there(yard, sif_name("large", digest_of(old))) == digest_of(old)
     assert all(up < 0.01 * new.stat().st_size for up in chains[0].through)

@@ -28,6 +28,7 @@ from slipway.errors import (
     RemoteError,
     RemoteSpaceError,
     ScratchError,
+    SpaceError,
     TransferOnlyError,
 )
 from slipway.link import Link
@@ -41,6 +42,7 @@ from slipway.site import Paths, Site
 from slipway.snapshot import take_snapshot
 from slipway.ssh.target import resolve_target
 from slipway.transfer import Amount
+from tests.conftest import Tell
 from tests.integration.files_host import ROOT, SMALL_DISK_BYTES, TIMEOUT_S, Host, Proxy, start_host
 
 EVEN_S = 1_600_000_000
@@ -281,7 +283,7 @@ def cut_often(host: Host, scratch: PurePosixPath, sif: Sif, cuts: list[int]) -> 
     return lines
 
 
-def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, tell: Tell) -> None:
     scratch = PurePosixPath(f"/srv/cut-{os.urandom(4).hex()}")
     host.sh('mkdir "$1" && chown files "$1"', str(scratch))
     old = make_sif(tmp_path, os.urandom(1 << 20))
@@ -299,9 +301,8 @@ def test_a_push_that_is_cut_goes_on(host: Host, tmp_path: Path, capsys: pytest.C
     assert digest == new.sha256
     # Pieces that were on their way at the cuts are sent again, one a channel at most; the others are not.
     assert transfer.sent_bytes < 0.85 * new.size_bytes
-    with capsys.disabled():
-        size = f"{new.size_bytes / 1e6:.0f} MB"
-        print(f"\nSFTP, {size}: {', '.join(lines)}; then {transfer.sent_bytes / 1e6:.1f} MB sent")
+    size = f"{new.size_bytes / 1e6:.0f} MB"
+    tell(f"SFTP, {size}: {', '.join(lines)}; then {transfer.sent_bytes / 1e6:.1f} MB sent")
 
 
 def test_another_version_after_a_cut_is_no_mixture(host: Host, tmp_path: Path) -> None:
@@ -349,6 +350,21 @@ def test_a_full_disk(host: Host, tmp_path: Path) -> None:
     host.sh('rm -rf "$1"', str(there))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("carrier", [Rsync, Sftp])
+def test_a_full_disk_here(host: Host, tmp_path: Path, carrier: type[Rsync | Sftp]) -> None:
+    there = host.folder("key")
+    host.sh('head -c 30000000 /dev/urandom >"$1/file"', str(there))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        with host.connect("key") as link:
+            with pytest.raises(SpaceError, match="there is no room for it"):
+                carrier(link).fetch_tree(there, tmp_path / "back")
+            assert link.is_open
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_what_the_server_will_not_do(host: Host, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "file").write_bytes(b"x")
@@ -363,6 +379,9 @@ def test_what_the_server_will_not_do(host: Host, tmp_path: Path) -> None:
         host.sh('mkdir -p "$1/file/full"', str(there))
         with pytest.raises(RemoteError, match="file"):
             Sftp(link).send_tree(tmp_path / "source", there)
+        with pytest.raises(RemoteError, match="file"):
+            link.point(there / "file", "full")
+        assert link.list(there) == ["file"]
         # It goes on after each of them.
         assert link.list(PurePosixPath("/opt"))
     with host.connect("silent") as link:

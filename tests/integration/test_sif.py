@@ -9,7 +9,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ import pytest
 
 from slipway.base import ensure_base
 from slipway.conversion import LABEL
-from slipway.errors import ConversionError
+from slipway.errors import ConversionError, ImageError
 from slipway.image import build_image, engine, find_image, run_container
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.recipe import Recipe
-from slipway.sif import Sif, make_sif, tools_recipe
+from slipway.sif import Sif, _save, make_sif, tools_recipe
 from slipway.siffile import read_sif
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +125,15 @@ def client() -> Iterator[Any]:
         if find_image(made, image_name(name)):
             made.images.remove(image_name(name), force=True)
     made.close()
+
+
+def test_an_image_whose_name_is_anothers_by_now(client: Any, tmp_path: Path) -> None:
+    there = find_image(client, "debian:trixie-slim")
+    assert there
+    with pytest.raises(
+        ImageError, match="slipway-test-none:latest was removed from the engine or built anew"
+    ):
+        _save(client, replace(there, ref="slipway-test-none:latest"), tmp_path / "layout")
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from slipway.image import engine, find_image
 from slipway.run import Run
 from slipway.slurm import JobState
 from slipway.submit import settle
+from tests.conftest import Tell
 from tests.integration.cutter import Cutter
 from tests.integration.line import INVOKE, ROOT
 from tests.integration.small import IMAGE, Small
@@ -129,7 +130,7 @@ def kills(seed: int) -> list[tuple[str, float, float, float]]:
     return [*quick, *slow, *cut]
 
 
-def test_twenty_kills_between_submit_and_answer(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_twenty_kills_between_submit_and_answer(desk: Desk, tell: Tell) -> None:
     seed = random.randrange(1000)  # noqa: S311
     desk.remember()
     runs, rows = [], []
@@ -149,9 +150,8 @@ def test_twenty_kills_between_submit_and_answer(desk: Desk, capsys: pytest.Captu
     while desk.small.as_root("pgrep", "-x", "sbatch", code=None).strip():
         time.sleep(0.1)
     jobs = desk.jobs()
-    with capsys.disabled():
-        print(f"\nseed {seed}: how, when after the record, what became of it, until `status` knew")
-        print("\n".join(rows))
+    title = f"seed {seed}: how, when after the record, what became of it, until `status` knew"
+    tell("\n".join([title, *rows]))
     folders = desk.small.on_box("ls $SCRATCH/slipway/runs").split()
     for run in runs:
         assert jobs.get(run.run_id, 0) == (0 if run.job_id is None else 1), run

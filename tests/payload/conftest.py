@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 Slam = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def job_environment() -> dict[str, str]:
     """A job's environment: no more than it needs, so that nothing of this machine's helps."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -1,4 +1,4 @@
-"""Mistakes in the program's input, each made for real, and what docs/payload-mistakes.md says of them."""
+"""Mistakes in the program's input, each made for real, and what docs/jobs.md says of them."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.forked import Forked, forking
 from tests.mistakes import Mistake, Table
 
-TABLE = Table("payload-mistakes.md", "payload")
+TABLE = Table("jobs.md", "payload")
 INFER = ("--task", "infer", "--dataset", "photos")
 
 
@@ -262,6 +263,15 @@ CASES = (
 SPECIAL = ("the disk is full", "memory runs out", "the engine crashes")
 
 
+@pytest.fixture(scope="module")
+def program(job_environment: dict[str, str]) -> Iterator[Forked]:
+    """``python3 -m slam``, many times."""
+    imports = ("slam.command", "slam.evaluation", "slam.output", "slam.sequence", "slam.task")
+    # A process that has threads is not to be forked.
+    with forking("slam", imports, {**job_environment, "OPENBLAS_NUM_THREADS": "1"}) as program:
+        yield program
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
@@ -282,10 +292,18 @@ def check(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.words)
-def test_a_mistake(slam, photos: Path, out: Path, tmp_path: Path, case: Case) -> None:
+def test_a_mistake(
+    program: Forked,
+    job_environment: dict[str, str],
+    photos: Path,
+    out: Path,
+    tmp_path: Path,
+    case: Case,
+) -> None:
     case.spoil(photos)
     arguments = [word.replace("/data", str(photos.parent)) for word in case.arguments]
-    done = slam("--data-root", photos.parent, *arguments, SLIPWAY_OUT=str(out))
+    environment = {**job_environment, "SLIPWAY_OUT": str(out)}
+    done = program.run(["--data-root", str(photos.parent), *arguments], cwd=tmp_path, env=environment)
     check(case.words, case.code, case.remedy, done, tmp_path)
     assert list(out.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""Mistakes in the code folder, each made for real, and what docs/payload-mistakes.md says of them."""
+"""Mistakes in the code folder, each made for real, and what docs/jobs.md says of them."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from slipway.errors import SlipwayError
 from slipway.snapshot import take_snapshot
 from tests.mistakes import Mistake, Table
 
-TABLE = Table("payload-mistakes.md", "code")
+TABLE = Table("jobs.md", "code")
 NOBODY = 65534
 
 

@@ -1,18 +1,15 @@
 """Engines that cannot be used, each with its own message."""
 
 import gc
-import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import UnixStreamServer
 
 import pytest
 
 from slipway.errors import EngineError
 from slipway.image import engine
+from tests.old_engine import old_engine
 
 
 # docker-py does not close a socket that it cannot connect.
@@ -30,36 +27,12 @@ def test_an_engine_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest
     gc.collect()
 
 
-class Old(BaseHTTPRequestHandler):
-    """Answers as an engine of 2017 does; a real one does not start on today's systems."""
-
-    def do_GET(self) -> None:
-        body = json.dumps({"Version": "17.03.2-ce", "ApiVersion": self.server.api}).encode()  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
-
-    def address_string(self) -> str:
-        return "here"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        pass
-
-
 @pytest.fixture(params=["1.27", "1.12"])
 def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     path = tmp_path / "docker.sock"
-    with UnixStreamServer(str(path), Old) as server:
-        server.api = request.param  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with old_engine(path, request.param):
         yield request.param
-        server.shutdown()
-        thread.join()
 
 
 def test_an_engine_that_is_too_old_is_told(old: str) -> None:

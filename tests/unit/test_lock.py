@@ -1,9 +1,16 @@
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from slipway.lock import only_one
+from slipway.progress import Silence
 from slipway.project import Project
+from slipway.site import Login, Paths, Site
+from slipway.steps import Steps
 
 HOLD = """
 import fcntl, sys
@@ -31,6 +38,23 @@ def test_the_second_waits_and_is_told_so(tmp_path: Path) -> None:
             assert told == [True]
     with only_one(file, tell):
         assert told == [True]
+
+
+def test_sites_that_share_a_scratch_share_no_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = []
+
+    def stage(*words: Any, **_: Any) -> None:
+        clients.append(words[4])
+
+    monkeypatch.setattr("slipway.steps.stage", stage)
+    monkeypatch.setattr(Steps, "depot", lambda *_: nullcontext((None, None)))
+    steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"), Silence())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").touch()
+    for name in ("hpc", "hpc-gpu", "hpc"):
+        site = Site(name=name, login=Login(host="hpc"), paths=Paths(scratch="/s"))
+        steps.stage(site, tmp_path / "data", None)
+    assert clients[0] == clients[2] != clients[1]
 
 
 def test_a_checkouts_own_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Logging in where no sshd is: sockets that are not one, and replies that OpenSSH's never gives."""
 
+import os
 import socket
 import struct
 import subprocess
@@ -139,7 +140,8 @@ def test_a_password_that_the_server_wants_changed(
     def ssh(connection: socket.socket) -> None:
         transports.append(paramiko.Transport(connection))
         transports[0].add_server_key(paramiko.RSAKey.generate(2048))
-        transports[0].start_server(server=Server())
+        # With an event it does not wait, and does not mind that the client may be gone already.
+        transports[0].start_server(event=threading.Event(), server=Server())
         transports[0].join(timeout=10)
 
     text = refusal(replace(serve(ssh), connect_timeout_s=10), LoginError)
@@ -148,7 +150,7 @@ def test_a_password_that_the_server_wants_changed(
     )
 
 
-def test_key_files(tmp_path: Path) -> None:
+def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind, words in {
         "OPENSSH": [],
         "RSA": ["-t", "rsa", "-m", "PEM"],
@@ -172,6 +174,13 @@ def test_key_files(tmp_path: Path) -> None:
                     file.unlock(Person())
             else:
                 file.unlock(Nobody())
+    (tmp_path / "OPENSSH").chmod(0o644)
+    with pytest.raises(IdentityError, match="others may read it"):
+        read_key_file(tmp_path / "OPENSSH")
+    with monkeypatch.context() as windows:
+        windows.delattr(os, "getuid")
+        assert read_key_file(tmp_path / "OPENSSH") is not None
+    (tmp_path / "OPENSSH").chmod(0o600)
     assert read_key_file(tmp_path / "missing") is None
     text = (tmp_path / "OPENSSH").read_text()
     broken = {"cut": text[:60] + text[-40:], "pkcs8": "-----BEGIN PRIVATE KEY-----\n", "empty": ""}

@@ -41,7 +41,7 @@ def test_values_are_not_expanded(folder: Path) -> None:
 
 def test_every_documented_key_is_one_of_the_profile() -> None:
     documented = {key.lower() for key in read_settings(ENV / ".env.example")}
-    own = set(Profile.model_fields) - {"name", "resources", "environment", "build_args"}
+    own = set(Profile.model_fields) - {"name", "resources", "environment", "build_args", "origins"}
     # Of one job alone.
     assert documented == (own | set(Resources.model_fields)) - {"array", "dependency"}
 
@@ -55,8 +55,8 @@ def test_profiles_of_the_repository_are_valid(name: str) -> None:
     ("content", "message"),
     [
         ("IMAGE=a\nCUPS=2\n", ".env.lab:2: CUPS is not a key of a profile (did you mean CPUS?)"),
-        ("\n# comment\nCPUS=none\n", ".env.lab:3: CPUS=none: Input should be a valid integer"),
-        ("CPUS=0\n", ".env.lab:1: CPUS=0: Input should be greater than or equal to 1"),
+        ("\n# comment\nCPUS=none\n", ".env.lab:3: CPUS=none: write a whole number"),
+        ("CPUS=0\n", ".env.lab:1: CPUS=0: write 1 or more"),
         ("TIME=soon\n", ".env.lab:1: TIME=soon: write it as minutes, H:MM:SS or D-HH:MM:SS"),
         ("MEM=4 GB\n", ".env.lab:1: MEM=4 GB: write it as a number with K, M, G or T"),
         ("GPUS=two gpus\n", ".env.lab:1: GPUS=two gpus: write it as a number, or a type and a number"),

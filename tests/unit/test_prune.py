@@ -1,9 +1,14 @@
 import json
 import subprocess
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import cast
 
-from slipway.prune import _FILES, _RECORDS, _YOUNG, Uses, describe, parse_images, parse_records
+import pytest
+
+from slipway.errors import RemoteError
+from slipway.link import Link
+from slipway.prune import _FILES, _RECORDS, _YOUNG, Uses, _move, describe, parse_images, parse_records
 from slipway.run import Run
 
 ONE, TWO = "cpu-0123456789abcdef.sif", "cpu-fedcba9876543210.sif"
@@ -93,3 +98,41 @@ def test_what_is_told() -> None:
         f"1 older image removed, 2.5 MB freed\n  {ONE} is the newest"
     )
     assert describe({ONE: 1}, [], {}) == "No older image removed"
+
+
+def test_what_was_hidden_and_pushed_anew_is_removed(tmp_path: Path) -> None:
+    other = "cpu-two-0123456789abcdef.sif"
+    for name in (ONE, f".{ONE}.gone", f".{other}.gone"):
+        (tmp_path / name).write_bytes(b"123")
+    found = run_script(_FILES, tmp_path, "cpu")
+    assert (found.returncode, parse_images(found.stdout, "cpu")) == (0, {ONE: 3})
+    # Somebody may be removing an image of another name just now.
+    assert {path.name for path in tmp_path.iterdir()} == {ONE, f".{other}.gone"}
+
+
+class HereLink:
+    """This machine in the place of the cluster, where somebody else removes an image at the same time."""
+
+    def __init__(self, faster: str) -> None:
+        self.faster = faster
+
+    def move(self, old: PurePosixPath, new: PurePosixPath) -> None:
+        if old.name == self.faster:
+            Path(old).unlink()
+        try:
+            Path(old).rename(new)
+        except OSError as error:
+            raise RemoteError(str(error)) from error
+
+    def size(self, path: PurePosixPath) -> int | None:
+        return Path(path).stat().st_size if Path(path).exists() else None
+
+
+def test_an_image_that_somebody_else_removes_is_no_error(tmp_path: Path) -> None:
+    for name in (ONE, TWO):
+        (tmp_path / name).write_bytes(b"123")
+    link, there = cast(Link, HereLink(ONE)), PurePosixPath(tmp_path)
+    assert not _move(link, there / ONE, there / f".{ONE}.gone")
+    assert _move(link, there / TWO, there / f".{TWO}.gone")
+    with pytest.raises(RemoteError):
+        _move(link, there / f".{TWO}.gone", there / "none" / TWO)

@@ -35,9 +35,9 @@ def test_words_of_the_command_line() -> None:
     ("key", "value", "message"),
     [
         ("time", "tomorrow", "--time tomorrow: write it as minutes, H:MM:SS or D-HH:MM:SS"),
-        ("cpus", "many", "--cpus many: Input should be a valid integer"),
-        ("cpus", "0", "--cpus 0: Input should be greater than or equal to 1"),
-        ("nodes", "-1", "--nodes -1: Input should be greater"),
+        ("cpus", "many", "--cpus many: write a whole number"),
+        ("cpus", "0", "--cpus 0: write 1 or more"),
+        ("nodes", "-1", "--nodes -1: write 1 or more"),
         ("mem", "4 G", "--mem 4 G: write it as a number with K, M, G or T behind it"),
         ("gpus", "two", None),
         ("gpus", "a100:", "--gpus a100:: write it as a number, or a type and a number"),

@@ -70,12 +70,17 @@ class Line:
 
 
 def ended(
-    exit_code: int, stderr: str = "", *, there: int | None = None, lost: Exception | None = None
+    exit_code: int,
+    stderr: str = "",
+    *,
+    there: int | None = None,
+    lost: Exception | None = None,
+    target: str = "cluster:/s",
 ) -> SlipwayError:
     door = Door.__new__(Door)  # without its socket
     door.exit_code, door.said, door.lost = there, "", lost
     result = Result(argv=("rsync",), exit_code=exit_code, stderr=stderr)
-    error = _failure(Line(), result, door)  # type: ignore[arg-type]
+    error = _failure(Line(), result, door, target)  # type: ignore[arg-type]
     assert isinstance(error, SlipwayError)
     return error
 
@@ -89,6 +94,11 @@ def ended(
         (ended(12, there=-1), 69, "rsync was killed there"),
         (ended(-9), 66, "rsync was killed on this machine (signal 9"),
         (ended(11, "rsync: write failed: No space left on device (28)"), 84, "the disk is full"),
+        (
+            ended(11, "rsync: write failed: No space left on device (28)", target="/home/me/results"),
+            75,
+            "/home/me/results: there is no room for it on this machine",
+        ),
         # Whatever the language there is, and whichever side it is that has seen the code.
         (ended(12, "rsync: Der verfügbare Plattenplatz ist überschritten (122)", there=11), 84, "quota"),
         (ended(11, "rsync: read error (5)"), 69, "rsync failed with exit code 11:\n  rsync: read error (5)"),

@@ -63,7 +63,9 @@ def test_a_prefix_has_to_be_clear(store: RunStore) -> None:
         store.find(None)
     store.save(make_run("k3f9-cpu"))
     store.save(make_run("k3m2-cpu"))
-    with pytest.raises(UsageError, match=r"--run k3 may be any of k3\w\w-cpu, k3\w\w-cpu; write more of it"):
+    with pytest.raises(
+        UsageError, match=r"'k3' is the beginning of several runs' ids: k3\w\w-cpu, k3\w\w-cpu; write"
+    ):
         store.find("k3")
     with pytest.raises(UsageError, match=r"no run's id starts with 'k3f8-cpu' \(did you mean k3f9-cpu\?\)"):
         store.find("k3f8-cpu")

@@ -5,18 +5,28 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import requests
+import urllib3
 
-from slipway.conversion import Conversion, container_config, convert_command, explain_failure
+from slipway.conversion import (
+    _REMEDIES,
+    Conversion,
+    _run_in_tools,
+    container_config,
+    convert_command,
+    explain_failure,
+)
 from slipway.environment import SCRIPT, environment_layer, is_hard
-from slipway.errors import ConversionError, SpaceError
+from slipway.errors import ConversionError, EngineError, SpaceError
 from slipway.image import Image
 from slipway.layout import Layout, write_layout
 from slipway.project import Project
@@ -288,6 +298,44 @@ def test_the_container_is_not_privileged() -> None:
     assert config["HostConfig"]["Mounts"] == [{"Type": "bind", "Source": "/s/a:b", "Target": "/image"}]
 
 
+class Gone:
+    """An engine that ends before a container does; the real one serves others."""
+
+    api: Any
+
+    def __init__(self, error: Exception) -> None:
+        self.api, self.containers, self.error = self, self, error
+
+    def create_container_from_config(self, config: Any, _: None) -> dict[str, str]:
+        return {"Id": "1"}
+
+    def get(self, _: str) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [requests.ConnectionError("refused"), urllib3.exceptions.ProtocolError("Connection broken")]
+)
+def test_an_engine_that_ends_meanwhile(error: Exception) -> None:
+    image = Image(ref="t:latest", id="sha256:1", labels={}, size_bytes=1)
+    layout = Layout(path=Path("/s/sif-1/layout"), config={}, size_bytes=1)
+    conversion = Conversion(layout=layout, sif=Path("/s/sif-1/a.sif"))
+    with pytest.raises(EngineError, match=r"did not bring t to its end: .*still running"):
+        _run_in_tools(cast(Any, Gone(error)), conversion, Path("/convert.py"), image, lambda _: None)
+
+
+def test_what_a_user_has_in_all_containers_is_not_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = {"APPTAINERENV_A": "b", "SINGULARITY_BIND": "/x", "A": "c"}
+    monkeypatch.setattr(os, "environ", {**os.environ, **users})
+    (tmp_path / "layout" / "blobs" / "sha256").mkdir(parents=True)
+    script.prepare(tmp_path, tmp_path / "layout")
+    assert os.environ["A"] == "c"
+    assert os.environ["APPTAINER_TMPDIR"] == str(tmp_path)
+    assert not {"APPTAINERENV_A", "SINGULARITY_BIND"} & os.environ.keys()
+
+
 LISTING = """drwxr-xr-x 0/0                 381 2026-11-21 14:48 squashfs-root
 lrwxrwxrwx 0/0                   7 2026-11-21 14:48 squashfs-root/bin -> usr/bin
 drwx------ 0/0                  70 2026-11-21 14:48 squashfs-root/root
@@ -407,3 +455,14 @@ def test_the_newest_of_each_compression_stays(project: Project) -> None:
         "broken.json",
     }
     assert not old.path.exists()
+
+
+def test_the_documentation_has_each_remedy() -> None:
+    rows = [line for line in (ROOT / "docs" / "images.md").read_text().splitlines() if line.count("|") == 3]
+    said = [line.split("|")[2].strip() for line in rows]
+    for remedy in _REMEDIES.values():
+        assert said.count(remedy) == 1, remedy
+    # And what the documentation calls Apptainer's words is what each remedy is found by.
+    named = {word for line in rows for word in line.split("|")[1].strip(" `").split("`, `")}
+    for pattern in _REMEDIES:
+        assert [word for word in named if re.search(pattern, word, re.I)], pattern

@@ -43,7 +43,7 @@ def test_example_explains_every_key() -> None:
         ),
         (
             "login: {host: h, port: no}\npaths: {scratch: /s}\n",
-            "hpc.yaml: login.port: Input should be a valid int",
+            "hpc.yaml: login.port: write a whole number; it is",
         ),
         ("login: {host: h}\npaths: {scratch: scratch}\n", "hpc.yaml: paths.scratch: write an absolute path"),
         (
@@ -56,11 +56,11 @@ def test_example_explains_every_key() -> None:
         ),
         (
             "login: {host: h}\npaths: {scratch: /s}\ndefaults: {time: 90}\n",
-            "defaults.time: Input should be a valid st",
+            "defaults.time: write it in quotes; it is 90",
         ),
         (
             "login: {host: h}\npaths: {scratch: /s}\nscheduler: pbs\n",
-            "scheduler: Input should be 'slurm', but it is 'pbs'",
+            "scheduler: write 'slurm'; it is 'pbs'",
         ),
         ("login: {host: h\n", "hpc.yaml:2: this is not YAML"),
         ("- a\n", "hpc.yaml: expected keys such as login and paths"),

@@ -86,18 +86,16 @@ def as_somebody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for top in (tmp_path, *tmp_path.parents[:2]):
-        top.chmod(0o755)
-    source = tmp_path / "source"
+def test_what_cannot_be_read_is_named(open_folder: Path) -> None:
+    source = open_folder / "source"
     (source / "closed").mkdir(parents=True)
     (source / "file").write_text("x")
     (source / "closed").chmod(0)
     (source / "file").chmod(0)
-    (tmp_path / "memory").mkdir(mode=0o777)
-    (tmp_path / "memory").chmod(0o777)
+    (open_folder / "memory").mkdir(mode=0o777)
+    (open_folder / "memory").chmod(0o777)
     with as_somebody(), pytest.raises(DataError, match=r"1 folders cannot be read: closed; make them"):
         take_survey(source)
     (source / "closed").rmdir()
     with as_somebody(), pytest.raises(DataError, match=r"1 files cannot be read: file; make them readable"):
-        hash_files(take_survey(source), tmp_path / "memory", Silence())
+        hash_files(take_survey(source), open_folder / "memory", Silence())

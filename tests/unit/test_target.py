@@ -63,6 +63,10 @@ def test_a_missing_or_broken_ssh_config_is_named(state: Path) -> None:
         resolve_target(Login(host="hpc", ssh_config="config2"), state)
     with pytest.raises(ConfigError, match=r"does not exist; `invoke box.up` makes it"):
         resolve_target(Login(host="box", ssh_config="box/ssh_config"), state)
+    for line in ("UserKnownHostsFile ~no-such-user/x", "Include ~no-such-user/x"):
+        (state / "config").write_text(f"Host hpc\n  {line}\n")
+        with pytest.raises(ConfigError, match=r"config cannot be understood: .*home directory"):
+            resolve_target(Login(host="hpc", ssh_config="config"), state)
     (state / "config").write_text("Host hpc\n  Port many\n")
     with pytest.raises(
         ConfigError,

@@ -1,0 +1,30 @@
+"""What a test found out, figures above all, stands at the end of the run, whichever process it ran in."""
+
+from collections.abc import Callable
+
+import pytest
+
+TOLD = "told"
+Tell = Callable[[str], None]
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Have some lines printed at the end of the run."""
+    return lambda text: record_property(TOLD, text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [
+        report
+        for of_one_outcome in terminalreporter.stats.values()
+        for report in of_one_outcome
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+    ]
+    told = [
+        (report.nodeid, text) for report in reports for name, text in report.user_properties if name == TOLD
+    ]
+    if told:
+        terminalreporter.section("figures")
+    for test, text in told:
+        terminalreporter.write_line(f"{test}\n{text}\n")

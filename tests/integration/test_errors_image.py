@@ -1,0 +1,198 @@
+"""Mistakes on the way from a Dockerfile to a .sif, as users make them; docs/errors.md has each."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.base import ensure_base
+from slipway.image import build_image, engine, find_image
+from slipway.profile import load_profile
+from slipway.progress import Silence
+from slipway.project import Project
+from slipway.sif import tools_recipe
+from tests.integration.desk import ROOT, Case, Desk, Seen, Topic, make_checkout
+from tests.integration.hosted import SOCKET, on_a_host
+from tests.old_engine import old_engine
+
+BASE = "debian:trixie-slim"
+NAME = "slipway-test-mistake"
+DOCKERFILE = f"FROM {BASE}\nRUN echo 'no compiler here' && exit 4\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDesk(Desk):
+    """A checkout with the profile `mine`, and this machine's engine."""
+
+    client: Any
+
+    def build(self, dockerfile: str | None = DOCKERFILE, **environment: str) -> Seen:
+        """Run `invoke build` with a Dockerfile, or without one."""
+        if dockerfile is not None:
+            (self.folder / "docker" / "Dockerfile.mine").write_text(dockerfile)
+        self.environment.update(environment)
+        return self.invoke("build", "--profile", "mine")
+
+    def convert_elsewhere(self, **options: Any) -> Seen:
+        """Convert on a machine that has Apptainer and lacks something else; nothing may be left there."""
+        told = on_a_host(self.client, self.state, image=BASE, **options)
+        return subprocess.CompletedProcess([], told["code"], "", f"error: {told['said']}\n")
+
+
+TOPIC = Topic[ImageDesk]("image")
+case = TOPIC.case
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    made = engine()
+    profile = load_profile(ROOT / "env", "cpu")
+    ensure_base(made, BASE, profile.debian_mirror, Silence())
+    project = Project(root=ROOT, state=ROOT / ".slipway", results=ROOT / "results")
+    build_image(made, tools_recipe(project, profile), Silence())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(client: Any, tmp_path: Path) -> ImageDesk:
+    make_checkout(tmp_path)
+    (tmp_path / "env" / ".env.mine").write_text(f"IMAGE={NAME}\nDOCKERFILE=docker/Dockerfile.mine\n")
+    hidden = {re.escape(str(tmp_path)): "~/slipway", NAME: "my-image"}
+    return ImageDesk(folder=tmp_path, state=tmp_path / "state", hidden=hidden, client=client)
+
+
+# --- The engine
+
+
+def skip_without_socket() -> None:
+    if not SOCKET.is_socket():
+        pytest.skip(f"the engine is not reached by a socket here: {SOCKET}")
+
+
+@case("Docker is not installed", 74, "Install it, or set `DOCKER_HOST` to an engine elsewhere.")
+def not_installed(desk: ImageDesk) -> Seen:
+    skip_without_socket()
+    return desk.convert_elsewhere(user=1000, socket=False)
+
+
+@case(
+    "Docker does not run",
+    74,
+    "Start it.",
+    **{r"(?s)again: .*": "again: WHY", r"DOCKER_HOST=\S+": "DOCKER_HOST=…"},
+)
+def not_running(desk: ImageDesk) -> Seen:
+    return desk.build(DOCKER_HOST=f"unix://{desk.folder}/docker.sock")
+
+
+@case("Docker does not let this user in", 74, "Join the group `docker`, and log in anew.")
+def not_let_in(desk: ImageDesk) -> Seen:
+    skip_without_socket()
+    if SOCKET.stat().st_mode & 0o006:
+        pytest.skip("everybody may use the engine of this machine")
+    return desk.convert_elsewhere(user=1000, groups=False)
+
+
+@case("Docker is too old", 74, "Update Docker.")
+def too_old(desk: ImageDesk) -> Seen:
+    with old_engine(desk.state.parent / "old.sock", "1.27"):
+        return desk.build(DOCKER_HOST=f"unix://{desk.folder}/old.sock")
+
+
+# --- The Dockerfile
+
+
+@case("The Dockerfile is not there", 65, "Correct `DOCKERFILE` in `env/.env.PROFILE`, or write it.")
+def no_dockerfile(desk: ImageDesk) -> Seen:
+    return desk.build(None)
+
+
+@case(
+    "A line of the Dockerfile is no instruction",
+    67,
+    "Correct the line.",
+    # Newer engines have other words.
+    **{r"error (on )?line": "error line", r"RNU\b.*": "RNU"},
+)
+def broken_dockerfile(desk: ImageDesk) -> Seen:
+    return desk.build(f"FROM {BASE}\nRNU true\n")
+
+
+@case(
+    "The Dockerfile starts from an image that is not to be had",
+    67,
+    "Correct the name; `docker pull`, `docker load`, or `invoke base`.",
+    **{r"(?m)^  .*(refused|timeout|reset|no such host).*$": "  WHY"},
+)
+def no_base(desk: ImageDesk) -> Seen:
+    return desk.build("FROM localhost:1/no/such:image\n")
+
+
+@case("A step of the Dockerfile fails", 67, "Read the step's last lines, correct it, and build again.")
+def failing_step(desk: ImageDesk) -> Seen:
+    before = {one.id for one in desk.client.containers.list(all=True)}
+    done = desk.build()
+    assert find_image(desk.client, NAME) is None
+    left = [one for one in desk.client.containers.list(all=True) if one.id not in before]
+    assert "no compiler here" not in str([one.attrs["Config"]["Cmd"] for one in left])
+    return done
+
+
+@case("The image was never built", 64, "`invoke build --profile PROFILE`.")
+def not_built(desk: ImageDesk) -> Seen:
+    shutil.copytree(ROOT / "singularity", desk.folder / "singularity")
+    (desk.folder / "docker" / "Dockerfile.mine").write_text(DOCKERFILE)
+    site = "login: {host: localhost}\npaths: {scratch: /scratch}\n"
+    return desk.invoke("push", "--profile", "mine", site=site)
+
+
+# --- The conversion
+
+
+@case(
+    "There is no room for a conversion",
+    75,
+    "Make room, or set `SLIPWAY_STATE` to a folder on another disk.",
+    **{r"/small/tmp": "~/slipway/.slipway/tmp", r"\d+\.\d GB": "N GB"},
+)
+def no_room(desk: ImageDesk) -> Seen:
+    skip_without_socket()
+    return desk.convert_elsewhere(room_mb=100)
+
+
+@case(
+    "The disk fills up while an image is saved",
+    75,
+    "As above.",
+    **{r"/small/tmp/[\w-]+": "~/slipway/.slipway/tmp/sif-…"},
+)
+def fills_up(desk: ImageDesk) -> Seen:
+    skip_without_socket()
+    # Less is asked for than is needed, as where somebody else fills the disk meanwhile.
+    return desk.convert_elsewhere(room_mb=30, factor="0")
+
+
+@case(
+    "Apptainer fails",
+    76,
+    "Read its words; where their cause is known, the last line says what helps.",
+    **{r"debian-[0-9a-f]{16}": "my-image-ID", r"/small": "~/slipway/.slipway"},
+)
+def apptainer_fails(desk: ImageDesk) -> Seen:
+    skip_without_socket()
+    return desk.convert_elsewhere(room_mb=1000, noexec=True)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.make.__name__) for case in TOPIC.cases])
+def test_a_mistake(desk: ImageDesk, case: Case[ImageDesk]) -> None:
+    TOPIC.check(desk, case)
+
+
+def test_the_documentation_has_these_and_no_others() -> None:
+    TOPIC.check_order()

@@ -1,0 +1,88 @@
+"""The door for rsync, and the end of a connection, as far as they need no server."""
+
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from slipway.connection import Connection
+from slipway.door import open_door
+from slipway.link import Link
+
+
+class Endless:
+    """A channel on which bytes come for ever."""
+
+    def recv(self, size_bytes: int) -> bytes:
+        return bytes(size_bytes)
+
+    def sendall(self, content: bytes) -> None:
+        """Take it."""
+
+    def shutdown_write(self) -> None:
+        """Nothing more is sent."""
+
+
+class EndlessLink:
+    """A connection with nothing else behind it."""
+
+    is_open = True
+
+    @contextmanager
+    def command_channel(self, command: str) -> Iterator[Endless]:
+        yield Endless()
+
+
+def test_an_rsync_that_ends_is_no_lost_connection() -> None:
+    with open_door(cast(Link, EndlessLink())) as door:
+        with socket.socket(socket.AF_UNIX) as rsync:
+            rsync.connect(str(door.path))
+            rsync.sendall(b"rsync --server\0")
+            rsync.recv(1)
+        deadline = time.monotonic() + 10
+        while not door.received_bytes and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert door.received_bytes
+    assert door.lost is None
+
+
+def test_a_long_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with open_door(cast(Link, EndlessLink())) as door:
+        assert door.path.is_socket()
+        assert door.path.parent.stat().st_mode & 0o777 == 0o700
+    assert not door.path.parent.exists()
+
+
+class Dying(threading.Thread):
+    """What paramiko's thread does at its end: the channels end first, and then it says that it is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.channel_has_ended = threading.Event()
+        self._is_active = True
+
+    def run(self) -> None:
+        self.channel_has_ended.set()
+        time.sleep(0.05)
+        self._is_active = False
+
+    def is_active(self) -> bool:
+        return self._is_active
+
+
+def test_a_channel_ends_before_its_connection_does() -> None:
+    transport = Dying()
+    connection = Connection(cast(Any, "me@host"), [cast(Any, transport)])
+    transport.start()
+    transport.channel_has_ended.wait()
+    assert connection.is_open
+    assert connection.is_lost

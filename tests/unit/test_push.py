@@ -1,0 +1,106 @@
+"""Pushes as far as they can be shown on this machine; tests/integration/test_push.py has the real thing."""
+
+import subprocess
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+import pytest
+
+from slipway.depot import Depot
+from slipway.errors import ImageError, ParseError, RemoteError, RemoteSpaceError
+from slipway.link import Link
+from slipway.progress import Silence
+from slipway.push import _ABANDONED, PushedSif, find_pushed, push_sif
+from slipway.shell import LocalShell
+from slipway.sif import Sif
+
+
+class HereLink(LocalShell):
+    """This machine in the place of the cluster."""
+
+    target = "here"
+
+    def read(self, path: PurePosixPath) -> bytes | None:
+        return Path(path).read_bytes() if Path(path).exists() else None
+
+    def size(self, path: PurePosixPath) -> int | None:
+        return Path(path).stat().st_size if Path(path).exists() else None
+
+
+class FullLink(HereLink):
+    """A cluster on whose disk not even a folder can be made."""
+
+    def make_folder(self, path: PurePosixPath) -> None:
+        raise RemoteSpaceError(f"{path}: the disk is full")
+
+
+class ClosedLink(HereLink):
+    """A cluster on which nothing can be made, and there is room."""
+
+    def make_folder(self, path: PurePosixPath) -> None:
+        raise RemoteError(f"{path}: permission denied")
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> Depot:
+    (tmp_path / "images").mkdir()
+    return Depot(root=PurePosixPath(tmp_path))
+
+
+def sif(path: Path) -> Sif:
+    return Sif(path=path, name="cpu", image_id="sha256:1", sha256="2" * 64, size_bytes=3)
+
+
+def record(depot: Depot, text: str) -> None:
+    images = Path(depot.images)
+    (images / "cpu-1.sif").write_bytes(b"123")
+    (images / "cpu-1.json").write_text(text)
+    (images / "cpu.sif").symlink_to("cpu-1.sif")
+
+
+def test_a_record_of_another_version_is_read(depot: Depot) -> None:
+    record(depot, '{"path": "/x", "image_id": "a", "sha256": "b", "size_bytes": 3, "compression": "zstd"}')
+    found = find_pushed(cast(Link, HereLink()), depot, "cpu")
+    assert found == PushedSif(path=depot.images / "cpu-1.sif", image_id="a", sha256="b", size_bytes=3)
+    assert find_pushed(cast(Link, HereLink()), depot, "none") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"image_id": "a", "sha256": "b", "size_bytes": "x"}'])
+def test_a_wrecked_record_is_an_error_of_its_own(depot: Depot, text: str) -> None:
+    record(depot, text)
+    with pytest.raises(ParseError, match=r"cpu-1\.json on the cluster is no record of an image.*push again"):
+        find_pushed(cast(Link, HereLink()), depot, "cpu")
+
+
+def test_a_sif_that_is_gone_here(depot: Depot, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.sif is gone: its image was converted anew.*push again"):
+        push_sif(cast(Link, HereLink()), depot, sif(tmp_path / "gone.sif"), "0123abcd", Silence())
+
+
+@pytest.mark.parametrize(("link", "code"), [(FullLink(), 84), (ClosedLink(), 83)])
+def test_a_workshop_that_cannot_be_made(depot: Depot, tmp_path: Path, link: HereLink, code: int) -> None:
+    (tmp_path / "cpu.sif").write_bytes(b"123")
+    with pytest.raises(RemoteError) as caught:
+        push_sif(cast(Link, link), depot, sif(tmp_path / "cpu.sif"), "0123abcd", Silence())
+    assert caught.value.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("find", "left"), [("exec /usr/bin/find", {"mine", "young"}), ("exit 1", {"mine", "old", "young"})]
+)
+def test_only_what_is_surely_old_is_abandoned(tmp_path: Path, find: str, left: set[str]) -> None:
+    for name in ("mine", "old", "young"):
+        (tmp_path / f".{name}.part").mkdir()
+    subprocess.run(
+        ["touch", "-d", "8 days ago", str(tmp_path / ".old.part"), str(tmp_path / ".mine.part")], check=True
+    )
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # Some have no -newermt, and fail.
+    (programs / "find").write_text(f'#!/bin/sh\n{find} "$@"\n')
+    (programs / "find").chmod(0o755)
+    mine = str(tmp_path / ".mine.part")
+    LocalShell(env={"PATH": f"{programs}:/usr/bin:/bin"}).run(
+        ["sh", "-c", _ABANDONED, "slipway", str(tmp_path), mine]
+    )
+    assert {path.name[1:-5] for path in tmp_path.glob(".*.part")} == left
