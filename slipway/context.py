@@ -39,14 +39,16 @@ def _add_sources(archive: Any, recipe: Recipe) -> None:
     with tarfile.open(fileobj=archive, mode="a") as tar:
         for path, name in (pair for source in recipe.sources for pair in source.paths()):
             try:
-                tar.add(path, name, recursive=False, filter=_as_root)
+                tar.add(path, name, recursive=False, filter=_plain)
             except OSError as error:
                 raise ImageError(f"{path} cannot be read for the build: {error.strerror}") from error
     archive.seek(0)
 
 
-def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    # Whose files they are here is nothing to the image, and would part the engine's caches of two users.
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    # Whose files they are here, and who else may read them, is nothing to the image; each user's engine would
+    # compile anew for it.
     member.uid = member.gid = 0
     member.uname = member.gname = ""
+    member.mode = 0o755 if member.mode & 0o100 else 0o644
     return member
