@@ -13,6 +13,15 @@ from slipway.image import engine
 from tests.old_engine import old_engine
 
 
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """docker-py closes no socket where its client cannot be made; no other test is to be told of it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 def test_an_engine_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
@@ -23,14 +32,6 @@ def test_an_engine_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest
         left.bind(str(path))
     with pytest.raises(EngineError, match="does not run; start it"):
         engine()
-    collect()
-
-
-def collect() -> None:
-    """docker-py closes no socket where its client cannot be made; no other test is to be told of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(params=["1.27", "1.12"])
@@ -39,7 +40,6 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     with old_engine(path, request.param):
         yield request.param
-    collect()
 
 
 def test_an_engine_that_is_too_old_is_told(old: str) -> None:
