@@ -1,8 +1,6 @@
 """Engines that cannot be used, each with its own message."""
 
-import gc
 import socket
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +9,6 @@ import pytest
 from slipway.errors import EngineError
 from slipway.image import engine
 from tests.old_engine import old_engine
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """docker-py closes no socket where its client cannot be made; no other test is to be told of it."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def test_an_engine_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
