@@ -37,12 +37,14 @@ printf '%s\\n' "$out"
 printf '%s\\n' "$err" >&2
 exit "$code"
 """
-# A folder that does not exist was never claimed, and nobody can any more.
+# A folder that does not exist was never claimed, and nobody can any more. It goes in one step: while its
+# content is removed, the link would be gone before the folder is, and could be made again.
 _GIVE_UP = f"""folder=$1
 [ -d "$folder" ] || exit 0
 ln -s given-up "$folder/claim" 2>/dev/null
 [ "$(readlink "$folder/claim")" = given-up ] || exit {TOO_LATE}
-rm -rf -- "$folder"
+gone=${{folder%/*}}/.${{folder##*/}}.gone
+mv -- "$folder" "$gone" && rm -rf -- "$gone"
 """
 
 

@@ -188,8 +188,8 @@ def _find(link: Link, path: PurePosixPath) -> PushedSif | None:
 def _workshop(link: Link, depot: Depot, owner: str) -> Iterator[PurePosixPath]:
     link.require_commands()
     # Each try has a folder of its own, since what is left of one that was cut may still be at work.
-    folder = depot.images / f".{owner}-{secrets.token_hex(4)}.part"
-    script = 'cd -- "$1" && rm -rf -- ."$2"-*.part && mkdir -m 700 -- "$3"'
+    folder = depot.images / f".{owner}.{secrets.token_hex(4)}.part"
+    script = 'cd -- "$1" && rm -rf -- ."$2".????????.part && mkdir -m 700 -- "$3"'
     link.check(["sh", "-c", script, "slipway", str(depot.images), owner, folder.name], timeout_s=3600)
     try:
         yield folder

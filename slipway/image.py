@@ -59,6 +59,7 @@ def engine() -> DockerClient:
         from docker.context import ContextAPI
     except ImportError as error:
         raise HostError("docker-py is not installed; start Slipway with ./run, which installs it") from error
+    client = None
     try:
         if os.environ.get("DOCKER_HOST"):
             client = docker.from_env()
@@ -68,6 +69,8 @@ def engine() -> DockerClient:
         client.ping()
         version = client.version()
     except Exception as error:  # docker-py lets those of requests and urllib3 through
+        if client is not None:
+            client.close()
         raise EngineError(_why_no_engine(error)) from error
     if _number(client.api.api_version) < _number(LEAST_API):
         client.close()

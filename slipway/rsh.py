@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 
 def main() -> None:
@@ -33,4 +34,6 @@ def _upwards(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Ctrl-C reaches all programs of a terminal; Slipway tells of it.
+    with suppress(KeyboardInterrupt):
+        main()

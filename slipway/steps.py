@@ -209,7 +209,7 @@ class Steps:
         """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
 
         Raises:
-            UsageError: the image was not built yet.
+            ImageError: the image was not built yet.
             RegistryError: see :mod:`slipway.publish`.
         """
         from slipway.publish import choose_reference, publish_image, publish_sif

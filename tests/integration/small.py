@@ -71,6 +71,8 @@ class Small:
     def hurry(self, run: Run) -> None:
         """Let a requeued job begin at once, which else waits for two minutes; any other is left alone."""
         if "BeginTime" in self.as_root("squeue", "-h", "-j", str(run.job_id), "-o", "%r", code=None):
+            # slurmd does not start a job in the second in which it has ended it, and SLURM gives it up then.
+            time.sleep(2)
             # It may have begun by itself meanwhile.
             self.as_root("scontrol", "update", f"jobid={run.job_id}", "starttime=now", code=None)
 

@@ -33,7 +33,9 @@ class Night:
     small: Small
     runs: dict[str, Run] = field(default_factory=dict)
 
-    def submit(self, name: str, script: str, *, site: Site | None = None, **wanted: str | int) -> None:
+    def submit(
+        self, name: str, script: str, *, site: Site | None = None, **wanted: str | int | tuple[str, ...]
+    ) -> None:
         defaults = {"cpus": 1, "mem": "200M", "time": "10"}
         resources = Resources(**{**defaults, **wanted})  # type: ignore[arg-type]
         # The box has partitions that the site's file does not list.
@@ -234,9 +236,8 @@ def test_cancelled_while_it_runs(night: Night) -> None:
 
 
 def test_cancelled_while_it_waits(night: Night) -> None:
-    # More time than the partition allows, which the site's file does not say: SLURM lets it wait for ever.
-    night.submit("waiting", "true", partition="long", time="8-0")
-    night.wait(lambda: night.runs["waiting"].status.reason == "PartitionTimeLimit", "the reason")
+    night.submit("waiting", "true", sbatch=("--begin=now+1hour",))
+    night.wait(lambda: night.runs["waiting"].status.reason == "BeginTime", "the reason")
     with night.small.link() as link:
         night.runs["waiting"] = cancel(link, night.runs["waiting"])
     assert ending(night.ended("waiting")) == ("CANCELLED", "cancelled", None, 1)

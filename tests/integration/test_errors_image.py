@@ -144,7 +144,7 @@ def failing_step(desk: ImageDesk) -> Seen:
     return done
 
 
-@case("The image was never built", 64, "`invoke build --profile PROFILE`.")
+@case("The image was never built", 67, "`invoke build --profile PROFILE`.")
 def not_built(desk: ImageDesk) -> Seen:
     shutil.copytree(ROOT / "singularity", desk.folder / "singularity")
     (desk.folder / "docker" / "Dockerfile.mine").write_text(DOCKERFILE)

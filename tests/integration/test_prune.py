@@ -55,12 +55,10 @@ def push_version(yard: Yard, sif: Sif) -> PushedSif:
         return push_sif(link, depot, sif, "0123abcd", Silence())[0]
 
 
-def submit_sleep(yard: Yard, progress: Silence, **resources: str) -> Run:
+def submit_sleep(yard: Yard, progress: Silence, *options: str) -> Run:
     project = Project(root=ROOT, state=yard.folder / "state", results=yard.folder)
     profile = load_profile(project.profiles, "cpu", ["PROGRAM=sleep", "IMAGE=base"])
-    wanted = parse_resources(
-        {"time": "0:05:00", "cpus": "1", "mem": "500M", "partition": "debug", **resources}
-    )
+    wanted = parse_resources({"time": "0:05:00", "cpus": "1", "mem": "500M", "partition": "debug"}, options)
     request = Request(profile=profile, site=yard.site, args=("300",), resources=wanted)
     with yard.open() as (link, depot):
         return submit(project, request, link, depot, progress)
@@ -91,8 +89,7 @@ def test_images_that_jobs_use_stay(yard: Yard, versions: list[Sif]) -> None:
     running = submit_sleep(yard, Silence())
     wait_until(lambda: state_of(yard, running) == "RUNNING")
     push_version(yard, second)
-    # Longer than its partition allows: SLURM takes it, and lets it wait.
-    waiting = submit_sleep(yard, Silence(), time="9-00:00:00")
+    waiting = submit_sleep(yard, Silence(), "--begin=now+1hour")
     push_version(yard, third)
     (yard.folder / "state").mkdir(exist_ok=True)
     done = yard.push(fourth.path, "base", "--prune")

@@ -19,7 +19,13 @@ import pytest
 import requests
 
 from slipway.boxspec import Box
-from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
+from slipway.errors import (
+    RegistryError,
+    RegistryLoginError,
+    RegistryTrustError,
+    RemoteError,
+    UnknownImageError,
+)
 from slipway.image import engine
 from slipway.poll import poll
 from slipway.progress import Silence
@@ -240,13 +246,16 @@ def test_weights_are_staged_once(yard: Yard) -> None:
 def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     house = yard.house
     trust(yard)
-    # A pull that fails in the middle: of three layers the registry does not find the large one.
+    # A pull that fails at the large one of three layers, which is damaged on its way.
     layer = house.sh("find /var/lib/docker-registry -name data -size +10M").split()
-    house.sh(f"for file in {' '.join(layer)}; do mv $file $file.gone; done")
-    with pytest.raises(UnknownImageError):
+    house.sh(
+        f"for file in {' '.join(layer)}; do cp $file $file.good; printf damage >$file.bad; "
+        "dd if=$file.bad of=$file conv=notrunc status=none; done"
+    )
+    with pytest.raises(RemoteError, match=r"digest|checksum|match"):
         yard.pull(":0123456789abcdef")
     check_nothing_is_left(yard)
-    house.sh(f"for file in {' '.join(layer)}; do mv $file.gone $file; done")
+    house.sh(f"for file in {' '.join(layer)}; do mv $file.good $file; done")
     before = house.sent_bytes()
     with watched(yard) as seen:
         there, pulled = yard.pull(":0123456789abcdef")

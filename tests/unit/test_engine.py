@@ -1,6 +1,5 @@
 """Engines that cannot be used, each with its own message."""
 
-import gc
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,6 @@ from slipway.image import engine
 from tests.old_engine import old_engine
 
 
-# docker-py does not close a socket that it cannot connect.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_engine_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
@@ -24,7 +21,6 @@ def test_an_engine_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest
         left.bind(str(path))
     with pytest.raises(EngineError, match="does not run; start it"):
         engine()
-    gc.collect()
 
 
 @pytest.fixture(params=["1.27", "1.12"])
