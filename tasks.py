@@ -25,7 +25,7 @@ RUN = {"run": "A run's id or the beginning of it. Default: the newest run."}
 
 def _steps(screen):
     from slipway.project import Project
-    from slipway.steps import Steps
+    from slipway.steps.line import Steps
 
     return Steps(Project.find(ROOT), screen, screen)
 
@@ -270,8 +270,8 @@ def job(
     Everything behind -- reaches the program exactly as typed.
     """
     with _terminal() as screen:
+        from slipway.job.submit import Request, preview, submit
         from slipway.resources import parse_resources
-        from slipway.submit import Request, preview, submit
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
         wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
@@ -332,7 +332,7 @@ def logs(_: Context, run=None, follow=False):
             if follow:
                 _follow(steps, screen, link, found, site)
                 return
-            from slipway.tail import LogTail
+            from slipway.job.tail import LogTail
 
             tail = LogTail(found, screen.raw)
             tail.finish(link)
@@ -347,7 +347,7 @@ def pull(_: Context, run=None):
     """Bring a run's results home, to results/<run>/, and show its figures."""
     with _terminal() as screen:
         from slipway.errors import JobError
-        from slipway.results import pull, read_figures
+        from slipway.job.results import pull, read_figures
         from slipway.terminal import megabytes, short
 
         steps = _steps(screen)
@@ -370,7 +370,7 @@ def pull(_: Context, run=None):
 def cancel(_: Context, run):
     """Cancel a run's job."""
     with _terminal() as screen:
-        from slipway.watch import cancel
+        from slipway.job.watch import cancel
 
         steps = _steps(screen)
         found, site = steps.find(run)

@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.throttle import Line, limited_line
-from slipway.image import build_image, engine, run_container
+from slipway.image.engine import build_image, engine, run_container
+from slipway.image.recipe import Recipe
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe
-from slipway.sif import tools_recipe
-from slipway.steps import Choice, Steps
+from slipway.sif.store import tools_recipe
+from slipway.steps.core import Choice
+from slipway.steps.line import Steps
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "slipway-bench"

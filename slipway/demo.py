@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from slipway.job.results import pull, read_figures
+from slipway.job.run import Run
+from slipway.job.submit import Request, submit
 from slipway.resources import Resources
-from slipway.results import pull, read_figures
-from slipway.run import Run
-from slipway.steps import Steps
-from slipway.submit import Request, submit
+from slipway.steps.line import Steps
 from slipway.terminal import Terminal, megabytes, short
 
 DATASET = "room"

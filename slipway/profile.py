@@ -100,7 +100,7 @@ class Profile(BaseModel):
 
     @property
     def sources(self) -> dict[str, Path | None]:
-        """The local folders of what is compiled, by the names that :mod:`slipway.source` has for them."""
+        """The local folders of what is compiled, by the names in :mod:`slipway.image.source`."""
         return {"droid-slam": self.droid_slam_source, "lietorch": self.lietorch_source}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from slipway.transfer import Amount
+from slipway.transfer.protocol import Amount
 
 
 class Progress(Protocol):

@@ -17,9 +17,9 @@ from typing import Any, TextIO
 from invoke.exceptions import Exit
 
 from slipway.errors import HostError, LinkError, SlipwayError
-from slipway.link import Link
-from slipway.run import Run
-from slipway.transfer import Amount, Transfer
+from slipway.job.run import Run
+from slipway.remote.link import Link
+from slipway.transfer.protocol import Amount, Transfer
 
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
@@ -187,7 +187,7 @@ class Terminal:
         Returns:
             The run as it ended.
         """
-        from slipway.watch import follow
+        from slipway.job.watch import follow
 
         def changed(new: Run) -> None:
             self.note(f"{new.run_id} is {new.status.state.value}")

@@ -72,7 +72,7 @@ class Desk:
 def front_door() -> Iterator[Forked]:
     """`python -m invoke`, as often as it is asked for."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    imports = ("invoke.main", "docker", "paramiko", "rich.console", "slipway.steps", "slipway.terminal")
+    imports = ("invoke.main", "docker", "paramiko", "rich.console", "slipway.steps.line", "slipway.terminal")
     with forking("invoke", imports, environment) as door:
         yield door
 

@@ -16,7 +16,7 @@ from slipway.dataset.manifest import File
 from slipway.dataset.survey import Survey, some_of
 from slipway.errors import DataError
 from slipway.progress import Progress
-from slipway.transfer import Amount
+from slipway.transfer.protocol import Amount
 
 _CHUNK = 1 << 20
 _MOST_THREADS = 8

@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from slipway.carrier import choose_carrier
-from slipway.checksum import hash_remote
 from slipway.dataset.comparison import compare
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
 from slipway.dataset.survey import some_of, take_survey
 from slipway.errors import DataError, RemoteError, RemoteSpaceError
-from slipway.inventory import Entry, Kind, make_folders, remove, remove_folders, take_inventory
-from slipway.link import Link
 from slipway.progress import Progress
+from slipway.remote.checksum import hash_remote
+from slipway.remote.inventory import Entry, Kind, make_folders, remove, remove_folders, take_inventory
+from slipway.remote.link import Link
+from slipway.transfer.carrier import choose_carrier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from slipway.dataset.manifest import Manifest
 from slipway.dataset.parcel import Parcel
 from slipway.dataset.staging import Staged, Staging
 from slipway.dataset.survey import some_of, take_survey
-from slipway.depot import Depot
 from slipway.errors import DataError, RemoteError
-from slipway.link import Link
 from slipway.progress import Progress
+from slipway.remote.depot import Depot
+from slipway.remote.link import Link
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 # Somebody else may stage the same at the same time, from another machine. It needs much bad luck to be

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from slipway.checksum import hash_remote
 from slipway.dataset.comparison import Comparison, believed, compare
 from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, parse_manifest
 from slipway.dataset.parcel import Arrived, Parcel
 from slipway.dataset.survey import Survey, some_of
 from slipway.errors import DataError, ParseError, RemoteError
-from slipway.inventory import (
+from slipway.progress import Progress
+from slipway.remote.checksum import hash_remote
+from slipway.remote.inventory import (
     Entry,
     Kind,
     make_folders,
@@ -25,8 +26,7 @@ from slipway.inventory import (
     take_inventory,
     write_text,
 )
-from slipway.link import Link
-from slipway.progress import Progress
+from slipway.remote.link import Link
 
 
 @dataclass(frozen=True, kw_only=True)

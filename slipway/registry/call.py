@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from slipway.download import reason, trusted
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
 from slipway.registry.credentials import Credentials, basic
 from slipway.registry.reference import DOCKER_HUB, Reference
 from slipway.registry.refusal import explain_login, explain_silence, explain_trust, explain_unknown
-from slipway.transfer import Amount, OnProgress
+from slipway.transfer.protocol import Amount, OnProgress
+from slipway.weights.download import reason, trusted
 
 if TYPE_CHECKING:
     import requests

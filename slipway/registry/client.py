@@ -18,7 +18,7 @@ from slipway.errors import RegistryError, UnknownImageError
 from slipway.registry.call import Body, Calls
 from slipway.registry.credentials import Credentials
 from slipway.registry.reference import Reference
-from slipway.transfer import OnProgress
+from slipway.transfer.protocol import OnProgress
 
 # What apptainer itself says when it pushes a .sif.
 SIF_CONFIG = "application/vnd.sylabs.sif.config.v1+json"

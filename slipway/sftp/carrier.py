@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from slipway.errors import SlipwayError
-from slipway.link import Link
+from slipway.remote.link import Link
 from slipway.sftp.ask import set_attributes
 from slipway.sftp.content import told
 from slipway.sftp.download import Download
@@ -17,7 +17,7 @@ from slipway.sftp.lanes import Lanes, Tally, Work
 from slipway.sftp.listing import PARTIAL, list_tree
 from slipway.sftp.plan import Plan, plan_file, plan_tree
 from slipway.sftp.upload import Upload
-from slipway.transfer import OnProgress, Transfer
+from slipway.transfer.protocol import OnProgress, Transfer
 
 # docs/transfer.md has the figures. sshd lets a connection have 10 sessions unless it is told otherwise.
 CHANNELS = 4
@@ -27,7 +27,7 @@ _FILES_A_CHANNEL = 200
 
 
 class Sftp:
-    """SFTP as a :class:`~slipway.transfer.Carrier`, over several channels of the one connection."""
+    """SFTP as a :class:`~slipway.transfer.protocol.Carrier`, over several channels of the one connection."""
 
     def __init__(self, link: Link, channels: int = CHANNELS) -> None:
         self.link = link
@@ -41,7 +41,7 @@ class Sftp:
         old: PurePosixPath | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.Carrier.send_file`; ``old`` is of no use here."""
+        """See :meth:`slipway.transfer.protocol.Carrier.send_file`; ``old`` is of no use here."""
         return self._send(plan_file(source), folder, None, on_progress)
 
     def send_tree(
@@ -53,7 +53,7 @@ class Sftp:
         old: PurePosixPath | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.Carrier.send_tree`."""
+        """See :meth:`slipway.transfer.protocol.Carrier.send_tree`."""
         with told(source, reading=True):
             mtime_s = source.stat().st_mtime_ns // 10**9
         transfer = self._send(plan_tree(source, names), target, old, on_progress)
@@ -70,7 +70,7 @@ class Sftp:
         without: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.Carrier.fetch_tree`."""
+        """See :meth:`slipway.transfer.protocol.Carrier.fetch_tree`."""
 
         def is_wanted(name: str) -> bool:
             return PARTIAL not in name.split("/") and not any(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from slipway.sftp.session import Session
 from slipway.sftp.turns import Conversation, Errand
-from slipway.transfer import Amount, OnProgress
+from slipway.transfer.protocol import Amount, OnProgress
 
 _LOOK_S = 0.1
 _END_S = 5

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slipway.base import ensure_base
-from slipway.image import build_image, engine
-from slipway.link import Link, connect
+from slipway.image.base import ensure_base
+from slipway.image.engine import build_image, engine
+from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence
-from slipway.recipe import Recipe
+from slipway.remote.link import Link, connect
 from slipway.site import Login
 
 ROOT = Path(__file__).parents[2]

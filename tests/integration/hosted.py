@@ -7,8 +7,8 @@ from typing import Any
 
 import docker
 
-from slipway.image import run_configured
-from slipway.sif import TOOLS_IMAGE
+from slipway.image.engine import run_configured
+from slipway.sif.store import TOOLS_IMAGE
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(docker.__file__).parents[1]
@@ -17,12 +17,12 @@ SOCKET = Path((os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").r
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from slipway import sif
+from slipway.sif import store as sif
 from slipway.errors import SlipwayError
-from slipway.image import engine, find_image
+from slipway.image.engine import engine, find_image
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe
+from slipway.image.recipe import Recipe
 state, name, factor = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 notes = []
 class Listener(Silence):

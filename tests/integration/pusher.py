@@ -13,9 +13,10 @@ from typing import Any
 
 from slipway.profile import load_profile
 from slipway.project import Project
-from slipway.sif import Sif
+from slipway.sif.store import Sif
 from slipway.site import Login, Paths, Site
-from slipway.steps import Choice, Steps
+from slipway.steps.core import Choice
+from slipway.steps.line import Steps
 from slipway.terminal import terminal
 
 ROOT = Path(__file__).parents[2]

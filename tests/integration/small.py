@@ -8,19 +8,20 @@ from dataclasses import dataclass
 
 import pytest
 
-from slipway.boxspec import Box
-from slipway.depot import open_depot
-from slipway.image import engine, find_image
-from slipway.link import Link
+from slipway.box.spec import Box
+from slipway.image.engine import engine, find_image
+from slipway.job.run import Run
+from slipway.job.submit import Request, submit
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.push import push_sif
+from slipway.push.upload import push_sif
+from slipway.remote.depot import open_depot
+from slipway.remote.link import Link
 from slipway.resources import Resources
-from slipway.run import Run
-from slipway.sif import make_sif, tools_recipe
+from slipway.sif.store import make_sif, tools_recipe
 from slipway.site import Site
-from slipway.steps import Choice, Steps
-from slipway.submit import Request, submit
+from slipway.steps.core import Choice
+from slipway.steps.line import Steps
 from tests.integration.line import ROOT
 
 IMAGE = "slipway-small"

@@ -4,11 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+from slipway.job.submit import Request, submit
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.resources import Resources
-from slipway.steps import Steps
-from slipway.submit import Request, submit
+from slipway.steps.line import Steps
 
 
 def main(argument: str) -> None:

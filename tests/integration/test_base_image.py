@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
-from slipway.image import Image, build_image, engine, run_container
+from slipway.image.base import ensure_base
+from slipway.image.engine import Image, build_image, engine, run_container
+from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile, load_profile
 from slipway.progress import Silence
-from slipway.recipe import profile_recipe
 
 ROOT = Path(__file__).parents[2]
 KEYS = (

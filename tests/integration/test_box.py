@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from slipway import box as boxes
-from slipway.base import ensure_base
-from slipway.box import BoxStatus, box_recipe
-from slipway.boxspec import make_keys
+from slipway.box import container as boxes
+from slipway.box.container import BoxStatus, box_recipe
+from slipway.box.spec import make_keys
 from slipway.errors import LinkError
-from slipway.image import build_image, engine
-from slipway.link import Link, connect
+from slipway.image.base import ensure_base
+from slipway.image.engine import build_image, engine
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.sif import TOOLS_IMAGE, tools_recipe
+from slipway.remote.link import Link, connect
+from slipway.sif.store import TOOLS_IMAGE, tools_recipe
 from slipway.site import Login
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.listing import list_folder
+from slipway.code.listing import list_folder
 
 FILES = (
     "a.py",

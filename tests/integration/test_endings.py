@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from slipway.job.run import Run
+from slipway.job.slurm import JobState
+from slipway.job.tail import LogTail
+from slipway.job.watch import cancel
 from slipway.resources import Resources
-from slipway.run import Run
 from slipway.site import Site
-from slipway.slurm import JobState
-from slipway.steps import Choice
-from slipway.tail import LogTail
-from slipway.watch import cancel
+from slipway.steps.core import Choice
 from tests.integration.small import Small
 
 # Writes before its end, so that it shows whether output is kept.
@@ -357,7 +357,7 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
             (now,) = small.steps.look(link, [run])
             assert now.status.state is JobState.UNKNOWN
             assert "sacct could not be asked: Slurm accounting storage is disabled" in str(now.status.note)
-            monkeypatch.setattr("slipway.poll.GONE_S", 0)
+            monkeypatch.setattr("slipway.job.poll.GONE_S", 0)
             time.sleep(1.1)
             (now,) = small.steps.look(link, [now])
         assert ending(now) == ("FAILED", "node-failure", None, 1)

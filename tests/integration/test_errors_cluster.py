@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from slipway.image import build_image, engine, find_image
+from slipway.image.engine import build_image, engine, find_image
+from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe
-from slipway.sif import make_sif, tools_recipe
+from slipway.sif.store import make_sif, tools_recipe
 from tests.integration.desk import ROOT, Case, Desk, Seen, Topic, make_checkout
 from tests.integration.files_host import SMALL_DISK_BYTES, Host, start_host
 from tests.integration.proxy import Proxy

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
-from slipway.image import build_image, engine, find_image
+from slipway.image.base import ensure_base
+from slipway.image.engine import build_image, engine, find_image
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.sif import tools_recipe
+from slipway.sif.store import tools_recipe
 from tests.integration.desk import ROOT, Case, Desk, Seen, Topic, make_checkout
 from tests.integration.hosted import SOCKET, on_a_host
 from tests.old_engine import old_engine

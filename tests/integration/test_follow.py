@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from slipway.run import Run
-from slipway.slurm import JobState
+from slipway.job.run import Run
+from slipway.job.slurm import JobState
 from tests.integration.cutter import Cutter
 from tests.integration.line import INVOKE, ROOT
 from tests.integration.small import Small

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
 from slipway.errors import ImageError
-from slipway.image import INPUTS, build_image, engine, find_image, run_container
+from slipway.image.base import ensure_base
+from slipway.image.engine import INPUTS, build_image, engine, find_image, run_container
+from slipway.image.recipe import Recipe, profile_recipe
+from slipway.image.source import Source
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe, profile_recipe
-from slipway.sif import make_sif, tools_recipe
-from slipway.source import Source
+from slipway.sif.store import make_sif, tools_recipe
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from slipway.depot import open_depot
-from slipway.link import Link
-from slipway.run import Run, RunStore
+from slipway.job.run import Run, RunStore
+from slipway.remote.depot import open_depot
+from slipway.remote.link import Link
 from tests.desk import Desk, front_door, make_desk
 from tests.forked import Forked
 from tests.integration.small import IMAGE, Small

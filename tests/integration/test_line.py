@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from slipway.job.submit import Request, submit
+from slipway.job.watch import follow
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.resources import Resources
-from slipway.steps import Steps
-from slipway.submit import Request, submit
-from slipway.watch import follow
+from slipway.steps.line import Steps
 from tests.integration.line import ROOT, SHARED, Line
 
 

@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import HostKeyChangedError, HostKeyError, LinkError, LoginError
-from slipway.link import Link, connect
-from slipway.rsync import Rsync
+from slipway.remote.link import Link, connect
 from slipway.ssh.target import resolve_target
 from slipway.ssh.trust import get_to_know
+from slipway.transfer.rsync import Rsync
 from tests.integration.lab import (
     PASSPHRASE,
     PASSWORD,

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import JobError
-from slipway.image import build_image, engine, find_image
+from slipway.image.engine import build_image, engine, find_image
+from slipway.image.recipe import Recipe
+from slipway.job.run import Run
+from slipway.job.submit import Request, submit
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.push import PushedSif, push_sif
-from slipway.recipe import Recipe
+from slipway.push.upload import PushedSif, push_sif
 from slipway.resources import parse_resources
-from slipway.run import Run
-from slipway.sif import Sif, make_sif, sha256, tools_recipe
-from slipway.submit import Request, submit
+from slipway.sif.store import Sif, make_sif, sha256, tools_recipe
 from tests.integration.proxy import Proxy
 from tests.integration.yard import OPTIONS, ROOT, Yard, box_yard
 

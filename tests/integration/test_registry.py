@@ -18,7 +18,7 @@ import docker.errors
 import pytest
 import requests
 
-from slipway.boxspec import Box
+from slipway.box.spec import Box
 from slipway.errors import (
     RegistryError,
     RegistryLoginError,
@@ -26,15 +26,16 @@ from slipway.errors import (
     RemoteError,
     UnknownImageError,
 )
-from slipway.image import engine
-from slipway.poll import poll
+from slipway.image.engine import engine
+from slipway.job.poll import poll
+from slipway.job.run import Run
+from slipway.job.submit import Request, submit
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.publish import Published
-from slipway.push import PushedSif
-from slipway.run import Run
-from slipway.steps import Choice, Steps
-from slipway.submit import Request, submit
+from slipway.push.upload import PushedSif
+from slipway.registry.publish import Published
+from slipway.steps.core import Choice
+from slipway.steps.line import Steps
 from tests.integration.warehouse import USER, Warehouse, packed, warehouse
 
 ROOT = Path(__file__).parents[2]

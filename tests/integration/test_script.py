@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from slipway.link import Link
+from slipway.job.run import Run
+from slipway.remote.link import Link
 from slipway.resources import Resources
-from slipway.run import Run
-from slipway.steps import Choice
+from slipway.steps.core import Choice
 from tests.integration.small import Small
 
 PIECES = [

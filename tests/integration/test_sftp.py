@@ -18,10 +18,8 @@ from pathlib import Path, PurePosixPath
 import paramiko
 import pytest
 
-from slipway.carrier import choose_carrier
-from slipway.checksum import hash_remote
+from slipway.code.snapshot import take_snapshot
 from slipway.dataset.stage import stage
-from slipway.depot import open_depot, send_code
 from slipway.errors import (
     ConfigError,
     ConnectionLostError,
@@ -31,17 +29,19 @@ from slipway.errors import (
     SpaceError,
     TransferOnlyError,
 )
-from slipway.link import Link
 from slipway.progress import Silence
-from slipway.push import push_sif
-from slipway.rsync import Rsync
+from slipway.push.upload import push_sif
+from slipway.remote.checksum import hash_remote
+from slipway.remote.depot import open_depot, send_code
+from slipway.remote.link import Link
 from slipway.sftp.carrier import Sftp
 from slipway.sftp.journal import PIECE_BYTES
-from slipway.sif import Sif
+from slipway.sif.store import Sif
 from slipway.site import Paths, Site
-from slipway.snapshot import take_snapshot
 from slipway.ssh.target import resolve_target
-from slipway.transfer import Amount
+from slipway.transfer.carrier import choose_carrier
+from slipway.transfer.protocol import Amount
+from slipway.transfer.rsync import Rsync
 from tests.conftest import Tell
 from tests.integration.files_host import ROOT, SMALL_DISK_BYTES, TIMEOUT_S, Host, Proxy, start_host
 

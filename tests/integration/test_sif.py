@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
-from slipway.conversion import LABEL
 from slipway.errors import ConversionError, ImageError
-from slipway.image import build_image, engine, find_image, run_container
+from slipway.image.base import ensure_base
+from slipway.image.engine import build_image, engine, find_image, run_container
+from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe
-from slipway.sif import Sif, _save, make_sif, tools_recipe
-from slipway.siffile import read_sif
+from slipway.sif.conversion import LABEL
+from slipway.sif.file import read_sif
+from slipway.sif.store import Sif, _save, make_sif, tools_recipe
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")
@@ -358,11 +358,11 @@ def test_a_cut_sif_is_told_by_its_tables(made: dict[str, Made], tmp_path: Path) 
 CONVERT = """
 import sys
 from pathlib import Path
-from slipway.image import engine, find_image
+from slipway.image.engine import engine, find_image
 from slipway.profile import load_profile
 from slipway.project import Project
 from slipway.progress import Silence
-from slipway.sif import make_sif, tools_recipe
+from slipway.sif.store import make_sif, tools_recipe
 root, state, name = sys.argv[1:]
 project = Project(root=Path(root), state=Path(state), results=Path(state))
 client = engine()
@@ -434,7 +434,7 @@ def test_apptainers_failure_is_told_in_its_words(
     image = find_image(client, image_name("exec-form"))
     assert image
     # A compression that mksquashfs does not know: the tools image's one knows all that Slipway asks for.
-    monkeypatch.setattr("slipway.conversion.convert_command", broken_command)
+    monkeypatch.setattr("slipway.sif.conversion.convert_command", broken_command)
     with pytest.raises(
         ConversionError, match=r"Apptainer in slipway-apptainer could not make (?s:.*)no-such"
     ):

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
-from slipway.conversion import Conversion, convert
-from slipway.image import build_image, engine, find_image, run_container
-from slipway.layout import Layout, write_layout
+from slipway.image.base import ensure_base
+from slipway.image.engine import build_image, engine, find_image, run_container
+from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe
-from slipway.sif import tools_recipe
-from slipway.sifcheck import compare
+from slipway.sif.check import compare
+from slipway.sif.conversion import Conversion, convert
+from slipway.sif.layout import Layout, write_layout
+from slipway.sif.store import tools_recipe
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from slipway.base import ensure_base
 from slipway.errors import ConversionError, SpaceError
-from slipway.image import build_image, engine, find_image, run_container
+from slipway.image.base import ensure_base
+from slipway.image.engine import build_image, engine, find_image, run_container
+from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.recipe import Recipe
-from slipway.sif import TOOLS_IMAGE, tools_recipe
-from slipway.siffile import read_sif
+from slipway.sif.file import read_sif
+from slipway.sif.store import TOOLS_IMAGE, tools_recipe
 from tests.integration.hosted import IMAGE, SOCKET, on_a_host
 
 ROOT = Path(__file__).parents[2]

@@ -30,13 +30,13 @@ from slipway.errors import (
     RemoteError,
     RemoteSpaceError,
 )
-from slipway.link import Link
 from slipway.progress import Silence
 from slipway.project import Project
-from slipway.rsync import Rsync
+from slipway.remote.link import Link
 from slipway.site import load_site
-from slipway.steps import Steps
-from slipway.transfer import Transfer
+from slipway.steps.line import Steps
+from slipway.transfer.protocol import Transfer
+from slipway.transfer.rsync import Rsync
 from tests.conftest import Tell
 
 ROOT = Path(__file__).parents[2]

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import JobError
-from slipway.image import engine, find_image
-from slipway.run import Run
-from slipway.slurm import JobState
-from slipway.submit import settle
+from slipway.image.engine import engine, find_image
+from slipway.job.run import Run
+from slipway.job.slurm import JobState
+from slipway.job.submit import settle
 from tests.conftest import Tell
 from tests.integration.cutter import Cutter
 from tests.integration.line import INVOKE, ROOT

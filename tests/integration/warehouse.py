@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from slipway.image import build_image, engine
+from slipway.image.engine import build_image, engine
+from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence
-from slipway.recipe import Recipe
 from tests.integration.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]

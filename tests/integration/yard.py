@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.box import down
-from slipway.depot import Depot, open_depot
-from slipway.image import engine
-from slipway.link import Link, connect
+from slipway.box.container import down
+from slipway.image.engine import engine
 from slipway.progress import Silence
 from slipway.project import Project
+from slipway.remote.depot import Depot, open_depot
+from slipway.remote.link import Link, connect
 from slipway.site import Login, Paths, Site
-from slipway.steps import Steps
+from slipway.steps.line import Steps
 from tests.integration.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path, PurePosixPath
 
-from slipway.job import Job, render_script, words_file
+from slipway.job.script import Job, render_script, words_file
 from slipway.resources import Resources
 from slipway.site import Login, Paths, Site
 

@@ -1,8 +1,8 @@
 import pytest
 
-from slipway.array import combine
-from slipway.run import Status
-from slipway.slurm import JobState
+from slipway.job.array import combine
+from slipway.job.run import Status
+from slipway.job.slurm import JobState
 
 OK = Status(state=JobState.COMPLETED, reason="ok", exit_code=0, elapsed_s=5, slurm_state="COMPLETED")
 

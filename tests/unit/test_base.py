@@ -5,9 +5,9 @@ from typing import Any
 import docker.errors
 import pytest
 
-from slipway import base
-from slipway.base import bootstrap_command, ensure_base, make_base, parse_suite, source_lines
 from slipway.errors import HostError, ImageError
+from slipway.image import base
+from slipway.image.base import bootstrap_command, ensure_base, make_base, parse_suite, source_lines
 from slipway.progress import Silence
 
 

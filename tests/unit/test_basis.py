@@ -1,7 +1,7 @@
 import subprocess
 from pathlib import Path
 
-from slipway.basis import Left, choose_left, is_worth_joining, list_command, parse_left
+from slipway.transfer.basis import Left, choose_left, is_worth_joining, list_command, parse_left
 
 
 def left(length_bytes: int, *, is_joined: bool = False) -> Left:

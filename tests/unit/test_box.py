@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.box import BoxStatus
-from slipway.boxspec import (
+from slipway.box.container import BoxStatus
+from slipway.box.spec import (
     Box,
     ReadyFile,
     archive_for,

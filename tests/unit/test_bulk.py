@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.bulk import Bulk, describe_heaviest, parse_limit, weigh
+from slipway.code.bulk import Bulk, describe_heaviest, parse_limit, weigh
 
 
 @pytest.mark.parametrize(

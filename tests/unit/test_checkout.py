@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.checkout import DIFF_LIMIT_BYTES, Revision, find_revision
+from slipway.code.checkout import DIFF_LIMIT_BYTES, Revision, find_revision
 from slipway.errors import DataError
 
 

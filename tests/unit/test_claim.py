@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from slipway.claim import TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.errors import ParseError
+from slipway.job.claim import TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.shell import LocalShell, Result
 
 

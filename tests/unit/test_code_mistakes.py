@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway import snapshot
-from slipway.bulk import parse_limit
+from slipway.code import snapshot
+from slipway.code.bulk import parse_limit
+from slipway.code.snapshot import take_snapshot
 from slipway.errors import SlipwayError
-from slipway.snapshot import take_snapshot
 from tests.mistakes import Mistake, Table
 
 TABLE = Table("jobs.md", "code")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.dockerignore import read_dockerignore, translate
+from slipway.code.dockerignore import read_dockerignore, translate
 from slipway.errors import DataError
 
 

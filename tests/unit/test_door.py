@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from slipway.connection import Connection
-from slipway.door import open_door
-from slipway.link import Link
+from slipway.remote.connection import Connection
+from slipway.remote.link import Link
+from slipway.transfer.door import open_door
 
 
 class Endless:

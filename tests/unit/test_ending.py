@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from slipway.ending import Told, judge, parse_result
 from slipway.errors import ParseError
-from slipway.run import Reason, Status
-from slipway.slurm import JobState, SlurmJob
+from slipway.job.ending import Told, judge, parse_result
+from slipway.job.run import Reason, Status
+from slipway.job.slurm import JobState, SlurmJob
 
 
 def slurm(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import EngineError
-from slipway.image import engine
+from slipway.image.engine import engine
 from tests.old_engine import old_engine
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from slipway.input import named_datasets
+from slipway.job.input import named_datasets
 
 
 @pytest.mark.parametrize(

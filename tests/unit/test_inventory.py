@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from slipway.errors import ParseError, RemoteError
-from slipway.inventory import (
+from slipway.remote.inventory import (
     Entry,
     Kind,
     make_folders,
@@ -20,7 +20,7 @@ from slipway.inventory import (
     take_inventory,
     write_text,
 )
-from slipway.link import Link
+from slipway.remote.link import Link
 from slipway.shell import LocalShell, Result
 
 ODD = [

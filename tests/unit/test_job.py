@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError, JobError
-from slipway.job import container_command, directives, render_script, words_file
-from slipway.queue import Wish, check_partition, mebibytes, minutes
+from slipway.job.queue import Wish, check_partition, mebibytes, minutes
+from slipway.job.script import container_command, directives, render_script, words_file
 from slipway.resources import Resources
 from slipway.site import Container, Queue
 from tests.unit.node import SITE, TEMPLATE, job

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from slipway.code.listing import list_folder, show
 from slipway.errors import DataError, HostError
-from slipway.listing import list_folder, show
 
 # A name is bytes without a slash or a zero.
 ODD = ("new\nline", "carriage\rreturn", "'single' \"double\"", " spaces ", "-dash", ":(top)x", "back\\slash",

@@ -10,7 +10,7 @@ from slipway.lock import only_one
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.site import Login, Paths, Site
-from slipway.steps import Steps
+from slipway.steps.line import Steps
 
 HOLD = """
 import fcntl, sys
@@ -46,7 +46,7 @@ def test_sites_that_share_a_scratch_share_no_upload(tmp_path: Path, monkeypatch:
     def stage(*words: Any, **_: Any) -> None:
         clients.append(words[4])
 
-    monkeypatch.setattr("slipway.steps.stage", stage)
+    monkeypatch.setattr("slipway.steps.data.stage", stage)
     monkeypatch.setattr(Steps, "depot", lambda *_: nullcontext((None, None)))
     steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"), Silence())
     (tmp_path / "data").mkdir()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from slipway import poll as polling
-from slipway.poll import poll
-from slipway.run import Run, Status
+from slipway.job import poll as polling
+from slipway.job.poll import poll
+from slipway.job.run import Run, Status
+from slipway.job.slurm import JobState
 from slipway.shell import LocalShell, Result
-from slipway.slurm import JobState
 from tests.unit.test_run import make_run
 
 # What the kernel takes as one argument, which the whole command is to the shell that sshd starts.

@@ -6,7 +6,7 @@ from slipway.errors import ConfigError, UsageError
 from slipway.profile import Profile, load_profile, read_settings
 from slipway.project import Project
 from slipway.resources import Resources, parse_resources
-from slipway.sif import tools_recipe
+from slipway.sif.store import tools_recipe
 
 ENV = Path(__file__).parents[2] / "env"
 

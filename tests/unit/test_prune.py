@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 
 from slipway.errors import RemoteError
-from slipway.link import Link
-from slipway.prune import _FILES, _RECORDS, _YOUNG, Uses, _move, describe, parse_images, parse_records
-from slipway.run import Run
+from slipway.job.run import Run
+from slipway.push.prune import _FILES, _RECORDS, _YOUNG, Uses, _move, describe, parse_images, parse_records
+from slipway.remote.link import Link
 
 ONE, TWO = "cpu-0123456789abcdef.sif", "cpu-fedcba9876543210.sif"
 

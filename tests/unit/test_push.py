@@ -6,13 +6,13 @@ from typing import cast
 
 import pytest
 
-from slipway.depot import Depot
 from slipway.errors import ImageError, ParseError, RemoteError, RemoteSpaceError
-from slipway.link import Link
 from slipway.progress import Silence
-from slipway.push import _ABANDONED, PushedSif, find_pushed, push_sif
+from slipway.push.upload import _ABANDONED, PushedSif, find_pushed, push_sif
+from slipway.remote.depot import Depot
+from slipway.remote.link import Link
 from slipway.shell import LocalShell
-from slipway.sif import Sif
+from slipway.sif.store import Sif
 
 
 class HereLink(LocalShell):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError
-from slipway.recipe import (
+from slipway.image.recipe import (
     Recipe,
     context_files,
     declared_args,

@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from slipway.depot import Depot
 from slipway.errors import (
     ConfigError,
     RegistryError,
@@ -14,12 +13,13 @@ from slipway.errors import (
     UnknownImageError,
     UsageError,
 )
-from slipway.fromregistry import Pull, pull_command, render_pull
-from slipway.image import INPUTS, Image
-from slipway.publish import choose_reference
+from slipway.image.engine import INPUTS, Image
+from slipway.push.fromregistry import Pull, pull_command, render_pull
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
+from slipway.registry.publish import choose_reference
 from slipway.registry.reference import Reference, parse_reference
 from slipway.registry.refusal import classify
+from slipway.remote.depot import Depot
 from slipway.resources import Resources
 from slipway.site import load_site
 

@@ -2,10 +2,10 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from slipway.door import Door
 from slipway.errors import ParseError, SlipwayError
-from slipway.rsync import Transfer, _failure, parse_progress, parse_stats, remote, rsync_command
 from slipway.shell import Result
+from slipway.transfer.door import Door
+from slipway.transfer.rsync import Transfer, _failure, parse_progress, parse_stats, remote, rsync_command
 
 # rsync 3.2.7 --stats --info=progress2, one file of two changed.
 PRINTED = """

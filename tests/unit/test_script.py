@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from slipway.run import Run
+from slipway.job.run import Run
 from slipway.site import Paths, Site
 from tests.unit.node import SITE, Node
 from tests.unit.test_run import make_run

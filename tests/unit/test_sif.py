@@ -17,7 +17,11 @@ import pytest
 import requests
 import urllib3
 
-from slipway.conversion import (
+from slipway.errors import ConversionError, EngineError, SpaceError
+from slipway.image.engine import Image
+from slipway.project import Project
+from slipway.sif.check import compare
+from slipway.sif.conversion import (
     _REMEDIES,
     Conversion,
     _run_in_tools,
@@ -25,14 +29,10 @@ from slipway.conversion import (
     convert_command,
     explain_failure,
 )
-from slipway.environment import SCRIPT, environment_layer, is_hard
-from slipway.errors import ConversionError, EngineError, SpaceError
-from slipway.image import Image
-from slipway.layout import Layout, write_layout
-from slipway.project import Project
-from slipway.sif import Sif, _forget_older, _keep, find_sif, sha256
-from slipway.sifcheck import compare
-from slipway.siffile import read_sif
+from slipway.sif.environment import SCRIPT, environment_layer, is_hard
+from slipway.sif.file import read_sif
+from slipway.sif.layout import Layout, write_layout
+from slipway.sif.store import Sif, _forget_older, _keep, find_sif, sha256
 from slipway.workspace import abandoned, check_space, workspace
 
 ROOT = Path(__file__).parents[2]
@@ -410,7 +410,9 @@ IMAGE = Image(ref="a:latest", id="sha256:" + "1" * 64, labels={}, size_bytes=1)
 def test_an_unchanged_sif_is_not_hashed_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     sif = kept(project, IMAGE.id)
     hashed = []
-    monkeypatch.setattr("slipway.sif.sha256", lambda path: hashed.append(path) or digest(path.read_bytes()))
+    monkeypatch.setattr(
+        "slipway.sif.store.sha256", lambda path: hashed.append(path) or digest(path.read_bytes())
+    )
     assert find_sif(project, IMAGE) == sif
     assert hashed == []
     os.utime(sif.path, ns=(1, 1))

@@ -2,11 +2,11 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from slipway import slurm
 from slipway.errors import ParseError
-from slipway.loginshell import login_command, parse_login
+from slipway.job import slurm
+from slipway.job.slurm import JobState, SlurmJob
+from slipway.remote.loginshell import login_command, parse_login
 from slipway.shell import LocalShell
-from slipway.slurm import JobState, SlurmJob
 
 
 def test_submit_command() -> None:

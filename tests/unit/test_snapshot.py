@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway import snapshot as module
-from slipway.bulk import Bulk
+from slipway.code import snapshot as module
+from slipway.code.bulk import Bulk
+from slipway.code.listing import Listing
+from slipway.code.snapshot import take_snapshot
 from slipway.errors import DataError
-from slipway.listing import Listing
-from slipway.snapshot import take_snapshot
 
 ROOT = Path(__file__).parents[2]
 
@@ -230,7 +230,7 @@ def test_a_full_disk_is_told(source: Path, tmp_path: Path) -> None:
     code = (
         "import pathlib, sys\n"
         "from slipway.errors import SpaceError\n"
-        "from slipway.snapshot import take_snapshot\n"
+        "from slipway.code.snapshot import take_snapshot\n"
         "try:\n"
         "    with take_snapshot(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])): pass\n"
         "except SpaceError as error: print(error, list(pathlib.Path(sys.argv[2]).iterdir()))"

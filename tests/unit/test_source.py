@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError
-from slipway.label import checkout_labels, content_labels
+from slipway.image.label import checkout_labels, content_labels
+from slipway.image.recipe import inputs_hash, profile_recipe
+from slipway.image.source import Source, find_sources, read_source
 from slipway.profile import load_profile
-from slipway.recipe import inputs_hash, profile_recipe
-from slipway.source import Source, find_sources, read_source
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = "ARG DROID_SLAM_REPO\nARG LIETORCH_REPO\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.run import Run, RunStore, Status
-from slipway.slurm import JobState
+from slipway.job.run import Run, RunStore, Status
+from slipway.job.slurm import JobState
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConnectionLostError
-from slipway.tail import LogTail
+from slipway.job.tail import LogTail
 from tests.unit.test_run import make_run
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from slipway.terminal import Terminal, duration, sent
-from slipway.transfer import Amount, Transfer
+from slipway.transfer.protocol import Amount, Transfer
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.

@@ -10,10 +10,10 @@ from shutil import copyfile
 
 import pytest
 
-from slipway.checkpoint import check_checkpoint
 from slipway.errors import DataError, DownloadError, UsageError
 from slipway.progress import Silence
-from slipway.weights import Source, fetch_weights, find_source, take_weights
+from slipway.weights.checkpoint import check_checkpoint
+from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
 
 ROOT = Path(__file__).parents[2]
 # Made by torch.save of PyTorch 2.7.1: tensors in both of its formats, and a call of os.system.
@@ -86,7 +86,7 @@ def test_weights_are_fetched_once(server: Server, tmp_path: Path) -> None:
 def test_a_download_that_is_cut_goes_on(
     server: Server, tmp_path: Path, version: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway.download._CHUNK", 500)
+    monkeypatch.setattr("slipway.weights.download._CHUNK", 500)
     server.version, server.cut_after = version, 1000
     source = Source(name="droid.pth", url=server.url)
     with pytest.raises(DownloadError, match="are kept") as caught:
@@ -103,7 +103,7 @@ def test_a_download_that_is_cut_goes_on(
 def test_another_version_is_fetched_from_its_beginning(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway.download._CHUNK", 500)
+    monkeypatch.setattr("slipway.weights.download._CHUNK", 500)
     server.content, server.cut_after = b"\0" * len(TENSORS), 1000
     source = Source(name="droid.pth", url=server.url)
     with pytest.raises(DownloadError):

@@ -1,0 +1,1 @@
+"""A SLURM cluster in a container."""

@@ -1,0 +1,1 @@
+"""The code folder that a job runs."""

@@ -1,0 +1,1 @@
+"""The Docker image: what it is made from, and the engine."""

@@ -1,0 +1,1 @@
+"""Jobs: asked for, submitted, followed, brought home."""

@@ -1,0 +1,60 @@
+"""Arrays: how a run of many tasks stands, by how each of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from slipway.job.run import Reason, Status
+from slipway.job.slurm import JobState
+
+# What the whole of it is, where one task is this: the first of them. A task of which nobody knows how it
+# ended does not hide that others go on.
+_WORST = (
+    JobState.RUNNING,
+    JobState.COMPLETING,
+    JobState.SUSPENDED,
+    JobState.PENDING,
+    JobState.SUBMITTING,
+    JobState.UNKNOWN,
+    JobState.NODE_FAIL,
+    JobState.OUT_OF_MEMORY,
+    JobState.TIMEOUT,
+    JobState.FAILED,
+    JobState.PREEMPTED,
+    JobState.CANCELLED,
+    JobState.COMPLETED,
+)
+# Tasks of which a note has more than their number.
+_NAMED = 5
+
+
+def combine(tasks: Mapping[int, Status]) -> Status:
+    """How an array stands: as its worst task, once all of them are over.
+
+    Args:
+        tasks: how each stands, by its index.
+    """
+    worst = min(tasks.values(), key=lambda task: (_WORST.index(task.state), task.reason == Reason.OK))
+    elapsed_s = max((task.elapsed_s for task in tasks.values() if task.elapsed_s is not None), default=None)
+    note = _ends(tasks) if worst.state.is_over else _progress(tasks.values(), worst)
+    return replace(worst, elapsed_s=elapsed_s, note=note)
+
+
+def _progress(tasks: Collection[Status], worst: Status) -> str | None:
+    over = sum(task.state.is_over for task in tasks)
+    words = [f"{over} of {len(tasks)} tasks are over"] if over else []
+    return "; ".join([*words, *filter(None, [worst.note])]) or None
+
+
+def _ends(tasks: Mapping[int, Status]) -> str | None:
+    bad = {index: task for index, task in tasks.items() if task.reason != Reason.OK}
+    words = [f"{len(tasks) - len(bad)} of {len(tasks)} tasks ok"]
+    for index, task in list(bad.items())[:_NAMED]:
+        code = "" if task.exit_code is None else f" {task.exit_code}"
+        words.append(f"task {index}: {task.reason}{code}{f' ({task.note})' if task.note else ''}")
+    if len(bad) > _NAMED:
+        words.append(f"{len(bad) - _NAMED} more")
+    # An ending that is fine may have something to be said of it, too.
+    words += [f"task {index}: {task.note}" for index, task in tasks.items() if task.note and index not in bad]
+    return "; ".join(words) if len(words) > 1 else None

@@ -1,0 +1,164 @@
+"""Endings: how a run ended, by SLURM's record and by what its job script wrote. Nothing here asks anybody."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from slipway.errors import ParseError
+from slipway.job.run import Reason, Status
+from slipway.job.slurm import JobState, SlurmJob
+
+_REASONS = {
+    JobState.COMPLETED: Reason.OK,
+    JobState.FAILED: Reason.PROGRAM_ERROR,
+    JobState.CANCELLED: Reason.CANCELLED,
+    JobState.TIMEOUT: Reason.TIME_LIMIT,
+    JobState.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    JobState.NODE_FAIL: Reason.NODE_FAILURE,
+    JobState.PREEMPTED: Reason.PREEMPTED,
+}
+# Where SLURM has one of these to say, the script cannot know better: it may not even have seen its end.
+_SLURM_KNOWS = frozenset(_REASONS) - {JobState.COMPLETED, JobState.FAILED}
+# The script ends by itself after these, so that SLURM has only its exit code.
+_SAVED = frozenset({Reason.TIME_LIMIT, Reason.CANCELLED, Reason.PREEMPTED})
+# What the script may say of an ending that SLURM calls so. Where it cannot ask SLURM, a preemption looks like
+# a cancelled job; where it does not see its cgroup, a lack of memory looks like a killed program.
+_SAME = {
+    JobState.COMPLETED: _SAVED | {Reason.OK},
+    JobState.FAILED: frozenset(Reason) - {Reason.OK},
+    JobState.CANCELLED: frozenset({Reason.CANCELLED}),
+    JobState.TIMEOUT: frozenset({Reason.TIME_LIMIT}),
+    JobState.OUT_OF_MEMORY: frozenset({Reason.OUT_OF_MEMORY, Reason.PROGRAM_ERROR}),
+    JobState.NODE_FAIL: frozenset({Reason.NODE_FAILURE}),
+    JobState.PREEMPTED: frozenset({Reason.PREEMPTED, Reason.CANCELLED}),
+}
+_NEW_STATE = "SLURM calls the job's state by a word that its documentation did not have"
+_NO_RESULT = "the job script left no result.json: something ended it first, or scratch was full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What the job script of one attempt wrote at its end; times are seconds since 1970."""
+
+    exit_code: int
+    signal: int | None
+    reason: Reason
+    start: int
+    end: int
+    job_id: str | None = None
+
+
+def parse_result(content: str) -> Told:
+    """Read a ``result.json``.
+
+    Raises:
+        ParseError: it is no JSON, or not of this form.
+    """
+    try:
+        values = json.loads(content)
+        signal = values.get("signal")
+        return Told(
+            exit_code=int(values["exit_code"]),
+            signal=None if signal is None else int(signal),
+            reason=Reason(values["reason"]),
+            start=int(values["start"]),
+            end=int(values["end"]),
+            job_id=str(values["job_id"]) if values.get("job_id") else None,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ParseError(
+            f"result.json holds {content[:200]!r}, which the job script did not write"
+        ) from error
+
+
+def judge(job: SlurmJob | None, told: Told | None) -> Status:
+    """How a run stands, by both; where they disagree, the worse is believed, and both are in the status.
+
+    Args:
+        job: what SLURM says, or ``None`` where it does not know the job (any more).
+        told: what the script of the last attempt wrote, or ``None`` where it wrote nothing.
+    """
+    if job is None:
+        return _by_script(told) if told else Status(state=JobState.UNKNOWN)
+    if not job.state.is_over:
+        note = _NEW_STATE if job.state is JobState.UNKNOWN else None
+        return Status(
+            state=job.state,
+            reason=job.why,
+            elapsed_s=job.elapsed_s,
+            slurm_state=job.state.value,
+            note=note,
+        )
+    status = _by_both(job, told) if told else _by_slurm(job)
+    return replace(status, elapsed_s=job.elapsed_s, slurm_state=job.state.value)
+
+
+def _by_script(told: Told) -> Status:
+    """How a run ended by its script alone, where SLURM keeps no accounts and has forgotten the job."""
+    state = JobState.CANCELLED if told.reason is Reason.CANCELLED else JobState.FAILED
+    if told.exit_code == 0 and told.reason in (Reason.OK, Reason.TIME_LIMIT):
+        state = JobState.COMPLETED
+    return Status(
+        state=state,
+        reason=told.reason.value,
+        exit_code=told.exit_code,
+        signal=told.signal,
+        elapsed_s=told.end - told.start,
+        script_reason=told.reason.value,
+    )
+
+
+def _by_slurm(job: SlurmJob) -> Status:
+    reason, code = _REASONS[job.state], _exit_code(job)
+    if job.state is JobState.COMPLETED:
+        # The script always says how it ended. Where it did not, something before it ended the job.
+        return Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=_NO_RESULT)
+    if job.state in _SLURM_KNOWS and code == 0:
+        code = None  # SLURM's way to say that there was none
+    note = _NO_RESULT if job.state is JobState.FAILED else None
+    return Status(state=job.state, reason=reason.value, exit_code=code, signal=_signal(job), note=note)
+
+
+def _by_both(job: SlurmJob, told: Told) -> Status:
+    state, reason, code, signal = job.state, _REASONS[job.state], told.exit_code, told.signal
+    if state not in _SLURM_KNOWS:
+        if told.reason is not Reason.OK:
+            reason = told.reason
+        if code == 0:
+            code, signal = _exit_code(job) or 0, _signal(job)
+        if code or reason not in _SAVED | {Reason.OK}:
+            state = JobState.FAILED
+    return Status(
+        state=state,
+        reason=reason.value,
+        exit_code=code,
+        signal=signal,
+        script_reason=told.reason.value,
+        note=None if _agree(job, told) else _both(job, told),
+    )
+
+
+def _agree(job: SlurmJob, told: Told) -> bool:
+    if told.reason not in _SAME[job.state]:
+        return False
+    if job.state in _SLURM_KNOWS or job.signal is not None or job.exit_code is None:
+        return True
+    # sacct keeps seven bits of an exit code only: of 139 it says 11:0.
+    return job.exit_code % 128 == told.exit_code % 128
+
+
+def _both(job: SlurmJob, told: Told) -> str:
+    codes = "" if job.exit_code is None else f" {job.exit_code}:{job.signal or 0}"
+    script = f"{told.reason.value}, exit code {told.exit_code}"
+    return f"SLURM says {job.state.value}{codes}, the job script {script}; the worse is believed"
+
+
+def _exit_code(job: SlurmJob) -> int | None:
+    signal = _signal(job)
+    return 128 + signal if signal else job.exit_code
+
+
+def _signal(job: SlurmJob) -> int | None:
+    # 0:125 is SLURM's code for a lack of memory. There is no such signal.
+    return job.signal if job.signal and job.signal <= 64 else None

@@ -1,0 +1,40 @@
+"""Inputs: the staged data that a job's arguments name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from slipway.profile import nearest
+from slipway.remote.depot import Depot
+from slipway.remote.link import Link
+
+# As a job sees what is staged, and as `invoke stage` names it.
+_MOUNTED = re.compile(r"(?:--?[\w-]+=)?/data/([^/]+)(?:/.*)?", re.S)
+_OPTION = "--dataset"
+
+
+def named_datasets(args: Sequence[str]) -> list[str]:
+    """The datasets that arguments name: by a path such as ``/data/room/left``, or by ``--dataset room``."""
+    following = [after for word, after in pairwise(args) if word == _OPTION]
+    joined = [word.partition("=")[2] for word in args if word.startswith(f"{_OPTION}=")]
+    mounted = [match[1] for match in map(_MOUNTED.fullmatch, args) if match]
+    names = (word.removeprefix("/data/").partition("/")[0] for word in (*following, *joined))
+    return sorted({name for name in (*names, *mounted) if name and name not in (".", "..")})
+
+
+def find_missing(link: Link, depot: Depot, args: Sequence[str]) -> Iterator[str]:
+    """A note for each dataset that arguments name and that was not staged.
+
+    It is no error: it may come while the job waits, and what an option means is the program's own.
+    """
+    names = named_datasets(args)
+    there = link.list(depot.data) if names else []
+    for name in names:
+        if name not in there:
+            yield (
+                f"{link.target}:{depot.data} has no {name!r}{nearest(name, there)}, which the program's "
+                f"arguments name; `invoke stage --path FOLDER --name {shlex.quote(name)}` brings it there"
+            )

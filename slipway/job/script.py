@@ -1,0 +1,191 @@
+"""Jobs: what is to run, and the script that runs it. Nothing here talks to anybody."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from slipway.errors import ConfigError, JobError
+from slipway.job.queue import minutes
+from slipway.option import quote_option
+from slipway.resources import Resources
+from slipway.site import Site
+
+# SLURM warns the script by this signal before the time limit; `B:` means the script, not its steps.
+_WARNING = "B:USR1"
+# What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
+_WORD_BYTES = 128 * 1024
+_WORDS_BYTES = 2 * 1024 * 1024 - 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One program in one container on one cluster; all paths are the cluster's."""
+
+    run_id: str
+    run_dir: PurePosixPath
+    image: PurePosixPath
+    code: PurePosixPath
+    data: PurePosixPath
+    weights: PurePosixPath
+    resources: Resources
+    # Whether the container gets the user's home folder.
+    home: bool = False
+    # A folder of caches that outlives the job.
+    cache: PurePosixPath | None = None
+
+
+def render_script(job: Job, site: Site, template: str) -> str:
+    """The text of the job script.
+
+    Args:
+        job: what is to run.
+        site: where; its modules, its lines, its container command and how it wants GPUs asked for.
+        template: ``cluster/job.sh``, whose lines ``# @name@`` are replaced.
+
+    Raises:
+        ConfigError: the template lacks one of these lines.
+    """
+    blocks = {
+        "directives": [f"#SBATCH {quote_option(option)}" for option in directives(job, site)],
+        "settings": _settings(job, site),
+        "modules": [
+            f"{shlex.join(['module', 'load', name])} || finish 1 launch-failure" for name in site.modules
+        ],
+        "before": site.before.splitlines(),
+        "node_local": [f'node_local="{site.paths.node_local or "none"}"'],
+    }
+    lines = template.splitlines()
+    for name, block in blocks.items():
+        mark = f"# @{name}@"
+        if mark not in lines:
+            raise ConfigError(f"cluster/job.sh has no line `{mark}`; put it back where the {name} belong")
+        place = lines.index(mark)
+        lines[place : place + 1] = block
+    return "\n".join(lines) + "\n"
+
+
+def directives(job: Job, site: Site) -> list[str]:
+    """The options of sbatch, in order.
+
+    Raises:
+        JobError: one of the user's own contradicts how GPUs are asked for.
+    """
+    wanted = job.resources
+    nodes = wanted.nodes or 1
+    options = [
+        f"--job-name={job.run_id}",
+        # What SLURM itself says. The script's own output goes to a log of its own for each attempt.
+        f"--output={job.run_dir}/slurm.log",
+        "--open-mode=append",
+        "--requeue",
+        f"--signal={_WARNING}@{_grace_s(wanted, site)}",
+        f"--nodes={nodes}",
+        # The batch script runs on the first node, and srun starts the program once on each.
+        "--ntasks=1" if nodes == 1 else "--ntasks-per-node=1",
+    ]
+    named = {
+        "time": wanted.time,
+        "cpus-per-task": wanted.cpus,
+        "mem": wanted.mem,
+        "partition": wanted.partition,
+        "account": wanted.account,
+        "qos": wanted.qos,
+        "constraint": wanted.constraint,
+        "array": wanted.array,
+        "dependency": wanted.dependency,
+    }
+    options += [f"--{name}={value}" for name, value in named.items() if value is not None]
+    if wanted.exclusive:
+        options.append("--exclusive")
+    if wanted.dependency is not None:
+        # Else a job whose condition can no longer come true would wait for ever.
+        options.append("--kill-on-invalid-dep=yes")
+    options += _gpu_options(wanted, site)
+    return [*options, *wanted.sbatch]
+
+
+def container_command(job: Job, site: Site) -> list[str]:
+    """The argv that starts the container, without the image, the output folder and the program."""
+    binds = [
+        f"{job.code}:/code:ro",
+        f"{job.data}:/data:ro",
+        f"{job.weights}:/weights:ro",
+        *site.container.binds,
+    ]
+    return [
+        site.container.command,
+        "exec",
+        "--cleanenv",
+        *([] if job.home else ["--no-home"]),
+        "--pwd",
+        "/code",
+        *(["--nv"] if job.resources.gpu_count else []),
+        *site.container.flags,
+        *(word for bind in binds for word in ("--bind", bind)),
+    ]
+
+
+def words_file(words: Sequence[str]) -> bytes:
+    """Arguments or settings as the script reads them: each ended by a zero byte.
+
+    Raises:
+        JobError: a word has a zero byte in it, or they are longer than what a program can be given.
+    """
+    encoded = [word.encode("utf-8", errors="surrogateescape") for word in words]
+    for word in encoded:
+        if b"\0" in word:
+            raise JobError(f"{_shown(word)} has a zero byte in it, which no program can be given")
+        if len(word) >= _WORD_BYTES:
+            raise JobError(
+                f"{_shown(word)} has {len(word)} bytes; Linux gives a program at most "
+                f"{_WORD_BYTES - 1} in one argument: put it in a file of the code or the data"
+            )
+    # Each has a pointer, too.
+    size_bytes = sum(len(word) + 1 + 8 for word in encoded)
+    if size_bytes > _WORDS_BYTES:
+        raise JobError(
+            f"{len(words)} words of {size_bytes} bytes are more than the {_WORDS_BYTES} that Linux gives a "
+            "program: put them in a file of the code or the data"
+        )
+    return b"".join(word + b"\0" for word in encoded)
+
+
+def _shown(word: bytes) -> str:
+    text = repr(word.decode("utf-8", errors="backslashreplace"))
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _grace_s(wanted: Resources, site: Site) -> int:
+    """Seconds before the time limit at which the program is warned: never in the first half of its time."""
+    limit_s = minutes(wanted.time) * 60 if wanted.time else float("inf")
+    return int(min(site.grace_s, limit_s / 2))
+
+
+def _gpu_options(wanted: Resources, site: Site) -> list[str]:
+    if not wanted.gpu_count or site.gpu_request == "none":
+        return []
+    if site.gpu_request == "gpus":
+        # This is for the whole job, and what is asked for is for each node.
+        return [f"--gpus={wanted.gpus}" if (wanted.nodes or 1) == 1 else f"--gpus-per-node={wanted.gpus}"]
+    own = next((option for option in wanted.sbatch if option.startswith("--gres=")), None)
+    if own is not None:
+        raise JobError(
+            f"--sbatch {own} takes the place of --gres=gpu:{wanted.gpus}, by which {site.name} gets --gpus "
+            f"{wanted.gpus} (gpu_request in cluster/{site.name}.yaml); write --gpus 0 and "
+            f"--sbatch {own},gpu:{wanted.gpus}, or leave one of them out"
+        )
+    return [f"--gres=gpu:{wanted.gpus}"]
+
+
+def _settings(job: Job, site: Site) -> list[str]:
+    return [
+        f"run_id={shlex.quote(job.run_id)}",
+        f"run_dir={shlex.quote(str(job.run_dir))}",
+        f"image={shlex.quote(str(job.image))}",
+        f"nodes={job.resources.nodes or 1}",
+        f"cache={shlex.quote(str(job.cache or ''))}",
+        f"container=({shlex.join(container_command(job, site))})",
+    ]

@@ -1,0 +1,321 @@
+"""Submission: from a profile, a site and arguments to a job that SLURM has accepted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
+from typing import Any
+
+from slipway.code.bulk import parse_limit
+from slipway.code.checkout import Revision, find_revision
+from slipway.code.snapshot import Snapshot, take_snapshot
+from slipway.errors import ImageError, JobError, LinkError, RemoteError, SlipwayError
+from slipway.job.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
+from slipway.job.input import find_missing
+from slipway.job.offer import check_offer, describe_offer
+from slipway.job.poll import poll
+from slipway.job.queue import Wish, check_partition
+from slipway.job.run import Reason, Run, RunPaths, RunStore, Status, new_run_id
+from slipway.job.script import Job, directives, render_script, words_file
+from slipway.job.slurm import JobState, parse_submitted, submit_command
+from slipway.profile import Profile
+from slipway.progress import Progress
+from slipway.project import Project
+from slipway.push.upload import PushedSif, find_pushed
+from slipway.remote.depot import Depot, send_code
+from slipway.remote.link import Link
+from slipway.remote.loginshell import login_command, parse_login
+from slipway.resources import Resources
+from slipway.site import Site
+
+# Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
+# itself ends where it does not know an option.
+_KILLED = range(124, 255)
+_NEVER = "it was never submitted: "
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for: the program's arguments, and resources that go before all defaults.
+
+    Raises:
+        JobError: it cannot be, or would never start, as far as that is known here.
+    """
+
+    profile: Profile
+    site: Site
+    args: tuple[str, ...]
+    resources: Resources
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before anybody is asked."""
+        check_partition(self.wish, self.site)
+        words_file([*self.profile.program, *self.args])
+
+    @property
+    def wish(self) -> Wish:
+        """What SLURM is asked for, by the command line, the profile and the site together."""
+        profile, site = self.profile, self.site
+        origins = {
+            **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
+            **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
+            **{key: f"--{key}" for key in _named(self.resources)},
+        }
+        wanted = self.resources.over(profile.resources).over(site.defaults)
+        return Wish(resources=wanted, origins=origins)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run that is ready to be submitted: its record, its script, and where its code will be."""
+
+    run: Run
+    script: str
+    options: tuple[str, ...]
+    revision: Revision
+
+
+def preview(project: Project, request: Request, link: Link, depot: Depot) -> str:
+    """The script that :func:`submit` would submit; nothing is sent or written."""
+    link.require_commands()
+    with _snapshot(project, request) as snapshot:
+        return _plan(project, request, link, depot, snapshot).script
+
+
+def submit(project: Project, request: Request, link: Link, depot: Depot, progress: Progress) -> Run:
+    """Send the code, write the run's record, and submit its job.
+
+    The record is written before ``sbatch`` is called, and the job bears the run's name. So if the answer does
+    not come back, the job is found by its name, and is not submitted twice.
+
+    Raises:
+        ImageError: the image was never pushed.
+        JobError: the request would never start, or SLURM refused it.
+        LinkError: the connection was lost.
+        TransferOnlyError: the host runs no commands.
+    """
+    link.require_commands()
+    store = RunStore(project.state / "runs")
+    with _snapshot(project, request) as snapshot:
+        for note in snapshot.notes:
+            progress.note(note)
+        plan = _plan(project, request, link, depot, snapshot)
+        check_offer(link, request.wish, request.site, progress)
+        for note in find_missing(link, depot, request.args):
+            progress.note(note)
+        send_code(link, depot, snapshot, progress)
+    with store.submitting(plan.run):
+        _make_run(link, plan, request, store)
+        _check_image(link, plan.run, store)
+        progress.step(f"Submitting {plan.run.run_id}")
+        run = _sbatch(link, plan, request.wish, store, progress)
+        store.save(run)
+    # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
+    with suppress(LinkError):
+        link.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
+    return run
+
+
+def settle(link: Link, run: Run) -> Run:
+    """Decide about a run that has no job id, that SLURM does not know, and that nobody here is submitting.
+
+    Either ``sbatch`` has answered, or is still at it, or it is made sure here that it will never be called.
+    What a run that was not submitted has left on the cluster is removed.
+
+    Returns:
+        The run: pending, failed as it was never submitted, or as it was where ``sbatch`` may be at it.
+
+    Raises:
+        LinkError: the connection was lost.
+    """
+    folder = PurePosixPath(run.run_dir)
+    content = link.read(RunPaths(folder).answer)
+    if content is None:
+        given_up = link.run(give_up_command(folder))
+        if given_up.exit_code != TOO_LATE:
+            return _not_submitted(run, "the command that was to do it ended before")
+        # It may have answered between the two questions.
+        content = link.read(RunPaths(folder).answer)
+    answer = parse_answer(content.decode("utf-8", errors="replace")) if content is not None else None
+    if answer is not None and answer.exit_code == 0:
+        return _accepted(run, answer)
+    # sbatch also fails where the controller is too busy to answer; the job may be there all the same.
+    again = poll(link, [run])[0]
+    refused = answer is not None and answer.exit_code not in _KILLED
+    if again.status.state is JobState.UNKNOWN:
+        return again
+    if again.job_id is not None and not (refused and _never_began(again.status)):
+        return again
+    if answer is not None and refused:
+        link.run(["rm", "-rf", "--", run.run_dir])
+        return _not_submitted(run, f"SLURM refused the job: {answer.refusal}")
+    if _claimed_s(link, folder) > LOST_S:
+        return _not_submitted(run, "sbatch did not end, and SLURM knows no job of this name")
+    return replace(run, status=Status(state=JobState.SUBMITTING, note="sbatch has not answered yet"))
+
+
+def _accepted(run: Run, answer: Answer) -> Run:
+    return replace(run, job_id=parse_submitted(answer.stdout), status=Status(state=JobState.PENDING))
+
+
+def _never_began(status: Status) -> bool:
+    # Of a job that no node can run, accounting keeps a record, as of one that failed after no time.
+    return status.state is JobState.FAILED and status.script_reason is None and not status.elapsed_s
+
+
+def _not_submitted(run: Run, why: str) -> Run:
+    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=f"{_NEVER}{why}")
+    return replace(run, status=status)
+
+
+def _claimed_s(link: Link, folder: PurePosixPath) -> int:
+    """For how many seconds the run has been claimed, by the cluster's own clocks."""
+    age = 'echo $(($(date +%s) - $(stat -c %Y -- "$1")))'
+    return int(link.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
+
+
+def _snapshot(project: Project, request: Request) -> Any:
+    profile = request.profile
+    limit = parse_limit(profile.code_limit) if profile.code_limit else None
+    return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
+
+
+def _named(resources: Resources) -> Iterable[str]:
+    return resources.model_dump(exclude_none=True, exclude={"sbatch"})
+
+
+def _written(key: str, origins: Mapping[str, str]) -> str:
+    where = origins.get(key, "the profile")
+    return where if where.startswith("--set") else f"{key} in {where}"
+
+
+def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot: Snapshot) -> Plan:
+    profile, site = request.profile, request.site
+    wanted = request.wish.resources
+    pushed = _pushed(link, depot, request)
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    run_id = new_run_id(profile.name, now)
+    job = Job(
+        run_id=run_id,
+        run_dir=depot.runs / run_id,
+        image=pushed.path,
+        code=depot.code / snapshot.tree,
+        data=depot.data,
+        weights=depot.weights,
+        resources=wanted,
+        home=profile.mount_home,
+        cache=depot.root / "cache" / profile.cache if profile.cache else None,
+    )
+    revision = find_revision(project.root / profile.code_dir)
+    run = Run(
+        run_id=run_id,
+        site=site.name,
+        profile=profile.name,
+        submitted=now,
+        program=profile.program,
+        args=request.args,
+        commit=revision.commit,
+        dirty=revision.dirty,
+        image_id=pushed.image_id,
+        sif=str(pushed.path),
+        sif_sha256=pushed.sha256,
+        code=snapshot.tree,
+        resources=wanted.model_dump(mode="json"),
+        profile_values={
+            **profile.model_dump(mode="json", exclude={"build_args"}),
+            "environment": _masked(profile.environment),
+        },
+        site_values=site.model_dump(mode="json"),
+        run_dir=str(job.run_dir),
+    )
+    template = (project.sites / "job.sh").read_text(encoding="utf-8")
+    script, options = render_script(job, site, template), tuple(directives(job, site))
+    return Plan(run=run, script=script, options=options, revision=revision)
+
+
+def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
+    pushed = find_pushed(link, depot, request.profile.image)
+    if pushed is None:
+        flags = f"--profile {request.profile.name} --site {request.site.name}"
+        raise ImageError(
+            f"{request.site.name} has no image {request.profile.image} in {depot.images}; "
+            f"`invoke push {flags}` brings it there"
+        )
+    return pushed
+
+
+def _masked(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: "***" if _SECRET.search(name) else value for name, value in environment.items()}
+
+
+def _make_run(link: Link, plan: Plan, request: Request, store: RunStore) -> None:
+    # The second of two who make the same folder fails. Others may not read the arguments.
+    made = link.run(["mkdir", "-m", "700", "--", plan.run.run_dir])
+    if not made.ok:
+        store.forget(plan.run)
+        raise RemoteError(f"{link.target}: {made.explain()}")
+    try:
+        _write_run(link, plan, request)
+    except LinkError:
+        raise  # `status` will find that it was not submitted, and remove what is there
+    except (SlipwayError, KeyboardInterrupt):
+        link.run(["rm", "-rf", "--", plan.run.run_dir])
+        store.forget(plan.run)
+        raise
+
+
+def _write_run(link: Link, plan: Plan, request: Request) -> None:
+    paths = RunPaths(PurePosixPath(plan.run.run_dir))
+    environment = [f"{name}={value}" for name, value in sorted(request.profile.environment.items())]
+    link.write(paths.argv, words_file([*plan.run.program, *plan.run.args]))
+    link.write(paths.environment, words_file(environment))
+    link.write(paths.script, plan.script.encode())
+    link.write(paths.record, plan.run.to_json().encode())
+    if plan.revision.diff is not None:
+        link.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
+
+
+def _check_image(link: Link, run: Run, store: RunStore) -> None:
+    # Whoever removes images looks at the records first; this one was written too late for them.
+    if link.size(PurePosixPath(run.sif)) is not None:
+        return
+    link.run(["rm", "-rf", "--", run.run_dir])
+    store.forget(run)
+    raise JobError(
+        f"{link.target}:{run.sif}: the image has been removed just now; nothing was submitted. Push it again"
+    )
+
+
+def _sbatch(link: Link, plan: Plan, wish: Wish, store: RunStore, progress: Progress) -> Run:
+    run, folder = plan.run, PurePosixPath(plan.run.run_dir)
+    command = claim_command(folder, submit_command(RunPaths(folder).script, plan.options))
+    unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
+    try:
+        result = link.run(login_command(command), timeout_s=SBATCH_S + 30)
+        if result.ok:
+            return replace(
+                run, job_id=parse_submitted(parse_login(result.stdout)), status=Status(state=JobState.PENDING)
+            )
+        if result.exit_code == TOO_LATE:
+            raise JobError(f"{run.run_id} was given up by another `invoke status` in the meantime; try again")
+        answered = link.size(RunPaths(folder).answer) is not None
+        settled = settle(link, run)
+    except LinkError as error:
+        raise type(error)(f"{error}\n  {unknown}. Do not submit it again before that") from error
+    except KeyboardInterrupt:
+        progress.note(unknown)
+        raise
+    if settled.job_id is not None:
+        return settled
+    if settled.status.state is not JobState.FAILED:
+        raise RemoteError(f"{link.target}: {result.explain()}\n  {unknown}")
+    store.forget(run)
+    if not answered:
+        raise RemoteError(f"{link.target}: {result.explain()}")
+    why = (settled.status.note or "").removeprefix(_NEVER)
+    raise JobError(f"{link.target}: {why}{describe_offer(link, wish)}")

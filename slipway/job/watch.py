@@ -1,0 +1,151 @@
+"""Watching: following a run to its end, and ending it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from slipway.errors import (
+    HostKeyChangedError,
+    HostKeyError,
+    JobError,
+    LinkError,
+    LoginError,
+    RemoteError,
+    SlipwayError,
+)
+from slipway.job.poll import LOOK_S, poll
+from slipway.job.run import Run
+from slipway.job.slurm import cancel_command
+from slipway.job.tail import LogTail
+from slipway.remote.link import Link
+from slipway.remote.loginshell import login_command
+
+# SLURM is asked less often than the files are looked at: its controller serves everybody.
+ASK_S = 10.0
+# A lost connection is tried again after 1, 2, 4 … seconds, at most this many, and for an hour.
+PAUSE_S = 60.0
+RETRY_S = 3600.0
+
+
+def follow(
+    link: Link,
+    run: Run,
+    on_text: Callable[[str], None],
+    on_change: Callable[[Run], None],
+    *,
+    look: Callable[[Link, Run], Run] | None = None,
+    reconnect: Callable[[], Link] | None = None,
+    on_trouble: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Hand over what a run prints, from the beginning until it is over.
+
+    Args:
+        link: the connection to its site.
+        run: the run.
+        on_text: is given each new piece of the log.
+        on_change: is given the run whenever its state has changed.
+        look: asks how the run stands. Default: :func:`poll`.
+        reconnect: makes a new connection where one was lost. Without it, that is an error.
+        on_trouble: is told once that the connection was lost, and once that it is there again.
+
+    Returns:
+        The run as it ended.
+
+    Raises:
+        LinkError: the connection was lost and could not be had again.
+    """
+    following = _Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one)
+    first = link
+    try:
+        while True:
+            try:
+                return following.go_on(link)
+            except (LinkError, RemoteError) as error:
+                # What was under way may name the file and not the line.
+                if reconnect is None or (isinstance(error, RemoteError) and link.is_open):
+                    raise
+                link.close()
+                link = _again(reconnect, error, on_trouble)
+    finally:
+        if link is not first:
+            link.close()
+
+
+class _Following:
+    """One run that is followed, over as many connections as it takes."""
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        on_text: Callable[[str], None],
+        on_change: Callable[[Run], None],
+        look: Callable[[Link, Run], Run],
+    ) -> None:
+        self._run = run
+        self._on_change = on_change
+        self._look = look
+        self._tail = LogTail(run, on_text)
+        self._asked, self._patience = -ASK_S, LOOK_S
+
+    def go_on(self, link: Link) -> Run:
+        """To the end, or until the connection is lost."""
+        while not self._run.status.state.is_over:
+            ended = self._tail.read(link)
+            now = time.monotonic()
+            # The script's last act hurries the next question.
+            if now - self._asked >= (LOOK_S if ended else self._patience):
+                self._asked, self._patience = now, min(self._patience * 1.5, ASK_S)
+                self._ask(link)
+            if not self._run.status.state.is_over:
+                time.sleep(LOOK_S)
+        self._tail.finish(link)
+        return self._run
+
+    def _ask(self, link: Link) -> None:
+        new = self._look(link, self._run)
+        before, self._run = self._run, new
+        if new.status.state is not before.status.state:
+            self._on_change(new)
+
+
+def cancel(link: Link, run: Run) -> Run:
+    """Cancel a run's job, and return the run as it stands then.
+
+    Raises:
+        JobError: SLURM does not know the job, or could not be asked.
+        RemoteError: SLURM refused.
+    """
+    run = _poll_one(link, run)
+    if run.status.state.is_over:
+        return run
+    if run.job_id is None:
+        raise JobError(f"{link.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
+    result = link.run(login_command(cancel_command(run.job_id)))
+    if not result.ok:
+        raise RemoteError(f"{link.target}: job {run.job_id} was not cancelled: {result.stderr.strip()}")
+    return _poll_one(link, run)
+
+
+def _poll_one(link: Link, run: Run) -> Run:
+    return poll(link, [run])[0]
+
+
+def _again(reconnect: Callable[[], Link], error: SlipwayError, on_trouble: Callable[[str], None]) -> Link:
+    """A new connection. Only what passes by itself is tried again: a login that is refused stays refused."""
+    on_trouble(f"The connection was lost: {error}\nConnecting again")
+    began, pause = time.monotonic(), LOOK_S
+    while True:
+        try:
+            link = reconnect()
+        except (HostKeyChangedError, HostKeyError, LoginError):
+            raise
+        except LinkError:
+            if time.monotonic() - began > RETRY_S:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, PAUSE_S)
+        else:
+            on_trouble("Connected again")
+            return link

@@ -1,0 +1,1 @@
+"""Images on a cluster: sent, pulled, removed."""

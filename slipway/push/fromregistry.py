@@ -1,0 +1,250 @@
+"""Images that the cluster pulls from a registry by itself; each digest is converted there once."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+from slipway.errors import ConfigError, RegistryError, RemoteError, RemoteSpaceError
+from slipway.progress import Progress
+from slipway.push.upload import PushedSif
+from slipway.registry.client import Manifest, Registry
+from slipway.registry.credentials import Credentials, docker_config, find_credentials
+from slipway.registry.reference import Reference
+from slipway.registry.refusal import classify
+from slipway.remote.depot import Depot
+from slipway.remote.link import Link
+from slipway.resources import Resources
+from slipway.site import Site
+
+# An image is there as layers, unpacked, and as a .sif at once; layers are often a third of what is in them.
+SPACE_FACTOR = {"docker": 6.0, "oras": 1.1}
+TIMEOUT_S = 6 * 3600.0
+NOT_FOUND = 127
+_MARKS = ("settings", "modules", "before")
+# The login node keeps the credentials in a file for as long as the pull lasts. They come on standard input,
+# which neither a list of processes nor a login shell's own start sees.
+_OUTER = """
+umask 077
+folder=$1; shift
+trap 'rm -rf -- "$folder/login"' EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; trap '' PIPE
+mkdir -- "$folder/login" && cat >"$folder/login/docker-config.json" || exit 1
+(trap - PIPE; exec "$@") </dev/null || { code=$?; rm -rf -- "$folder"; exit "$code"; }
+# Where nobody hears it any more, nobody would come for the image.
+echo 2>/dev/null || rm -rf -- "$folder"
+"""
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """An image that a cluster is to pull.
+
+    Attributes:
+        name: the image's name there, by which jobs find it.
+        reference: where it is, by digest.
+        manifest: what lies there; ``None`` where only the cluster can reach the registry.
+        credentials: who one is at the registry, if that is needed.
+        https: off for a registry without TLS.
+    """
+
+    name: str
+    reference: Reference
+    manifest: Manifest | None
+    credentials: Credentials | None
+    https: bool
+
+
+def prepare_pull(name: str, reference: Reference, platform: str, progress: Progress, *, https: bool) -> Pull:
+    """Find out what is to be pulled: the digest behind a tag, as it is now.
+
+    Raises:
+        RegistryError: there is no such image, or the registry does not answer here, and ``reference`` has no
+            digest that would say all the same what is meant.
+    """
+    credentials = find_credentials(reference.host)
+    progress.step(f"Asking {reference.host} for {reference}")
+    manifest = None
+    try:
+        manifest = Registry(reference.host, credentials, https=https).resolve(reference, platform)
+        reference = reference.at(manifest.digest)
+    except RegistryError as error:
+        if reference.digest is None or type(error) is not RegistryError:
+            raise
+        progress.note(f"{error}\n  The cluster is asked to pull it all the same, since its digest is known")
+    return Pull(name=name, reference=reference, manifest=manifest, credentials=credentials, https=https)
+
+
+def pull_image(
+    link: Link,
+    depot: Depot,
+    pull: Pull,
+    script: str,
+    client: str,
+    progress: Progress,
+    job: Resources | None = None,
+) -> tuple[PushedSif, bool]:
+    """Have the cluster pull an image, unless it has that digest, and point ``<name>.sif`` to it.
+
+    Args:
+        link: the connection.
+        depot: where images lie.
+        pull: what is to be pulled.
+        script: what :func:`render_pull` made for it.
+        client: what sets this client apart from others, who may pull the same at once.
+        progress: is told what happens, and what Apptainer says.
+        job: what a job that pulls it asks SLURM for; ``None`` runs it on the login node.
+
+    Returns:
+        The image there, and whether it was pulled now.
+
+    Raises:
+        RegistryError: the cluster could not pull it; the subclasses say why.
+        RemoteSpaceError: there is no room for it.
+        RemoteError: something else failed there.
+    """
+    digest = str(pull.reference.digest).removeprefix("sha256:")
+    path = depot.images / f"{pull.name}-{digest[:16]}.sif"
+    there = _find(link, path)
+    if there is None:
+        with _workshop(link, depot, f"{pull.name}.{client}") as folder:
+            _check_room(link, folder, pull)
+            link.write(folder / "pull.sh", script.encode())
+            _run(link, pull_command(folder, job), pull, progress)
+            there = _settle(link, folder, path, pull)
+        link.write(path.with_suffix(".json"), json.dumps({**asdict(there), "path": str(path)}).encode())
+        pulled = True
+    else:
+        pulled = False
+    link.point(depot.images / f"{pull.name}.sif", path.name)
+    return there, pulled
+
+
+def render_pull(site: Site, pull: Pull, depot: Depot, template: str, compression: str = "zstd") -> str:
+    """The text of the script that pulls.
+
+    Raises:
+        ConfigError: the template lacks one of its lines ``# @name@``.
+    """
+    settings = {
+        "container": site.container.command,
+        "source": pull.reference.uri,
+        "cache": str(depot.root / "cache"),
+        "compression": compression,
+    }
+    options = [] if pull.https else ["--no-https"]
+    blocks = {
+        "settings": [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
+        + [f"options=({shlex.join(options)})"],
+        "modules": [f"{shlex.join(['module', 'load', name])} || exit" for name in site.modules],
+        "before": site.before.splitlines(),
+    }
+    lines = template.splitlines()
+    for name in _MARKS:
+        mark = f"# @{name}@"
+        if mark not in lines:
+            raise ConfigError(f"cluster/pull.sh has no line `{mark}`; put it back where the {name} belong")
+        place = lines.index(mark)
+        lines[place : place + 1] = blocks[name]
+    return "\n".join(lines) + "\n"
+
+
+def pull_command(folder: PurePosixPath, job: Resources | None) -> list[str]:
+    """The argv that takes the credentials from standard input and runs the script, in a job if so wanted."""
+    inner = ["bash", "-l", str(folder / "pull.sh")]
+    if job is not None:
+        named = {
+            "time": job.time,
+            "cpus-per-task": job.cpus,
+            "mem": job.mem,
+            "partition": job.partition,
+            "account": job.account,
+            "qos": job.qos,
+            "constraint": job.constraint,
+        }
+        options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        srun = ["srun", "--job-name=slipway-pull", "--nodes=1", "--ntasks=1", *options, *inner]
+        inner = ["bash", "-lc", 'exec "$@"', "slipway", *srun]
+    return ["sh", "-c", _OUTER, "slipway", str(folder), *inner]
+
+
+def _find(link: Link, path: PurePosixPath) -> PushedSif | None:
+    record = link.read(path.with_suffix(".json"))
+    if record is None:
+        return None
+    known = PushedSif(**{**json.loads(record), "path": path})
+    # It got its name only after it was checked, so the size is enough.
+    return known if link.size(path) == known.size_bytes else None
+
+
+@contextmanager
+def _workshop(link: Link, depot: Depot, owner: str) -> Iterator[PurePosixPath]:
+    link.require_commands()
+    # Each try has a folder of its own, since what is left of one that was cut may still be at work.
+    folder = depot.images / f".{owner}.{secrets.token_hex(4)}.part"
+    script = 'cd -- "$1" && rm -rf -- ."$2".????????.part && mkdir -m 700 -- "$3"'
+    link.check(["sh", "-c", script, "slipway", str(depot.images), owner, folder.name], timeout_s=3600)
+    try:
+        yield folder
+    finally:
+        if link.is_open:
+            link.run(["rm", "-rf", "--", str(folder)], timeout_s=3600)
+
+
+def _check_room(link: Link, folder: PurePosixPath, pull: Pull) -> None:
+    free = link.free_bytes(folder)
+    if free is None or pull.manifest is None:
+        return
+    needed = pull.manifest.size_bytes * SPACE_FACTOR[pull.reference.kind]
+    if free < needed:
+        raise RemoteSpaceError(
+            f"{link.target}:{folder.parent} has {free / 1e6:,.0f} MB free, and pulling {pull.reference} "
+            f"can take {needed / 1e6:,.0f} MB; make room there"
+        )
+
+
+def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> None:
+    progress.step(f"{link.target} pulls {pull.reference.uri}")
+    lines: list[str] = []
+
+    def listen(line: str) -> None:
+        if line:
+            lines.append(line)
+            progress.line(line)
+
+    code = link.stream(argv, listen, stdin=docker_config(pull.reference.host, pull.credentials))
+    if code == 0:
+        return
+    # What Apptainer does is no reason; and what two attempts say is often the same.
+    last = list(dict.fromkeys(line for line in lines if not line.startswith("INFO:")))[-8:]
+    words = "\n".join(f"  {line}" for line in last) or "  it said nothing"
+    if code == NOT_FOUND:
+        raise RemoteError(f"{link.target}: the image could not be pulled there:\n{words}")
+    # Apptainer's exit code is the same for all that can go wrong.
+    if any(_FULL.search(line) for line in lines):
+        raise RemoteSpaceError(f"{link.target}: there is not enough room; nothing was left there:\n{words}")
+    error = classify(" ".join(last), pull.reference)
+    if error is None:
+        raise RemoteError(f"{link.target}: the image could not be pulled there (exit code {code}):\n{words}")
+    raise type(error)(f"{link.target} could not pull the image. {error}")
+
+
+def _settle(link: Link, folder: PurePosixPath, path: PurePosixPath, pull: Pull) -> PushedSif:
+    part = folder / "image.sif"
+    digest, size_bytes = (link.read(folder / "sha256") or b"").decode().strip(), link.size(part)
+    if len(digest) != 64 or size_bytes is None:
+        raise RemoteError(f"{link.target}:{part}: Apptainer reported no error, but the image is not there")
+    manifest = pull.manifest
+    # Layers are checked by Apptainer; a .sif is one layer, and its hash is known.
+    if manifest and pull.reference.kind == "oras" and manifest.layers[0][0] != f"sha256:{digest}":
+        raise RemoteError(f"{link.target}: what was pulled from {pull.reference} has another hash; try again")
+    image_id = manifest.image_id if manifest and manifest.image_id else str(pull.reference.digest)
+    link.move(part, path)
+    return PushedSif(path=path, image_id=image_id, sha256=digest, size_bytes=size_bytes)

@@ -1,0 +1,171 @@
+"""Older images on a cluster: which of them no job uses, and their removal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from slipway.errors import ParseError, RemoteError
+from slipway.job.slurm import parse_queue, queue_command
+from slipway.progress import Progress
+from slipway.remote.depot import Depot
+from slipway.remote.link import Link
+from slipway.remote.loginshell import login_command, parse_login
+
+# Between a record and SLURM's word about its job, for a submission that is under way.
+YOUNG_MINUTES = 15
+# What an earlier removal has hidden, and did not come to remove, is first an image again, unless the same was
+# pushed anew.
+_FILES = """
+cd -- "$1" || exit
+for hidden in ."$2"-????????????????.sif.gone; do
+    shown=${hidden#.} shown=${shown%.gone}
+    test -e "$hidden" || continue
+    if test -e "$shown"; then rm -f -- "$hidden"; else mv -- "$hidden" "$shown"; fi || exit
+done
+find . -maxdepth 1 -type f -name "$2-*.sif" -printf '%s %f\\0'
+"""
+# The record's own line, and not what an argument or a setting may hold. To see none in a file is no failure.
+_RECORDS = """
+find "$1" -mindepth 2 -maxdepth 2 -name run.json -exec sh -c \
+    'grep -HoZ "^ \\"sif\\": \\".*\\"" -- "$@"; test $? -lt 2' sh {} +
+"""
+_YOUNG = """
+cd -- "$1" || exit
+find . -mindepth 2 -maxdepth 2 -name run.json -mmin "-$2" -printf '%h\\n' | while read -r run; do
+    set -- "$run"/attempt-*/result.json
+    test -e "$1" || echo "${run#./}"
+done
+"""
+_RECORD = re.compile(r"([^\0]*)/run\.json\0 \"sif\": \"(.*)\"\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uses:
+    """What images are used for: the newest one's name, and the runs that need one, by its name."""
+
+    newest: str
+    runs: Mapping[str, str]
+
+    def why(self, file_name: str) -> str | None:
+        """Why an image has to stay, or ``None``."""
+        if file_name == self.newest:
+            return "is the newest"
+        return f"is used by {self.runs[file_name]}" if file_name in self.runs else None
+
+
+def prune_images(link: Link, depot: Depot, name: str, progress: Progress, *, tell_kept: bool = True) -> None:
+    """Remove the images of a name that are older than the newest and that no job uses.
+
+    An image is hidden first, and is removed only if the records of runs, which are written before their jobs
+    are submitted, still do not name it. Where SLURM or the records cannot be asked, nothing is removed.
+    """
+    progress.step(f"Looking for older images of {name} that no job uses")
+    if not link.runs_commands:
+        progress.note(f"No older image of {name} was removed: SLURM cannot be asked over file transfer alone")
+        return
+    try:
+        images = _find_images(link, depot, name)
+        if not images:
+            return
+        uses = _find_uses(link, depot, name)
+        if uses is None:
+            progress.note(
+                f"No older image of {name} was removed: SLURM, or a record in {depot.runs}, cannot be read"
+            )
+            return
+        kept = {file: why for file in images if (why := uses.why(file))}
+        freed = _remove(link, depot, name, [file for file in images if file not in kept])
+    except ParseError as error:
+        progress.note(f"No older image of {name} was removed: {error}")
+        return
+    if freed or tell_kept:
+        progress.note(describe(images, freed, kept if tell_kept else {}))
+
+
+def describe(images: Mapping[str, int], removed: Iterable[str], kept: Mapping[str, str]) -> str:
+    """What was removed and what was not, for a person.
+
+    Args:
+        images: sizes in bytes by file name.
+        removed: those that are gone.
+        kept: why others stay.
+    """
+    gone = list(removed)
+    freed = sum(images[file] for file in gone)
+    first = "No older image removed"
+    if gone:
+        some = "image" if len(gone) == 1 else "images"
+        first = f"{len(gone)} older {some} removed, {freed / 1e6:,.1f} MB freed"
+    return "\n".join([first, *(f"  {file} {why}" for file, why in kept.items())])
+
+
+def parse_records(stdout: str) -> dict[str, list[str]]:
+    """Runs by the name of their image, as grep prints the line of each record."""
+    runs: dict[str, list[str]] = {}
+    for folder, sif in _RECORD.findall(stdout):
+        runs.setdefault(PurePosixPath(sif).name, []).append(PurePosixPath(folder).name)
+    return runs
+
+
+def parse_images(stdout: str, name: str) -> dict[str, int]:
+    """Sizes in bytes of the images of exactly this name, by file name."""
+    named = re.compile(rf"{re.escape(name)}-[0-9a-f]{{16}}\.sif")
+    pairs = (entry.partition(" ") for entry in stdout.split("\0") if entry)
+    return {file: int(size) for size, _, file in pairs if named.fullmatch(file)}
+
+
+def _find_images(link: Link, depot: Depot, name: str) -> dict[str, int]:
+    return parse_images(link.check(["sh", "-c", _FILES, "slipway", str(depot.images), name]).stdout, name)
+
+
+def _find_uses(link: Link, depot: Depot, name: str) -> Uses | None:
+    newest = link.run(["readlink", "--", str(depot.images / f"{name}.sif")])
+    records = link.run(["sh", "-c", _RECORDS, "slipway", str(depot.runs)], timeout_s=600)
+    young = link.run(["sh", "-c", _YOUNG, "slipway", str(depot.runs), str(YOUNG_MINUTES)], timeout_s=600)
+    queue = link.run(login_command(queue_command()))
+    if not all(one.ok for one in (newest, records, young, queue)):
+        return None
+    alive = {job.name for job in parse_queue(parse_login(queue.stdout))} | set(young.stdout.split())
+    runs = parse_records(records.stdout)
+    used = {file: next((run for run in names if run in alive), None) for file, names in runs.items()}
+    return Uses(newest=newest.stdout.strip(), runs={file: run for file, run in used.items() if run})
+
+
+def _remove(link: Link, depot: Depot, name: str, files: list[str]) -> list[str]:
+    places = {file: depot.images / f".{file}.gone" for file in files}
+    hidden = {file: place for file, place in places.items() if _move(link, depot.images / file, place)}
+    uses = _find_uses(link, depot, name) if files else None
+    removed = []
+    for file, place in hidden.items():
+        if uses is None or uses.why(file):
+            _move(link, place, depot.images / file)
+            continue
+        link.remove(place)
+        removed.append(file)
+    if uses is not None or not files:
+        _forget(link, depot, name)
+    return removed
+
+
+def _move(link: Link, old: PurePosixPath, new: PurePosixPath) -> bool:
+    """Rename; false where somebody else, who removes the same, was faster."""
+    try:
+        link.move(old, new)
+    except RemoteError:
+        if link.size(old) is not None:
+            raise
+        return False
+    return True
+
+
+def _forget(link: Link, depot: Depot, name: str) -> None:
+    """Remove what was written beside images that are gone."""
+    there = set(link.list(depot.images))
+    record = re.compile(rf"({re.escape(name)}-[0-9a-f]{{16}})\.json")
+    for file in there:
+        match = record.fullmatch(file)
+        if match and not {f"{match[1]}.sif", f".{match[1]}.sif.gone"} & there:
+            link.remove(depot.images / file)

@@ -1,0 +1,224 @@
+"""Images on a cluster: sent, checked, and given a name that says what is in them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
+
+from slipway.errors import (
+    ConnectionLostError,
+    ImageError,
+    ParseError,
+    RemoteError,
+    RemoteSpaceError,
+    ScratchError,
+)
+from slipway.progress import Progress
+from slipway.remote.checksum import hash_remote
+from slipway.remote.depot import Depot
+from slipway.remote.inventory import Kind, remove_all, take_inventory
+from slipway.remote.link import Link
+from slipway.sif.store import Sif
+from slipway.transfer.carrier import choose_carrier
+from slipway.transfer.protocol import Amount, Transfer
+
+_RESUME = "What has arrived is kept there: the same command goes on where this one was"
+_MAKE_ROOM = (
+    "make room there: `invoke push --prune` removes older images that no job uses, and the site's own "
+    "command (often `quota -s` or `lfs quota -h FOLDER`) says what you may use"
+)
+# What others have left is of no use to them after a week, by the clock of the cluster's file system.
+_ABANDONED = """
+for folder in "$1"/.*.part; do
+    test -d "$folder" && test "$folder" != "$2" || continue
+    young=$(find "$folder" -newermt '7 days ago' -print -quit) && test -z "$young" && rm -rf -- "$folder"
+done
+"""
+_TIMEOUT_S = 3600
+_HARDLY_ANY_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushedSif:
+    """A ``.sif`` on a cluster: its place, SHA-256, size in bytes and the Docker image that it came from."""
+
+    path: PurePosixPath
+    image_id: str
+    sha256: str
+    size_bytes: int
+
+
+def push_sif(
+    link: Link, depot: Depot, sif: Sif, client: str, progress: Progress
+) -> tuple[PushedSif, Transfer | None]:
+    """Send a ``.sif``, unless the same content is there, and point ``<name>.sif`` to it.
+
+    It is uploaded to a workshop, a folder that only this client uses for this name, is checked there by its
+    hash, and only then given its own name, which says what is in it. So a job that waits or runs keeps the
+    image that it was submitted with, and of two clients who send the same image each has a whole one.
+
+    Args:
+        link: the connection.
+        depot: where images lie.
+        sif: the image. Nobody else of this client may push one of its name meanwhile.
+        client: what sets this client apart from others who push to the same place.
+        progress: is told what happens.
+
+    Returns:
+        The image there, and what was sent; ``None`` where it was there already.
+
+    Raises:
+        ConnectionLostError: what has arrived is made use of by the next push.
+        RemoteSpaceError: there is no room for it; what has arrived is removed.
+        ScratchError: nothing can be written there.
+        RemoteError: what arrived is not what was sent, or a command failed.
+        ImageError: the file is gone here.
+    """
+    path, workshop = depot.images / sif.file_name, depot.images / f".{sif.name}.{client}.part"
+    pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
+    transfer = None
+    # It got its name only after its content was checked, so the size is enough.
+    with _explained(progress):
+        if link.size(path) != sif.size_bytes:
+            transfer = _send(link, depot, sif, workshop, progress)
+        link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+        link.point(depot.images / f"{sif.name}.sif", path.name)
+        if link.size(path) != sif.size_bytes:
+            raise RemoteError(f"{link.target}:{path}: somebody has removed it just now; push again")
+        if link.is_folder(workshop):
+            remove_all(link, workshop)
+    return pushed, transfer
+
+
+def find_pushed(link: Link, depot: Depot, name: str) -> PushedSif | None:
+    """The newest ``.sif`` of a name on the cluster, or ``None`` where none was pushed.
+
+    Raises:
+        ParseError: what is written beside it is something else.
+    """
+    target = link.run(["readlink", "-e", "--", str(depot.images / f"{name}.sif")]).stdout.strip()
+    if not target:
+        return None
+    record = link.read(PurePosixPath(target).with_suffix(".json"))
+    if record is None:
+        return None
+    return _parse_record(record, PurePosixPath(target))
+
+
+def _parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
+    try:
+        content = json.loads(record)
+        return PushedSif(
+            path=path,
+            image_id=str(content["image_id"]),
+            sha256=str(content["sha256"]),
+            size_bytes=int(content["size_bytes"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(
+            f"{path.with_suffix('.json')} on the cluster is no record of an image ({error}); push again"
+        ) from error
+
+
+def _send(link: Link, depot: Depot, sif: Sif, workshop: PurePosixPath, progress: Progress) -> Transfer:
+    began = time.monotonic()
+    if not sif.path.is_file():
+        # Of each name only the newest is kept here, and this push may have waited for another.
+        raise ImageError(f"{sif.path} is gone: its image was converted anew meanwhile; push again")
+    try:
+        link.make_folder(workshop)
+    except RemoteSpaceError as error:
+        raise RemoteSpaceError(f"{error}; {_MAKE_ROOM}") from error
+    except RemoteError as error:
+        raise ScratchError(f"{error}; {workshop.parent} cannot be written to") from error
+    if link.runs_commands:
+        link.run(["sh", "-c", _ABANDONED, "slipway", str(depot.images), str(workshop)], timeout_s=_TIMEOUT_S)
+    _check_room(link, workshop, sif.size_bytes)
+    old = depot.images / f"{sif.name}.sif"
+    has_old = link.size(old) is not None
+    title = f"Sending {sif.path.name} ({sif.size_bytes / 1e6:,.0f} MB)"
+    progress.step("Comparing with the image there" if has_old else title)
+    try:
+        transfer = choose_carrier(link, progress).send_file(
+            sif.path,
+            workshop,
+            old=old if has_old else None,
+            on_progress=_teller(progress, title if has_old else None),
+        )
+    except RemoteError as error:
+        if not isinstance(error, RemoteSpaceError) and not _is_full(link, workshop):
+            raise
+        remove_all(link, workshop)
+        raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {_MAKE_ROOM}") from error
+    progress.step("Checking what arrived")
+    _settle(link, workshop / sif.path.name, depot.images / sif.file_name, sif)
+    return replace(transfer, elapsed_s=time.monotonic() - began)
+
+
+def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
+    """Tells of each amount; the first one ends the step before, if there is a title for the next."""
+    waiting = [title] if title else []
+
+    def tell(amount: Amount) -> None:
+        if waiting:
+            progress.step(waiting.pop())
+        progress.transfer(amount)
+
+    return tell
+
+
+def _check_room(link: Link, workshop: PurePosixPath, size_bytes: int) -> None:
+    """Raise where the new image does not fit, also if all that is left of earlier uploads is removed."""
+    free = link.free_bytes(workshop)
+    if free is None or free >= size_bytes:
+        return
+    free += _reclaimable(link, workshop)
+    if free < size_bytes:
+        remove_all(link, workshop)
+        raise RemoteSpaceError(
+            f"{link.target}:{workshop.parent} has {free / 1e6:,.1f} MB free, and the image takes "
+            f"{size_bytes / 1e6:,.1f} MB; {_MAKE_ROOM}"
+        )
+
+
+def _reclaimable(link: Link, workshop: PurePosixPath) -> int:
+    """The bytes that are free again when a workshop is removed."""
+    if not link.runs_commands:
+        left = take_inventory(link, workshop) or {}
+        return sum(entry.size_bytes for entry in left.values() if entry.kind is Kind.FILE)
+    # A file with another name elsewhere, as the old image, is not gone with the one in here.
+    listed = link.run(["find", str(workshop), "-type", "f", "-links", "1", "-printf", "%s\\n"]).stdout
+    return sum(int(size) for size in listed.split())
+
+
+def _is_full(link: Link, folder: PurePosixPath) -> bool:
+    # Not each way of sending says why it could not write.
+    free = link.free_bytes(folder)
+    return free is not None and free < _HARDLY_ANY_BYTES
+
+
+def _settle(link: Link, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:
+    digest = hash_remote(link, part.parent, [part.name]).get(part.name)
+    if digest != sif.sha256:
+        link.remove(part)
+        raise RemoteError(
+            f"{link.target}:{part}: what arrived has another hash than what was sent; "
+            "it was removed there; push again"
+        )
+    link.move(part, path)
+
+
+@contextmanager
+def _explained(progress: Progress) -> Iterator[None]:
+    """Say, of what has cut an upload, that nothing is lost by it."""
+    try:
+        yield
+    except ConnectionLostError as error:
+        raise ConnectionLostError(f"{error}\n  {_RESUME}") from error
+    except KeyboardInterrupt:
+        progress.note(_RESUME)
+        raise

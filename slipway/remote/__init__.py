@@ -1,0 +1,1 @@
+"""A host that is logged in to: commands, files, and Slipway's folder there."""

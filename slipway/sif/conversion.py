@@ -1,0 +1,236 @@
+"""Running ``singularity/convert.py``: where this machine has Apptainer there, else in the tools container."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import ConversionError, EngineError, SpaceError
+from slipway.image.engine import Image, build_image, run_configured
+from slipway.image.recipe import Recipe
+from slipway.progress import Progress
+from slipway.project import Project
+from slipway.shell import LocalShell
+from slipway.sif.layout import Layout
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# A container that Slipway converts in; the label's value is the folder that it works in.
+LABEL = "slipway.conversion"
+_THERE = "/image"
+_FACTS = "facts.json"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.I)
+
+# What Apptainer says, the usual cause of it and the remedy. For words only: that it failed says its exit
+# code.
+_REMEDIES = {
+    r"not listed in /etc/subuid|no mapping entry found in /etc/subuid": (
+        "this user has no range of user ids: `sudo usermod --add-subuids 100000-165535 --add-subgids "
+        "100000-165535 "
+        "$USER`, and log in anew"
+    ),
+    r"user namespace|root-mapped namespace": (
+        "this machine does not let users make namespaces: `sudo sysctl -w "
+        "user.max_user_namespaces=15000`, on Debian "
+        "`kernel.unprivileged_userns_clone=1`, on Ubuntu 23.10 and later "
+        "`kernel.apparmor_restrict_unprivileged_userns=0`"
+    ),
+    r"newuidmap|newgidmap|[ug]id_map": (
+        "newuidmap and newgidmap have to be installed with setuid or file capabilities: "
+        "`sudo apt install --reinstall uidmap`"
+    ),
+    r"'noexec' mount option": (
+        "Apptainer cannot unpack where the disk is mounted noexec: set SLIPWAY_STATE to a folder elsewhere"
+    ),
+    r"fuse: device not found|fuse device not found|/dev/fuse": "there is no /dev/fuse: `sudo modprobe fuse`",
+    r"unknown flag: --mksquashfs-args": (
+        "this Apptainer is older than 1.3 and makes gzip images only: `invoke push --compression gzip`, or "
+        "`compression: gzip` below `container:` in the site's file"
+    ),
+    r"zstd\W+is not supported|invalid compressor|unrecognised compressor": (
+        "the mksquashfs here knows no zstd: `invoke push --compression gzip`, or a newer squashfs-tools"
+    ),
+    r"mksquashfs.*(not found|no such file)|unable to find mksquashfs": (
+        "mksquashfs is missing: `sudo apt install squashfs-tools`"
+    ),
+    r"No module named .?spython": "start Slipway with ./run, which installs spython",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What to convert, where, and how.
+
+    Attributes:
+        layout: the image.
+        sif: the file to make, in the folder that the layout is in.
+        compression: of the squashfs in it: ``zstd`` or ``gzip``.
+    """
+
+    layout: Layout
+    sif: Path
+    compression: str = "zstd"
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is that a conversion reads and writes."""
+        return self.sif.parent
+
+
+def convert(
+    client: DockerClient, conversion: Conversion, project: Project, tools: Recipe, progress: Progress
+) -> dict[str, Any]:
+    """Make a ``.sif`` from an OCI layout.
+
+    Args:
+        client: an engine; it is only used where this machine has no Apptainer.
+        conversion: what to convert.
+        project: where ``singularity/convert.py`` is.
+        tools: the container that has Apptainer; it is built where it is needed.
+        progress: is given Apptainer's lines while they come.
+
+    Returns:
+        What Apptainer found in the file; :mod:`slipway.sif.check` compares it with the image.
+
+    Raises:
+        ConversionError: Apptainer failed.
+        SpaceError: it ran out of room.
+        EngineError: the engine does not run the container, or ended meanwhile.
+    """
+    script = project.root / "singularity" / "convert.py"
+    lines: list[str] = []
+    listen = _by_lines(lines, progress)
+    if has_apptainer():
+        where = "on this machine"
+        done = LocalShell().stream(_host_command(script, conversion), on_output=listen)
+        listen(done.stderr)
+        code = done.exit_code
+    else:
+        where = f"in {tools.name}"
+        code = _run_in_tools(client, conversion, script, build_image(client, tools, progress)[0], listen)
+    listen("\n")
+    facts = conversion.folder / _FACTS
+    if code or not conversion.sif.is_file() or not facts.is_file():
+        raise explain_failure(conversion.sif.name, where, code, lines)
+    found: dict[str, Any] = json.loads(facts.read_text(encoding="ascii"))
+    return {**found, "remedies": find_remedies(lines)}
+
+
+def has_apptainer() -> bool:
+    """True where this machine can convert by itself."""
+    return any(shutil.which(program) for program in ("apptainer", "singularity"))
+
+
+def convert_command(python: str, script: str, folder: str, conversion: Conversion) -> list[str]:
+    """The argv that runs ``singularity/convert.py``, where the conversion's folder is ``folder``."""
+    return [
+        python,
+        script,
+        "--layout",
+        f"{folder}/{conversion.layout.path.name}",
+        "--sif",
+        f"{folder}/{conversion.sif.name}",
+        "--facts",
+        f"{folder}/{_FACTS}",
+        "--tmp",
+        folder,
+        "--compression",
+        conversion.compression,
+    ]
+
+
+def explain_failure(name: str, where: str, code: int, lines: Sequence[str]) -> ConversionError | SpaceError:
+    """The error for a conversion that failed: Apptainer's last words, and what usually helps."""
+    text = "\n".join(lines)
+    words = "".join(f"\n  {line}" for line in lines[-12:]) or " and said nothing"
+    message = f"Apptainer {where} could not make {name} (exit code {code}):{words}"
+    if _NO_SPACE.search(text):
+        return SpaceError(f"{message}\nmake room, or set SLIPWAY_STATE to a folder on a larger disk")
+    return ConversionError("\n".join([message, *find_remedies(lines)]))
+
+
+def find_remedies(lines: Sequence[str]) -> list[str]:
+    """What usually helps, by what Apptainer said."""
+    text = "\n".join(lines)
+    return [remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, text, re.I)]
+
+
+def container_config(
+    image: Image, command: Sequence[str], mounts: Mapping[Path, str], folder: Path
+) -> dict[str, Any]:
+    """What the tools container is created with, in the words of the engine's own API.
+
+    No option makes it privileged, and it has no network. To run the image that it has made, Apptainer needs
+    what it needs in the box: /dev/fuse, and a container without seccomp, AppArmor and masked paths.
+    """
+    fuse = {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
+    return {
+        "Image": image.id,
+        "Entrypoint": list(command),
+        "Labels": {LABEL: str(folder)},
+        "HostConfig": {
+            # Not Binds, which cannot take a path with a colon.
+            "Mounts": [
+                {"Type": "bind", "Source": str(here), "Target": there} for here, there in mounts.items()
+            ],
+            "NetworkMode": "none",
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+            "MaskedPaths": [],
+            "ReadonlyPaths": [],
+            "Devices": [fuse],
+        },
+    }
+
+
+def _run_in_tools(
+    client: DockerClient, conversion: Conversion, script: Path, tools: Image, listen: Callable[[str], None]
+) -> int:
+    import docker.errors
+    import requests
+    import urllib3
+
+    command = convert_command("python3", "/convert.py", _THERE, conversion)
+    command.append("--userns")
+    if sys.platform != "win32":
+        command += ["--owner", f"{os.getuid()}:{os.getgid()}"]
+    mounts = {script: "/convert.py", conversion.folder: _THERE}
+    config = container_config(tools, command, mounts, conversion.folder)
+    plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode")}
+    try:
+        try:
+            return run_configured(client, config, listen)
+        except docker.errors.APIError:
+            # An engine without /dev/fuse, say. What needs it is only the look into the .sif afterwards.
+            return run_configured(client, {**config, "HostConfig": plain}, listen)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise EngineError(
+            f"the Docker engine did not bring {tools.name} to its end: "
+            f"{getattr(error, 'explanation', None) or error}; is it still running?"
+        ) from error
+
+
+def _host_command(script: Path, conversion: Conversion) -> list[str]:
+    return convert_command(sys.executable, str(script), str(conversion.folder), conversion)
+
+
+def _by_lines(lines: list[str], progress: Progress) -> Callable[[str], None]:
+    rest = ""
+
+    def listen(text: str) -> None:
+        nonlocal rest
+        *whole, rest = (rest + _COLOUR.sub("", text)).split("\n")
+        for line in whole:
+            if line.strip():
+                lines.append(line.rstrip())
+                progress.line(line.rstrip())
+
+    return listen

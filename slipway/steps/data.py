@@ -1,0 +1,119 @@
+"""Steps that bring data and weights to a site."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.dataset.stage import check_dataset, stage
+from slipway.dataset.staging import Staged
+from slipway.errors import HostError, ImageError, UsageError
+from slipway.image.engine import engine, find_image, run_container
+from slipway.profile import Profile
+from slipway.site import Site
+from slipway.transfer.protocol import Transfer
+
+if TYPE_CHECKING:
+    from slipway.weights.stage import Weights
+
+from slipway.steps.core import Core
+
+
+class DataSteps(Core):
+    """Datasets and weights: made or fetched here, and staged."""
+
+    def weights(
+        self, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
+    ) -> tuple[Weights, bool]:
+        """Have weights here: what ``env/weights.json`` knows by this name, or what ``url`` or ``file`` has.
+
+        Returns:
+            The weights, and whether they are new here; see :mod:`slipway.weights.stage`.
+        """
+        from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
+
+        source = find_source(self.project.profiles / "weights.json", name)
+        folder = self.project.state / "weights"
+        if file:
+            return take_weights(folder, file, source, replace=replace), True
+        if url:
+            source = Source(name=name, url=url)
+        return fetch_weights(folder, source, self.progress)
+
+    def load_weights(self, weights: Weights, profile: Profile) -> str:
+        """Load weights with the profile's image where that is here; says how it went."""
+        from slipway.weights.stage import load_in_image
+
+        try:
+            client = engine()
+            image = find_image(client, profile.image)
+        except HostError as error:
+            return f"not loaded, since there is no engine here: {error}"
+        if image is None:
+            return f"not loaded, since {profile.image} is not built here"
+        done = load_in_image(client, image, weights)
+        return f"loaded by {image.ref}" if done else f"not loaded, since {image.ref} has no PyTorch"
+
+    def stage_weights(self, site: Site, weights: Weights) -> Transfer | None:
+        """Send weights to a site, unless they are there; see :func:`slipway.weights.stage.stage_weights`."""
+        from slipway.weights.stage import stage_weights
+
+        with self.depot(site) as (link, depot):
+            return stage_weights(link, depot, weights, self._client(site), self.progress)
+
+    def stage(
+        self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
+    ) -> Staged:
+        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
+        name = name or source.resolve().name
+        check_dataset(source, name)
+        with (
+            self._only_one(
+                f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"
+            ),
+            self.depot(site) as (link, depot),
+        ):
+            return stage(
+                link,
+                depot,
+                source,
+                name,
+                self._client(site),
+                self.progress,
+                memory=self.project.state / "digests",
+                delete=delete,
+                verify=verify,
+            )
+
+    def make_scene(self, profile: Profile) -> Path:
+        """The demo's input: a scene that the profile's image renders; made once.
+
+        Raises:
+            ImageError: the image's program failed.
+        """
+        folder = self.project.state / "demo"
+        folder.mkdir(parents=True, exist_ok=True)
+        scene = folder / "room"
+        if scene.is_dir():
+            return scene
+        image = find_image(engine(), profile.image)
+        if image is None:
+            raise UsageError(
+                f"there is no image {profile.image}; `invoke build --profile {profile.name}` makes it"
+            )
+        self.progress.step("Rendering a room, 40 frames along a path that is known")
+        lines: list[str] = []
+        code = run_container(
+            engine(),
+            image,
+            ["python3", "-m", "slam.scene", "/demo/room"],
+            mounts={folder: "/demo"},
+            user=f"{os.getuid()}:{os.getgid()}",
+            listen=lines.append,
+        )
+        if code:
+            raise ImageError(
+                f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}"
+            )
+        return scene

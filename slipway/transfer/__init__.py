@@ -1,0 +1,1 @@
+"""Moving files: what any carrier does, and rsync."""

@@ -1,0 +1,81 @@
+"""Which carrier serves: rsync where both sides have one that is new enough, SFTP otherwise."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from slipway.errors import ConfigError, HostError, TransferOnlyError
+from slipway.progress import Progress
+from slipway.remote.link import Link
+from slipway.shell import LocalShell, Result
+from slipway.transfer.protocol import Carrier
+
+# --info=progress2 here, --protect-args there.
+LEAST_HERE = (3, 1)
+LEAST_THERE = (3, 0)
+_VERSION = re.compile(r"^rsync\s+version v?(\d+)\.(\d+)", re.M)
+_NOT_FOUND = 127
+
+
+def choose_carrier(link: Link, progress: Progress) -> Carrier:
+    """What moves files to and from this site; found out once a connection.
+
+    Raises:
+        ConfigError: the site wants rsync (``login.transfer``), and it cannot be had.
+    """
+    if link.carrier is None:
+        link.carrier = _choose(link, progress)
+    return link.carrier
+
+
+def parse_version(stdout: str) -> tuple[int, int] | None:
+    """The version that ``rsync --version`` prints; ``None`` for something else, such as macOS's openrsync."""
+    match = _VERSION.search(stdout)
+    if match is None or stdout.startswith("openrsync"):
+        return None
+    return int(match[1]), int(match[2])
+
+
+def _choose(link: Link, progress: Progress) -> Carrier:
+    from slipway.sftp.carrier import Sftp
+    from slipway.transfer.rsync import Rsync
+
+    if link.transfer == "sftp":
+        return Sftp(link)
+    why = _why_no_rsync(link)
+    if why is None:
+        return Rsync(link)
+    if link.transfer == "rsync":
+        raise ConfigError(f"{link.target}: login.transfer is rsync, but {why}")
+    progress.note(f"Files go by SFTP, since {why}. That is slower: a file that has changed goes whole")
+    return Sftp(link)
+
+
+def _why_no_rsync(link: Link) -> str | None:
+    """What is missing, and what would help; ``None`` where nothing is."""
+    try:
+        there = link.run(["rsync", "--version"])
+    except TransferOnlyError:
+        return f"{link.target} runs no commands for this account"
+    if not hasattr(socket, "AF_UNIX"):
+        return "rsync cannot be reached on this system"
+    try:
+        here = LocalShell().run(["rsync", "--version"])
+    except HostError:
+        return "rsync is not installed on this machine (Debian: apt install rsync; macOS: brew install rsync)"
+    why = _why_not(here, "on this machine", LEAST_HERE)
+    return why or _why_not(there, f"on {link.target.host}", LEAST_THERE)
+
+
+def _why_not(result: Result, where: str, least: tuple[int, int]) -> str | None:
+    wanted = f"{least[0]}.{least[1]} or newer"
+    if result.exit_code == _NOT_FOUND:
+        return f"rsync is not installed {where} (ask for version {wanted})"
+    version = parse_version(result.stdout) if result.ok else None
+    if version is None:
+        said = (result.stdout.strip() or result.stderr.strip() or "nothing").splitlines()[0]
+        return f"the rsync {where} cannot be used: it says {said!r}, and version {wanted} is needed"
+    if version < least:
+        return f"the rsync {where} is too old: {version[0]}.{version[1]}, and {wanted} is needed"
+    return None

@@ -1,0 +1,211 @@
+"""rsync over the connection that is already there: the argv, what it prints, and the run."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from slipway.errors import (
+    ConnectionLostError,
+    DataError,
+    HostError,
+    LinkError,
+    ParseError,
+    RemoteError,
+    RemoteSpaceError,
+    SpaceError,
+)
+from slipway.remote.link import Link
+from slipway.shell import LocalShell, Result
+from slipway.transfer.basis import prepare_attempt
+from slipway.transfer.door import Door, open_door
+from slipway.transfer.protocol import Amount, OnProgress, Transfer
+
+# rsync wants a host before the colon; the name is never looked up.
+_HOST = "cluster"
+# Half a file lies in a folder of its own until the rest has come.
+_TREE = ("--links", "--times", "--partial-dir=.slipway-partial")
+# The rsync of a connection that is gone ends at last, and does not wait there for ever.
+_SILENCE_S = 600
+# rsync's own codes, from its manual.
+_FILE_IO = 11
+_PROTOCOL = 2
+_VANISHED = 24
+_TIMEOUT = 30
+_NOT_FOUND = 127
+# rsync writes the system's own number of an error behind its words: ENOSPC and EDQUOT of Linux.
+_NO_ROOM = re.compile(r"\((28|122)\)")
+_STATS = {
+    "sent_bytes": re.compile(r"^Total bytes sent: ([\d,.]+)$", re.M),
+    "received_bytes": re.compile(r"^Total bytes received: ([\d,.]+)$", re.M),
+    "total_bytes": re.compile(r"^Total file size: ([\d,.]+) bytes$", re.M),
+    "files": re.compile(r"^Number of (?:regular )?files transferred: ([\d,.]+)$", re.M),
+}
+_PROGRESS = re.compile(r"([\d,]+)\s+(\d+)%\s+\S+/s")
+
+
+def rsync_command(
+    sources: Iterable[str], destination: str, *, rsh_command: str, options: Iterable[str] = ()
+) -> list[str]:
+    """The argv of an rsync that goes through ``rsh_command`` and ends with statistics.
+
+    Remote places start with the result of :func:`remote`.
+    """
+    fixed = ["rsync", "--protect-args", "--stats", "--info=progress2", "--outbuf=L", f"--rsh={rsh_command}"]
+    return [*fixed, *options, "--", *sources, destination]
+
+
+def remote(path: PurePosixPath, *, inside: bool = False) -> str:
+    """A place on the cluster, as rsync writes it; ``inside`` means the folder's content."""
+    return f"{_HOST}:{path}{'/' if inside else ''}"
+
+
+def parse_stats(stdout: str) -> Transfer:
+    """Read what ``rsync --stats`` prints.
+
+    Raises:
+        ParseError: a line that every rsync since version 3 prints is missing.
+    """
+    found = {}
+    for name, pattern in _STATS.items():
+        match = pattern.search(stdout)
+        if match is None:
+            raise ParseError(f"rsync's statistics have no {name}; it printed {stdout[-300:]!r}")
+        found[name] = int(re.sub(r"\D", "", match[1]))
+    return Transfer(**found)
+
+
+def parse_progress(text: str) -> tuple[int, int] | None:
+    """Bytes so far and per cent, from the newest progress line in ``text``; ``None`` without one."""
+    found = _PROGRESS.findall(text)
+    return (int(found[-1][0].replace(",", "")), int(found[-1][1])) if found else None
+
+
+class Rsync:
+    """rsync as a :class:`~slipway.transfer.protocol.Carrier`: of a changed file it sends what differs."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    def send_file(
+        self,
+        source: Path,
+        folder: PurePosixPath,
+        *,
+        old: PurePosixPath | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.protocol.Carrier.send_file`."""
+        size_bytes = source.stat().st_size
+        attempt = prepare_attempt(self.link, folder, source.name, size_bytes, old)
+        # Half a file keeps its name's place in the attempt's folder, and what is compared lies in another.
+        options = ["--times", "--ignore-times", "--partial", "--no-whole-file", f"--timeout={_SILENCE_S}"]
+        options.append(f"--compare-dest={attempt.basis}")
+        target = remote(attempt.folder, inside=True)
+        transfer = self._run([str(source)], target, options, on_progress, total_bytes=size_bytes)
+        self.link.move(attempt.folder / source.name, folder / source.name)
+        return transfer
+
+    def send_tree(
+        self,
+        source: Path,
+        target: PurePosixPath,
+        *,
+        names: Sequence[str] | None = None,
+        old: PurePosixPath | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.protocol.Carrier.send_tree`."""
+        # One who sends data has to be able to send it again, whatever its modes are here.
+        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu+rw"]
+        if old is not None:
+            options.append(f"--copy-dest={old}")
+        with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
+            if names is not None:
+                # rsync takes a name that begins with # or ; for a comment.
+                listed.write(b"".join(b"./" + os.fsencode(name) + b"\0" for name in names))
+                listed.flush()
+                options += [f"--files-from={listed.name}", "--from0"]
+            else:
+                options.append("--recursive")
+            return self._run([f"{source.absolute()}/"], remote(target, inside=True), options, on_progress)
+
+    def fetch_tree(
+        self,
+        source: PurePosixPath,
+        target: Path,
+        *,
+        without: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.protocol.Carrier.fetch_tree`."""
+        options = [*_TREE, "--recursive", *(f"--exclude=/{name}" for name in without)]
+        return self._run([remote(source, inside=True)], str(target), options, on_progress)
+
+    def _run(
+        self,
+        sources: Sequence[str],
+        destination: str,
+        options: Sequence[str],
+        on_progress: OnProgress | None,
+        total_bytes: int | None = None,
+    ) -> Transfer:
+        began: float | None = None
+        with open_door(self.link) as door:
+
+            def listen(text: str) -> None:
+                nonlocal began
+                seen = parse_progress(text)
+                if on_progress and seen:
+                    # Nothing is sent while the other side reads what it has, which can take minutes.
+                    began = began or time.monotonic()
+                    done, percent = seen
+                    total = total_bytes or (done * 100 // percent if percent else done)
+                    on_progress(
+                        Amount(
+                            done_bytes=done,
+                            total_bytes=total,
+                            moved_bytes=door.sent_bytes + door.received_bytes,
+                            elapsed_s=time.monotonic() - began,
+                        )
+                    )
+
+            argv = rsync_command(sources, destination, rsh_command=door.command, options=options)
+            result = LocalShell(env={**os.environ, "LC_ALL": "C.UTF-8"}).stream(argv, on_output=listen)
+        if not result.ok:
+            raise _failure(self.link, result, door, destination)
+        return parse_stats(result.stdout)
+
+
+def _failure(link: Link, result: Result, door: Door, target: str) -> Exception:
+    """What an rsync that failed has failed by, in the order of what is surest."""
+    code, there = result.exit_code, door.exit_code
+    words = [*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:]
+    said = "".join(f"\n  {line}" for line in words)
+    if isinstance(door.lost, LinkError):
+        return door.lost
+    if door.lost is not None or code == _TIMEOUT:
+        reason = door.lost or f"nothing came for {_SILENCE_S} s"
+        return ConnectionLostError(f"{link.target}: the connection was lost during rsync ({reason})")
+    if code < 0:
+        return HostError(f"rsync was killed on this machine (signal {-code}; out of memory?); try again")
+    if there == _NOT_FOUND:
+        return RemoteError(f"{link.target}: rsync is not installed there; ask the site to install it")
+    if there is not None and there < 0:
+        return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
+    if code == _FILE_IO and _NO_ROOM.search(said) and not target.startswith(f"{_HOST}:"):
+        return SpaceError(f"{target}: there is no room for it on this machine; rsync said:{said}")
+    if _FILE_IO in (code, there) and _NO_ROOM.search(said):
+        return RemoteSpaceError(f"{link.target}: the disk is full, or a quota is reached; rsync said:{said}")
+    if there == _FILE_IO:
+        # A sender that finds its line closed does not always come to read why.
+        said += "\n  (The other side could not write: is the disk full there, or a quota reached?)"
+    if code == _VANISHED:
+        return DataError(f"files were removed while they were sent, or fetched; try again. rsync said:{said}")
+    if code == _PROTOCOL:
+        said += "\n  (A shell that prints something at every login does that: look at ~/.bashrc there)"
+    return RemoteError(f"{link.target}: rsync failed with exit code {code}:{said}")

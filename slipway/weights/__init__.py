@@ -1,0 +1,1 @@
+"""Weights of networks: fetched, looked at, staged."""
