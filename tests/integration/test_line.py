@@ -211,7 +211,11 @@ def test_what_ends_a_job_before_its_program_is_no_success(line: Line, broken: di
     ("words", "code", "message"),
     [
         (["build", "--profile", "cup"], 64, "there is no profile 'cup'"),
-        (["build"], 65, "its DOCKERFILE is docker/Dockerfile.base, which does not exist"),
+        (
+            ["build", "--set", "DOCKERFILE=docker/Dockerfile.bsae"],
+            65,
+            "its DOCKERFILE is docker/Dockerfile.bsae, which does not exist",
+        ),
         (["stage", "no-such-folder", "--site", "box"], 73, "no-such-folder is not a folder"),
         (["stage", "docs", "--site", "box", "--name", "a/b"], 73, "--name 'a/b'"),
     ],

@@ -102,9 +102,9 @@ class Warehouse:
 def warehouse(folder: Path) -> Iterator[Warehouse]:
     """Build the registry's image if need be, and run it."""
     client = engine()
-    base = load_profile(ROOT / "env", "base", ())
+    profile = load_profile(ROOT / "env", "cpu", ())
     dockerfile = ROOT / "tests/integration/registry/Dockerfile"
-    recipe = Recipe(name=IMAGE, dockerfile=dockerfile, platform="", build_args=base.build_args)
+    recipe = Recipe(name=IMAGE, dockerfile=dockerfile, platform="", build_args=profile.build_args)
     build_image(client, recipe, Silence())
     container = client.containers.run(IMAGE, detach=True, ports={f"{PORT}/tcp": ("127.0.0.1", None)})
     try:
