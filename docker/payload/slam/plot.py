@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slam.cache import writable_cache
 from slam.cloud import Cloud
 from slam.evaluation import Evaluation
-from slam.output import replacing, workspace
+from slam.output import replacing
 from slam.sequence import Units
 from slam.trajectory import Floats
 
@@ -80,26 +77,13 @@ def draw(
 
 def describe_error(evaluation: Evaluation, units: Units) -> str:
     """The absolute trajectory error in words."""
+    percent = evaluation.rmse_percent
     return (
-        f"ATE rmse {evaluation.statistics['rmse']:.4g} {units.length}, {evaluation.rmse_percent:.2g} % of a "
+        f"ATE rmse {evaluation.statistics['rmse']:.4g} {units.length}, "
+        f"{f'{percent:.0f}' if percent >= 100 else f'{percent:.2g}'} % of a "
         f"path of {evaluation.path_length:.3g} {units.length} (alignment {evaluation.alignment}, "
         f"{len(evaluation.errors)} pairs)"
     )
-
-
-@contextmanager
-def writable_cache(folder: Path) -> Iterator[None]:
-    """Give matplotlib, which insists on a folder it can write to, a copy where MPLCONFIGDIR is read-only."""
-    given = os.environ.get("MPLCONFIGDIR")
-    if given is None or os.access(given, os.W_OK):
-        yield
-        return
-    with workspace(folder) as copy:
-        if Path(given).is_dir():
-            shutil.copytree(given, copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        os.environ["MPLCONFIGDIR"] = str(copy)
-        yield
-        os.environ["MPLCONFIGDIR"] = given
 
 
 def _draw_views(
@@ -141,4 +125,4 @@ def _draw_errors(axes: Axes, evaluation: Evaluation, units: Units) -> None:
     axes.plot(times, evaluation.errors, color=BLUE, lw=1.4, marker=".", ms=5)
     axes.axhline(rmse, color=RED, lw=1.2, ls="--", label=f"rmse {rmse:.3g}")
     axes.set(xlabel=f"since the first frame [{units.time}]", ylabel=f"error [{units.length}]", ylim=(0, None))
-    axes.legend(loc="upper right")
+    axes.legend()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from slam import output
+from slam.cache import writable_cache
 from slam.cloud import write_cloud
 from slam.dataset.groundtruth import read_groundtruth, units_of_truth
 from slam.dataset.stream import Stream
@@ -47,7 +48,7 @@ def infer(
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
     say(f"engine     {engine}, {settings.threads} threads")
-    with output.workspace(out) as workspace:
+    with output.workspace(out) as workspace, writable_cache(workspace):
         estimate = run_engine(load_engine(engine), sequence, settings, workspace)
         summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
         evaluation, problem = _evaluate(truth, estimate, comparison)
