@@ -254,7 +254,7 @@ def test_new_rows_look_as_new_ones_do(torch) -> None:
         ("no numbers", ReconstructionError, "poses of 9 of 12 frames are no numbers"),
         ("no keyframes", ReconstructionError, "keyframes hold numbers that are none"),
         ("too few poses", ReconstructionError, "11 poses for 12 frames"),
-        ("out of memory", MemoryShortError, "images of 136x128; lower --frontend_window"),
+        ("out of memory", MemoryShortError, "images of 136x128; lower --max-image-size or --frontend_window"),
         ("crash", CrashError, "came down with SIGABRT"),
     ],
 )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from slam import output
 from slam.dataset.stream import Stream
 from slam.droid.memory import plan, row_bytes
-from slam.droid.options import Options, choose
+from slam.droid.options import Options, choose, describe
 from slam.droid.reconstruction import (
     Reconstruction,
     keyframe_trajectory,
@@ -28,10 +26,10 @@ from slam.errors import DeviceError, InputError, MemoryShortError, SlamError
 from slam.estimate import Estimate, Settings
 from slam.progress import say
 from slam.trajectory import Floats, write_trajectory
+from slam.versions import read_versions
 from slam.view import render
 
 SMALLEST = 128
-_VERSIONS = Path("/opt/slam/versions.json")
 
 
 def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
@@ -61,8 +59,8 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
     except torch.cuda.OutOfMemoryError as error:
         raise MemoryShortError(
             f"the GPU's memory does not suffice for images of {stream.width}x{stream.height}; lower "
-            "--frontend_window, make fewer keyframes with a larger --filter_thresh or --stride, or ask for a "
-            "larger GPU"
+            "--max-image-size or --frontend_window, make fewer keyframes with a larger --filter_thresh or "
+            "--stride, or ask for a larger GPU"
         ) from error
     facts = {"device": device, **facts}
     return export(stream, options, poses, found, workspace, facts=facts, versions=versions())
@@ -93,7 +91,7 @@ def _reconstruct(
         "keyframes": len(found),
         "weights_sha256": digest,
         "engine_settings": describe(options),
-        "image": read_versions(_VERSIONS),
+        "image": read_versions(),
     }
     return found, poses, facts
 
@@ -212,19 +210,8 @@ def warnings(options: Options) -> list[str]:
     return lines
 
 
-def describe(options: Options) -> dict[str, object]:
-    """The options for ``summary.json``."""
-    values = vars(options)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-
 def versions() -> dict[str, str]:
     """The libraries behind an estimate."""
     import torch
 
     return {"torch": torch.__version__, "cuda": torch.version.cuda or "none"}
-
-
-def read_versions(path: Path) -> Any:
-    """What the image says that is in it, or ``None`` outside of one."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
