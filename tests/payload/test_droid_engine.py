@@ -279,6 +279,27 @@ def test_no_gpu_is_told_and_the_cpu_never_chosen_silently(
         run(write_standin(tmp_path / "d"), tmp_path / "w", monkeypatch, make_stream(), device="cuda")
 
 
+def test_kernels_that_do_not_run_are_told_before_the_work(torch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DROID-SLAM's leave zeros, PyTorch's raise; no GPU here does either, so the two are called for."""
+
+    def refuse() -> None:
+        raise RuntimeError("CUDA error: no kernel image is available\nfor execution on the device")
+
+    def fill() -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    options = Options(device="cpu")
+    monkeypatch.setattr(engine, "_compute_point", lambda: np.zeros(3))
+    with pytest.raises(DeviceError, match=r"DROID-SLAM's kernels do not run on CPU, .*TORCH_CUDA_ARCH_LIST"):
+        engine.require_device(options)
+    monkeypatch.setattr(engine, "_compute_point", refuse)
+    with pytest.raises(DeviceError, match=r"does not compute \(CUDA error: no kernel image is available\); "):
+        engine.require_device(options)
+    monkeypatch.setattr(engine, "_compute_point", fill)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        engine.require_device(options)
+
+
 @pytest.mark.parametrize("kind", ["none", "text", "short", "list", "other", "shape"])
 def test_files_that_are_no_weights_are_told(
     torch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -30,6 +30,10 @@ from slam.versions import read_versions
 from slam.view import render
 
 SMALLEST = 128
+_ADVICE = (
+    "`python3 -m slam --self-test` says for which GPUs the image was made; build it with this one's "
+    "architecture in TORCH_CUDA_ARCH_LIST, or ask for another GPU"
+)
 
 
 def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
@@ -177,17 +181,28 @@ def require_device(options: Options) -> str:
         )
     else:
         name = torch.cuda.get_device_name()
+    try:
+        found = _compute_point()
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # PyTorch's own kernels, unlike DROID-SLAM's, say that they cannot run
+        raise DeviceError(
+            f"{name} does not compute ({str(error).partition(chr(10))[0]}); {_ADVICE}"
+        ) from error
+    if not np.allclose(found, (3, 4, 5)):
+        raise DeviceError(f"DROID-SLAM's kernels do not run on {name}; {_ADVICE}")
+    return name
+
+
+def _compute_point() -> Floats:
+    """A point [3] at depth 2, seen by a camera at (1, 2, 3)."""
     import droid_backends
+    import torch
 
     poses = torch.tensor([[1.0, 2, 3, 0, 0, 0, 1]], device="cuda")
     halves = torch.full((1, 2, 2), 0.5, device="cuda")
     points = droid_backends.iproj(poses, halves, torch.tensor([1.0, 1, 0, 0], device="cuda"))
-    if not np.allclose(points[0, 1, 1].cpu().numpy(), (3, 4, 5)):
-        raise DeviceError(
-            f"DROID-SLAM's kernels do not run on {name}; `python3 -m slam --self-test` says for which GPUs "
-            "they were compiled; rebuild with this one's architecture in TORCH_CUDA_ARCH_LIST"
-        )
-    return name
+    return np.asarray(points[0, 1, 1].cpu().numpy(), dtype=np.float64)
 
 
 def free_bytes(device: str) -> int:
