@@ -40,6 +40,7 @@ def draw(
     evaluation: Evaluation | None = None,
     cloud: Cloud | None = None,
     units: Units,
+    is_metric: bool = False,
 ) -> None:
     """Draw the camera's path seen along two axes of its world and, with ground truth, its error over time.
 
@@ -50,6 +51,7 @@ def draw(
         evaluation: the aligned estimate and the truth.
         cloud: what was seen, in the world of ``positions``.
         units: what the ground truth is measured in.
+        is_metric: whether ``positions`` are in metres.
     """
     with writable_cache(path.parent), replacing(path) as part:
         import matplotlib as mpl
@@ -62,9 +64,8 @@ def draw(
             grid = figure.add_gridspec(2, 2, width_ratios=[1.7, 1])
             wide = figure.add_subplot(grid[:, 0])
             above = figure.add_subplot(grid[0, 1] if evaluation else grid[:, 1])
-            _draw_views(
-                (wide, above), positions, evaluation, cloud, units.length if evaluation else "arbitrary scale"
-            )
+            own_unit = "m" if is_metric else "arbitrary scale"
+            _draw_views((wide, above), positions, evaluation, cloud, units.length if evaluation else own_unit)
             if evaluation:
                 _draw_errors(figure.add_subplot(grid[1, 1]), evaluation, units)
                 title += f"\n{describe_error(evaluation, units)}"

@@ -70,6 +70,7 @@ def infer(
                 evaluation=evaluation,
                 cloud=estimate.cloud,
                 units=sequence.units,
+                is_metric=isinstance(sequence, Stream) and sequence.is_metric,
             )
     if problem is not None:
         raise problem

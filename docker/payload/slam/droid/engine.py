@@ -74,6 +74,7 @@ def _reconstruct(
     stream: Stream, options: Options, settings: Settings, workspace: Path, root: Path
 ) -> tuple[Reconstruction, Floats, dict[str, object]]:
     """The keyframes, the poses [n, 7] of all frames from camera to world, and what the summary shall say."""
+    image = read_versions()  # before the work, as it may be found to be broken
     row = row_bytes(stream.height, stream.width, stereo=stream.mode == "stereo")
     room = plan(
         len(range(0, stream.length, stream.tracked_every)),
@@ -95,7 +96,7 @@ def _reconstruct(
         "keyframes": len(found),
         "weights_sha256": digest,
         "engine_settings": describe(options),
-        "image": read_versions(),
+        "image": image,
     }
     return found, poses, facts
 
