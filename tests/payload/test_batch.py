@@ -195,8 +195,11 @@ def change_summary(run: Path, **changes: object) -> None:
 def test_a_benchmark_names_the_options_of_the_engine_too(slam, runs: Path, tmp_path: Path) -> None:
     """Of a run that has the name of a job and not of its sequence."""
     settings = {**TUM.settings, "warmup": 8, "random_weights": True, "pth": True}
-    change_summary(runs / "runs" / "freiburg1_xyz", engine_settings=settings, arguments={"depth": True})
-    shutil.move(runs / "runs" / "freiburg1_xyz", runs / "runs" / "20261121-a1")
+    run = runs / "runs" / "freiburg1_xyz"
+    change_summary(
+        run, dataset="xyz", source="tum/fr1/xyz", engine_settings=settings, arguments={"depth": True}
+    )
+    shutil.move(run, runs / "runs" / "20261121-a1")
     out = tmp_path / "out"
     done = slam(
         "--task", "evaluate", "--benchmark", "tum", "--runs", runs / "runs" / "20261121-a1", "--out", out,
@@ -222,21 +225,22 @@ def test_a_run_with_depth_keeps_its_scale(slam, runs: Path, tmp_path: Path) -> N
     assert {row["alignment"] for row in read_table(tmp_path / "b")} == {"sim3"}
 
 
-@pytest.mark.parametrize("sequence", [None, ["Hard/P000"]])
+@pytest.mark.parametrize("options", [(), ("--dataset", "air")])
+@pytest.mark.parametrize("asked", ["air", None])
 def test_a_run_of_a_sequence_whose_last_name_is_that_of_many(
-    slam, runs: Path, tmp_path: Path, sequence: list[str] | None
+    slam, runs: Path, tmp_path: Path, options: tuple[str, ...], asked: str | None
 ) -> None:
-    """TartanAir's are all called P000 and so on."""
+    """TartanAir's are all called P000 and so on. A benchmark's runs need not have had a --dataset."""
     source = runs / "data" / "tum" / "rgbd_dataset_freiburg1_desk"
     for level in ("Easy", "Hard"):
         make_tum(runs / "data" / "air" / "mine" / level / "P000", count=1, size=(64, 48))
         write(runs / "data" / "air" / "mine" / level / "P000" / "groundtruth.txt", np.zeros((60, 3)))
     shutil.copy(source / "groundtruth.txt", runs / "data" / "air" / "mine" / "Hard" / "P000")
-    run = runs / "alone" if sequence else runs / "several" / "mine" / "Hard" / "P000"
+    run = runs / "20261121-a1"
     shutil.copytree(runs / "runs" / "freiburg1_desk", run)
-    change_summary(run, dataset="P000", arguments={"dataset": "air", "sequence": sequence})
+    change_summary(run, dataset="P000", source="air/mine/Hard/P000", arguments={"dataset": asked})
     out = tmp_path / "out"
-    done = slam("--task", "evaluate", "--runs", run, "--data-root", runs / "data", "--out", out)
+    done = slam("--task", "evaluate", "--runs", run, "--data-root", runs / "data", "--out", out, *options)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((out / "ate.json").read_text())["rmse"] == pytest.approx(np.sqrt(3) * 0.01, rel=0.15)
 

@@ -28,6 +28,8 @@ def test_engines_find_a_place_for_matplotlibs_cache(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(task, "run_engine", engine)
     stream = Stream(name="made", frames=(), stamps=("0", "1", "2"), height=128, width=128)
     with pytest.raises(ReconstructionError, match="nothing"):
-        task.infer(stream, Settings(threads=1), Comparison(), engine="droid", out=out, arguments={})
+        task.infer(
+            stream, Settings(threads=1), Comparison(), engine="droid", out=out, source="made", arguments={}
+        )
     assert os.environ["MPLCONFIGDIR"] == str(closed)
     assert list(out.iterdir()) == []

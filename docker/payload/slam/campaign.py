@@ -73,7 +73,8 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
 
 def _name_by_sequence(chosen: benchmark.Benchmark, run: Staged) -> Staged:
     """A run with the name of its sequence where its folder's name is none of the benchmark's."""
-    sequence = _read_summary(run.folder).get("dataset")
+    summary = _read_summary(run.folder)
+    sequence = summary.get("source") or summary.get("dataset")
     is_named = any(match(name, (run.name,)) for name in chosen.figures)
     return run if is_named or not isinstance(sequence, str) else replace(run, name=sequence)
 
@@ -124,8 +125,8 @@ def _evaluate_file(arguments: argparse.Namespace) -> None:
 def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> None:
     """Compare the trajectory in a run's output folder with its ground truth.
 
-    That is the file that ``--groundtruth`` names, or that of the sequence in the dataset that ``--dataset``
-    or the run's own summary names.
+    That is the file that ``--groundtruth`` names, or that of the sequence that the run's own summary or its
+    name names, in the dataset that ``--dataset`` or the summary names.
 
     Raises:
         InputError: the sequence or its ground truth is not there.
@@ -177,6 +178,9 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
+    source = _read_summary(run.folder).get("source")
+    if arguments.dataset is None and isinstance(source, str) and (arguments.data_root / source).is_dir():
+        return groundtruth_of(arguments.data_root / source)
     dataset = arguments.dataset or _recorded_arguments(run.folder).get("dataset")
     if not isinstance(dataset, str):
         raise InputError(
@@ -198,12 +202,10 @@ def _sequences_of(run: Staged, staged: tuple[Staged, ...]) -> Iterator[Path]:
     if len(staged) == 1:
         yield staged[0].folder
     names = tuple(one.name for one in staged)
-    asked = _recorded_arguments(run.folder).get("sequence")
-    # Of several in one run, each is in a folder of its whole name; the last part alone may be that of many.
-    ends = (name for name in names if run.folder.parts[-len(Path(name).parts) :] == Path(name).parts)
-    words = (*(asked if isinstance(asked, list) and len(asked) == 1 else ()), *ends)
-    for word in (*words, run.name, _read_summary(run.folder).get("dataset"), run.folder.name):
-        fitting = match(str(word), names)
+    summary = _read_summary(run.folder)
+    within = str(Path(*Path(str(summary.get("source", ""))).parts[1:]))
+    for word in (within, run.name, str(summary.get("dataset")), run.folder.name):
+        fitting = match(word, names)
         if len(fitting) == 1:
             yield next(one.folder for one in staged if one.name == fitting[0])
 

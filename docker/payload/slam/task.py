@@ -33,11 +33,12 @@ def infer(
     *,
     engine: str,
     out: Path,
+    source: str,
     arguments: Mapping[str, object],
 ) -> None:
     """Estimate a sequence's trajectory and cloud, and compare with its ground truth where it has one.
 
-    ``arguments`` go into the summary as they are.
+    ``source``, where in the data root the sequence lies, and ``arguments`` go into the summary as they are.
 
     Raises:
         InputError: the ground truth is malformed, of another sequence, or allows no alignment; in the last
@@ -59,7 +60,13 @@ def infer(
             write_cloud(folder / output.CLOUD, estimate.cloud)
             output.write_json(
                 folder / output.SUMMARY,
-                {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
+                {
+                    **summary,
+                    "source": source,
+                    "engine": engine,
+                    "threads": settings.threads,
+                    "arguments": dict(arguments),
+                },
             )
             if evaluation is not None:
                 output.write_json(folder / output.ATE, evaluation.summarize())
