@@ -116,6 +116,8 @@ def test_the_benchmarks_sequences_are_chosen_and_the_missing_told() -> None:
     assert missing == tuple(name for name in TUM.figures if name not in ("freiburg1_desk2", "freiburg1_xyz"))
     with pytest.raises(InputError, match="none of the benchmark's sequences is there: freiburg1_360"):
         choose_sequences(TUM, there[1:2])
+    with pytest.raises(InputError, match="freiburg1_xyz may be a/fr1_xyz, b/fr1_xyz; name one of them"):
+        choose_sequences(TUM, staged("a/fr1_xyz", "b/fr1_xyz"))
 
 
 def test_options_that_make_another_benchmark() -> None:
@@ -179,8 +181,68 @@ def test_lays_runs_beside_the_benchmark(slam, runs: Path, tmp_path: Path) -> Non
     row = next(row for row in beside["rows"] if row["sequence"] == "freiburg1_xyz")
     assert row["published"] == 0.012
     assert row["ours"] == pytest.approx(np.sqrt(3) * 0.02, rel=0.15)
-    assert "not verified" in beside["source"]
+    assert "table 4" in beside["source"]
     assert beside["changed_options"] == []
+
+
+def change_summary(run: Path, **changes: object) -> None:
+    path = run / "summary.json"
+    summary = json.loads(path.read_text())
+    arguments = {**summary["arguments"], **changes.pop("arguments", {})}
+    path.write_text(json.dumps({**summary, **changes, "arguments": arguments}))
+
+
+def test_a_benchmark_names_the_options_of_the_engine_too(slam, runs: Path, tmp_path: Path) -> None:
+    """Of a run that has the name of a job and not of its sequence."""
+    settings = {**TUM.settings, "warmup": 8, "random_weights": True, "pth": True}
+    run = runs / "runs" / "freiburg1_xyz"
+    change_summary(
+        run, dataset="xyz", source="tum/fr1/xyz", engine_settings=settings, arguments={"depth": True}
+    )
+    shutil.move(run, runs / "runs" / "20261121-a1")
+    out = tmp_path / "out"
+    done = slam(
+        "--task", "evaluate", "--benchmark", "tum", "--runs", runs / "runs" / "20261121-a1", "--out", out,
+        "--data-root", runs / "data",
+    )  # fmt: skip
+    assert "options differ from the benchmark's settings: --depth, --warmup, --random-weights" in done.stdout
+    row = json.loads((out / "benchmark.json").read_text())["rows"][8]
+    assert (row["sequence"], row["published"]) == ("freiburg1_xyz", 0.012)
+    # The published errors are after sim3, whatever the run was.
+    assert row["ours"] == pytest.approx(np.sqrt(3) * 0.02, rel=0.15)
+
+
+def test_a_run_with_depth_keeps_its_scale(slam, runs: Path, tmp_path: Path) -> None:
+    """As when it was inferred; the estimate is three times as large as the truth."""
+    change_summary(runs / "runs" / "freiburg1_xyz", arguments={"depth": True})
+    arguments = ("--task", "evaluate", "--runs", runs / "runs", "--data-root", runs / "data")
+    done = slam(*arguments, "--out", tmp_path / "a")
+    assert (done.returncode, done.stderr) == (0, "")
+    desk, xyz = read_table(tmp_path / "a")
+    assert (desk["alignment"], xyz["alignment"], xyz["scale"]) == ("sim3", "se3", "1.0")
+    assert float(xyz["ate_rmse"]) > 1
+    assert slam(*arguments, "--align", "sim3", "--out", tmp_path / "b").returncode == 0
+    assert {row["alignment"] for row in read_table(tmp_path / "b")} == {"sim3"}
+
+
+@pytest.mark.parametrize("options", [(), ("--dataset", "air")])
+@pytest.mark.parametrize("asked", ["air", None])
+def test_a_run_of_a_sequence_whose_last_name_is_that_of_many(
+    slam, runs: Path, tmp_path: Path, options: tuple[str, ...], asked: str | None
+) -> None:
+    """TartanAir's are all called P000 and so on. A benchmark's runs need not have had a --dataset."""
+    source = runs / "data" / "tum" / "rgbd_dataset_freiburg1_desk"
+    for level in ("Easy", "Hard"):
+        make_tum(runs / "data" / "air" / "mine" / level / "P000", count=1, size=(64, 48))
+        write(runs / "data" / "air" / "mine" / level / "P000" / "groundtruth.txt", np.zeros((60, 3)))
+    shutil.copy(source / "groundtruth.txt", runs / "data" / "air" / "mine" / "Hard" / "P000")
+    run = runs / "20261121-a1"
+    shutil.copytree(runs / "runs" / "freiburg1_desk", run)
+    change_summary(run, dataset="P000", source="air/mine/Hard/P000", arguments={"dataset": asked})
+    out = tmp_path / "out"
+    done = slam("--task", "evaluate", "--runs", run, "--data-root", runs / "data", "--out", out, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((out / "ate.json").read_text())["rmse"] == pytest.approx(np.sqrt(3) * 0.01, rel=0.15)
 
 
 def test_evaluates_one_run_against_a_file(slam, runs: Path, tmp_path: Path) -> None:

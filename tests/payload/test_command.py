@@ -114,7 +114,8 @@ def test_images_of_nothing_fail_with_their_own_code(slam, tmp_path: Path) -> Non
     (tmp_path / "calib.txt").write_text("80 80 40 30\n")
     out = tmp_path / "out"
     out.mkdir()
-    (out / "summary.json").write_text("of an earlier run")
+    for name in ("summary.json", "rpe.json"):
+        (out / name).write_text("of an earlier run")
     done = slam("--task", "infer", "--data-root", tmp_path.parent, "--dataset", tmp_path.name, "--out", out)
     check_refused(done, 3, "no 3 of the 4 images could be placed")
     assert list(out.iterdir()) == []

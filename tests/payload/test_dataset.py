@@ -312,6 +312,31 @@ def test_a_tum_folder_of_ones_own_has_ones_own_camera(tmp_path: Path) -> None:
     assert (stream.width, stream.height, stream.length, stream.settings) == (512, 384, 6, {})
 
 
+def test_a_photograph_that_was_taken_upright_is_read_upright(tmp_path: Path) -> None:
+    """Its pixels lie on their side, and a tag says so; OpenCV turns them, as in DROID-SLAM's scripts."""
+    folder = make_plain(tmp_path / "own", "500 500 240 320", size=(480, 640))
+    lying = Image.Exif()
+    lying[0x0112] = 6
+    for path in folder.glob("images/*.png"):
+        with Image.open(path) as upright:
+            upright.transpose(Image.Transpose.ROTATE_90).save(path.with_suffix(".jpg"), exif=lying)
+        path.unlink()
+    stream = opened(folder)
+    assert (stream.width, stream.height) == (384, 512)
+    frame = next(iter(stream.frames))
+    assert frame.image.shape == (3, 512, 384)
+    np.testing.assert_allclose(frame.intrinsics, [400, 400, 192, 256])
+
+
+def test_a_depth_image_of_8_bits_is_refused(tmp_path: Path) -> None:
+    folder = make_tum(tmp_path / "freiburg1_x", depth=True)
+    stream = opened(folder, mode="rgbd")
+    for path in (folder / "depth").iterdir():
+        save(path, np.full((480, 640), 77, np.uint8))
+    with pytest.raises(InputError, match="a depth image has 16 bits a pixel, and this one has 8"):
+        next(iter(stream.frames))
+
+
 @pytest.mark.parametrize("size", [(640, 480), (1296, 1936), (739, 458), (130, 97), (4000, 300)])
 def test_any_size_is_brought_to_what_the_network_takes(size: tuple[int, int]) -> None:
     prepared = fit_usual_area(Intrinsics(fx=1, fy=1, cx=0, cy=0), size)

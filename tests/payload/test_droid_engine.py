@@ -254,7 +254,7 @@ def test_new_rows_look_as_new_ones_do(torch) -> None:
         ("no numbers", ReconstructionError, "poses of 9 of 12 frames are no numbers"),
         ("no keyframes", ReconstructionError, "keyframes hold numbers that are none"),
         ("too few poses", ReconstructionError, "11 poses for 12 frames"),
-        ("out of memory", MemoryShortError, "images of 136x128; lower --frontend_window"),
+        ("out of memory", MemoryShortError, "images of 136x128; lower --max-image-size or --frontend_window"),
         ("crash", CrashError, "came down with SIGABRT"),
     ],
 )
@@ -279,7 +279,28 @@ def test_no_gpu_is_told_and_the_cpu_never_chosen_silently(
         run(write_standin(tmp_path / "d"), tmp_path / "w", monkeypatch, make_stream(), device="cuda")
 
 
-@pytest.mark.parametrize("kind", ["none", "text", "list", "other", "shape"])
+def test_kernels_that_do_not_run_are_told_before_the_work(torch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DROID-SLAM's leave zeros, PyTorch's raise; no GPU here does either, so the two are called for."""
+
+    def refuse() -> None:
+        raise RuntimeError("CUDA error: no kernel image is available\nfor execution on the device")
+
+    def fill() -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    options = Options(device="cpu")
+    monkeypatch.setattr(engine, "_compute_point", lambda: np.zeros(3))
+    with pytest.raises(DeviceError, match=r"DROID-SLAM's kernels do not run on CPU, .*TORCH_CUDA_ARCH_LIST"):
+        engine.require_device(options)
+    monkeypatch.setattr(engine, "_compute_point", refuse)
+    with pytest.raises(DeviceError, match=r"does not compute \(CUDA error: no kernel image is available\); "):
+        engine.require_device(options)
+    monkeypatch.setattr(engine, "_compute_point", fill)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        engine.require_device(options)
+
+
+@pytest.mark.parametrize("kind", ["none", "text", "short", "list", "other", "shape"])
 def test_files_that_are_no_weights_are_told(
     torch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -289,12 +310,16 @@ def test_files_that_are_no_weights_are_told(
     message = {
         "none": "there are no weights at .*`invoke weights`",
         "text": "cannot be loaded as weights",
+        "short": "cannot be loaded as weights",
         "list": "holds no network's weights",
         "other": "another network: 4 of 4 names are missing, such as update.delta.2.bias",
         "shape": r"another network: update.weight.2.weight is \(2, 5, 1, 1\) and not \(2, 4, 1, 1\)",
     }[kind]
     if kind == "text":
         path.write_text("<html>quota exceeded</html>")
+    elif kind == "short":  # a download that was cut, in the format that the published weights may have
+        torch.save(values, path, _use_new_zipfile_serialization=False)
+        path.write_bytes(path.read_bytes()[:18])
     elif kind != "none":
         wrong = {**values, names[0]: torch.zeros(3, 5, 1, 1)}
         torch.save({"list": [1, 2], "other": {"a": torch.zeros(1)}, "shape": wrong}[kind], path)

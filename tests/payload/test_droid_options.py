@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slam.droid.options import Options, choose, given
+from slam.dataset import tum
+from slam.droid.options import Options, choose, describe, find_changes, given
 from slam.errors import InputError, UsageError
 from slam.grammar import build_parser
 
@@ -51,7 +52,7 @@ def test_untrained_weights_make_every_frame_a_keyframe_unless_told_otherwise() -
     assert choose({"filter_thresh": 1.5}, read("--random-weights")).filter_thresh == 0
     options = choose({}, read("--random-weights", "--keyframe_thresh", "3"))
     assert (options.filter_thresh, options.keyframe_thresh) == (0, 3)
-    with pytest.raises(InputError, match="exclude each other"):
+    with pytest.raises(UsageError, match="exclude each other"):
         choose({}, read("--random-weights", "--weights", "w.pth"))
 
 
@@ -67,6 +68,37 @@ def test_devices() -> None:
         "weights": Path("a/b.pth"),
         "buffer": 64,
     }
+
+
+def test_gpus_without_a_gpu_are_refused() -> None:
+    with pytest.raises(UsageError, match="--backend_device name GPUs; leave them out with --device cpu"):
+        choose({}, read("--device", "cpu", "--backend_device", "cuda:1"))
+
+
+def test_only_what_is_used_is_recorded() -> None:
+    usual = describe(choose({}, {}))
+    assert usual["weights"] == "/weights/droid.pth"
+    assert not {"frontend_device", "backend_device"} & set(usual)
+    tried = describe(choose({}, read("--random-weights", "--device", "cpu", "--asynchronous")))
+    assert set(usual) - set(tried) == {"weights"}
+    pair = describe(choose({}, read("--asynchronous", "--backend_device", "cuda:1")))
+    assert (pair["frontend_device"], pair["backend_device"]) == ("cuda", "cuda:1")
+
+
+def test_what_makes_another_trajectory_than_the_datasets_settings() -> None:
+    def found(*argv: str) -> tuple[str, ...]:
+        return find_changes(tum.SETTINGS, describe(choose(tum.SETTINGS, read(*argv))))
+
+    assert found() == found("--warmup", "12", "--beta", "0.3", "--device", "cuda") == ()
+    assert found("--buffer", "64", "--pth", "--filter_count", "3") == ()
+    assert found("--filter_thresh", "2", "--weights", "mine.pth") == ("--filter_thresh", "--weights")
+    assert found("--random-weights", "--device", "cpu") == (
+        "--filter_thresh",
+        "--keyframe_thresh",
+        "--device",
+        "--random-weights",
+    )
+    assert found("--asynchronous") == ("--asynchronous",)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slam.dataset.layout import open_stream
+from slam.dataset.shot import Choice
 from slam.dataset.stream import Frame, Stream
 from slam.droid import engine
 from slam.estimate import Settings
@@ -156,6 +158,22 @@ def test_a_sequence_goes_through_on_the_cpu(command, data: Path, tmp_path: Path)
             np.testing.assert_array_equal(archive[name], value.numpy())
         assert archive["images"].shape == (10, 3, 128, 176)
         assert archive["images"].std() > 10
+
+
+def test_keyframes_that_are_taken_back_leave_the_others_their_own(
+    command, data: Path, tmp_path: Path
+) -> None:
+    """Images, places and timestamps of those that stay belong together, and each frame has its pose."""
+    done = run(command, "--max-frames", "8", "--warmup", "5", "--keyframe_thresh", "1e9", "--buffer", "21")
+    assert (done.returncode, done.stderr) == (0, "")
+    out = tmp_path / "out"
+    frames = list(open_stream(data / "room", Choice(max_frames=8, max_image_size=176)).frames)
+    with np.load(out / "reconstruction.npz") as archive:
+        places = archive["tstamps"].astype(int).tolist()
+        assert places == [0, 1, 2, 6, 7]
+        assert archive["stamps"].tolist() == [frames[place].stamp for place in places]
+        np.testing.assert_array_equal(archive["images"], [frames[place].image for place in places])
+    assert len((out / "trajectory.tum").read_text().splitlines()) == 1 + 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ def test_reconstructs_the_room(slam, scene: Path, tmp_path: Path) -> None:
     assert summary["camera"] == {"model": "PINHOLE", "parameters": [262.5, 262.5, 160, 120]}
     assert summary["points"] > 300
     assert summary["mean_reprojection_error_px"] < 1
-    assert summary["arguments"]["dataset"] == "room"
+    assert (summary["source"], summary["arguments"]["dataset"]) == ("room", "room")
     assert {"python", "pycolmap", "numpy", "evo"} <= set(summary["versions"])
     assert ate["pairs"] == 8
     assert ate["rmse_percent_of_path"] < 1

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slam import plot
 from slam.cloud import Cloud, write_cloud
+from slam.dataset.stream import Mode, Stream
 from slam.errors import OutputError
 from slam.output import prepare_folder, replacing, workspace, write_json
+from slam.sequence import Units
 
 
 def test_a_ply_holds_points_and_colours(tmp_path: Path) -> None:
@@ -94,3 +97,25 @@ def test_intermediate_files_lie_in_the_output_folder_unless_tmpdir_is_set(
     with workspace(out) as folder:
         assert folder.parent == elsewhere
     assert [*out.iterdir(), *elsewhere.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "baseline_m", "word"),
+    [
+        ("mono", None, "arbitrary scale"),
+        ("stereo", None, "arbitrary scale"),
+        ("stereo", 0.1, "m"),
+        ("rgbd", None, "m"),
+    ],
+)
+def test_a_figure_says_what_lengths_are_measured_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, baseline_m: float | None, word: str
+) -> None:
+    """Where there is no ground truth whose unit it would be."""
+    seen: list[object] = []
+    monkeypatch.setattr(plot, "_draw_views", lambda *words: seen.append(words[-1]))
+    stream = Stream(name="", frames=(), stamps=(), height=128, width=128, mode=mode, baseline_m=baseline_m)
+    units = Units(length="km", time="s")
+    figure = tmp_path / "trajectory.png"
+    plot.draw(figure, title="", positions=np.zeros((3, 3)), units=units, is_metric=stream.is_metric)
+    assert (seen, figure.is_file()) == ([word], True)

@@ -134,6 +134,15 @@ def test_the_image_without_pytorch_has_a_self_test_of_its_own(
     assert main(["--self-test", "--require-gpu"]) == 8
 
 
+def test_a_closed_cache_of_fonts_is_no_matter(slam, tmp_path: Path) -> None:
+    """As in an image with a read-only root, or for a user who is not root: matplotlib would warn of it."""
+    pytest.importorskip("pycolmap", reason="COLMAP is not installed here")
+    (tmp_path / "file").write_text("")
+    done = slam("--self-test", MPLCONFIGDIR=str(tmp_path / "file" / "matplotlib"), TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_it_prints_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = run(monkeypatch, capsys, "--json")
     content = json.loads(said)

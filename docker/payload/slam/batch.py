@@ -23,6 +23,7 @@ COLUMNS = {
     "ate_median": ("ate.json", "median"),
     "ate_max": ("ate.json", "max"),
     "scale": ("ate.json", "scale"),
+    "alignment": ("ate.json", "alignment"),
     "rpe_trans_rmse": ("rpe.json", "translation", "rmse"),
     "rpe_rot_rmse_deg": ("rpe.json", "rotation_deg", "rmse"),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam import table
+from slam.dataset import tum
 from slam.dataset.catalog import Staged, match
 from slam.errors import InputError
 from slam.output import write_json
@@ -20,19 +21,20 @@ JSON = "benchmark.json"
 class Benchmark:
     """Sequences of a dataset, and somebody's absolute trajectory error (rmse after sim3, metres) on each.
 
-    ``mean`` is the mean that they give. ``source`` says whose figures these are and how they were checked.
+    ``settings`` are what DROID-SLAM is set to for them, ``mean`` is the mean that they give, and ``source``
+    says whose figures these are and where they stand.
     """
 
     dataset: str
+    settings: Mapping[str, object]
     figures: Mapping[str, float]
     mean: float
     source: str
 
 
-# Five later papers' tables have the same ten figures; the paper itself could not be read when this was
-# written.
 TUM = Benchmark(
     dataset="tum",
+    settings=tum.SETTINGS,
     figures={
         "freiburg1_360": 0.111,
         "freiburg1_desk": 0.018,
@@ -46,8 +48,8 @@ TUM = Benchmark(
     },
     mean=0.038,
     source=(
-        "the paper's: Teed and Deng, DROID-SLAM (arXiv 2108.10869), TUM-RGBD, monocular; as later papers "
-        "quote it, not verified in the paper itself"
+        "the paper's: Teed and Deng, DROID-SLAM (arXiv 2108.10869), table 4, TUM-RGBD, monocular, every "
+        "second image at 320x240"
     ),
 )
 BENCHMARKS = {"tum": TUM}
@@ -59,10 +61,12 @@ def choose_sequences(
     """The benchmark's sequences among what there is, in its order, and the names of those that are missing.
 
     Raises:
-        InputError: none is there.
+        InputError: none is there, or several may be the same one.
     """
     names = tuple(one.name for one in staged)
     fitting = {name: match(name, names) for name in benchmark.figures}
+    if several := next(((name, fit) for name, fit in fitting.items() if len(fit) > 1), None):
+        raise InputError(f"{several[0]} may be {', '.join(several[1])}; name one of them")
     found = tuple(next(one for one in staged if one.name == fit[0]) for fit in fitting.values() if fit)
     if not found:
         raise InputError(

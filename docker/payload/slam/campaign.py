@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from slam import benchmark, output, task
@@ -12,6 +13,7 @@ from slam.batch import finish, run_each
 from slam.dataset.catalog import Staged, find_sequences, match
 from slam.dataset.layout import groundtruth_of
 from slam.dataset.option import alignment_of, changed_options
+from slam.droid.options import find_changes
 from slam.errors import InputError, UsageError
 from slam.evaluation import Comparison
 from slam.relative import Step
@@ -46,9 +48,10 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
     """
     if alignment_of(arguments) != "sim3":
         raise UsageError("a benchmark's published errors are after sim3; leave --align and --depth out")
+    arguments.align = "sim3"
     chosen = benchmark.BENCHMARKS[arguments.benchmark]
     if arguments.runs:
-        staged = find_runs(arguments.runs)
+        staged = tuple(_name_by_sequence(chosen, run) for run in find_runs(arguments.runs))
     else:
         staged = find_sequences(
             arguments.data_root, arguments.dataset or chosen.dataset, tuple(arguments.sequence or ())
@@ -63,9 +66,24 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
     rows += [{"sequence": name, "result": "missing"} for name in wanted]
     errors += [InputError(f"{name} is not there") for name in wanted]
     folders = [one.folder if arguments.runs else arguments.out / one.name for one in found]
-    changed = {option: None for folder in folders for option in changed_options(_recorded_arguments(folder))}
+    changed = {option: None for folder in folders for option in _find_changes(chosen, folder)}
     benchmark.tell(chosen, rows, arguments.out, changed=tuple(changed))
     finish(rows, errors, arguments.out)
+
+
+def _name_by_sequence(chosen: benchmark.Benchmark, run: Staged) -> Staged:
+    """A run with the name of its sequence where its folder's name is none of the benchmark's."""
+    summary = _read_summary(run.folder)
+    sequence = summary.get("source") or summary.get("dataset")
+    is_named = any(match(name, (run.name,)) for name in chosen.figures)
+    return run if is_named or not isinstance(sequence, str) else replace(run, name=sequence)
+
+
+def _find_changes(chosen: benchmark.Benchmark, folder: Path) -> tuple[str, ...]:
+    """The options that make a run another one than the benchmark's, by its summary."""
+    settings = _read_summary(folder).get("engine_settings")
+    others = find_changes(chosen.settings, settings) if isinstance(settings, dict) else ()
+    return (*changed_options(_recorded_arguments(folder)), *others)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -101,28 +119,31 @@ def _evaluate_file(arguments: argparse.Namespace) -> None:
                 "name it with --sequence"
             )
         groundtruth = groundtruth_of(staged[0].folder)
-    _compare(arguments, arguments.estimate, groundtruth, arguments.out)
+    _compare(arguments, arguments.estimate, groundtruth, arguments.out, alignment_of(arguments))
 
 
 def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> None:
     """Compare the trajectory in a run's output folder with its ground truth.
 
-    That is the file that ``--groundtruth`` names, or that of the sequence in the dataset that ``--dataset``
-    or the run's own summary names.
+    That is the file that ``--groundtruth`` names, or that of the sequence that the run's own summary or its
+    name names, in the dataset that ``--dataset`` or the summary names.
 
     Raises:
         InputError: the sequence or its ground truth is not there.
     """
     groundtruth = arguments.groundtruth or _find_groundtruth(arguments, run)
-    _compare(arguments, run.folder / output.TRAJECTORY, groundtruth, out)
+    alignment = alignment_of(arguments, _recorded_arguments(run.folder))
+    _compare(arguments, run.folder / output.TRAJECTORY, groundtruth, out, alignment)
 
 
-def _compare(arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path) -> None:
+def _compare(
+    arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path, alignment: str
+) -> None:
     output.prepare_folder(out, (output.ATE, output.RPE, output.FIGURE))
     task.evaluate(
         estimate,
         groundtruth,
-        Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
+        Comparison(alignment=alignment, max_difference_s=arguments.max_difference),
         Step(delta=arguments.rpe_delta, unit=arguments.rpe_unit, all_pairs=arguments.rpe_all_pairs),
         out=out,
     )
@@ -157,7 +178,9 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
-    summary = _read_summary(run.folder)
+    source = _read_summary(run.folder).get("source")
+    if arguments.dataset is None and isinstance(source, str) and (arguments.data_root / source).is_dir():
+        return groundtruth_of(arguments.data_root / source)
     dataset = arguments.dataset or _recorded_arguments(run.folder).get("dataset")
     if not isinstance(dataset, str):
         raise InputError(
@@ -165,21 +188,23 @@ def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
             "truth with --groundtruth"
         )
     staged = find_sequences(arguments.data_root, dataset)
-    folder = next(_sequences_of(run, summary, staged), None)
+    folder = next(_sequences_of(run, staged), None)
     if folder is None:
         raise InputError(
             f"{run.folder}: none of the {len(staged)} sequences of {dataset} in {arguments.data_root} has "
-            "its name; name its ground truth with --groundtruth"
+            "its name, or several have; name its ground truth with --groundtruth"
         )
     return groundtruth_of(folder)
 
 
-def _sequences_of(run: Staged, summary: dict[str, object], staged: tuple[Staged, ...]) -> Iterator[Path]:
+def _sequences_of(run: Staged, staged: tuple[Staged, ...]) -> Iterator[Path]:
     """The sequences that a run may be of, the likeliest first."""
     if len(staged) == 1:
         yield staged[0].folder
     names = tuple(one.name for one in staged)
-    for word in (run.name, str(summary.get("dataset")), run.folder.name):
+    summary = _read_summary(run.folder)
+    within = str(Path(*Path(str(summary.get("source", ""))).parts[1:]))
+    for word in (within, run.name, str(summary.get("dataset")), run.folder.name):
         fitting = match(word, names)
         if len(fitting) == 1:
             yield next(one.folder for one in staged if one.name == fitting[0])

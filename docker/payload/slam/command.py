@@ -114,6 +114,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
         Comparison(alignment=option.alignment_of(arguments), max_difference_s=arguments.max_difference),
         engine=arguments.engine,
         out=out,
+        source=folder.relative_to(arguments.data_root).as_posix(),
         arguments={name: _plain(value) for name, value in vars(arguments).items()},
     )
 

@@ -28,7 +28,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Where the camera was and what it saw, in one world of arbitrary scale.
+    """Where the camera was and what it saw, in one world, of arbitrary scale unless the input gives one.
 
     ``trajectory`` holds the registered frames in order. ``mean_reprojection_error_px`` is over all
     observations, or ``None`` where an engine has none. ``versions`` names the libraries behind it, ``camera``

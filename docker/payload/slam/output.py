@@ -22,7 +22,7 @@ KEYFRAMES = "keyframes.tum"
 RECONSTRUCTION = "reconstruction.npz"
 PTH = "reconstruction.pth"
 VIEW = "cloud.png"
-NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE, KEYFRAMES, RECONSTRUCTION, PTH, VIEW)
+NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE, RPE, KEYFRAMES, RECONSTRUCTION, PTH, VIEW)
 # With less than this on a disk it is as good as full.
 _PROBE_BYTES = 8_000_000
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slam.cache import writable_cache
 from slam.cloud import Cloud
 from slam.evaluation import Evaluation
-from slam.output import replacing, workspace
+from slam.output import replacing
 from slam.sequence import Units
 from slam.trajectory import Floats
 
@@ -43,6 +40,7 @@ def draw(
     evaluation: Evaluation | None = None,
     cloud: Cloud | None = None,
     units: Units,
+    is_metric: bool = False,
 ) -> None:
     """Draw the camera's path seen along two axes of its world and, with ground truth, its error over time.
 
@@ -53,6 +51,7 @@ def draw(
         evaluation: the aligned estimate and the truth.
         cloud: what was seen, in the world of ``positions``.
         units: what the ground truth is measured in.
+        is_metric: whether ``positions`` are in metres.
     """
     with writable_cache(path.parent), replacing(path) as part:
         import matplotlib as mpl
@@ -65,9 +64,8 @@ def draw(
             grid = figure.add_gridspec(2, 2, width_ratios=[1.7, 1])
             wide = figure.add_subplot(grid[:, 0])
             above = figure.add_subplot(grid[0, 1] if evaluation else grid[:, 1])
-            _draw_views(
-                (wide, above), positions, evaluation, cloud, units.length if evaluation else "arbitrary scale"
-            )
+            own_unit = "m" if is_metric else "arbitrary scale"
+            _draw_views((wide, above), positions, evaluation, cloud, units.length if evaluation else own_unit)
             if evaluation:
                 _draw_errors(figure.add_subplot(grid[1, 1]), evaluation, units)
                 title += f"\n{describe_error(evaluation, units)}"
@@ -80,26 +78,13 @@ def draw(
 
 def describe_error(evaluation: Evaluation, units: Units) -> str:
     """The absolute trajectory error in words."""
+    percent = evaluation.rmse_percent
     return (
-        f"ATE rmse {evaluation.statistics['rmse']:.4g} {units.length}, {evaluation.rmse_percent:.2g} % of a "
+        f"ATE rmse {evaluation.statistics['rmse']:.4g} {units.length}, "
+        f"{f'{percent:.0f}' if percent >= 100 else f'{percent:.2g}'} % of a "
         f"path of {evaluation.path_length:.3g} {units.length} (alignment {evaluation.alignment}, "
         f"{len(evaluation.errors)} pairs)"
     )
-
-
-@contextmanager
-def writable_cache(folder: Path) -> Iterator[None]:
-    """Give matplotlib, which insists on a folder it can write to, a copy where MPLCONFIGDIR is read-only."""
-    given = os.environ.get("MPLCONFIGDIR")
-    if given is None or os.access(given, os.W_OK):
-        yield
-        return
-    with workspace(folder) as copy:
-        if Path(given).is_dir():
-            shutil.copytree(given, copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        os.environ["MPLCONFIGDIR"] = str(copy)
-        yield
-        os.environ["MPLCONFIGDIR"] = given
 
 
 def _draw_views(
@@ -141,4 +126,4 @@ def _draw_errors(axes: Axes, evaluation: Evaluation, units: Units) -> None:
     axes.plot(times, evaluation.errors, color=BLUE, lw=1.4, marker=".", ms=5)
     axes.axhline(rmse, color=RED, lw=1.2, ls="--", label=f"rmse {rmse:.3g}")
     axes.set(xlabel=f"since the first frame [{units.time}]", ylabel=f"error [{units.length}]", ylim=(0, None))
-    axes.legend(loc="upper right")
+    axes.legend()

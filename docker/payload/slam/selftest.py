@@ -10,12 +10,15 @@ import json
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from slam.architecture import Architecture, covers, parse_flags, parse_list
+from slam.cache import writable_cache
 from slam.errors import DeviceError, SlamError
 from slam.gpu import Gpu, find_gpus, read_driver
 from slam.grammar import Parser
@@ -62,7 +65,8 @@ def run(argv: list[str] | None) -> None:
     arguments = _build_parser().read(argv)
     engine = os.environ.get("SLAM_ENGINE") or "colmap"
     versions, driver = require_versions(read_versions()), read_driver()
-    checks = list(check_imports(MODULES[engine]))
+    with writable_cache(Path(tempfile.gettempdir())):
+        checks = list(check_imports(MODULES[engine]))
     gpus, why = _find_gpus(checks[0])
     checks += check_devices(gpus, why, versions, required=arguments.require_gpu)
     if (checks[0].name, checks[0].state) == ("import torch", OK):

@@ -271,16 +271,3 @@ def _size(path: Path) -> tuple[int, int]:
             return image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
         raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
-
-
-def size_of_image(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, by what the file says at its beginning.
-
-    Raises:
-        InputError: it is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from slam import output
+from slam.cache import writable_cache
 from slam.cloud import write_cloud
 from slam.dataset.groundtruth import read_groundtruth, units_of_truth
 from slam.dataset.stream import Stream
@@ -32,11 +33,12 @@ def infer(
     *,
     engine: str,
     out: Path,
+    source: str,
     arguments: Mapping[str, object],
 ) -> None:
     """Estimate a sequence's trajectory and cloud, and compare with its ground truth where it has one.
 
-    ``arguments`` go into the summary as they are.
+    ``source``, where in the data root the sequence lies, and ``arguments`` go into the summary as they are.
 
     Raises:
         InputError: the ground truth is malformed, of another sequence, or allows no alignment; in the last
@@ -47,7 +49,7 @@ def infer(
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
     say(f"engine     {engine}, {settings.threads} threads")
-    with output.workspace(out) as workspace:
+    with output.workspace(out) as workspace, writable_cache(workspace):
         estimate = run_engine(load_engine(engine), sequence, settings, workspace)
         summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
         evaluation, problem = _evaluate(truth, estimate, comparison)
@@ -58,7 +60,13 @@ def infer(
             write_cloud(folder / output.CLOUD, estimate.cloud)
             output.write_json(
                 folder / output.SUMMARY,
-                {**summary, "engine": engine, "threads": settings.threads, "arguments": dict(arguments)},
+                {
+                    **summary,
+                    "source": source,
+                    "engine": engine,
+                    "threads": settings.threads,
+                    "arguments": dict(arguments),
+                },
             )
             if evaluation is not None:
                 output.write_json(folder / output.ATE, evaluation.summarize())
@@ -69,6 +77,7 @@ def infer(
                 evaluation=evaluation,
                 cloud=estimate.cloud,
                 units=sequence.units,
+                is_metric=isinstance(sequence, Stream) and sequence.is_metric,
             )
     if problem is not None:
         raise problem

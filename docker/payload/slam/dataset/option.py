@@ -81,10 +81,14 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
     )
 
 
-def alignment_of(arguments: argparse.Namespace) -> str:
-    """What ``--align`` says; else, as in DROID-SLAM's scripts, ``se3`` where depth gives the scale."""
+def alignment_of(arguments: argparse.Namespace, recorded: Mapping[str, object] | None = None) -> str:
+    """What ``--align`` says; else, as in DROID-SLAM's scripts, ``se3`` where depth gives the scale.
+
+    ``recorded`` are the arguments of the run that is compared, where that is another one than this.
+    """
     chosen: str | None = arguments.align
-    return chosen or ("se3" if getattr(arguments, "depth", False) else "sim3")
+    has_depth = getattr(arguments, "depth", False) or (recorded or {}).get("depth") is True
+    return chosen or ("se3" if has_depth else "sim3")
 
 
 def changed_options(recorded: Mapping[str, object]) -> tuple[str, ...]:

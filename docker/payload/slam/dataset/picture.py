@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
 
 from slam.camera import Intrinsics
 from slam.dataset.stream import Bytes, Metres, Numbers
@@ -20,6 +21,8 @@ Pixels = npt.NDArray[Any]
 USUAL_AREA = 384 * 512
 # The network works on an eighth of the size.
 MULTIPLE = 8
+# https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4: rows of pixels are columns then.
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +156,22 @@ def _maps(preparation: Preparation) -> tuple[Metres, Metres]:
     return first, second
 
 
+def size_of_image(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, by what the file says at its beginning, turned as a camera says in a JPEG.
+
+    OpenCV, which reads the pixels, turns them.
+
+    Raises:
+        InputError: it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            is_turned = image.format == "JPEG" and image.getexif().get(_ORIENTATION) in _LYING
+            return (image.height, image.width) if is_turned else image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
+
+
 def read_color(path: Path, size: tuple[int, int]) -> Bytes:
     """An image file as blue, green, red [h, w, 3].
 
@@ -170,15 +189,19 @@ def read_depth(path: Path, size: tuple[int, int], units_per_metre: float) -> Met
     """A depth image [h, w] in metres, 0 where nothing was measured: 16-bit PNG, or ``.npy`` in metres.
 
     Raises:
-        InputError: it cannot be read, or is not of ``size`` (width, height).
+        InputError: it cannot be read, has not 16 bits, or is not of ``size`` (width, height).
     """
-    cv2 = _opencv()
-
-    is_array = path.suffix == ".npy"
-    metres = _load(path) if is_array else _decode(path, cv2.IMREAD_ANYDEPTH) / units_per_metre
+    metres = _load(path) if path.suffix == ".npy" else _read_units(path) / units_per_metre
     _require_size(path, metres.shape, size)
     known = np.isfinite(metres) & (metres > 0)
     return np.where(known, metres, 0).astype(np.float32)
+
+
+def _read_units(path: Path) -> Pixels:
+    units = _decode(path, _opencv().IMREAD_ANYDEPTH)
+    if units.dtype != np.uint16:
+        raise InputError(f"{path}: a depth image has 16 bits a pixel, and this one has {8 * units.itemsize}")
+    return units
 
 
 def _load(path: Path) -> Numbers:

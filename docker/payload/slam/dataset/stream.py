@@ -65,6 +65,11 @@ class Stream:
     baseline_m: float | None = None
 
     @property
+    def is_metric(self) -> bool:
+        """Whether depth or a known distance of two cameras gives what is made of it a length in metres."""
+        return self.mode == "rgbd" or (self.mode == "stereo" and self.baseline_m is not None)
+
+    @property
     def length(self) -> int:
         """The number of frames."""
         return len(self.stamps)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from slam import output
 from slam.dataset.stream import Stream
 from slam.droid.memory import plan, row_bytes
-from slam.droid.options import Options, choose
+from slam.droid.options import Options, choose, describe
 from slam.droid.reconstruction import (
     Reconstruction,
     keyframe_trajectory,
@@ -28,10 +26,14 @@ from slam.errors import DeviceError, InputError, MemoryShortError, SlamError
 from slam.estimate import Estimate, Settings
 from slam.progress import say
 from slam.trajectory import Floats, write_trajectory
+from slam.versions import read_versions
 from slam.view import render
 
 SMALLEST = 128
-_VERSIONS = Path("/opt/slam/versions.json")
+_ADVICE = (
+    "`python3 -m slam --self-test` says for which GPUs the image was made; build it with this one's "
+    "architecture in TORCH_CUDA_ARCH_LIST, or ask for another GPU"
+)
 
 
 def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
@@ -61,8 +63,8 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
     except torch.cuda.OutOfMemoryError as error:
         raise MemoryShortError(
             f"the GPU's memory does not suffice for images of {stream.width}x{stream.height}; lower "
-            "--frontend_window, make fewer keyframes with a larger --filter_thresh or --stride, or ask for a "
-            "larger GPU"
+            "--max-image-size or --frontend_window, make fewer keyframes with a larger --filter_thresh or "
+            "--stride, or ask for a larger GPU"
         ) from error
     facts = {"device": device, **facts}
     return export(stream, options, poses, found, workspace, facts=facts, versions=versions())
@@ -72,6 +74,7 @@ def _reconstruct(
     stream: Stream, options: Options, settings: Settings, workspace: Path, root: Path
 ) -> tuple[Reconstruction, Floats, dict[str, object]]:
     """The keyframes, the poses [n, 7] of all frames from camera to world, and what the summary shall say."""
+    image = read_versions()  # before the work, as it may be found to be broken
     row = row_bytes(stream.height, stream.width, stereo=stream.mode == "stereo")
     room = plan(
         len(range(0, stream.length, stream.tracked_every)),
@@ -93,7 +96,7 @@ def _reconstruct(
         "keyframes": len(found),
         "weights_sha256": digest,
         "engine_settings": describe(options),
-        "image": read_versions(_VERSIONS),
+        "image": image,
     }
     return found, poses, facts
 
@@ -179,17 +182,28 @@ def require_device(options: Options) -> str:
         )
     else:
         name = torch.cuda.get_device_name()
+    try:
+        found = _compute_point()
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # PyTorch's own kernels, unlike DROID-SLAM's, say that they cannot run
+        raise DeviceError(
+            f"{name} does not compute ({str(error).partition(chr(10))[0]}); {_ADVICE}"
+        ) from error
+    if not np.allclose(found, (3, 4, 5)):
+        raise DeviceError(f"DROID-SLAM's kernels do not run on {name}; {_ADVICE}")
+    return name
+
+
+def _compute_point() -> Floats:
+    """A point [3] at depth 2, seen by a camera at (1, 2, 3)."""
     import droid_backends
+    import torch
 
     poses = torch.tensor([[1.0, 2, 3, 0, 0, 0, 1]], device="cuda")
     halves = torch.full((1, 2, 2), 0.5, device="cuda")
     points = droid_backends.iproj(poses, halves, torch.tensor([1.0, 1, 0, 0], device="cuda"))
-    if not np.allclose(points[0, 1, 1].cpu().numpy(), (3, 4, 5)):
-        raise DeviceError(
-            f"DROID-SLAM's kernels do not run on {name}; `python3 -m slam --self-test` says for which GPUs "
-            "they were compiled; rebuild with this one's architecture in TORCH_CUDA_ARCH_LIST"
-        )
-    return name
+    return np.asarray(points[0, 1, 1].cpu().numpy(), dtype=np.float64)
 
 
 def free_bytes(device: str) -> int:
@@ -212,19 +226,8 @@ def warnings(options: Options) -> list[str]:
     return lines
 
 
-def describe(options: Options) -> dict[str, object]:
-    """The options for ``summary.json``."""
-    values = vars(options)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-
 def versions() -> dict[str, str]:
     """The libraries behind an estimate."""
     import torch
 
     return {"torch": torch.__version__, "cuda": torch.version.cuda or "none"}
-
-
-def read_versions(path: Path) -> Any:
-    """What the image says that is in it, or ``None`` outside of one."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from slam.errors import InputError
+from slam.errors import InputError, UsageError
 from slam.grammar import one_of, place, positive, shown, whole
 
 DEVICES = ("cuda", "cpu")
@@ -74,6 +74,10 @@ _AT_LEAST = {
     "backend_radius": 1,
     "backend_nms": 0,
 }
+# On where the camera was; they say where memory is taken, and what is written beside the trajectory.
+_WITHOUT_EFFECT = frozenset(
+    {"buffer", "frontend_device", "backend_device", "pth", "filter_threshold", "filter_count"}
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +140,8 @@ def choose(settings: Mapping[str, object], asked: Mapping[str, object]) -> Optio
     untrained network takes for flow says nothing.
 
     Raises:
-        InputError: the dataset brings an option that is none, or two options exclude each other.
+        InputError: the dataset brings an option that is none.
+        UsageError: two options exclude each other.
     """
     known = {field.name for field in fields(Options)}
     if unknown := sorted(set(settings) - known):
@@ -146,9 +151,31 @@ def choose(settings: Mapping[str, object], asked: Mapping[str, object]) -> Optio
         options = replace(options, filter_thresh=0.0, keyframe_thresh=0.0)
     options = _replace(options, asked)
     if options.random_weights and "weights" in asked:
-        raise InputError("--weights and --random-weights exclude each other; leave one of them out")
+        raise UsageError("--weights and --random-weights exclude each other; leave one of them out")
+    if options.device == "cpu" and {"frontend_device", "backend_device"} & set(asked):
+        raise UsageError("--frontend_device and --backend_device name GPUs; leave them out with --device cpu")
     return options
 
 
 def _replace(options: Options, values: Mapping[str, Any]) -> Options:
     return replace(options, **values)
+
+
+def describe(options: Options) -> dict[str, object]:
+    """The options for ``summary.json``, without those that the others leave without a use."""
+    unused = {"weights"} if options.random_weights else set()
+    if not options.asynchronous or options.device == "cpu":
+        unused |= {"frontend_device", "backend_device"}
+    values = {name: value for name, value in vars(options).items() if name not in unused}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def find_changes(settings: Mapping[str, object], recorded: Mapping[str, object]) -> tuple[str, ...]:
+    """The options, as they are written, whose recorded values may make another trajectory.
+
+    Another than that with the ``settings`` of a dataset and nothing else; ``recorded`` is of ``describe``.
+    """
+    usual = describe(choose(settings, {}))
+    changed = [name for name, value in usual.items() if recorded.get(name, value) != value]
+    written = {"random_weights": "--random-weights"}
+    return tuple(written.get(name, f"--{name}") for name in changed if name not in _WITHOUT_EFFECT)

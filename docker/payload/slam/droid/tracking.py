@@ -159,9 +159,9 @@ def finish(tracking: Tracking) -> Floats:
         ReconstructionError: a pose is no number.
     """
     stream = tracking.stream
+    say("adjusting  all keyframes")
     if tracking.options.asynchronous:
         wait_for_backend(tracking.droid)
-    say("adjusting  all keyframes")
     log = sys.stdout
     with _quiet():
         poses = tracking.droid.terminate(_fill(stream, log))
@@ -215,12 +215,11 @@ def read_video(tracking: Tracking) -> Reconstruction:
             "DROID-SLAM's keyframes hold numbers that are none: the adjustment failed; check the intrinsics, "
             "the depth's unit and the weights"
         )
-    metric = stream.mode == "stereo" and stream.baseline_m is not None
     return Reconstruction(
         frames=np.rint(read("tstamp")).astype(np.int64),
         poses=read("poses"),
         disps=read("disps_up"),
         images=read("images"),
         intrinsics=read("intrinsics"),
-        scale=(stream.baseline_m or 0.0) / _BASELINE_M if metric else 1.0,
+        scale=stream.baseline_m / _BASELINE_M if stream.mode == "stereo" and stream.baseline_m else 1.0,
     )

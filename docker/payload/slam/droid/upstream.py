@@ -86,8 +86,6 @@ def prepare_weights(options: Options, seed: int, path: Path) -> str:
 
 
 def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
-    import pickle
-
     import torch
 
     if not path.is_file():
@@ -98,7 +96,9 @@ def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file may break its reader anywhere
         raise InputError(
             f"{path} cannot be loaded as weights ({_first_line(error)}); fetch it again"
         ) from error

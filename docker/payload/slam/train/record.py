@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from slam.cache import writable_cache
 from slam.output import replacing
 from slam.progress import say
 
@@ -107,7 +108,7 @@ def draw(out: Path, *, title: str) -> None:
     names = [name for name in (rows[0] if rows else {}) if name not in ("step", "epoch")]
     if not names:
         return
-    with plot.writable_cache(out), replacing(out / FIGURE) as part:
+    with writable_cache(out), replacing(out / FIGURE) as part:
         import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
