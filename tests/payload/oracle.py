@@ -1,7 +1,7 @@
 """A network in the place of DROID-SLAM's that knows where each pixel goes, because it knows the scene.
 
-With it, upstream's own tracking, keyframes, adjustment and filling in have to find the path that the camera took:
-what is left of an error is made by the code around the network. It sees nothing of the images.
+With it, upstream's own tracking, keyframes, adjustment and filling in have to find the path that the camera
+took: what is left of an error is made by the code around the network. It sees nothing of the images.
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ class Recording:
                 else None,
             )
 
-    @cache
     def target(self, here: int, there: int, *, right: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Where each cell of a frame is in another, or in its own right image: [rows, columns, 2].
 
@@ -82,13 +81,13 @@ class Oracle(torch.nn.Module):
 
     def __init__(self, recording: Recording, tracked_every: int) -> None:
         super().__init__()
-        self.recording = recording
         self.tracked_every = tracked_every
+        self.target = cache(recording.target)
         self.video: Any = None
         self.seen = 0
 
     def fnet(self, images: Any) -> Any:
-        """Features [1, n, 128, rows, columns], which say nothing; called once for each frame that is tracked."""
+        """Features [1, n, 128, rows, columns], which say nothing; called once for each tracked frame."""
         self.seen += 1
         return torch.zeros(*images.shape[:2], 128, ROWS, COLUMNS)
 
@@ -104,7 +103,7 @@ class Oracle(torch.nn.Module):
             stamps = self.video.tstamp.long().tolist()
             edges = [(stamps[i], stamps[j], i == j) for i, j in zip(ii.tolist(), jj.tolist(), strict=True)]
         v, u = np.mgrid[:ROWS, :COLUMNS]
-        known = [self.recording.target(here, there, right=right) for here, there, right in edges]
+        known = [self.target(here, there, right=right) for here, there, right in edges]
         moved = np.stack([target for target, _ in known]) - np.stack([u, v], -1)
         delta = torch.from_numpy(moved)[None].float()
         sure = torch.from_numpy(np.stack([within for _, within in known]))[None, ..., None]
