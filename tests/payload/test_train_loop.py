@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ SMALL = (
 )  # fmt: skip
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[[list[str], dict[str, str], Path], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +169,20 @@ def test_two_processes_share_the_work_and_resume_exactly(pair: Path, train: Run,
     assert not (tmp_path / "alone" / "checkpoints").exists()
 
 
-def start(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("wb") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a command that writes to a log, and end it with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def run(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as file:
+            processes.append(subprocess.Popen(command, stdout=file, stderr=file, env=environment))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def wait_for(text: str, log: Path) -> None:
@@ -185,6 +197,7 @@ def test_a_signal_saves_and_the_next_attempt_goes_on(
     whole: Path,
     train: Run,
     argv: Callable[..., list[str]],
+    start: Start,
     environment: dict[str, str],
     tmp_path: Path,
     number: int,
@@ -255,20 +268,25 @@ def children(process: subprocess.Popen[bytes]) -> list[str]:
     return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it looks for the process's child in /proc")
+def command_of(process: str) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
 def test_a_signal_before_a_process_is_ready_for_it_is_no_crash(
-    argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     process = start(argv("--steps", 24, "--out", tmp_path / "out"), environment, tmp_path / "log")
-    while not children(process):
+    while not any("slam.train.worker" in command_of(child) for child in children(process)):
         time.sleep(0.001)
+    # The parent is ready by now, and its child still reads Python's own modules.
+    time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
     assert process.wait(60) == 128 + signal.SIGUSR1
     assert "stopped by SIGUSR1" in (tmp_path / "log").read_text()
 
 
 def test_a_signal_while_the_data_are_checked_is_not_kept_waiting(
-    place: Path, argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+    place: Path, argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
         shutil.copytree(place / "data" / "wall", tmp_path / "data" / name)
@@ -300,7 +318,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
 
 
 def test_a_killed_sample_loading_process_is_told(
-    argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     words = argv("--steps", 24, "--workers", 1, "--out", tmp_path / "out")
@@ -385,6 +403,18 @@ def test_an_accident_is_told_and_leaves_the_last_checkpoint(
     assert names(tmp_path / "checkpoints") == ["droid_000002.ckpt", "droid_000002.pth"]
 
 
+def test_a_checkpoint_of_another_network_is_told(whole: Path, train: Run, tmp_path: Path) -> None:
+    fork = make_standin(tmp_path / "fork")
+    path = fork / "droid_slam" / "droid_net.py"
+    path.write_text(
+        path.read_text().replace("Linear(3, 2)", "Linear(3, 4)").replace("Linear(2, 7)", "Linear(4, 7)")
+    )
+    done = train("--steps", 24, "--out", tmp_path / "out", "--resume", whole, DROID_ROOT=str(fork))
+    assert done.returncode == 4
+    assert "droid_000024.ckpt: it is of another network (" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_accident_of_one_process_ends_all_with_its_reason(train: Run, tmp_path: Path) -> None:
     done = train("--gpus", 2, "--steps", 8, "--out", tmp_path, BREAK="memory:2:1")
     assert done.returncode == 6
@@ -434,7 +464,7 @@ def node_of(number: int) -> dict[str, str]:
 
 
 def test_two_nodes_meet_by_slurms_variables(
-    pair: Path, argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+    pair: Path, argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     logs = [tmp_path / f"log-{node}" for node in range(2)]
     words = argv("--steps", 6, "--out", tmp_path / "out")
@@ -448,7 +478,7 @@ def test_two_nodes_meet_by_slurms_variables(
 
 
 def test_nodes_with_unlike_numbers_of_processes_are_told(
-    argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     logs = [tmp_path / f"log-{node}" for node in range(2)]
     nodes = [
@@ -468,7 +498,7 @@ def test_nodes_with_unlike_numbers_of_processes_are_told(
 
 
 def test_a_node_that_waits_for_the_first_one_hears_signals(
-    argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     with socket.create_server(("127.0.0.1", 10_000 + os.getpid() % 20_000)) as first:

@@ -133,9 +133,8 @@ def _meet(crew: Crew) -> Any:
     try:
         store, processes = _hear_meanwhile(come)
     except dist.DistError as error:
-        raise SlamError(
-            f"the job's processes cannot meet at port {port} of {host}: {str(error).splitlines()[0]}"
-        ) from error
+        reason = str(error).partition("\n")[0]
+        raise SlamError(f"the job's processes cannot meet at port {port} of {host}: {reason}") from error
     if len(set(processes)) > 1:
         raise DeviceError(
             f"the job's nodes have {', '.join(map(str, processes))} processes, one for each GPU, and each "

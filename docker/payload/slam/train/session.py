@@ -152,12 +152,22 @@ def _train(options: Options, crew: Crew, device: Any, start: Start, ear: Ear) ->
         raise
 
 
+def _restore(training: Any, start: Start) -> None:
+    try:
+        training.restore(start.state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{start.source}: it is of another network ({reason}); was the image of another fork then?"
+        ) from error
+
+
 def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
     """Go on from a checkpoint where there is one, make the steps, and keep what comes of them."""
     crew = training.crew
     dataset = start.footage.fingerprint
     if start.state is not None:
-        training.restore(start.state)
+        _restore(training, start)
     keeper = Keeper(training, dataset, start.footage, start.source)
     if crew.leads:
         keeper.begin()
