@@ -81,6 +81,12 @@ def test_scenes_are_chosen_by_name(tmp_path: Path) -> None:
         check(tmp_path / "data", scenes=("attic",))
 
 
+def test_a_link_to_a_folder_around_it_gives_no_scene_twice(wall: Path) -> None:
+    (wall.parent / "again").symlink_to(wall.parent)
+    scenes = find_scenes(wall.parent, layout="auto", names=[], holdout=[], reserved=[], depth_scale=None)
+    assert [scene.name for scene in scenes] == ["wall"]
+
+
 def test_flow_is_that_of_a_camera_that_moves_along_a_wall() -> None:
     # A wall at 2 m, steps of 10 cm to the right, a focal length of 160 px: 8 px each.
     track = np.zeros((4, 7))

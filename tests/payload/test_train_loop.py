@@ -268,6 +268,24 @@ def children(process: subprocess.Popen[bytes]) -> list[str]:
     return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 
 
+def test_a_signal_that_one_process_hears_stops_all_after_the_same_step(
+    pair: Path,
+    train: Run,
+    argv: Callable[..., list[str]],
+    start: Start,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    out, log = tmp_path / "attempt-1", tmp_path / "log"
+    process = start(argv("--gpus", 2, "--steps", 6, "--out", out), {**environment, "SLEEP": "0.5"}, log)
+    wait_for("step       2/6", log)
+    os.kill(int(children(process)[1]), signal.SIGUSR1)
+    assert process.wait(60) == 128 + signal.SIGUSR1, log.read_text()
+    assert "Traceback" not in log.read_text()
+    ok(train("--gpus", 2, "--steps", 6, "--out", tmp_path / "attempt-2", SLIPWAY_PREVIOUS=str(out)))
+    assert losses(tmp_path / "attempt-2") == losses(pair)
+
+
 def command_of(process: str) -> str:
     return Path(f"/proc/{process}/cmdline").read_text()
 

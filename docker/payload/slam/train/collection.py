@@ -70,13 +70,21 @@ def _has(path: str, names: Sequence[str]) -> bool:
 
 
 def _find_folders(data: Path, layout: str) -> list[tuple[str, Path]]:
-    """Folders with a scene in them, and its layout; what lies in a scene is not looked at."""
+    """Folders with a scene in them, and its layout; what lies in a scene is not looked at.
+
+    A folder that links lead to again, such as one that leads to a folder around it, counts once.
+    """
     found: list[tuple[str, Path]] = []
+    seen: set[str] = set()
 
     def fail(error: OSError) -> None:
         raise InputError(f"{error.filename}: it cannot be read ({error.strerror})") from error
 
     for path, folders, files in os.walk(data, onerror=fail, followlinks=True):
+        if (real := os.path.realpath(path)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         kind = None
         if "image_left" in folders or "pose_left.txt" in files:
             kind = "tartanair"
