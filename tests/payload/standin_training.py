@@ -48,6 +48,9 @@ MODULES = {
             def forward(self, Gs, images, disps, intrinsics, graph, num_steps, fixedp):
                 assert fixedp == 2 and images.dtype == torch.float32
                 STEP[0] += 1
+                if happen("settings"):
+                    print("deterministic", torch.are_deterministic_algorithms_enabled())
+                    print("cublas", os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
                 time.sleep(float(os.environ.get("SLEEP", "0")))
                 if happen("crash"):
                     raise RuntimeError("an accident of the network's")

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from slam.errors import InputError
+from slam.train.collection import find_scenes
 from slam.train.covisibility import build_graph, measure_flow
 from slam.train.options import Options
 from slam.train.preparation import Footage, prepare
-from slam.train.scene import find_scenes
 from slam.train.validation import invert, read_depth
 from tests.payload.footage import MILLIMETRES, camera, look, make_footage, make_tartanair, poses
 
@@ -25,7 +25,7 @@ def options(data: Path, **changes: object) -> Options:
 
 
 def check(data: Path, **changes: object) -> Footage:
-    return prepare(options(data, **changes), holdout=[], caches=[data.parent / "cache"])
+    return prepare(options(data, **changes), reserved=[], caches=[data.parent / "cache"])
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,17 @@ def test_footage_is_read_as_it_was_recorded(wall: Path) -> None:
     assert footage.starts == tuple((0, place) for place in range(10))
 
 
-def test_tartanair_is_read_as_upstream_reads_it(tmp_path: Path) -> None:
+def test_tartanair_is_read_as_upstream_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_tartanair(tmp_path / "data" / "hall" / "hall" / "Easy" / "P000")
     make_tartanair(tmp_path / "data" / "hall" / "hall" / "Easy" / "P001")
-    scenes = find_scenes(
-        tmp_path / "data", layout="auto", names=[], holdout=["hall/hall/Easy/P000"], depth_scale=None
-    )
-    (scene,) = scenes
-    assert scene.name == "hall/hall/Easy/P001"
+    for data in (tmp_path / "data", tmp_path / "data" / "hall" / "hall"):
+        # As upstream's list of test scenes names them, from wherever one looks.
+        (scene,) = find_scenes(
+            data, layout="auto", names=[], holdout=[], reserved=["hall/hall/Easy/P000"], depth_scale=None
+        )
+        assert scene.folder == tmp_path / "data" / "hall" / "hall" / "Easy" / "P001"
+    assert scene.name == "Easy/P001"
+    assert "left out   1 scenes that upstream keeps for tests" in capsys.readouterr().out
     expected = poses(10, 0.08)
     expected[:, :3] /= 5
     np.testing.assert_allclose(scene.poses, expected, atol=1e-12)
@@ -76,6 +79,12 @@ def test_scenes_are_chosen_by_name(tmp_path: Path) -> None:
     assert [scene.name for scene in chosen.scenes] == ["garage"]
     with pytest.raises(InputError, match="3 scenes, and none of them is wanted"):
         check(tmp_path / "data", scenes=("attic",))
+
+
+def test_a_link_to_a_folder_around_it_gives_no_scene_twice(wall: Path) -> None:
+    (wall.parent / "again").symlink_to(wall.parent)
+    scenes = find_scenes(wall.parent, layout="auto", names=[], holdout=[], reserved=[], depth_scale=None)
+    assert [scene.name for scene in scenes] == ["wall"]
 
 
 def test_flow_is_that_of_a_camera_that_moves_along_a_wall() -> None:
@@ -219,6 +228,34 @@ def count_millimetres(folder: Path) -> None:
     write_poses(folder, table)
 
 
+def deepen_image(folder: Path) -> None:
+    Image.fromarray(np.full((144, 192), 900, np.uint16)).save(folder / "images" / "004.png")
+
+
+def spoil_image(folder: Path) -> None:
+    (folder / "images" / "004.png").write_bytes(b"P6 6x 144 255 ")
+
+
+def spoil_depth(folder: Path) -> None:
+    for path in (folder / "depths").iterdir():
+        np.save(path.with_suffix(".npy"), np.ones((144, 192)))
+        path.unlink()
+    path = folder / "depths" / "004.npy"
+    path.write_bytes(path.read_bytes().replace(b"'shape': (", b"'shape': ((", 1))
+
+
+def archive_depths(folder: Path) -> None:
+    for path in (folder / "depths").iterdir():
+        with path.with_suffix(".npy").open("wb") as file:
+            np.savez(file, np.ones((144, 192)))
+        path.unlink()
+
+
+def lose_image(folder: Path) -> None:
+    (folder / "images" / "004.png").unlink()
+    (folder / "images" / "004.png").symlink_to("nowhere.png")
+
+
 def drop_images(folder: Path) -> None:
     shutil.rmtree(folder / "images")
 
@@ -243,6 +280,11 @@ MISTAKES: dict[Callable[[Path], None], str] = {
     shorten_calibration: "calib.txt:1: 3 numbers",
     invert_poses: "contradict each other.* world-to-camera poses .* so invert them",
     count_millimetres: "no frame of 1 scenes can begin a sample.* are the poses in the depths' unit",
+    deepen_image: "004.png: its pixels have more than 8 bits",
+    spoil_image: "004.png: not a readable image",
+    spoil_depth: "004.npy: not a readable depth image",
+    archive_depths: "000.npy: an archive of arrays",
+    lose_image: "004.png: it cannot be read",
     drop_images: "images is missing",
 }
 

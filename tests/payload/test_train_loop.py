@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ SMALL = (
 )  # fmt: skip
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[[list[str], dict[str, str], Path], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +169,20 @@ def test_two_processes_share_the_work_and_resume_exactly(pair: Path, train: Run,
     assert not (tmp_path / "alone" / "checkpoints").exists()
 
 
-def start(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("wb") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a command that writes to a log, and end it with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def run(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as file:
+            processes.append(subprocess.Popen(command, stdout=file, stderr=file, env=environment))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def wait_for(text: str, log: Path) -> None:
@@ -184,6 +197,7 @@ def test_a_signal_saves_and_the_next_attempt_goes_on(
     whole: Path,
     train: Run,
     argv: Callable[..., list[str]],
+    start: Start,
     environment: dict[str, str],
     tmp_path: Path,
     number: int,
@@ -201,6 +215,146 @@ def test_a_signal_saves_and_the_next_attempt_goes_on(
 
     ok(train("--steps", 24, "--out", tmp_path / "attempt-2", SLIPWAY_PREVIOUS=str(out)))
     assert losses(tmp_path / "attempt-2") == losses(whole)
+
+
+def test_a_later_attempt_goes_on_from_the_last_one_and_not_from_where_the_first_began(
+    whole: Path, train: Run, tmp_path: Path
+) -> None:
+    """A job that is requeued is asked for the same again, ``--resume`` too."""
+    begun = tmp_path / "begun"
+    shutil.copytree(whole, begun)
+    for step in (20, 24):
+        (begun / "checkpoints" / f"droid_{step:06d}.ckpt").unlink()
+    first = tmp_path / "attempt-1"
+    died = train(
+        "--steps", 24, "--save-every", 2, "--resume", begun, "--restart_prob", 0.5, "--out", first,
+        BREAK="crash:7",
+    )  # fmt: skip
+    assert died.returncode == 7
+    newest = names(first / "checkpoints")[-2]
+    assert newest > "droid_000016.ckpt"
+    said = ok(train("--steps", 24, "--resume", begun, "--out", tmp_path / "2", SLIPWAY_PREVIOUS=str(first)))
+    assert f"resume     step {int(newest[6:12])} of 24" in said
+    assert losses(tmp_path / "2") == losses(whole)
+
+
+def test_a_broken_checkpoint_does_not_push_out_good_ones(whole: Path, train: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (out / "checkpoints" / "droid_000024.ckpt").write_bytes(b"")
+    (out / "checkpoints" / "droid_000020.ckpt").unlink()
+    died = train(
+        "--steps", 24, "--save-every", 1, "--keep", 1, "--out", out, "--resume", out, BREAK="crash:9"
+    )
+    assert died.returncode == 7
+    kept = [name for name in names(out / "checkpoints") if name.endswith(".ckpt")]
+    assert len(kept) == 1
+    assert "droid_000016.ckpt" < kept[0] < "droid_000024.ckpt"
+    ok(train("--steps", 24, "--out", out, "--resume", out))
+    assert losses(out) == losses(whole)
+
+
+def test_going_back_does_not_overwrite_what_came_after(whole: Path, train: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    back = train("--steps", 24, "--out", out, "--resume", out / "checkpoints" / "droid_000016.ckpt")
+    assert back.returncode == 4
+    assert "holds checkpoints of later steps, such as droid_000024.ckpt; name another folder" in back.stderr
+    assert names(out / "checkpoints") == names(whole / "checkpoints")
+    assert losses(out) == losses(whole)
+
+
+def children(process: subprocess.Popen[bytes]) -> list[str]:
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+def test_a_signal_that_one_process_hears_stops_all_after_the_same_step(
+    pair: Path,
+    train: Run,
+    argv: Callable[..., list[str]],
+    start: Start,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    out, log = tmp_path / "attempt-1", tmp_path / "log"
+    process = start(argv("--gpus", 2, "--steps", 6, "--out", out), {**environment, "SLEEP": "0.5"}, log)
+    wait_for("step       2/6", log)
+    os.kill(int(children(process)[1]), signal.SIGUSR1)
+    assert process.wait(60) == 128 + signal.SIGUSR1, log.read_text()
+    assert "Traceback" not in log.read_text()
+    ok(train("--gpus", 2, "--steps", 6, "--out", tmp_path / "attempt-2", SLIPWAY_PREVIOUS=str(out)))
+    assert losses(tmp_path / "attempt-2") == losses(pair)
+
+
+def command_of(process: str) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
+def test_a_signal_before_a_process_is_ready_for_it_is_no_crash(
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    process = start(argv("--steps", 24, "--out", tmp_path / "out"), environment, tmp_path / "log")
+    while not any("slam.train.worker" in command_of(child) for child in children(process)):
+        time.sleep(0.001)
+    # The parent is ready by now, and its child still reads Python's own modules.
+    time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(60) == 128 + signal.SIGUSR1
+    assert "stopped by SIGUSR1" in (tmp_path / "log").read_text()
+
+
+def test_a_signal_while_the_data_are_checked_is_not_kept_waiting(
+    place: Path, argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(place / "data" / "wall", tmp_path / "data" / name)
+    # Who reads it waits for somebody who writes.
+    (tmp_path / "data" / "b" / "images" / "005.png").unlink()
+    os.mkfifo(tmp_path / "data" / "b" / "images" / "005.png")
+    log, out = tmp_path / "log", tmp_path / "out"
+    words = argv("--steps", 24, "--out", out, "--datapath", tmp_path / "data", "--graph-cache", out / "graph")
+    process = start(words, environment, log)
+    wait_for("checked    a", log)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(60) == 128 + signal.SIGUSR1
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
+    argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
+) -> None:
+    words = argv("--steps", 4000, "--save-every", 5, "--restart_prob", 0, "--out", tmp_path)
+    # Files of at most 20 kB: enough for a checkpoint of the stand-in, but not for all rows of losses.
+    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", *words]
+    done = subprocess.run(
+        limited, capture_output=True, encoding="utf-8", env=environment, timeout=300, check=False
+    )
+    assert done.returncode == 5
+    assert f"{tmp_path}: it cannot be written (File too large); make room, then go on with" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert len(names(tmp_path / "checkpoints")) == 6
+
+
+def test_a_killed_sample_loading_process_is_told(
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    words = argv("--steps", 24, "--workers", 1, "--out", tmp_path / "out")
+    process = start(words, {**environment, "SLEEP": "0.3"}, log)
+    wait_for("step       2/24", log)
+    (trainer,) = children(process)
+    (loader,) = Path(f"/proc/{trainer}/task/{trainer}/children").read_text().split()
+    os.kill(int(loader), signal.SIGBUS)
+    assert process.wait(60) == 6
+    assert "a process that loads samples was killed" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("flags", [(), ("--deterministic",)])
+def test_deterministic_reaches_the_process_that_trains(train: Run, tmp_path: Path, flags: tuple[str]) -> None:
+    said = ok(train("--steps", 3, "--out", tmp_path, *flags, BREAK="settings:1"))
+    assert f"deterministic {bool(flags)}\n" in said
+    assert f"cublas {':4096:8' if flags else None}\n" in said
 
 
 def test_an_attempt_that_dies_at_once_loses_nothing(whole: Path, train: Run, tmp_path: Path) -> None:
@@ -267,6 +421,18 @@ def test_an_accident_is_told_and_leaves_the_last_checkpoint(
     assert names(tmp_path / "checkpoints") == ["droid_000002.ckpt", "droid_000002.pth"]
 
 
+def test_a_checkpoint_of_another_network_is_told(whole: Path, train: Run, tmp_path: Path) -> None:
+    fork = make_standin(tmp_path / "fork")
+    path = fork / "droid_slam" / "droid_net.py"
+    path.write_text(
+        path.read_text().replace("Linear(3, 2)", "Linear(3, 4)").replace("Linear(2, 7)", "Linear(4, 7)")
+    )
+    done = train("--steps", 24, "--out", tmp_path / "out", "--resume", whole, DROID_ROOT=str(fork))
+    assert done.returncode == 4
+    assert "droid_000024.ckpt: it is of another network (" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_accident_of_one_process_ends_all_with_its_reason(train: Run, tmp_path: Path) -> None:
     done = train("--gpus", 2, "--steps", 8, "--out", tmp_path, BREAK="memory:2:1")
     assert done.returncode == 6
@@ -303,27 +469,65 @@ def test_what_does_not_fit_a_checkpoint_is_told(whole: Path, train: Run, tmp_pat
     assert "no checkpoint in it" in empty.stderr
 
 
-def test_two_nodes_meet_by_slurms_variables(
-    pair: Path, argv: Callable[..., list[str]], environment: dict[str, str], tmp_path: Path
-) -> None:
-    step = {
+def node_of(number: int) -> dict[str, str]:
+    """SLURM's variables of one of two nodes, which both are this machine."""
+    return {
         "SLURM_JOB_ID": str(os.getpid()),
         "SLURM_JOB_NUM_NODES": "2",
         "SLURM_STEP_NUM_NODES": "2",
         "SLURM_STEP_NUM_TASKS": "2",
         "SLURM_STEP_NODELIST": "127.0.0.[1-2]",
+        "SLURM_NODEID": str(number),
     }
+
+
+def test_two_nodes_meet_by_slurms_variables(
+    pair: Path, argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
     logs = [tmp_path / f"log-{node}" for node in range(2)]
     words = argv("--steps", 6, "--out", tmp_path / "out")
     # Both are this machine, and write to one output folder as nodes of a job do.
-    nodes = [
-        start(words, {**environment, **step, "SLURM_NODEID": str(node)}, log) for node, log in enumerate(logs)
-    ]
+    nodes = [start(words, {**environment, **node_of(node)}, log) for node, log in enumerate(logs)]
     codes = [node.wait(200) for node in nodes]
     assert codes == [0, 0], [log.read_text() for log in logs]
     assert losses(tmp_path / "out") == losses(pair)
     assert "result" in logs[0].read_text()
     assert "result" not in logs[1].read_text()
+
+
+def test_nodes_with_unlike_numbers_of_processes_are_told(
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    logs = [tmp_path / f"log-{node}" for node in range(2)]
+    nodes = [
+        start(
+            argv("--steps", 6, "--out", tmp_path / "out", "--gpus", 1 + node),
+            {**environment, **node_of(node)},
+            log,
+        )
+        for node, log in enumerate(logs)
+    ]
+    assert nodes[0].wait(100) == 8, logs[0].read_text()
+    assert "the job's nodes have 1, 2 processes" in logs[0].read_text()
+    # srun ends the others, if they have not found it out themselves.
+    nodes[1].terminate()
+    assert nodes[1].wait(60) in (8, 128 + signal.SIGTERM, 1)
+    assert all("Traceback" not in log.read_text() for log in logs)
+
+
+def test_a_node_that_waits_for_the_first_one_hears_signals(
+    argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with socket.create_server(("127.0.0.1", 10_000 + os.getpid() % 20_000)) as first:
+        process = start(argv("--steps", 6, "--out", tmp_path / "out"), {**environment, **node_of(1)}, log)
+        first.settimeout(120)
+        connection, _ = first.accept()
+        # It never gets an answer.
+        with connection:
+            process.send_signal(signal.SIGUSR1)
+            assert process.wait(60) == 128 + signal.SIGUSR1
+    assert "stopped by SIGUSR1" in log.read_text()
 
 
 def test_torchrun_can_start_the_processes(

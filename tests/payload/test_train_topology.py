@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
-from slam.errors import InputError
+from slam.errors import InputError, SlamError
 from slam.train.hostlist import expand
+from slam.train.launch import reserved
 from slam.train.topology import find_topology
 
 # As `scontrol show hostnames` expands them.
@@ -37,13 +39,27 @@ def test_a_broken_list_is_told(text: str) -> None:
         expand(text)
 
 
-def test_one_machine_meets_on_a_free_port_of_its_own() -> None:
-    topology = find_topology(
-        {"SLURM_JOB_ID": "77", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "gpu7"}, 2
-    )
-    assert (topology.nodes, topology.node, topology.world, topology.host) == (1, 0, 2, "127.0.0.1")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", topology.port))
+def test_one_machine_meets_on_a_port_that_is_kept_for_it() -> None:
+    alone = find_topology({"SLURM_JOB_ID": "77", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "gpu7"}, 2)
+    assert (alone.nodes, alone.node, alone.world, alone.host) == (1, 0, 2, "127.0.0.1")
+    with reserved(alone) as topology:
+        assert topology.port
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", topology.port))
+        # As PyTorch's own listens, which reuses addresses.
+        with socket.create_server(("", topology.port)) as listener:
+            assert listener.getsockname()[1] == topology.port
+
+
+def test_a_port_that_another_job_listens_at_is_told_at_once() -> None:
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        taken = replace(find_topology({**STEP, "SLURM_NODEID": "0"}, 4), port=port)
+        with pytest.raises(SlamError, match=f"cannot meet at port {port} of gpu07"), reserved(taken):
+            pass
+        # The other nodes do not listen.
+        with reserved(replace(taken, node=1)) as topology:
+            assert topology.port == port
 
 
 STEP = {
@@ -63,6 +79,8 @@ def test_nodes_meet_on_the_first_of_them_at_a_port_that_all_know() -> None:
         "LOCAL_RANK": "2",
         "WORLD_SIZE": "8",
         "LOCAL_WORLD_SIZE": "4",
+        "GROUP_RANK": "1",
+        "GROUP_WORLD_SIZE": "2",
         "MASTER_ADDR": "gpu07",
         "MASTER_PORT": "13210",
     }

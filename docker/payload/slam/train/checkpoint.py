@@ -34,6 +34,8 @@ def save(
 ) -> Path:
     """Write a checkpoint and its weights, read it again, and only then take away all but the newest ``keep``.
 
+    Those of later steps go as well: they are broken, or the training has gone back to before them.
+
     Raises:
         OutputError: it cannot be written; what was there before is still there.
     """
@@ -53,7 +55,9 @@ def save(
         raise OutputError(
             f"{path}: the disk did not keep what was written to it; name another folder with --out"
         )
-    for old in find(folder)[keep:]:
+    paths = find(folder)
+    place = paths.index(path)
+    for old in [*paths[:place], *paths[place + keep :]]:
         old.unlink(missing_ok=True)
         old.with_suffix(".pth").unlink(missing_ok=True)
     return path
@@ -87,8 +91,14 @@ def is_whole(path: Path) -> bool:
 
 def find(folder: Path) -> list[Path]:
     """The checkpoints in a folder, the newest first."""
-    found = [(int(match[1]), path) for path in folder.glob("*.ckpt") if (match := _NAME.match(path.name))]
+    found = [(step_of(path), path) for path in folder.glob("*.ckpt") if _NAME.match(path.name)]
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def step_of(path: Path) -> int:
+    """The step of a checkpoint, by its name; -1 where the name does not say it."""
+    match = _NAME.match(path.name)
+    return int(match[1]) if match else -1
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -135,22 +145,38 @@ def load_newest(place: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def choose(resume: Path | None, previous: Path | None) -> tuple[Path, dict[str, Any]] | None:
-    """The checkpoint to go on from: the file or the folder that was named, else the last attempt's newest.
+    """The checkpoint to go on from: the last attempt's newest, else the file or the folder that was named.
+
+    What was named is where the first attempt began, and the last one has come further.
 
     Raises:
         InputError: what was named is not there or broken.
     """
-    if resume is not None and not resume.is_dir():
+    found = load_newest(previous) if previous else None
+    if found is not None or resume is None:
+        return found
+    if not resume.is_dir():
         return resume, load(resume)
-    place = resume or previous
-    if place is None:
-        return None
-    found = load_newest(place)
-    if found is None and resume is not None:
+    found = load_newest(resume)
+    if found is None:
         raise InputError(
             f"{resume}: no checkpoint in it; name a checkpoint, or the output folder of a training"
         )
     return found
+
+
+def require_newest(path: Path, folder: Path) -> None:
+    """Make sure that going on from a checkpoint overwrites no later ones in the output's folder of them.
+
+    Raises:
+        InputError: it would.
+    """
+    later = [other for other in find(folder) if step_of(other) > step_of(path) and is_whole(other)]
+    if later:
+        raise InputError(
+            f"{path}: {folder} holds checkpoints of later steps, such as {later[0].name}; name another "
+            "folder with --out"
+        )
 
 
 def carry(source: Path, folder: Path) -> Path:

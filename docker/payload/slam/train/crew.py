@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from slam.errors import DeviceError, SlamError
 
 T = TypeVar("T")
 
@@ -99,10 +103,55 @@ def joined(crew: Crew, *, device: str) -> Iterator[None]:
         # torchrun itself keeps the place where they meet.
         dist.init_process_group(backend, init_method="env://", timeout=_PREPARATION)
     else:
-        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = dist.TCPStore(host, port, crew.world, crew.leads, timeout=_PREPARATION)
+        store = _meet(crew)
         dist.init_process_group(backend, store=store, rank=crew.rank, world_size=crew.world, timeout=_STEP)
+    yield
+    # Not after a failure: it would wait for what the others, who do not know of it, are still to send.
+    dist.destroy_process_group()
+
+
+def _meet(crew: Crew) -> Any:
+    """The place where the first process keeps what the others ask for, once all have come to it.
+
+    Raises:
+        SlamError: they cannot meet, or are not as many on each node.
+    """
+    import torch.distributed as dist
+
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    # Who starts processes with another program than ours, or torchrun, need not say these.
+    node, nodes, local = (
+        int(os.environ.get(name, default))
+        for name, default in (("GROUP_RANK", "0"), ("GROUP_WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
+    )
+
+    def come() -> tuple[Any, list[int]]:
+        store = dist.TCPStore(host, port, None, crew.leads, timeout=_PREPARATION, wait_for_workers=False)
+        store.set(f"processes/{node}", str(local))
+        return store, [int(store.get(f"processes/{other}")) for other in range(nodes)]
+
     try:
-        yield
-    finally:
-        dist.destroy_process_group()
+        store, processes = _hear_meanwhile(come)
+    except dist.DistError as error:
+        reason = str(error).partition("\n")[0]
+        raise SlamError(f"the job's processes cannot meet at port {port} of {host}: {reason}") from error
+    if len(set(processes)) > 1:
+        raise DeviceError(
+            f"the job's nodes have {', '.join(map(str, processes))} processes, one for each GPU, and each "
+            f"must have as many; say --gpus {min(processes)}, or ask for other nodes"
+        )
+    return store
+
+
+def _hear_meanwhile(wait: Callable[[], T]) -> T:
+    """What is waited for in a thread, since a library that waits in this one would let no signal be heard."""
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(wait())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer.result()

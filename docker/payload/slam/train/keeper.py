@@ -31,9 +31,10 @@ class Keeper:
 
     def begin(self) -> None:
         """Open the files, and say what is going to happen."""
-        self.record.open(self.training.step)
-        if self.source is not None:
-            self._show_weights(self.source)
+        with record.writing(self.options.out):
+            self.record.open(self.training.step)
+            if self.source is not None:
+                self._show_weights(self.source)
         crew, options = self.training.crew, self.options
         say(f"training   {crew.world} processes on {options.device}, {options.batch} samples each in a step")
         if self.source is not None:
@@ -44,7 +45,8 @@ class Keeper:
         training, crew = self.training, self.training.crew
         self.loss = step.loss
         if crew.leads:
-            self.record.add(training.step, step.values())
+            with record.writing(self.options.out):
+                self.record.add(training.step, step.values())
         ended = number or training.step == self.options.steps
         if ended or training.step % self.options.save_every == 0:
             state = training.capture(self.dataset)
@@ -62,7 +64,8 @@ class Keeper:
         path = checkpoint.save(
             options.out / checkpoint.FOLDER, options.name, self.training.step, state, weights, options.keep
         )
-        self._show_weights(path)
+        with record.writing(options.out):
+            self._show_weights(path)
 
     def _show_weights(self, path: Path) -> None:
         if path.with_suffix(".pth").exists():
@@ -75,7 +78,8 @@ class Keeper:
         summary = self._summarize(finished=finished)
         with output.together(out) as folder:
             output.write_json(folder / record.SUMMARY, summary)
-        record.draw(out, title=f"{options.name}: {self.training.step:,} of {options.steps:,} steps")
+        with record.writing(out):
+            record.draw(out, title=f"{options.name}: {self.training.step:,} of {options.steps:,} steps")
         say("result")
         for name in ("steps", "loss", "seconds"):
             say(f"  {name:<8} {summary[name]}")

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 
@@ -34,8 +36,12 @@ class Worker:
     process: subprocess.Popen[bytes]
     answers: int
 
-    def outcome(self) -> BaseException | None:
-        """What ended it; ``None`` if it did what it should."""
+    def outcome(self, told: Container[int]) -> BaseException | None:
+        """What ended it; ``None`` if it did what it should.
+
+        Args:
+            told: the signals that were passed on; before a process is ready for them, they end it.
+        """
         code = self.process.returncode
         if code == 0:
             return None
@@ -46,6 +52,8 @@ class Worker:
         if answer:
             error = pickle.loads(answer)  # noqa: S301 - it is our own worker's
             return error if isinstance(error, BaseException) else None
+        if -code in told:
+            return Stopped(-code)
         if code == -signal.SIGKILL:
             return MemoryShortError(
                 "there was not enough memory, and the kernel ended a process; ask for more (--mem), or lower "
@@ -64,22 +72,25 @@ def launch(options: Options, topology: Topology, environment: Mapping[str, str])
     """
     share = replace(options, threads=max(1, options.threads // topology.processes))
     workers: list[Worker] = []
+    told: set[int] = set()
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        told.add(number)
         for worker in workers:
             if worker.process.poll() is None:
                 worker.process.send_signal(number)
 
-    try:
-        for local in range(topology.processes):
-            workers.append(_start(share, topology, local, environment))
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, pass_on)
-        _wait(workers)
-    finally:
-        for worker in workers:
-            worker.process.kill()
-            worker.process.wait()
+    with reserved(topology) as place:
+        try:
+            for local in range(place.processes):
+                workers.append(_start(share, place, local, environment))
+            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+                signal.signal(number, pass_on)
+            _wait(workers, told)
+        finally:
+            for worker in workers:
+                worker.process.kill()
+                worker.process.wait()
 
 
 def _start(options: Options, topology: Topology, local: int, environment: Mapping[str, str]) -> Worker:
@@ -108,7 +119,32 @@ def _environment(topology: Topology, local: int) -> dict[str, str]:
     return variables
 
 
-def _wait(workers: list[Worker]) -> None:
+@contextmanager
+def reserved(topology: Topology) -> Iterator[Topology]:
+    """Keep the port where all meet, which may be long: the first process listens when the data are checked.
+
+    A socket that is bound and does not listen keeps others away, but not one that reuses its address as the
+    first process's does. Yields the topology with a port of the system's choice where it says none.
+
+    Raises:
+        SlamError: another program listens at it.
+    """
+    if topology.node or topology.world == 1:
+        yield topology
+        return
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            keeper.bind(("", topology.port))
+        except OSError as error:
+            raise SlamError(
+                f"the job's processes cannot meet at port {topology.port} of {topology.host} "
+                f"({error.strerror}); submit the job again, for the port comes of its number"
+            ) from error
+        yield replace(topology, port=keeper.getsockname()[1])
+
+
+def _wait(workers: list[Worker], told: Container[int]) -> None:
     """Wait for all; when one fails, for the others only if they are saving."""
     deadline: float | None = None
     failures: list[BaseException] = []
@@ -117,7 +153,7 @@ def _wait(workers: list[Worker]) -> None:
         time.sleep(_POLL_S)
         for worker in [one for one in running if one.process.poll() is not None]:
             running.remove(worker)
-            failure = worker.outcome()
+            failure = worker.outcome(told)
             if failure is not None:
                 failures.append(failure)
                 grace = _GRACE_S if isinstance(failure, Stopped) else 0.0

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from slam.errors import InputError
+from slam.errors import InputError, OutputError
 from slam.output import replacing
 from slam.progress import say
+from slam.train.collection import find_scenes
 from slam.train.covisibility import Graph
 from slam.train.options import Options
-from slam.train.scene import Scene, find_scenes
+from slam.train.scene import Scene
 from slam.train.validation import inspect, read_image
 
 # Raise it when what is checked, or how distances are measured, changes.
@@ -39,12 +41,12 @@ class Footage:
     fingerprint: str
 
 
-def prepare(options: Options, *, holdout: Iterable[str], caches: Iterable[Path]) -> Footage:
+def prepare(options: Options, *, reserved: Sequence[str], caches: Iterable[Path]) -> Footage:
     """Find, check and index what there is to train on.
 
     Args:
         options: what is asked.
-        holdout: names of scenes to leave out beside those of the options.
+        reserved: scenes to leave out whose path has one of these in it.
         caches: folders where graphs of earlier runs may lie; what is new goes to the first.
 
     Raises:
@@ -54,7 +56,8 @@ def prepare(options: Options, *, holdout: Iterable[str], caches: Iterable[Path])
         options.data,
         layout=options.layout,
         names=options.scenes,
-        holdout=[*options.holdout, *holdout],
+        holdout=options.holdout,
+        reserved=reserved,
         depth_scale=options.depth_scale,
     )
     for scene in scenes:
@@ -63,12 +66,12 @@ def prepare(options: Options, *, holdout: Iterable[str], caches: Iterable[Path])
     keys = [date(scene, of) for scene, of in zip(scenes, prints, strict=True)]
     places = list(caches)
     say(f"checking   {len(scenes)} scenes, {sum(map(len, scenes)):,} frames")
-    with ThreadPoolExecutor(options.threads) as pool:
-        try:
-            graphs = list(pool.map(lambda scene, key: _graph(scene, key, places), scenes, keys))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(options.threads)
+    try:
+        graphs = list(pool.map(lambda scene, key: _graph(scene, key, places), scenes, keys))
+    finally:
+        # What is being looked at when something is wrong, or a signal comes, is not waited for.
+        pool.shutdown(wait=False, cancel_futures=True)
     starts = _find_starts(graphs, options)
     if not starts:
         raise _no_overlap(scenes, graphs, options)
@@ -82,7 +85,7 @@ def identify(scene: Scene) -> str:
     digest = hashlib.sha256(f"{_VERSION} {scene.depth_divisor} {scene.metres} {scene.size}".encode())
     digest.update(scene.poses.tobytes() + scene.camera.tobytes())
     for path in (*scene.images, *scene.depths):
-        digest.update(json.dumps([path.name, path.stat().st_size]).encode())
+        digest.update(json.dumps([path.name, _look(path).st_size]).encode())
     return digest.hexdigest()
 
 
@@ -90,8 +93,15 @@ def date(scene: Scene, fingerprint: str) -> str:
     """A hash that is another as soon as a file was written to."""
     digest = hashlib.sha256(fingerprint.encode())
     for path in (*scene.images, *scene.depths):
-        digest.update(path.stat().st_mtime_ns.to_bytes(16, "little", signed=True))
+        digest.update(_look(path).st_mtime_ns.to_bytes(16, "little", signed=True))
     return digest.hexdigest()
+
+
+def _look(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
 
 
 def _graph(scene: Scene, key: str, caches: list[Path]) -> Graph:
@@ -103,9 +113,15 @@ def _graph(scene: Scene, key: str, caches: list[Path]) -> Graph:
     if graph is None:
         graph = inspect(scene)
         say(f"checked    {scene.name}: {len(scene)} frames, {len(graph.neighbours):,} pairs that overlap")
-    caches[0].mkdir(parents=True, exist_ok=True)
-    with replacing(caches[0] / name) as part:
-        np.savez(part, first=graph.first, neighbours=graph.neighbours, flows=graph.flows)
+    try:
+        caches[0].mkdir(parents=True, exist_ok=True)
+        with replacing(caches[0] / name) as part:
+            np.savez(part, first=graph.first, neighbours=graph.neighbours, flows=graph.flows)
+    except OSError as error:
+        raise OutputError(
+            f"{caches[0]}: the graph of {scene.name} cannot be kept there ({error.strerror}); make room, or "
+            "name another folder with --graph-cache"
+        ) from error
     return graph
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from slam.cache import writable_cache
+from slam.errors import OutputError
 from slam.output import replacing
 from slam.progress import say
 
@@ -24,6 +26,22 @@ FILES = (LOSSES, FIGURE, SUMMARY, WEIGHTS)
 
 # A figure shows no more than this many points of a curve, each the mean of its part.
 _POINTS = 1000
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Within it, what cannot be written to the output folder is told as such.
+
+    Raises:
+        OutputError: a file could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or out}: it cannot be written ({error.strerror or error}); make room, then go "
+            f"on with --resume {out}, or name another folder with --out"
+        ) from error
 
 
 class Record:
@@ -75,21 +93,23 @@ class Record:
     def close(self) -> None:
         """Close the files."""
         if self.writer is not None:
-            self.writer.close()
-            self.file.close()
+            with writing(self.out):
+                self.writer.close()
+                self.file.close()
 
 
 def carry(source: Path, out: Path) -> None:
     """Copy the curves of an earlier attempt, so that they go on here."""
     if source.resolve() == out.resolve():
         return
-    if (source / LOSSES).exists():
-        with replacing(out / LOSSES) as part:
-            shutil.copyfile(source / LOSSES, part)
-    if (source / TENSORBOARD).is_dir():
-        shutil.copytree(
-            source / TENSORBOARD, out / TENSORBOARD, dirs_exist_ok=True, copy_function=shutil.copyfile
-        )
+    with writing(out):
+        if (source / LOSSES).exists():
+            with replacing(out / LOSSES) as part:
+                shutil.copyfile(source / LOSSES, part)
+        if (source / TENSORBOARD).is_dir():
+            shutil.copytree(
+                source / TENSORBOARD, out / TENSORBOARD, dirs_exist_ok=True, copy_function=shutil.copyfile
+            )
 
 
 def read_losses(path: Path) -> list[dict[str, str]]:

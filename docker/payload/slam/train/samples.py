@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slam.errors import SlamError
+from slam.errors import MemoryShortError, SlamError
 from slam.train.covisibility import Graph
 from slam.train.options import Options
 from slam.train.preparation import Footage
@@ -123,6 +125,7 @@ class Feed:
         from torch.utils.data import DataLoader
 
         self.draws = draws
+        self.processes: list[BaseProcess] = []
         self.loader = DataLoader(
             samples,
             batch_sampler=draws,
@@ -141,10 +144,27 @@ class Feed:
             InputError: a file of a sample has become unreadable since it was checked.
         """
         self.draws.begin(epoch, position)
-        for batch in self.loader:
+        batches = iter(self.loader)
+        self.processes = multiprocessing.active_children()
+        for batch in batches:
             if isinstance(batch, SlamError):
                 raise batch
             yield batch
+
+    def require_processes(self) -> None:
+        """Find out whether a training failed because a process that loads samples was ended from outside.
+
+        PyTorch then raises a RuntimeError wherever the training happens to be.
+
+        Raises:
+            MemoryShortError: it was.
+        """
+        if any((process.exitcode or 0) < 0 for process in self.processes):
+            raise MemoryShortError(
+                "a process that loads samples was killed, as it is where memory or room in /dev/shm does not "
+                "suffice; ask for more (--mem; docker's --shm-size), or load without such processes "
+                "(--workers 0)"
+            )
 
 
 def _collate(samples: list[Batch | SlamError]) -> Batch | SlamError:

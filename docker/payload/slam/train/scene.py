@@ -1,14 +1,12 @@
-"""Recordings to train on: images, depths, poses and the camera, as they lie on disk.
+"""A recording to train on: images, depths, poses and the camera, as they lie on disk.
 
 Two layouts are known. ``tartanair`` is TartanAir's own: any folder with ``image_left/*.png``,
 ``depth_left/*.npy`` and ``pose_left.txt``. ``footage`` is a user's own: any folder with ``images/``,
-``depths/``, ``poses.txt`` and ``calib.txt``. The dataset's folder may be a scene itself or hold many.
+``depths/``, ``poses.txt`` and ``calib.txt``.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,70 +60,21 @@ class Scene:
         return np.array([getattr(self.intrinsics, name) for name in ("fx", "fy", "cx", "cy")])
 
 
-def find_scenes(
-    data: Path, *, layout: str, names: Iterable[str], holdout: Iterable[str], depth_scale: float | None
-) -> list[Scene]:
-    """All scenes of a dataset in the order of their names, what is held out left out.
+def read_scene(folder: Path, kind: str, name: str, depth_scale: float | None) -> Scene:
+    """Read one scene.
 
     Args:
-        data: the dataset's folder.
-        layout: one of ``options.LAYOUTS``.
-        names: where there are any, only scenes are taken whose name has one of them in it.
-        holdout: scenes are left out whose name has one of these in it, as upstream does with its test scenes.
-        depth_scale: what a 16-bit depth of one metre is, where no scene says it.
+        folder: where it lies.
+        kind: its layout, ``tartanair`` or ``footage``.
+        name: what it is called.
+        depth_scale: what a 16-bit depth of one metre is, where the scene does not say it.
 
     Raises:
-        InputError: there are none, or the files of one do not belong together.
+        InputError: a file is missing or malformed, or they do not belong together.
     """
-    if not data.is_dir():
-        raise InputError(f"{data}: there is no such folder; name the dataset's with --dataset or --datapath")
-    found = _find_folders(data, layout)
-    chosen = [item for item in found if _wanted(item[1], data, list(names), list(holdout))]
-    if not chosen:
-        raise InputError(
-            f"{data}: {len(found)} scenes, and none of them is wanted; see --scenes and --holdout"
-            if found
-            else f"{data}: no scene in it; a scene is a folder with image_left/, depth_left/ and "
-            "pose_left.txt (TartanAir), or with images/, depths/, poses.txt and calib.txt; see "
-            "docs/droid-slam.md, Training"
-        )
-    return [
-        _read_tartanair(folder, _name(folder, data))
-        if kind == "tartanair"
-        else _read_footage(folder, _name(folder, data), depth_scale)
-        for kind, folder in chosen
-    ]
-
-
-def _name(folder: Path, data: Path) -> str:
-    return folder.name if folder == data else folder.relative_to(data).as_posix()
-
-
-def _wanted(folder: Path, data: Path, names: list[str], holdout: list[str]) -> bool:
-    # A held out name may begin with the dataset's own folder, as those of upstream's list may.
-    path = f"{data.name}/{_name(folder, data)}"
-    return (not names or any(name in path for name in names)) and not any(name in path for name in holdout)
-
-
-def _find_folders(data: Path, layout: str) -> list[tuple[str, Path]]:
-    """Folders with a scene in them, and its layout; what lies in a scene is not looked at."""
-    found: list[tuple[str, Path]] = []
-
-    def fail(error: OSError) -> None:
-        raise InputError(f"{error.filename}: it cannot be read ({error.strerror})") from error
-
-    for path, folders, files in os.walk(data, onerror=fail, followlinks=True):
-        kind = None
-        if "image_left" in folders or "pose_left.txt" in files:
-            kind = "tartanair"
-        elif "images" in folders or "poses.txt" in files:
-            kind = "footage"
-        if kind is not None:
-            folders.clear()
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        if kind is not None and layout in ("auto", kind):
-            found.append((kind, Path(path)))
-    return sorted(found, key=lambda item: item[1])
+    if kind == "tartanair":
+        return _read_tartanair(folder, name)
+    return _read_footage(folder, name, depth_scale)
 
 
 def _read_tartanair(folder: Path, name: str) -> Scene:

@@ -6,14 +6,14 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from slam import output
-from slam.errors import DeviceError, InputError, MemoryShortError, Stopped
+from slam.errors import DeviceError, InputError, MemoryShortError, OutputError, Stopped
 from slam.progress import say
 from slam.train import checkpoint, record
 from slam.train.crew import Crew, find_crew, joined
@@ -86,9 +86,9 @@ def _open(options: Options, environment: Mapping[str, str], root: Path, world: i
             "with --out"
         )
     output.prepare_folder(out, (record.SUMMARY, record.FIGURE))
-    earlier = _home(resume) or previous
-    caches = [options.graph_cache or out / _GRAPHS, *([earlier / _GRAPHS] if earlier else [])]
-    footage = prepare(options, holdout=list_test_scenes(root), caches=caches)
+    earlier = [place for place in (previous, resume and _home(resume)) if place]
+    caches = [options.graph_cache or out / _GRAPHS, *(place / _GRAPHS for place in earlier)]
+    footage = prepare(options, reserved=list_test_scenes(root), caches=caches)
     chosen = checkpoint.choose(resume, previous)
     if chosen is None:
         if previous is not None:
@@ -96,15 +96,14 @@ def _open(options: Options, environment: Mapping[str, str], root: Path, world: i
         return Start(footage=footage)
     path, state = chosen
     require_same(state["options"], bind(options, world, footage.fingerprint), path)
-    record.carry(_home(path) or path.parent, out)
+    checkpoint.require_newest(path, out / checkpoint.FOLDER)
+    record.carry(_home(path), out)
     source = checkpoint.carry(path, out / checkpoint.FOLDER)
     return Start(footage=footage, source=source, state=state)
 
 
-def _home(path: Path | None) -> Path | None:
+def _home(path: Path) -> Path:
     """The output folder that a checkpoint, or a folder of them, belongs to."""
-    if path is None:
-        return None
     folder = path if path.is_dir() else path.parent
     return folder.parent if folder.name == checkpoint.FOLDER else folder
 
@@ -146,7 +145,21 @@ def _train(options: Options, crew: Crew, device: Any, start: Start, ear: Ear) ->
     samples = Samples(start.footage, options, make_augment(options))
     draws = Draws(len(samples), batch=options.batch, rank=crew.rank, world=crew.world, seed=options.seed)
     feed = Feed(samples, draws, workers=options.workers, pin=options.device == "cuda")
-    run(training, feed, start, ear)
+    try:
+        run(training, feed, start, ear)
+    except RuntimeError:
+        feed.require_processes()
+        raise
+
+
+def _restore(training: Any, start: Start) -> None:
+    try:
+        training.restore(start.state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{start.source}: it is of another network ({reason}); was the image of another fork then?"
+        ) from error
 
 
 def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
@@ -154,16 +167,18 @@ def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
     crew = training.crew
     dataset = start.footage.fingerprint
     if start.state is not None:
-        training.restore(start.state)
+        _restore(training, start)
     keeper = Keeper(training, dataset, start.footage, start.source)
     if crew.leads:
         keeper.begin()
     ear.patient = True
     try:
         training.run(feed, stopping=lambda: ear.number, done=keeper.take)
-    finally:
-        if crew.leads:
+    except BaseException:
+        with suppress(OutputError):
             keeper.record.close()
+        raise
+    keeper.record.close()
     if crew.leads:
         keeper.conclude(finished=True)
     crew.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,8 +16,8 @@ _FIRST_PORT, _PORTS = 10_000, 20_000
 class Topology:
     """``nodes`` machines with ``processes`` each; this one is number ``node``.
 
-    All meet at ``host``:``port``, where the first process listens. These are what torchrun calls nnodes,
-    nproc-per-node, node-rank, master-addr and master-port.
+    All meet at ``host``:``port``, where the first process listens; port 0 is any that is free. These are what
+    torchrun calls nnodes, nproc-per-node, node-rank, master-addr and master-port.
     """
 
     nodes: int
@@ -39,6 +38,8 @@ class Topology:
             "LOCAL_RANK": str(local),
             "WORLD_SIZE": str(self.world),
             "LOCAL_WORLD_SIZE": str(self.processes),
+            "GROUP_RANK": str(self.node),
+            "GROUP_WORLD_SIZE": str(self.nodes),
             "MASTER_ADDR": self.host,
             "MASTER_PORT": str(self.port),
         }
@@ -68,7 +69,7 @@ def find_topology(environment: Mapping[str, str], processes: int) -> Topology:
             "a process for each GPU itself"
         )
     if nodes == 1:
-        return Topology(nodes=1, node=0, processes=processes, host="127.0.0.1", port=_free_port())
+        return Topology(nodes=1, node=0, processes=processes, host="127.0.0.1", port=0)
     hosts = expand(environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", ""))
     return Topology(
         nodes=nodes,
@@ -82,13 +83,6 @@ def find_topology(environment: Mapping[str, str], processes: int) -> Topology:
 def _count(environment: Mapping[str, str], name: str) -> int:
     value = environment.get(name, "1")
     return int(value) if value.isdecimal() and int(value) else 1
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def count_processes(environment: Mapping[str, str], asked: int | None, *, device: str) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from slam.camera import CALIBRATION
 from slam.errors import InputError
@@ -24,6 +25,8 @@ from slam.train.scene import Scene
 
 Floats = npt.NDArray[np.float32]
 
+# What Pillow and numpy raise for files that were cut or changed, found out by changing some at random.
+BROKEN = (OSError, ValueError, EOFError, SyntaxError, TokenError, Image.DecompressionBombError)
 # A camera that is carried around looks at things that are this far away, in metres. Sky may be anything.
 NEAREST_M, FARTHEST_M = 0.05, 500.0
 # So much of a depth image must have been measured.
@@ -43,8 +46,13 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                # Pillow would make white of all that is not dark.
+                raise InputError(
+                    f"{path}: its pixels have more than 8 bits; write images with 8 bits a channel"
+                )
             return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
 
 
@@ -62,8 +70,10 @@ def read_depth(path: Path, divisor: float) -> Floats:
                 values = np.asarray(image)
                 if not image.mode.startswith("I"):
                     raise InputError(f"{path}: depths are 16-bit grey PNG, and this one is {image.mode}")
-    except (OSError, ValueError, EOFError, UnidentifiedImageError, SyntaxError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: not a readable depth image ({error})") from error
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path}: an archive of arrays; expected one array, as np.save writes it")
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: an array {list(values.shape)} of {values.dtype}; expected one number for each pixel"

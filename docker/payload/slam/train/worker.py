@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 import traceback
 
@@ -18,10 +19,17 @@ _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _PATIENCE_S = 5.0
 
 
+def _hook(arguments: threading.ExceptHookArgs) -> None:
+    # What TensorBoard's thread cannot write, it says again to who asks it to.
+    if not isinstance(arguments.exc_value, OSError):
+        threading.__excepthook__(arguments)
+
+
 def main() -> None:
     """Read the options from standard input, train, and write what went wrong to the pipe that argv names."""
     ear = Ear()
     ear.listen()
+    threading.excepthook = _hook
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     options = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
