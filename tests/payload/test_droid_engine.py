@@ -201,6 +201,7 @@ def test_frames_go_through_and_come_out_with_their_stamps(
     assert found.trajectory.positions[:, 0].tolist() == list(range(12))
     assert found.facts["keyframes"] == 6
     assert found.facts["weights_sha256"] == "random"
+    assert found.caveat == "the network is untrained (--random-weights): the results mean nothing"
     said = capfd.readouterr().out
     for line in (
         "device     CPU, 1 threads\n",
@@ -345,6 +346,7 @@ def test_weights_of_several_gpus_and_checkpoints_of_the_training_load(
             root, tmp_path / f"w{place}", monkeypatch, make_stream(), weights=path, random_weights=False
         )
         assert len(str(found.facts["weights_sha256"])) == 64
+        assert found.caveat is None
 
 
 def test_cuda_means_the_cpu_only_within_its_block(torch) -> None:

@@ -152,6 +152,7 @@ def test_a_sequence_goes_through_on_the_cpu(command, data: Path, tmp_path: Path)
     assert (summary["frames"], summary["keyframes"], summary["mode"]) == (10, 10, "mono")
     assert (summary["weights_sha256"], summary["image_size"]) == ("random", [176, 128])
     assert summary["engine_settings"]["frontend_thresh"] == 16
+    assert summary["caveat"] == engine.UNTRAINED
     values = torch.load(out / "reconstruction.pth", weights_only=True)
     with np.load(out / "reconstruction.npz") as archive:
         for name, value in values.items():

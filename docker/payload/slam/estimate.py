@@ -33,6 +33,7 @@ class Estimate:
     ``trajectory`` holds the registered frames in order. ``mean_reprojection_error_px`` is over all
     observations, or ``None`` where an engine has none. ``versions`` names the libraries behind it, ``camera``
     the camera that it used. ``files`` are more results, by their names, and ``facts`` more for the summary.
+    ``caveat`` says why its results mean nothing, where that is so.
     """
 
     trajectory: Trajectory
@@ -42,3 +43,4 @@ class Estimate:
     camera: Mapping[str, object]
     files: Mapping[str, Path] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
+    caveat: str | None = None

@@ -72,7 +72,9 @@ def infer(
                 output.write_json(folder / output.ATE, evaluation.summarize())
             draw(
                 folder / output.FIGURE,
-                title=f"{sequence.name}: {frames} frames placed by {engine}",
+                title="\n".join(
+                    filter(None, (f"{sequence.name}: {frames} frames placed by {engine}", estimate.caveat))
+                ),
                 positions=estimate.trajectory.positions,
                 evaluation=evaluation,
                 cloud=estimate.cloud,
@@ -150,6 +152,7 @@ def summarize(sequence: Sequence | Stream, estimate: Estimate, *, seconds: float
         "intrinsics_known": isinstance(sequence, Stream) or sequence.intrinsics is not None,
         "camera": dict(estimate.camera),
         **estimate.facts,
+        **({"caveat": estimate.caveat} if estimate.caveat else {}),
         "versions": {"python": platform.python_version(), **estimate.versions, **libraries},
     }
 

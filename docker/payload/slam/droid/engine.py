@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from slam.versions import read_versions
 from slam.view import render
 
 SMALLEST = 128
+UNTRAINED = "the network is untrained (--random-weights): the results mean nothing"
 _ADVICE = (
     "`python3 -m slam --self-test` says for which GPUs the image was made; build it with this one's "
     "architecture in TORCH_CUDA_ARCH_LIST, or ask for another GPU"
@@ -67,7 +69,8 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
             "--stride, or ask for a larger GPU"
         ) from error
     facts = {"device": device, **facts}
-    return export(stream, options, poses, found, workspace, facts=facts, versions=versions())
+    result = export(stream, options, poses, found, workspace, facts=facts, versions=versions())
+    return replace(result, caveat=UNTRAINED) if options.random_weights else result
 
 
 def _reconstruct(
@@ -222,7 +225,7 @@ def warnings(options: Options) -> list[str]:
     if options.device == "cpu":
         lines.append("without a GPU this takes seconds to minutes a frame; it is for trying small inputs")
     if options.random_weights:
-        lines.append("the network is untrained (--random-weights): the results mean nothing")
+        lines.append(UNTRAINED)
     return lines
 
 
