@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
@@ -11,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
-from slipway.errors import ConfigError, RegistryError, RemoteError, RemoteSpaceError
+from slipway.errors import ConfigError, ParseError, RegistryError, RemoteError, RemoteSpaceError
 from slipway.progress import Progress
-from slipway.push.upload import PushedSif
+from slipway.push.upload import PushedSif, parse_record
 from slipway.registry.client import Manifest, Registry
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.reference import Reference
-from slipway.registry.refusal import classify
+from slipway.registry.refusal import explain_words
 from slipway.remote.depot import Depot
 from slipway.remote.link import Link
 from slipway.resources import Resources
@@ -25,7 +26,6 @@ from slipway.site import Site
 
 # An image is there as layers, unpacked, and as a .sif at once; layers are often a third of what is in them.
 SPACE_FACTOR = {"docker": 6.0, "oras": 1.1}
-TIMEOUT_S = 6 * 3600.0
 NOT_FOUND = 127
 _MARKS = ("settings", "modules", "before")
 # The login node keeps the credentials in a file for as long as the pull lasts. They come on standard input,
@@ -53,6 +53,7 @@ class Pull:
         manifest: what lies there; ``None`` where only the cluster can reach the registry.
         credentials: who one is at the registry, if that is needed.
         https: off for a registry without TLS.
+        compression: of the ``.sif`` that is made of a Docker image: ``zstd`` or ``gzip``.
     """
 
     name: str
@@ -60,9 +61,27 @@ class Pull:
     manifest: Manifest | None
     credentials: Credentials | None
     https: bool
+    compression: str = "zstd"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file there, which is of this content and is never made of another."""
+        digest = str(self.reference.digest).removeprefix("sha256:")
+        # A .sif comes as it is, and zstd is what has always been without a name.
+        if self.reference.kind == "docker" and self.compression != "zstd":
+            digest = hashlib.sha256(f"{digest} {self.compression}".encode()).hexdigest()
+        return f"{self.name}-{digest[:16]}.sif"
 
 
-def prepare_pull(name: str, reference: Reference, platform: str, progress: Progress, *, https: bool) -> Pull:
+def prepare_pull(
+    name: str,
+    reference: Reference,
+    platform: str,
+    progress: Progress,
+    *,
+    https: bool,
+    compression: str = "zstd",
+) -> Pull:
     """Find out what is to be pulled: the digest behind a tag, as it is now.
 
     Raises:
@@ -76,10 +95,22 @@ def prepare_pull(name: str, reference: Reference, platform: str, progress: Progr
         manifest = Registry(reference.host, credentials, https=https).resolve(reference, platform)
         reference = reference.at(manifest.digest)
     except RegistryError as error:
-        if reference.digest is None or type(error) is not RegistryError:
+        if type(error) is not RegistryError:
             raise
+        if reference.digest is None:
+            raise RegistryError(
+                f"{error}. Where only the cluster reaches it, name the image by its digest (…@sha256:…), "
+                "which needs not be looked up here"
+            ) from error
         progress.note(f"{error}\n  The cluster is asked to pull it all the same, since its digest is known")
-    return Pull(name=name, reference=reference, manifest=manifest, credentials=credentials, https=https)
+    return Pull(
+        name=name,
+        reference=reference,
+        manifest=manifest,
+        credentials=credentials,
+        https=https,
+        compression=compression,
+    )
 
 
 def pull_image(
@@ -110,8 +141,7 @@ def pull_image(
         RemoteSpaceError: there is no room for it.
         RemoteError: something else failed there.
     """
-    digest = str(pull.reference.digest).removeprefix("sha256:")
-    path = depot.images / f"{pull.name}-{digest[:16]}.sif"
+    path = depot.images / pull.file_name
     there = _find(link, path)
     if there is None:
         with _workshop(link, depot, f"{pull.name}.{client}") as folder:
@@ -127,7 +157,7 @@ def pull_image(
     return there, pulled
 
 
-def render_pull(site: Site, pull: Pull, depot: Depot, template: str, compression: str = "zstd") -> str:
+def render_pull(site: Site, pull: Pull, depot: Depot, template: str) -> str:
     """The text of the script that pulls.
 
     Raises:
@@ -137,7 +167,7 @@ def render_pull(site: Site, pull: Pull, depot: Depot, template: str, compression
         "container": site.container.command,
         "source": pull.reference.uri,
         "cache": str(depot.root / "cache"),
-        "compression": compression,
+        "compression": pull.compression,
     }
     options = [] if pull.https else ["--no-https"]
     blocks = {
@@ -177,11 +207,12 @@ def pull_command(folder: PurePosixPath, job: Resources | None) -> list[str]:
 
 def _find(link: Link, path: PurePosixPath) -> PushedSif | None:
     record = link.read(path.with_suffix(".json"))
-    if record is None:
-        return None
-    known = PushedSif(**{**json.loads(record), "path": path})
+    try:
+        known = parse_record(record, path) if record is not None else None
+    except ParseError:
+        return None  # it is written anew
     # It got its name only after it was checked, so the size is enough.
-    return known if link.size(path) == known.size_bytes else None
+    return known if known and link.size(path) == known.size_bytes else None
 
 
 @contextmanager
@@ -230,10 +261,19 @@ def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> Non
     # Apptainer's exit code is the same for all that can go wrong.
     if any(_FULL.search(line) for line in lines):
         raise RemoteSpaceError(f"{link.target}: there is not enough room; nothing was left there:\n{words}")
-    error = classify(" ".join(last), pull.reference)
+    error = explain_words(" ".join(last), pull.reference, silence=_explain_silence)
     if error is None:
         raise RemoteError(f"{link.target}: the image could not be pulled there (exit code {code}):\n{words}")
     raise type(error)(f"{link.target} could not pull the image. {error}")
+
+
+def _explain_silence(host: str, words: str) -> str:
+    return (
+        f"{host}: the registry does not answer there, or went down in the middle ({words}). Once it does, "
+        "the same command goes on with the layers that are missing. Nodes that jobs run on often reach "
+        "nothing outside, and some login nodes neither: `invoke push` without --from-registry sends the "
+        "image from here"
+    )
 
 
 def _settle(link: Link, folder: PurePosixPath, path: PurePosixPath, pull: Pull) -> PushedSif:
@@ -243,7 +283,8 @@ def _settle(link: Link, folder: PurePosixPath, path: PurePosixPath, pull: Pull) 
         raise RemoteError(f"{link.target}:{part}: Apptainer reported no error, but the image is not there")
     manifest = pull.manifest
     # Layers are checked by Apptainer; a .sif is one layer, and its hash is known.
-    if manifest and pull.reference.kind == "oras" and manifest.layers[0][0] != f"sha256:{digest}":
+    known = {layer for layer, _ in manifest.layers} if manifest else set()
+    if manifest and pull.reference.kind == "oras" and known != {f"sha256:{digest}"}:
         raise RemoteError(f"{link.target}: what was pulled from {pull.reference} has another hash; try again")
     image_id = manifest.image_id if manifest and manifest.image_id else str(pull.reference.digest)
     link.move(part, path)

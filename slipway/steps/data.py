@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,16 +31,22 @@ class DataSteps(Core):
 
         Returns:
             The weights, and whether they are new here; see :mod:`slipway.weights.stage`.
-        """
-        from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
 
+        Raises:
+            UsageError: both ``url`` and ``file`` are given.
+        """
+        from slipway.weights.stage import fetch_weights, find_source, take_weights
+
+        if file and url:
+            raise UsageError("--file and --url: weights come from one place; leave one of them out")
         source = find_source(self.project.profiles / "weights.json", name)
         folder = self.project.state / "weights"
         if file:
             return take_weights(folder, file, source, replace=replace), True
         if url:
-            source = Source(name=name, url=url)
-        return fetch_weights(folder, source, self.progress)
+            # What is known of these weights holds wherever they come from.
+            source = dataclasses.replace(source, url=url)
+        return fetch_weights(folder, source, self.progress, replace=replace)
 
     def load_weights(self, weights: Weights, profile: Profile) -> str:
         """Load weights with the profile's image where that is here; says how it went."""
@@ -59,7 +66,11 @@ class DataSteps(Core):
         """Send weights to a site, unless they are there; see :func:`slipway.weights.stage.stage_weights`."""
         from slipway.weights.stage import stage_weights
 
-        with self.depot(site) as (link, depot):
+        waiting = f"Waiting for another transfer of {weights.name} to {site.name}"
+        with (
+            self._only_one(f"weights-{site.name}-{weights.name}", waiting),
+            self.depot(site) as (link, depot),
+        ):
             return stage_weights(link, depot, weights, self._client(site), self.progress)
 
     def stage(

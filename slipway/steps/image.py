@@ -74,7 +74,11 @@ class ImageSteps(Core):
         check_compression(compression)
         profile_recipe(profile, self.project.root)
         client = engine()
-        image = self._built(client, profile)
+        return self._converted(client, self._built(client, profile), profile, compression)
+
+    def _converted(
+        self, client: DockerClient, image: Image, profile: Profile, compression: str
+    ) -> tuple[Sif, bool]:
         tools = tools_recipe(self.project, profile)
         return make_sif(client, image, self.project, tools, self.progress, compression=compression)
 
@@ -159,32 +163,58 @@ class ImageSteps(Core):
         compression = compression or site.container.compression
         check_compression(compression)
         pull = prepare_pull(
-            profile.image, parse_reference(name), profile.platform, self.progress, https=https
+            profile.image,
+            parse_reference(name),
+            profile.platform,
+            self.progress,
+            https=https,
+            compression=compression,
         )
         template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
         job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
         with self._pushing(site, profile.image, prune=prune) as (link, depot):
-            script = render_pull(site, pull, depot, template, compression)
+            script = render_pull(site, pull, depot, template)
             return pull_image(link, depot, pull, script, self._client(site), self.progress, job)
 
     def publish(
-        self, profile: Profile, registry: str, tag: str | None, *, sif: bool = False, https: bool = True
+        self,
+        profile: Profile,
+        registry: str,
+        tag: str | None,
+        *,
+        sif: bool = False,
+        compression: str = "zstd",
+        https: bool = True,
     ) -> list[Published]:
         """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
+
+        Args:
+            profile: whose image.
+            registry: where to; see :func:`slipway.registry.publish.choose_reference`.
+            tag: as there.
+            sif: push the ``.sif`` too.
+            compression: of the ``.sif``.
+            https: off for a registry without TLS; the engine has a list of its own for that.
 
         Raises:
             ImageError: the image was not built yet.
             RegistryError: see :mod:`slipway.registry.publish`.
+            UsageError: that is no place for an image.
         """
-        from slipway.registry.publish import choose_reference, publish_image, publish_sif
+        from slipway.registry.publish import choose_reference, publish_image, publish_sif, sif_reference
 
+        check_compression(compression)
         client = engine()
         image = self._built(client, profile)
         reference = choose_reference(registry, image, tag)
-        done = [publish_image(client, image, reference, self.progress)]
+        made = None
         if sif:
-            made, _ = self.convert(profile)
-            done.append(publish_sif(made, reference, self.progress, https=https))
+            # What can go wrong here is not to leave half of it out there.
+            sif_reference(reference)
+            made, _ = self._converted(client, image, profile, compression)
+        done = [publish_image(client, image, reference, self.progress)]
+        if made:
+            done.append(publish_sif(made, done[0], self.progress, https=https))
         return done
 
 

@@ -18,6 +18,7 @@ from slipway.remote.link import Link
 from slipway.sif.store import sha256
 from slipway.transfer.carrier import choose_carrier
 from slipway.transfer.protocol import Transfer
+from slipway.web import hide_password
 from slipway.weights.checkpoint import check_checkpoint
 from slipway.weights.download import download
 
@@ -80,13 +81,16 @@ def find_source(file: Path, name: str) -> Source:
     return Source(name=name, **known)
 
 
-def fetch_weights(folder: Path, source: Source, progress: Progress) -> tuple[Weights, bool]:
+def fetch_weights(
+    folder: Path, source: Source, progress: Progress, *, replace: bool = False
+) -> tuple[Weights, bool]:
     """Fetch weights, unless they are here.
 
     Args:
         folder: where they are kept.
         source: where they come from.
         progress: is told how far it is.
+        replace: fetch them although some are here, and take others than those.
 
     Returns:
         The weights, and whether they were fetched now.
@@ -95,7 +99,7 @@ def fetch_weights(folder: Path, source: Source, progress: Progress) -> tuple[Wei
         DownloadError: they cannot be fetched; the message says how to bring them by hand.
         DataError: what came is something else.
     """
-    there = _kept(folder, source)
+    there = None if replace else _kept(folder, source)
     if there:
         return there, False
     if source.url is None:
@@ -112,7 +116,7 @@ def fetch_weights(folder: Path, source: Source, progress: Progress) -> tuple[Wei
             f"{error}\n  By hand: fetch it with a browser, on any machine, and `invoke weights --file PATH`"
         ) from error
     try:
-        return _take(folder, part, source), True
+        return _take(folder, part, source, replace=replace), True
     except DataError:
         part.unlink(missing_ok=True)
         raise
@@ -206,7 +210,7 @@ def _kept(folder: Path, source: Source) -> Weights | None:
 def _take(
     folder: Path, part: Path, source: Source, *, shown: Path | None = None, replace: bool = False
 ) -> Weights:
-    size_bytes, origin = part.stat().st_size, shown or source.url
+    size_bytes, origin = part.stat().st_size, shown or hide_password(str(source.url))
     if not source.least_bytes <= size_bytes <= source.most_bytes:
         raise DataError(
             f"{origin} has {size_bytes / 1e6:,.1f} MB; {source.name} has {source.least_bytes / 1e6:,.0f} to "

@@ -18,7 +18,7 @@ from slipway.push.fromregistry import Pull, pull_command, render_pull
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.publish import choose_reference
 from slipway.registry.reference import Reference, parse_reference
-from slipway.registry.refusal import classify
+from slipway.registry.refusal import explain_words
 from slipway.remote.depot import Depot
 from slipway.resources import Resources
 from slipway.site import load_site
@@ -112,7 +112,7 @@ def test_what_others_say_of_a_registry(
     words: str, kind: type[RegistryError] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    error = classify(words, parse_reference("h.example/a:1"))
+    error = explain_words(words, parse_reference("h.example/a:1"))
     assert (type(error) if error else None) is kind
 
 
