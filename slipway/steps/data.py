@@ -13,12 +13,11 @@ from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import engine, find_image, run_container
 from slipway.profile import Profile
 from slipway.site import Site
+from slipway.steps.core import Core
 from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from slipway.weights.stage import Weights
-
-from slipway.steps.core import Core
 
 
 class DataSteps(Core):
@@ -110,8 +109,8 @@ class DataSteps(Core):
             return scene
         image = find_image(engine(), profile.image)
         if image is None:
-            raise UsageError(
-                f"there is no image {profile.image}; `invoke build --profile {profile.name}` makes it"
+            raise ImageError(
+                f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         self.progress.step("Rendering a room, 40 frames along a path that is known")
         lines: list[str] = []

@@ -19,14 +19,13 @@ from slipway.remote.depot import Depot
 from slipway.remote.link import Link
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
+from slipway.steps.core import Choice, Core
 from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
     from slipway.registry.publish import Published
-
-from slipway.steps.core import Choice, Core
 
 # Whoever only wants to know about an image waits no longer for the engine.
 ENGINE_S = 1.0
@@ -156,7 +155,8 @@ class ImageSteps(Core):
             as_job: pull in a job, also where the site's file does not say so.
             https: off for a registry without TLS.
         """
-        from slipway.push.fromregistry import prepare_pull, pull_image, render_pull
+        from slipway.push.fromregistry import prepare_pull, pull_image
+        from slipway.push.script import render_pull
         from slipway.registry.reference import parse_reference
 
         profile, site = choice.profile, choice.site

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.errors import DataError, DownloadError, RemoteError, UsageError
+from slipway.errors import ConfigError, DataError, DownloadError, RemoteError, UsageError
 from slipway.image.engine import Image, run_container
 from slipway.progress import Progress
 from slipway.remote.checksum import hash_remote
@@ -25,6 +26,7 @@ from slipway.weights.download import download
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_TORCH = 3
 _LOAD = f"""
 import sys
@@ -74,11 +76,18 @@ def find_source(file: Path, name: str) -> Source:
 
     Raises:
         UsageError: it is no name of a file.
+        ConfigError: what ``file`` says of it is not what it should be.
     """
     if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
         raise UsageError(f"--name {name!r}: write the name of a file, such as droid.pth")
-    known = json.loads(file.read_text(encoding="utf-8")).get(name, {})
-    return Source(name=name, **known)
+    try:
+        known = json.loads(file.read_text(encoding="utf-8")).get(name, {})
+        source = Source(name=name, **known)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file}: what it says of {name} cannot be understood: {error}") from error
+    if source.sha256 is not None and not _SHA256.fullmatch(source.sha256):
+        raise ConfigError(f"{file}: the sha256 of {name} is no hash; write 64 digits of 0-9 and a-f")
+    return source
 
 
 def fetch_weights(

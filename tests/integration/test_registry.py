@@ -279,11 +279,12 @@ def test_weights_are_staged_once(yard: Yard) -> None:
 def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     house = yard.house
     trust(yard)
-    # A pull that fails at the large one of three layers, which is damaged on its way.
+    # A pull that fails at the large one of three layers, which is damaged on its way: near its end, so that
+    # the small ones have come before that is noticed.
     layer = house.sh("find /var/lib/docker-registry -name data -size +10M").split()
     house.sh(
         f"for file in {' '.join(layer)}; do cp $file $file.good; printf damage >$file.bad; "
-        "dd if=$file.bad of=$file conv=notrunc status=none; done"
+        "dd if=$file.bad of=$file bs=1 seek=$(($(stat -c %s $file) - 100000)) conv=notrunc status=none; done"
     )
     with pytest.raises(RemoteError, match=r"digest|checksum|match"):
         yard.pull(":0123456789abcdef")
@@ -299,6 +300,7 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     assert there.image_id == engine().images.get(IMAGE).id
     assert yard.as_root("sha256sum", str(there.path)).split()[0] == there.sha256
     assert yard.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
+    assert others_may(yard, there) == "r-x"
     check_nothing_is_left(yard)
     yard.steps.stage_weights(yard.choice.site, yard.steps.weights("tiny.pth", file=TENSORS)[0])
     run, log = yard.run(
@@ -314,14 +316,21 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
 
 
 def check_another_compression_is_another_file(yard: Yard, digest: str, there: PushedSif) -> None:
+    # A cache that somebody else has, with whom one shares the scratch.
+    yard.as_root("chown", "root", "/scratch/researcher/slipway/cache")
     gzip, pulled = yard.pull(f"@{digest}", compression="gzip")
     assert pulled
+    yard.as_root("chown", "researcher", "/scratch/researcher/slipway/cache")
     assert gzip.path != there.path
     assert [compression_of(yard, one) for one in (there, gzip)] == ["zstd", "gzip"]
     # A record that is none is written anew.
     yard.as_root("sh", "-c", f"echo '[' >{gzip.path.with_suffix('.json')}")
     assert yard.pull(f"@{digest}", compression="gzip")[1]
     assert yard.pull(f"@{digest}") == (there, False)
+
+
+def others_may(yard: Yard, sif: PushedSif) -> str:
+    return yard.as_root("stat", "-c", "%A", str(sif.path)).strip()[-3:]
 
 
 def compression_of(yard: Yard, sif: PushedSif) -> str:
@@ -392,6 +401,7 @@ def test_a_sif_is_pulled_in_a_job(yard: Yard) -> None:
     sif, _ = yard.steps.convert(yard.choice.profile)
     assert (there.sha256, there.size_bytes, there.image_id) == (sif.sha256, sif.size_bytes, sif.image_id)
     assert yard.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
+    assert others_may(yard, there) == "r-x"
     accounting = ["sacct", "-nX", "--allusers", "--format=jobname%20,state", "--name=slipway-pull"]
     deadline = time.monotonic() + 30
     while "COMPLETED" not in yard.as_root(*accounting) and time.monotonic() < deadline:
@@ -473,6 +483,7 @@ def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
         ]
         image, sif = json.loads((out / "slipway-cpu-v1.2.3.json").read_text())
         assert (image["tag"], sif["tag"]) == ("v1.2.3", "v1.2.3.sif")
+        assert str(state) not in json.dumps([image, sif])
         for one in (image, sif):
             assert manifest_digest(yard.house, one["tag"], f"me/slipway/{name}") == one["digest"]
         file = out / "slipway-cpu-v1.2.3.sif"

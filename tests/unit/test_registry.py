@@ -15,7 +15,8 @@ from slipway.errors import (
     UsageError,
 )
 from slipway.image.engine import INPUTS, Image
-from slipway.push.fromregistry import Pull, _explain_silence, pull_command, render_pull
+from slipway.push.fromregistry import _explain_silence
+from slipway.push.script import Pull, pull_command, render_pull
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.publish import choose_reference
 from slipway.registry.reference import parse_reference

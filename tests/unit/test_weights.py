@@ -10,7 +10,7 @@ from shutil import copyfile
 
 import pytest
 
-from slipway.errors import DataError, DownloadError, UsageError
+from slipway.errors import ConfigError, DataError, DownloadError, UsageError
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.steps.line import Steps
@@ -142,6 +142,15 @@ def test_weights_from_another_place_are_still_those_that_are_known(server: Serve
         steps.weights("droid.pth", url=server.url)
     with pytest.raises(UsageError, match="leave one of them out"):
         steps.weights("mine.pth", url=server.url, file=DATA / "tensors.pth")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"droid.pth": {"hash": ""}}', '{"droid.pth": 1}', '{"droid.pth": {"sha256": "0A"}}']
+)
+def test_a_mistake_in_the_list_of_weights(tmp_path: Path, text: str) -> None:
+    (tmp_path / "weights.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"weights\.json: .*droid\.pth"):
+        find_source(tmp_path / "weights.json", "droid.pth")
 
 
 def test_fetching_anew(server: Server, tmp_path: Path) -> None:
