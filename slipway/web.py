@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import urlsplit
+import re
+
+# Also of what is no address: it may have been meant as one.
+_PASSWORD = re.compile(r"//[^/?#]*@")
 
 
 def trusted() -> str | bool:
@@ -13,8 +16,7 @@ def trusted() -> str | bool:
 
 def hide_password(url: str) -> str:
     """An address as it may be shown and kept: without name and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return _PASSWORD.sub("//", url, count=1)
 
 
 def reason(error: BaseException) -> str:

@@ -2,7 +2,10 @@
 
 import http.server
 import json
+import os
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ from slipway.registry.call import Calls, answers
 from slipway.registry.publish import publish_image, sif_reference
 from slipway.registry.reference import parse_reference
 
+ROOT = Path(__file__).parents[2]
 IMAGE = Image(ref="a:latest", id=f"sha256:{'f' * 64}", labels={}, size_bytes=1)
 DIGEST = f"sha256:{'0' * 64}"
 PUSHED = {"aux": {"Tag": "v1", "Digest": DIGEST}}
@@ -100,6 +104,17 @@ def test_a_tag_with_no_room_for_the_name_of_the_sif() -> None:
     assert sif_reference(image).uri == f"oras://h.example/me/a:{'v' * 124}.sif"
     with pytest.raises(UsageError, match="128"):
         sif_reference(parse_reference(f"h.example/me/a:{'v' * 125}"))
+
+
+def test_options_that_are_about_a_registry_alone(tmp_path: Path) -> None:
+    for option in ("--as-job", "--no-https"):
+        argv = [sys.executable, "-m", "invoke", "push", "--profile", "cpu", "--site", "box", option]
+        environment = {**os.environ, "SLIPWAY_STATE": str(tmp_path)}
+        done = subprocess.run(
+            argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 64
+        assert "add that" in done.stderr
 
 
 class _Refuses(BaseHTTPRequestHandler):

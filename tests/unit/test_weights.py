@@ -193,6 +193,8 @@ def test_servers_that_do_not_serve(server: Server, tmp_path: Path) -> None:
         (server.url, "404"),
         ("http://127.0.0.1:9/x", "refused"),
         ("http://h.invalid/x", "invalid"),
+        ("http://[", "could not be fetched"),
+        ("droid.pth", "could not be fetched"),
     ):
         with pytest.raises(DownloadError, match=words):
             fetch_weights(tmp_path, Source(name="droid.pth", url=url), Silence())
