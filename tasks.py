@@ -96,6 +96,7 @@ def push(
 ):
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
+        from slipway.errors import UsageError
         from slipway.terminal import megabytes, sent
 
         steps = _steps(screen)
@@ -112,6 +113,8 @@ def push(
             how = "pulled from the registry" if pulled else "there already, nothing pulled"
             screen.say(f"{there.path}  {megabytes(there.size_bytes)}  {how}")
             return
+        if as_job or no_https:
+            raise UsageError("--as-job and --no-https are about --from-registry HOST/NAME:TAG; add that")
         sif, converted, pushed, transfer = steps.push(choice, compression=compression, prune=prune)
         made = "converted" if converted else "unchanged, not converted"
         cost = sent(transfer, sif.size_bytes)
@@ -124,20 +127,31 @@ def push(
         "registry": "Where to, without the image's own name: ghcr.io/me, nvcr.io/org/team, docker.io/me.",
         "tag": "The tag. Default: the first digits of the hash of what the image was built from.",
         "sif": "Push the .sif too, as TAG.sif, for `apptainer pull oras://…`.",
+        "compression": "Of the .sif: zstd or gzip. Default: zstd.",
         "no_https": "The registry has no TLS.",
         "json": "As JSON.",
     },
     iterable=["set_"],
     auto_shortflags=False,
 )
-def publish(_: Context, registry, profile="base", tag=None, set_=None, sif=False, no_https=False, json=False):
+def publish(
+    _: Context,
+    registry,
+    profile="base",
+    tag=None,
+    set_=None,
+    sif=False,
+    compression="zstd",
+    no_https=False,
+    json=False,
+):
     """Push the image to a registry, with the credentials of `docker login`, and print its digest."""
     with _terminal() as screen:
         from slipway.terminal import megabytes, print_json
 
         steps = _steps(screen)
         chosen = steps.profile(profile, set_ or ())
-        done = steps.publish(chosen, registry, tag, sif=sif, https=not no_https)
+        done = steps.publish(chosen, registry, tag, sif=sif, compression=compression, https=not no_https)
         if json:
             print_json([one.listed() for one in done])
             return
@@ -157,7 +171,7 @@ def publish(_: Context, registry, profile="base", tag=None, set_=None, sif=False
         "name": "The file's name. Default: droid.pth.",
         "file": "A file that you have, in the place of a download.",
         "url": "Where to fetch it, in the place of what env/weights.json says.",
-        "replace": "Take --file although other weights are known by this name.",
+        "replace": "Take them although other weights are known by this name.",
     },
     iterable=["set_"],
     auto_shortflags=False,

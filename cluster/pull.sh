@@ -9,7 +9,9 @@ folder=$(cd "$(dirname "$0")" && pwd)
 # @before@
 # ----------------------------------------------------------------------------------------------------
 
-umask 077
+mkdir -p "$cache" || exit 1
+# Apptainer's cache is one user's: where several share a scratch, the others do without.
+[ -O "$cache" ] || cache=$folder/cache
 # Layers that are whole stay in the cache for the next image, and for the next try.
 export APPTAINER_CACHEDIR=$cache SINGULARITY_CACHEDIR=$cache
 export APPTAINER_TMPDIR=$folder SINGULARITY_TMPDIR=$folder
@@ -31,7 +33,6 @@ make_sif() {
     "$container" build --force "${options[@]}" "${squashfs[@]}" "$@" "$folder/image.sif" "$source"
 }
 
-mkdir -p "$cache" || exit 1
 case $source in
     oras://*) "$container" pull --force --disable-cache "${options[@]}" "$folder/image.sif" "$source" ;;
     *)
@@ -45,4 +46,6 @@ case $source in
         ;;
 esac || exit
 "$container" inspect "$folder/image.sif" >/dev/null || exit
+# As readable as this user's umask lets files be: a colleague who shares the scratch does not pull it again.
+chmod +rx "$folder/image.sif" || exit
 sha256sum -b "$folder/image.sif" | cut -c 1-64 >"$folder/sha256"

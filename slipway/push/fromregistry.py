@@ -5,64 +5,38 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import PurePosixPath
 
-from slipway.errors import ConfigError, RegistryError, RemoteError, RemoteSpaceError
+from slipway.errors import ParseError, RegistryError, RemoteError, RemoteSpaceError
 from slipway.progress import Progress
-from slipway.push.upload import PushedSif
-from slipway.registry.client import Manifest, Registry
-from slipway.registry.credentials import Credentials, docker_config, find_credentials
+from slipway.push.script import Pull, pull_command
+from slipway.push.upload import PushedSif, parse_record
+from slipway.registry.client import Registry
+from slipway.registry.credentials import docker_config, find_credentials
 from slipway.registry.reference import Reference
-from slipway.registry.refusal import classify
+from slipway.registry.refusal import explain_words
 from slipway.remote.depot import Depot
 from slipway.remote.link import Link
 from slipway.resources import Resources
-from slipway.site import Site
 
 # An image is there as layers, unpacked, and as a .sif at once; layers are often a third of what is in them.
 SPACE_FACTOR = {"docker": 6.0, "oras": 1.1}
-TIMEOUT_S = 6 * 3600.0
 NOT_FOUND = 127
-_MARKS = ("settings", "modules", "before")
-# The login node keeps the credentials in a file for as long as the pull lasts. They come on standard input,
-# which neither a list of processes nor a login shell's own start sees.
-_OUTER = """
-umask 077
-folder=$1; shift
-trap 'rm -rf -- "$folder/login"' EXIT
-trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; trap '' PIPE
-mkdir -- "$folder/login" && cat >"$folder/login/docker-config.json" || exit 1
-(trap - PIPE; exec "$@") </dev/null || { code=$?; rm -rf -- "$folder"; exit "$code"; }
-# Where nobody hears it any more, nobody would come for the image.
-echo 2>/dev/null || rm -rf -- "$folder"
-"""
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.I)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pull:
-    """An image that a cluster is to pull.
-
-    Attributes:
-        name: the image's name there, by which jobs find it.
-        reference: where it is, by digest.
-        manifest: what lies there; ``None`` where only the cluster can reach the registry.
-        credentials: who one is at the registry, if that is needed.
-        https: off for a registry without TLS.
-    """
-
-    name: str
-    reference: Reference
-    manifest: Manifest | None
-    credentials: Credentials | None
-    https: bool
-
-
-def prepare_pull(name: str, reference: Reference, platform: str, progress: Progress, *, https: bool) -> Pull:
+def prepare_pull(
+    name: str,
+    reference: Reference,
+    platform: str,
+    progress: Progress,
+    *,
+    https: bool,
+    compression: str = "zstd",
+) -> Pull:
     """Find out what is to be pulled: the digest behind a tag, as it is now.
 
     Raises:
@@ -76,10 +50,22 @@ def prepare_pull(name: str, reference: Reference, platform: str, progress: Progr
         manifest = Registry(reference.host, credentials, https=https).resolve(reference, platform)
         reference = reference.at(manifest.digest)
     except RegistryError as error:
-        if reference.digest is None or type(error) is not RegistryError:
+        if type(error) is not RegistryError:
             raise
+        if reference.digest is None:
+            raise RegistryError(
+                f"{error}. Where only the cluster reaches it, name the image by its digest (…@sha256:…), "
+                "which needs not be looked up here"
+            ) from error
         progress.note(f"{error}\n  The cluster is asked to pull it all the same, since its digest is known")
-    return Pull(name=name, reference=reference, manifest=manifest, credentials=credentials, https=https)
+    return Pull(
+        name=name,
+        reference=reference,
+        manifest=manifest,
+        credentials=credentials,
+        https=https,
+        compression=compression,
+    )
 
 
 def pull_image(
@@ -110,8 +96,7 @@ def pull_image(
         RemoteSpaceError: there is no room for it.
         RemoteError: something else failed there.
     """
-    digest = str(pull.reference.digest).removeprefix("sha256:")
-    path = depot.images / f"{pull.name}-{digest[:16]}.sif"
+    path = depot.images / pull.file_name
     there = _find(link, path)
     if there is None:
         with _workshop(link, depot, f"{pull.name}.{client}") as folder:
@@ -127,61 +112,14 @@ def pull_image(
     return there, pulled
 
 
-def render_pull(site: Site, pull: Pull, depot: Depot, template: str, compression: str = "zstd") -> str:
-    """The text of the script that pulls.
-
-    Raises:
-        ConfigError: the template lacks one of its lines ``# @name@``.
-    """
-    settings = {
-        "container": site.container.command,
-        "source": pull.reference.uri,
-        "cache": str(depot.root / "cache"),
-        "compression": compression,
-    }
-    options = [] if pull.https else ["--no-https"]
-    blocks = {
-        "settings": [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-        + [f"options=({shlex.join(options)})"],
-        "modules": [f"{shlex.join(['module', 'load', name])} || exit" for name in site.modules],
-        "before": site.before.splitlines(),
-    }
-    lines = template.splitlines()
-    for name in _MARKS:
-        mark = f"# @{name}@"
-        if mark not in lines:
-            raise ConfigError(f"cluster/pull.sh has no line `{mark}`; put it back where the {name} belong")
-        place = lines.index(mark)
-        lines[place : place + 1] = blocks[name]
-    return "\n".join(lines) + "\n"
-
-
-def pull_command(folder: PurePosixPath, job: Resources | None) -> list[str]:
-    """The argv that takes the credentials from standard input and runs the script, in a job if so wanted."""
-    inner = ["bash", "-l", str(folder / "pull.sh")]
-    if job is not None:
-        named = {
-            "time": job.time,
-            "cpus-per-task": job.cpus,
-            "mem": job.mem,
-            "partition": job.partition,
-            "account": job.account,
-            "qos": job.qos,
-            "constraint": job.constraint,
-        }
-        options = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        srun = ["srun", "--job-name=slipway-pull", "--nodes=1", "--ntasks=1", *options, *inner]
-        inner = ["bash", "-lc", 'exec "$@"', "slipway", *srun]
-    return ["sh", "-c", _OUTER, "slipway", str(folder), *inner]
-
-
 def _find(link: Link, path: PurePosixPath) -> PushedSif | None:
     record = link.read(path.with_suffix(".json"))
-    if record is None:
-        return None
-    known = PushedSif(**{**json.loads(record), "path": path})
+    try:
+        known = parse_record(record, path) if record is not None else None
+    except ParseError:
+        return None  # it is written anew
     # It got its name only after it was checked, so the size is enough.
-    return known if link.size(path) == known.size_bytes else None
+    return known if known and link.size(path) == known.size_bytes else None
 
 
 @contextmanager
@@ -230,10 +168,19 @@ def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> Non
     # Apptainer's exit code is the same for all that can go wrong.
     if any(_FULL.search(line) for line in lines):
         raise RemoteSpaceError(f"{link.target}: there is not enough room; nothing was left there:\n{words}")
-    error = classify(" ".join(last), pull.reference)
+    error = explain_words(" ".join(last), pull.reference, silence=_explain_silence)
     if error is None:
         raise RemoteError(f"{link.target}: the image could not be pulled there (exit code {code}):\n{words}")
     raise type(error)(f"{link.target} could not pull the image. {error}")
+
+
+def _explain_silence(host: str, words: str) -> str:
+    return (
+        f"{host}: the registry does not answer there, or went down in the middle ({words}). Once it does, "
+        "the same command goes on with the layers that are missing. Nodes that jobs run on often reach "
+        "nothing outside, and some login nodes neither: `invoke push` without --from-registry sends the "
+        "image from here"
+    )
 
 
 def _settle(link: Link, folder: PurePosixPath, path: PurePosixPath, pull: Pull) -> PushedSif:
@@ -243,7 +190,8 @@ def _settle(link: Link, folder: PurePosixPath, path: PurePosixPath, pull: Pull) 
         raise RemoteError(f"{link.target}:{part}: Apptainer reported no error, but the image is not there")
     manifest = pull.manifest
     # Layers are checked by Apptainer; a .sif is one layer, and its hash is known.
-    if manifest and pull.reference.kind == "oras" and manifest.layers[0][0] != f"sha256:{digest}":
+    known = {layer for layer, _ in manifest.layers} if manifest else set()
+    if manifest and pull.reference.kind == "oras" and known != {f"sha256:{digest}"}:
         raise RemoteError(f"{link.target}: what was pulled from {pull.reference} has another hash; try again")
     image_id = manifest.image_id if manifest and manifest.image_id else str(pull.reference.digest)
     link.move(part, path)

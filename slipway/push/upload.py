@@ -106,10 +106,15 @@ def find_pushed(link: Link, depot: Depot, name: str) -> PushedSif | None:
     record = link.read(PurePosixPath(target).with_suffix(".json"))
     if record is None:
         return None
-    return _parse_record(record, PurePosixPath(target))
+    return parse_record(record, PurePosixPath(target))
 
 
-def _parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
+def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
+    """What is written beside an image.
+
+    Raises:
+        ParseError: it is something else.
+    """
     try:
         content = json.loads(record)
         return PushedSif(

@@ -10,9 +10,15 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
 from slipway.registry.credentials import Credentials, basic
 from slipway.registry.reference import DOCKER_HUB, Reference
-from slipway.registry.refusal import explain_login, explain_silence, explain_trust, explain_unknown
+from slipway.registry.refusal import (
+    explain_limit,
+    explain_login,
+    explain_silence,
+    explain_trust,
+    explain_unknown,
+)
 from slipway.transfer.protocol import Amount, OnProgress
-from slipway.weights.download import reason, trusted
+from slipway.web import reason, trusted
 
 if TYPE_CHECKING:
     import requests
@@ -28,8 +34,7 @@ class Calls:
         self.host = host
         self._credentials = credentials
         self._https = https
-        address = "registry-1.docker.io" if host == DOCKER_HUB else host
-        self._base = f"{'https' if https else 'http'}://{address}"
+        self._base = f"{'https' if https else 'http'}://{_address(host)}"
         self._authorization: dict[str, str] = {}
         self._session: requests.Session | None = None
 
@@ -77,11 +82,7 @@ class Calls:
     def _send(self, method: str, url: str, headers: Mapping[str, str], data: Any = None) -> requests.Response:
         import requests
 
-        if self._session is None:
-            self._session = requests.Session()
-            # Otherwise requests would look for passwords in ~/.netrc.
-            self._session.auth = lambda request: request
-            self._session.verify = trusted()
+        self._session = self._session or _open_session()
         # A registry may have what is uploaded sent elsewhere, where the credentials are of no concern.
         known = self._authorization if url.startswith(f"{self._base}/") else {}
         try:
@@ -117,8 +118,11 @@ class Calls:
             reply = self._send("GET", f"{realm}{'&' if '?' in realm else '?'}{urlencode(asked)}", headers)
         if not reply.ok:
             raise self._refusal(reply, reference)
-        content = reply.json()
-        return str(content.get("token") or content.get("access_token") or "")
+        try:
+            content = reply.json()
+            return str(content.get("token") or content["access_token"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RegistryError(f"{self.host}: {realm} gives no token; try again later") from error
 
     def _refusal(self, reply: requests.Response, reference: Reference) -> RegistryError:
         words = _words(reply)
@@ -126,9 +130,10 @@ class Calls:
             return RegistryLoginError(explain_login(reference, self._credentials, words))
         if reply.status_code == 404:
             return UnknownImageError(explain_unknown(reference, words))
-        return RegistryError(
-            f"{reference}: the registry answers {reply.status_code}: {words}; try again later"
-        )
+        if reply.status_code == 429:
+            return RegistryError(explain_limit(reference.host, words))
+        advice = "; try again later" if reply.status_code >= 500 else ""
+        return RegistryError(f"{reference}: the registry answers {reply.status_code}: {words}{advice}")
 
 
 class Body:
@@ -154,6 +159,38 @@ class Body:
     def rewind(self) -> None:
         """Begin again."""
         self._file.seek(0)
+
+
+def answers(host: str) -> bool:
+    """True where something behind a port speaks HTTP; a port alone may be open with nobody behind it."""
+    import requests
+
+    for scheme in ("https", "http"):
+        try:
+            with _open_session() as session:
+                session.head(f"{scheme}://{_address(host)}/v2/", timeout=5)
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                return True
+        except requests.RequestException:
+            continue
+        else:
+            return True
+    return False
+
+
+def _open_session() -> requests.Session:
+    import requests
+
+    session = requests.Session()
+    # Otherwise requests would look for passwords in ~/.netrc.
+    session.auth = lambda request: request
+    session.verify = trusted()
+    return session
+
+
+def _address(host: str) -> str:
+    return "registry-1.docker.io" if host == DOCKER_HUB else host
 
 
 def _words(reply: requests.Response) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slipway.errors import RegistryError
+from slipway.errors import EngineError, RegistryError
 from slipway.image.engine import Image, build_image, build_stage
 from slipway.image.recipe import Recipe
 from slipway.progress import Progress
@@ -67,6 +67,8 @@ def build_with_cache(
 
 def _pull(client: DockerClient, reference: Reference, progress: Progress) -> bool:
     import docker.errors
+    import requests
+    import urllib3
 
     progress.step(f"Pulling layers of {reference}")
     try:
@@ -74,4 +76,8 @@ def _pull(client: DockerClient, reference: Reference, progress: Progress) -> boo
     except docker.errors.APIError as error:
         progress.note(f"There are no layers to begin with: {reference}: {error.explanation or error}")
         return False
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise EngineError(
+            f"the Docker engine did not pull {reference}: {error}; is it still running?"
+        ) from error
     return True

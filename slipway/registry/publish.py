@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from slipway.errors import EngineError, RegistryError, UsageError
 from slipway.image.engine import INPUTS, Image
 from slipway.progress import Progress
+from slipway.registry.call import answers
 from slipway.registry.client import Registry
 from slipway.registry.credentials import find_credentials
 from slipway.registry.reference import Reference, parse_reference
-from slipway.registry.refusal import classify, explain_silence
+from slipway.registry.refusal import explain_silence, explain_words
 from slipway.sif.store import Sif
 from slipway.transfer.protocol import Amount
-from slipway.weights.download import trusted
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # The engine tries five times, and waits longer each time. A registry that is gone for this long is gone.
 _PATIENCE = 2
 _RETRY = re.compile(r"Retrying in 1 second")
+# The engine says nothing while a registry puts a large layer away.
+SILENCE_S = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,7 @@ def choose_reference(registry: str, image: Image, tag: str | None) -> Reference:
     Args:
         registry: where, with all that comes before the image's own name: ``ghcr.io/me``.
         image: the image.
-        tag: the tag. Without one it is made from what the image was built from, so that the same tag is
-            always the same image.
+        tag: the tag. Without one it is made from what the image was built from.
 
     Raises:
         UsageError: that is no reference.
@@ -84,6 +85,16 @@ def choose_reference(registry: str, image: Image, tag: str | None) -> Reference:
         raise UsageError(f"--registry {registry}: write where the image goes, such as ghcr.io/me")
     chosen = tag or image.labels.get(INPUTS, image.id.removeprefix("sha256:"))[:16]
     return parse_reference(f"{registry.removeprefix('docker://').rstrip('/')}/{image.name}:{chosen}")
+
+
+def sif_reference(image: Reference) -> Reference:
+    """The name of the ``.sif`` beside an image: the same tag with ``.sif`` behind it.
+
+    Raises:
+        UsageError: that is too long for a tag.
+    """
+    place = parse_reference(f"{image.host}/{image.repository}:{image.tag}.sif")
+    return replace(place, kind="oras")
 
 
 def publish_image(client: DockerClient, image: Image, reference: Reference, progress: Progress) -> Published:
@@ -95,22 +106,8 @@ def publish_image(client: DockerClient, image: Image, reference: Reference, prog
         EngineError: the engine failed.
         RegistryError: the registry did; its subclasses say why.
     """
-    import docker.errors
-    import requests
-
-    repository = f"{reference.host}/{reference.repository}"
     progress.step(f"Pushing {reference}")
-    try:
-        client.images.get(image.id).tag(repository, reference.tag)
-        events: Any = client.api.push(repository, reference.tag, stream=True, decode=True)
-        seen = _Pushed()
-        _follow(events, seen, reference, progress)
-    except docker.errors.APIError as error:
-        raise _refused(str(error.explanation or error), reference) from error
-    except (requests.RequestException, docker.errors.DockerException) as error:
-        raise EngineError(
-            f"the Docker engine did not push {reference}: {error}; is it still running?"
-        ) from error
+    seen = _push(client, image, reference, progress)
     if seen.digest is None:
         raise RegistryError(f"{reference}: the engine reported no error and no digest; publish again")
     return Published(
@@ -122,19 +119,28 @@ def publish_image(client: DockerClient, image: Image, reference: Reference, prog
     )
 
 
-def publish_sif(sif: Sif, reference: Reference, progress: Progress, *, https: bool = True) -> Published:
-    """Push a ``.sif``, beside the image that it was made from, under the same tag with ``.sif`` behind it.
+def publish_sif(sif: Sif, image: Published, progress: Progress, *, https: bool = True) -> Published:
+    """Push a ``.sif`` to where the image is that it was made from; see :func:`sif_reference`.
 
     Args:
         sif: the file.
-        reference: that of the image.
+        image: the image, as it was published.
         progress: is told how far it is.
         https: off for a registry without TLS.
 
     Raises:
-        RegistryError: as :func:`publish_image`.
+        RegistryError: as :func:`publish_image`; the message says that the image is there all the same.
     """
-    place = replace(reference, kind="oras", tag=f"{reference.tag}.sif")
+    place = sif_reference(image.reference)
+    try:
+        return _push_sif(sif, place, progress, https=https)
+    except RegistryError as error:
+        raise type(error)(
+            f"{error}\n  The image itself is published, as {image.pinned}; its .sif is not"
+        ) from error
+
+
+def _push_sif(sif: Sif, place: Reference, progress: Progress, *, https: bool) -> Published:
     progress.step(f"Pushing {place.uri} ({sif.size_bytes / 1e6:,.0f} MB)")
     registry = Registry(place.host, find_credentials(place.host), https=https)
     digest, sent = registry.push_sif(place, sif.path, sif.sha256, sif.image_id, progress.transfer)
@@ -146,6 +152,29 @@ def publish_sif(sif: Sif, reference: Reference, progress: Progress, *, https: bo
         sent_layers=1 if sent else 0,
         file=sif.path,
     )
+
+
+def _push(client: DockerClient, image: Image, reference: Reference, progress: Progress) -> _Pushed:
+    import docker.errors
+    import requests
+    import urllib3
+
+    repository, seen, api = f"{reference.host}/{reference.repository}", _Pushed(), client.api
+    usual = api.timeout
+    try:
+        api.timeout = SILENCE_S
+        client.images.get(image.id).tag(repository, reference.tag)
+        events: Any = api.push(repository, reference.tag, stream=True, decode=True)
+        _follow(events, seen, reference, progress)
+    except docker.errors.APIError as error:
+        raise _refused(str(error.explanation or error), reference) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException) as error:
+        raise EngineError(
+            f"the Docker engine did not push {reference}: {error}; is it still running?"
+        ) from error
+    finally:
+        api.timeout = usual
+    return seen
 
 
 @dataclass
@@ -177,7 +206,7 @@ def _follow(
             continue
         if status.startswith("Retrying"):
             progress.line(f"{layer}: the registry did not take it. {status}")
-            silences += bool(_RETRY.match(status)) and not _answers(reference.host)
+            silences += bool(_RETRY.match(status)) and not answers(reference.host)
             if silences >= _PATIENCE:
                 events.close()  # type: ignore[attr-defined]  # docker-py gives a generator
                 raise RegistryError(
@@ -190,7 +219,7 @@ def _follow(
 
 
 def _refused(words: str, reference: Reference) -> RegistryError:
-    return classify(words, reference) or RegistryError(f"{reference}: it could not be pushed: {words}")
+    return explain_words(words, reference) or RegistryError(f"{reference}: it could not be pushed: {words}")
 
 
 def _note(event: Mapping[str, Any], layer: str, status: str, seen: _Pushed, progress: Progress) -> None:
@@ -202,20 +231,3 @@ def _note(event: Mapping[str, Any], layer: str, status: str, seen: _Pushed, prog
         progress.transfer(seen.amount())
     else:
         seen.states[layer] = status
-
-
-def _answers(host: str) -> bool:
-    """True where something behind a port speaks HTTP; a port alone may be open with nobody behind it."""
-    import requests
-
-    for scheme in ("https", "http"):
-        try:
-            requests.head(f"{scheme}://{host}/v2/", timeout=5, verify=trusted())
-        except requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                return True
-        except requests.RequestException:
-            continue
-        else:
-            return True
-    return False

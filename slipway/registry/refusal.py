@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
 from slipway.registry.credentials import Credentials, find_credentials
 from slipway.registry.reference import Reference
 
-# The engine, and Apptainer, say in words only what a registry told them by numbers.
-_KINDS: tuple[tuple[type[RegistryError], re.Pattern[str]], ...] = (
-    (RegistryTrustError, re.compile(r"x509|tls: |certificate|HTTP response to HTTPS client", re.I)),
-    (
-        RegistryLoginError,
-        re.compile(
-            r"unauthorized|authentication required|no basic auth|denied|forbidden|incorrect username", re.I
-        ),
-    ),
-    (UnknownImageError, re.compile(r"(manifest|name|repository|blob) unknown|not found|status 404", re.I)),
-    (
-        RegistryError,
-        re.compile(
-            r"dial tcp|no such host|connection re|timeout|EOF|broken pipe|status:? 5\d\d|unavailable", re.I
-        ),
-    ),
+_TRUST = re.compile(r"x509|tls: |certificate|HTTP response to HTTPS client", re.I)
+_LIMIT = re.compile(r"toomanyrequests|too many requests", re.I)
+_LOGIN = re.compile(
+    r"unauthorized|authentication required|no basic auth|denied|forbidden|incorrect username", re.I
+)
+_UNKNOWN = re.compile(r"(manifest|name|repository|blob) unknown|not found|status 404", re.I)
+_SILENCE = re.compile(
+    r"dial tcp|no such host|connection re|timeout|EOF|broken pipe|status:? 5\d\d|unavailable", re.I
 )
 
+Explain = Callable[[str, str], str]
 
-def classify(words: str, reference: Reference) -> RegistryError | None:
-    """The error that the words of the engine, or of Apptainer, are about; there are no numbers to go by.
 
-    ``None`` where they are not about what a registry said.
+def explain_words(
+    words: str, reference: Reference, *, silence: Explain | None = None
+) -> RegistryError | None:
+    """The error that the words of the engine, or of Apptainer, are about.
+
+    Both say in words only what a registry told them by numbers.
+
+    Args:
+        words: what was said.
+        reference: what it was said about.
+        silence: what to do where the registry does not answer, from its name and the words; without it,
+            :func:`explain_silence`.
+
+    Returns:
+        ``None`` where the words are not about what a registry said.
     """
-    words = " ".join(words.split())
-    kind = next((kind for kind, pattern in _KINDS if pattern.search(words)), None)
-    if kind is None:
-        return None
-    if kind is RegistryLoginError:
-        return kind(explain_login(reference, find_credentials(reference.host), words))
-    if kind is UnknownImageError:
-        return kind(explain_unknown(reference, words))
-    if kind is RegistryTrustError:
-        return kind(explain_trust(reference.host, words))
-    return kind(explain_silence(reference.host, words))
+    words, host = " ".join(words.split()), reference.host
+    if _TRUST.search(words):
+        return RegistryTrustError(explain_trust(host, words))
+    if _LIMIT.search(words):
+        return RegistryError(explain_limit(host, words))
+    if _LOGIN.search(words):
+        return RegistryLoginError(explain_login(reference, find_credentials(host), words))
+    if _UNKNOWN.search(words):
+        return UnknownImageError(explain_unknown(reference, words))
+    if _SILENCE.search(words):
+        return RegistryError((silence or explain_silence)(host, words))
+    return None
 
 
 def explain_login(reference: Reference, credentials: Credentials | None, words: str) -> str:
@@ -77,9 +84,17 @@ def explain_trust(host: str, words: str) -> str:
     )
 
 
+def explain_limit(host: str, words: str) -> str:
+    """What to do where a registry has been asked too often, as Docker Hub by networks that many share."""
+    return (
+        f"{host}: the registry has been asked too often from there ({words}); try again later, or give "
+        f"credentials with `docker login {host}`, for which its limit may be higher"
+    )
+
+
 def explain_silence(host: str, words: str) -> str:
     """What to do where a registry does not answer."""
     return (
         f"{host}: the registry does not answer, or went down in the middle ({words}); once it answers, the "
-        "same command sends what is missing there"
+        "same command goes on with what is missing"
     )

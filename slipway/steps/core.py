@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from slipway.errors import UsageError
 from slipway.job.run import RunStore
@@ -18,9 +17,6 @@ from slipway.remote.link import Link, connect
 from slipway.site import Site, list_sites, load_site
 from slipway.ssh.ask import Ask, Nobody
 from slipway.ssh.target import resolve_target
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)

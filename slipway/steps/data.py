@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,11 @@ from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import engine, find_image, run_container
 from slipway.profile import Profile
 from slipway.site import Site
+from slipway.steps.core import Core
 from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from slipway.weights.stage import Weights
-
-from slipway.steps.core import Core
 
 
 class DataSteps(Core):
@@ -30,16 +30,22 @@ class DataSteps(Core):
 
         Returns:
             The weights, and whether they are new here; see :mod:`slipway.weights.stage`.
-        """
-        from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
 
+        Raises:
+            UsageError: both ``url`` and ``file`` are given.
+        """
+        from slipway.weights.stage import fetch_weights, find_source, take_weights
+
+        if file and url:
+            raise UsageError("--file and --url: weights come from one place; leave one of them out")
         source = find_source(self.project.profiles / "weights.json", name)
         folder = self.project.state / "weights"
         if file:
             return take_weights(folder, file, source, replace=replace), True
         if url:
-            source = Source(name=name, url=url)
-        return fetch_weights(folder, source, self.progress)
+            # What is known of these weights holds wherever they come from.
+            source = dataclasses.replace(source, url=url)
+        return fetch_weights(folder, source, self.progress, replace=replace)
 
     def load_weights(self, weights: Weights, profile: Profile) -> str:
         """Load weights with the profile's image where that is here; says how it went."""
@@ -59,7 +65,11 @@ class DataSteps(Core):
         """Send weights to a site, unless they are there; see :func:`slipway.weights.stage.stage_weights`."""
         from slipway.weights.stage import stage_weights
 
-        with self.depot(site) as (link, depot):
+        waiting = f"Waiting for another transfer of {weights.name} to {site.name}"
+        with (
+            self._only_one(f"weights-{site.name}-{weights.name}", waiting),
+            self.depot(site) as (link, depot),
+        ):
             return stage_weights(link, depot, weights, self._client(site), self.progress)
 
     def stage(
@@ -99,8 +109,8 @@ class DataSteps(Core):
             return scene
         image = find_image(engine(), profile.image)
         if image is None:
-            raise UsageError(
-                f"there is no image {profile.image}; `invoke build --profile {profile.name}` makes it"
+            raise ImageError(
+                f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
             )
         self.progress.step("Rendering a room, 40 frames along a path that is known")
         lines: list[str] = []

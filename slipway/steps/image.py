@@ -19,14 +19,13 @@ from slipway.remote.depot import Depot
 from slipway.remote.link import Link
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
+from slipway.steps.core import Choice, Core
 from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
     from slipway.registry.publish import Published
-
-from slipway.steps.core import Choice, Core
 
 # Whoever only wants to know about an image waits no longer for the engine.
 ENGINE_S = 1.0
@@ -74,7 +73,11 @@ class ImageSteps(Core):
         check_compression(compression)
         profile_recipe(profile, self.project.root)
         client = engine()
-        image = self._built(client, profile)
+        return self._converted(client, self._built(client, profile), profile, compression)
+
+    def _converted(
+        self, client: DockerClient, image: Image, profile: Profile, compression: str
+    ) -> tuple[Sif, bool]:
         tools = tools_recipe(self.project, profile)
         return make_sif(client, image, self.project, tools, self.progress, compression=compression)
 
@@ -152,39 +155,66 @@ class ImageSteps(Core):
             as_job: pull in a job, also where the site's file does not say so.
             https: off for a registry without TLS.
         """
-        from slipway.push.fromregistry import prepare_pull, pull_image, render_pull
+        from slipway.push.fromregistry import prepare_pull, pull_image
+        from slipway.push.script import render_pull
         from slipway.registry.reference import parse_reference
 
         profile, site = choice.profile, choice.site
         compression = compression or site.container.compression
         check_compression(compression)
         pull = prepare_pull(
-            profile.image, parse_reference(name), profile.platform, self.progress, https=https
+            profile.image,
+            parse_reference(name),
+            profile.platform,
+            self.progress,
+            https=https,
+            compression=compression,
         )
         template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
         job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
         with self._pushing(site, profile.image, prune=prune) as (link, depot):
-            script = render_pull(site, pull, depot, template, compression)
+            script = render_pull(site, pull, depot, template)
             return pull_image(link, depot, pull, script, self._client(site), self.progress, job)
 
     def publish(
-        self, profile: Profile, registry: str, tag: str | None, *, sif: bool = False, https: bool = True
+        self,
+        profile: Profile,
+        registry: str,
+        tag: str | None,
+        *,
+        sif: bool = False,
+        compression: str = "zstd",
+        https: bool = True,
     ) -> list[Published]:
         """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
+
+        Args:
+            profile: whose image.
+            registry: where to; see :func:`slipway.registry.publish.choose_reference`.
+            tag: as there.
+            sif: push the ``.sif`` too.
+            compression: of the ``.sif``.
+            https: off for a registry without TLS; the engine has a list of its own for that.
 
         Raises:
             ImageError: the image was not built yet.
             RegistryError: see :mod:`slipway.registry.publish`.
+            UsageError: that is no place for an image.
         """
-        from slipway.registry.publish import choose_reference, publish_image, publish_sif
+        from slipway.registry.publish import choose_reference, publish_image, publish_sif, sif_reference
 
+        check_compression(compression)
         client = engine()
         image = self._built(client, profile)
         reference = choose_reference(registry, image, tag)
-        done = [publish_image(client, image, reference, self.progress)]
+        made = None
         if sif:
-            made, _ = self.convert(profile)
-            done.append(publish_sif(made, reference, self.progress, https=https))
+            # What can go wrong here is not to leave half of it out there.
+            sif_reference(reference)
+            made, _ = self._converted(client, image, profile, compression)
+        done = [publish_image(client, image, reference, self.progress)]
+        if made:
+            done.append(publish_sif(made, done[0], self.progress, https=https))
         return done
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from slipway.errors import LinkError, SlipwayError, TransferOnlyError, UsageError
 from slipway.job.poll import poll
@@ -14,10 +13,6 @@ from slipway.job.slurm import JobState
 from slipway.job.submit import settle
 from slipway.remote.link import Link
 from slipway.site import Site, load_site
-
-if TYPE_CHECKING:
-    pass
-
 from slipway.steps.core import Core
 
 

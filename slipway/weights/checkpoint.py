@@ -6,6 +6,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,16 @@ _TENSORS = re.compile(
 _CALLS = {"GLOBAL"}
 _REFUSED = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _REBUILDS = "torch._utils _rebuild_"
+# What a file that is something else can lead to; the last two are those of other archives, and locked ones.
+_NO_CHECKPOINT = (
+    ValueError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    zlib.error,
+    RuntimeError,
+)
 # PyTorch before 1.6 wrote five pickles, and then the bytes.
 _OLD_MAGIC, _OLD_PICKLES = 0x1950A86A20F9469CFC6C, 5
 
@@ -41,7 +52,7 @@ def check_checkpoint(path: Path, shown: str | None = None) -> None:
     shown = shown or str(path)
     try:
         names = list(_names(path))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except _NO_CHECKPOINT as error:
         raise DataError(f"{shown} is no checkpoint of PyTorch, or only a part of one: {error}") from error
     odd = sorted({name.replace(" ", ".") for name in names if not _TENSORS.fullmatch(name)})
     if odd:

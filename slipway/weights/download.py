@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import DownloadError
 from slipway.transfer.protocol import Amount, OnProgress
+from slipway.web import hide_password, reason, trusted
 
 if TYPE_CHECKING:
     import requests
 
 TIMEOUT_S = (20, 120)  # for a connection, and for each reply
 _CHUNK = 1 << 16
-
-
-def trusted() -> str | bool:
-    """The certificates that requests is to trust: a file's name, or ``True`` for its own."""
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
 
 
 def download(url: str, part: Path, on_progress: OnProgress) -> None:
@@ -37,7 +32,7 @@ def download(url: str, part: Path, on_progress: OnProgress) -> None:
     """
     import requests
 
-    note = part.with_name(f"{part.name}.json")
+    note, shown = part.with_name(f"{part.name}.json"), hide_password(url)
     try:
         with requests.Session() as session:
             _fetch(session, url, part, note, on_progress)
@@ -45,7 +40,7 @@ def download(url: str, part: Path, on_progress: OnProgress) -> None:
         have = part.stat().st_size if part.exists() else 0
         kept = f"; {have / 1e6:,.1f} MB have arrived and are kept: the same command goes on there"
         kept = kept if have else ""
-        raise DownloadError(f"{url} could not be fetched: {reason(error)}{kept}") from error
+        raise DownloadError(f"{shown} could not be fetched: {reason(error)}{kept}") from error
     note.unlink(missing_ok=True)
 
 
@@ -57,17 +52,22 @@ def _fetch(session: requests.Session, url: str, part: Path, note: Path, on_progr
 
 
 def _receive(reply: requests.Response, url: str, part: Path, note: Path, on_progress: OnProgress) -> None:
+    shown = hide_password(url)
     if reply.status_code == 416:
+        if reply.headers.get("Content-Range", "").rpartition("/")[2] == str(part.stat().st_size):
+            return  # all of it was here
         part.unlink()
-        raise DownloadError(f"{url}: there is less of it than what had arrived, which is removed; try again")
+        raise DownloadError(
+            f"{shown}: there is less of it than what had arrived, which is removed; try again"
+        )
     if not reply.ok:
-        raise DownloadError(f"{url}: the server answers {reply.status_code} {reply.reason}")
+        raise DownloadError(f"{shown}: the server answers {reply.status_code} {reply.reason}")
     if "html" in reply.headers.get("Content-Type", ""):
-        raise DownloadError(f"{url}: the server gives a web page in place of the file")
+        raise DownloadError(f"{shown}: the server gives a web page in place of the file")
     begin = part.stat().st_size if reply.status_code == 206 else 0
     total = begin + int(reply.headers.get("Content-Length", 0))
     version = reply.headers.get("ETag") or reply.headers.get("Last-Modified")
-    note.write_text(json.dumps({"url": url, "version": version}), encoding="utf-8")
+    note.write_text(json.dumps({"url": shown, "version": version}), encoding="utf-8")
     began, done = time.monotonic(), begin
     with part.open("r+b" if begin else "wb") as file:
         file.seek(begin)
@@ -88,17 +88,7 @@ def _resume(have: int, url: str, note: Path) -> dict[str, str]:
         known = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if known.get("url") != url:
+    if known.get("url") != hide_password(url):
         return {}
     same = {"If-Range": str(known["version"])} if known.get("version") else {}
     return {"Range": f"bytes={have}-", **same}
-
-
-def reason(error: BaseException) -> str:
-    """The innermost reason: what requests and urllib3 wrap around it says nothing more."""
-    while True:
-        inner = getattr(error, "reason", None)
-        inner = inner or next((one for one in error.args if isinstance(one, Exception)), None)
-        if not isinstance(inner, Exception):
-            return str(error) or type(error).__name__
-        error = inner

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.errors import DataError, DownloadError, RemoteError, UsageError
+from slipway.errors import ConfigError, DataError, DownloadError, RemoteError, UsageError
 from slipway.image.engine import Image, run_container
 from slipway.progress import Progress
 from slipway.remote.checksum import hash_remote
@@ -18,12 +19,14 @@ from slipway.remote.link import Link
 from slipway.sif.store import sha256
 from slipway.transfer.carrier import choose_carrier
 from slipway.transfer.protocol import Transfer
+from slipway.web import hide_password
 from slipway.weights.checkpoint import check_checkpoint
 from slipway.weights.download import download
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_TORCH = 3
 _LOAD = f"""
 import sys
@@ -73,20 +76,30 @@ def find_source(file: Path, name: str) -> Source:
 
     Raises:
         UsageError: it is no name of a file.
+        ConfigError: what ``file`` says of it is not what it should be.
     """
     if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
         raise UsageError(f"--name {name!r}: write the name of a file, such as droid.pth")
-    known = json.loads(file.read_text(encoding="utf-8")).get(name, {})
-    return Source(name=name, **known)
+    try:
+        known = json.loads(file.read_text(encoding="utf-8")).get(name, {})
+        source = Source(name=name, **known)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file}: what it says of {name} cannot be understood: {error}") from error
+    if source.sha256 is not None and not _SHA256.fullmatch(source.sha256):
+        raise ConfigError(f"{file}: the sha256 of {name} is no hash; write 64 digits of 0-9 and a-f")
+    return source
 
 
-def fetch_weights(folder: Path, source: Source, progress: Progress) -> tuple[Weights, bool]:
+def fetch_weights(
+    folder: Path, source: Source, progress: Progress, *, replace: bool = False
+) -> tuple[Weights, bool]:
     """Fetch weights, unless they are here.
 
     Args:
         folder: where they are kept.
         source: where they come from.
         progress: is told how far it is.
+        replace: fetch them although some are here, and take others than those.
 
     Returns:
         The weights, and whether they were fetched now.
@@ -95,7 +108,7 @@ def fetch_weights(folder: Path, source: Source, progress: Progress) -> tuple[Wei
         DownloadError: they cannot be fetched; the message says how to bring them by hand.
         DataError: what came is something else.
     """
-    there = _kept(folder, source)
+    there = None if replace else _kept(folder, source)
     if there:
         return there, False
     if source.url is None:
@@ -112,7 +125,7 @@ def fetch_weights(folder: Path, source: Source, progress: Progress) -> tuple[Wei
             f"{error}\n  By hand: fetch it with a browser, on any machine, and `invoke weights --file PATH`"
         ) from error
     try:
-        return _take(folder, part, source), True
+        return _take(folder, part, source, replace=replace), True
     except DataError:
         part.unlink(missing_ok=True)
         raise
@@ -206,7 +219,7 @@ def _kept(folder: Path, source: Source) -> Weights | None:
 def _take(
     folder: Path, part: Path, source: Source, *, shown: Path | None = None, replace: bool = False
 ) -> Weights:
-    size_bytes, origin = part.stat().st_size, shown or source.url
+    size_bytes, origin = part.stat().st_size, shown or hide_password(str(source.url))
     if not source.least_bytes <= size_bytes <= source.most_bytes:
         raise DataError(
             f"{origin} has {size_bytes / 1e6:,.1f} MB; {source.name} has {source.least_bytes / 1e6:,.0f} to "

@@ -17,6 +17,7 @@ from pathlib import Path
 import docker.errors
 import pytest
 import requests
+import yaml
 
 from slipway.box.spec import Box
 from slipway.errors import (
@@ -24,6 +25,7 @@ from slipway.errors import (
     RegistryLoginError,
     RegistryTrustError,
     RemoteError,
+    SpaceError,
     UnknownImageError,
 )
 from slipway.image.engine import engine
@@ -34,12 +36,15 @@ from slipway.progress import Silence
 from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.registry.publish import Published
+from slipway.sif.file import read_sif
 from slipway.steps.core import Choice
 from slipway.steps.line import Steps
 from tests.integration.warehouse import USER, Warehouse, packed, warehouse
 
 ROOT = Path(__file__).parents[2]
-IMAGE = "slipway-test-published"
+# Each checkout of this machine has names of its own: tests of another may run at the same time.
+OWN = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+IMAGE = f"slipway-test-published-{OWN}"
 # No more than a job needs, so that it is converted in seconds; and layers of a known size.
 DOCKERFILE = """
 FROM {base} AS debian
@@ -85,9 +90,11 @@ class Yard:
     def publish(self, tag: str | None = None, *, sif: bool = False) -> list[Published]:
         return self.steps.publish(self.choice.profile, f"{self.house.here}/me", tag, sif=sif)
 
-    def pull(self, rest: str, *, kind: str = "", as_job: bool = False) -> tuple[PushedSif, bool]:
+    def pull(
+        self, rest: str, *, kind: str = "", as_job: bool = False, compression: str | None = None
+    ) -> tuple[PushedSif, bool]:
         name = f"{kind}{self.house.there}/me/{IMAGE}{rest}"
-        return self.steps.push_from_registry(self.choice, name, as_job=as_job)
+        return self.steps.push_from_registry(self.choice, name, as_job=as_job, compression=compression)
 
     def as_root(self, *argv: str) -> str:
         """Run a command in the box as its owner."""
@@ -192,13 +199,38 @@ def test_a_registry_that_goes_down_in_the_middle(yard: Yard, capsys: pytest.Capt
     assert proxy.up_bytes < 100_000
 
 
+def test_a_sif_that_does_not_get_there(yard: Yard) -> None:
+    house, proxy = yard.house, yard.house.proxy
+    image = yard.publish("halves")[0]
+    proxy.count()
+    proxy.when(LARGE_BYTES // 2, house.kill)
+    with proxy.slow(20_000_000), pytest.raises(RegistryError, match="went down in the middle") as caught:
+        yard.publish("halves", sif=True)
+    assert caught.value.exit_code == 86
+    assert f"The image itself is published, as {image.pinned}; its .sif is not" in str(caught.value)
+    house.start()
+    # There is no half of it there.
+    with pytest.raises(UnknownImageError):
+        yard.pull(":halves.sif", kind="oras://")
+    assert yard.publish("halves", sif=True)[1].sent_layers == 1
+
+
+def test_nothing_is_pushed_where_there_can_be_no_sif(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No disk has so much room.
+    monkeypatch.setattr("slipway.sif.store.SPACE_FACTOR", 1e9)
+    monkeypatch.setattr("slipway.sif.store.find_sif", lambda *_: None)
+    with pytest.raises(SpaceError):
+        yard.publish("nothing", sif=True)
+    with pytest.raises(UnknownImageError):
+        yard.pull(":nothing")
+
+
 def test_what_is_published_has_the_digest_that_was_printed(yard: Yard, published: list[Published]) -> None:
     image, sif = published
     # The tag says what the image was built from.
     assert (image.reference.tag, sif.reference.tag) == ("0123456789abcdef", "0123456789abcdef.sif")
     for one in (image, sif):
         assert manifest_digest(yard.house, str(one.reference.tag)) == one.digest
-    assert sif.sent_layers == 1
     image, sif = yard.publish(sif=True)
     assert (image.sent_layers, sif.sent_layers) == (0, 0)
 
@@ -247,11 +279,12 @@ def test_weights_are_staged_once(yard: Yard) -> None:
 def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     house = yard.house
     trust(yard)
-    # A pull that fails at the large one of three layers, which is damaged on its way.
+    # A pull that fails at the large one of three layers, which is damaged on its way: near its end, so that
+    # the small ones have come before that is noticed.
     layer = house.sh("find /var/lib/docker-registry -name data -size +10M").split()
     house.sh(
         f"for file in {' '.join(layer)}; do cp $file $file.good; printf damage >$file.bad; "
-        "dd if=$file.bad of=$file conv=notrunc status=none; done"
+        "dd if=$file.bad of=$file bs=1 seek=$(($(stat -c %s $file) - 100000)) conv=notrunc status=none; done"
     )
     with pytest.raises(RemoteError, match=r"digest|checksum|match"):
         yard.pull(":0123456789abcdef")
@@ -267,6 +300,7 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     assert there.image_id == engine().images.get(IMAGE).id
     assert yard.as_root("sha256sum", str(there.path)).split()[0] == there.sha256
     assert yard.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
+    assert others_may(yard, there) == "r-x"
     check_nothing_is_left(yard)
     yard.steps.stage_weights(yard.choice.site, yard.steps.weights("tiny.pth", file=TENSORS)[0])
     run, log = yard.run(
@@ -278,6 +312,33 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
     assert (run.sif, run.sif_sha256) == (str(there.path), there.sha256)
     check_nobody_saw_the_password(yard, seen, run)
     assert yard.pull(f"@{digest}") == (there, False)
+    check_another_compression_is_another_file(yard, digest, there)
+
+
+def check_another_compression_is_another_file(yard: Yard, digest: str, there: PushedSif) -> None:
+    # A cache that somebody else has, with whom one shares the scratch.
+    yard.as_root("chown", "root", "/scratch/researcher/slipway/cache")
+    gzip, pulled = yard.pull(f"@{digest}", compression="gzip")
+    assert pulled
+    yard.as_root("chown", "researcher", "/scratch/researcher/slipway/cache")
+    assert gzip.path != there.path
+    assert [compression_of(yard, one) for one in (there, gzip)] == ["zstd", "gzip"]
+    # A record that is none is written anew.
+    yard.as_root("sh", "-c", f"echo '[' >{gzip.path.with_suffix('.json')}")
+    assert yard.pull(f"@{digest}", compression="gzip")[1]
+    assert yard.pull(f"@{digest}") == (there, False)
+
+
+def others_may(yard: Yard, sif: PushedSif) -> str:
+    return yard.as_root("stat", "-c", "%A", str(sif.path)).strip()[-3:]
+
+
+def compression_of(yard: Yard, sif: PushedSif) -> str:
+    container = engine().containers.get(Box(state=yard.steps.project.state).name)
+    chunks, _ = container.get_archive(str(sif.path))
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        archive.extractall(yard.steps.project.state, filter="data")
+    return read_sif(yard.steps.project.state / sif.path.name).compression
 
 
 def trust(yard: Yard) -> None:
@@ -340,6 +401,7 @@ def test_a_sif_is_pulled_in_a_job(yard: Yard) -> None:
     sif, _ = yard.steps.convert(yard.choice.profile)
     assert (there.sha256, there.size_bytes, there.image_id) == (sif.sha256, sif.size_bytes, sif.image_id)
     assert yard.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
+    assert others_may(yard, there) == "r-x"
     accounting = ["sacct", "-nX", "--allusers", "--format=jobname%20,state", "--name=slipway-pull"]
     deadline = time.monotonic() + 30
     while "COMPLETED" not in yard.as_root(*accounting) and time.monotonic() < deadline:
@@ -394,7 +456,7 @@ def manifest_digest_of_box(yard: Yard) -> str:
 
 def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
     """The script that the workflow calls, with this registry in the place of GitHub's."""
-    name = "slipway-test-release"
+    name = f"slipway-test-release-{OWN}"
     write_release(tmp_path, payload=b"1")
     options = ["--set", f"IMAGE={name}", "--set", f"DOCKERFILE={tmp_path / 'Dockerfile'}"]
     state = yard.steps.project.state
@@ -404,29 +466,69 @@ def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
         "SLIPWAY_STATE": str(state),
         "GITHUB_OUTPUT": str(tmp_path / "output"),
     }
-    place = f"{yard.house.here}/me/slipway"
-    argv = [str(ROOT / ".ci" / "release"), "cpu", place, "v1.2.3", str(tmp_path / "out"), *options]
+    place, out = f"{yard.house.here}/me/slipway", tmp_path / "published"
+
+    def release(**settings: str) -> "subprocess.CompletedProcess[str]":
+        argv = [str(ROOT / ".ci" / "release"), "cpu", place, "v1.2.3", str(out), *options]
+        env = {**environment, **settings}
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=200)
+
     try:
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        done = release()
         assert done.returncode == 0, done.stderr
-        image, sif = json.loads((tmp_path / "out" / "published.json").read_text())
+        assert names(out) == [
+            "slipway-cpu-v1.2.3.SHA256SUMS",
+            "slipway-cpu-v1.2.3.json",
+            "slipway-cpu-v1.2.3.sif",
+        ]
+        image, sif = json.loads((out / "slipway-cpu-v1.2.3.json").read_text())
         assert (image["tag"], sif["tag"]) == ("v1.2.3", "v1.2.3.sif")
+        assert str(state) not in json.dumps([image, sif])
         for one in (image, sif):
             assert manifest_digest(yard.house, one["tag"], f"me/slipway/{name}") == one["digest"]
-        file = tmp_path / "out" / "slipway-cpu-v1.2.3.sif"
-        assert f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" in sif_layers(yard.house, name)
-        check = ["sha256sum", "--check", "--strict", "slipway-cpu-v1.2.3.SHA256SUMS"]
-        subprocess.run(check, cwd=tmp_path / "out", check=True, capture_output=True)
-        assert (tmp_path / "output").read_text().splitlines() == [
-            f"docker-name={place}/{name}",
-            f"docker-digest={image['digest']}",
-            f"oras-name={place}/{name}",
-            f"oras-digest={sif['digest']}",
-        ]
+        file = out / "slipway-cpu-v1.2.3.sif"
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        assert f"sha256:{digest}" in sif_layers(yard.house, name)
+        assert (out / "slipway-cpu-v1.2.3.SHA256SUMS").read_text() == f"{digest}  {file.name}\n"
+        check_sums(out)
+        check_what_is_attested(tmp_path, environment, image, sif)
+        # A .sif that GitHub would not take, and what its release's notes say of the parts.
+        done = release(RELEASE_FILE_LIMIT="9000000")
+        assert done.returncode == 0, done.stderr
+        parts = sorted(out.glob("*.sif.part-*"))
+        assert not file.exists()
+        assert len(parts) > 1
+        subprocess.run(["sh", "-c", f"cat {file.name}.part-* >{file.name}"], cwd=out, check=True)
+        check_sums(out)
         made = content(name, "/made")
         check_layers_come_from_the_registry(yard, tmp_path, name, place, made)
     finally:
         remove_images(name)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def check_sums(folder: Path) -> None:
+    check = ["sha256sum", "--check", "--strict", "slipway-cpu-v1.2.3.SHA256SUMS"]
+    subprocess.run(check, cwd=folder, check=True, capture_output=True)
+
+
+def check_what_is_attested(
+    folder: Path, environment: dict[str, str], image: dict[str, str], sif: dict[str, str]
+) -> None:
+    """The workflow's own step, which finds what was published in the folder ``published``."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
+    (step,) = (one for one in workflow["jobs"]["attest"]["steps"] if one.get("id") == "published")
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=folder, env=environment, check=True)
+    assert (folder / "output").read_text().splitlines() == [
+        f"docker-name={image['name']}",
+        f"docker-digest={image['digest']}",
+        f"oras-name={sif['name']}",
+        f"oras-digest={sif['digest']}",
+        "checksums=published/slipway-cpu-v1.2.3.SHA256SUMS",
+    ]
 
 
 def write_release(folder: Path, payload: bytes) -> None:

@@ -8,7 +8,7 @@ import socket
 import tarfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -35,9 +35,10 @@ CONFIG = """
 version: 0.1
 log: {level: error}
 storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
-auth: {htpasswd: {realm: slipway, path: /srv/htpasswd}}
+auth: {auth}
 http: {addr: ":5000", secret: same-after-a-restart, tls: {certificate: /srv/server.crt, key: /srv/server.key}}
 """
+BY_PASSWORD = "{htpasswd: {realm: slipway, path: /srv/htpasswd}}"  # noqa: S105 - none is in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,14 @@ class Warehouse:
 
 
 @contextmanager
-def warehouse(folder: Path) -> Iterator[Warehouse]:
-    """Build the registry's image if need be, and run it."""
+def warehouse(
+    folder: Path, auth: str = BY_PASSWORD, more: Mapping[str, bytes] | None = None
+) -> Iterator[Warehouse]:
+    """Build the registry's image if need be, and run it.
+
+    ``auth`` is how it knows its users, as its configuration has it, and ``more`` the files that this names in
+    ``/srv``.
+    """
     client = engine()
     profile = load_profile(ROOT / "env", "cpu", ())
     dockerfile = ROOT / "tests/integration/registry/Dockerfile"
@@ -113,7 +120,8 @@ def warehouse(folder: Path) -> Iterator[Warehouse]:
         proxy = Proxy(int(container.ports[f"{PORT}/tcp"][0]["HostPort"]))
         password = secrets.token_urlsafe(16)
         files = {
-            "config.yml": CONFIG.encode(),
+            "config.yml": CONFIG.replace("{auth}", auth).encode(),
+            **(more or {}),
             "htpasswd": f"{USER}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n".encode(),
             **certificates(["127.0.0.1", address]),
         }
@@ -136,10 +144,10 @@ def warehouse(folder: Path) -> Iterator[Warehouse]:
         container.remove(force=True, v=True)
 
 
-def certificates(addresses: list[str]) -> dict[str, bytes]:
+def certificates(addresses: list[str], by: str = "An institute's own authority") -> dict[str, bytes]:
     """A certificate authority's certificate, and a server's certificate and key."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An institute's own authority")])
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, by)])
     server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(one)) for one in addresses])
     own = _certificate(authority, authority, authority_key, authority_key, x509.BasicConstraints(True, 0))

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -14,11 +15,12 @@ from slipway.errors import (
     UsageError,
 )
 from slipway.image.engine import INPUTS, Image
-from slipway.push.fromregistry import Pull, pull_command, render_pull
+from slipway.push.fromregistry import _explain_silence
+from slipway.push.script import Pull, pull_command, render_pull
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.publish import choose_reference
-from slipway.registry.reference import Reference, parse_reference
-from slipway.registry.refusal import classify
+from slipway.registry.reference import parse_reference
+from slipway.registry.refusal import explain_words
 from slipway.remote.depot import Depot
 from slipway.resources import Resources
 from slipway.site import load_site
@@ -59,6 +61,10 @@ def test_references(text: str, parts: tuple[str, ...]) -> None:
         "https://ghcr.io/me/a",
         "ghcr.io/me/a:1:2",
         "-x.io/$(id)",
+        "ghcr..io/me/a",
+        "-x.io/me/a",
+        f"{'x' * 64}.io/me/a",
+        "ghcr.io:123456/me/a",
         "ghcr.io/me/a\n",
     ],
 )
@@ -102,6 +108,7 @@ SAID = {
     'Get "http://h/v2/": dial tcp 127.0.0.1:9: connect: connection refused': RegistryError,
     'Get "https://h/v2/": dial tcp: lookup h on 10.0.0.1:53: no such host': RegistryError,
     "received unexpected HTTP status: 503 Service Unavailable": RegistryError,
+    "toomanyrequests: You have reached your unauthenticated pull rate limit.": RegistryError,
     "srun: error: Unable to allocate resources: Invalid account or account/partition": None,
     "FATAL: While performing build: while running mksquashfs: exit status 1": None,
 }
@@ -112,7 +119,7 @@ def test_what_others_say_of_a_registry(
     words: str, kind: type[RegistryError] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    error = classify(words, parse_reference("h.example/a:1"))
+    error = explain_words(words, parse_reference("h.example/a:1"))
     assert (type(error) if error else None) is kind
 
 
@@ -146,9 +153,30 @@ def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
         find_credentials("ghcr.io")
 
 
-def script(tmp_path: Path, **pull: object) -> str:
+def pull(**changes: object) -> Pull:
     values = {"name": "a", "reference": parse_reference(f"h.example/a@{DIGEST}"), "manifest": None}
-    one = Pull(**{**values, "credentials": None, "https": True, **pull})  # type: ignore[arg-type]
+    return Pull(**{**values, "credentials": None, "https": True, **changes})  # type: ignore[arg-type]
+
+
+def test_a_file_there_is_of_one_content() -> None:
+    """Another compression is another file: a job may still use the first one."""
+    zstd, gzip = pull().file_name, pull(compression="gzip").file_name
+    assert zstd == "a-0123456789abcdef.sif"
+    assert re.fullmatch(r"a-[0-9a-f]{16}\.sif", gzip)
+    assert gzip != zstd
+    sif = parse_reference(f"oras://h.example/a@{DIGEST}")
+    assert pull(reference=sif, compression="gzip").file_name == zstd
+
+
+def test_what_to_do_where_only_this_machine_reaches_the_registry() -> None:
+    said = "dial tcp: lookup h.example: no such host"
+    error = explain_words(said, parse_reference("h.example/a:1"), silence=_explain_silence)
+    assert type(error) is RegistryError
+    assert "without --from-registry" in str(error)
+
+
+def script(tmp_path: Path, **changes: object) -> str:
+    one = pull(**changes)
     site = load_site(ROOT / "cluster", "example")
     template = (ROOT / "cluster" / "pull.sh").read_text()
     return render_pull(site, one, Depot(root=PurePosixPath("/s/slipway")), template)
@@ -160,6 +188,7 @@ def test_the_script_that_pulls(tmp_path: Path) -> None:
         f"source=docker://h.example/a@{DIGEST}\ncache=/s/slipway/cache\ncompression=zstd\noptions=()" in text
     )
     assert "module load apptainer/1.3 || exit" in text
+    assert "compression=gzip\n" in script(tmp_path, compression="gzip")
     assert "options=(--no-https)" in script(tmp_path, https=False)
     file = tmp_path / "pull.sh"
     file.write_text(text)
@@ -168,13 +197,7 @@ def test_the_script_that_pulls(tmp_path: Path) -> None:
 
 
 def test_the_script_needs_its_marks() -> None:
-    one = Pull(
-        name="a",
-        reference=Reference(kind="docker", host="h", repository="a"),
-        manifest=None,
-        credentials=None,
-        https=True,
-    )
+    one = pull()
     with pytest.raises(ConfigError, match="@settings@"):
         render_pull(load_site(ROOT / "cluster", "box"), one, Depot(root=PurePosixPath("/s")), "true\n")
 

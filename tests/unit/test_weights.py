@@ -10,8 +10,10 @@ from shutil import copyfile
 
 import pytest
 
-from slipway.errors import DataError, DownloadError, UsageError
+from slipway.errors import ConfigError, DataError, DownloadError, UsageError
 from slipway.progress import Silence
+from slipway.project import Project
+from slipway.steps.line import Steps
 from slipway.weights.checkpoint import check_checkpoint
 from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
 
@@ -39,6 +41,12 @@ class Server:
         same = request.headers.get("If-Range") in (None, self.version)
         begin = int(re.findall(r"\d+", asked)[0]) if asked and same else 0
         body = self.content[begin:]
+        if begin and not body:
+            request.send_response(416)
+            request.send_header("Content-Range", f"bytes */{len(self.content)}")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         request.send_response(206 if begin else self.status)
         request.send_header("Content-Type", self.kind)
         request.send_header("Content-Length", str(len(body)))
@@ -100,6 +108,61 @@ def test_a_download_that_is_cut_goes_on(
     assert weights.sha256 == digest(TENSORS)
 
 
+@pytest.mark.parametrize("more", [b"", b"more than there is"])
+def test_all_of_it_was_here_before(server: Server, tmp_path: Path, more: bytes) -> None:
+    """As where an earlier fetch was killed between its last byte and the look at the file."""
+    (tmp_path / ".droid.pth.part").write_bytes(TENSORS + more)
+    note = {"url": server.url, "version": None}
+    (tmp_path / ".droid.pth.part.json").write_text(json.dumps(note))
+    source = Source(name="droid.pth", url=server.url)
+    if more:
+        with pytest.raises(DownloadError, match="less of it than what had arrived"):
+            fetch_weights(tmp_path, source, Silence())
+    assert fetch_weights(tmp_path, source, Silence())[0].sha256 == digest(TENSORS)
+    assert server.ranges == [f"bytes={len(TENSORS + more)}-", *([None] if more else [])]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["droid.pth", "droid.pth.json"]
+
+
+def test_a_password_in_the_address_is_kept_nowhere(server: Server, tmp_path: Path) -> None:
+    url = server.url.replace("//", "//me:secret@")
+    fetch_weights(tmp_path, Source(name="droid.pth", url=url), Silence())
+    assert "secret" not in (tmp_path / "droid.pth.json").read_text()
+    server.status = 404
+    with pytest.raises(DownloadError) as caught:
+        fetch_weights(tmp_path, Source(name="other.pth", url=url), Silence())
+    assert "secret" not in str(caught.value)
+
+
+def test_weights_from_another_place_are_still_those_that_are_known(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    known = {"droid.pth": {"url": "http://h.invalid/", "sha256": "0" * 64, "least_bytes": 1}}
+    (tmp_path / "env" / "weights.json").write_text(json.dumps(known))
+    steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path), Silence())
+    with pytest.raises(DataError, match=r"env/weights\.json"):
+        steps.weights("droid.pth", url=server.url)
+    with pytest.raises(UsageError, match="leave one of them out"):
+        steps.weights("mine.pth", url=server.url, file=DATA / "tensors.pth")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"droid.pth": {"hash": ""}}', '{"droid.pth": 1}', '{"droid.pth": {"sha256": "0A"}}']
+)
+def test_a_mistake_in_the_list_of_weights(tmp_path: Path, text: str) -> None:
+    (tmp_path / "weights.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"weights\.json: .*droid\.pth"):
+        find_source(tmp_path / "weights.json", "droid.pth")
+
+
+def test_fetching_anew(server: Server, tmp_path: Path) -> None:
+    source = Source(name="mine.pth", url=server.url)
+    first, _ = fetch_weights(tmp_path, source, Silence())
+    server.content = (DATA / "tensors-old.pth").read_bytes()
+    assert fetch_weights(tmp_path, source, Silence()) == (first, False)
+    other, fetched = fetch_weights(tmp_path, source, Silence(), replace=True)
+    assert fetched
+    assert other.sha256 == digest(server.content)
+
+
 def test_another_version_is_fetched_from_its_beginning(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +193,8 @@ def test_servers_that_do_not_serve(server: Server, tmp_path: Path) -> None:
         (server.url, "404"),
         ("http://127.0.0.1:9/x", "refused"),
         ("http://h.invalid/x", "invalid"),
+        ("http://[", "could not be fetched"),
+        ("droid.pth", "could not be fetched"),
     ):
         with pytest.raises(DownloadError, match=words):
             fetch_weights(tmp_path, Source(name="droid.pth", url=url), Silence())
@@ -170,6 +235,14 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):
             check_checkpoint(tmp_path / name)
+    locked = bytearray(TENSORS)
+    # The first bit of each entry's flags says that it is encrypted.
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for match in re.finditer(re.escape(mark), TENSORS):
+            locked[match.start() + place] |= 1
+    (tmp_path / "locked").write_bytes(locked)
+    with pytest.raises(DataError, match="encrypted"):
+        check_checkpoint(tmp_path / "locked")
     with pytest.raises(DataError, match="holds more than tensors"):
         take_weights(tmp_path, DATA / "program.pth", Source(name="mine.pth"))
     assert not (tmp_path / "mine.pth").exists()

@@ -42,11 +42,34 @@ def test_actions_are_pinned_by_hash(file: Path) -> None:
 def test_a_release_has_all_profiles() -> None:
     # `devel` is a base image to build with, where NVIDIA's cannot be had; it is not for publishing.
     profiles = {file.name.removeprefix(".env.") for file in (ROOT / "env").glob(".env.*")}
-    assert set(jobs("release.yml")["image"]["strategy"]["matrix"]["profile"]) == profiles - {
-        "devel",
-        "example",
-        "local",
+    for job in ("image", "attest"):
+        assert set(jobs("release.yml")[job]["strategy"]["matrix"]["profile"]) == profiles - {
+            "devel",
+            "example",
+            "local",
+        }
+
+
+def test_who_builds_signs_nothing() -> None:
+    may = {name: set(job["permissions"]) for name, job in jobs("release.yml").items()}
+    assert may == {
+        "image": {"contents", "packages"},
+        "attest": {"id-token", "attestations"},
+        "release": {"contents"},
     }
+    assert jobs("release.yml")["image"]["permissions"]["contents"] == "read"
+    # No program of this repository runs beside a right to sign or to write to the repository.
+    assert [name for name, job in jobs("release.yml").items() if "actions/checkout@" in str(job)] == ["image"]
+
+
+@pytest.mark.parametrize("tag", ["v1.0+cuda", "v1/2", "-v1", "v" * 125, ""])
+def test_a_tag_that_no_image_can_have_is_refused_first(tag: str, tmp_path: Path) -> None:
+    argv = [str(ROOT / ".ci" / "release"), "cpu", "h.example/me", tag, str(tmp_path / "out")]
+    environment = {"PATH": "/usr/bin:/bin", "SLIPWAY": "false"}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "cannot be an image's tag" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_scripts_pass_shellcheck(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""The script ``run``: which tasks it wants a Docker engine for, and what it says without one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# All that the script itself calls. There is no apt-get, so it changes nothing on this machine.
+PROGRAMS = ("cmp", "dirname", "id", "sh")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A checkout that is set up, in which Invoke only says what it was asked; its engine is not there."""
+    (tmp_path / "programs").mkdir()
+    for name in PROGRAMS:
+        (tmp_path / "programs" / name).symlink_to(str(shutil.which(name)))
+    shutil.copy(ROOT / "run", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path / ".venv" / ".installed")
+    write(programs / "python", f'PYTHONPATH={ROOT} exec {sys.executable} "$@"')
+    write(programs / "invoke", 'echo "invoke $*"')
+
+    def call(*words: str, engine: str = "unix:///nowhere/docker.sock") -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": str(tmp_path / "programs"), "DOCKER_HOST": engine}
+        return subprocess.run(
+            [str(tmp_path / "run"), *words], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return call
+
+
+def write(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("words", [("build",), ("publish", "--registry=h.io/me"), ("push", "--site", "box")])
+def test_without_an_engine_it_says_what_is_missing(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 66
+    assert done.stderr.startswith("run: the Docker engine at DOCKER_HOST=unix:///nowhere/docker.sock")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("push", "--site", "hpc", "--from-registry", "h.io/me/a:1"),
+        ("push", "--from-registry=h.io/me/a:1"),
+        ("weights",),
+        ("status",),
+    ],
+)
+def test_what_needs_no_engine_asks_for_none(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f" {' '.join(words)}\n")
+
+
+@pytest.mark.skipif(not Path("/var/run/docker.sock").exists(), reason="no engine at its usual place")
+@pytest.mark.skipif("DOCKER_HOST" in os.environ, reason="the engine of this machine is elsewhere")
+def test_an_engine_that_is_there_is_found(run: Run) -> None:
+    done = run("build", engine="unix:///var/run/docker.sock")
+    assert (done.returncode, done.stderr) == (0, "")
