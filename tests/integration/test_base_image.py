@@ -5,8 +5,10 @@ with nvcc (default: the profile `devel`'s, which is made here), ``RUNTIME_IMAGE`
 of the environment that are keys of a profile count, too: ``TORCH_CUDA_ARCH_LIST``, ``MAX_JOBS``.
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from slipway.image.engine import Image, build_image, engine, run_container
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile, load_profile
 from slipway.progress import Silence
+from tests.integration.line import Line
+from tests.payload.footage import make_footage
 
 ROOT = Path(__file__).parents[2]
 KEYS = (
@@ -108,3 +112,69 @@ def test_it_has_no_compiler_and_nothing_of_the_building_machine(client: Any, ima
     script = "for x in gcc g++ gcc-13 nvcc ld make pip ninja git; do command -v $x; done; ls -d /src /build; "
     script += "find / -xdev -name ca-bundle.crt -not -path '/proc/*'"
     assert run(client, image, "bash", "-c", f"{{ {script}; }} 2>/dev/null") == (0, "")
+
+
+SMALL = ("--device", "cpu", "--max-image-size", "176", "--max-frames", "10")
+
+
+def test_a_job_tracks_the_demo_without_a_gpu(image: Image, line: Line, tell: Callable[[str], None]) -> None:
+    """The whole line with the profile that is the default: `push`, `job -- --task infer`, `pull`."""
+    tell(line.invoke("push", "--site", "box", timeout_s=1800).stdout.strip())
+    job = ("job", "--site", "box", "--gpus", "0", "--cpus", "2", "--mem", "6000M", "--wait", "--")
+    infer = ("--task", "infer", "--dataset", "room", *SMALL, "--random-weights", "--pth")
+    line.invoke(*job, *infer, timeout_s=1200)
+    run = line.status()[0]
+    assert (run["state"], run["reason"], run["exit_code"]) == ("COMPLETED", "ok", 0)
+    line.invoke("pull")
+    out = line.results / run["run_id"] / "out"
+    assert sorted(file.name for file in out.iterdir()) == [
+        "ate.json",
+        "cloud.ply",
+        "cloud.png",
+        "keyframes.tum",
+        "reconstruction.npz",
+        "reconstruction.pth",
+        "summary.json",
+        "trajectory.png",
+        "trajectory.tum",
+    ]
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["frames"], summary["frames_registered"], summary["keyframes"]) == (10, 10, 10)
+    assert summary["caveat"].startswith("the network is untrained")
+    assert summary["image"]["torch"].startswith("2.7.1")
+    tell(f"10 frames of {summary['image_size']} on the CPU: {summary['seconds']:.0f} s")
+    rows = [row.split() for row in (out / "trajectory.tum").read_text().splitlines() if row[0] != "#"]
+    assert [row[0] for row in rows] == [f"1700000000.{place}00000" for place in range(10)]
+
+
+def test_a_job_trains_and_another_uses_its_weights(
+    image: Image, line: Line, tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    line.invoke("push", "--site", "box", timeout_s=1800)
+    line.invoke("stage", str(make_footage(tmp_path / "wall")), "--site", "box")
+    job = ("job", "--site", "box", "--gpus", "0", "--cpus", "2", "--mem", "6000M", "--wait", "--")
+    small = ("--crop", "128", "128", "--n_frames", "3", "--fmin", "1", "--edges", "6", "--iters", "2")
+    line.invoke(
+        *job,
+        "--task",
+        "train",
+        "--dataset",
+        "wall",
+        "--device",
+        "cpu",
+        *small,
+        "--steps",
+        "3",
+        timeout_s=1200,
+    )
+    line.invoke("pull")
+    trained = line.results / line.status()[0]["run_id"] / "out"
+    rows = (trained / "losses.csv").read_text().splitlines()
+    assert len(rows) == 4
+    line.invoke("weights", "--name", "mine.pth", "--file", str(trained / "weights.pth"), "--site", "box")
+    infer = ("--task", "infer", "--dataset", "room", *SMALL, "--weights", "/weights/mine.pth")
+    line.invoke(*job, *infer, "--filter_thresh", "0", "--keyframe_thresh", "0", timeout_s=1200)
+    line.invoke("pull")
+    summary = json.loads((line.results / line.status()[0]["run_id"] / "out" / "summary.json").read_text())
+    assert summary["weights_sha256"] == hashlib.sha256((trained / "weights.pth").read_bytes()).hexdigest()
+    assert "caveat" not in summary
