@@ -97,7 +97,7 @@ def push(
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.errors import UsageError
-        from slipway.terminal import megabytes, sent
+        from slipway.phrase import megabytes, sent
 
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
@@ -147,7 +147,8 @@ def publish(
 ):
     """Push the image to a registry, with the credentials of `docker login`, and print its digest."""
     with _terminal() as screen:
-        from slipway.terminal import megabytes, print_json
+        from slipway.phrase import megabytes
+        from slipway.terminal import print_json
 
         steps = _steps(screen)
         chosen = steps.profile(profile, set_ or ())
@@ -181,7 +182,7 @@ def weights(
 ):
     """Fetch the weights of a network, check them, and stage them; jobs see them as /weights/NAME."""
     with _terminal() as screen:
-        from slipway.terminal import megabytes
+        from slipway.phrase import megabytes
 
         steps = _steps(screen)
         chosen = steps.profile(profile, set_ or ())
@@ -213,7 +214,7 @@ def stage(_: Context, path, name=None, profile="base", site=None, set_=None, del
     """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
         from slipway.dataset.survey import some_of
-        from slipway.terminal import megabytes
+        from slipway.phrase import megabytes
 
         steps = _steps(screen)
         chosen = steps.choose(profile, site, set_ or ()).site
@@ -362,7 +363,7 @@ def pull(_: Context, run=None):
     with _terminal() as screen:
         from slipway.errors import JobError
         from slipway.job.results import pull, read_figures
-        from slipway.terminal import megabytes, short
+        from slipway.phrase import megabytes, short
 
         steps = _steps(screen)
         found, site = steps.find(run)

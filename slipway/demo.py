@@ -5,9 +5,10 @@ from __future__ import annotations
 from slipway.job.results import pull, read_figures
 from slipway.job.run import Run
 from slipway.job.submit import Request, submit
+from slipway.phrase import megabytes, short
 from slipway.resources import Resources
 from slipway.steps.line import Steps
-from slipway.terminal import Terminal, megabytes, short
+from slipway.terminal import Terminal
 
 DATASET = "room"
 ARGUMENTS = ("--task", "infer", "--dataset", DATASET)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from invoke.exceptions import Exit
 
 from slipway.errors import HostError, LinkError, SlipwayError
 from slipway.job.run import Run
+from slipway.phrase import clock, escaped, how_far, megabytes, one_line, printable, short, wrapped
 from slipway.remote.link import Link
-from slipway.transfer.protocol import Amount, Transfer
+from slipway.transfer.protocol import Amount
+from slipway.tty import open_tty, read_answer
 
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
@@ -31,7 +32,6 @@ _COLOURS = {
     "SUBMITTING": "yellow",
     "UNKNOWN": "magenta",
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Terminal:
@@ -57,25 +57,25 @@ class Terminal:
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
         self.done()
-        self._step, self._since = _one_line(text, 100), time.monotonic()
+        self._step, self._since = one_line(text, 100), time.monotonic()
         self._told = self._since
         if self.err.is_terminal:
-            self._status = self.err.status(_escape(self._step))
+            self._status = self.err.status(escaped(self._step))
             self._status.start()
         else:
-            self.err.print(_escape(self._step), soft_wrap=True)
+            self.err.print(escaped(self._step), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """Show a line of a program below the step; where there is no terminal, print it."""
         if self._status is not None:
-            self._status.update(f"{_escape(self._step)}\n  [dim]{_escape(_one_line(text, 100))}[/dim]")
+            self._status.update(f"{escaped(self._step)}\n  [dim]{escaped(one_line(text, 100))}[/dim]")
         else:
-            self.err.print("  " + _escape(text.rstrip()), soft_wrap=True)
+            self.err.print("  " + escaped(text.rstrip()), soft_wrap=True)
 
     def transfer(self, amount: Amount) -> None:
         """Show how far a copy is; without a terminal, now and then."""
         if self._status is not None:
-            self._status.update(f"{_escape(self._step)}  [cyan]{how_far(amount)}[/cyan]")
+            self._status.update(f"{escaped(self._step)}  [cyan]{how_far(amount)}[/cyan]")
         elif time.monotonic() - self._told >= _TELL_EVERY_S:
             self._told = time.monotonic()
             self.err.print(f"  {how_far(amount)}", soft_wrap=True)
@@ -86,7 +86,7 @@ class Terminal:
             self._status.stop()
             self._status = None
             took = time.monotonic() - self._since
-            self.err.print(f"[green]✓[/green] {_escape(self._step)} [dim]{took:.1f} s[/dim]")
+            self.err.print(f"[green]✓[/green] {escaped(self._step)} [dim]{took:.1f} s[/dim]")
 
     def fail(self) -> None:
         """End the last step without a tick."""
@@ -99,9 +99,9 @@ class Terminal:
         from rich.text import Text
 
         self._close_line()
-        lines = _printable(f"error: {text}").splitlines()
+        lines = printable(f"error: {text}").splitlines()
         if self.err.is_terminal:
-            lines = [_wrapped(line, self.err.width) for line in lines]
+            lines = [wrapped(line, self.err.width) for line in lines]
         shown = Text("\n".join(lines))
         shown.stylize("bold red", 0, len("error:"))
         shown.highlight_regex(r"`[^`]+`", "bold")
@@ -113,10 +113,10 @@ class Terminal:
         Raises:
             KeyboardInterrupt: they do not want to answer.
         """
-        text = _printable(prompt)
+        text = printable(prompt)
         try:
-            with self._paused(), _tty() as tty:
-                return _read_answer(tty, text, echo=echo)
+            with self._paused(), open_tty() as tty:
+                return read_answer(tty, text, echo=echo)
         except OSError:
             return None
         except EOFError as error:
@@ -125,7 +125,7 @@ class Terminal:
     def tell(self, text: str) -> None:
         """Something to read before the next question."""
         with self._paused():
-            self.err.print(_escape(_printable(text)), soft_wrap=True)
+            self.err.print(escaped(printable(text)), soft_wrap=True)
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -143,19 +143,19 @@ class Terminal:
         """An answer, on standard output."""
         self.done()
         self._close_line()
-        self.out.print(_escape(text))
+        self.out.print(escaped(text))
 
     def note(self, text: str) -> None:
         """A remark that is not the answer, on standard error."""
         self.done()
         self._close_line()
-        self.err.print(f"[dim]{_escape(text)}[/dim]", soft_wrap=True)
+        self.err.print(f"[dim]{escaped(text)}[/dim]", soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """The title of a part of a longer story."""
         self.done()
         self.err.print()
-        self.err.print(f"[bold]{_escape(text)}[/bold]")
+        self.err.print(f"[bold]{escaped(text)}[/bold]")
 
     def raw(self, text: str) -> None:
         """What a program printed, as it is, on standard output."""
@@ -208,7 +208,7 @@ class Terminal:
         """The files below a folder, with their sizes."""
         for file in sorted(folder.glob("**/*")):
             if file.is_file():
-                self.say(f"{_one_line(short(file), 400)}  {megabytes(file.stat().st_size)}")
+                self.say(f"{one_line(short(file), 400)}  {megabytes(file.stat().st_size)}")
 
     def runs(self, runs: Sequence[Run]) -> None:
         """A table of runs."""
@@ -220,7 +220,7 @@ class Terminal:
         for run in runs:
             status = run.status
             code = "" if status.exit_code is None else str(status.exit_code)
-            arguments = _one_line(shlex.join(run.args), 200)
+            arguments = one_line(shlex.join(run.args), 200)
             state, reason = status.state.value, status.reason or ""
             job = run.job_id or ""
             rows.append((run.run_id, job, run.site, state, reason, code, clock(status.elapsed_s), arguments))
@@ -238,7 +238,7 @@ class Terminal:
         self.out.print(table, soft_wrap=False, crop=True)
         for run in runs:
             if run.status.note:
-                self.out.print(f"[dim]{run.run_id}: {_escape(_one_line(run.status.note, 400))}[/dim]")
+                self.out.print(f"[dim]{run.run_id}: {escaped(one_line(run.status.note, 400))}[/dim]")
 
     def figures(self, figures: Mapping[str, Mapping[str, Any]]) -> None:
         """Tables of a program's own figures: each JSON file's numbers and short words."""
@@ -248,10 +248,10 @@ class Terminal:
         for name, content in figures.items():
             table = Table(box=None, pad_edge=False, show_header=False, title=name, title_justify="left")
             for key, value in content.items():
-                if isinstance(value, (int, float, str, bool)) and len(str(value)) < 60:
+                if isinstance(value, (int, float, str, bool)) and len(str(value)) < 100:
                     table.add_row(
-                        f"  {_escape(key)}",
-                        _escape(f"{value:.6g}" if isinstance(value, float) else str(value)),
+                        f"  {escaped(key)}",
+                        escaped(f"{value:.6g}" if isinstance(value, float) else str(value)),
                     )
             self.out.print(table)
 
@@ -288,119 +288,6 @@ def terminal() -> Iterator[Terminal]:
         screen.fail()
 
 
-@contextmanager
-def _tty() -> Iterator[TextIO]:
-    # Not standard input, which may be a file or a pipe: ssh asks here, too.
-    descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    raw = io.FileIO(descriptor, "w+")
-    with io.TextIOWrapper(raw, encoding="utf-8", errors="replace", write_through=True) as tty:
-        yield tty
-
-
-def _read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
-    import termios
-
-    tty.write(prompt)
-    before = termios.tcgetattr(tty)
-    if not echo:
-        # As getpass does it, which cannot be told to leave standard input alone.
-        silent = [*before]
-        silent[3] &= ~termios.ECHO
-        termios.tcsetattr(tty, termios.TCSAFLUSH, silent)
-    try:
-        answer = tty.readline()
-    finally:
-        termios.tcsetattr(tty, termios.TCSAFLUSH, before)
-        if not echo:
-            tty.write("\n")
-    if not answer:
-        raise EOFError
-    return answer.removesuffix("\n")
-
-
-def _printable(text: str) -> str:
-    # A server's words may hold what moves the cursor or sets the window's title. Surrogates are names' bytes.
-    return "".join(
-        character
-        for character in text
-        if character in "\n\t" or character.isprintable() or "\udc80" <= character <= "\udcff"
-    )
-
-
-def _wrapped(line: str, width: int) -> str:
-    """A line in pieces that fit, each but the first set in; what stands in backticks is never cut."""
-    import textwrap
-
-    indent = line[: len(line) - len(line.lstrip())]
-    # `textwrap` takes no-break spaces for letters.
-    kept = re.sub(r"`[^`]+`", lambda match: match[0].replace(" ", "\xa0"), line.lstrip())
-    pieces = textwrap.wrap(
-        kept,
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(pieces).replace("\xa0", " ")
-
-
 def print_json(value: Any) -> None:
     """A value as JSON on standard output, and nothing else."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def clock(seconds: int | None) -> str:
-    """Seconds as ``H:MM:SS``."""
-    if seconds is None:
-        return ""
-    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
-def megabytes(size_bytes: int) -> str:
-    """A size in MB, or in kB where it is small."""
-    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
-
-
-def sent(transfer: Transfer | None, size_bytes: int) -> str:
-    """What sending a file of this size has cost, for the end of a line."""
-    if transfer is None:
-        return "there already, nothing sent"
-    part = 100 * transfer.sent_bytes / size_bytes if size_bytes else 100.0
-    took = "" if transfer.elapsed_s is None else f", {duration(transfer.elapsed_s)}"
-    return f"{megabytes(transfer.sent_bytes)} sent ({part:.{1 if part < 10 else 0}f} %){took}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``4.2 s``, ``1:12``, ``1:02:03``."""
-    return f"{seconds:.1f} s" if seconds < 60 else clock(round(seconds)).removeprefix("0:").removeprefix("0")
-
-
-def how_far(amount: Amount) -> str:
-    """A transfer in one line: what is there, the rate and the time left, and what did not have to be sent."""
-    percent = 100 * amount.done_bytes // amount.total_bytes if amount.total_bytes else 100
-    words = [f"{amount.done_bytes / 1e6:,.1f} MB  {percent} %  {amount.rate_bytes_s / 1e6:,.1f} MB/s"]
-    if amount.left_s is not None:
-        words.append(f"{clock(round(amount.left_s))} left")
-    if amount.saved_bytes > 100_000:
-        words.append(f"{megabytes(amount.saved_bytes)} saved")
-    return "  ".join(words)
-
-
-def short(path: Path) -> str:
-    """A path as one would type it here: relative where it is below the working directory."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _one_line(text: str, width: int) -> str:
-    line = _CONTROL.sub(" ", text).strip()
-    return line if len(line) <= width else line[: width - 1] + "…"

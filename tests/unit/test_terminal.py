@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.terminal import Terminal, duration, sent
+from slipway.phrase import duration, sent
+from slipway.terminal import Terminal
 from slipway.transfer.protocol import Amount, Transfer
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,96 @@
+"""Sizes, times, paths and lines of text as a person reads them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from slipway.transfer.protocol import Amount, Transfer
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def clock(seconds: int | None) -> str:
+    """Seconds as ``H:MM:SS``."""
+    if seconds is None:
+        return ""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``4.2 s``, ``1:12``, ``1:02:03``."""
+    return f"{seconds:.1f} s" if seconds < 60 else clock(round(seconds)).removeprefix("0:").removeprefix("0")
+
+
+def megabytes(size_bytes: int) -> str:
+    """A size in MB, or in kB where it is small."""
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def sent(transfer: Transfer | None, size_bytes: int) -> str:
+    """What sending a file of this size has cost, for the end of a line."""
+    if transfer is None:
+        return "there already, nothing sent"
+    part = 100 * transfer.sent_bytes / size_bytes if size_bytes else 100.0
+    took = "" if transfer.elapsed_s is None else f", {duration(transfer.elapsed_s)}"
+    return f"{megabytes(transfer.sent_bytes)} sent ({part:.{1 if part < 10 else 0}f} %){took}"
+
+
+def how_far(amount: Amount) -> str:
+    """A transfer in one line: what is there, the rate and the time left, and what did not have to be sent."""
+    percent = 100 * amount.done_bytes // amount.total_bytes if amount.total_bytes else 100
+    words = [f"{amount.done_bytes / 1e6:,.1f} MB  {percent} %  {amount.rate_bytes_s / 1e6:,.1f} MB/s"]
+    if amount.left_s is not None:
+        words.append(f"{clock(round(amount.left_s))} left")
+    if amount.saved_bytes > 100_000:
+        words.append(f"{megabytes(amount.saved_bytes)} saved")
+    return "  ".join(words)
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here: relative where it is below the working directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def one_line(text: str, width: int) -> str:
+    """Text on one line of at most so many letters."""
+    line = _CONTROL.sub(" ", text).strip()
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def wrapped(line: str, width: int) -> str:
+    """A line in pieces that fit, each but the first set in; what stands in backticks is never cut."""
+    import textwrap
+
+    indent = line[: len(line) - len(line.lstrip())]
+    # `textwrap` takes no-break spaces for letters.
+    kept = re.sub(r"`[^`]+`", lambda match: match[0].replace(" ", "\xa0"), line.lstrip())
+    pieces = textwrap.wrap(
+        kept,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(pieces).replace("\xa0", " ")
+
+
+def printable(text: str) -> str:
+    """Text without what moves the cursor or sets the window's title, as a server's words may do."""
+    # Surrogates are bytes of names.
+    return "".join(
+        character
+        for character in text
+        if character in "\n\t" or character.isprintable() or "\udc80" <= character <= "\udcff"
+    )
+
+
+def escaped(text: str) -> str:
+    """Text in which rich sees no markup."""
+    from rich.markup import escape
+
+    return escape(text)
