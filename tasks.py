@@ -285,7 +285,8 @@ def job(
     Everything behind -- reaches the program exactly as typed.
     """
     with _terminal() as screen:
-        from slipway.job.submit import Request, preview, submit
+        from slipway.job.plan import Request
+        from slipway.job.submit import preview, submit
         from slipway.resources import parse_resources
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.throttle import Line, limited_line
-from slipway.image.engine import build_image, engine, run_container
+from slipway.image.build import build_image
+from slipway.image.engine import engine, run_container
 from slipway.image.recipe import Recipe
 from slipway.progress import Silence
 from slipway.project import Project

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from slipway.job.plan import Request
 from slipway.job.results import pull, read_figures
 from slipway.job.run import Run
-from slipway.job.submit import Request, submit
+from slipway.job.submit import submit
 from slipway.phrase import megabytes, short
 from slipway.resources import Resources
 from slipway.steps.line import Steps

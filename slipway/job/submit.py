@@ -2,89 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
 
-from slipway.code.bulk import parse_limit
-from slipway.code.checkout import Revision, find_revision
-from slipway.code.snapshot import Snapshot, take_snapshot
-from slipway.errors import ImageError, JobError, LinkError, RemoteError, SlipwayError
+from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
 from slipway.job.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
 from slipway.job.input import find_missing
 from slipway.job.offer import check_offer, describe_offer
+from slipway.job.plan import Plan, Request, make_plan, snapshot_code
 from slipway.job.poll import poll
-from slipway.job.queue import Wish, check_partition
-from slipway.job.run import Reason, Run, RunPaths, RunStore, Status, new_run_id
-from slipway.job.script import Job, directives, render_script, words_file
+from slipway.job.queue import Wish
+from slipway.job.run import Reason, Run, RunPaths, Status
+from slipway.job.script import words_file
 from slipway.job.slurm import JobState, parse_submitted, submit_command
-from slipway.profile import Profile
+from slipway.job.store import RunStore
 from slipway.progress import Progress
 from slipway.project import Project
-from slipway.push.upload import PushedSif, find_pushed
 from slipway.remote.depot import Depot, send_code
 from slipway.remote.link import Link
 from slipway.remote.loginshell import login_command, parse_login
-from slipway.resources import Resources
-from slipway.site import Site
 
 # Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
 # itself ends where it does not know an option.
 _KILLED = range(124, 255)
 _NEVER = "it was never submitted: "
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a user asks for: the program's arguments, and resources that go before all defaults.
-
-    Raises:
-        JobError: it cannot be, or would never start, as far as that is known here.
-    """
-
-    profile: Profile
-    site: Site
-    args: tuple[str, ...]
-    resources: Resources
-
-    def __post_init__(self) -> None:
-        """Refuse what can be refused before anybody is asked."""
-        check_partition(self.wish, self.site)
-        words_file([*self.profile.program, *self.args])
-
-    @property
-    def wish(self) -> Wish:
-        """What SLURM is asked for, by the command line, the profile and the site together."""
-        profile, site = self.profile, self.site
-        origins = {
-            **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
-            **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
-            **{key: f"--{key}" for key in _named(self.resources)},
-        }
-        wanted = self.resources.over(profile.resources).over(site.defaults)
-        return Wish(resources=wanted, origins=origins)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A run that is ready to be submitted: its record, its script, and where its code will be."""
-
-    run: Run
-    script: str
-    options: tuple[str, ...]
-    revision: Revision
 
 
 def preview(project: Project, request: Request, link: Link, depot: Depot) -> str:
     """The script that :func:`submit` would submit; nothing is sent or written."""
     link.require_commands()
-    with _snapshot(project, request) as snapshot:
-        return _plan(project, request, link, depot, snapshot).script
+    with snapshot_code(project, request) as snapshot:
+        return make_plan(project, request, link, depot, snapshot).script
 
 
 def submit(project: Project, request: Request, link: Link, depot: Depot, progress: Progress) -> Run:
@@ -101,10 +50,10 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
     """
     link.require_commands()
     store = RunStore(project.state / "runs")
-    with _snapshot(project, request) as snapshot:
+    with snapshot_code(project, request) as snapshot:
         for note in snapshot.notes:
             progress.note(note)
-        plan = _plan(project, request, link, depot, snapshot)
+        plan = make_plan(project, request, link, depot, snapshot)
         check_offer(link, request.wish, request.site, progress)
         for note in find_missing(link, depot, request.args):
             progress.note(note)
@@ -177,80 +126,6 @@ def _claimed_s(link: Link, folder: PurePosixPath) -> int:
     """For how many seconds the run has been claimed, by the cluster's own clocks."""
     age = 'echo $(($(date +%s) - $(stat -c %Y -- "$1")))'
     return int(link.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
-
-
-def _snapshot(project: Project, request: Request) -> Any:
-    profile = request.profile
-    limit = parse_limit(profile.code_limit) if profile.code_limit else None
-    return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
-
-
-def _named(resources: Resources) -> Iterable[str]:
-    return resources.model_dump(exclude_none=True, exclude={"sbatch"})
-
-
-def _written(key: str, origins: Mapping[str, str]) -> str:
-    where = origins.get(key, "the profile")
-    return where if where.startswith("--set") else f"{key} in {where}"
-
-
-def _plan(project: Project, request: Request, link: Link, depot: Depot, snapshot: Snapshot) -> Plan:
-    profile, site = request.profile, request.site
-    wanted = request.wish.resources
-    pushed = _pushed(link, depot, request)
-    now = datetime.now(timezone.utc).replace(microsecond=0)
-    run_id = new_run_id(profile.name, now)
-    job = Job(
-        run_id=run_id,
-        run_dir=depot.runs / run_id,
-        image=pushed.path,
-        code=depot.code / snapshot.tree,
-        data=depot.data,
-        weights=depot.weights,
-        resources=wanted,
-        home=profile.mount_home,
-        cache=depot.root / "cache" / profile.cache if profile.cache else None,
-    )
-    revision = find_revision(project.root / profile.code_dir)
-    run = Run(
-        run_id=run_id,
-        site=site.name,
-        profile=profile.name,
-        submitted=now,
-        program=profile.program,
-        args=request.args,
-        commit=revision.commit,
-        dirty=revision.dirty,
-        image_id=pushed.image_id,
-        sif=str(pushed.path),
-        sif_sha256=pushed.sha256,
-        code=snapshot.tree,
-        resources=wanted.model_dump(mode="json"),
-        profile_values={
-            **profile.model_dump(mode="json", exclude={"build_args"}),
-            "environment": _masked(profile.environment),
-        },
-        site_values=site.model_dump(mode="json"),
-        run_dir=str(job.run_dir),
-    )
-    template = (project.sites / "job.sh").read_text(encoding="utf-8")
-    script, options = render_script(job, site, template), tuple(directives(job, site))
-    return Plan(run=run, script=script, options=options, revision=revision)
-
-
-def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
-    pushed = find_pushed(link, depot, request.profile.image)
-    if pushed is None:
-        flags = f"--profile {request.profile.name} --site {request.site.name}"
-        raise ImageError(
-            f"{request.site.name} has no image {request.profile.image} in {depot.images}; "
-            f"`invoke push {flags}` brings it there"
-        )
-    return pushed
-
-
-def _masked(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: "***" if _SECRET.search(name) else value for name, value in environment.items()}
 
 
 def _make_run(link: Link, plan: Plan, request: Request, store: RunStore) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slipway.errors import EngineError, RegistryError
-from slipway.image.engine import Image, build_image, build_stage
+from slipway.image.build import build_image, build_stage
+from slipway.image.engine import Image
 from slipway.image.recipe import Recipe
 from slipway.progress import Progress
 from slipway.registry.publish import publish_image
@@ -50,7 +51,7 @@ def build_with_cache(
         fresh: build without any cache; the new layers are brought there all the same.
 
     Returns:
-        As :func:`slipway.image.engine.build_image`.
+        As :func:`slipway.image.build.build_image`.
     """
     references = cache_references(recipe, registry)
     there = [] if fresh else [str(one) for one in references.values() if _pull(client, one, progress)]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, SpaceError
-from slipway.image.engine import Image, build_image, run_configured
+from slipway.image.build import build_image
+from slipway.image.engine import Image, run_configured
 from slipway.image.recipe import Recipe
 from slipway.progress import Progress
 from slipway.project import Project

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway.image.engine import build_image, engine
+from slipway.image.build import build_image
+from slipway.image.engine import engine
 from slipway.sif.store import tools_recipe
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from slipway.errors import UsageError
-from slipway.job.run import RunStore
+from slipway.job.store import RunStore
 from slipway.lock import only_one
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress

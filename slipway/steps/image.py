@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slipway.errors import ImageError, UsageError
-from slipway.image.engine import Image, build_image, engine, find_image
+from slipway.image.build import build_image
+from slipway.image.engine import Image, engine, find_image
 from slipway.image.label import checkout_labels
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
@@ -49,7 +50,7 @@ class ImageSteps(Core):
         return {ref: ensure_base(client, ref, mirror, self.progress, fresh=fresh) for ref in debian}
 
     def build(self, profile: Profile, *, fresh: bool = False, cache: str | None = None) -> tuple[Image, bool]:
-        """Build a profile's image; see :func:`slipway.image.engine.build_image`.
+        """Build a profile's image; see :func:`slipway.image.build.build_image`.
 
         With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`.
         """

@@ -17,7 +17,8 @@ import pytest
 
 from slipway.errors import LinkError
 from slipway.image.base import ensure_base
-from slipway.image.engine import build_image, engine
+from slipway.image.build import build_image
+from slipway.image.engine import engine
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence

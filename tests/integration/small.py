@@ -10,8 +10,9 @@ import pytest
 
 from slipway.box.spec import Box
 from slipway.image.engine import engine, find_image
+from slipway.job.plan import Request
 from slipway.job.run import Run
-from slipway.job.submit import Request, submit
+from slipway.job.submit import submit
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.push.upload import push_sif

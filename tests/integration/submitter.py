@@ -4,7 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from slipway.job.submit import Request, submit
+from slipway.job.plan import Request
+from slipway.job.submit import submit
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.resources import Resources

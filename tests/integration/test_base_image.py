@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from slipway.image.base import ensure_base
-from slipway.image.engine import Image, build_image, engine, run_container
+from slipway.image.build import build_image
+from slipway.image.engine import Image, engine, run_container
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile, load_profile
 from slipway.progress import Silence

@@ -14,7 +14,8 @@ from slipway.box.container import BoxStatus, box_recipe
 from slipway.box.spec import make_keys
 from slipway.errors import LinkError
 from slipway.image.base import ensure_base
-from slipway.image.engine import build_image, engine
+from slipway.image.build import build_image
+from slipway.image.engine import engine
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.image.engine import build_image, engine, find_image
+from slipway.image.build import build_image
+from slipway.image.engine import engine, find_image
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence

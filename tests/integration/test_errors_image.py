@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from slipway.image.base import ensure_base
-from slipway.image.engine import build_image, engine, find_image
+from slipway.image.build import build_image
+from slipway.image.engine import engine, find_image
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project

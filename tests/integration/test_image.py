@@ -12,7 +12,8 @@ import pytest
 
 from slipway.errors import ImageError
 from slipway.image.base import ensure_base
-from slipway.image.engine import INPUTS, build_image, engine, find_image, run_container
+from slipway.image.build import build_image
+from slipway.image.engine import INPUTS, engine, find_image, run_container
 from slipway.image.recipe import Recipe, profile_recipe
 from slipway.image.source import Source
 from slipway.profile import load_profile

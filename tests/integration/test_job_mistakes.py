@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from slipway.job.run import Run, RunStore
+from slipway.job.run import Run
+from slipway.job.store import RunStore
 from slipway.remote.depot import open_depot
 from slipway.remote.link import Link
 from tests.desk import Desk, front_door, make_desk

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.job.submit import Request, submit
+from slipway.job.plan import Request
+from slipway.job.submit import submit
 from slipway.job.watch import follow
 from slipway.progress import Silence
 from slipway.project import Project

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import JobError
-from slipway.image.engine import build_image, engine, find_image
+from slipway.image.build import build_image
+from slipway.image.engine import engine, find_image
 from slipway.image.recipe import Recipe
+from slipway.job.plan import Request
 from slipway.job.run import Run
-from slipway.job.submit import Request, submit
+from slipway.job.submit import submit
 from slipway.profile import load_profile
 from slipway.progress import Silence
 from slipway.project import Project

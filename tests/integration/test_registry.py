@@ -29,9 +29,10 @@ from slipway.errors import (
     UnknownImageError,
 )
 from slipway.image.engine import engine
+from slipway.job.plan import Request
 from slipway.job.poll import poll
 from slipway.job.run import Run
-from slipway.job.submit import Request, submit
+from slipway.job.submit import submit
 from slipway.progress import Silence
 from slipway.project import Project
 from slipway.push.upload import PushedSif

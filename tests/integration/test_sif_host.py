@@ -8,7 +8,8 @@ import pytest
 
 from slipway.errors import ConversionError, SpaceError
 from slipway.image.base import ensure_base
-from slipway.image.engine import build_image, engine, find_image, run_container
+from slipway.image.build import build_image
+from slipway.image.engine import engine, find_image, run_container
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence

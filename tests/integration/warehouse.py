@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from slipway.image.engine import build_image, engine
+from slipway.image.build import build_image
+from slipway.image.engine import engine
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import Silence

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.job.run import RunStore
+from slipway.job.store import RunStore
 from tests.desk import Desk, front_door, make_desk
 from tests.forked import Forked
 from tests.mistakes import ROOT, Mistake, Table

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import UsageError
-from slipway.job.run import Run, RunStore, Status, new_run_id
+from slipway.job.run import Run, Status, new_run_id
 from slipway.job.slurm import JobState
+from slipway.job.store import RunStore
 
 NOW = datetime(2026, 1, 31, 14, 25, 30, tzinfo=timezone.utc)
 
@@ -129,7 +130,7 @@ def test_a_process_that_is_killed_holds_nothing(store: RunStore) -> None:
     program = f"""
 import signal
 from pathlib import Path
-from slipway.job.run import RunStore
+from slipway.job.store import RunStore
 from tests.unit.test_run import make_run
 with RunStore(Path({str(store.folder)!r})).submitting(make_run("k3f9")):
     print("held", flush=True)

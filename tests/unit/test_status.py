@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.job.run import Run, RunStore, Status
+from slipway.job.run import Run, Status
 from slipway.job.slurm import JobState
+from slipway.job.store import RunStore
 
 ROOT = Path(__file__).parents[2]
 
