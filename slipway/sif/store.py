@@ -6,12 +6,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, ImageError
-from slipway.image.engine import Image, run_container
+from slipway.image.engine import Image, find_image, run_container
 from slipway.image.recipe import Recipe
 from slipway.lock import only_one
 from slipway.progress import Progress
@@ -242,13 +243,15 @@ def _check(config: Mapping[str, Any], made: Conversion, facts: Mapping[str, Any]
 
 def _sweep(client: DockerClient, project: Project, tools: Recipe) -> None:
     """Remove what killed conversions left: containers that still run, and folders."""
-    from slipway.image.engine import find_image
+    from docker.errors import APIError
 
     parent = project.state / "tmp"
-    for container in client.containers.list(all=True, filters={"label": LABEL}):
+    for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
         folder = Path(container.labels[LABEL])
         if folder.parent == parent and (not folder.exists() or folder in abandoned(parent)):
-            container.remove(force=True)
+            # Another who sweeps may be about to remove it, too.
+            with suppress(APIError):
+                container.remove(force=True)
     left = abandoned(parent)
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)

@@ -137,10 +137,10 @@ def no_base(desk: ImageDesk) -> Seen:
 
 @case("A step of the Dockerfile fails", 67, "Read the step's last lines, correct it, and build again.")
 def failing_step(desk: ImageDesk) -> Seen:
-    before = {one.id for one in desk.client.containers.list(all=True)}
+    before = {one.id for one in desk.client.containers.list(all=True, ignore_removed=True)}
     done = desk.build()
     assert find_image(desk.client, NAME) is None
-    left = [one for one in desk.client.containers.list(all=True) if one.id not in before]
+    left = [one for one in desk.client.containers.list(all=True, ignore_removed=True) if one.id not in before]
     assert "no compiler here" not in str([one.attrs["Config"]["Cmd"] for one in left])
     return done
 

@@ -373,7 +373,7 @@ make_sif(client, find_image(client, name), project, tools, Silence())
 
 
 def conversions(client: Any, state: Path) -> list[Any]:
-    found = client.containers.list(all=True, filters={"label": LABEL})
+    found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     return [one for one in found if one.labels[LABEL].startswith(f"{state}/")]
 
 

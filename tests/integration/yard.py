@@ -27,6 +27,9 @@ ROOT = Path(__file__).parents[2]
 SCRATCH = "/scratch/researcher"
 # A line that is silent is dead after three of these seconds.
 OPTIONS = "    ServerAliveInterval 1\n    ServerAliveCountMax 3\n"
+# What has no end was not all of it: ``docker exec`` may end before all that was said has come.
+END = "\nthat was all\n"
+WHOLE = f'script=$1; shift; bash -c "$script" there "$@"; code=$?; printf {END!r}; exit $code'
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,14 @@ class Yard:
 
     def there(self, script: str, *words: str) -> str:
         """Run a script there as root, without SSH."""
-        done = self.container.exec_run(["bash", "-c", script, "there", *words])
-        text: str = done.output.decode()
+        done = self.container.exec_run(["bash", "-c", WHOLE, "there", script, *words])
+        text, mark, _ = done.output.decode().rpartition(END)
         assert done.exit_code == 0, f"{script} {words}: {text}"
-        return text
+        assert mark, f"the engine has lost what this said: {script} {words}: {done.output!r}"
+        return str(text)
 
     def listing(self) -> set[str]:
-        return set(self.there(f"ls -A {self.images} 2>/dev/null || true").split())
+        return set(self.there(f"! test -e {self.images} || ls -A {self.images}").split())
 
     def file(self, name: str, content: bytes) -> Path:
         """A new file to push; two of one name would be taken for one."""
