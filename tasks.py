@@ -455,7 +455,8 @@ def test(c: Context, fast=False):
     python = shlex.quote(sys.executable)
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
-    dockerfiles = "docker/Dockerfile.* singularity/Dockerfile cluster/box/Dockerfile tests/*/*/Dockerfile"
+    dockerfiles = "docker/Dockerfile.* docker/*/Dockerfile singularity/Dockerfile cluster/box/Dockerfile"
+    dockerfiles += " tests/*/*/Dockerfile"
     with c.cd(str(ROOT)):
         for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
             c.run(command, echo=True, pty=sys.stdout.isatty())
