@@ -40,14 +40,13 @@ class EndlessLink:
 
 
 def test_an_rsync_that_ends_is_no_lost_connection() -> None:
-    with open_door(cast(Link, EndlessLink())) as door:
-        with socket.socket(socket.AF_UNIX) as rsync:
-            rsync.connect(str(door.path))
-            rsync.sendall(b"rsync --server\0")
-            # Gone in the middle of what comes, with some of it taken.
-            deadline = time.monotonic() + 30
-            while not door.received_bytes and time.monotonic() < deadline:
-                rsync.recv(1 << 16)
+    with open_door(cast(Link, EndlessLink())) as door, socket.socket(socket.AF_UNIX) as rsync:
+        rsync.connect(str(door.path))
+        rsync.sendall(b"rsync --server\0")
+        # Gone in the middle of what comes, with some of it taken.
+        deadline = time.monotonic() + 30
+        while not door.received_bytes and time.monotonic() < deadline:
+            rsync.recv(1 << 16)
     assert door.received_bytes
     assert door.lost is None
 
