@@ -144,7 +144,13 @@ def test_images_of_two_sizes_are_refused(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda data: data[: len(data) // 2], lambda _: b"", lambda _: b"GIF89a???"]
+    "spoil",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda _: b"",
+        lambda _: b"GIF89a???",
+        lambda _: b"P6\n4 x\n255\n",
+    ],
 )
 def test_a_broken_image_is_refused(photos: Path, spoil) -> None:
     broken = photos / "b.png"

@@ -269,5 +269,5 @@ def _size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             image.load()
             return image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slam.droid.options import Options
-from slam.errors import InputError, SlamError
+from slam.droid.weights import read_weights, require_network
+from slam.errors import SlamError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 INSTALLED = Path("/opt/droid-slam")
 STANDIN = Path(__file__).parent / "standin"
-# Upstream keeps two of the three outputs that the published weights have here.
-_TRIMMED = ("update.weight.2.weight", "update.weight.2.bias", "update.delta.2.weight", "update.delta.2.bias")
 
 
 def find_upstream(environment: Mapping[str, str]) -> Path:
@@ -78,54 +76,12 @@ def prepare_weights(options: Options, seed: int, path: Path) -> str:
     if options.random_weights:
         torch.save(dict(wanted), path)
         return "random"
-    digest, values = _read_weights(options.weights)
-    plain = {name.removeprefix("module."): value for name, value in values.items()}
-    _require_network(options.weights, plain, wanted)
-    torch.save(plain, path)
+    digest, values = read_weights(
+        options.weights, "--weights names another file, and --random-weights tries a job without any"
+    )
+    require_network(options.weights, values, wanted)
+    torch.save(values, path)
     return digest
-
-
-def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
-    import torch
-
-    if not path.is_file():
-        raise InputError(
-            f"there are no weights at {path}; `invoke weights` fetches and stages them, --weights names "
-            "another file, and --random-weights tries a job without any"
-        )
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file may break its reader anywhere
-        raise InputError(
-            f"{path} cannot be loaded as weights ({_first_line(error)}); fetch it again"
-        ) from error
-    if isinstance(values, dict) and isinstance(values.get("model"), dict):
-        values = values["model"]  # a checkpoint of --task train
-    if not isinstance(values, dict) or not all(isinstance(value, torch.Tensor) for value in values.values()):
-        raise InputError(f"{path} holds no network's weights; a dict of tensors by name is expected")
-    return digest, values
-
-
-def _require_network(path: Path, values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    missing = sorted(set(wanted) - set(values))
-    if missing:
-        raise InputError(
-            f"{path} holds the weights of another network: {len(missing)} of {len(wanted)} names are "
-            f"missing, such as {missing[0]}"
-        )
-    for name, value in wanted.items():
-        shape = (*values[name][:2].shape,) if name in _TRIMMED else (*values[name].shape,)
-        if shape != (*value.shape,):
-            raise InputError(
-                f"{path} holds the weights of another network: {name} is {shape} and not {(*value.shape,)}"
-            )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def make_arguments(

@@ -199,22 +199,5 @@ def carry(source: Path, folder: Path) -> Path:
     return target
 
 
-def load_weights(path: Path) -> dict[str, Any]:
-    """The weights in a ``.pth`` file, by the names of the network itself, without ``module.``.
-
-    Raises:
-        InputError: it is not there, broken, or no such file.
-    """
-    import torch
-
-    if not path.is_file():
-        raise InputError(f"{path}: there are no such weights; `invoke weights` brings droid.pth to /weights")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {key.removeprefix("module."): value[...] for key, value in state.items()}
-    except Exception as error:
-        raise InputError(f"{path}: these are not a network's weights ({_first_line(error)})") from error
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from slam.droid.weights import read_weights, require_network, trim
 from slam.errors import InputError
-from slam.train.checkpoint import load_weights
 from slam.train.loop import Metrics
 from slam.train.options import Options
 
 # Upstream's own list of scenes that it never trains on, in its folder of readers.
 _TEST_SCENES = Path("droid_slam", "data_readers", "tartan_test.txt")
-# The published network has a third output here, which upstream cuts off when it loads it.
-_CUT = ("update.weight.2.weight", "update.weight.2.bias", "update.delta.2.weight", "update.delta.2.bias")
-_OUTPUTS = 2
 # Upstream starts every other sample with neighbours up to this far apart, and the rest with its frame graph.
 _RADIUS = 2
 _CHANCE = 0.5
@@ -100,16 +97,9 @@ def make_augment(options: Options) -> Any:
 
 
 def _fill(network: Any, path: Path) -> None:
-    weights = load_weights(path)
-    for name in _CUT:
-        if name in weights:
-            weights[name] = weights[name][:_OUTPUTS]
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: the weights of another network ({str(error).splitlines()[-1].strip()})"
-        ) from error
+    _, values = read_weights(path)
+    require_network(path, values, network.state_dict())
+    network.load_state_dict(trim(values))
 
 
 def _freeze(network: Any, prefixes: tuple[str, ...]) -> None:
