@@ -52,6 +52,8 @@ class Listener(Silence):
 def client() -> Iterator[Any]:
     made = engine()
     ensure_base(made, CPU.base_image, None, Silence())
+    # Before a test has a proxy that there is not.
+    build_image(made, tools_recipe(Project.find(ROOT), CPU), Silence())
     yield made
     if find_image(made, NAME):
         made.images.remove(NAME, force=True)
