@@ -1,11 +1,17 @@
-"""What a test found out, figures above all, stands at the end of the run, whichever process it ran in."""
+"""For all tests: their figures at the end of the run, whichever process they ran in, and signals as ever."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
 
 TOLD = "told"
 Tell = Callable[[str], None]
+
+# A shell starts what it puts into the background with these ignored, and so would be all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture
