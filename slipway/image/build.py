@@ -1,4 +1,4 @@
-"""Building images, and pulling what they start from."""
+"""Building Docker images, and pulling what they start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Docker images: the one place that talks to the Docker engine about them."""
+"""Docker images in the engine: found by their names, and run."""
 
 from __future__ import annotations
 
