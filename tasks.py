@@ -97,7 +97,7 @@ def push(
     """Convert the image to a .sif if needed, and send it to the site if it is not there."""
     with _terminal() as screen:
         from slipway.errors import UsageError
-        from slipway.phrase import megabytes, sent
+        from slipway.wording import megabytes, sent
 
         steps = _steps(screen)
         choice = steps.choose(profile, site, set_ or ())
@@ -147,8 +147,8 @@ def publish(
 ):
     """Push the image to a registry, with the credentials of `docker login`, and print its digest."""
     with _terminal() as screen:
-        from slipway.phrase import megabytes
         from slipway.terminal import print_json
+        from slipway.wording import megabytes
 
         steps = _steps(screen)
         chosen = steps.profile(profile, set_ or ())
@@ -182,7 +182,7 @@ def weights(
 ):
     """Fetch the weights of a network, check them, and stage them; jobs see them as /weights/NAME."""
     with _terminal() as screen:
-        from slipway.phrase import megabytes
+        from slipway.wording import megabytes
 
         steps = _steps(screen)
         chosen = steps.profile(profile, set_ or ())
@@ -214,7 +214,7 @@ def stage(_: Context, path, name=None, profile="base", site=None, set_=None, del
     """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with _terminal() as screen:
         from slipway.dataset.survey import some_of
-        from slipway.phrase import megabytes
+        from slipway.wording import megabytes
 
         steps = _steps(screen)
         chosen = steps.choose(profile, site, set_ or ()).site
@@ -298,11 +298,11 @@ def job(
         choice = steps.choose(profile, site, set_ or ())
         request = Request(profile=choice.profile, site=choice.site, args=_arguments(), resources=resources)
         find_local = steps.look_for_image(choice.profile)
-        with steps.depot(choice.site, make=not dry_run) as (link, depot):
+        with steps.scratch(choice.site, make=not dry_run) as (host, scratch):
             if dry_run:
-                screen.raw(preview(steps.project, request, link, depot))
+                screen.raw(preview(steps.project, request, host, scratch))
                 return
-            run = submit(steps.project, request, link, depot, screen)
+            run = submit(steps.project, request, host, scratch, screen)
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
             screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
             local = find_local()
@@ -312,7 +312,7 @@ def job(
                     f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
                 )
             if wait:
-                _follow(steps, screen, link, run, choice.site)
+                _follow(steps, screen, host, run, choice.site)
 
 
 @task(
@@ -344,14 +344,14 @@ def logs(_: Context, run=None, follow=False):
     with _terminal() as screen:
         steps = _steps(screen)
         found, site = steps.find(run)
-        with steps.link(site) as link:
+        with steps.host(site) as host:
             if follow:
-                _follow(steps, screen, link, found, site)
+                _follow(steps, screen, host, found, site)
                 return
             from slipway.job.tail import LogTail
 
             tail = LogTail(found, screen.raw)
-            tail.finish(link)
+            tail.finish(host)
             if not tail.said:
                 screen.note(
                     f"{found.run_id} has printed nothing{'' if found.status.state.is_over else ' yet'}"
@@ -364,15 +364,15 @@ def pull(_: Context, run=None):
     with _terminal() as screen:
         from slipway.errors import JobError
         from slipway.job.results import pull, read_figures
-        from slipway.phrase import megabytes, short
+        from slipway.wording import megabytes, short
 
         steps = _steps(screen)
         found, site = steps.find(run)
-        with steps.link(site) as link:
-            found = steps.stand(link, found)
+        with steps.host(site) as host:
+            found = steps.stand(host, found)
             if found.job_id is None and found.status.state.is_over:
                 raise JobError(f"{found.run_id} has no results: {found.status.note}")
-            home, transfer = pull(link, found, steps.project.results, screen)
+            home, transfer = pull(host, found, steps.project.results, screen)
         screen.done()
         screen.figures(read_figures(home))
         screen.files(home / "out")
@@ -390,9 +390,9 @@ def cancel(_: Context, run):
 
         steps = _steps(screen)
         found, site = steps.find(run)
-        with steps.link(site) as link:
-            before = steps.look(link, [found])[0]
-            found = steps.keep(cancel(link, before))
+        with steps.host(site) as host:
+            before = steps.look(host, [found])[0]
+            found = steps.keep(cancel(host, before))
         over = " (it was over already)" if before.status.state.is_over else ""
         screen.say(f"{found.run_id} is {found.status.state.value}{over}")
 
@@ -462,10 +462,10 @@ def test(c: Context, fast=False):
             c.run(command, echo=True, pty=sys.stdout.isatty())
 
 
-def _follow(steps, screen, link, run, site) -> None:
+def _follow(steps, screen, host, run, site) -> None:
     """Show a run's log to its end, and exit as the job did."""
     run = screen.follow(
-        link, run, lambda link, run: steps.look(link, [run])[0], lambda: steps.reconnect(site)
+        host, run, lambda host, run: steps.look(host, [run])[0], lambda: steps.reconnect(site)
     )
     status = run.status
     code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"

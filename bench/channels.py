@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from slipway.sftp.carrier import Sftp
-from tests.integration.files_host import Host, Proxy, start_host
+from slipway.transfer.sftp.sftp import Sftp
+from tests.integration.files_host import FilesHost, Proxy, start_host
 
 COUNTS = (1, 2, 4, 8)
 FILES = 1000
@@ -53,15 +53,15 @@ def make_files(folder: Path, megabytes: int) -> None:
         (folder / "small" / str(number)).write_bytes(os.urandom(FILE_BYTES))
 
 
-def measure(host: Host, folder: Path, delay_ms: int, count: int, megabytes: int) -> str:
+def measure(host: FilesHost, folder: Path, delay_ms: int, count: int, megabytes: int) -> str:
     # In a process of its own, so that it takes no time from Slipway's threads.
     argv = [sys.executable, __file__, "--proxy", str(host.port), "--delays", str(delay_ms)]
     proxy = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     port = int(next(iter(proxy.stdout or ())))
     there, here = host.folder("files"), folder / "back"
-    with host.connect("files", port) as link:
-        carrier = Sftp(link, count)
-        link.list(there)  # the first channel is there before the clock starts
+    with host.connect("files", port) as host:
+        carrier = Sftp(host, count)
+        host.list(there)  # the first channel is there before the clock starts
         figures = [
             megabytes / seconds(lambda: carrier.send_tree(folder / "large", there / "large")),
             megabytes / seconds(lambda: carrier.fetch_tree(there / "large", here / "large")),

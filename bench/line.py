@@ -30,7 +30,7 @@ from bench.throttle import Line, limited_line
 from slipway.image.build import build_image
 from slipway.image.engine import engine, run_container
 from slipway.image.recipe import Recipe
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.store import tools_recipe
 from slipway.steps.core import Choice
@@ -72,7 +72,7 @@ class Bench:
         site = steps.choose("cpu", "box", ()).site
         login = site.login.model_copy(update={"ssh_config": str(self.ssh_config)})
         self.choice = Choice(profile=profile, site=site.model_copy(update={"login": login}))
-        self.tools, _ = build_image(self.client, tools_recipe(steps.project, profile), Silence())
+        self.tools, _ = build_image(self.client, tools_recipe(steps.project, profile), NullProgress())
 
     def make_image(self) -> None:
         """Put another 300 kB into the image."""
@@ -81,7 +81,7 @@ class Bench:
         (context / "Dockerfile").write_text(f"FROM {self.base}\nCOPY changed /opt/changed\n")
         (context / "changed").write_bytes(os.urandom(CHANGED_BYTES))
         recipe = Recipe(name=IMAGE, dockerfile=context / "Dockerfile", platform="", build_args={})
-        build_image(self.client, recipe, Silence())
+        build_image(self.client, recipe, NullProgress())
 
     def measure(self, way: str) -> Cost:
         """Bring the image that there is now to the cluster, one way."""
@@ -138,7 +138,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / ".slipway") as name:
         folder = Path(name)
         project = Project(root=ROOT, state=folder / "state", results=folder / "results")
-        steps = Steps(project, Silence())
+        steps = Steps(project, NullProgress())
         port = steps.box_up().port
         try:
             with limited_line(port, args.rate_mbit * 1e6 / 8) as line:

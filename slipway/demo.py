@@ -6,10 +6,10 @@ from slipway.job.plan import Request
 from slipway.job.results import pull, read_figures
 from slipway.job.run import Run
 from slipway.job.submit import submit
-from slipway.phrase import megabytes, short
 from slipway.resources import Resources
 from slipway.steps.line import Steps
 from slipway.terminal import Terminal
+from slipway.wording import megabytes, short
 
 DATASET = "room"
 ARGUMENTS = ("--task", "infer", "--dataset", DATASET)
@@ -41,8 +41,8 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     )
     run = _job(steps, screen, Request(**vars(choice), args=ARGUMENTS, resources=Resources()))
     screen.heading(f"7  Its results                invoke pull --run {run.run_id}")
-    with steps.link(choice.site) as link:
-        home, _ = pull(link, run, steps.project.results, screen)
+    with steps.host(choice.site) as host:
+        home, _ = pull(host, run, steps.project.results, screen)
     screen.figures(read_figures(home))
     screen.files(home / "out")
     if run.status.wait_code == 0:
@@ -53,8 +53,8 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
 
 
 def _job(steps: Steps, screen: Terminal, request: Request) -> Run:
-    with steps.depot(request.site) as (link, depot):
-        run = submit(steps.project, request, link, depot, screen)
+    with steps.scratch(request.site) as (host, scratch):
+        run = submit(steps.project, request, host, scratch, screen)
         screen.say(f"run {run.run_id}, job {run.job_id}")
-        run = screen.follow(link, run, lambda link, run: steps.look(link, [run])[0])
+        run = screen.follow(host, run, lambda host, run: steps.look(host, [run])[0])
     return steps.keep(run)

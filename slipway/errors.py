@@ -56,43 +56,43 @@ class ConversionError(ImageError):
     exit_code = 76
 
 
-class LinkError(SlipwayError):
+class SshError(SlipwayError):
     """The cluster could not be reached, or would not let us in, for a reason that has no code of its own."""
 
     exit_code = 68
 
 
-class HostNameError(LinkError):
+class HostNameError(SshError):
     """A host's name is not known to the network, or nobody answers who would know it."""
 
     exit_code = 77
 
 
-class UnreachableError(LinkError):
+class UnreachableError(SshError):
     """A host does not answer, its port is closed, or what answers there is no SSH server."""
 
     exit_code = 78
 
 
-class HostKeyError(LinkError):
+class HostKeyError(SshError):
     """A host's key is not known yet, or was not confirmed."""
 
     exit_code = 79
 
 
-class HostKeyChangedError(LinkError):
+class HostKeyChangedError(SshError):
     """A host shows another key than the one that is known, or one that is revoked."""
 
     exit_code = 80
 
 
-class LoginError(LinkError):
+class LoginError(SshError):
     """The host does not let this user in: wrong key, user, password or code, or nobody to type them."""
 
     exit_code = 81
 
 
-class ConnectionLostError(LinkError):
+class ConnectionLostError(SshError):
     """The connection was there and was lost; the same command again goes on where it was."""
 
     exit_code = 82

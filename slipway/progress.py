@@ -27,7 +27,7 @@ class Progress(Protocol):
         ...
 
 
-class Silence:
+class NullProgress:
     """Watches and says nothing."""
 
     def step(self, text: str) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from slipway.errors import HostError, LinkError, SlipwayError
+from slipway.errors import HostError, SlipwayError, SshError
+from slipway.host.host import Host
 from slipway.job.run import Run
-from slipway.phrase import clock, escaped, how_far, megabytes, one_line, printable, short, wrapped
-from slipway.remote.link import Link
 from slipway.transfer.protocol import Amount
 from slipway.tty import open_tty, read_answer
+from slipway.wording import clock, escaped, how_far, megabytes, one_line, printable, short, wrapped
 
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
@@ -171,15 +171,15 @@ class Terminal:
 
     def follow(
         self,
-        link: Link,
+        host: Host,
         run: Run,
-        look: Callable[[Link, Run], Run],
-        reconnect: Callable[[], Link] | None = None,
+        look: Callable[[Host, Run], Run],
+        reconnect: Callable[[], Host] | None = None,
     ) -> Run:
         """Show what a run prints until it is over.
 
         Args:
-            link: the connection to its site.
+            host: the connection to its site.
             run: the run.
             look: asks how the run stands, and writes it down.
             reconnect: makes a new connection where one was lost.
@@ -197,11 +197,11 @@ class Terminal:
             f"`invoke cancel --run {run.run_id}` ends it."
         )
         try:
-            return follow(link, run, self.raw, changed, look=look, reconnect=reconnect, on_trouble=self.note)
+            return follow(host, run, self.raw, changed, look=look, reconnect=reconnect, on_trouble=self.note)
         except KeyboardInterrupt:
             self.note(f"\n{come_back}")
             raise
-        except LinkError as error:
+        except SshError as error:
             raise type(error)(f"{error}\n{come_back}") from error
 
     def files(self, folder: Path) -> None:

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from slipway.code.bulk import Bulk, describe_heaviest, weigh
 from slipway.code.checkout import find_checkout
 from slipway.code.listing import Listing, list_folder, show
+from slipway.code.size_limit import Bulk, describe_heaviest, weigh
 from slipway.errors import DataError, HostError, SpaceError
 
 _CHUNK_BYTES = 1 << 20

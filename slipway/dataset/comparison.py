@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slipway.dataset.manifest import File, Manifest, parents
-from slipway.remote.inventory import Entry, Kind
+from slipway.host.inventory import Entry, Kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
-from slipway.dataset.parcel import Parcel
 from slipway.dataset.staging import Staged, Staging
 from slipway.dataset.survey import some_of, take_survey
+from slipway.dataset.upload_dir import UploadDir
 from slipway.errors import DataError, RemoteError
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
 from slipway.progress import Progress
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 # Somebody else may stage the same at the same time, from another machine. It needs much bad luck to be
@@ -22,8 +22,8 @@ _TRIES = 3
 
 
 def stage(
-    link: Link,
-    depot: Depot,
+    host: Host,
+    scratch: Scratch,
     source: Path,
     name: str,
     client: str,
@@ -41,8 +41,8 @@ def stage(
     and not sent. :func:`check_dataset` comes before.
 
     Args:
-        link: the connection.
-        depot: where datasets are on the cluster.
+        host: the connection.
+        scratch: where datasets are on the cluster.
         source: the folder here.
         name: the dataset's name. Nobody else of this client may stage to it meanwhile.
         client: what sets this client apart from others who stage to the same place.
@@ -61,16 +61,18 @@ def stage(
         raise DataError(f"{source}: nothing in it can be sent, only {some_of(survey.left_out)}")
     files = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
     here = Manifest(files=files, links=survey.links, folders=survey.folders)
-    path = depot.data / name
+    path = scratch.data / name
     part = path.with_name(f".{name}.{client}.part")
-    parcel = Parcel(link=link, source=source, memory=memory, folder=part, progress=progress)
-    staging = Staging(link=link, path=path, parcel=parcel, progress=progress, delete=delete, verify=verify)
+    upload_dir = UploadDir(host=host, source=source, memory=memory, folder=part, progress=progress)
+    staging = Staging(
+        host=host, path=path, upload_dir=upload_dir, progress=progress, delete=delete, verify=verify
+    )
     for _ in range(_TRIES):
         staged = staging.attempt(survey, here)
         if staged is not None:
             return staged
     raise RemoteError(
-        f"{link.target}:{path} is being staged from another machine at the same time; try again after that"
+        f"{host.target}:{path} is being staged from another machine at the same time; try again after that"
     )
 
 

@@ -9,12 +9,12 @@ from pathlib import PurePosixPath
 
 from slipway.dataset.comparison import Comparison, believed, compare
 from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, parse_manifest
-from slipway.dataset.parcel import Arrived, Parcel
 from slipway.dataset.survey import Survey, some_of
+from slipway.dataset.upload_dir import Arrived, UploadDir
 from slipway.errors import DataError, ParseError, RemoteError
-from slipway.progress import Progress
-from slipway.remote.checksum import hash_remote
-from slipway.remote.inventory import (
+from slipway.host.checksum import hash_remote
+from slipway.host.host import Host
+from slipway.host.inventory import (
     Entry,
     Kind,
     make_folders,
@@ -26,7 +26,7 @@ from slipway.remote.inventory import (
     take_inventory,
     write_text,
 )
-from slipway.remote.link import Link
+from slipway.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +71,17 @@ class Staging:
     """Brings one dataset to one cluster.
 
     Attributes:
-        link: the connection.
+        host: the connection.
         path: the dataset's folder there.
-        parcel: where the way to it goes through.
+        upload_dir: what is sent goes through it.
         progress: is told each step.
         delete: remove what is there and not here.
         verify: believe no hash that the manifest there has.
     """
 
-    link: Link
+    host: Host
     path: PurePosixPath
-    parcel: Parcel
+    upload_dir: UploadDir
     progress: Progress
     delete: bool
     verify: bool
@@ -98,7 +98,7 @@ class Staging:
         self._refuse_loss(different)
         arrived = Arrived(here=here, entries={}, sent_bytes=0)
         if different.send or not there.exists:
-            arrived = self.parcel.send(here, different.send, self.path if there.exists else None)
+            arrived = self.upload_dir.send(here, different.send, self.path if there.exists else None)
             here = arrived.here
         wanted = self._describe(here, different, there, arrived)
         if not self._settle(here, different, there, wanted):
@@ -118,12 +118,12 @@ class Staging:
     def _look(self) -> _There:
         self.progress.step(f"Looking at what is there of {self.path.name}")
         place = manifest_path(self.path)
-        text = read_text(self.link, place)
-        entries = take_inventory(self.link, self.path)
+        text = read_text(self.host, place)
+        entries = take_inventory(self.host, self.path)
         try:
             manifest = parse_manifest(text) if text else Manifest()
         except ParseError as error:
-            self.progress.note(f"{self.link.target}:{place}: {error}; what is there is hashed again")
+            self.progress.note(f"{self.host.target}:{place}: {error}; what is there is hashed again")
             manifest = Manifest()
         return _There(text=text, manifest=manifest, entries=entries or {}, exists=entries is not None)
 
@@ -139,14 +139,14 @@ class Staging:
         if unsure:
             size_bytes = sum(alike[name].size_bytes for name in unsure)
             self.progress.step(f"Hashing {len(unsure)} files there ({size_bytes / 1e6:,.1f} MB)")
-            known |= hash_remote(self.link, self.path, sorted(unsure))
+            known |= hash_remote(self.host, self.path, sorted(unsure))
         return known
 
     def _refuse_loss(self, different: Comparison) -> None:
         if different.blocked and not self.delete:
             names = sorted(different.blocking_folders & different.send)
             raise DataError(
-                f"{self.link.target}:{self.path}: there {some_of(names)} is a folder, and here it is none; "
+                f"{self.host.target}:{self.path}: there {some_of(names)} is a folder, and here it is none; "
                 f"{len(different.blocked)} files in it are not here; --delete removes them"
             )
 
@@ -169,38 +169,38 @@ class Staging:
         changes = different.send or different.make or (self.delete and different.listed_surplus)
         if text == wanted and not changes:
             return True
-        if self._has_changed(text) or self.link.is_folder(self.path) != there.exists:
+        if self._has_changed(text) or self.host.is_folder(self.path) != there.exists:
             return False
         # As long as not all is in place, the manifest says nothing of what is replaced. If this is cut, the
         # next attempt hashes what it finds.
         doubtful = different.send & {*there.manifest.files, *there.manifest.links}
         if doubtful:
             text = format_manifest(there.manifest.without(doubtful), self.path.name)
-            write_text(self.link, manifest_path(self.path), text)
+            write_text(self.host, manifest_path(self.path), text)
         if there.exists:
             self._place(different, there)
         elif not self._place_whole(here, different):
             return False
         if self._has_changed(text):
             # Nobody knows whose files are there now: without a manifest all of them are hashed.
-            self.link.remove(manifest_path(self.path))
+            self.host.remove(manifest_path(self.path))
             return False
         if text != wanted:
-            write_text(self.link, manifest_path(self.path), wanted)
+            write_text(self.host, manifest_path(self.path), wanted)
         return True
 
     def _has_changed(self, text: str | None) -> bool:
         place = manifest_path(self.path)
-        digest = hash_remote(self.link, place.parent, [place.name]).get(place.name)
+        digest = hash_remote(self.host, place.parent, [place.name]).get(place.name)
         expected = text and hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
         return digest != expected
 
     def _place_whole(self, here: Manifest, different: Comparison) -> bool:
-        self.parcel.finish(here, different.make)
+        self.upload_dir.finish(here, different.make)
         try:
-            self.link.move(self.parcel.folder, self.path)
+            self.host.move(self.upload_dir.folder, self.path)
         except RemoteError:
-            if self.link.is_folder(self.path):
+            if self.host.is_folder(self.path):
                 return False  # somebody else was a moment earlier
             raise
         return True
@@ -212,14 +212,14 @@ class Staging:
         gone, gone_folders = different.blocking | different.blocked, different.blocking_folders
         if self.delete:
             gone, gone_folders = gone | different.surplus, gone_folders | different.surplus_folders
-        remove(self.link, self.path, gone)
-        remove_folders(self.link, self.path, gone_folders)
-        make_folders(self.link, self.path, different.make)
+        remove(self.host, self.path, gone)
+        remove_folders(self.host, self.path, gone_folders)
+        make_folders(self.host, self.path, different.make)
         if different.send:
             self.progress.step(f"Moving {len(different.send)} files into place")
-            place(self.link, self.parcel.folder, self.path, different.send)
+            place(self.host, self.upload_dir.folder, self.path, different.send)
         # Also where an attempt that was cut has moved everything, and has left its folders.
-        remove_all(self.link, self.parcel.folder)
+        remove_all(self.host, self.upload_dir.folder)
 
 
 def _is_alike(entry: Entry | None, size_bytes: int) -> bool:

@@ -38,7 +38,7 @@ _NO_RESULT = "the job script left no result.json: something ended it first, or s
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class ScriptResult:
     """What the job script of one attempt wrote at its end; times are seconds since 1970."""
 
     exit_code: int
@@ -49,7 +49,7 @@ class Told:
     job_id: str | None = None
 
 
-def parse_result(content: str) -> Told:
+def parse_result(content: str) -> ScriptResult:
     """Read a ``result.json``.
 
     Raises:
@@ -58,7 +58,7 @@ def parse_result(content: str) -> Told:
     try:
         values = json.loads(content)
         signal = values.get("signal")
-        return Told(
+        return ScriptResult(
             exit_code=int(values["exit_code"]),
             signal=None if signal is None else int(signal),
             reason=Reason(values["reason"]),
@@ -72,15 +72,15 @@ def parse_result(content: str) -> Told:
         ) from error
 
 
-def judge(job: SlurmJob | None, told: Told | None) -> Status:
+def merge_status(job: SlurmJob | None, script_result: ScriptResult | None) -> Status:
     """How a run stands, by both; where they disagree, the worse is believed, and both are in the status.
 
     Args:
         job: what SLURM says, or ``None`` where it does not know the job (any more).
-        told: what the script of the last attempt wrote, or ``None`` where it wrote nothing.
+        script_result: what the script of the last attempt wrote, or ``None`` where it wrote nothing.
     """
     if job is None:
-        return _by_script(told) if told else Status(state=JobState.UNKNOWN)
+        return _by_script(script_result) if script_result else Status(state=JobState.UNKNOWN)
     if not job.state.is_over:
         note = _NEW_STATE if job.state is JobState.UNKNOWN else None
         return Status(
@@ -90,22 +90,22 @@ def judge(job: SlurmJob | None, told: Told | None) -> Status:
             slurm_state=job.state.value,
             note=note,
         )
-    status = _by_both(job, told) if told else _by_slurm(job)
+    status = _by_both(job, script_result) if script_result else _by_slurm(job)
     return replace(status, elapsed_s=job.elapsed_s, slurm_state=job.state.value)
 
 
-def _by_script(told: Told) -> Status:
+def _by_script(script_result: ScriptResult) -> Status:
     """How a run ended by its script alone, where SLURM keeps no accounts and has forgotten the job."""
-    state = JobState.CANCELLED if told.reason is Reason.CANCELLED else JobState.FAILED
-    if told.exit_code == 0 and told.reason in (Reason.OK, Reason.TIME_LIMIT):
+    state = JobState.CANCELLED if script_result.reason is Reason.CANCELLED else JobState.FAILED
+    if script_result.exit_code == 0 and script_result.reason in (Reason.OK, Reason.TIME_LIMIT):
         state = JobState.COMPLETED
     return Status(
         state=state,
-        reason=told.reason.value,
-        exit_code=told.exit_code,
-        signal=told.signal,
-        elapsed_s=told.end - told.start,
-        script_reason=told.reason.value,
+        reason=script_result.reason.value,
+        exit_code=script_result.exit_code,
+        signal=script_result.signal,
+        elapsed_s=script_result.end - script_result.start,
+        script_reason=script_result.reason.value,
     )
 
 
@@ -120,11 +120,16 @@ def _by_slurm(job: SlurmJob) -> Status:
     return Status(state=job.state, reason=reason.value, exit_code=code, signal=_signal(job), note=note)
 
 
-def _by_both(job: SlurmJob, told: Told) -> Status:
-    state, reason, code, signal = job.state, _REASONS[job.state], told.exit_code, told.signal
+def _by_both(job: SlurmJob, script_result: ScriptResult) -> Status:
+    state, reason, code, signal = (
+        job.state,
+        _REASONS[job.state],
+        script_result.exit_code,
+        script_result.signal,
+    )
     if state not in _SLURM_KNOWS:
-        if told.reason is not Reason.OK:
-            reason = told.reason
+        if script_result.reason is not Reason.OK:
+            reason = script_result.reason
         if code == 0:
             code, signal = _exit_code(job) or 0, _signal(job)
         if code or reason not in _SAVED | {Reason.OK}:
@@ -134,23 +139,23 @@ def _by_both(job: SlurmJob, told: Told) -> Status:
         reason=reason.value,
         exit_code=code,
         signal=signal,
-        script_reason=told.reason.value,
-        note=None if _agree(job, told) else _both(job, told),
+        script_reason=script_result.reason.value,
+        note=None if _agree(job, script_result) else _both(job, script_result),
     )
 
 
-def _agree(job: SlurmJob, told: Told) -> bool:
-    if told.reason not in _SAME[job.state]:
+def _agree(job: SlurmJob, script_result: ScriptResult) -> bool:
+    if script_result.reason not in _SAME[job.state]:
         return False
     if job.state in _SLURM_KNOWS or job.signal is not None or job.exit_code is None:
         return True
     # sacct keeps seven bits of an exit code only: of 139 it says 11:0.
-    return job.exit_code % 128 == told.exit_code % 128
+    return job.exit_code % 128 == script_result.exit_code % 128
 
 
-def _both(job: SlurmJob, told: Told) -> str:
+def _both(job: SlurmJob, script_result: ScriptResult) -> str:
     codes = "" if job.exit_code is None else f" {job.exit_code}:{job.signal or 0}"
-    script = f"{told.reason.value}, exit code {told.exit_code}"
+    script = f"{script_result.reason.value}, exit code {script_result.exit_code}"
     return f"SLURM says {job.state.value}{codes}, the job script {script}; the worse is believed"
 
 

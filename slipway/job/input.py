@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
 from slipway.profile import nearest
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
 
 # As a job sees what is staged, and as `invoke stage` names it.
 _MOUNTED = re.compile(r"(?:--?[\w-]+=)?/data/([^/]+)(?:/.*)?", re.S)
@@ -25,16 +25,16 @@ def named_datasets(args: Sequence[str]) -> list[str]:
     return sorted({name for name in (*names, *mounted) if name and name not in (".", "..")})
 
 
-def find_missing(link: Link, depot: Depot, args: Sequence[str]) -> Iterator[str]:
+def find_missing(host: Host, scratch: Scratch, args: Sequence[str]) -> Iterator[str]:
     """A note for each dataset that arguments name and that was not staged.
 
     It is no error: it may come while the job waits, and what an option means is the program's own.
     """
     names = named_datasets(args)
-    there = link.list(depot.data) if names else []
+    there = host.list(scratch.data) if names else []
     for name in names:
         if name not in there:
             yield (
-                f"{link.target}:{depot.data} has no {name!r}{nearest(name, there)}, which the program's "
+                f"{host.target}:{scratch.data} has no {name!r}{nearest(name, there)}, which the program's "
                 f"arguments name; `invoke stage --path FOLDER --name {shlex.quote(name)}` brings it there"
             )

@@ -8,18 +8,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from slipway.code.bulk import parse_limit
 from slipway.code.checkout import Revision, find_revision
+from slipway.code.size_limit import parse_limit
 from slipway.code.snapshot import Snapshot, take_snapshot
 from slipway.errors import ImageError
-from slipway.job.queue import Wish, check_partition
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
+from slipway.job.limits import ResourceRequest, check_partition
 from slipway.job.run import Run, new_run_id
 from slipway.job.script import Job, directives, render_script, words_file
 from slipway.profile import Profile
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
 from slipway.resources import Resources
 from slipway.site import Site
 
@@ -41,11 +41,11 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""
-        check_partition(self.wish, self.site)
+        check_partition(self.resource_request, self.site)
         words_file([*self.profile.program, *self.args])
 
     @property
-    def wish(self) -> Wish:
+    def resource_request(self) -> ResourceRequest:
         """What SLURM is asked for, by the command line, the profile and the site together."""
         profile, site = self.profile, self.site
         origins = {
@@ -54,7 +54,7 @@ class Request:
             **{key: f"--{key}" for key in _named(self.resources)},
         }
         wanted = self.resources.over(profile.resources).over(site.defaults)
-        return Wish(resources=wanted, origins=origins)
+        return ResourceRequest(resources=wanted, origins=origins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,27 +83,27 @@ def _written(key: str, origins: Mapping[str, str]) -> str:
     return where if where.startswith("--set") else f"{key} in {where}"
 
 
-def make_plan(project: Project, request: Request, link: Link, depot: Depot, snapshot: Snapshot) -> Plan:
+def make_plan(project: Project, request: Request, host: Host, scratch: Scratch, snapshot: Snapshot) -> Plan:
     """The record and the script of a new run, with the image that the site has and the code of ``snapshot``.
 
     Raises:
         ImageError: the site has no such image.
     """
     profile, site = request.profile, request.site
-    wanted = request.wish.resources
-    pushed = _pushed(link, depot, request)
+    wanted = request.resource_request.resources
+    pushed = _pushed(host, scratch, request)
     now = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(profile.name, now)
     job = Job(
         run_id=run_id,
-        run_dir=depot.runs / run_id,
+        run_dir=scratch.runs / run_id,
         image=pushed.path,
-        code=depot.code / snapshot.tree,
-        data=depot.data,
-        weights=depot.weights,
+        code=scratch.code / snapshot.tree,
+        data=scratch.data,
+        weights=scratch.weights,
         resources=wanted,
         home=profile.mount_home,
-        cache=depot.root / "cache" / profile.cache if profile.cache else None,
+        cache=scratch.root / "cache" / profile.cache if profile.cache else None,
     )
     revision = find_revision(project.root / profile.code_dir)
     run = Run(
@@ -132,12 +132,12 @@ def make_plan(project: Project, request: Request, link: Link, depot: Depot, snap
     return Plan(run=run, script=script, options=options, revision=revision)
 
 
-def _pushed(link: Link, depot: Depot, request: Request) -> PushedSif:
-    pushed = find_pushed(link, depot, request.profile.image)
+def _pushed(host: Host, scratch: Scratch, request: Request) -> PushedSif:
+    pushed = find_pushed(host, scratch, request.profile.image)
     if pushed is None:
         flags = f"--profile {request.profile.name} --site {request.site.name}"
         raise ImageError(
-            f"{request.site.name} has no image {request.profile.image} in {depot.images}; "
+            f"{request.site.name} has no image {request.profile.image} in {scratch.images}; "
             f"`invoke push {flags}` brings it there"
         )
     return pushed

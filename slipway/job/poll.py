@@ -10,8 +10,10 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError
+from slipway.host.host import Host
+from slipway.host.login_shell import login_command, parse_login
 from slipway.job.array import combine
-from slipway.job.ending import Told, judge, parse_result
+from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.slurm import (
     JobState,
@@ -23,8 +25,6 @@ from slipway.job.slurm import (
     queue_command,
     show_command,
 )
-from slipway.remote.link import Link
-from slipway.remote.loginshell import login_command, parse_login
 
 LOOK_S = 1.0
 LOOKS = 5
@@ -66,7 +66,7 @@ class _Asked:
         return any(self.job(run, task) is None for task in run.tasks)
 
 
-def poll(link: Link, runs: Sequence[Run]) -> list[Run]:
+def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
     """The same runs as they stand now; all of them are asked for at once.
 
     A run that SLURM cannot be asked about is UNKNOWN, never FAILED. One that has no job id yet, and that
@@ -77,21 +77,21 @@ def poll(link: Link, runs: Sequence[Run]) -> list[Run]:
     """
     if not runs:
         return []
-    asked = _ask(link, runs)
+    asked = _ask(host, runs)
     if asked.queue_problem:
         why = Status(state=JobState.UNKNOWN, note=asked.queue_problem)
         return [replace(run, status=why) for run in runs]
-    results = _results(link, [run for run in runs if asked.may_be_over(run)], asked)
+    results = _results(host, [run for run in runs if asked.may_be_over(run)], asked)
     return [_updated(run, asked, results) for run in runs]
 
 
-def _ask(link: Link, runs: Sequence[Run]) -> _Asked:
+def _ask(host: Host, runs: Sequence[Run]) -> _Asked:
     # sacct takes the cluster's own time, which may be a day behind.
     since = (min(run.submitted for run in runs) - timedelta(days=1)).strftime("%Y-%m-%d")
     names = [run.run_id for run in runs]
-    waiting, queue_problem = _answers(link, names, queue_command, parse_queue)
+    waiting, queue_problem = _answers(host, names, queue_command, parse_queue)
     accounted, accounting_problem = _answers(
-        link, names, lambda some: accounting_command(some, since), parse_accounting
+        host, names, lambda some: accounting_command(some, since), parse_accounting
     )
     # The queue is the fresher of the two: accounting may be some seconds late, also with what it says of an
     # array's tasks that have not begun.
@@ -101,14 +101,14 @@ def _ask(link: Link, runs: Sequence[Run]) -> _Asked:
     # Accounting may also be down, or not be kept at all: the controller remembers a job for some minutes.
     ids = [run.job_id for run in runs if run.job_id and asked.may_be_over(run) and asked.lacks(run)]
     if ids and not queue_problem:
-        shown, _ = _answers(link, ids, show_command, parse_shown)
+        shown, _ = _answers(host, ids, show_command, parse_shown)
         known = {(job.name, job.task): job for job in shown if job.name in names}
         asked = replace(asked, jobs={**known, **jobs})
     return asked
 
 
 def _answers(
-    link: Link,
+    host: Host,
     items: Sequence[str],
     command: Callable[[Sequence[str]], Sequence[str]],
     parse: Callable[[str], Iterable[SlurmJob]],
@@ -117,7 +117,7 @@ def _answers(
     jobs: list[SlurmJob] = []
     for start in range(0, len(items), AT_ONCE):
         argv = command(items[start : start + AT_ONCE])
-        result = link.run(login_command(argv))
+        result = host.run(login_command(argv))
         if not result.ok:
             words = " ".join(result.stderr.split()) or f"it ended with exit code {result.exit_code}"
             return jobs, f"{argv[0]} could not be asked: {words}"
@@ -128,7 +128,7 @@ def _answers(
     return jobs, None
 
 
-def _results(link: Link, runs: Sequence[Run], asked: _Asked) -> dict[str, str]:
+def _results(host: Host, runs: Sequence[Run], asked: _Asked) -> dict[str, str]:
     """What ``result.json`` of each last attempt holds, by the folder of its run or task."""
     jobs = {_folder(run, task): asked.job(run, task) for run in runs for task in run.tasks}
     results: dict[str, str] = {}
@@ -140,7 +140,7 @@ def _results(link: Link, runs: Sequence[Run], asked: _Asked) -> dict[str, str]:
             if not any(job.state is JobState.COMPLETED for job in done):
                 break
             time.sleep(LOOK_S)
-        results |= _read_results(link, missing)
+        results |= _read_results(host, missing)
     return results
 
 
@@ -148,14 +148,14 @@ def _folder(run: Run, task: int | None) -> str:
     return str(RunPaths(PurePosixPath(run.run_dir)).of_task(task).folder)
 
 
-def _read_results(link: Link, folders: Sequence[str]) -> dict[str, str]:
+def _read_results(host: Host, folders: Sequence[str]) -> dict[str, str]:
     if not folders:
         return {}
     asked = "".join(f"{folder}\n" for folder in folders)
-    contents = link.check(["sh", "-c", _RESULTS], stdin=asked).stdout.split("\0")
+    contents = host.check(["sh", "-c", _RESULTS], stdin=asked).stdout.split("\0")
     if len(contents) != len(folders) + 1:
         raise ParseError(
-            f"{link.target}: {len(contents) - 1} results were read, not {len(folders)}; try again"
+            f"{host.target}: {len(contents) - 1} results were read, not {len(folders)}; try again"
         )
     return {folder: content for folder, content in zip(folders, contents, strict=False) if content}
 
@@ -164,7 +164,9 @@ def _updated(run: Run, asked: _Asked, results: Mapping[str, str]) -> Run:
     jobs = filter(None, (asked.job(run, task) for task in run.tasks))
     run = replace(run, job_id=next((job.job_id for job in jobs), run.job_id))
     stands = {task: _stand(run, task, asked, results) for task in run.tasks}
-    job_id = run.job_id or next((told.job_id for _, told in stands.values() if told), None)
+    job_id = run.job_id or next(
+        (script_result.job_id for _, script_result in stands.values() if script_result), None
+    )
     statuses = {task: status for task, (status, _) in stands.items()}
     tasks = {task: status for task, status in statuses.items() if task is not None}
     return replace(run, job_id=job_id, status=combine(tasks) if tasks else statuses[None])
@@ -172,29 +174,29 @@ def _updated(run: Run, asked: _Asked, results: Mapping[str, str]) -> Run:
 
 def _stand(
     run: Run, task: int | None, asked: _Asked, results: Mapping[str, str]
-) -> tuple[Status, Told | None]:
+) -> tuple[Status, ScriptResult | None]:
     """How a run stands, or a task of it, and what its script said."""
-    job, told, note = asked.job(run, task), None, None
+    job, script_result, note = asked.job(run, task), None, None
     content = results.get(_folder(run, task))
     if content is not None:
         try:
-            told = parse_result(content)
+            script_result = parse_result(content)
         except ParseError as error:
             note = str(error)
-    if job is None and told is None:
+    if job is None and script_result is None:
         submitting = Status(state=JobState.SUBMITTING)
         return submitting if run.job_id is None else _missing(run, asked, note), None
-    if job is None and told and told.job_id and run.job_id is None:
+    if job is None and script_result and script_result.job_id and run.job_id is None:
         # It was over before anybody knew its id. Now SLURM can be asked, too.
-        return Status(state=JobState.COMPLETING), told
+        return Status(state=JobState.COMPLETING), script_result
     if job is None and asked.accounting_problem:
         note = f"{asked.accounting_problem}; the job script alone is believed"
-        return replace(judge(None, told), note=note), told
-    return _judge(job, told, note), told
+        return replace(merge_status(None, script_result), note=note), script_result
+    return _merge(job, script_result, note), script_result
 
 
-def _judge(job: SlurmJob | None, told: Told | None, note: str | None) -> Status:
-    status = judge(job, told)
+def _merge(job: SlurmJob | None, script_result: ScriptResult | None, note: str | None) -> Status:
+    status = merge_status(job, script_result)
     if note is None:
         return status
     if job is not None and job.state is JobState.COMPLETED:

@@ -8,21 +8,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.errors import HostError
+from slipway.host.host import Host
 from slipway.job.run import Run, RunPaths
 from slipway.job.tail import last_attempt
 from slipway.progress import Progress
-from slipway.remote.link import Link
 from slipway.transfer.carrier import choose_carrier
 from slipway.transfer.protocol import Transfer
 
 
-def pull(link: Link, run: Run, folder: Path, progress: Progress) -> tuple[Path, Transfer]:
+def pull(host: Host, run: Run, folder: Path, progress: Progress) -> tuple[Path, Transfer]:
     """Bring a run's folder home; called again, it brings what is new.
 
     The folder looks as on the cluster, and ``out`` and ``log`` in it point to those of the last attempt.
 
     Args:
-        link: the connection to the run's site.
+        host: the connection to the run's site.
         run: the run.
         folder: where results are kept: the run's get a folder of its id in there.
         progress: is told what is copied.
@@ -42,9 +42,9 @@ def pull(link: Link, run: Run, folder: Path, progress: Progress) -> tuple[Path, 
     progress.step(f"Bringing {run.run_id} home")
     # What the program was given may be secret; the record has the arguments.
     without = [paths.argv.name, paths.environment.name, "*.part"]
-    carrier = choose_carrier(link, progress)
+    carrier = choose_carrier(host, progress)
     transfer = carrier.fetch_tree(paths.folder, home, without=without, on_progress=progress.transfer)
-    attempt = last_attempt(link, paths)
+    attempt = last_attempt(host, paths)
     if attempt:
         _point(home / "out", f"attempt-{attempt}/out")
         _point(home / "log", f"attempt-{attempt}/log")
@@ -65,8 +65,8 @@ def read_figures(home: Path) -> dict[str, Mapping[str, Any]]:
     return figures
 
 
-def _point(link: Path, target: str) -> None:
-    fresh = link.with_name(f".{link.name}.new")
+def _point(host: Path, target: str) -> None:
+    fresh = host.with_name(f".{host.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
-    fresh.replace(link)
+    fresh.replace(host)

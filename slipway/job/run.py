@@ -11,8 +11,8 @@ from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any
 
+from slipway.host.scratch import Scratch
 from slipway.job.slurm import JobState, parse_array
-from slipway.remote.depot import Depot
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
@@ -146,14 +146,14 @@ class RunPaths:
         self.environment = folder / "environment"
         self.diff = folder / "code.diff"
         self.slurm_log = folder / "slurm.log"
-        # Who has the say over its submission, and what sbatch answered: see claim.py.
+        # Who has the say over its submission, and what sbatch answered: see submission_lock.py.
         self.claim = folder / "claim"
         self.answer = folder / "answer"
 
     @classmethod
-    def of(cls, depot: Depot, run_id: str) -> RunPaths:
+    def of(cls, scratch: Scratch, run_id: str) -> RunPaths:
         """The paths of a run that is to be made."""
-        return cls(depot.runs / run_id)
+        return cls(scratch.runs / run_id)
 
     def of_task(self, index: int | None) -> RunPaths:
         """The folder in which a task of an array has its attempts; the run's own for ``None``."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ConfigError, JobError
-from slipway.job.queue import minutes
+from slipway.job.limits import minutes
 from slipway.option import quote_option
 from slipway.resources import Resources
 from slipway.site import Site

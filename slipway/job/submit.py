@@ -6,22 +6,30 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from slipway.errors import JobError, LinkError, RemoteError, SlipwayError
-from slipway.job.claim import LOST_S, SBATCH_S, TOO_LATE, Answer, claim_command, give_up_command, parse_answer
+from slipway.errors import JobError, RemoteError, SlipwayError, SshError
+from slipway.host.host import Host
+from slipway.host.login_shell import login_command, parse_login
+from slipway.host.scratch import Scratch, send_code
 from slipway.job.input import find_missing
-from slipway.job.offer import check_offer, describe_offer
+from slipway.job.limits import ResourceRequest
+from slipway.job.partitions import check_partitions, describe_partitions
 from slipway.job.plan import Plan, Request, make_plan, snapshot_code
 from slipway.job.poll import poll
-from slipway.job.queue import Wish
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.script import words_file
 from slipway.job.slurm import JobState, parse_submitted, submit_command
 from slipway.job.store import RunStore
+from slipway.job.submission_lock import (
+    LOST_S,
+    SBATCH_S,
+    TOO_LATE,
+    Answer,
+    give_up_command,
+    locked_submit_command,
+    parse_answer,
+)
 from slipway.progress import Progress
 from slipway.project import Project
-from slipway.remote.depot import Depot, send_code
-from slipway.remote.link import Link
-from slipway.remote.loginshell import login_command, parse_login
 
 # Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
 # itself ends where it does not know an option.
@@ -29,14 +37,14 @@ _KILLED = range(124, 255)
 _NEVER = "it was never submitted: "
 
 
-def preview(project: Project, request: Request, link: Link, depot: Depot) -> str:
+def preview(project: Project, request: Request, host: Host, scratch: Scratch) -> str:
     """The script that :func:`submit` would submit; nothing is sent or written."""
-    link.require_commands()
+    host.require_commands()
     with snapshot_code(project, request) as snapshot:
-        return make_plan(project, request, link, depot, snapshot).script
+        return make_plan(project, request, host, scratch, snapshot).script
 
 
-def submit(project: Project, request: Request, link: Link, depot: Depot, progress: Progress) -> Run:
+def submit(project: Project, request: Request, host: Host, scratch: Scratch, progress: Progress) -> Run:
     """Send the code, write the run's record, and submit its job.
 
     The record is written before ``sbatch`` is called, and the job bears the run's name. So if the answer does
@@ -48,29 +56,29 @@ def submit(project: Project, request: Request, link: Link, depot: Depot, progres
         LinkError: the connection was lost.
         TransferOnlyError: the host runs no commands.
     """
-    link.require_commands()
+    host.require_commands()
     store = RunStore(project.state / "runs")
     with snapshot_code(project, request) as snapshot:
         for note in snapshot.notes:
             progress.note(note)
-        plan = make_plan(project, request, link, depot, snapshot)
-        check_offer(link, request.wish, request.site, progress)
-        for note in find_missing(link, depot, request.args):
+        plan = make_plan(project, request, host, scratch, snapshot)
+        check_partitions(host, request.resource_request, request.site, progress)
+        for note in find_missing(host, scratch, request.args):
             progress.note(note)
-        send_code(link, depot, snapshot, progress)
+        send_code(host, scratch, snapshot, progress)
     with store.submitting(plan.run):
-        _make_run(link, plan, request, store)
-        _check_image(link, plan.run, store)
+        _make_run(host, plan, request, store)
+        _check_image(host, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
-        run = _sbatch(link, plan, request.wish, store, progress)
+        run = _sbatch(host, plan, request.resource_request, store, progress)
         store.save(run)
     # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
-    with suppress(LinkError):
-        link.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
+    with suppress(SshError):
+        host.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
     return run
 
 
-def settle(link: Link, run: Run) -> Run:
+def settle(host: Host, run: Run) -> Run:
     """Decide about a run that has no job id, that SLURM does not know, and that nobody here is submitting.
 
     Either ``sbatch`` has answered, or is still at it, or it is made sure here that it will never be called.
@@ -83,27 +91,27 @@ def settle(link: Link, run: Run) -> Run:
         LinkError: the connection was lost.
     """
     folder = PurePosixPath(run.run_dir)
-    content = link.read(RunPaths(folder).answer)
+    content = host.read(RunPaths(folder).answer)
     if content is None:
-        given_up = link.run(give_up_command(folder))
+        given_up = host.run(give_up_command(folder))
         if given_up.exit_code != TOO_LATE:
             return _not_submitted(run, "the command that was to do it ended before")
         # It may have answered between the two questions.
-        content = link.read(RunPaths(folder).answer)
+        content = host.read(RunPaths(folder).answer)
     answer = parse_answer(content.decode("utf-8", errors="replace")) if content is not None else None
     if answer is not None and answer.exit_code == 0:
         return _accepted(run, answer)
     # sbatch also fails where the controller is too busy to answer; the job may be there all the same.
-    again = poll(link, [run])[0]
+    again = poll(host, [run])[0]
     refused = answer is not None and answer.exit_code not in _KILLED
     if again.status.state is JobState.UNKNOWN:
         return again
     if again.job_id is not None and not (refused and _never_began(again.status)):
         return again
     if answer is not None and refused:
-        link.run(["rm", "-rf", "--", run.run_dir])
+        host.run(["rm", "-rf", "--", run.run_dir])
         return _not_submitted(run, f"SLURM refused the job: {answer.refusal}")
-    if _claimed_s(link, folder) > LOST_S:
+    if _locked_s(host, folder) > LOST_S:
         return _not_submitted(run, "sbatch did not end, and SLURM knows no job of this name")
     return replace(run, status=Status(state=JobState.SUBMITTING, note="sbatch has not answered yet"))
 
@@ -122,65 +130,67 @@ def _not_submitted(run: Run, why: str) -> Run:
     return replace(run, status=status)
 
 
-def _claimed_s(link: Link, folder: PurePosixPath) -> int:
+def _locked_s(host: Host, folder: PurePosixPath) -> int:
     """For how many seconds the run has been claimed, by the cluster's own clocks."""
     age = 'echo $(($(date +%s) - $(stat -c %Y -- "$1")))'
-    return int(link.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
+    return int(host.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
 
 
-def _make_run(link: Link, plan: Plan, request: Request, store: RunStore) -> None:
+def _make_run(host: Host, plan: Plan, request: Request, store: RunStore) -> None:
     # The second of two who make the same folder fails. Others may not read the arguments.
-    made = link.run(["mkdir", "-m", "700", "--", plan.run.run_dir])
+    made = host.run(["mkdir", "-m", "700", "--", plan.run.run_dir])
     if not made.ok:
         store.forget(plan.run)
-        raise RemoteError(f"{link.target}: {made.explain()}")
+        raise RemoteError(f"{host.target}: {made.explain()}")
     try:
-        _write_run(link, plan, request)
-    except LinkError:
+        _write_run(host, plan, request)
+    except SshError:
         raise  # `status` will find that it was not submitted, and remove what is there
     except (SlipwayError, KeyboardInterrupt):
-        link.run(["rm", "-rf", "--", plan.run.run_dir])
+        host.run(["rm", "-rf", "--", plan.run.run_dir])
         store.forget(plan.run)
         raise
 
 
-def _write_run(link: Link, plan: Plan, request: Request) -> None:
+def _write_run(host: Host, plan: Plan, request: Request) -> None:
     paths = RunPaths(PurePosixPath(plan.run.run_dir))
     environment = [f"{name}={value}" for name, value in sorted(request.profile.environment.items())]
-    link.write(paths.argv, words_file([*plan.run.program, *plan.run.args]))
-    link.write(paths.environment, words_file(environment))
-    link.write(paths.script, plan.script.encode())
-    link.write(paths.record, plan.run.to_json().encode())
+    host.write(paths.argv, words_file([*plan.run.program, *plan.run.args]))
+    host.write(paths.environment, words_file(environment))
+    host.write(paths.script, plan.script.encode())
+    host.write(paths.record, plan.run.to_json().encode())
     if plan.revision.diff is not None:
-        link.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
+        host.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
 
 
-def _check_image(link: Link, run: Run, store: RunStore) -> None:
+def _check_image(host: Host, run: Run, store: RunStore) -> None:
     # Whoever removes images looks at the records first; this one was written too late for them.
-    if link.size(PurePosixPath(run.sif)) is not None:
+    if host.size(PurePosixPath(run.sif)) is not None:
         return
-    link.run(["rm", "-rf", "--", run.run_dir])
+    host.run(["rm", "-rf", "--", run.run_dir])
     store.forget(run)
     raise JobError(
-        f"{link.target}:{run.sif}: the image has been removed just now; nothing was submitted. Push it again"
+        f"{host.target}:{run.sif}: the image has been removed just now; nothing was submitted. Push it again"
     )
 
 
-def _sbatch(link: Link, plan: Plan, wish: Wish, store: RunStore, progress: Progress) -> Run:
+def _sbatch(
+    host: Host, plan: Plan, resource_request: ResourceRequest, store: RunStore, progress: Progress
+) -> Run:
     run, folder = plan.run, PurePosixPath(plan.run.run_dir)
-    command = claim_command(folder, submit_command(RunPaths(folder).script, plan.options))
+    command = locked_submit_command(folder, submit_command(RunPaths(folder).script, plan.options))
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
     try:
-        result = link.run(login_command(command), timeout_s=SBATCH_S + 30)
+        result = host.run(login_command(command), timeout_s=SBATCH_S + 30)
         if result.ok:
             return replace(
                 run, job_id=parse_submitted(parse_login(result.stdout)), status=Status(state=JobState.PENDING)
             )
         if result.exit_code == TOO_LATE:
             raise JobError(f"{run.run_id} was given up by another `invoke status` in the meantime; try again")
-        answered = link.size(RunPaths(folder).answer) is not None
-        settled = settle(link, run)
-    except LinkError as error:
+        answered = host.size(RunPaths(folder).answer) is not None
+        settled = settle(host, run)
+    except SshError as error:
         raise type(error)(f"{error}\n  {unknown}. Do not submit it again before that") from error
     except KeyboardInterrupt:
         progress.note(unknown)
@@ -188,9 +198,9 @@ def _sbatch(link: Link, plan: Plan, wish: Wish, store: RunStore, progress: Progr
     if settled.job_id is not None:
         return settled
     if settled.status.state is not JobState.FAILED:
-        raise RemoteError(f"{link.target}: {result.explain()}\n  {unknown}")
+        raise RemoteError(f"{host.target}: {result.explain()}\n  {unknown}")
     store.forget(run)
     if not answered:
-        raise RemoteError(f"{link.target}: {result.explain()}")
+        raise RemoteError(f"{host.target}: {result.explain()}")
     why = (settled.status.note or "").removeprefix(_NEVER)
-    raise JobError(f"{link.target}: {why}{describe_offer(link, wish)}")
+    raise JobError(f"{host.target}: {why}{describe_partitions(host, resource_request)}")

@@ -6,8 +6,8 @@ import codecs
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from slipway.host.host import Host
 from slipway.job.run import Run, RunPaths
-from slipway.remote.link import Link
 
 
 class LogTail:
@@ -25,7 +25,7 @@ class LogTail:
         self._ends_line = True
         self.said = False
 
-    def read(self, link: Link) -> bool:
+    def read(self, host: Host) -> bool:
         """Hand over what has come since the last call; true if the newest attempt has written its result.
 
         An array's tasks are read in order: what one prints is handed over when those before it are over.
@@ -33,18 +33,18 @@ class LogTail:
         Raises:
             LinkError: the connection was lost. Nothing is lost with it: call this again with a new one.
         """
-        while self._tasks[self._current].read(link):
+        while self._tasks[self._current].read(host):
             if self._current == len(self._tasks) - 1:
                 return True
             self._current += 1
         return False
 
-    def finish(self, link: Link) -> None:
+    def finish(self, host: Host) -> None:
         """Hand over the rest, or what SLURM itself has said of a run whose script never printed anything."""
         # Tasks may have been tried again after their turn.
         for task in self._tasks:
-            task.read(link)
-        content = None if self.said else link.read(self._paths.slurm_log)
+            task.read(host)
+        content = None if self.said else host.read(self._paths.slurm_log)
         if content:
             self._tell(content.decode("utf-8", errors="replace"), None)
 
@@ -68,20 +68,20 @@ class _TaskTail:
         self._offset = 0
         self._decoder = _decoder()
 
-    def read(self, link: Link) -> bool:
-        newest = max(last_attempt(link, self._paths), 1)
+    def read(self, host: Host) -> bool:
+        newest = max(last_attempt(host, self._paths), 1)
         # Looked for first: what comes before the result is then in the log.
-        ended = link.size(self._paths.result(newest)) is not None
-        self._read_on(link)
+        ended = host.size(self._paths.result(newest)) is not None
+        self._read_on(host)
         while self._attempt < newest:
             self._tell_text(self._decoder.decode(b"", final=True))
             self._attempt, self._offset, self._decoder = self._attempt + 1, 0, _decoder()
             self._tell("", self._heading())
-            self._read_on(link)
+            self._read_on(host)
         return ended
 
-    def _read_on(self, link: Link) -> None:
-        content = link.read(self._paths.log(self._attempt), self._offset) or b""
+    def _read_on(self, host: Host) -> None:
+        content = host.read(self._paths.log(self._attempt), self._offset) or b""
         # Nothing between here and the end can fail for the connection.
         self._offset += len(content)
         self._tell_text(self._decoder.decode(content))
@@ -96,9 +96,9 @@ class _TaskTail:
         return ", ".join(words) or None
 
 
-def last_attempt(link: Link, paths: RunPaths) -> int:
+def last_attempt(host: Host, paths: RunPaths) -> int:
     """The number of the newest attempt, 0 where the script has not begun yet."""
-    numbers = [name.removeprefix("attempt-") for name in link.list(paths.folder) if "attempt-" in name]
+    numbers = [name.removeprefix("attempt-") for name in host.list(paths.folder) if "attempt-" in name]
     return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 

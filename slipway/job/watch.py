@@ -9,17 +9,17 @@ from slipway.errors import (
     HostKeyChangedError,
     HostKeyError,
     JobError,
-    LinkError,
     LoginError,
     RemoteError,
     SlipwayError,
+    SshError,
 )
+from slipway.host.host import Host
+from slipway.host.login_shell import login_command
 from slipway.job.poll import LOOK_S, poll
 from slipway.job.run import Run
 from slipway.job.slurm import cancel_command
 from slipway.job.tail import LogTail
-from slipway.remote.link import Link
-from slipway.remote.loginshell import login_command
 
 # SLURM is asked less often than the files are looked at: its controller serves everybody.
 ASK_S = 10.0
@@ -29,19 +29,19 @@ RETRY_S = 3600.0
 
 
 def follow(
-    link: Link,
+    host: Host,
     run: Run,
     on_text: Callable[[str], None],
     on_change: Callable[[Run], None],
     *,
-    look: Callable[[Link, Run], Run] | None = None,
-    reconnect: Callable[[], Link] | None = None,
+    look: Callable[[Host, Run], Run] | None = None,
+    reconnect: Callable[[], Host] | None = None,
     on_trouble: Callable[[str], None] = lambda text: None,
 ) -> Run:
     """Hand over what a run prints, from the beginning until it is over.
 
     Args:
-        link: the connection to its site.
+        host: the connection to its site.
         run: the run.
         on_text: is given each new piece of the log.
         on_change: is given the run whenever its state has changed.
@@ -56,20 +56,20 @@ def follow(
         LinkError: the connection was lost and could not be had again.
     """
     following = _Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one)
-    first = link
+    first = host
     try:
         while True:
             try:
-                return following.go_on(link)
-            except (LinkError, RemoteError) as error:
+                return following.go_on(host)
+            except (SshError, RemoteError) as error:
                 # What was under way may name the file and not the line.
-                if reconnect is None or (isinstance(error, RemoteError) and link.is_open):
+                if reconnect is None or (isinstance(error, RemoteError) and host.is_open):
                     raise
-                link.close()
-                link = _again(reconnect, error, on_trouble)
+                host.close()
+                host = _again(reconnect, error, on_trouble)
     finally:
-        if link is not first:
-            link.close()
+        if host is not first:
+            host.close()
 
 
 class _Following:
@@ -81,7 +81,7 @@ class _Following:
         run: Run,
         on_text: Callable[[str], None],
         on_change: Callable[[Run], None],
-        look: Callable[[Link, Run], Run],
+        look: Callable[[Host, Run], Run],
     ) -> None:
         self._run = run
         self._on_change = on_change
@@ -89,63 +89,63 @@ class _Following:
         self._tail = LogTail(run, on_text)
         self._asked, self._patience = -ASK_S, LOOK_S
 
-    def go_on(self, link: Link) -> Run:
+    def go_on(self, host: Host) -> Run:
         """To the end, or until the connection is lost."""
         while not self._run.status.state.is_over:
-            ended = self._tail.read(link)
+            ended = self._tail.read(host)
             now = time.monotonic()
             # The script's last act hurries the next question.
             if now - self._asked >= (LOOK_S if ended else self._patience):
                 self._asked, self._patience = now, min(self._patience * 1.5, ASK_S)
-                self._ask(link)
+                self._ask(host)
             if not self._run.status.state.is_over:
                 time.sleep(LOOK_S)
-        self._tail.finish(link)
+        self._tail.finish(host)
         return self._run
 
-    def _ask(self, link: Link) -> None:
-        new = self._look(link, self._run)
+    def _ask(self, host: Host) -> None:
+        new = self._look(host, self._run)
         before, self._run = self._run, new
         if new.status.state is not before.status.state:
             self._on_change(new)
 
 
-def cancel(link: Link, run: Run) -> Run:
+def cancel(host: Host, run: Run) -> Run:
     """Cancel a run's job, and return the run as it stands then.
 
     Raises:
         JobError: SLURM does not know the job, or could not be asked.
         RemoteError: SLURM refused.
     """
-    run = _poll_one(link, run)
+    run = _poll_one(host, run)
     if run.status.state.is_over:
         return run
     if run.job_id is None:
-        raise JobError(f"{link.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
-    result = link.run(login_command(cancel_command(run.job_id)))
+        raise JobError(f"{host.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
+    result = host.run(login_command(cancel_command(run.job_id)))
     if not result.ok:
-        raise RemoteError(f"{link.target}: job {run.job_id} was not cancelled: {result.stderr.strip()}")
-    return _poll_one(link, run)
+        raise RemoteError(f"{host.target}: job {run.job_id} was not cancelled: {result.stderr.strip()}")
+    return _poll_one(host, run)
 
 
-def _poll_one(link: Link, run: Run) -> Run:
-    return poll(link, [run])[0]
+def _poll_one(host: Host, run: Run) -> Run:
+    return poll(host, [run])[0]
 
 
-def _again(reconnect: Callable[[], Link], error: SlipwayError, on_trouble: Callable[[str], None]) -> Link:
+def _again(reconnect: Callable[[], Host], error: SlipwayError, on_trouble: Callable[[str], None]) -> Host:
     """A new connection. Only what passes by itself is tried again: a login that is refused stays refused."""
     on_trouble(f"The connection was lost: {error}\nConnecting again")
     began, pause = time.monotonic(), LOOK_S
     while True:
         try:
-            link = reconnect()
+            host = reconnect()
         except (HostKeyChangedError, HostKeyError, LoginError):
             raise
-        except LinkError:
+        except SshError:
             if time.monotonic() - began > RETRY_S:
                 raise
             time.sleep(pause)
             pause = min(pause * 2, PAUSE_S)
         else:
             on_trouble("Connected again")
-            return link
+            return host

@@ -11,15 +11,15 @@ from dataclasses import asdict
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RegistryError, RemoteError, RemoteSpaceError
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
 from slipway.progress import Progress
-from slipway.push.script import Pull, pull_command
+from slipway.push.pull_script import Pull, pull_command
 from slipway.push.upload import PushedSif, parse_record
 from slipway.registry.client import Registry
 from slipway.registry.credentials import docker_config, find_credentials
 from slipway.registry.reference import Reference
 from slipway.registry.refusal import explain_words
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
 from slipway.resources import Resources
 
 # An image is there as layers, unpacked, and as a .sif at once; layers are often a third of what is in them.
@@ -69,8 +69,8 @@ def prepare_pull(
 
 
 def pull_image(
-    link: Link,
-    depot: Depot,
+    host: Host,
+    scratch: Scratch,
     pull: Pull,
     script: str,
     client: str,
@@ -80,8 +80,8 @@ def pull_image(
     """Have the cluster pull an image, unless it has that digest, and point ``<name>.sif`` to it.
 
     Args:
-        link: the connection.
-        depot: where images lie.
+        host: the connection.
+        scratch: where images lie.
         pull: what is to be pulled.
         script: what :func:`render_pull` made for it.
         client: what sets this client apart from others, who may pull the same at once.
@@ -96,60 +96,60 @@ def pull_image(
         RemoteSpaceError: there is no room for it.
         RemoteError: something else failed there.
     """
-    path = depot.images / pull.file_name
-    there = _find(link, path)
+    path = scratch.images / pull.file_name
+    there = _find(host, path)
     if there is None:
-        with _workshop(link, depot, f"{pull.name}.{client}") as folder:
-            _check_room(link, folder, pull)
-            link.write(folder / "pull.sh", script.encode())
-            _run(link, pull_command(folder, job), pull, progress)
-            there = _settle(link, folder, path, pull)
-        link.write(path.with_suffix(".json"), json.dumps({**asdict(there), "path": str(path)}).encode())
+        with _upload_dir(host, scratch, f"{pull.name}.{client}") as folder:
+            _check_room(host, folder, pull)
+            host.write(folder / "pull.sh", script.encode())
+            _run(host, pull_command(folder, job), pull, progress)
+            there = _settle(host, folder, path, pull)
+        host.write(path.with_suffix(".json"), json.dumps({**asdict(there), "path": str(path)}).encode())
         pulled = True
     else:
         pulled = False
-    link.point(depot.images / f"{pull.name}.sif", path.name)
+    host.point(scratch.images / f"{pull.name}.sif", path.name)
     return there, pulled
 
 
-def _find(link: Link, path: PurePosixPath) -> PushedSif | None:
-    record = link.read(path.with_suffix(".json"))
+def _find(host: Host, path: PurePosixPath) -> PushedSif | None:
+    record = host.read(path.with_suffix(".json"))
     try:
         known = parse_record(record, path) if record is not None else None
     except ParseError:
         return None  # it is written anew
     # It got its name only after it was checked, so the size is enough.
-    return known if known and link.size(path) == known.size_bytes else None
+    return known if known and host.size(path) == known.size_bytes else None
 
 
 @contextmanager
-def _workshop(link: Link, depot: Depot, owner: str) -> Iterator[PurePosixPath]:
-    link.require_commands()
+def _upload_dir(host: Host, scratch: Scratch, owner: str) -> Iterator[PurePosixPath]:
+    host.require_commands()
     # Each try has a folder of its own, since what is left of one that was cut may still be at work.
-    folder = depot.images / f".{owner}.{secrets.token_hex(4)}.part"
+    folder = scratch.images / f".{owner}.{secrets.token_hex(4)}.part"
     script = 'cd -- "$1" && rm -rf -- ."$2".????????.part && mkdir -m 700 -- "$3"'
-    link.check(["sh", "-c", script, "slipway", str(depot.images), owner, folder.name], timeout_s=3600)
+    host.check(["sh", "-c", script, "slipway", str(scratch.images), owner, folder.name], timeout_s=3600)
     try:
         yield folder
     finally:
-        if link.is_open:
-            link.run(["rm", "-rf", "--", str(folder)], timeout_s=3600)
+        if host.is_open:
+            host.run(["rm", "-rf", "--", str(folder)], timeout_s=3600)
 
 
-def _check_room(link: Link, folder: PurePosixPath, pull: Pull) -> None:
-    free = link.free_bytes(folder)
+def _check_room(host: Host, folder: PurePosixPath, pull: Pull) -> None:
+    free = host.free_bytes(folder)
     if free is None or pull.manifest is None:
         return
     needed = pull.manifest.size_bytes * SPACE_FACTOR[pull.reference.kind]
     if free < needed:
         raise RemoteSpaceError(
-            f"{link.target}:{folder.parent} has {free / 1e6:,.0f} MB free, and pulling {pull.reference} "
+            f"{host.target}:{folder.parent} has {free / 1e6:,.0f} MB free, and pulling {pull.reference} "
             f"can take {needed / 1e6:,.0f} MB; make room there"
         )
 
 
-def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> None:
-    progress.step(f"{link.target} pulls {pull.reference.uri}")
+def _run(host: Host, argv: Sequence[str], pull: Pull, progress: Progress) -> None:
+    progress.step(f"{host.target} pulls {pull.reference.uri}")
     lines: list[str] = []
 
     def listen(line: str) -> None:
@@ -157,21 +157,21 @@ def _run(link: Link, argv: Sequence[str], pull: Pull, progress: Progress) -> Non
             lines.append(line)
             progress.line(line)
 
-    code = link.stream(argv, listen, stdin=docker_config(pull.reference.host, pull.credentials))
+    code = host.stream(argv, listen, stdin=docker_config(pull.reference.host, pull.credentials))
     if code == 0:
         return
     # What Apptainer does is no reason; and what two attempts say is often the same.
     last = list(dict.fromkeys(line for line in lines if not line.startswith("INFO:")))[-8:]
     words = "\n".join(f"  {line}" for line in last) or "  it said nothing"
     if code == NOT_FOUND:
-        raise RemoteError(f"{link.target}: the image could not be pulled there:\n{words}")
+        raise RemoteError(f"{host.target}: the image could not be pulled there:\n{words}")
     # Apptainer's exit code is the same for all that can go wrong.
     if any(_FULL.search(line) for line in lines):
-        raise RemoteSpaceError(f"{link.target}: there is not enough room; nothing was left there:\n{words}")
+        raise RemoteSpaceError(f"{host.target}: there is not enough room; nothing was left there:\n{words}")
     error = explain_words(" ".join(last), pull.reference, silence=_explain_silence)
     if error is None:
-        raise RemoteError(f"{link.target}: the image could not be pulled there (exit code {code}):\n{words}")
-    raise type(error)(f"{link.target} could not pull the image. {error}")
+        raise RemoteError(f"{host.target}: the image could not be pulled there (exit code {code}):\n{words}")
+    raise type(error)(f"{host.target} could not pull the image. {error}")
 
 
 def _explain_silence(host: str, words: str) -> str:
@@ -183,16 +183,16 @@ def _explain_silence(host: str, words: str) -> str:
     )
 
 
-def _settle(link: Link, folder: PurePosixPath, path: PurePosixPath, pull: Pull) -> PushedSif:
+def _settle(host: Host, folder: PurePosixPath, path: PurePosixPath, pull: Pull) -> PushedSif:
     part = folder / "image.sif"
-    digest, size_bytes = (link.read(folder / "sha256") or b"").decode().strip(), link.size(part)
+    digest, size_bytes = (host.read(folder / "sha256") or b"").decode().strip(), host.size(part)
     if len(digest) != 64 or size_bytes is None:
-        raise RemoteError(f"{link.target}:{part}: Apptainer reported no error, but the image is not there")
+        raise RemoteError(f"{host.target}:{part}: Apptainer reported no error, but the image is not there")
     manifest = pull.manifest
     # Layers are checked by Apptainer; a .sif is one layer, and its hash is known.
     known = {layer for layer, _ in manifest.layers} if manifest else set()
     if manifest and pull.reference.kind == "oras" and known != {f"sha256:{digest}"}:
-        raise RemoteError(f"{link.target}: what was pulled from {pull.reference} has another hash; try again")
+        raise RemoteError(f"{host.target}: what was pulled from {pull.reference} has another hash; try again")
     image_id = manifest.image_id if manifest and manifest.image_id else str(pull.reference.digest)
-    link.move(part, path)
+    host.move(part, path)
     return PushedSif(path=path, image_id=image_id, sha256=digest, size_bytes=size_bytes)

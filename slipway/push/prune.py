@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
+from slipway.host.host import Host
+from slipway.host.login_shell import login_command, parse_login
+from slipway.host.scratch import Scratch
 from slipway.job.slurm import parse_queue, queue_command
 from slipway.progress import Progress
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
-from slipway.remote.loginshell import login_command, parse_login
 
 # Between a record and SLURM's word about its job, for a submission that is under way.
 YOUNG_MINUTES = 15
@@ -56,28 +56,30 @@ class Uses:
         return f"is used by {self.runs[file_name]}" if file_name in self.runs else None
 
 
-def prune_images(link: Link, depot: Depot, name: str, progress: Progress, *, tell_kept: bool = True) -> None:
+def prune_images(
+    host: Host, scratch: Scratch, name: str, progress: Progress, *, tell_kept: bool = True
+) -> None:
     """Remove the images of a name that are older than the newest and that no job uses.
 
     An image is hidden first, and is removed only if the records of runs, which are written before their jobs
     are submitted, still do not name it. Where SLURM or the records cannot be asked, nothing is removed.
     """
     progress.step(f"Looking for older images of {name} that no job uses")
-    if not link.runs_commands:
+    if not host.runs_commands:
         progress.note(f"No older image of {name} was removed: SLURM cannot be asked over file transfer alone")
         return
     try:
-        images = _find_images(link, depot, name)
+        images = _find_images(host, scratch, name)
         if not images:
             return
-        uses = _find_uses(link, depot, name)
+        uses = _find_uses(host, scratch, name)
         if uses is None:
             progress.note(
-                f"No older image of {name} was removed: SLURM, or a record in {depot.runs}, cannot be read"
+                f"No older image of {name} was removed: SLURM, or a record in {scratch.runs}, cannot be read"
             )
             return
         kept = {file: why for file in images if (why := uses.why(file))}
-        freed = _remove(link, depot, name, [file for file in images if file not in kept])
+        freed = _remove(host, scratch, name, [file for file in images if file not in kept])
     except ParseError as error:
         progress.note(f"No older image of {name} was removed: {error}")
         return
@@ -117,15 +119,15 @@ def parse_images(stdout: str, name: str) -> dict[str, int]:
     return {file: int(size) for size, _, file in pairs if named.fullmatch(file)}
 
 
-def _find_images(link: Link, depot: Depot, name: str) -> dict[str, int]:
-    return parse_images(link.check(["sh", "-c", _FILES, "slipway", str(depot.images), name]).stdout, name)
+def _find_images(host: Host, scratch: Scratch, name: str) -> dict[str, int]:
+    return parse_images(host.check(["sh", "-c", _FILES, "slipway", str(scratch.images), name]).stdout, name)
 
 
-def _find_uses(link: Link, depot: Depot, name: str) -> Uses | None:
-    newest = link.run(["readlink", "--", str(depot.images / f"{name}.sif")])
-    records = link.run(["sh", "-c", _RECORDS, "slipway", str(depot.runs)], timeout_s=600)
-    young = link.run(["sh", "-c", _YOUNG, "slipway", str(depot.runs), str(YOUNG_MINUTES)], timeout_s=600)
-    queue = link.run(login_command(queue_command()))
+def _find_uses(host: Host, scratch: Scratch, name: str) -> Uses | None:
+    newest = host.run(["readlink", "--", str(scratch.images / f"{name}.sif")])
+    records = host.run(["sh", "-c", _RECORDS, "slipway", str(scratch.runs)], timeout_s=600)
+    young = host.run(["sh", "-c", _YOUNG, "slipway", str(scratch.runs), str(YOUNG_MINUTES)], timeout_s=600)
+    queue = host.run(login_command(queue_command()))
     if not all(one.ok for one in (newest, records, young, queue)):
         return None
     alive = {job.name for job in parse_queue(parse_login(queue.stdout))} | set(young.stdout.split())
@@ -134,38 +136,38 @@ def _find_uses(link: Link, depot: Depot, name: str) -> Uses | None:
     return Uses(newest=newest.stdout.strip(), runs={file: run for file, run in used.items() if run})
 
 
-def _remove(link: Link, depot: Depot, name: str, files: list[str]) -> list[str]:
-    places = {file: depot.images / f".{file}.gone" for file in files}
-    hidden = {file: place for file, place in places.items() if _move(link, depot.images / file, place)}
-    uses = _find_uses(link, depot, name) if files else None
+def _remove(host: Host, scratch: Scratch, name: str, files: list[str]) -> list[str]:
+    places = {file: scratch.images / f".{file}.gone" for file in files}
+    hidden = {file: place for file, place in places.items() if _move(host, scratch.images / file, place)}
+    uses = _find_uses(host, scratch, name) if files else None
     removed = []
     for file, place in hidden.items():
         if uses is None or uses.why(file):
-            _move(link, place, depot.images / file)
+            _move(host, place, scratch.images / file)
             continue
-        link.remove(place)
+        host.remove(place)
         removed.append(file)
     if uses is not None or not files:
-        _forget(link, depot, name)
+        _forget(host, scratch, name)
     return removed
 
 
-def _move(link: Link, old: PurePosixPath, new: PurePosixPath) -> bool:
+def _move(host: Host, old: PurePosixPath, new: PurePosixPath) -> bool:
     """Rename; false where somebody else, who removes the same, was faster."""
     try:
-        link.move(old, new)
+        host.move(old, new)
     except RemoteError:
-        if link.size(old) is not None:
+        if host.size(old) is not None:
             raise
         return False
     return True
 
 
-def _forget(link: Link, depot: Depot, name: str) -> None:
+def _forget(host: Host, scratch: Scratch, name: str) -> None:
     """Remove what was written beside images that are gone."""
-    there = set(link.list(depot.images))
+    there = set(host.list(scratch.images))
     record = re.compile(rf"({re.escape(name)}-[0-9a-f]{{16}})\.json")
     for file in there:
         match = record.fullmatch(file)
         if match and not {f"{match[1]}.sif", f".{match[1]}.sif.gone"} & there:
-            link.remove(depot.images / file)
+            host.remove(scratch.images / file)

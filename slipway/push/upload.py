@@ -17,11 +17,11 @@ from slipway.errors import (
     RemoteSpaceError,
     ScratchError,
 )
+from slipway.host.checksum import hash_remote
+from slipway.host.host import Host
+from slipway.host.inventory import Kind, remove_all, take_inventory
+from slipway.host.scratch import Scratch
 from slipway.progress import Progress
-from slipway.remote.checksum import hash_remote
-from slipway.remote.depot import Depot
-from slipway.remote.inventory import Kind, remove_all, take_inventory
-from slipway.remote.link import Link
 from slipway.sif.store import Sif
 from slipway.transfer.carrier import choose_carrier
 from slipway.transfer.protocol import Amount, Transfer
@@ -53,17 +53,17 @@ class PushedSif:
 
 
 def push_sif(
-    link: Link, depot: Depot, sif: Sif, client: str, progress: Progress
+    host: Host, scratch: Scratch, sif: Sif, client: str, progress: Progress
 ) -> tuple[PushedSif, Transfer | None]:
     """Send a ``.sif``, unless the same content is there, and point ``<name>.sif`` to it.
 
-    It is uploaded to a workshop, a folder that only this client uses for this name, is checked there by its
+    It is uploaded to an upload folder that only this client uses for this name, is checked there by its
     hash, and only then given its own name, which says what is in it. So a job that waits or runs keeps the
     image that it was submitted with, and of two clients who send the same image each has a whole one.
 
     Args:
-        link: the connection.
-        depot: where images lie.
+        host: the connection.
+        scratch: where images lie.
         sif: the image. Nobody else of this client may push one of its name meanwhile.
         client: what sets this client apart from others who push to the same place.
         progress: is told what happens.
@@ -78,32 +78,32 @@ def push_sif(
         RemoteError: what arrived is not what was sent, or a command failed.
         ImageError: the file is gone here.
     """
-    path, workshop = depot.images / sif.file_name, depot.images / f".{sif.name}.{client}.part"
+    path, upload_dir = scratch.images / sif.file_name, scratch.images / f".{sif.name}.{client}.part"
     pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
     transfer = None
     # It got its name only after its content was checked, so the size is enough.
     with _explained(progress):
-        if link.size(path) != sif.size_bytes:
-            transfer = _send(link, depot, sif, workshop, progress)
-        link.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
-        link.point(depot.images / f"{sif.name}.sif", path.name)
-        if link.size(path) != sif.size_bytes:
-            raise RemoteError(f"{link.target}:{path}: somebody has removed it just now; push again")
-        if link.is_folder(workshop):
-            remove_all(link, workshop)
+        if host.size(path) != sif.size_bytes:
+            transfer = _send(host, scratch, sif, upload_dir, progress)
+        host.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+        host.point(scratch.images / f"{sif.name}.sif", path.name)
+        if host.size(path) != sif.size_bytes:
+            raise RemoteError(f"{host.target}:{path}: somebody has removed it just now; push again")
+        if host.is_folder(upload_dir):
+            remove_all(host, upload_dir)
     return pushed, transfer
 
 
-def find_pushed(link: Link, depot: Depot, name: str) -> PushedSif | None:
+def find_pushed(host: Host, scratch: Scratch, name: str) -> PushedSif | None:
     """The newest ``.sif`` of a name on the cluster, or ``None`` where none was pushed.
 
     Raises:
         ParseError: what is written beside it is something else.
     """
-    target = link.run(["readlink", "-e", "--", str(depot.images / f"{name}.sif")]).stdout.strip()
+    target = host.run(["readlink", "-e", "--", str(scratch.images / f"{name}.sif")]).stdout.strip()
     if not target:
         return None
-    record = link.read(PurePosixPath(target).with_suffix(".json"))
+    record = host.read(PurePosixPath(target).with_suffix(".json"))
     if record is None:
         return None
     return parse_record(record, PurePosixPath(target))
@@ -129,38 +129,40 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
         ) from error
 
 
-def _send(link: Link, depot: Depot, sif: Sif, workshop: PurePosixPath, progress: Progress) -> Transfer:
+def _send(host: Host, scratch: Scratch, sif: Sif, upload_dir: PurePosixPath, progress: Progress) -> Transfer:
     began = time.monotonic()
     if not sif.path.is_file():
         # Of each name only the newest is kept here, and this push may have waited for another.
         raise ImageError(f"{sif.path} is gone: its image was converted anew meanwhile; push again")
     try:
-        link.make_folder(workshop)
+        host.make_folder(upload_dir)
     except RemoteSpaceError as error:
         raise RemoteSpaceError(f"{error}; {_MAKE_ROOM}") from error
     except RemoteError as error:
-        raise ScratchError(f"{error}; {workshop.parent} cannot be written to") from error
-    if link.runs_commands:
-        link.run(["sh", "-c", _ABANDONED, "slipway", str(depot.images), str(workshop)], timeout_s=_TIMEOUT_S)
-    _check_room(link, workshop, sif.size_bytes)
-    old = depot.images / f"{sif.name}.sif"
-    has_old = link.size(old) is not None
+        raise ScratchError(f"{error}; {upload_dir.parent} cannot be written to") from error
+    if host.runs_commands:
+        host.run(
+            ["sh", "-c", _ABANDONED, "slipway", str(scratch.images), str(upload_dir)], timeout_s=_TIMEOUT_S
+        )
+    _check_room(host, upload_dir, sif.size_bytes)
+    old = scratch.images / f"{sif.name}.sif"
+    has_old = host.size(old) is not None
     title = f"Sending {sif.path.name} ({sif.size_bytes / 1e6:,.0f} MB)"
     progress.step("Comparing with the image there" if has_old else title)
     try:
-        transfer = choose_carrier(link, progress).send_file(
+        transfer = choose_carrier(host, progress).send_file(
             sif.path,
-            workshop,
+            upload_dir,
             old=old if has_old else None,
             on_progress=_teller(progress, title if has_old else None),
         )
     except RemoteError as error:
-        if not isinstance(error, RemoteSpaceError) and not _is_full(link, workshop):
+        if not isinstance(error, RemoteSpaceError) and not _is_full(host, upload_dir):
             raise
-        remove_all(link, workshop)
+        remove_all(host, upload_dir)
         raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {_MAKE_ROOM}") from error
     progress.step("Checking what arrived")
-    _settle(link, workshop / sif.path.name, depot.images / sif.file_name, sif)
+    _settle(host, upload_dir / sif.path.name, scratch.images / sif.file_name, sif)
     return replace(transfer, elapsed_s=time.monotonic() - began)
 
 
@@ -176,45 +178,45 @@ def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
     return tell
 
 
-def _check_room(link: Link, workshop: PurePosixPath, size_bytes: int) -> None:
+def _check_room(host: Host, upload_dir: PurePosixPath, size_bytes: int) -> None:
     """Raise where the new image does not fit, also if all that is left of earlier uploads is removed."""
-    free = link.free_bytes(workshop)
+    free = host.free_bytes(upload_dir)
     if free is None or free >= size_bytes:
         return
-    free += _reclaimable(link, workshop)
+    free += _reclaimable(host, upload_dir)
     if free < size_bytes:
-        remove_all(link, workshop)
+        remove_all(host, upload_dir)
         raise RemoteSpaceError(
-            f"{link.target}:{workshop.parent} has {free / 1e6:,.1f} MB free, and the image takes "
+            f"{host.target}:{upload_dir.parent} has {free / 1e6:,.1f} MB free, and the image takes "
             f"{size_bytes / 1e6:,.1f} MB; {_MAKE_ROOM}"
         )
 
 
-def _reclaimable(link: Link, workshop: PurePosixPath) -> int:
-    """The bytes that are free again when a workshop is removed."""
-    if not link.runs_commands:
-        left = take_inventory(link, workshop) or {}
+def _reclaimable(host: Host, upload_dir: PurePosixPath) -> int:
+    """The bytes that are free again when an upload folder is removed."""
+    if not host.runs_commands:
+        left = take_inventory(host, upload_dir) or {}
         return sum(entry.size_bytes for entry in left.values() if entry.kind is Kind.FILE)
     # A file with another name elsewhere, as the old image, is not gone with the one in here.
-    listed = link.run(["find", str(workshop), "-type", "f", "-links", "1", "-printf", "%s\\n"]).stdout
+    listed = host.run(["find", str(upload_dir), "-type", "f", "-links", "1", "-printf", "%s\\n"]).stdout
     return sum(int(size) for size in listed.split())
 
 
-def _is_full(link: Link, folder: PurePosixPath) -> bool:
+def _is_full(host: Host, folder: PurePosixPath) -> bool:
     # Not each way of sending says why it could not write.
-    free = link.free_bytes(folder)
+    free = host.free_bytes(folder)
     return free is not None and free < _HARDLY_ANY_BYTES
 
 
-def _settle(link: Link, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:
-    digest = hash_remote(link, part.parent, [part.name]).get(part.name)
+def _settle(host: Host, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:
+    digest = hash_remote(host, part.parent, [part.name]).get(part.name)
     if digest != sif.sha256:
-        link.remove(part)
+        host.remove(part)
         raise RemoteError(
-            f"{link.target}:{part}: what arrived has another hash than what was sent; "
+            f"{host.target}:{part}: what arrived has another hash than what was sent; "
             "it was removed there; push again"
         )
-    link.move(part, path)
+    host.move(part, path)
 
 
 @contextmanager

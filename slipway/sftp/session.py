@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from slipway.sftp.turns import Conversation, Errand, Talk, Turns
+from slipway.sftp.pipeline import Operation, Pipeline, QueuedOperation, RunningOperation
 from slipway.sftp.wire import Kind, Reader, Request, pack, parse_version
 
 if TYPE_CHECKING:
@@ -49,52 +49,52 @@ class Session:
         Raises:
             RefusedError: the server will not do it.
         """
-        return self.hold(_single(request))
+        return self.run_operation(_single(request))
 
-    def hold(self, conversation: Conversation) -> Any:
+    def run_operation(self, operation: Operation) -> Any:
         """Have one conversation to its end, and return what it returns."""
-        talk = Talk(conversation)
-        with self._turns(lambda size_bytes: None) as turns:
-            turns.begin(talk)
-            while not talk.is_over:
-                turns.turn()
-        return talk.result
+        running = RunningOperation(operation)
+        with self._pipeline(lambda size_bytes: None) as pipeline:
+            pipeline.begin(running)
+            while not running.is_over:
+                pipeline.step()
+        return running.result
 
-    def hold_all(
+    def run_operations(
         self,
-        errands: Iterable[Errand | None],
+        operations: Iterable[QueuedOperation | None],
         on_moved: Callable[[int], None],
         is_stopped: Callable[[], bool],
     ) -> None:
         """Have conversations, several at a time, until there are no more.
 
         Args:
-            errands: the conversations; ``None`` among them means that there is none at the moment.
+            operations: the conversations; ``None`` among them means that there is none at the moment.
             on_moved: is told of each part of a file that has been moved, in bytes.
             is_stopped: ends it before that, in the middle of conversations.
         """
-        source = iter(errands)
-        with self._turns(on_moved, is_stopped) as turns:
+        source = iter(operations)
+        with self._pipeline(on_moved, is_stopped) as pipeline:
             while not is_stopped():
-                new = next(source, _NO_MORE) if turns.have_room else None
-                if isinstance(new, Errand):
-                    turns.begin(Talk(new.conversation, new.size_bytes))
-                elif turns.go_on:
-                    turns.turn()
+                new = next(source, _NO_MORE) if pipeline.have_room else None
+                if isinstance(new, QueuedOperation):
+                    pipeline.begin(RunningOperation(new.operation, new.size_bytes))
+                elif pipeline.go_on:
+                    pipeline.step()
                 elif new is _NO_MORE:
                     return
                 else:
                     time.sleep(_IDLE_S)
 
     @contextmanager
-    def _turns(
+    def _pipeline(
         self, on_moved: Callable[[int], None], is_stopped: Callable[[], bool] = lambda: False
-    ) -> Iterator[Turns]:
-        turns = Turns(self, on_moved, is_stopped)
+    ) -> Iterator[Pipeline]:
+        pipeline = Pipeline(self, on_moved, is_stopped)
         try:
-            yield turns
+            yield pipeline
         finally:
-            self.is_clean = not turns.waits
+            self.is_clean = not pipeline.waits
 
     def send(self, request: Request) -> int:
         """Send a request; returns the number that the answer will have."""
@@ -138,6 +138,6 @@ class Session:
 _NO_MORE = object()
 
 
-def _single(request: Request) -> Conversation:
+def _single(request: Request) -> Operation:
     (answer,) = yield [request]
     return answer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import paramiko
 
-from slipway.errors import ConnectionLostError, LinkError, LoginError
+from slipway.errors import ConnectionLostError, LoginError, SshError
 from slipway.ssh.agent import Identity, IdentityError
-from slipway.ssh.ask import Ask
 from slipway.ssh.identity import ATTEMPTS, Keyring
+from slipway.ssh.prompt import Prompt
 from slipway.ssh.target import Target
 from slipway.ssh.userauth import (
     REPLY_TIMEOUT_S,
@@ -15,9 +15,9 @@ from slipway.ssh.userauth import (
     Closed,
     Failure,
     KeyAccepted,
+    NoReply,
     PasswordExpired,
     Reply,
-    Silence,
     Success,
     Transport,
     UserAuth,
@@ -29,7 +29,7 @@ _CHECK_USER = "Check the user (login.user in the site's file, or User in ssh_con
 _NAME_A_KEY = "Name one that the site knows, with IdentityFile in ssh_config or `ssh-add FILE`"
 
 
-def authenticate(transport: Transport, target: Target, ask: Ask) -> None:
+def authenticate(transport: Transport, target: Target, ask: Prompt) -> None:
     """Log in, by all that the server wants: one way, or several in a row.
 
     Raises:
@@ -50,7 +50,7 @@ def authenticate(transport: Transport, target: Target, ask: Ask) -> None:
 
 
 class _Login:
-    def __init__(self, transport: Transport, target: Target, ask: Ask) -> None:
+    def __init__(self, transport: Transport, target: Target, ask: Prompt) -> None:
         self.keyring = Keyring(target, ask)
         self._transport = transport
         self._target = target
@@ -134,15 +134,15 @@ class _Login:
             return reply
         if isinstance(reply, PasswordExpired):
             raise LoginError(explain_expired(self._target, reply.prompt))
-        if isinstance(reply, Silence):
+        if isinstance(reply, NoReply):
             raise ConnectionLostError(
                 f"{self._target}: no answer to the login within {REPLY_TIMEOUT_S} s; try again"
             )
         if isinstance(reply, Closed):
             raise self._hung_up()
-        raise LinkError(f"{self._target}: the server does not keep to the protocol ({type(reply).__name__})")
+        raise SshError(f"{self._target}: the server does not keep to the protocol ({type(reply).__name__})")
 
-    def _hung_up(self) -> LinkError:
+    def _hung_up(self) -> SshError:
         farewell = self._transport.farewell
         words = _one_line(farewell or str(self._transport.get_exception() or "") or "without a word")
         text = f"{self._target}: the server hung up during the login ({words})"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from slipway.errors import HostKeyChangedError, HostKeyError, LinkError
+from slipway.errors import HostKeyChangedError, HostKeyError, SshError
 from slipway.ssh.target import Target
 
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
@@ -53,7 +53,7 @@ class KnownKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class HostKeyCheck:
     """What the ``known_hosts`` files say of a key that a host has shown."""
 
     state: Literal["known", "unknown", "changed", "revoked"]
@@ -76,22 +76,22 @@ def find_known(target: Target, name: str | None = None) -> list[KnownKey]:
     return found
 
 
-def judge(target: Target, shown: HostKey) -> Verdict:
+def check_host_key(target: Target, shown: HostKey) -> HostKeyCheck:
     """Compare the key that a host has shown with those that are known."""
     lines = find_known(target)
     revoked = tuple(line for line in lines if line.marker == "@revoked" and line.key == shown)
     known = tuple(line for line in lines if not line.marker)
     if revoked:
-        return Verdict(state="revoked", known=revoked)
+        return HostKeyCheck(state="revoked", known=revoked)
     if any(line.key == shown for line in known):
-        return Verdict(state="known", known=known)
+        return HostKeyCheck(state="known", known=known)
     if known:
-        return Verdict(state="changed", known=known)
+        return HostKeyCheck(state="changed", known=known)
     # Like OpenSSH: the same key under the name without a port will do.
     plain = find_known(target, target.host.lower()) if target.key_name.startswith("[") else []
     if any(line.key == shown and not line.marker for line in plain):
-        return Verdict(state="known", known=tuple(plain))
-    return Verdict(state="unknown")
+        return HostKeyCheck(state="known", known=tuple(plain))
+    return HostKeyCheck(state="unknown")
 
 
 def known_kinds(target: Target) -> list[str]:
@@ -106,7 +106,7 @@ def known_kinds(target: Target) -> list[str]:
     return list(dict.fromkeys(kinds))
 
 
-def mistrust(target: Target, shown: HostKey, verdict: Verdict) -> LinkError:
+def host_key_error(target: Target, shown: HostKey, verdict: HostKeyCheck) -> SshError:
     """Why Slipway stops, and what to do."""
     if verdict.state == "unknown":
         return HostKeyError(
@@ -140,7 +140,7 @@ def add_known(target: Target, key: HostKey) -> Path:
     """
     files = _user_files(target)
     if not files:
-        raise LinkError(f"{target}: UserKnownHostsFile is none, so there is no file to keep the key in")
+        raise SshError(f"{target}: UserKnownHostsFile is none, so there is no file to keep the key in")
     name = _hashed(target.key_name) if target.hash_known_hosts else target.key_name
     line = f"{name} {key.kind} {base64.b64encode(key.blob).decode()}\n"
     try:
@@ -152,7 +152,7 @@ def add_known(target: Target, key: HostKey) -> Path:
             )
             file.write(("" if ends else "\n").encode() + line.encode())
     except OSError as error:
-        raise LinkError(f"{files[0]} cannot be written: {error.strerror or error}") from error
+        raise SshError(f"{files[0]} cannot be written: {error.strerror or error}") from error
     return files[0]
 
 
@@ -176,7 +176,7 @@ def remove_known(target: Target, known: Sequence[KnownKey]) -> list[Path]:
         try:
             copies.append(_without(file.resolve(), numbers, target.key_name))
         except OSError as error:
-            raise LinkError(f"{file} cannot be changed: {error.strerror or error}") from error
+            raise SshError(f"{file} cannot be changed: {error.strerror or error}") from error
     return copies
 
 
@@ -216,7 +216,7 @@ def _read(file: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise LinkError(f"{file}, with the keys of known hosts, cannot be read: {error.strerror}") from error
+        raise SshError(f"{file}, with the keys of known hosts, cannot be read: {error.strerror}") from error
 
 
 def _parse(line: str) -> tuple[str, str, HostKey] | None:

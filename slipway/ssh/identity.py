@@ -15,7 +15,7 @@ import paramiko
 from paramiko.message import Message
 
 from slipway.ssh.agent import Agent, AgentIdentity, Identity, IdentityError, agent_path, kind_of
-from slipway.ssh.ask import Ask
+from slipway.ssh.prompt import Prompt
 from slipway.ssh.target import DEFAULT_IDENTITIES, Target
 
 ATTEMPTS = 3
@@ -37,7 +37,7 @@ class FileIdentity(Identity):
     """A key in a file. Its passphrase is asked for when it is needed, and not kept."""
 
     key_file: KeyFile
-    ask: Ask = field(repr=False)
+    ask: Prompt = field(repr=False)
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Sign, after asking for the passphrase where there is one."""
@@ -56,7 +56,7 @@ class KeyFile:
     is_encrypted: bool
     _key: paramiko.PKey | None = field(default=None, repr=False)
 
-    def unlock(self, ask: Ask) -> paramiko.PKey:
+    def unlock(self, ask: Prompt) -> paramiko.PKey:
         """The private key.
 
         Raises:
@@ -66,7 +66,7 @@ class KeyFile:
             self._key = self._ask(ask) if self.is_encrypted else self._load(None)
         return self._key
 
-    def _ask(self, ask: Ask) -> paramiko.PKey:
+    def _ask(self, ask: Prompt) -> paramiko.PKey:
         for attempt in range(ATTEMPTS):
             again = "That was not it. " if attempt else ""
             passphrase = ask.ask(f"{again}Passphrase of the key {self.path}: ", echo=False)
@@ -148,7 +148,7 @@ def _header(path: Path, body: str) -> tuple[bytes, bytes]:
 class Keyring:
     """All keys that may be tried for one host, in OpenSSH's order, and what is wrong with the others."""
 
-    def __init__(self, target: Target, ask: Ask) -> None:
+    def __init__(self, target: Target, ask: Prompt) -> None:
         self.problems: list[str] = []
         self._target = target
         self._ask = ask

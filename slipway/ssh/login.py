@@ -11,12 +11,12 @@ from typing import Any
 
 import paramiko
 
-from slipway.errors import ConnectionLostError, HostNameError, LinkError, UnreachableError
+from slipway.errors import ConnectionLostError, HostNameError, SshError, UnreachableError
 from slipway.shell import open_proxy
 from slipway.ssh.alive import keep_alive
-from slipway.ssh.ask import Ask
 from slipway.ssh.auth import authenticate
-from slipway.ssh.hostkey import HostKey, judge, known_kinds, mistrust
+from slipway.ssh.hostkey import HostKey, check_host_key, host_key_error, known_kinds
+from slipway.ssh.prompt import Prompt
 from slipway.ssh.target import Target
 from slipway.ssh.userauth import Transport
 
@@ -25,20 +25,23 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CHANNEL_TIMEOUT_S = 60
 DEAD_AFTER_S = 90
-Meet = Callable[[Target, HostKey], None]
+OnHostKey = Callable[[Target, HostKey], None]
 Hop = tuple[Target, Transport]
 _PROHIBITED = 1  # RFC 4254, 5.1
 _CHECK_PORT = "check login.port in the site's file or Port in ssh_config"
 _HUNG_UP = (EOFError, OSError)
 
 
-def log_in(target: Target, ask: Ask, meet: Meet | None = None, *, enter: bool = True) -> Sequence[Transport]:
+def log_in(
+    target: Target, ask: Prompt, on_host_key: OnHostKey | None = None, *, enter: bool = True
+) -> Sequence[Transport]:
     """Log in to a host, and to those on the way.
 
     Args:
         target: the host.
         ask: who answers the prompts.
-        meet: is shown each host's key, and raises where that will not do. Default: :func:`refuse_strangers`.
+        on_host_key: is shown each host's key, and raises to refuse it. Default:
+            :func:`refuse_unknown_key`.
         enter: log in to the last one too, and not only to those on the way.
 
     Returns:
@@ -59,7 +62,7 @@ def log_in(target: Target, ask: Ask, meet: Meet | None = None, *, enter: bool = 
         for number, hop in enumerate(hops, 1):
             with _on_the_way(number, hops):
                 opened.append(_greet(hop, (hops[number - 2], opened[-1]) if opened else None))
-                (meet or refuse_strangers)(hop, shown_key(opened[-1]))
+                (on_host_key or refuse_unknown_key)(hop, shown_key(opened[-1]))
                 if enter or hop is not target:
                     authenticate(opened[-1], hop, ask)
                     keep_alive(opened[-1], hop.keep_alive_s)
@@ -76,16 +79,16 @@ def close(transports: Sequence[Transport]) -> None:
             transport.close()
 
 
-def refuse_strangers(target: Target, shown: HostKey) -> None:
+def refuse_unknown_key(target: Target, shown: HostKey) -> None:
     """Go on only where the host's key is known.
 
     Raises:
         HostKeyError: it is unknown.
         HostKeyChangedError: it is another one, or revoked.
     """
-    verdict = judge(target, shown)
+    verdict = check_host_key(target, shown)
     if verdict.state != "known":
-        raise mistrust(target, shown, verdict)
+        raise host_key_error(target, shown, verdict)
 
 
 def shown_key(transport: Transport) -> HostKey:
@@ -98,7 +101,7 @@ def shown_key(transport: Transport) -> HostKey:
 def _on_the_way(number: int, hops: Sequence[Target]) -> Iterator[None]:
     try:
         yield
-    except LinkError as error:
+    except SshError as error:
         if number == len(hops):
             raise
         way = f"jump host {number} of {len(hops) - 1} on the way to {hops[-1]}"
@@ -123,7 +126,7 @@ def _greet(target: Target, through: Hop | None) -> Transport:
         transport.close()
         is_late = time.monotonic() - began >= timeout_s
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-            raise LinkError(
+            raise SshError(
                 f"{target}: the server and this side have no algorithm in common ({error}). One of them is "
                 "very old, or set up to take very little: show this to the site's administrators"
             ) from error
@@ -196,7 +199,7 @@ def _channel(target: Target, jump: Target, through: Transport) -> paramiko.Chann
     except paramiko.ChannelException as error:
         why = through.refusal or error.text
         if error.code == _PROHIBITED:
-            raise LinkError(
+            raise SshError(
                 f"{target}: the jump host {jump} does not pass connections on ({why}). It may not let users "
                 f"do so (AllowTcpForwarding), or want a new password first: try `{jump.ssh_command}`"
             ) from error

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slipway.errors import HostKeyError
-from slipway.ssh.ask import Ask
-from slipway.ssh.hostkey import HostKey, add_known, judge, mistrust, remove_known
+from slipway.ssh.hostkey import HostKey, add_known, check_host_key, host_key_error, remove_known
+from slipway.ssh.prompt import Prompt
 from slipway.ssh.target import Target
 
 
 @dataclass(kw_only=True)
-class Acquaintance:
+class HostKeyPrompt:
     """Meets hosts on the way to a site, for :func:`slipway.ssh.login.log_in`.
 
     Attributes:
@@ -21,25 +21,25 @@ class Acquaintance:
         lines: what to tell in the end, a line a host.
     """
 
-    ask: Ask
+    ask: Prompt
     yes: bool = False
     replace: bool = False
     lines: list[str] = field(default_factory=list)
 
-    def meet(self, target: Target, shown: HostKey) -> None:
+    def on_host_key(self, target: Target, shown: HostKey) -> None:
         """Show a host's key where it is not known, and keep it if that is wanted.
 
         Raises:
             HostKeyError: it is not.
             HostKeyChangedError: the key is another one than the one that is known, or revoked.
         """
-        verdict = judge(target, shown)
+        verdict = check_host_key(target, shown)
         name = f"{target.host}:{target.port}"
         if verdict.state == "known":
             self.lines.append(f"{name}  {shown}  known already")
             return
         if verdict.state == "revoked" or (verdict.state == "changed" and not self.replace):
-            raise mistrust(target, shown, verdict)
+            raise host_key_error(target, shown, verdict)
         for line in verdict.known:
             self.ask.tell(f"{name} was known by {line}")
         self.ask.tell(f"{name} shows {shown}")
@@ -63,7 +63,7 @@ class Acquaintance:
             raise HostKeyError(f"{target}: the host's key was not confirmed, and nothing is kept")
 
 
-def get_to_know(target: Target, ask: Ask, *, yes: bool = False, replace: bool = False) -> list[str]:
+def trust_host_keys(target: Target, ask: Prompt, *, yes: bool = False, replace: bool = False) -> list[str]:
     """Meet a site's host and those on the way to it; where there are any, log in to these.
 
     Returns:
@@ -74,6 +74,6 @@ def get_to_know(target: Target, ask: Ask, *, yes: bool = False, replace: bool = 
     """
     from slipway.ssh.login import close, log_in
 
-    acquaintance = Acquaintance(ask=ask, yes=yes, replace=replace)
-    close(log_in(target, ask, acquaintance.meet, enter=False))
+    acquaintance = HostKeyPrompt(ask=ask, yes=yes, replace=replace)
+    close(log_in(target, ask, acquaintance.on_host_key, enter=False))
     return acquaintance.lines

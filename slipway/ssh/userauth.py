@@ -79,11 +79,11 @@ class Closed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Silence:
+class NoReply:
     """No reply in time."""
 
 
-Reply = Success | Failure | Challenge | KeyAccepted | PasswordExpired | Closed | Silence
+Reply = Success | Failure | Challenge | KeyAccepted | PasswordExpired | Closed | NoReply
 
 
 class Transport(paramiko.Transport):
@@ -195,7 +195,7 @@ class UserAuth(AuthHandler):
         try:
             return self._replies.get(timeout=REPLY_TIMEOUT_S)
         except queue.Empty:
-            return Silence()
+            return NoReply()
 
     def _algorithm(self, key: Signer) -> str:
         kind, mark, rest = key.kind.partition("-cert-")

@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from slipway.errors import UsageError
+from slipway.host.host import Host, connect
+from slipway.host.scratch import Scratch, open_scratch
 from slipway.job.store import RunStore
 from slipway.lock import only_one
 from slipway.profile import Profile, load_profile
 from slipway.progress import Progress
 from slipway.project import Project
-from slipway.remote.depot import Depot, open_depot
-from slipway.remote.link import Link, connect
 from slipway.site import Site, list_sites, load_site
-from slipway.ssh.ask import Ask, Nobody
+from slipway.ssh.prompt import NoPrompt, Prompt
 from slipway.ssh.target import resolve_target
 
 
@@ -30,19 +30,19 @@ class Choice:
 class Core:
     """The folders of one checkout, and whoever watches and can be asked."""
 
-    def __init__(self, project: Project, progress: Progress, ask: Ask | None = None) -> None:
+    def __init__(self, project: Project, progress: Progress, ask: Prompt | None = None) -> None:
         self.project = project
         self.progress = progress
-        self.ask = ask or Nobody()
+        self.ask = ask or NoPrompt()
         self.store = RunStore(project.state / "runs")
 
     def trust(self, name: str, *, yes: bool, replace: bool) -> list[str]:
-        """Get to know a site's host keys; see :func:`slipway.ssh.trust.get_to_know`."""
-        from slipway.ssh.trust import get_to_know
+        """Get to know a site's host keys; see :func:`slipway.ssh.trust.trust_host_keys`."""
+        from slipway.ssh.trust import trust_host_keys
 
         target = resolve_target(load_site(self.project.sites, name).login, self.project.state)
         self.progress.step(f"Asking {name} for its key")
-        return get_to_know(target, self.ask, yes=yes, replace=replace)
+        return trust_host_keys(target, self.ask, yes=yes, replace=replace)
 
     def profile(self, name: str, overrides: Iterable[str]) -> Profile:
         """A profile; see :func:`slipway.profile.load_profile`."""
@@ -64,21 +64,21 @@ class Core:
         return Choice(profile=profile, site=load_site(self.project.sites, wanted))
 
     @contextmanager
-    def link(self, site: Site) -> Iterator[Link]:
+    def host(self, site: Site) -> Iterator[Host]:
         """A connection to a site, closed afterwards."""
-        with connect(site.login, self.project.state, self.ask) as link:
-            yield link
+        with connect(site.login, self.project.state, self.ask) as host:
+            yield host
 
-    def reconnect(self, site: Site) -> Link:
+    def reconnect(self, site: Site) -> Host:
         """A connection that the caller closes."""
         return connect(site.login, self.project.state, self.ask)
 
     @contextmanager
-    def depot(self, site: Site, *, make: bool = True) -> Iterator[tuple[Link, Depot]]:
-        """A connection to a site, and its depot, whose folders are made unless ``make`` is off."""
+    def scratch(self, site: Site, *, make: bool = True) -> Iterator[tuple[Host, Scratch]]:
+        """A connection to a site, and its scratch, whose folders are made unless ``make`` is off."""
         self.progress.step(f"Logging in to {site.name}")
-        with self.link(site) as link:
-            yield link, open_depot(link, site, make=make)
+        with self.host(site) as host:
+            yield host, open_scratch(host, site, make=make)
 
     def _client(self, site: Site) -> str:
         """What sets this checkout's uploads apart from all others that may be under way at the same time."""

@@ -68,9 +68,9 @@ class DataSteps(Core):
         waiting = f"Waiting for another transfer of {weights.name} to {site.name}"
         with (
             self._only_one(f"weights-{site.name}-{weights.name}", waiting),
-            self.depot(site) as (link, depot),
+            self.scratch(site) as (host, scratch),
         ):
-            return stage_weights(link, depot, weights, self._client(site), self.progress)
+            return stage_weights(host, scratch, weights, self._client(site), self.progress)
 
     def stage(
         self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
@@ -82,11 +82,11 @@ class DataSteps(Core):
             self._only_one(
                 f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"
             ),
-            self.depot(site) as (link, depot),
+            self.scratch(site) as (host, scratch),
         ):
             return stage(
-                link,
-                depot,
+                host,
+                scratch,
                 source,
                 name,
                 self._client(site),

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slipway.errors import ImageError, UsageError
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
 from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
 from slipway.image.label import checkout_labels
@@ -16,8 +18,6 @@ from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
 from slipway.steps.core import Choice, Core
@@ -121,20 +121,20 @@ class ImageSteps(Core):
         older than the newest before there has to be room for another.
         """
         sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
-        with self._pushing(choice.site, sif.name, prune=prune) as (link, depot):
-            pushed, transfer = push_sif(link, depot, sif, self._client(choice.site), self.progress)
+        with self._pushing(choice.site, sif.name, prune=prune) as (host, scratch):
+            pushed, transfer = push_sif(host, scratch, sif, self._client(choice.site), self.progress)
         return sif, converted, pushed, transfer
 
     @contextmanager
-    def _pushing(self, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Link, Depot]]:
+    def _pushing(self, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
         """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
         waiting = f"Waiting for another push of {name} to {site.name}"
-        with self._only_one(f"push-{site.name}-{name}", waiting), self.depot(site) as (link, depot):
+        with self._only_one(f"push-{site.name}-{name}", waiting), self.scratch(site) as (host, scratch):
             if prune:
-                prune_images(link, depot, name, self.progress, tell_kept=False)
-            yield link, depot
+                prune_images(host, scratch, name, self.progress, tell_kept=False)
+            yield host, scratch
             if prune:
-                prune_images(link, depot, name, self.progress)
+                prune_images(host, scratch, name, self.progress)
 
     def push_from_registry(
         self,
@@ -157,7 +157,7 @@ class ImageSteps(Core):
             https: off for a registry without TLS.
         """
         from slipway.push.fromregistry import prepare_pull, pull_image
-        from slipway.push.script import render_pull
+        from slipway.push.pull_script import render_pull
         from slipway.registry.reference import parse_reference
 
         profile, site = choice.profile, choice.site
@@ -173,9 +173,9 @@ class ImageSteps(Core):
         )
         template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
         job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
-        with self._pushing(site, profile.image, prune=prune) as (link, depot):
-            script = render_pull(site, pull, depot, template)
-            return pull_image(link, depot, pull, script, self._client(site), self.progress, job)
+        with self._pushing(site, profile.image, prune=prune) as (host, scratch):
+            script = render_pull(site, pull, scratch, template)
+            return pull_image(host, scratch, pull, script, self._client(site), self.progress, job)
 
     def publish(
         self,

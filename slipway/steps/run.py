@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from slipway.errors import LinkError, SlipwayError, TransferOnlyError, UsageError
+from slipway.errors import SlipwayError, SshError, TransferOnlyError, UsageError
+from slipway.host.host import Host
 from slipway.job.poll import poll
 from slipway.job.run import Run, Status
 from slipway.job.slurm import JobState
 from slipway.job.submit import settle
-from slipway.remote.link import Link
 from slipway.site import Site, load_site
 from slipway.steps.core import Core
 
@@ -32,20 +32,20 @@ class RunSteps(Core):
         self.store.save(run)
         return run
 
-    def look(self, link: Link, runs: Sequence[Run]) -> list[Run]:
+    def look(self, host: Host, runs: Sequence[Run]) -> list[Run]:
         """Runs of one site as they stand now, written down; what a killed command left open is decided."""
         looked = []
-        for old, run in zip(runs, poll(link, runs), strict=True):
+        for old, run in zip(runs, poll(host, runs), strict=True):
             left = old.job_id is None and not self.store.is_submitting(old)
-            new = settle(link, run) if left and run.status.state is JobState.SUBMITTING else run
+            new = settle(host, run) if left and run.status.state is JobState.SUBMITTING else run
             # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
             looked.append(self.keep(new) if self.store.has(new) else new)
         return looked
 
-    def stand(self, link: Link, run: Run) -> Run:
+    def stand(self, host: Host, run: Run) -> Run:
         """How a run stands; as it was last known, where the host only moves files."""
         try:
-            return self.look(link, [run])[0]
+            return self.look(host, [run])[0]
         except TransferOnlyError:
             self.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
             return run
@@ -64,8 +64,8 @@ class RunSteps(Core):
         for name, group in groupby(alive, key=lambda run: run.site):
             some = list(group)
             try:
-                with self.link(load_site(self.project.sites, name)) as link:
-                    new = self.look(link, some)
+                with self.host(load_site(self.project.sites, name)) as host:
+                    new = self.look(host, some)
             except SlipwayError as error:
                 troubles[name] = error
                 unknown = Status(state=JobState.UNKNOWN, note=str(error))
@@ -80,4 +80,4 @@ def _together(troubles: Mapping[str, SlipwayError]) -> SlipwayError | None:
     if len(troubles) == 1:
         (error,) = troubles.values()
         return type(error)(said)
-    return LinkError(said) if troubles else None
+    return SshError(said) if troubles else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.remote.link import Link
+from slipway.host.host import Host
 
 # To have less than this part of the old image once more costs less time than copying that on its disk.
 _WORTH_A_COPY = 1 / 100
@@ -48,9 +48,9 @@ class Attempt:
     basis: PurePosixPath
 
 
-def list_command(workshop: PurePosixPath) -> list[str]:
-    """List the files of all attempts in a workshop."""
-    return ["sh", "-c", _LIST, "slipway", str(workshop)]
+def list_command(upload_dir: PurePosixPath) -> list[str]:
+    """List the files of all attempts in an upload folder."""
+    return ["sh", "-c", _LIST, "slipway", str(upload_dir)]
 
 
 def parse_left(stdout: str) -> list[Left]:
@@ -82,7 +82,7 @@ def is_worth_joining(left: Left, old_bytes: int, size_bytes: int, free_bytes: in
 
 
 def prepare_attempt(
-    link: Link, workshop: PurePosixPath, name: str, size_bytes: int, old: PurePosixPath | None
+    host: Host, upload_dir: PurePosixPath, name: str, size_bytes: int, old: PurePosixPath | None
 ) -> Attempt:
     """Make the folders of a new attempt, and give it the best basis that there is.
 
@@ -94,8 +94,8 @@ def prepare_attempt(
     goes on with its own file, whose beginning does not change, and in the end gives it its name.
 
     Args:
-        link: the connection.
-        workshop: a folder that nobody else uses; all that is in it is left from earlier attempts.
+        host: the connection.
+        upload_dir: a folder that nobody else uses; all that is in it is left from earlier attempts.
         name: the name of the file that is to be sent.
         size_bytes: its size.
         old: a file there with much of the same content.
@@ -103,26 +103,26 @@ def prepare_attempt(
     Raises:
         RemoteError: the folders cannot be made.
     """
-    folder = workshop / secrets.token_hex(4)
-    old_bytes = (link.size(old) if old else None) or 0
+    folder = upload_dir / secrets.token_hex(4)
+    old_bytes = (host.size(old) if old else None) or 0
     basis = folder
     for _ in range(_TRIES):
-        listed = parse_left(link.run(list_command(workshop)).stdout)
-        free = link.free_bytes(workshop)
+        listed = parse_left(host.run(list_command(upload_dir)).stdout)
+        free = host.free_bytes(upload_dir)
         left = choose_left(listed, size_bytes, free)
         basis = folder / f"basis-{left.length_bytes if left else 0}"
-        link.check(["mkdir", "-p", "--", str(basis)])
+        host.check(["mkdir", "-p", "--", str(basis)])
         command = None
         if left and (left.is_joined or not old_bytes):
-            command = ["mv", "-T", "--", str(workshop / left.path), str(basis / name)]
+            command = ["mv", "-T", "--", str(upload_dir / left.path), str(basis / name)]
         elif left and is_worth_joining(left, old_bytes, size_bytes, free):
-            command = _script(_JOIN, basis / name, workshop / left.path, old)
+            command = _script(_JOIN, basis / name, upload_dir / left.path, old)
         elif old_bytes:
             command = _script(_LINK, basis / name, old)
         # What was cut a moment ago may be given another name by its rsync in between.
-        if command is None or link.run(command, timeout_s=_COPY_TIMEOUT_S).ok:
+        if command is None or host.run(command, timeout_s=_COPY_TIMEOUT_S).ok:
             break
-    link.check(["sh", "-c", _CLEAN, "slipway", str(workshop), folder.name], timeout_s=_COPY_TIMEOUT_S)
+    host.check(["sh", "-c", _CLEAN, "slipway", str(upload_dir), folder.name], timeout_s=_COPY_TIMEOUT_S)
     return Attempt(folder=folder, basis=basis)
 
 

@@ -6,8 +6,8 @@ import re
 import socket
 
 from slipway.errors import ConfigError, HostError, TransferOnlyError
+from slipway.host.host import Host
 from slipway.progress import Progress
-from slipway.remote.link import Link
 from slipway.shell import LocalShell, Result
 from slipway.transfer.protocol import Carrier
 
@@ -18,15 +18,15 @@ _VERSION = re.compile(r"^rsync\s+version v?(\d+)\.(\d+)", re.M)
 _NOT_FOUND = 127
 
 
-def choose_carrier(link: Link, progress: Progress) -> Carrier:
+def choose_carrier(host: Host, progress: Progress) -> Carrier:
     """What moves files to and from this site; found out once a connection.
 
     Raises:
         ConfigError: the site wants rsync (``login.transfer``), and it cannot be had.
     """
-    if link.carrier is None:
-        link.carrier = _choose(link, progress)
-    return link.carrier
+    if host.carrier is None:
+        host.carrier = _choose(host, progress)
+    return host.carrier
 
 
 def parse_version(stdout: str) -> tuple[int, int] | None:
@@ -37,27 +37,27 @@ def parse_version(stdout: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _choose(link: Link, progress: Progress) -> Carrier:
-    from slipway.sftp.carrier import Sftp
+def _choose(host: Host, progress: Progress) -> Carrier:
     from slipway.transfer.rsync import Rsync
+    from slipway.transfer.sftp.sftp import Sftp
 
-    if link.transfer == "sftp":
-        return Sftp(link)
-    why = _why_no_rsync(link)
+    if host.transfer == "sftp":
+        return Sftp(host)
+    why = _why_no_rsync(host)
     if why is None:
-        return Rsync(link)
-    if link.transfer == "rsync":
-        raise ConfigError(f"{link.target}: login.transfer is rsync, but {why}")
+        return Rsync(host)
+    if host.transfer == "rsync":
+        raise ConfigError(f"{host.target}: login.transfer is rsync, but {why}")
     progress.note(f"Files go by SFTP, since {why}. That is slower: a file that has changed goes whole")
-    return Sftp(link)
+    return Sftp(host)
 
 
-def _why_no_rsync(link: Link) -> str | None:
+def _why_no_rsync(host: Host) -> str | None:
     """What is missing, and what would help; ``None`` where nothing is."""
     try:
-        there = link.run(["rsync", "--version"])
+        there = host.run(["rsync", "--version"])
     except TransferOnlyError:
-        return f"{link.target} runs no commands for this account"
+        return f"{host.target} runs no commands for this account"
     if not hasattr(socket, "AF_UNIX"):
         return "rsync cannot be reached on this system"
     try:
@@ -65,7 +65,7 @@ def _why_no_rsync(link: Link) -> str | None:
     except HostError:
         return "rsync is not installed on this machine (Debian: apt install rsync; macOS: brew install rsync)"
     why = _why_not(here, "on this machine", LEAST_HERE)
-    return why or _why_not(there, f"on {link.target.host}", LEAST_THERE)
+    return why or _why_not(there, f"on {host.target.host}", LEAST_THERE)
 
 
 def _why_not(result: Result, where: str, least: tuple[int, int]) -> str | None:

@@ -13,17 +13,17 @@ from slipway.errors import (
     ConnectionLostError,
     DataError,
     HostError,
-    LinkError,
     ParseError,
     RemoteError,
     RemoteSpaceError,
     SpaceError,
+    SshError,
 )
-from slipway.remote.link import Link
+from slipway.host.host import Host
 from slipway.shell import LocalShell, Result
 from slipway.transfer.basis import prepare_attempt
-from slipway.transfer.door import Door, open_door
 from slipway.transfer.protocol import Amount, OnProgress, Transfer
+from slipway.transfer.rsync_tunnel import RsyncTunnel, open_rsync_tunnel
 
 # rsync wants a host before the colon; the name is never looked up.
 _HOST = "cluster"
@@ -88,8 +88,8 @@ def parse_progress(text: str) -> tuple[int, int] | None:
 class Rsync:
     """rsync as a :class:`~slipway.transfer.protocol.Carrier`: of a changed file it sends what differs."""
 
-    def __init__(self, link: Link) -> None:
-        self.link = link
+    def __init__(self, host: Host) -> None:
+        self.host = host
 
     def send_file(
         self,
@@ -101,13 +101,13 @@ class Rsync:
     ) -> Transfer:
         """See :meth:`slipway.transfer.protocol.Carrier.send_file`."""
         size_bytes = source.stat().st_size
-        attempt = prepare_attempt(self.link, folder, source.name, size_bytes, old)
+        attempt = prepare_attempt(self.host, folder, source.name, size_bytes, old)
         # Half a file keeps its name's place in the attempt's folder, and what is compared lies in another.
         options = ["--times", "--ignore-times", "--partial", "--no-whole-file", f"--timeout={_SILENCE_S}"]
         options.append(f"--compare-dest={attempt.basis}")
         target = remote(attempt.folder, inside=True)
         transfer = self._run([str(source)], target, options, on_progress, total_bytes=size_bytes)
-        self.link.move(attempt.folder / source.name, folder / source.name)
+        self.host.move(attempt.folder / source.name, folder / source.name)
         return transfer
 
     def send_tree(
@@ -155,7 +155,7 @@ class Rsync:
         total_bytes: int | None = None,
     ) -> Transfer:
         began: float | None = None
-        with open_door(self.link) as door:
+        with open_rsync_tunnel(self.host) as tunnel:
 
             def listen(text: str) -> None:
                 nonlocal began
@@ -169,38 +169,38 @@ class Rsync:
                         Amount(
                             done_bytes=done,
                             total_bytes=total,
-                            moved_bytes=door.sent_bytes + door.received_bytes,
+                            moved_bytes=tunnel.sent_bytes + tunnel.received_bytes,
                             elapsed_s=time.monotonic() - began,
                         )
                     )
 
-            argv = rsync_command(sources, destination, rsh_command=door.command, options=options)
+            argv = rsync_command(sources, destination, rsh_command=tunnel.command, options=options)
             result = LocalShell(env={**os.environ, "LC_ALL": "C.UTF-8"}).stream(argv, on_output=listen)
         if not result.ok:
-            raise _failure(self.link, result, door, destination)
+            raise _failure(self.host, result, tunnel, destination)
         return parse_stats(result.stdout)
 
 
-def _failure(link: Link, result: Result, door: Door, target: str) -> Exception:
+def _failure(host: Host, result: Result, tunnel: RsyncTunnel, target: str) -> Exception:
     """What an rsync that failed has failed by, in the order of what is surest."""
-    code, there = result.exit_code, door.exit_code
-    words = [*door.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:]
+    code, there = result.exit_code, tunnel.exit_code
+    words = [*tunnel.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:]
     said = "".join(f"\n  {line}" for line in words)
-    if isinstance(door.lost, LinkError):
-        return door.lost
-    if door.lost is not None or code == _TIMEOUT:
-        reason = door.lost or f"nothing came for {_SILENCE_S} s"
-        return ConnectionLostError(f"{link.target}: the connection was lost during rsync ({reason})")
+    if isinstance(tunnel.lost, SshError):
+        return tunnel.lost
+    if tunnel.lost is not None or code == _TIMEOUT:
+        reason = tunnel.lost or f"nothing came for {_SILENCE_S} s"
+        return ConnectionLostError(f"{host.target}: the connection was lost during rsync ({reason})")
     if code < 0:
         return HostError(f"rsync was killed on this machine (signal {-code}; out of memory?); try again")
     if there == _NOT_FOUND:
-        return RemoteError(f"{link.target}: rsync is not installed there; ask the site to install it")
+        return RemoteError(f"{host.target}: rsync is not installed there; ask the site to install it")
     if there is not None and there < 0:
-        return RemoteError(f"{link.target}: rsync was killed there (out of memory?); try again")
+        return RemoteError(f"{host.target}: rsync was killed there (out of memory?); try again")
     if code == _FILE_IO and _NO_ROOM.search(said) and not target.startswith(f"{_HOST}:"):
         return SpaceError(f"{target}: there is no room for it on this machine; rsync said:{said}")
     if _FILE_IO in (code, there) and _NO_ROOM.search(said):
-        return RemoteSpaceError(f"{link.target}: the disk is full, or a quota is reached; rsync said:{said}")
+        return RemoteSpaceError(f"{host.target}: the disk is full, or a quota is reached; rsync said:{said}")
     if there == _FILE_IO:
         # A sender that finds its line closed does not always come to read why.
         said += "\n  (The other side could not write: is the disk full there, or a quota reached?)"
@@ -208,4 +208,4 @@ def _failure(link: Link, result: Result, door: Door, target: str) -> Exception:
         return DataError(f"files were removed while they were sent, or fetched; try again. rsync said:{said}")
     if code == _PROTOCOL:
         said += "\n  (A shell that prints something at every login does that: look at ~/.bashrc there)"
-    return RemoteError(f"{link.target}: rsync failed with exit code {code}:{said}")
+    return RemoteError(f"{host.target}: rsync failed with exit code {code}:{said}")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, DataError, DownloadError, RemoteError, UsageError
+from slipway.host.checksum import hash_remote
+from slipway.host.host import Host
+from slipway.host.inventory import remove_all
+from slipway.host.scratch import Scratch
 from slipway.image.engine import Image, run_container
 from slipway.progress import Progress
-from slipway.remote.checksum import hash_remote
-from slipway.remote.depot import Depot
-from slipway.remote.inventory import remove_all
-from slipway.remote.link import Link
 from slipway.sif.store import sha256
 from slipway.transfer.carrier import choose_carrier
 from slipway.transfer.protocol import Transfer
@@ -174,13 +174,13 @@ def load_in_image(client: DockerClient, image: Image, weights: Weights) -> bool:
 
 
 def stage_weights(
-    link: Link, depot: Depot, weights: Weights, client: str, progress: Progress
+    host: Host, scratch: Scratch, weights: Weights, client: str, progress: Progress
 ) -> Transfer | None:
     """Send weights, unless the same are there; jobs have them at ``/weights/<name>``, read-only.
 
     Args:
-        link: the connection.
-        depot: where weights lie.
+        host: the connection.
+        scratch: where weights lie.
         weights: which.
         client: what sets this client apart from others who send to the same place.
         progress: is told what happens.
@@ -191,19 +191,19 @@ def stage_weights(
     Raises:
         RemoteError: what arrived is not what was sent.
     """
-    if hash_remote(link, depot.weights, [weights.name]).get(weights.name) == weights.sha256:
+    if hash_remote(host, scratch.weights, [weights.name]).get(weights.name) == weights.sha256:
         return None
-    part = depot.weights / f".{weights.name}.{client}.part"
-    link.make_folder(part)
+    part = scratch.weights / f".{weights.name}.{client}.part"
+    host.make_folder(part)
     progress.step(f"Sending {weights.name} ({weights.size_bytes / 1e6:,.1f} MB)")
-    sent = choose_carrier(link, progress).send_file(weights.path, part, on_progress=progress.transfer)
-    if hash_remote(link, part, [weights.name]).get(weights.name) != weights.sha256:
-        link.remove(part / weights.name)
+    sent = choose_carrier(host, progress).send_file(weights.path, part, on_progress=progress.transfer)
+    if hash_remote(host, part, [weights.name]).get(weights.name) != weights.sha256:
+        host.remove(part / weights.name)
         raise RemoteError(
-            f"{link.target}:{part}: what arrived has another hash; it was removed there; try again"
+            f"{host.target}:{part}: what arrived has another hash; it was removed there; try again"
         )
-    link.move(part / weights.name, depot.weights / weights.name)
-    remove_all(link, part)
+    host.move(part / weights.name, scratch.weights / weights.name)
+    remove_all(host, part)
     return sent
 
 

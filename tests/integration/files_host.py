@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from slipway.host.host import Host, connect
 from slipway.image.base import ensure_base
 from slipway.image.build import build_image
 from slipway.image.engine import engine
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
-from slipway.progress import Silence
-from slipway.remote.link import Link, connect
+from slipway.progress import NullProgress
 from slipway.site import Login
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def reset(connection: socket.socket) -> None:
 
 
 @dataclass(frozen=True)
-class Host:
+class FilesHost:
     """An sshd on a port of this machine, and a key for all of its users."""
 
     state: Path
@@ -123,7 +123,7 @@ class Host:
         )
         return Login(host="files", user=user, ssh_config=f"config-{user}-{port}", transfer=transfer)  # type: ignore[arg-type]
 
-    def connect(self, user: str, port: int | None = None, transfer: str = "auto") -> Link:
+    def connect(self, user: str, port: int | None = None, transfer: str = "auto") -> Host:
         return connect(self.login(user, port, transfer), self.state)
 
     def sh(self, script: str, *words: str) -> str:
@@ -140,13 +140,13 @@ class Host:
 
 
 @contextmanager
-def start_host(state: Path) -> Iterator[Host]:
+def start_host(state: Path) -> Iterator[FilesHost]:
     client = engine()
     profile = load_profile(ROOT / "env", "cpu")
-    ensure_base(client, profile.base_image, profile.debian_mirror, Silence())
+    ensure_base(client, profile.base_image, profile.debian_mirror, NullProgress())
     dockerfile = ROOT / "tests" / "integration" / "sshd" / "Dockerfile"
     recipe = Recipe(name=IMAGE, dockerfile=dockerfile, platform="", build_args=profile.build_args)
-    build_image(client, recipe, Silence())
+    build_image(client, recipe, NullProgress())
     argv = ["ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-f", str(state / "id")]
     subprocess.run(argv, check=True, timeout=TIMEOUT_S)
     environment = {
@@ -169,7 +169,7 @@ def start_host(state: Path) -> Iterator[Host]:
             assert time.monotonic() < deadline, container.logs()
             time.sleep(0.1)
         container.reload()
-        made = Host(state, int(container.ports["22/tcp"][0]["HostPort"]), container)
+        made = FilesHost(state, int(container.ports["22/tcp"][0]["HostPort"]), container)
         key = made.sh("cat /etc/ssh/ssh_host_ed25519_key.pub")
         (state / "known_hosts").write_text(f"files {' '.join(key.split()[:2])}\n")
         yield made

@@ -19,8 +19,8 @@ from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, run_container
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile, load_profile
-from slipway.progress import Silence
-from tests.integration.line import Line
+from slipway.progress import NullProgress
+from tests.integration.task_runner import TaskRunner
 from tests.payload.footage import make_footage
 
 ROOT = Path(__file__).parents[2]
@@ -47,17 +47,17 @@ def client() -> Any:
 @pytest.fixture(scope="module")
 def profile(client: Any) -> Profile:
     devel = load_profile(ROOT / "env", "devel")
-    ensure_base(client, devel.base_image, devel.debian_mirror, Silence())
+    ensure_base(client, devel.base_image, devel.debian_mirror, NullProgress())
     words = {"BASE_IMAGE": devel.image, "RUNTIME_IMAGE": devel.base_image}
     words |= {key: os.environ[key] for key in KEYS if os.environ.get(key)}
     if words["BASE_IMAGE"] == devel.image:
-        build_image(client, profile_recipe(devel, ROOT), Silence())
+        build_image(client, profile_recipe(devel, ROOT), NullProgress())
     return load_profile(ROOT / "env", "base", [f"{key}={value}" for key, value in words.items()])
 
 
 @pytest.fixture(scope="module")
 def image(client: Any, profile: Profile) -> Image:
-    return build_image(client, profile_recipe(profile, ROOT), Silence())[0]
+    return build_image(client, profile_recipe(profile, ROOT), NullProgress())[0]
 
 
 def run(client: Any, image: Image, *argv: str) -> tuple[int, str]:
@@ -118,7 +118,9 @@ def test_it_has_no_compiler_and_nothing_of_the_building_machine(client: Any, ima
 SMALL = ("--device", "cpu", "--max-image-size", "176", "--max-frames", "10")
 
 
-def test_a_job_tracks_the_demo_without_a_gpu(image: Image, line: Line, tell: Callable[[str], None]) -> None:
+def test_a_job_tracks_the_demo_without_a_gpu(
+    image: Image, line: TaskRunner, tell: Callable[[str], None]
+) -> None:
     """The whole line with the profile that is the default: `push`, `job -- --task infer`, `pull`."""
     tell(line.invoke("push", "--site", "box", timeout_s=1800).stdout.strip())
     job = ("job", "--site", "box", "--gpus", "0", "--cpus", "2", "--mem", "6000M", "--wait", "--")
@@ -149,7 +151,7 @@ def test_a_job_tracks_the_demo_without_a_gpu(image: Image, line: Line, tell: Cal
 
 
 def test_a_job_trains_and_another_uses_its_weights(
-    image: Image, line: Line, tmp_path: Path, tell: Callable[[str], None]
+    image: Image, line: TaskRunner, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     line.invoke("push", "--site", "box", timeout_s=1800)
     line.invoke("stage", str(make_footage(tmp_path / "wall")), "--site", "box")

@@ -12,14 +12,14 @@ import pytest
 from slipway.box import container as boxes
 from slipway.box.container import BoxStatus, box_recipe
 from slipway.box.spec import make_keys
-from slipway.errors import LinkError
+from slipway.errors import SshError
+from slipway.host.host import Host, connect
 from slipway.image.base import ensure_base
 from slipway.image.build import build_image
 from slipway.image.engine import engine
 from slipway.profile import load_profile
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.remote.link import Link, connect
 from slipway.sif.store import TOOLS_IMAGE, tools_recipe
 from slipway.site import Login
 
@@ -45,7 +45,7 @@ class Made:
     state: Path
     image: str
     status: BoxStatus
-    link: Link
+    remote: Host
 
     @property
     def container(self) -> Any:
@@ -53,11 +53,11 @@ class Made:
 
     def sh(self, script: str, timeout_s: float = TIMEOUT_S) -> str:
         """What a script prints on the login node, where it may not fail."""
-        return self.link.check(["bash", "-c", script], timeout_s=timeout_s).stdout
+        return self.remote.check(["bash", "-c", script], timeout_s=timeout_s).stdout
 
     def job(self, script: str, *options: str) -> tuple[str, str]:
         """Run a job to its end; returns its id and what it printed."""
-        submitted = self.link.check(
+        submitted = self.remote.check(
             ["sbatch", "--parsable", "--output=/scratch/researcher/%j", *options],
             stdin=f"#!/bin/bash -l\n{script}\n",
         )
@@ -75,11 +75,11 @@ class Made:
             f"--format={field}",
             f"--jobs={job_id}",
         ]
-        return self.link.check([*words, *options]).stdout.split()
+        return self.remote.check([*words, *options]).stdout.split()
 
     def wait_for(self, condition: str, timeout_s: float = TIMEOUT_S) -> None:
         deadline = time.monotonic() + timeout_s
-        while not self.link.run(["bash", "-c", condition]).ok:
+        while not self.remote.run(["bash", "-c", condition]).ok:
             assert time.monotonic() < deadline, f"{condition} did not come true; {self.sh('squeue; sinfo')}"
             time.sleep(0.2)
 
@@ -90,13 +90,13 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     state = tmp_path_factory.mktemp("a box")  # with a space
     project, profile = Project.find(ROOT), load_profile(ROOT / "env", "cpu")
     try:
-        ensure_base(client, profile.base_image, profile.debian_mirror, Silence())
-        build_image(client, tools_recipe(project, profile), Silence())
-        image, _ = build_image(client, box_recipe(project, profile), Silence())
+        ensure_base(client, profile.base_image, profile.debian_mirror, NullProgress())
+        build_image(client, tools_recipe(project, profile), NullProgress())
+        image, _ = build_image(client, box_recipe(project, profile), NullProgress())
         # By its id: the name may be given to another build meanwhile.
-        status = boxes.up(client, state, image.id, progress=Silence())
-        with connect(LOGIN, state) as link:
-            yield Made(client=client, state=state, image=image.id, status=status, link=link)
+        status = boxes.up(client, state, image.id, progress=NullProgress())
+        with connect(LOGIN, state) as remote:
+            yield Made(client=client, state=state, image=image.id, status=status, remote=remote)
     finally:
         boxes.down(client, state)
         client.close()
@@ -143,7 +143,7 @@ def test_a_box_with_another_host_key_is_refused(box: Made, tmp_path: Path) -> No
     done = ssh(state / "box" / "ssh_config", "true")
     assert done.returncode == 255
     assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in done.stderr
-    with pytest.raises(LinkError), connect(LOGIN, state):
+    with pytest.raises(SshError), connect(LOGIN, state):
         pass
 
 
@@ -171,8 +171,8 @@ def test_gpus_are_given_to_jobs(box: Made, request_: str, devices: str) -> None:
 
 def test_limits_of_accounting_are_enforced(box: Made) -> None:
     for options in ("--account=nobody", "--qos=none", "--qos=quick --time=0:30:00", "--gres=gpu:3"):
-        assert not box.link.run(["bash", "-c", f"sbatch {options} --wrap true"]).ok, options
-    assert box.link.run(["bash", "-c", "srun --account=other --qos=quick true </dev/null"]).ok
+        assert not box.remote.run(["bash", "-c", f"sbatch {options} --wrap true"]).ok, options
+    assert box.remote.run(["bash", "-c", "srun --account=other --qos=quick true </dev/null"]).ok
 
 
 def test_containers_run_without_root(box: Made, sif: str) -> None:
@@ -213,7 +213,7 @@ def test_sreport_shows_aged_jobs(box: Made) -> None:
 
 def test_up_again_changes_nothing(box: Made) -> None:
     began = time.monotonic()
-    again = boxes.up(box.client, box.state, box.image, progress=Silence())
+    again = boxes.up(box.client, box.state, box.image, progress=NullProgress())
     assert time.monotonic() - began < 5
     assert again.started_s is None
     assert again.port == box.status.port
@@ -226,25 +226,25 @@ def test_another_box_is_another_one_and_leaves_nothing(box: Made, tmp_path: Path
     assert boxes.down(box.client, state) is False
     volumes = {volume.id for volume in box.client.volumes.list()}
     try:
-        status = boxes.up(box.client, state, box.image, progress=Silence())
+        status = boxes.up(box.client, state, box.image, progress=NullProgress())
         assert status.box.name != box.status.box.name
         container = box.client.containers.get(status.box.name)
-        with connect(LOGIN, state) as link:
-            link.check(["sbatch", "--wrap", "sleep 300"])
-            link.check(
+        with connect(LOGIN, state) as remote:
+            remote.check(["sbatch", "--wrap", "sleep 300"])
+            remote.check(
                 ["bash", "-c", "timeout 20 bash -c 'until squeue -h -t R | grep -q .; do sleep .1; done'"]
             )
             # It stops, as with the machine, and comes back with what it had.
-            link.check(["touch", "/scratch/researcher/kept"])
+            remote.check(["touch", "/scratch/researcher/kept"])
         container.stop(timeout=10)
         assert boxes.status(box.client, state) is None
-        revived = boxes.up(box.client, state, box.image, progress=Silence())
+        revived = boxes.up(box.client, state, box.image, progress=NullProgress())
         assert revived.started_s is not None
-        with connect(LOGIN, state) as link:
-            assert link.run(["test", "-e", "/scratch/researcher/kept"]).ok
+        with connect(LOGIN, state) as remote:
+            assert remote.run(["test", "-e", "/scratch/researcher/kept"]).ok
         # Half of it dies: it is started again.
         container.exec_run(["pkill", "-x", "slurmctld"])
-        assert boxes.up(box.client, state, box.image, progress=Silence()).started_s is not None
+        assert boxes.up(box.client, state, box.image, progress=NullProgress()).started_s is not None
     finally:
         assert boxes.down(box.client, state) is True
     assert boxes.status(box.client, state) is None

@@ -16,7 +16,7 @@ from slipway.job.watch import cancel
 from slipway.resources import Resources
 from slipway.site import Site
 from slipway.steps.core import Choice
-from tests.integration.small import Small
+from tests.integration.small_image import SmallImageBox
 
 # Writes before its end, so that it shows whether output is kept.
 KEEPS = "echo kept >/out/file; "
@@ -30,7 +30,7 @@ PATIENCE_S = 120
 class Night:
     """Runs that are under way at once, by names of their own."""
 
-    small: Small
+    small: SmallImageBox
     runs: dict[str, Run] = field(default_factory=dict)
 
     def submit(
@@ -40,14 +40,14 @@ class Night:
         resources = Resources(**{**defaults, **wanted})  # type: ignore[arg-type]
         # The box has partitions that the site's file does not list.
         site = (site or self.small.choice.site).model_copy(update={"queues": {}})
-        with self.small.link() as link:
-            self.runs[name] = self.small.submit(link, "sh", "-c", script, wanted=resources, site=site)
+        with self.small.host() as host:
+            self.runs[name] = self.small.submit(host, "sh", "-c", script, wanted=resources, site=site)
 
     def look(self) -> None:
         """Ask how those stand that are not over, all at once."""
         alive = [name for name, run in self.runs.items() if not run.status.state.is_over]
-        with self.small.link() as link:
-            looked = self.small.steps.look(link, [self.runs[name] for name in alive])
+        with self.small.host() as host:
+            looked = self.small.steps.look(host, [self.runs[name] for name in alive])
         self.runs.update(zip(alive, looked, strict=True))
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
@@ -89,7 +89,7 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def night(small: Small) -> Iterator[Night]:
+def night(small: SmallImageBox) -> Iterator[Night]:
     """Those that take a minute are submitted first, and run while others come and go."""
     night = Night(small)
     site = small.choice.site.model_copy(update={"grace_s": 20})
@@ -106,14 +106,14 @@ def night(small: Small) -> Iterator[Night]:
     path = 'bin=$(mktemp -d); ln -s /usr/bin/* "$bin"; rm "$bin/apptainer"; PATH=$bin'
     night.submit("apptainer", "true", site=small.choice.site.model_copy(update={"before": path}))
     yield night
-    with small.link() as link:
+    with small.host() as host:
         for run in night.runs.values():
             if run.job_id:
-                link.run(["scancel", run.job_id])
+                host.run(["scancel", run.job_id])
 
 
 @contextmanager
-def fakes(small: Small) -> Iterator[Callable[[str, str], None]]:
+def fakes(small: SmallImageBox) -> Iterator[Callable[[str, str], None]]:
     """Puts scripts in the place of SLURM's programs, by the PATH of the user's login shell."""
 
     def fake(name: str, script: str) -> None:
@@ -175,8 +175,8 @@ def test_an_array_ends_as_its_worst_task(night: Night) -> None:
     assert run.job_id.isdigit()
     assert night.file("array", "task-5/attempt-1/out/file") == "kept\n"
     pieces: list[str] = []
-    with night.small.link() as link:
-        LogTail(run, pieces.append).finish(link)
+    with night.small.host() as host:
+        LogTail(run, pieces.append).finish(host)
     assert "".join(pieces) == "".join(f"--- task {task} ---\ntask {task}\n" for task in (1, 5, 7))
 
 
@@ -185,8 +185,8 @@ def test_all_tasks_of_an_array_are_cancelled(night: Night) -> None:
     run = night.wait_for("cancelled array", JobState.RUNNING)
     log = f"{run.run_dir}/task-0/attempt-1/log"
     night.wait(lambda: "running" in night.small.on_box(f"cat {log} 2>/dev/null || true"), "the first task")
-    with night.small.link() as link:
-        night.runs["cancelled array"] = cancel(link, run)
+    with night.small.host() as host:
+        night.runs["cancelled array"] = cancel(host, run)
     run = night.ended("cancelled array")
     assert (run.status.state, run.status.reason) == (JobState.CANCELLED, "cancelled")
     assert str(run.status.note).startswith("0 of 5 tasks ok; task 0: cancelled 143; task 2: cancelled; ")
@@ -209,9 +209,9 @@ def test_an_image_that_is_gone(night: Night) -> None:
     )
     profile = small.choice.profile.model_copy(update={"image": "gone"})
     site = small.choice.site.model_copy(update={"before": 'while [ -e "$image" ]; do sleep 0.1; done'})
-    other = Small(steps=small.steps, choice=Choice(profile=profile, site=site))
-    with small.link() as link:
-        night.runs["image"] = other.submit(link, "true")
+    other = SmallImageBox(steps=small.steps, choice=Choice(profile=profile, site=site))
+    with small.host() as host:
+        night.runs["image"] = other.submit(host, "true")
     night.wait_for("image", JobState.RUNNING)
     small.on_box("rm $SCRATCH/slipway/images/gone*")
     run = night.ended("image")
@@ -226,8 +226,8 @@ def test_cancelled_while_it_runs(night: Night) -> None:
         night.wait_for_word(name, "running")
     small = night.small
     small.on_box(f"scancel {night.runs['cancelled'].job_id}")
-    with small.link() as link:
-        cancel(link, night.runs["cancelled, saves"])
+    with small.host() as host:
+        cancel(host, night.runs["cancelled, saves"])
     assert ending(night.ended("cancelled")) == ("CANCELLED", "cancelled", 143, 143)
     assert night.told("cancelled") == ("cancelled", 143, 15)
     assert ending(night.ended("cancelled, saves")) == ("CANCELLED", "cancelled", 0, 1)
@@ -238,8 +238,8 @@ def test_cancelled_while_it_runs(night: Night) -> None:
 def test_cancelled_while_it_waits(night: Night) -> None:
     night.submit("waiting", "true", sbatch=("--begin=now+1hour",))
     night.wait(lambda: night.runs["waiting"].status.reason == "BeginTime", "the reason")
-    with night.small.link() as link:
-        night.runs["waiting"] = cancel(link, night.runs["waiting"])
+    with night.small.host() as host:
+        night.runs["waiting"] = cancel(host, night.runs["waiting"])
     assert ending(night.ended("waiting")) == ("CANCELLED", "cancelled", None, 1)
 
 
@@ -328,8 +328,8 @@ def test_node_failure_and_the_old_processes(night: Night) -> None:
     time.sleep(1)
     assert night.file("lost", "attempt-1/out/lines").count("1") > before  # the old one lives and writes
     assert set(night.file("lost", "attempt-2/out/lines").split()) == {"2"}
-    with small.link() as link:
-        cancel(link, night.runs["lost"])
+    with small.host() as host:
+        cancel(host, night.runs["lost"])
     assert night.ended("lost").status.reason == "cancelled"
     for node in set(nodes.values()):
         small.as_root("slurmd", "-N", node)
@@ -353,13 +353,13 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
         # The controller remembers it.
         assert ending(night.ended("no accounts, killed")) == ("FAILED", "program-error", 137, 137)
         fake("scontrol", "exit 1")
-        with small.link() as link:
-            (now,) = small.steps.look(link, [run])
+        with small.host() as host:
+            (now,) = small.steps.look(host, [run])
             assert now.status.state is JobState.UNKNOWN
             assert "sacct could not be asked: Slurm accounting storage is disabled" in str(now.status.note)
             monkeypatch.setattr("slipway.job.poll.GONE_S", 0)
             time.sleep(1.1)
-            (now,) = small.steps.look(link, [now])
+            (now,) = small.steps.look(host, [now])
         assert ending(now) == ("FAILED", "node-failure", None, 1)
         assert "killed outright" in str(now.status.note)
 
@@ -371,11 +371,11 @@ def test_what_cannot_be_read_is_unknown(night: Night) -> None:
     # A stand-in for a squeue that is of another SLURM, or out of its mind.
     with fakes(small) as fake:
         fake("squeue", "echo no such word")
-        with small.link() as link:
-            (now,) = small.steps.look(link, [run])
+        with small.host() as host:
+            (now,) = small.steps.look(host, [run])
             assert now.status.state is JobState.UNKNOWN
             assert "squeue printed 'no such word'" in str(now.status.note)
             fake("squeue", "echo no controller >&2; exit 1")
-            (now,) = small.steps.look(link, [run])
+            (now,) = small.steps.look(host, [run])
             assert now.status.note == "squeue could not be asked: no controller"
     assert night.ended("unreadable").status.reason == "ok"

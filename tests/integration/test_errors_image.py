@@ -14,11 +14,11 @@ from slipway.image.base import ensure_base
 from slipway.image.build import build_image
 from slipway.image.engine import engine, find_image
 from slipway.profile import load_profile
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.store import tools_recipe
-from tests.integration.desk import ROOT, Case, Desk, Seen, Topic, make_checkout
-from tests.integration.hosted import SOCKET, on_a_host
+from tests.integration.apptainer_host import SOCKET, on_a_host
+from tests.integration.error_checkout import ROOT, Case, Seen, Topic, UserCheckout, make_checkout
 from tests.old_engine import old_engine
 
 BASE = "debian:trixie-slim"
@@ -27,7 +27,7 @@ DOCKERFILE = f"FROM {BASE}\nRUN echo 'no compiler here' && exit 4\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageDesk(Desk):
+class EngineCheckout(UserCheckout):
     """A checkout with the profile `mine`, and this machine's engine."""
 
     client: Any
@@ -45,7 +45,7 @@ class ImageDesk(Desk):
         return subprocess.CompletedProcess([], told["code"], "", f"error: {told['said']}\n")
 
 
-TOPIC = Topic[ImageDesk]("image")
+TOPIC = Topic[EngineCheckout]("image")
 case = TOPIC.case
 
 
@@ -53,19 +53,19 @@ case = TOPIC.case
 def client() -> Iterator[Any]:
     made = engine()
     profile = load_profile(ROOT / "env", "cpu")
-    ensure_base(made, BASE, profile.debian_mirror, Silence())
+    ensure_base(made, BASE, profile.debian_mirror, NullProgress())
     project = Project(root=ROOT, state=ROOT / ".slipway", results=ROOT / "results")
-    build_image(made, tools_recipe(project, profile), Silence())
+    build_image(made, tools_recipe(project, profile), NullProgress())
     yield made
     made.close()
 
 
 @pytest.fixture
-def desk(client: Any, tmp_path: Path) -> ImageDesk:
+def checkout(client: Any, tmp_path: Path) -> EngineCheckout:
     make_checkout(tmp_path)
     (tmp_path / "env" / ".env.mine").write_text(f"IMAGE={NAME}\nDOCKERFILE=docker/Dockerfile.mine\n")
     hidden = {re.escape(str(tmp_path)): "~/slipway", NAME: "my-image"}
-    return ImageDesk(folder=tmp_path, state=tmp_path / "state", hidden=hidden, client=client)
+    return EngineCheckout(folder=tmp_path, state=tmp_path / "state", hidden=hidden, client=client)
 
 
 # --- The engine
@@ -77,9 +77,9 @@ def skip_without_socket() -> None:
 
 
 @case("Docker is not installed", 74, "Install it, or set `DOCKER_HOST` to an engine elsewhere.")
-def not_installed(desk: ImageDesk) -> Seen:
+def not_installed(checkout: EngineCheckout) -> Seen:
     skip_without_socket()
-    return desk.convert_elsewhere(user=1000, socket=False)
+    return checkout.convert_elsewhere(user=1000, socket=False)
 
 
 @case(
@@ -88,30 +88,30 @@ def not_installed(desk: ImageDesk) -> Seen:
     "Start it.",
     **{r"(?s)again: .*": "again: WHY", r"DOCKER_HOST=\S+": "DOCKER_HOST=…"},
 )
-def not_running(desk: ImageDesk) -> Seen:
-    return desk.build(DOCKER_HOST=f"unix://{desk.folder}/docker.sock")
+def not_running(checkout: EngineCheckout) -> Seen:
+    return checkout.build(DOCKER_HOST=f"unix://{checkout.folder}/docker.sock")
 
 
 @case("Docker does not let this user in", 74, "Join the group `docker`, and log in anew.")
-def not_let_in(desk: ImageDesk) -> Seen:
+def not_let_in(checkout: EngineCheckout) -> Seen:
     skip_without_socket()
     if SOCKET.stat().st_mode & 0o006:
         pytest.skip("everybody may use the engine of this machine")
-    return desk.convert_elsewhere(user=1000, groups=False)
+    return checkout.convert_elsewhere(user=1000, groups=False)
 
 
 @case("Docker is too old", 74, "Update Docker.")
-def too_old(desk: ImageDesk) -> Seen:
-    with old_engine(desk.state.parent / "old.sock", "1.27"):
-        return desk.build(DOCKER_HOST=f"unix://{desk.folder}/old.sock")
+def too_old(checkout: EngineCheckout) -> Seen:
+    with old_engine(checkout.state.parent / "old.sock", "1.27"):
+        return checkout.build(DOCKER_HOST=f"unix://{checkout.folder}/old.sock")
 
 
 # --- The Dockerfile
 
 
 @case("The Dockerfile is not there", 65, "Correct `DOCKERFILE` in `env/.env.PROFILE`, or write it.")
-def no_dockerfile(desk: ImageDesk) -> Seen:
-    return desk.build(None)
+def no_dockerfile(checkout: EngineCheckout) -> Seen:
+    return checkout.build(None)
 
 
 @case(
@@ -121,8 +121,8 @@ def no_dockerfile(desk: ImageDesk) -> Seen:
     # Newer engines have other words.
     **{r"error (on )?line": "error line", r"RNU\b.*": "RNU"},
 )
-def broken_dockerfile(desk: ImageDesk) -> Seen:
-    return desk.build(f"FROM {BASE}\nRNU true\n")
+def broken_dockerfile(checkout: EngineCheckout) -> Seen:
+    return checkout.build(f"FROM {BASE}\nRNU true\n")
 
 
 @case(
@@ -131,26 +131,28 @@ def broken_dockerfile(desk: ImageDesk) -> Seen:
     "Correct the name; `docker pull`, `docker load`, or `invoke base`.",
     **{r"(?m)^  .*(refused|timeout|reset|no such host).*$": "  WHY"},
 )
-def no_base(desk: ImageDesk) -> Seen:
-    return desk.build("FROM localhost:1/no/such:image\n")
+def no_base(checkout: EngineCheckout) -> Seen:
+    return checkout.build("FROM localhost:1/no/such:image\n")
 
 
 @case("A step of the Dockerfile fails", 67, "Read the step's last lines, correct it, and build again.")
-def failing_step(desk: ImageDesk) -> Seen:
-    before = {one.id for one in desk.client.containers.list(all=True, ignore_removed=True)}
-    done = desk.build()
-    assert find_image(desk.client, NAME) is None
-    left = [one for one in desk.client.containers.list(all=True, ignore_removed=True) if one.id not in before]
+def failing_step(checkout: EngineCheckout) -> Seen:
+    before = {one.id for one in checkout.client.containers.list(all=True, ignore_removed=True)}
+    done = checkout.build()
+    assert find_image(checkout.client, NAME) is None
+    left = [
+        one for one in checkout.client.containers.list(all=True, ignore_removed=True) if one.id not in before
+    ]
     assert "no compiler here" not in str([one.attrs["Config"]["Cmd"] for one in left])
     return done
 
 
 @case("The image was never built", 67, "`invoke build --profile PROFILE`.")
-def not_built(desk: ImageDesk) -> Seen:
-    shutil.copytree(ROOT / "singularity", desk.folder / "singularity")
-    (desk.folder / "docker" / "Dockerfile.mine").write_text(DOCKERFILE)
+def not_built(checkout: EngineCheckout) -> Seen:
+    shutil.copytree(ROOT / "singularity", checkout.folder / "singularity")
+    (checkout.folder / "docker" / "Dockerfile.mine").write_text(DOCKERFILE)
     site = "login: {host: localhost}\npaths: {scratch: /scratch}\n"
-    return desk.invoke("push", "--profile", "mine", site=site)
+    return checkout.invoke("push", "--profile", "mine", site=site)
 
 
 # --- The conversion
@@ -162,9 +164,9 @@ def not_built(desk: ImageDesk) -> Seen:
     "Make room, or set `SLIPWAY_STATE` to a folder on another disk.",
     **{r"/small/tmp": "~/slipway/.slipway/tmp", r"\d+\.\d GB": "N GB"},
 )
-def no_room(desk: ImageDesk) -> Seen:
+def no_room(checkout: EngineCheckout) -> Seen:
     skip_without_socket()
-    return desk.convert_elsewhere(room_mb=100)
+    return checkout.convert_elsewhere(room_mb=100)
 
 
 @case(
@@ -173,10 +175,10 @@ def no_room(desk: ImageDesk) -> Seen:
     "As above.",
     **{r"/small/tmp/[\w-]+": "~/slipway/.slipway/tmp/sif-…"},
 )
-def fills_up(desk: ImageDesk) -> Seen:
+def fills_up(checkout: EngineCheckout) -> Seen:
     skip_without_socket()
     # Less is asked for than is needed, as where somebody else fills the disk meanwhile.
-    return desk.convert_elsewhere(room_mb=30, factor="0")
+    return checkout.convert_elsewhere(room_mb=30, factor="0")
 
 
 @case(
@@ -185,14 +187,14 @@ def fills_up(desk: ImageDesk) -> Seen:
     "Read its words; where their cause is known, the last line says what helps.",
     **{r"debian-[0-9a-f]{16}": "my-image-ID", r"/small": "~/slipway/.slipway"},
 )
-def apptainer_fails(desk: ImageDesk) -> Seen:
+def apptainer_fails(checkout: EngineCheckout) -> Seen:
     skip_without_socket()
-    return desk.convert_elsewhere(room_mb=1000, noexec=True)
+    return checkout.convert_elsewhere(room_mb=1000, noexec=True)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.make.__name__) for case in TOPIC.cases])
-def test_a_mistake(desk: ImageDesk, case: Case[ImageDesk]) -> None:
-    TOPIC.check(desk, case)
+def test_a_mistake(checkout: EngineCheckout, case: Case[EngineCheckout]) -> None:
+    TOPIC.check(checkout, case)
 
 
 def test_the_documentation_has_these_and_no_others() -> None:

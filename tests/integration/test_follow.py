@@ -12,33 +12,33 @@ import pytest
 
 from slipway.job.run import Run
 from slipway.job.slurm import JobState
-from tests.integration.cutter import Cutter
-from tests.integration.line import INVOKE, ROOT
-from tests.integration.small import Small
+from tests.integration.cuttable_proxy import CuttableProxy
+from tests.integration.small_image import SmallImageBox
+from tests.integration.task_runner import INVOKE, ROOT
 
 LINES = 120
 
 
 @pytest.fixture
-def cutter(small: Small) -> Iterator[Cutter]:
+def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
     """All connections to the box go through it, as long as the test lasts."""
     config = small.steps.project.state / "box" / "ssh_config"
     text = config.read_text()
     port = re.search(r"Port (\d+)", text)
     assert port is not None
-    cutter = Cutter(int(port[1]))
-    config.write_text(text.replace(f"Port {port[1]}", f"Port {cutter.port}"))
-    yield cutter
+    proxy = CuttableProxy(int(port[1]))
+    config.write_text(text.replace(f"Port {port[1]}", f"Port {proxy.port}"))
+    yield proxy
     config.write_text(text)
-    cutter.close()
+    proxy.close()
 
 
-def submit(small: Small, script: str) -> Run:
-    with small.link() as link:
-        return small.submit(link, "sh", "-c", script)
+def submit(small: SmallImageBox, script: str) -> Run:
+    with small.host() as host:
+        return small.submit(host, "sh", "-c", script)
 
 
-def follow(small: Small, run: Run) -> subprocess.Popen[str]:
+def follow(small: SmallImageBox, run: Run) -> subprocess.Popen[str]:
     project = small.steps.project
     return subprocess.Popen(
         [*INVOKE, "logs", "--run", run.run_id, "--follow"],
@@ -52,7 +52,7 @@ def follow(small: Small, run: Run) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_state(small: Small, run: Run, state: JobState) -> Run:
+def wait_for_state(small: SmallImageBox, run: Run, state: JobState) -> Run:
     deadline = time.monotonic() + 60
     while (new := small.steps.refresh(run.run_id, 1)[0][0]).status.state is not state:
         assert time.monotonic() < deadline, new
@@ -60,16 +60,16 @@ def wait_for_state(small: Small, run: Run, state: JobState) -> Run:
     return new
 
 
-def test_a_line_that_is_cut_five_times(small: Small, cutter: Cutter) -> None:
+def test_a_line_that_is_cut_five_times(small: SmallImageBox, proxy: CuttableProxy) -> None:
     run = submit(small, f"for i in $(seq {LINES}); do echo line $i é; sleep 0.15; done; exit 3")
     with follow(small, run) as process:
         for number in range(5):
             time.sleep(2.2)
             # Once it stays away for a while.
-            cutter.cut(mend=number != 2)
+            proxy.cut(mend=number != 2)
             if number == 2:
                 time.sleep(2)
-                cutter.mend()
+                proxy.mend()
         output, errors = process.communicate(timeout=90)
     assert process.returncode == 3, errors
     lines = output.splitlines()
@@ -80,7 +80,7 @@ def test_a_line_that_is_cut_five_times(small: Small, cutter: Cutter) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_requeue_is_followed(small: Small) -> None:
+def test_a_requeue_is_followed(small: SmallImageBox) -> None:
     script = "echo of attempt $SLIPWAY_ATTEMPT; [ $SLIPWAY_ATTEMPT = 2 ] || exec sleep 60"
     run = submit(small, script)
     with follow(small, run) as process:
@@ -100,7 +100,7 @@ os.execv(sys.executable, [sys.executable, "-m", "invoke", *sys.argv[1:]])
 """
 
 
-def test_ctrl_c_leaves_the_job_running(small: Small) -> None:
+def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     run = submit(small, "echo running; exec sleep 60")
     ours, theirs = pty.openpty()
     project = small.steps.project

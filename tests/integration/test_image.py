@@ -17,7 +17,7 @@ from slipway.image.engine import INPUTS, engine, find_image, run_container
 from slipway.image.recipe import Recipe, profile_recipe
 from slipway.image.source import Source
 from slipway.profile import load_profile
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.store import make_sif, tools_recipe
 
@@ -34,7 +34,7 @@ COPY greeting.txt /
 """
 
 
-class Listener(Silence):
+class Listener(NullProgress):
     """Remembers the steps and lines of a build."""
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class Listener(Silence):
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     made = engine()
-    ensure_base(made, CPU.base_image, None, Silence())
+    ensure_base(made, CPU.base_image, None, NullProgress())
     # Before a test has a proxy that there is not.
-    build_image(made, tools_recipe(Project.find(ROOT), CPU), Silence())
+    build_image(made, tools_recipe(Project.find(ROOT), CPU), NullProgress())
     yield made
     if find_image(made, NAME):
         made.images.remove(NAME, force=True)
@@ -102,17 +102,17 @@ def test_an_image_is_built_once_for_the_same_inputs(client: Any, recipe: Recipe)
     assert [step.split("]")[0] for step in listener.steps][:3] == ["[1/11", "[2/11", "[3/11"]
     assert image.labels["slipway.profile"] == "test"
     (recipe.context / "notes.md").write_text("a commit elsewhere")
-    again, built = build_image(client, recipe, Silence())
+    again, built = build_image(client, recipe, NullProgress())
     assert (again.id, built) == (image.id, False)
     (recipe.context / "greeting.txt").write_text("good day\n")
-    changed, built = build_image(client, recipe, Silence())
+    changed, built = build_image(client, recipe, NullProgress())
     assert built
     assert changed.id != image.id
     assert changed.labels[INPUTS] != image.labels[INPUTS]
 
 
 def test_certificates_and_proxies_do_not_stay_in_the_image(client: Any, recipe: Recipe) -> None:
-    build_image(client, recipe, Silence())
+    build_image(client, recipe, NullProgress())
     content = saved(client, NAME)
     assert "greeting.txt" in content
     assert "ca.crt" not in content
@@ -121,12 +121,12 @@ def test_certificates_and_proxies_do_not_stay_in_the_image(client: Any, recipe: 
 
 
 def test_a_failing_step_is_named_with_its_last_lines(client: Any, recipe: Recipe) -> None:
-    build_image(client, recipe, Silence())
+    build_image(client, recipe, NullProgress())
     before = find_image(client, NAME)
     failing = "RUN echo before && echo 'no such thing' >&2 && exit 4\n"
     recipe.dockerfile.write_text(DOCKERFILE + failing)
     with pytest.raises(ImageError) as caught:
-        build_image(client, recipe, Silence())
+        build_image(client, recipe, NullProgress())
     message = str(caught.value)
     assert "Dockerfile.test: step 8/12 (RUN echo before" in message
     assert "returned a non-zero code: 4" in message
@@ -140,7 +140,7 @@ def test_a_step_that_knows_what_is_wrong_is_quoted_alone(client: Any, recipe: Re
     failing = "RUN echo before && echo 'slipway: no such thing; do another' >&2 && exit 1\n"
     recipe.dockerfile.write_text(DOCKERFILE + failing)
     with pytest.raises(ImageError) as caught:
-        build_image(client, recipe, Silence())
+        build_image(client, recipe, NullProgress())
     assert str(caught.value) == f"{recipe.dockerfile}: no such thing; do another"
 
 
@@ -161,12 +161,12 @@ def test_local_sources_are_in_the_context_as_they_are(
     check += "&& grep -q '\"local\": true' lietorch/origin.json && grep -q ^one lietorch/setup.py\n"
     recipe.dockerfile.write_text(f"{DOCKERFILE}COPY .slipway/ /src/\nRUN rm /src/ca-bundle.crt\n{check}")
     with_sources = replace(recipe, sources=(local, fetched))
-    image, built = build_image(client, with_sources, Silence())
+    image, built = build_image(client, with_sources, NullProgress())
     assert built
-    assert build_image(client, with_sources, Silence()) == (image, False)
+    assert build_image(client, with_sources, NullProgress()) == (image, False)
     (folder / "setup.py").write_text("two\n")
     with pytest.raises(ImageError, match="grep -q"):
-        build_image(client, with_sources, Silence())
+        build_image(client, with_sources, NullProgress())
 
 
 def test_a_base_image_without_a_compiler_is_told(client: Any) -> None:
@@ -174,7 +174,7 @@ def test_a_base_image_without_a_compiler_is_told(client: Any) -> None:
     images = [f"{key}={CPU.base_image}" for key in ("BASE_IMAGE", "RUNTIME_IMAGE")]
     profile = load_profile(ROOT / "env", "base", [*images, f"IMAGE={NAME}"])
     with pytest.raises(ImageError) as caught:
-        build_image(client, profile_recipe(profile, ROOT), Silence())
+        build_image(client, profile_recipe(profile, ROOT), NullProgress())
     told = "BASE_IMAGE has no nvcc; choose an image with the CUDA compiler (a devel image)"
     assert str(caught.value) == f"{ROOT / 'docker/Dockerfile.base'}: {told}"
 
@@ -185,21 +185,21 @@ def test_a_missing_base_image_is_explained(client: Any, recipe: Recipe) -> None:
     with pytest.raises(
         ImageError, match=r"no/such:image, which the Dockerfile starts from.*cannot be pulled"
     ):
-        build_image(client, other, Silence())
+        build_image(client, other, NullProgress())
 
 
 def test_a_sif_is_made_once_and_is_what_the_image_was(client: Any, recipe: Recipe, tmp_path: Path) -> None:
-    image, _ = build_image(client, recipe, Silence())
+    image, _ = build_image(client, recipe, NullProgress())
     project = Project(root=ROOT, state=tmp_path / "state", results=tmp_path / "results")
     tools = tools_recipe(project, CPU)
-    sif, made = make_sif(client, image, project, tools, Silence())
+    sif, made = make_sif(client, image, project, tools, NullProgress())
     assert made
     assert sif.path.stat().st_uid == os.getuid()
     assert sif.image_id == image.id
-    assert make_sif(client, image, project, tools, Silence()) == (sif, False)
+    assert make_sif(client, image, project, tools, NullProgress()) == (sif, False)
     # A wrecked file is never taken for a good one.
     sif.path.write_bytes(sif.path.read_bytes()[:-1])
-    assert make_sif(client, image, project, tools, Silence())[1]
+    assert make_sif(client, image, project, tools, NullProgress())[1]
     assert list((project.state / "tmp").iterdir()) == []
     # Extracted, since a container of the engine may not mount it.
     said: list[str] = []
@@ -207,7 +207,7 @@ def test_a_sif_is_made_once_and_is_what_the_image_was(client: Any, recipe: Recip
     script += "unsquashfs -cat /x.sqfs greeting.txt .singularity.d/env/10-docker2singularity.sh"
     code = run_container(
         client,
-        build_image(client, tools, Silence())[0],
+        build_image(client, tools, NullProgress())[0],
         ["sh", "-c", script, "sh", f"/sif/{sif.path.name}"],
         mounts={sif.path.parent: "/sif"},
         listen=said.append,
@@ -218,7 +218,7 @@ def test_a_sif_is_made_once_and_is_what_the_image_was(client: Any, recipe: Recip
 
 
 def test_the_cpu_image_has_no_compiler(client: Any) -> None:
-    image, _ = build_image(client, profile_recipe(CPU, ROOT), Silence())
+    image, _ = build_image(client, profile_recipe(CPU, ROOT), NullProgress())
     said: list[str] = []
     script = "for x in gcc cc g++ ld make pip; do command -v $x; done; python3 -m slam --help"
     assert run_container(client, image, ["sh", "-c", script], mounts={}, listen=said.append) == 0

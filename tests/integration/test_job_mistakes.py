@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from slipway.host.host import Host
+from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
 from slipway.job.store import RunStore
-from slipway.remote.depot import open_depot
-from slipway.remote.link import Link
-from tests.desk import Desk, front_door, make_desk
+from tests.checkout import UserCheckout, front_door, make_user_checkout
 from tests.forked import Forked
-from tests.integration.small import IMAGE, Small
+from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.mistakes import Mistake, Table
 
 TABLE = Table("jobs.md", "submission")
@@ -35,13 +35,13 @@ JOB = ("job", "--profile", "lab", "--site", "hpc")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A mistake: the task, what else is to be done to a good desk before, and what the document says."""
+    """A mistake: the task, what else is to be done to a good checkout before, and what the document says."""
 
     words: str
     code: int
     remedy: str
     task: tuple[str, ...]
-    spoil: Callable[[Desk], object] = lambda _: None
+    spoil: Callable[[UserCheckout], object] = lambda _: None
 
 
 def asked(words: str, *options: str, remedy: str, code: int = 71) -> Case:
@@ -54,14 +54,14 @@ CASES = (
         words="the image was never built",
         code=67,
         task=("push", "--profile", "lab", "--site", "hpc", "--set", "IMAGE=lab"),
-        spoil=lambda desk: (desk.folder / "Dockerfile").write_text("FROM debian:trixie-slim\n"),
+        spoil=lambda made: (made.folder / "Dockerfile").write_text("FROM debian:trixie-slim\n"),
         remedy="`invoke build`",
     ),
     Case(
         words="a variable of the site's paths is not set there",
         code=65,
         task=JOB,
-        spoil=lambda desk: desk.change_site(paths={"scratch": "$WORK/me"}),
+        spoil=lambda user_checkout: user_checkout.change_site(paths={"scratch": "$WORK/me"}),
         remedy="Write the path itself.",
     ),
     asked("an unknown partition", "--partition", "gpu", remedy="Name one that there is."),
@@ -94,38 +94,38 @@ CASES = (
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[Forked]:
-    with front_door() as door:
-        yield door
+def tunnel() -> Iterator[Forked]:
+    with front_door() as tunnel:
+        yield tunnel
 
 
 @pytest.fixture(scope="module")
-def link(small: Small) -> Iterator[Link]:
-    with small.link() as link:
-        yield link
+def remote(small: SmallImageBox) -> Iterator[Host]:
+    with small.remote() as remote:
+        yield remote
 
 
 @pytest.fixture
-def desk(small: Small, door: Forked, tmp_path: Path) -> Desk:
+def user_checkout(small: SmallImageBox, tunnel: Forked, tmp_path: Path) -> UserCheckout:
     config = small.steps.project.state / "box" / "ssh_config"
     places = {
         r"researcher@127\.0\.0\.1:\d+": "USER@HOST:PORT",
         r"/scratch/researcher": "/scratch/USER",
         r"\d+M, gpu": "6000M, gpu",
     }
-    return make_desk(tmp_path, door, SITE.format(config=config), PROFILE, places)
+    return make_user_checkout(tmp_path, tunnel, SITE.format(config=config), PROFILE, places)
 
 
-def runs_there(small: Small, link: Link) -> list[str]:
-    return sorted(link.list(open_depot(link, small.choice.site, make=False).runs))
+def runs_there(small: SmallImageBox, remote: Host) -> list[str]:
+    return sorted(remote.list(open_scratch(remote, small.choice.site, make=False).runs))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.words)
-def test_a_mistake(small: Small, link: Link, desk: Desk, case: Case) -> None:
-    before = runs_there(small, link)
-    case.spoil(desk)
-    message = desk.refuse(*case.task, code=case.code)
-    assert runs_there(small, link) == before
+def test_a_mistake(small: SmallImageBox, remote: Host, user_checkout: UserCheckout, case: Case) -> None:
+    before = runs_there(small, remote)
+    case.spoil(user_checkout)
+    message = user_checkout.refuse(*case.task, code=case.code)
+    assert runs_there(small, remote) == before
     if case.words != "an unknown partition":  # there the document has all of it
         message = message.replace(OFFER, "and what there is, as above")
     TABLE.check(Mistake(words=case.words, code=case.code, message=message, remedy=case.remedy))
@@ -137,45 +137,49 @@ def test_the_document_has_these_and_no_others() -> None:
 
 @pytest.mark.parametrize("mistake", ["nothing to send", "too large"])
 def test_a_code_folder_that_is_none_leaves_nothing(
-    small: Small, link: Link, desk: Desk, mistake: str
+    small: SmallImageBox, remote: Host, user_checkout: UserCheckout, mistake: str
 ) -> None:
-    before = runs_there(small, link)
+    before = runs_there(small, remote)
     if mistake == "nothing to send":
-        (desk.folder / "code" / "main.py").unlink()
-        message = desk.refuse(*JOB, code=73)
+        (user_checkout.folder / "code" / "main.py").unlink()
+        message = user_checkout.refuse(*JOB, code=73)
         assert message.startswith("CODE_DIR is ~/slipway/code, which has no files")
     else:
-        (desk.folder / "code" / "data.bin").write_bytes(b"x" * 2000)
-        message = desk.refuse(*JOB, "--set", "CODE_LIMIT=1K", code=73)
+        (user_checkout.folder / "code" / "data.bin").write_bytes(b"x" * 2000)
+        message = user_checkout.refuse(*JOB, "--set", "CODE_LIMIT=1K", code=73)
         assert "CODE_LIMIT allows 1.0 kB" in message
         assert "data.bin: 2.0 kB" in message
-    assert runs_there(small, link) == before
+    assert runs_there(small, remote) == before
 
 
-def submitted(desk: Desk, link: Link, *words: str) -> tuple[Run, str]:
+def submitted(user_checkout: UserCheckout, remote: Host, *words: str) -> tuple[Run, str]:
     """A job that is accepted, what is said of it, and its record; the job is cancelled."""
-    done = desk.invoke(*JOB, "--sbatch=--hold", *words)
+    done = user_checkout.invoke(*JOB, "--sbatch=--hold", *words)
     assert done.returncode == 0, done.stderr
-    (run,) = RunStore(desk.folder / "state" / "runs").list()
-    link.check(["bash", "-lc", f"scancel {run.job_id}"])
-    return run, desk.plain(done.stderr)
+    (run,) = RunStore(user_checkout.folder / "state" / "runs").list()
+    remote.check(["bash", "-lc", f"scancel {run.job_id}"])
+    return run, user_checkout.plain(done.stderr)
 
 
-def test_where_slurm_chooses_the_partition_there_is_only_a_note(desk: Desk, link: Link) -> None:
-    _, said = submitted(desk, link, "--time", "2-0")
+def test_where_slurm_chooses_the_partition_there_is_only_a_note(
+    user_checkout: UserCheckout, remote: Host
+) -> None:
+    _, said = submitted(user_checkout, remote, "--time", "2-0")
     assert "time 2-0 (--time) is longer than the 1:00:00 that partition debug of hpc allows" in said
     assert "it may wait for ever" in said
 
 
-def test_one_of_two_partitions_suffices(desk: Desk, link: Link) -> None:
-    _, said = submitted(desk, link, "--partition", "debug,long", "--time", "2-0")
+def test_one_of_two_partitions_suffices(user_checkout: UserCheckout, remote: Host) -> None:
+    _, said = submitted(user_checkout, remote, "--partition", "debug,long", "--time", "2-0")
     assert "longer" not in said
 
 
-def test_data_that_were_not_staged_are_noted(desk: Desk, link: Link, small: Small) -> None:
-    depot = open_depot(link, small.choice.site)
-    link.check(["mkdir", "-p", "--", str(PurePosixPath(depot.data) / "room")])
-    run, said = submitted(desk, link, "--", "--dataset", "rom", "--input=/data/room/left", "/data")
+def test_data_that_were_not_staged_are_noted(
+    user_checkout: UserCheckout, remote: Host, small: SmallImageBox
+) -> None:
+    scratch = open_scratch(remote, small.choice.site)
+    remote.check(["mkdir", "-p", "--", str(PurePosixPath(scratch.data) / "room")])
+    run, said = submitted(user_checkout, remote, "--", "--dataset", "rom", "--input=/data/room/left", "/data")
     assert run.args == ("--dataset", "rom", "--input=/data/room/left", "/data")
     assert re.search(r"data has no 'rom' \(did you mean room\?\), which the program's arguments name", said)
     assert "`invoke stage --path FOLDER --name rom` brings it there" in said

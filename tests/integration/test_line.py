@@ -12,14 +12,14 @@ import pytest
 from slipway.job.plan import Request
 from slipway.job.submit import submit
 from slipway.job.watch import follow
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.resources import Resources
 from slipway.steps.line import Steps
-from tests.integration.line import ROOT, SHARED, Line
+from tests.integration.task_runner import ROOT, SHARED, TaskRunner
 
 
-def test_the_demo_ends_with_a_good_trajectory(line: Line) -> None:
+def test_the_demo_ends_with_a_good_trajectory(line: TaskRunner) -> None:
     run = line.status()[0]
     assert (run["state"], run["reason"], run["exit_code"]) == ("COMPLETED", "ok", 0)
     assert run["args"] == ["--task", "infer", "--dataset", "room"]
@@ -52,20 +52,20 @@ def test_the_demo_ends_with_a_good_trajectory(line: Line) -> None:
     assert summary["threads"] <= 2
 
 
-def test_nothing_is_done_twice(line: Line) -> None:
+def test_nothing_is_done_twice(line: TaskRunner) -> None:
     built = line.invoke("build", "--profile", "cpu").stdout
     assert "unchanged, nothing built" in built
     pushed = line.invoke("push", "--profile", "cpu", "--site", "box").stdout
     assert "unchanged, not converted  there already, nothing sent" in pushed
 
 
-def test_a_failing_program_fails_the_job(line: Line) -> None:
+def test_a_failing_program_fails_the_job(line: TaskRunner) -> None:
     run = line.job("sh -c", "echo out; echo err >&2; exit 3", code=3)
     assert (run["state"], run["reason"], run["exit_code"]) == ("FAILED", "program-error", 3)
     assert line.invoke("logs", "--run", run["run_id"][:6]).stdout == "out\nerr\n"
 
 
-def test_arguments_arrive_exactly_as_typed(line: Line) -> None:
+def test_arguments_arrive_exactly_as_typed(line: TaskRunner) -> None:
     hostile = [
         "a b",
         "",
@@ -91,7 +91,7 @@ def test_arguments_arrive_exactly_as_typed(line: Line) -> None:
     assert json.loads(line.invoke("logs").stdout) == hostile
 
 
-def test_the_container_is_clean(line: Line) -> None:
+def test_the_container_is_clean(line: TaskRunner) -> None:
     show = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.listdir('/out')]))"
     line.job(f'python3 -c "{show}"', options=("--set", "ENV_MINE=a $b 'c'", "--gpus", "1", "--cpus", "1"))
     environment, folder, out = json.loads(line.invoke("logs").stdout.splitlines()[-1])
@@ -107,16 +107,16 @@ def test_the_container_is_clean(line: Line) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/code", "/data", "/weights"])
-def test_inputs_are_read_only(line: Line, folder: str) -> None:
+def test_inputs_are_read_only(line: TaskRunner, folder: str) -> None:
     line.job("sh -c", f"touch {folder}/x && exit 9; exit 0")
 
 
-def start(line: Line, *words: str) -> str:
+def start(line: TaskRunner, *words: str) -> str:
     told = line.invoke("job", "--profile", "cpu", "--site", "box", *words).stdout
     return str(re.findall(r"run (\S+)", told)[0])
 
 
-def test_a_queued_job_keeps_its_code(line: Line, tmp_path: Path) -> None:
+def test_a_queued_job_keeps_its_code(line: TaskRunner, tmp_path: Path) -> None:
     blockers = [start(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "120") for _ in range(3)]
     (tmp_path / "main.py").write_text("print('first')\n")
     flags = ("--set", f"CODE_DIR={tmp_path}", "--set", "PROGRAM=python3 main.py")
@@ -129,7 +129,7 @@ def test_a_queued_job_keeps_its_code(line: Line, tmp_path: Path) -> None:
     assert line.invoke("logs", "--run", queued).stdout == "first\n"
 
 
-def test_an_unchanged_tree_is_not_sent_again(line: Line, tmp_path: Path) -> None:
+def test_an_unchanged_tree_is_not_sent_again(line: TaskRunner, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("print('once')\n")
     flags = ("--set", f"CODE_DIR={tmp_path}")
     line.job("python3 main.py", options=flags)
@@ -138,7 +138,7 @@ def test_an_unchanged_tree_is_not_sent_again(line: Line, tmp_path: Path) -> None
     assert line.on_box("ls -A --full-time $SCRATCH/slipway/code") == before
 
 
-def test_each_task_logs_in_once(line: Line) -> None:
+def test_each_task_logs_in_once(line: TaskRunner) -> None:
     def logins() -> int:
         return int(line.on_box("grep -c 'Accepted publickey' /var/log/sshd.log"))
 
@@ -151,7 +151,7 @@ def test_each_task_logs_in_once(line: Line) -> None:
         assert logins() - before == (1 if words == ["status"] else 2), words
 
 
-def test_cancel(line: Line) -> None:
+def test_cancel(line: TaskRunner) -> None:
     run_id = start(line, "--set", "PROGRAM=sleep", "--", "300")
     deadline = time.monotonic() + 30
     while line.status("--run", run_id)[0]["state"] != "RUNNING":
@@ -163,7 +163,7 @@ def test_cancel(line: Line) -> None:
     assert "it was over already" in line.invoke("cancel", "--run", run_id).stdout
 
 
-def test_a_dry_run_shows_the_script_and_touches_nothing(line: Line, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_script_and_touches_nothing(line: TaskRunner, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(f"# {tmp_path}\n")
     before = line.on_box("find $SCRATCH | sort"), line.status()
     flags = [
@@ -184,7 +184,7 @@ def test_a_dry_run_shows_the_script_and_touches_nothing(line: Line, tmp_path: Pa
     assert (line.on_box("find $SCRATCH | sort"), line.status()) == before
 
 
-def test_what_is_not_staged_is_said(line: Line, tmp_path: Path) -> None:
+def test_what_is_not_staged_is_said(line: TaskRunner, tmp_path: Path) -> None:
     folder = tmp_path / "a:b c"
     folder.mkdir()
     (folder / "file").write_text("x")
@@ -196,14 +196,16 @@ def test_what_is_not_staged_is_said(line: Line, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [{"before": "exit 0"}, {"modules": ("no-such-module",)}])
-def test_what_ends_a_job_before_its_program_is_no_success(line: Line, broken: dict[str, object]) -> None:
-    steps = Steps(Project(root=ROOT, state=line.state, results=line.results), Silence())
+def test_what_ends_a_job_before_its_program_is_no_success(
+    line: TaskRunner, broken: dict[str, object]
+) -> None:
+    steps = Steps(Project(root=ROOT, state=line.state, results=line.results), NullProgress())
     choice = steps.choose("cpu", "box", ["PROGRAM=true"])
     site = choice.site.model_copy(update=broken)
     request = Request(profile=choice.profile, site=site, args=(), resources=Resources())
-    with steps.depot(site) as (link, depot):
-        run = submit(steps.project, request, link, depot, Silence())
-        run = follow(link, run, lambda text: None, lambda run: None)
+    with steps.scratch(site) as (host, scratch):
+        run = submit(steps.project, request, host, scratch, NullProgress())
+        run = follow(host, run, lambda text: None, lambda run: None)
     assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
     assert run.status.wait_code == 1
 
@@ -221,14 +223,14 @@ def test_what_ends_a_job_before_its_program_is_no_success(line: Line, broken: di
         (["stage", "docs", "--site", "box", "--name", "a/b"], 73, "--name 'a/b'"),
     ],
 )
-def test_mistakes_are_explained(line: Line, words: list[str], code: int, message: str) -> None:
+def test_mistakes_are_explained(line: TaskRunner, words: list[str], code: int, message: str) -> None:
     told = line.invoke(*words, code=code).stderr
     assert message in " ".join(told.split())
     assert told.count("error:") == 1
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the photographs are not in {SHARED}")
-def test_photographs_of_a_door(line: Line) -> None:
+def test_photographs_of_a_door(line: TaskRunner) -> None:
     from evo.core import metrics, sync
     from evo.tools import file_interface
 

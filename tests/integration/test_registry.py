@@ -33,14 +33,14 @@ from slipway.job.plan import Request
 from slipway.job.poll import poll
 from slipway.job.run import Run
 from slipway.job.submit import submit
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.registry.publish import Published
 from slipway.sif.file import read_sif
 from slipway.steps.core import Choice
 from slipway.steps.line import Steps
-from tests.integration.warehouse import USER, Warehouse, packed, warehouse
+from tests.integration.registry_container import USER, RegistryContainer, packed, start_registry
 
 ROOT = Path(__file__).parents[2]
 # Each checkout of this machine has names of its own: tests of another may run at the same time.
@@ -63,7 +63,7 @@ TENSORS = ROOT / "tests" / "unit" / "data" / "tensors.pth"
 SMALL_BYTES, LARGE_BYTES = 2_000_000, 20_000_000
 
 
-class Listener(Silence):
+class Listener(NullProgress):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -80,21 +80,21 @@ class Listener(Silence):
 
 
 @dataclass
-class Yard:
+class PushBox:
     """A box, a registry, an image, and a user who is logged in to both."""
 
     steps: Steps
     choice: Choice
-    house: Warehouse
+    container: RegistryContainer
     listener: Listener = field(default_factory=Listener)
 
     def publish(self, tag: str | None = None, *, sif: bool = False) -> list[Published]:
-        return self.steps.publish(self.choice.profile, f"{self.house.here}/me", tag, sif=sif)
+        return self.steps.publish(self.choice.profile, f"{self.container.here}/me", tag, sif=sif)
 
     def pull(
         self, rest: str, *, kind: str = "", as_job: bool = False, compression: str | None = None
     ) -> tuple[PushedSif, bool]:
-        name = f"{kind}{self.house.there}/me/{IMAGE}{rest}"
+        name = f"{kind}{self.container.there}/me/{IMAGE}{rest}"
         return self.steps.push_from_registry(self.choice, name, as_job=as_job, compression=compression)
 
     def as_root(self, *argv: str) -> str:
@@ -107,18 +107,18 @@ class Yard:
         """Run a job with the image that the box has; returns its record and its log."""
         profile = self.choice.profile.model_copy(update={"program": program})
         request = Request(profile=profile, site=self.choice.site, args=(), resources=profile.resources)
-        with self.steps.depot(self.choice.site) as (link, depot):
-            run = submit(self.steps.project, request, link, depot, Silence())
+        with self.steps.scratch(self.choice.site) as (host, scratch):
+            run = submit(self.steps.project, request, host, scratch, NullProgress())
             deadline = time.monotonic() + 60
             while not run.status.state.is_over and time.monotonic() < deadline:
                 time.sleep(0.5)
-                run = poll(link, [run])[0]
-            log = link.check(["cat", f"{run.run_dir}/attempt-1/log"]).stdout
+                run = poll(host, [run])[0]
+            log = host.check(["cat", f"{run.run_dir}/attempt-1/log"]).stdout
         return run, log
 
 
 @pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+def push_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
     folder = tmp_path_factory.mktemp("registry")
     project = Project(root=ROOT, state=folder / "state", results=folder / "results")
     listener = Listener()
@@ -128,22 +128,22 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     choice = steps.choose(
         "cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={folder / 'code'}", "CPUS=1", "MEM=200M", "TIME=10"]
     )
-    with pytest.MonkeyPatch.context() as patch, warehouse(folder) as house:
-        patch.setenv("REQUESTS_CA_BUNDLE", str(house.authority))
-        patch.setenv("DOCKER_CONFIG", str(house.log_in(folder / "docker")))
+    with pytest.MonkeyPatch.context() as patch, start_registry(folder) as container:
+        patch.setenv("REQUESTS_CA_BUNDLE", str(container.authority))
+        patch.setenv("DOCKER_CONFIG", str(container.log_in(folder / "docker")))
         build_image(choice.profile.base_image)
         try:
             steps.box_up()
-            yield Yard(steps, choice, house, listener)
+            yield PushBox(steps, choice, container, listener)
         finally:
             steps.box_down(purge=False)
             remove_images()
 
 
 @pytest.fixture(scope="module")
-def published(yard: Yard) -> list[Published]:
+def published(push_box: PushBox) -> list[Published]:
     """The image, and its .sif, in the registry."""
-    return yard.publish(sif=True)
+    return push_box.publish(sif=True)
 
 
 def build_image(base: str, small: bytes | None = None) -> None:
@@ -167,26 +167,28 @@ def remove_images(name: str = IMAGE) -> None:
 
 
 @contextmanager
-def logged_in(house: Warehouse, folder: Path, password: str | None) -> Iterator[None]:
+def logged_in(container: RegistryContainer, folder: Path, password: str | None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         folder.mkdir(exist_ok=True)
-        patch.setenv("DOCKER_CONFIG", str(house.log_in(folder, password) if password else folder))
+        patch.setenv("DOCKER_CONFIG", str(container.log_in(folder, password) if password else folder))
         yield
 
 
-def test_a_registry_that_goes_down_in_the_middle(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
-    house, proxy = yard.house, yard.house.proxy
+def test_a_registry_that_goes_down_in_the_middle(
+    push_box: PushBox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    container, proxy = push_box.container, push_box.container.proxy
     proxy.count()
-    proxy.when(SMALL_BYTES + LARGE_BYTES // 2, house.kill)
+    proxy.when(SMALL_BYTES + LARGE_BYTES // 2, container.kill)
     began = time.monotonic()
     with proxy.slow(10_000_000), pytest.raises(RegistryError, match="went down in the middle") as caught:
-        yard.publish("cut")
+        push_box.publish("cut")
     gave_up_s, cut_bytes = time.monotonic() - began, proxy.up_bytes
     assert type(caught.value) is RegistryError
     assert caught.value.exit_code == 86
-    house.start()
+    container.start()
     proxy.count()
-    again = yard.publish("cut")[0]
+    again = push_box.publish("cut")[0]
     with capsys.disabled():
         print(
             f"\n{cut_bytes / 1e6:.1f} MB went up when the registry was killed; publish ended after "
@@ -196,55 +198,59 @@ def test_a_registry_that_goes_down_in_the_middle(yard: Yard, capsys: pytest.Capt
     assert again.sent_layers < again.layers == 3
     assert proxy.up_bytes < LARGE_BYTES + SMALL_BYTES
     proxy.count()
-    assert yard.publish("cut")[0].sent_layers == 0
+    assert push_box.publish("cut")[0].sent_layers == 0
     assert proxy.up_bytes < 100_000
 
 
-def test_a_sif_that_does_not_get_there(yard: Yard) -> None:
-    house, proxy = yard.house, yard.house.proxy
-    image = yard.publish("halves")[0]
+def test_a_sif_that_does_not_get_there(push_box: PushBox) -> None:
+    container, proxy = push_box.container, push_box.container.proxy
+    image = push_box.publish("halves")[0]
     proxy.count()
-    proxy.when(LARGE_BYTES // 2, house.kill)
+    proxy.when(LARGE_BYTES // 2, container.kill)
     with proxy.slow(20_000_000), pytest.raises(RegistryError, match="went down in the middle") as caught:
-        yard.publish("halves", sif=True)
+        push_box.publish("halves", sif=True)
     assert caught.value.exit_code == 86
     assert f"The image itself is published, as {image.pinned}; its .sif is not" in str(caught.value)
-    house.start()
+    container.start()
     # There is no half of it there.
     with pytest.raises(UnknownImageError):
-        yard.pull(":halves.sif", kind="oras://")
-    assert yard.publish("halves", sif=True)[1].sent_layers == 1
+        push_box.pull(":halves.sif", kind="oras://")
+    assert push_box.publish("halves", sif=True)[1].sent_layers == 1
 
 
-def test_nothing_is_pushed_where_there_can_be_no_sif(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_pushed_where_there_can_be_no_sif(
+    push_box: PushBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # No disk has so much room.
     monkeypatch.setattr("slipway.sif.store.SPACE_FACTOR", 1e9)
     monkeypatch.setattr("slipway.sif.store.find_sif", lambda *_: None)
     with pytest.raises(SpaceError):
-        yard.publish("nothing", sif=True)
+        push_box.publish("nothing", sif=True)
     with pytest.raises(UnknownImageError):
-        yard.pull(":nothing")
+        push_box.pull(":nothing")
 
 
-def test_what_is_published_has_the_digest_that_was_printed(yard: Yard, published: list[Published]) -> None:
+def test_what_is_published_has_the_digest_that_was_printed(
+    push_box: PushBox, published: list[Published]
+) -> None:
     image, sif = published
     # The tag says what the image was built from.
     assert (image.reference.tag, sif.reference.tag) == ("0123456789abcdef", "0123456789abcdef.sif")
     for one in (image, sif):
-        assert manifest_digest(yard.house, str(one.reference.tag)) == one.digest
-    image, sif = yard.publish(sif=True)
+        assert manifest_digest(push_box.container, str(one.reference.tag)) == one.digest
+    image, sif = push_box.publish(sif=True)
     assert (image.sent_layers, sif.sent_layers) == (0, 0)
 
 
-def manifest_digest(house: Warehouse, tag: str, repository: str = f"me/{IMAGE}") -> str:
+def manifest_digest(container: RegistryContainer, tag: str, repository: str = f"me/{IMAGE}") -> str:
     accepted = (
         "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
     )
     reply = requests.get(
-        f"https://{house.there}/v2/{repository}/manifests/{tag}",
-        auth=(USER, house.password),
+        f"https://{container.there}/v2/{repository}/manifests/{tag}",
+        auth=(USER, container.password),
         headers={"Accept": accepted},
-        verify=str(house.authority),
+        verify=str(container.authority),
         timeout=30,
     )
     reply.raise_for_status()
@@ -254,105 +260,105 @@ def manifest_digest(house: Warehouse, tag: str, repository: str = f"me/{IMAGE}")
 
 
 @pytest.mark.usefixtures("published")
-def test_an_authority_that_the_box_does_not_know(yard: Yard) -> None:
+def test_an_authority_that_the_box_does_not_know(push_box: PushBox) -> None:
     with pytest.raises(RegistryTrustError, match="certificate") as caught:
-        yard.pull(":0123456789abcdef")
+        push_box.pull(":0123456789abcdef")
     assert caught.value.exit_code == 89
-    check_nothing_is_left(yard)
+    check_nothing_is_left(push_box)
 
 
-def check_nothing_is_left(yard: Yard) -> None:
-    left = yard.as_root("find", "/scratch/researcher/slipway/images", "-name", ".*.part")
+def check_nothing_is_left(push_box: PushBox) -> None:
+    left = push_box.as_root("find", "/scratch/researcher/slipway/images", "-name", ".*.part")
     assert left == ""
-    assert yard.as_root("find", "/scratch", "/home", "/tmp", "-name", "docker-config.json") == ""
+    assert push_box.as_root("find", "/scratch", "/home", "/tmp", "-name", "docker-config.json") == ""
 
 
-def test_weights_are_staged_once(yard: Yard) -> None:
-    weights, _ = yard.steps.weights("tiny.pth", file=TENSORS)
-    sent = yard.steps.stage_weights(yard.choice.site, weights)
+def test_weights_are_staged_once(push_box: PushBox) -> None:
+    weights, _ = push_box.steps.weights("tiny.pth", file=TENSORS)
+    sent = push_box.steps.stage_weights(push_box.choice.site, weights)
     assert sent is not None
     assert sent.total_bytes == TENSORS.stat().st_size
-    assert yard.steps.stage_weights(yard.choice.site, weights) is None
-    assert yard.as_root("ls", "-A", "/scratch/researcher/slipway/weights").split() == ["tiny.pth"]
+    assert push_box.steps.stage_weights(push_box.choice.site, weights) is None
+    assert push_box.as_root("ls", "-A", "/scratch/researcher/slipway/weights").split() == ["tiny.pth"]
 
 
 @pytest.mark.usefixtures("published")
-def test_the_box_pulls_by_digest_and_a_job_runs_it(yard: Yard) -> None:
-    house = yard.house
-    trust(yard)
+def test_the_box_pulls_by_digest_and_a_job_runs_it(push_box: PushBox) -> None:
+    container = push_box.container
+    trust(push_box)
     # A pull that fails at the large one of three layers, which is damaged on its way: near its end, so that
     # the small ones have come before that is noticed.
-    layer = house.sh("find /var/lib/docker-registry -name data -size +10M").split()
-    house.sh(
+    layer = container.sh("find /var/lib/docker-registry -name data -size +10M").split()
+    container.sh(
         f"for file in {' '.join(layer)}; do cp $file $file.good; printf damage >$file.bad; "
         "dd if=$file.bad of=$file bs=1 seek=$(($(stat -c %s $file) - 100000)) conv=notrunc status=none; done"
     )
     with pytest.raises(RemoteError, match=r"digest|checksum|match"):
-        yard.pull(":0123456789abcdef")
-    check_nothing_is_left(yard)
-    house.sh(f"for file in {' '.join(layer)}; do mv $file.good $file; done")
-    before = house.sent_bytes()
-    with watched(yard) as seen:
-        there, pulled = yard.pull(":0123456789abcdef")
+        push_box.pull(":0123456789abcdef")
+    check_nothing_is_left(push_box)
+    container.sh(f"for file in {' '.join(layer)}; do mv $file.good $file; done")
+    before = container.sent_bytes()
+    with watched(push_box) as seen:
+        there, pulled = push_box.pull(":0123456789abcdef")
     assert pulled
-    assert LARGE_BYTES < house.sent_bytes() - before < LARGE_BYTES + SMALL_BYTES
-    digest = manifest_digest(yard.house, "0123456789abcdef")
+    assert LARGE_BYTES < container.sent_bytes() - before < LARGE_BYTES + SMALL_BYTES
+    digest = manifest_digest(push_box.container, "0123456789abcdef")
     assert there.path.name == f"{IMAGE}-{digest[7:23]}.sif"
     assert there.image_id == engine().images.get(IMAGE).id
-    assert yard.as_root("sha256sum", str(there.path)).split()[0] == there.sha256
-    assert yard.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
-    assert others_may(yard, there) == "r-x"
-    check_nothing_is_left(yard)
-    yard.steps.stage_weights(yard.choice.site, yard.steps.weights("tiny.pth", file=TENSORS)[0])
-    run, log = yard.run(
+    assert push_box.as_root("sha256sum", str(there.path)).split()[0] == there.sha256
+    assert push_box.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
+    assert others_may(push_box, there) == "r-x"
+    check_nothing_is_left(push_box)
+    push_box.steps.stage_weights(push_box.choice.site, push_box.steps.weights("tiny.pth", file=TENSORS)[0])
+    run, log = push_box.run(
         "sh", "-c", "cat file; cat /weights/tiny.pth >/out/copy; (: >/weights/new) || echo no"
     )
     assert (run.status.exit_code, log.splitlines()[0], log.splitlines()[-1]) == (0, "code", "no")
-    copy = yard.as_root("sha256sum", f"{run.run_dir}/attempt-1/out/copy").split()[0]
+    copy = push_box.as_root("sha256sum", f"{run.run_dir}/attempt-1/out/copy").split()[0]
     assert copy == hashlib.sha256(TENSORS.read_bytes()).hexdigest(), log
     assert (run.sif, run.sif_sha256) == (str(there.path), there.sha256)
-    check_nobody_saw_the_password(yard, seen, run)
-    assert yard.pull(f"@{digest}") == (there, False)
-    check_another_compression_is_another_file(yard, digest, there)
+    check_nobody_saw_the_password(push_box, seen, run)
+    assert push_box.pull(f"@{digest}") == (there, False)
+    check_another_compression_is_another_file(push_box, digest, there)
 
 
-def check_another_compression_is_another_file(yard: Yard, digest: str, there: PushedSif) -> None:
+def check_another_compression_is_another_file(push_box: PushBox, digest: str, there: PushedSif) -> None:
     # A cache that somebody else has, with whom one shares the scratch.
-    yard.as_root("chown", "root", "/scratch/researcher/slipway/cache")
-    gzip, pulled = yard.pull(f"@{digest}", compression="gzip")
+    push_box.as_root("chown", "root", "/scratch/researcher/slipway/cache")
+    gzip, pulled = push_box.pull(f"@{digest}", compression="gzip")
     assert pulled
-    yard.as_root("chown", "researcher", "/scratch/researcher/slipway/cache")
+    push_box.as_root("chown", "researcher", "/scratch/researcher/slipway/cache")
     assert gzip.path != there.path
-    assert [compression_of(yard, one) for one in (there, gzip)] == ["zstd", "gzip"]
+    assert [compression_of(push_box, one) for one in (there, gzip)] == ["zstd", "gzip"]
     # A record that is none is written anew.
-    yard.as_root("sh", "-c", f"echo '[' >{gzip.path.with_suffix('.json')}")
-    assert yard.pull(f"@{digest}", compression="gzip")[1]
-    assert yard.pull(f"@{digest}") == (there, False)
+    push_box.as_root("sh", "-c", f"echo '[' >{gzip.path.with_suffix('.json')}")
+    assert push_box.pull(f"@{digest}", compression="gzip")[1]
+    assert push_box.pull(f"@{digest}") == (there, False)
 
 
-def others_may(yard: Yard, sif: PushedSif) -> str:
-    return yard.as_root("stat", "-c", "%A", str(sif.path)).strip()[-3:]
+def others_may(push_box: PushBox, sif: PushedSif) -> str:
+    return push_box.as_root("stat", "-c", "%A", str(sif.path)).strip()[-3:]
 
 
-def compression_of(yard: Yard, sif: PushedSif) -> str:
-    container = engine().containers.get(Box(state=yard.steps.project.state).name)
+def compression_of(push_box: PushBox, sif: PushedSif) -> str:
+    container = engine().containers.get(Box(state=push_box.steps.project.state).name)
     chunks, _ = container.get_archive(str(sif.path))
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-        archive.extractall(yard.steps.project.state, filter="data")
-    return read_sif(yard.steps.project.state / sif.path.name).compression
+        archive.extractall(push_box.steps.project.state, filter="data")
+    return read_sif(push_box.steps.project.state / sif.path.name).compression
 
 
-def trust(yard: Yard) -> None:
+def trust(push_box: PushBox) -> None:
     """What the owner of a cluster does for an institute's own authority."""
-    box = engine().containers.get(Box(state=yard.steps.project.state).name)
+    box = engine().containers.get(Box(state=push_box.steps.project.state).name)
     box.put_archive(
-        "/usr/local/share/ca-certificates", packed({"own.crt": yard.house.authority.read_bytes()})
+        "/usr/local/share/ca-certificates", packed({"own.crt": push_box.container.authority.read_bytes()})
     )
-    yard.as_root("update-ca-certificates")
+    push_box.as_root("update-ca-certificates")
 
 
 @contextmanager
-def watched(yard: Yard) -> Iterator[list[str]]:
+def watched(push_box: PushBox) -> Iterator[list[str]]:
     """Look at all processes there and here, with their environments, again and again."""
     script = (
         "ps -eww -o args; cat /proc/[0-9]*/environ | tr '\\0' '\\n'; "
@@ -363,7 +369,7 @@ def watched(yard: Yard) -> Iterator[list[str]]:
 
     def look() -> None:
         while not over.is_set():
-            seen.append(yard.as_root("bash", "-c", script))
+            seen.append(push_box.as_root("bash", "-c", script))
             here = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=False)
             seen.append(here.stdout)
 
@@ -376,7 +382,7 @@ def watched(yard: Yard) -> Iterator[list[str]]:
         thread.join()
 
 
-def check_nobody_saw_the_password(yard: Yard, seen: list[str], run: Run) -> None:
+def check_nobody_saw_the_password(push_box: PushBox, seen: list[str], run: Run) -> None:
     from base64 import b64encode
 
     # Enough was looked at: the pull at work, and the credentials in a file of the user's own.
@@ -384,90 +390,95 @@ def check_nobody_saw_the_password(yard: Yard, seen: list[str], run: Run) -> None
     modes = {line for text in seen for line in text.splitlines() if line.startswith("login ")}
     assert modes
     assert all(line.startswith("login 600 ") for line in modes)
-    secrets = [yard.house.password, b64encode(f"{USER}:{yard.house.password}".encode()).decode()]
-    state = yard.steps.project.state
+    secrets = [
+        push_box.container.password,
+        b64encode(f"{USER}:{push_box.container.password}".encode()).decode(),
+    ]
+    state = push_box.steps.project.state
     seen += [path.read_text(errors="replace") for path in state.rglob("*") if path.is_file()]
-    seen += [json.dumps(run.listed()), *yard.listener.said]
+    seen += [json.dumps(run.listed()), *push_box.listener.said]
     assert not [secret for secret in secrets for text in seen if secret in text]
     for secret in secrets:
-        found = yard.as_root("grep", "-rlF", "--", secret, "/scratch", "/home", "/tmp", "/var/log", "/root")
+        found = push_box.as_root(
+            "grep", "-rlF", "--", secret, "/scratch", "/home", "/tmp", "/var/log", "/root"
+        )
         assert found == ""
 
 
 @pytest.mark.usefixtures("published")
-def test_a_sif_is_pulled_in_a_job(yard: Yard) -> None:
-    trust(yard)
-    there, pulled = yard.pull(":0123456789abcdef.sif", kind="oras://", as_job=True)
+def test_a_sif_is_pulled_in_a_job(push_box: PushBox) -> None:
+    trust(push_box)
+    there, pulled = push_box.pull(":0123456789abcdef.sif", kind="oras://", as_job=True)
     assert pulled
-    sif, _ = yard.steps.convert(yard.choice.profile)
+    sif, _ = push_box.steps.convert(push_box.choice.profile)
     assert (there.sha256, there.size_bytes, there.image_id) == (sif.sha256, sif.size_bytes, sif.image_id)
-    assert yard.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
-    assert others_may(yard, there) == "r-x"
+    assert push_box.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
+    assert others_may(push_box, there) == "r-x"
     accounting = ["sacct", "-nX", "--allusers", "--format=jobname%20,state", "--name=slipway-pull"]
     deadline = time.monotonic() + 30
-    while "COMPLETED" not in yard.as_root(*accounting) and time.monotonic() < deadline:
+    while "COMPLETED" not in push_box.as_root(*accounting) and time.monotonic() < deadline:
         time.sleep(0.2)  # SLURM keeps books with some delay
-    assert yard.as_root(*accounting).split() == ["slipway-pull", "COMPLETED"]
-    check_nothing_is_left(yard)
+    assert push_box.as_root(*accounting).split() == ["slipway-pull", "COMPLETED"]
+    check_nothing_is_left(push_box)
 
 
 @pytest.mark.usefixtures("published")
-def test_mistakes_have_a_message_and_an_exit_code_each(yard: Yard, tmp_path: Path) -> None:
-    house = yard.house
+def test_mistakes_have_a_message_and_an_exit_code_each(push_box: PushBox, tmp_path: Path) -> None:
+    container = push_box.container
     with pytest.raises(UnknownImageError, match="no such image") as unknown:
-        yard.pull(":no-such-tag")
+        push_box.pull(":no-such-tag")
     assert unknown.value.exit_code == 88
-    with pytest.raises(UnknownImageError, match=f"write oras://{house.there}"):
-        yard.pull(":0123456789abcdef.sif")
+    with pytest.raises(UnknownImageError, match=f"write oras://{container.there}"):
+        push_box.pull(":0123456789abcdef.sif")
     for password, words in (("wrong", r"refuses this to \$oauthtoken"), (None, "without credentials")):
-        with logged_in(house, tmp_path / str(password), password):
-            for mistake in (yard.publish, lambda: yard.pull(":0123456789abcdef")):
+        with logged_in(container, tmp_path / str(password), password):
+            for mistake in (push_box.publish, lambda: push_box.pull(":0123456789abcdef")):
                 with pytest.raises(RegistryLoginError, match=words) as login:
                     mistake()
                 assert login.value.exit_code == 87
                 assert "docker login" in str(login.value)
     # The engine wants a certificate that it trusts, except of 127.0.0.1.
     with pytest.raises(RegistryTrustError, match=r"/etc/docker/certs\.d/"):
-        yard.steps.publish(yard.choice.profile, f"{house.there}/me", None)
+        push_box.steps.publish(push_box.choice.profile, f"{container.there}/me", None)
     with pytest.raises(RegistryError, match="does not answer") as closed:
-        yard.steps.publish(yard.choice.profile, "127.0.0.1:9/me", None)
+        push_box.steps.publish(push_box.choice.profile, "127.0.0.1:9/me", None)
     assert closed.value.exit_code == 86
 
 
 @pytest.mark.usefixtures("published")
-def test_a_registry_that_only_the_box_reaches(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_only_the_box_reaches(push_box: PushBox, monkeypatch: pytest.MonkeyPatch) -> None:
     # This machine's way to it ends at a proxy that is not there.
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    digest = manifest_digest_of_box(yard)
-    trust(yard)
-    yard.as_root("sh", "-c", f"rm -f /scratch/researcher/slipway/images/{IMAGE}-*")
-    there, pulled = yard.pull(f"@{digest}", kind="oras://")
+    digest = manifest_digest_of_box(push_box)
+    trust(push_box)
+    push_box.as_root("sh", "-c", f"rm -f /scratch/researcher/slipway/images/{IMAGE}-*")
+    there, pulled = push_box.pull(f"@{digest}", kind="oras://")
     assert pulled
     assert there.image_id == digest
-    assert any("its digest is known" in text for text in yard.listener.said)
+    assert any("its digest is known" in text for text in push_box.listener.said)
     with pytest.raises(RegistryError, match="does not answer"):
-        yard.pull(":0123456789abcdef")
+        push_box.pull(":0123456789abcdef")
 
 
-def manifest_digest_of_box(yard: Yard) -> str:
+def manifest_digest_of_box(push_box: PushBox) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("HTTPS_PROXY")
-        return manifest_digest(yard.house, "0123456789abcdef.sif")
+        return manifest_digest(push_box.container, "0123456789abcdef.sif")
 
 
-def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
+def test_what_a_version_tag_does(push_box: PushBox, tmp_path: Path) -> None:
     """The script that the workflow calls, with this registry in the place of GitHub's."""
     name = f"slipway-test-release-{OWN}"
     write_release(tmp_path, payload=b"1")
     options = ["--set", f"IMAGE={name}", "--set", f"DOCKERFILE={tmp_path / 'Dockerfile'}"]
-    state = yard.steps.project.state
+    state = push_box.steps.project.state
     environment = {
         **os.environ,
         "SLIPWAY": f"{sys.executable} -m invoke",
         "SLIPWAY_STATE": str(state),
         "GITHUB_OUTPUT": str(tmp_path / "output"),
     }
-    place, out = f"{yard.house.here}/me/slipway", tmp_path / "published"
+    place, out = f"{push_box.container.here}/me/slipway", tmp_path / "published"
 
     def release(**settings: str) -> "subprocess.CompletedProcess[str]":
         argv = [str(ROOT / ".ci" / "release"), "cpu", place, "v1.2.3", str(out), *options]
@@ -486,10 +497,10 @@ def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
         assert (image["tag"], sif["tag"]) == ("v1.2.3", "v1.2.3.sif")
         assert str(state) not in json.dumps([image, sif])
         for one in (image, sif):
-            assert manifest_digest(yard.house, one["tag"], f"me/slipway/{name}") == one["digest"]
+            assert manifest_digest(push_box.container, one["tag"], f"me/slipway/{name}") == one["digest"]
         file = out / "slipway-cpu-v1.2.3.sif"
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        assert f"sha256:{digest}" in sif_layers(yard.house, name)
+        assert f"sha256:{digest}" in sif_layers(push_box.container, name)
         assert (out / "slipway-cpu-v1.2.3.SHA256SUMS").read_text() == f"{digest}  {file.name}\n"
         check_sums(out)
         check_what_is_attested(tmp_path, environment, image, sif)
@@ -502,7 +513,7 @@ def test_what_a_version_tag_does(yard: Yard, tmp_path: Path) -> None:
         subprocess.run(["sh", "-c", f"cat {file.name}.part-* >{file.name}"], cwd=out, check=True)
         check_sums(out)
         made = content(name, "/made")
-        check_layers_come_from_the_registry(yard, tmp_path, name, place, made)
+        check_layers_come_from_the_registry(push_box, tmp_path, name, place, made)
     finally:
         remove_images(name)
 
@@ -553,19 +564,21 @@ def content(image: str, path: str) -> bytes:
         container.remove()
 
 
-def sif_layers(house: Warehouse, name: str) -> str:
-    url = f"https://{house.there}/v2/me/slipway/{name}/manifests/v1.2.3.sif"
+def sif_layers(container: RegistryContainer, name: str) -> str:
+    url = f"https://{container.there}/v2/me/slipway/{name}/manifests/v1.2.3.sif"
     accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-    auth = (USER, house.password)
-    return requests.get(url, auth=auth, headers=accepted, verify=str(house.authority), timeout=30).text
+    auth = (USER, container.password)
+    return requests.get(url, auth=auth, headers=accepted, verify=str(container.authority), timeout=30).text
 
 
-def check_layers_come_from_the_registry(yard: Yard, folder: Path, name: str, place: str, made: bytes) -> None:
+def check_layers_come_from_the_registry(
+    push_box: PushBox, folder: Path, name: str, place: str, made: bytes
+) -> None:
     # Another machine: nothing of it is here any more.
     remove_images(name)
     write_release(folder, payload=b"2")
     options = [f"IMAGE={name}", f"DOCKERFILE={folder / 'Dockerfile'}"]
-    _, built = yard.steps.build(yard.steps.profile("cpu", options), cache=place)
+    _, built = push_box.steps.build(push_box.steps.profile("cpu", options), cache=place)
     assert built
     # What the builder's step made by chance is what it was.
     assert (content(name, "/made"), content(name, "/payload")) == (made, b"2")

@@ -21,7 +21,7 @@ from slipway.image.build import build_image
 from slipway.image.engine import engine, find_image, run_container
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.conversion import LABEL
 from slipway.sif.file import read_sif
@@ -80,7 +80,7 @@ OTHERS = {
 }
 
 
-class Listener(Silence):
+class Listener(NullProgress):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ def image_name(name: str) -> str:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     made = engine()
-    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, Silence())
+    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, NullProgress())
     yield made
     for name in (*IMAGES, *OTHERS, "tiny"):
         if find_image(made, image_name(name)):
@@ -172,7 +172,7 @@ def build(client: Any, folder: Path, name: str, dockerfile: str) -> None:
         platform="linux/amd64",
         build_args=arguments,
     )
-    build_image(client, recipe, Silence())
+    build_image(client, recipe, NullProgress())
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def unpacked(client: Any, made: dict[str, Made], project: Project, tmp_path_fact
         for name, file in names.items()
     ]
     said: list[str] = []
-    tools, _ = build_image(client, tools_recipe(project, CPU), Silence())
+    tools, _ = build_image(client, tools_recipe(project, CPU), NullProgress())
     mounts = {project.state / "sif": "/sif", out: "/out"}
     command = ["sh", "-ec", "mkdir /r; " + "\n".join(lines)]
     assert run_container(client, tools, command, mounts=mounts, listen=said.append) == 0, said
@@ -328,8 +328,8 @@ def test_gzip_on_demand_leaves_zstd_alone(client: Any, made: dict[str, Made], pr
     # Apptainer's lines came while it worked.
     assert listener.lines[0][1].startswith("INFO:    Starting build")
     assert listener.lines[-1][0] - listener.lines[0][0] > 0.1
-    assert make_sif(client, image, project, tools, Silence()) == (made["exec-form"].sif, False)
-    assert make_sif(client, image, project, tools, Silence(), compression="gzip") == (sif, False)
+    assert make_sif(client, image, project, tools, NullProgress()) == (made["exec-form"].sif, False)
+    assert make_sif(client, image, project, tools, NullProgress(), compression="gzip") == (sif, False)
     assert read_sif(made["exec-form"].sif.path).compression == "zstd"
 
 
@@ -343,7 +343,7 @@ def test_another_files_content_is_not_taken_for_this_one(
     wrecked = bytearray(content)
     wrecked[len(content) // 2] ^= 1
     path.write_bytes(wrecked)
-    sif, new = make_sif(client, image, project, tools_recipe(project, CPU), Silence())
+    sif, new = make_sif(client, image, project, tools_recipe(project, CPU), NullProgress())
     assert new
     assert hashlib.sha256(path.read_bytes()).hexdigest() == sif.sha256
 
@@ -410,7 +410,7 @@ def test_what_a_killed_conversion_left_is_cleaned_by_the_next(
     project = Project(root=ROOT, state=tmp_path, results=tmp_path)
     image = find_image(client, image_name("debian"))
     assert image
-    assert make_sif(client, image, project, tools_recipe(project, CPU), Silence())[1]
+    assert make_sif(client, image, project, tools_recipe(project, CPU), NullProgress())[1]
     assert conversions(client, tmp_path) == []
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -424,7 +424,7 @@ def test_two_at_once_make_one(client: Any, made: dict[str, Made], tmp_path: Path
     project = Project(root=ROOT, state=tmp_path, results=tmp_path)
     image = find_image(client, image_name("debian"))
     assert image
-    assert not make_sif(client, image, project, tools_recipe(project, CPU), Silence())[1]
+    assert not make_sif(client, image, project, tools_recipe(project, CPU), NullProgress())[1]
     assert sif.stat().st_ino == inode
 
 
@@ -439,7 +439,7 @@ def test_apptainers_failure_is_told_in_its_words(
     with pytest.raises(
         ConversionError, match=r"Apptainer in slipway-apptainer could not make (?s:.*)no-such"
     ):
-        make_sif(client, image, project, tools_recipe(project, CPU), Silence())
+        make_sif(client, image, project, tools_recipe(project, CPU), NullProgress())
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

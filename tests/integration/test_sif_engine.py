@@ -14,7 +14,7 @@ from slipway.image.build import build_image
 from slipway.image.engine import engine, find_image, run_container
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.check import compare
 from slipway.sif.conversion import Conversion, convert
@@ -40,12 +40,12 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made = engine()
-    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, Silence())
+    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, NullProgress())
     folder = tmp_path_factory.mktemp("engine")
     for name, text in DOCKERFILES.items():
         (folder / f"Dockerfile.{name}").write_text(text)
         recipe = Recipe(name=name, dockerfile=folder / f"Dockerfile.{name}", platform="")
-        build_image(made, recipe, Silence())
+        build_image(made, recipe, NullProgress())
     yield made
     for name in DOCKERFILES:
         made.images.remove(name, force=True)
@@ -98,7 +98,7 @@ def media_types(layout: Layout) -> list[str]:
 
 def check(client: Any, layout: Layout, project: Project) -> None:
     conversion = Conversion(layout=layout, sif=layout.path.parent / "x.sif")
-    facts = convert(client, conversion, project, tools_recipe(project, CPU), Silence())
+    facts = convert(client, conversion, project, tools_recipe(project, CPU), NullProgress())
     config = client.images.get(IMAGE).attrs["Config"]
     assert compare(config, facts).mismatches == ()
     assert facts["environment"]
@@ -128,7 +128,7 @@ def test_compressed_layers_are_converted(client: Any, newer: Any, project: Proje
     folder = project.state / "tmp" / "sif-test"
     folder.mkdir(parents=True)
     (folder / "saved.tar").write_bytes(b"".join(client.images.get(IMAGE).save(named=True)))
-    tools, _ = build_image(client, tools_recipe(project, CPU), Silence())
+    tools, _ = build_image(client, tools_recipe(project, CPU), NullProgress())
     copy = ["skopeo", "--insecure-policy", "copy", "--quiet", "docker-archive:/f/saved.tar"]
     copy += [f"oci-archive:/f/gzip.tar:docker.io/library/{IMAGE}:latest"]
     assert run_container(client, tools, copy, mounts={folder: "/f"}, listen=print) == 0

@@ -12,11 +12,11 @@ from slipway.image.build import build_image
 from slipway.image.engine import engine, find_image, run_container
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.file import read_sif
 from slipway.sif.store import TOOLS_IMAGE, tools_recipe
-from tests.integration.hosted import IMAGE, SOCKET, on_a_host
+from tests.integration.apptainer_host import IMAGE, SOCKET, on_a_host
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")
@@ -32,14 +32,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not SOCKET.is_socket():
         pytest.skip(f"the engine is not reached by a socket here: {SOCKET}")
     made = engine()
-    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, Silence())
+    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, NullProgress())
     project = Project(root=ROOT, state=ROOT / ".slipway", results=ROOT / "results")
-    build_image(made, tools_recipe(project, CPU), Silence())
+    build_image(made, tools_recipe(project, CPU), NullProgress())
     folder = tmp_path_factory.mktemp("host")
     for name, text in DOCKERFILES.items():
         (folder / f"Dockerfile.{name}").write_text(text)
         recipe = Recipe(name=name, dockerfile=folder / f"Dockerfile.{name}", platform="")
-        build_image(made, recipe, Silence())
+        build_image(made, recipe, NullProgress())
     yield made
     for name in DOCKERFILES:
         made.images.remove(name, force=True)

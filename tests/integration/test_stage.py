@@ -30,9 +30,9 @@ from slipway.errors import (
     RemoteError,
     RemoteSpaceError,
 )
-from slipway.progress import Silence
+from slipway.host.host import Host
+from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.remote.link import Link
 from slipway.site import load_site
 from slipway.steps.line import Steps
 from slipway.transfer.protocol import Transfer
@@ -73,10 +73,10 @@ class Place:
         shutil.copytree(self.steps.project.state / "box", state / "box", dirs_exist_ok=True)
         config = state / "box" / "ssh_config"
         project = Project(root=ROOT, state=state, results=state / "results")
-        return Place(steps=Steps(project, Silence()), config=config, top=self.top)
+        return Place(steps=Steps(project, NullProgress()), config=config, top=self.top)
 
 
-class Ear(Silence):
+class Ear(NullProgress):
     """Hears what is told, and may do something meanwhile."""
 
     def __init__(self, on_step: Callable[[str], None] = lambda text: None) -> None:
@@ -94,11 +94,11 @@ class Ear(Silence):
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     top = tmp_path_factory.mktemp("stage")
-    steps = Steps(Project(root=ROOT, state=top / "state", results=top / "results"), Silence())
+    steps = Steps(Project(root=ROOT, state=top / "state", results=top / "results"), NullProgress())
     steps.box_up()
     try:
         place = Place(steps=steps, config=top / "state" / "box" / "ssh_config", top=top)
-        with steps.depot(load_site(ROOT / "cluster", "box")):
+        with steps.scratch(load_site(ROOT / "cluster", "box")):
             yield place
     finally:
         steps.box_down(purge=False)
@@ -108,9 +108,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def place(box: Place) -> Iterator[Place]:
     """The box with no datasets on it."""
     box.on_box("chmod -R u+rwx . && find . -mindepth 1 -delete; rm -rf $SCRATCH/outside")
-    box.steps.progress = Silence()
+    box.steps.progress = NullProgress()
     yield box
-    box.steps.progress = Silence()
+    box.steps.progress = NullProgress()
 
 
 @pytest.fixture
@@ -333,7 +333,7 @@ def test_a_file_that_changes_while_it_is_sent(
 
 
 def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
-    with place.steps.depot(load_site(ROOT / "cluster", "box")):
+    with place.steps.scratch(load_site(ROOT / "cluster", "box")):
         pass
     entered, leave = threading.Event(), threading.Event()
 
@@ -405,7 +405,7 @@ def test_two_machines_with_a_new_dataset(place: Place, source: Path, tmp_path: P
 
 def test_no_room(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The box's disk is this machine's: it is only said to be full.
-    monkeypatch.setattr(Link, "free_bytes", lambda self, folder: 5)
+    monkeypatch.setattr(Host, "free_bytes", lambda self, folder: 5)
     with pytest.raises(RemoteSpaceError, match=r"/slipway/data has 0.00 GB free") as caught:
         place.stage(source)
     assert caught.value.exit_code == 84
@@ -416,7 +416,7 @@ def test_files_alone_do_where_no_command_runs(
     place: Place, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The box runs commands, and rsync and sha256sum need one; what Slipway itself does goes by SFTP here.
-    monkeypatch.setattr(Link, "runs_commands", property(lambda self: False))
+    monkeypatch.setattr(Host, "runs_commands", property(lambda self: False))
     place.stage(source)
     shutil.rmtree(source / "sub" / "deep")
     (source / "a").write_text("changed")
@@ -573,7 +573,7 @@ def test_a_cut_after_the_moves(place: Place, source: Path, monkeypatch: pytest.M
     place.stage(source)
     (source / "new").write_text("new")
 
-    def cut(link: Link, folder: PurePosixPath) -> None:
+    def cut(remote: Host, folder: PurePosixPath) -> None:
         raise ConnectionLostError("cut")
 
     from slipway.dataset import staging
@@ -599,8 +599,8 @@ def test_a_cut_between_the_moves(place: Place, source: Path, monkeypatch: pytest
             (source / name).write_bytes(text)
             os.utime(source / name, ns=(0, status[name].st_mtime_ns))
 
-    def half(link: Link, part: PurePosixPath, folder: PurePosixPath, names: Any) -> None:
-        place_all(link, part, folder, ["a"])
+    def half(remote: Host, part: PurePosixPath, folder: PurePosixPath, names: Any) -> None:
+        place_all(remote, part, folder, ["a"])
         raise ConnectionLostError("cut")
 
     from slipway.dataset import staging

@@ -21,9 +21,9 @@ from slipway.job.run import Run
 from slipway.job.slurm import JobState
 from slipway.job.submit import settle
 from tests.conftest import Tell
-from tests.integration.cutter import Cutter
-from tests.integration.line import INVOKE, ROOT
-from tests.integration.small import IMAGE, Small
+from tests.integration.cuttable_proxy import CuttableProxy
+from tests.integration.small_image import IMAGE, SmallImageBox
+from tests.integration.task_runner import INVOKE, ROOT
 
 # In the place of sbatch, by the PATH of the user's login shell. Its delays and its error are fakes; what it
 # calls is the real one.
@@ -37,12 +37,12 @@ exit "$code"
 """
 
 
-class Desk:
+class UserCheckout:
     """Starts submissions in processes of their own, over a line that can be cut."""
 
-    def __init__(self, small: Small, cutter: Cutter, config: str) -> None:
+    def __init__(self, small: SmallImageBox, proxy: CuttableProxy, config: str) -> None:
         self.small = small
-        self.cutter = cutter
+        self.proxy = proxy
         self._config = config
         self._known: set[str] = set()
         self._slow: tuple[float, float, bool] | None = None
@@ -53,7 +53,7 @@ class Desk:
         state = str(self.small.steps.project.state)
         wanted = {"state": state, "overrides": overrides, "ssh_config": self._config, "args": args}
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.submitter", json.dumps(wanted)],
+            [sys.executable, "-m", "tests.integration.submit_program", json.dumps(wanted)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,22 +103,22 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(small: Small) -> Iterator[Desk]:
+def checkout(small: SmallImageBox) -> Iterator[UserCheckout]:
     folder = small.steps.project.state / "box"
     config = (folder / "ssh_config").read_text()
     port = re.search(r"Port (\d+)", config)
     assert port is not None
-    cutter = Cutter(int(port[1]))
-    (folder / "ssh_config_cut").write_text(config.replace(f"Port {port[1]}", f"Port {cutter.port}"))
-    desk = Desk(small, cutter, "box/ssh_config_cut")
-    desk.be_slow(0, 0)
+    proxy = CuttableProxy(int(port[1]))
+    (folder / "ssh_config_cut").write_text(config.replace(f"Port {port[1]}", f"Port {proxy.port}"))
+    checkout = UserCheckout(small, proxy, "box/ssh_config_cut")
+    checkout.be_slow(0, 0)
     small.on_box(
         f"mkdir ~/fake; cat >~/fake/sbatch <<'EOF'\n{SLOW_SBATCH}EOF\n"
         "chmod 755 ~/fake/sbatch; echo '. ~/.profile; PATH=~/fake:$PATH' >~/.bash_profile"
     )
-    yield desk
+    yield checkout
     small.on_box("rm -rf ~/.bash_profile ~/fake ~/slow")
-    cutter.close()
+    proxy.close()
 
 
 def kills(seed: int) -> list[tuple[str, float, float, float]]:
@@ -130,29 +130,29 @@ def kills(seed: int) -> list[tuple[str, float, float, float]]:
     return [*quick, *slow, *cut]
 
 
-def test_twenty_kills_between_submit_and_answer(desk: Desk, tell: Tell) -> None:
+def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> None:
     seed = random.randrange(1000)  # noqa: S311
-    desk.remember()
+    checkout.remember()
     runs, rows = [], []
     for how, before, after, moment in kills(seed):
-        desk.be_slow(before, after)
-        with desk.start() as process:
-            run = desk.started(process)
+        checkout.be_slow(before, after)
+        with checkout.start() as process:
+            run = checkout.started(process)
             time.sleep(moment)
-            process.kill() if how == "kill -9" else desk.cutter.cut()
+            process.kill() if how == "kill -9" else checkout.proxy.cut()
             process.wait(timeout=60)
-        run, seconds = desk.settled(run)
+        run, seconds = checkout.settled(run)
         runs.append(run)
         end = "never submitted" if run.job_id is None else f"job {run.job_id}"
         rows.append(
             f"{how:10} {moment:6.2f} s  sbatch {before + after:.1f} s slower  {end:16} {seconds:5.2f} s"
         )
-    while desk.small.as_root("pgrep", "-x", "sbatch", code=None).strip():
+    while checkout.small.as_root("pgrep", "-x", "sbatch", code=None).strip():
         time.sleep(0.1)
-    jobs = desk.jobs()
+    jobs = checkout.jobs()
     title = f"seed {seed}: how, when after the record, what became of it, until `status` knew"
     tell("\n".join([title, *rows]))
-    folders = desk.small.on_box("ls $SCRATCH/slipway/runs").split()
+    folders = checkout.small.on_box("ls $SCRATCH/slipway/runs").split()
     for run in runs:
         assert jobs.get(run.run_id, 0) == (0 if run.job_id is None else 1), run
         assert (run.run_id in folders) is (run.job_id is not None), run
@@ -160,77 +160,82 @@ def test_twenty_kills_between_submit_and_answer(desk: Desk, tell: Tell) -> None:
             assert (run.status.state, run.status.reason) == (JobState.FAILED, "launch-failure")
             assert "never submitted" in str(run.status.note)
     assert {run.job_id is None for run in runs} == {True, False}  # both were met
-    assert not list(desk.small.steps.store.folder.glob("*.lock"))
+    assert not list(checkout.small.steps.store.folder.glob("*.lock"))
 
 
-def test_two_jobs_at_once_are_two_runs(desk: Desk) -> None:
-    desk.be_slow(0.2, 0.2)
-    told = [process.communicate(timeout=60)[0].split() for process in [desk.start() for _ in range(2)]]
+def test_two_jobs_at_once_are_two_runs(checkout: UserCheckout) -> None:
+    checkout.be_slow(0.2, 0.2)
+    told = [process.communicate(timeout=60)[0].split() for process in [checkout.start() for _ in range(2)]]
     (first, one), (second, two) = told
     assert first != second
     assert one != two
-    assert [desk.jobs()[name] for name in (first, second)] == [1, 1]
+    assert [checkout.jobs()[name] for name in (first, second)] == [1, 1]
 
 
-def test_status_leaves_alone_what_is_being_submitted(desk: Desk) -> None:
-    desk.be_slow(1.0, 1.0)
-    desk.remember()
-    with desk.start() as process:
-        run = desk.started(process)
+def test_status_leaves_alone_what_is_being_submitted(checkout: UserCheckout) -> None:
+    checkout.be_slow(1.0, 1.0)
+    checkout.remember()
+    with checkout.start() as process:
+        run = checkout.started(process)
         seen = []
         while process.poll() is None:
-            seen.append(desk.small.steps.refresh(run.run_id, 1)[0][0].status.state)
+            seen.append(checkout.small.steps.refresh(run.run_id, 1)[0][0].status.state)
         output = process.communicate()
         assert process.returncode == 0, output
     assert output[0].split()[0] == run.run_id
     assert JobState.FAILED not in seen
     assert JobState.SUBMITTING in seen
-    assert desk.jobs()[run.run_id] == 1
+    assert checkout.jobs()[run.run_id] == 1
 
 
-def test_an_error_of_sbatch_whose_job_is_there_is_no_refusal(desk: Desk) -> None:
-    desk.be_slow(0, 0, unanswered=True)
-    with desk.start() as process:
+def test_an_error_of_sbatch_whose_job_is_there_is_no_refusal(checkout: UserCheckout) -> None:
+    checkout.be_slow(0, 0, unanswered=True)
+    with checkout.start() as process:
         told, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     run_id, job_id = told.split()
     assert job_id.isdigit()
-    assert desk.jobs()[run_id] == 1
+    assert checkout.jobs()[run_id] == 1
 
 
-def test_a_refusal_that_nobody_heard_is_found(desk: Desk) -> None:
-    desk.be_slow(0, 0)
-    with desk.small.link() as link:
-        run = desk.small.submit(link, "true")
+def test_a_refusal_that_nobody_heard_is_found(checkout: UserCheckout) -> None:
+    checkout.be_slow(0, 0)
+    with checkout.small.host() as host:
+        run = checkout.small.submit(host, "true")
         # As it would be, had SLURM refused it: such a run has no job.
         lost = replace(run, run_id="zzzz-never", job_id=None)
         answer = "printf '1\\0\\0sbatch: error: no such partition\\0' >answer && ln -s submitting claim"
-        link.check(
+        host.check(
             ["sh", "-c", f"cp -a {run.run_dir} {run.run_dir}-x && cd {run.run_dir}-x && rm claim && {answer}"]
         )
-        lost = settle(link, replace(lost, run_dir=f"{run.run_dir}-x"))
-        assert not link.run(["test", "-e", lost.run_dir]).ok
+        lost = settle(host, replace(lost, run_dir=f"{run.run_dir}-x"))
+        assert not host.run(["test", "-e", lost.run_dir]).ok
     assert (lost.status.state, lost.status.reason) == (JobState.FAILED, "launch-failure")
     assert lost.status.note == "it was never submitted: SLURM refused the job: no such partition"
 
 
-def test_what_slurm_refuses_leaves_nothing_behind(desk: Desk) -> None:
-    desk.be_slow(0, 0)
-    before = {run.run_id for run in desk.small.steps.store.list()}
-    folders = desk.small.on_box("ls $SCRATCH/slipway/runs")
-    defaults = desk.small.choice.site.defaults.model_copy(update={"account": "nobodys"})
-    site = desk.small.choice.site.model_copy(update={"defaults": defaults})
-    with desk.small.link() as link, pytest.raises(JobError, match=r"SLURM refused the job: .*nvalid account"):
-        desk.small.submit(link, "true", site=site)
-    assert {run.run_id for run in desk.small.steps.store.list()} == before
-    assert desk.small.on_box("ls $SCRATCH/slipway/runs") == folders
-    assert not list(Path(desk.small.steps.store.folder).glob("*.lock"))
+def test_what_slurm_refuses_leaves_nothing_behind(checkout: UserCheckout) -> None:
+    checkout.be_slow(0, 0)
+    before = {run.run_id for run in checkout.small.steps.store.list()}
+    folders = checkout.small.on_box("ls $SCRATCH/slipway/runs")
+    defaults = checkout.small.choice.site.defaults.model_copy(update={"account": "nobodys"})
+    site = checkout.small.choice.site.model_copy(update={"defaults": defaults})
+    with (
+        checkout.small.host() as host,
+        pytest.raises(JobError, match=r"SLURM refused the job: .*nvalid account"),
+    ):
+        checkout.small.submit(host, "true", site=site)
+    assert {run.run_id for run in checkout.small.steps.store.list()} == before
+    assert checkout.small.on_box("ls $SCRATCH/slipway/runs") == folders
+    assert not list(Path(checkout.small.steps.store.folder).glob("*.lock"))
 
 
-def test_an_image_that_was_not_pushed_is_noticed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_was_not_pushed_is_noticed(
+    small: SmallImageBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     profile = small.choice.profile
-    with small.link() as link:
-        run = small.submit(link, "true")
+    with small.host() as host:
+        run = small.submit(host, "true")
     local = small.steps.look_for_image(profile)()
     assert local is not None
     assert local.id == run.image_id
@@ -241,7 +246,7 @@ def test_an_image_that_was_not_pushed_is_noticed(small: Small, monkeypatch: pyte
         assert small.steps.look_for_image(profile)() is None
 
 
-def job_says(small: Small, image: str) -> str:
+def job_says(small: SmallImageBox, image: str) -> str:
     folders = {"SLIPWAY_STATE": small.steps.project.state, "SLIPWAY_RESULTS": small.steps.project.results}
     words = ["job", "--profile", "cpu", "--site", "box", "--mem", "200M", "--cpus", "1"]
     for value in (f"IMAGE={image}", f"CODE_DIR={small.choice.profile.code_dir}", "PROGRAM=true"):
@@ -252,7 +257,7 @@ def job_says(small: Small, image: str) -> str:
     return " ".join(done.stderr.split())
 
 
-def test_job_says_that_the_image_here_is_another(small: Small) -> None:
+def test_job_says_that_the_image_here_is_another(small: SmallImageBox) -> None:
     assert "is not the one" not in job_says(small, IMAGE)
     client = engine()
     pushed = find_image(client, IMAGE)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.integration.warehouse import USER, certificates
+from tests.integration.registry_container import USER, certificates
 
 # Distribution takes a token for so long after its end, in case clocks differ.
 LEEWAY_S = 60

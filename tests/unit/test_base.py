@@ -8,7 +8,7 @@ import pytest
 from slipway.errors import HostError, ImageError
 from slipway.image import base
 from slipway.image.base import bootstrap_command, ensure_base, make_base, parse_suite, source_lines
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ class Engine:
 
 def test_an_image_that_is_there_is_left_alone() -> None:
     engine: Any = Engine("debian:trixie-slim")
-    assert ensure_base(engine, "debian:trixie-slim", None, Silence()) is False
+    assert ensure_base(engine, "debian:trixie-slim", None, NullProgress()) is False
 
 
 def test_another_image_that_cannot_be_pulled_is_named_with_the_engine_s_reason() -> None:
     engine: Any = Engine()
     with pytest.raises(ImageError, match=r"(?s)ubuntu:noble cannot be pulled: no such host.*docker load"):
-        ensure_base(engine, "ubuntu:noble", None, Silence())
+        ensure_base(engine, "ubuntu:noble", None, NullProgress())
 
 
 def test_a_missing_mmdebstrap_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_missing_mmdebstrap_is_named_with_what_to_do(monkeypatch: pytest.Monke
     with pytest.raises(
         HostError, match=r"mmdebstrap.*apt install mmdebstrap.*docker pull debian:trixie-slim"
     ):
-        ensure_base(engine, "debian:trixie-slim", None, Silence())
+        ensure_base(engine, "debian:trixie-slim", None, NullProgress())
 
 
 def test_users_without_namespaces_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_users_without_namespaces_are_told(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     engine: Any = Engine()
     with pytest.raises(HostError, match=r"cannot be made as this user: .*as root"):
-        make_base(engine, "debian:trixie-slim", None, Silence())
+        make_base(engine, "debian:trixie-slim", None, NullProgress())
 
 
 def test_a_failed_bootstrap_shows_what_it_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -116,4 +116,4 @@ def test_a_failed_bootstrap_shows_what_it_said(monkeypatch: pytest.MonkeyPatch, 
     engine: Any = Engine()
     engine.version = lambda: {"Arch": "amd64"}
     with pytest.raises(ImageError, match=r"(?s)mirror\.example.*exit code 25.*E: no such mirror"):
-        make_base(engine, "debian:trixie-slim", "http://mirror.example/debian", Silence())
+        make_base(engine, "debian:trixie-slim", "http://mirror.example/debian", NullProgress())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway.code import snapshot
-from slipway.code.bulk import parse_limit
+from slipway.code.size_limit import parse_limit
 from slipway.code.snapshot import take_snapshot
 from slipway.errors import SlipwayError
 from tests.mistakes import Mistake, Table

@@ -6,7 +6,7 @@ from slipway.dataset.comparison import Comparison, believed, compare
 from slipway.dataset.manifest import File, Manifest
 from slipway.dataset.stage import check_dataset
 from slipway.errors import DataError
-from slipway.remote.inventory import Entry, Kind
+from slipway.host.inventory import Entry, Kind
 
 
 def a_file(digest: str = "d", size_bytes: int = 1, *, executable: bool = False) -> File:

@@ -8,10 +8,10 @@ import pytest
 from slipway.dataset.digest import hash_files
 from slipway.dataset.survey import take_survey
 from slipway.errors import DataError
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 
 
-class Ear(Silence):
+class Ear(NullProgress):
     def __init__(self) -> None:
         self.steps: list[str] = []
 
@@ -85,7 +85,7 @@ def test_what_is_gone_or_a_link_by_now_is_not_read(source: Path, tmp_path: Path)
     survey = take_survey(source)
     (source / "a").unlink()
     with pytest.raises(DataError, match="a went away meanwhile"):
-        hash_files(survey, tmp_path / "m", Silence())
+        hash_files(survey, tmp_path / "m", NullProgress())
     (source / "a").symlink_to("/etc/hostname")
     with pytest.raises(DataError, match="1 files cannot be read: a"):
-        hash_files(survey, tmp_path / "m", Silence())
+        hash_files(survey, tmp_path / "m", NullProgress())

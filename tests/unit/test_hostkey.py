@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import HostKeyChangedError, LinkError
-from slipway.ssh.hostkey import HostKey, add_known, find_known, judge, known_kinds, mistrust, remove_known
+from slipway.errors import HostKeyChangedError, SshError
+from slipway.ssh.hostkey import (
+    HostKey,
+    add_known,
+    check_host_key,
+    find_known,
+    host_key_error,
+    known_kinds,
+    remove_known,
+)
 from slipway.ssh.target import Target
 
 # A real key, and what `ssh-keygen -l` says of it.
@@ -56,24 +64,24 @@ def test_fingerprints_are_openssh_s() -> None:
 )
 def test_names(target: Target, tmp_path: Path, names: str, state: str) -> None:
     (tmp_path / "known2").write_text(f"broken\n\n{NAME} ssh-ed25519 ???\n" + line(names, KEY))
-    assert judge(target, KEY).state == state
+    assert check_host_key(target, KEY).state == state
 
 
 def test_another_key_is_a_change_and_both_are_shown(target: Target, tmp_path: Path) -> None:
     (tmp_path / "global").write_text("\n" + line(NAME, OTHER))
-    verdict = judge(target, KEY)
+    verdict = check_host_key(target, KEY)
     assert verdict.state == "changed"
-    error = mistrust(target, KEY, verdict)
+    error = host_key_error(target, KEY, verdict)
     assert isinstance(error, HostKeyChangedError)
     assert f"\n  known: ED25519 {OTHER.fingerprint} ({tmp_path}/global:2)\n  shown: {KEY}\n" in str(error)
     # One of another kind, too: the kinds that are known are asked for first.
     rsa = replace(OTHER, kind="ssh-rsa")
     (tmp_path / "global").write_text(line(NAME, rsa))
-    assert judge(target, KEY).state == "changed"
+    assert check_host_key(target, KEY).state == "changed"
     assert known_kinds(target) == ["rsa-sha2-512", "rsa-sha2-256"]
     # And one of several is enough.
     (tmp_path / "known2").write_text(line(NAME, KEY))
-    assert judge(target, KEY).state == "known"
+    assert check_host_key(target, KEY).state == "known"
 
 
 @pytest.mark.parametrize("is_hashed", [False, True])
@@ -82,11 +90,11 @@ def test_a_new_key_is_added_for_its_owner_alone(target: Target, tmp_path: Path, 
     file = add_known(target, KEY)
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert file.read_text().startswith("|1|") == is_hashed
-    assert judge(target, KEY).state == "known"
+    assert check_host_key(target, KEY).state == "known"
     file.write_text("# no end of line")
     add_known(target, KEY)
     assert file.read_text().startswith("# no end of line\n")
-    assert judge(target, KEY).state == "known"
+    assert check_host_key(target, KEY).state == "known"
 
 
 def test_an_old_key_is_removed_and_its_file_kept(target: Target, tmp_path: Path) -> None:
@@ -106,7 +114,7 @@ def test_what_is_about_more_hosts_is_left_alone(target: Target, tmp_path: Path) 
     for file, why in {"known2": "is about more hosts", "global": "is not yours to change"}.items():
         text = line("*:2222" if file == "known2" else NAME, OTHER)
         (tmp_path / file).write_text(text)
-        with pytest.raises(LinkError, match=why):
+        with pytest.raises(SshError, match=why):
             remove_known(target, [known for known in find_known(target) if known.file.name == file])
         assert (tmp_path / file).read_text() == text
     assert not list(tmp_path.glob("*.2*"))

@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 
 from slipway.errors import ParseError, RemoteError
-from slipway.remote.inventory import (
+from slipway.host.host import Host
+from slipway.host.inventory import (
     Entry,
     Kind,
     make_folders,
@@ -20,7 +21,6 @@ from slipway.remote.inventory import (
     take_inventory,
     write_text,
 )
-from slipway.remote.link import Link
 from slipway.shell import LocalShell, Result
 
 ODD = [
@@ -55,8 +55,8 @@ class HereLink(LocalShell):
 
 
 @pytest.fixture
-def link() -> Link:
-    return cast(Link, HereLink())
+def remote() -> Host:
+    return cast(Host, HereLink())
 
 
 @pytest.fixture
@@ -75,23 +75,23 @@ def fill(folder: PurePosixPath, names: Sequence[str], content: str = "") -> None
         Path(folder / name).write_text(content or name, errors="surrogateescape")
 
 
-def test_an_inventory(link: Link, there: PurePosixPath) -> None:
+def test_an_inventory(remote: Host, there: PurePosixPath) -> None:
     fill(there, ODD)
     os.utime(there / "#x", (1e9, 1e9 + 0.5))
     Path(there / "a b").chmod(0o755)
     Path(there / "link").symlink_to("x\n/y")
     os.mkfifo(there / "pipe")
-    found = take_inventory(link, there)
+    found = take_inventory(remote, there)
     assert found is not None
     assert set(found) == {*ODD, "deep", "deep/deeper", "link", "pipe"}
     assert found["#x"] == Entry(kind=Kind.FILE, size_bytes=2, mtime_s=10**9, executable=False)
     assert found["a b"].executable
     assert (found["link"].kind, found["link"].target) == (Kind.LINK, "x\n/y")
     assert (found["deep"].kind, found["pipe"].kind) == (Kind.FOLDER, Kind.OTHER)
-    assert take_inventory(link, there / "no") is None
+    assert take_inventory(remote, there / "no") is None
     for odd in ("link", "pipe"):
         with pytest.raises(RemoteError, match="changes nothing through a link"):
-            take_inventory(link, there / odd)
+            take_inventory(remote, there / odd)
 
 
 @pytest.mark.parametrize("text", ["x", "f\t1\t1\0a\0\0", "f\tx\t1.0\t644\0a\0\0", "f\t1\t1.0\t644\0a\0"])
@@ -100,36 +100,36 @@ def test_what_find_never_prints(text: str) -> None:
         parse_find(text)
 
 
-def test_any_names_are_moved_and_removed(link: Link, there: PurePosixPath, tmp_path: Path) -> None:
+def test_any_names_are_moved_and_removed(remote: Host, there: PurePosixPath, tmp_path: Path) -> None:
     part = PurePosixPath(tmp_path / "part")
     fill(part, ODD, "new")
     fill(there, ["#x", "a b"], "old")
     Path(part / "link").symlink_to("nowhere")
     Path(there / "link").symlink_to(tmp_path)
-    make_folders(link, there, ["deep", "deep/deeper"])
-    place(link, part, there, [*ODD, "link"])
+    make_folders(remote, there, ["deep", "deep/deeper"])
+    place(remote, part, there, [*ODD, "link"])
     assert {Path(there / name).read_text() for name in ODD} == {"new"}
     assert Path(there / "link").readlink() == Path("nowhere")
-    remove(link, there, [*ODD[1:], "link", "not there"])
-    remove_folders(link, there, ["deep", "deep/deeper"])
+    remove(remote, there, [*ODD[1:], "link", "not there"])
+    remove_folders(remote, there, ["deep", "deep/deeper"])
     assert names_in(there) == ["#x"]
-    remove_folders(link, part, ["deep"])
-    remove(link, there, [])
+    remove_folders(remote, part, ["deep"])
+    remove(remote, there, [])
 
 
 def test_so_many_names_that_one_command_cannot_take_them(
-    link: Link, there: PurePosixPath, tmp_path: Path
+    remote: Host, there: PurePosixPath, tmp_path: Path
 ) -> None:
     names = [f"{number % 7}/{number:0200d}" for number in range(15000)]
     fill(there, names[:1])
-    make_folders(link, there, [str(number) for number in range(7)])
+    make_folders(remote, there, [str(number) for number in range(7)])
     for name in names:
         Path(there / name).touch()
-    remove(link, there, names[:-1])
-    assert [name for name in take_inventory(link, there) or {} if len(name) > 9] == [names[-1]]
+    remove(remote, there, names[:-1])
+    assert [name for name in take_inventory(remote, there) or {} if len(name) > 9] == [names[-1]]
 
 
-def test_nothing_goes_through_a_link(link: Link, there: PurePosixPath, tmp_path: Path) -> None:
+def test_nothing_goes_through_a_link(remote: Host, there: PurePosixPath, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "sub").mkdir(parents=True)
     (outside / "file").write_text("kept")
@@ -137,10 +137,10 @@ def test_nothing_goes_through_a_link(link: Link, there: PurePosixPath, tmp_path:
     fill(part, ["l/file", "top"])
     Path(there / "l").symlink_to(outside)
     for change in (
-        lambda: place(link, part, there, ["l/file"]),
-        lambda: remove(link, there, ["l/file"]),
-        lambda: remove_folders(link, there, ["l/sub"]),
-        lambda: make_folders(link, there, ["l/new"]),
+        lambda: place(remote, part, there, ["l/file"]),
+        lambda: remove(remote, there, ["l/file"]),
+        lambda: remove_folders(remote, there, ["l/sub"]),
+        lambda: make_folders(remote, there, ["l/new"]),
     ):
         with pytest.raises(RemoteError, match="is behind a link"):
             change()
@@ -148,11 +148,11 @@ def test_nothing_goes_through_a_link(link: Link, there: PurePosixPath, tmp_path:
     assert (outside / "file").read_text() == "kept"
 
 
-def test_texts(link: Link, there: PurePosixPath) -> None:
-    assert read_text(link, there / "x") is None
-    write_text(link, there / "x", "a\nb")
-    write_text(link, there / "x", "b\n" * 50000)
-    assert read_text(link, there / "x") == "b\n" * 50000
+def test_texts(remote: Host, there: PurePosixPath) -> None:
+    assert read_text(remote, there / "x") is None
+    write_text(remote, there / "x", "a\nb")
+    write_text(remote, there / "x", "b\n" * 50000)
+    assert read_text(remote, there / "x") == "b\n" * 50000
     assert names_in(there) == ["x"]
     with pytest.raises(RemoteError):
-        write_text(link, there / "no" / "x", "a")
+        write_text(remote, there / "no" / "x", "a")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError, JobError
-from slipway.job.queue import Wish, check_partition, mebibytes, minutes
+from slipway.job.limits import ResourceRequest, check_partition, mebibytes, minutes
 from slipway.job.script import container_command, directives, render_script, words_file
 from slipway.resources import Resources
 from slipway.site import Container, Queue
@@ -203,17 +203,17 @@ def test_minutes(time: str, expected: float) -> None:
 
 def test_what_would_never_start_is_refused() -> None:
     site = SITE.model_copy(update={"queues": {"debug": Queue(max_time="0:30:00"), "long": Queue()}})
-    check_partition(Wish(resources=Resources(partition="debug", time="30")), site)
-    check_partition(Wish(resources=Resources(partition="long", time="30-0")), site)
-    check_partition(Wish(resources=Resources(partition="any", time="30-0")), SITE)
+    check_partition(ResourceRequest(resources=Resources(partition="debug", time="30")), site)
+    check_partition(ResourceRequest(resources=Resources(partition="long", time="30-0")), site)
+    check_partition(ResourceRequest(resources=Resources(partition="any", time="30-0")), SITE)
     with pytest.raises(
         JobError, match=r"time 0:30:01 is longer than the 0:30:00 that partition debug of hpc"
     ):
-        check_partition(Wish(resources=Resources(partition="debug", time="0:30:01")), site)
+        check_partition(ResourceRequest(resources=Resources(partition="debug", time="0:30:01")), site)
     with pytest.raises(
         JobError, match=r"hpc has no partition 'gpu'; queues in cluster/hpc.yaml has: debug, long"
     ):
-        check_partition(Wish(resources=Resources(partition="gpu")), site)
+        check_partition(ResourceRequest(resources=Resources(partition="gpu")), site)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ BIG = Queue(max_time="1-0", max_nodes=2, max_cpus=8, max_mem="16G", max_gpus={"a
 )
 def test_what_a_partition_has_may_be_asked_for(wanted: Resources) -> None:
     check_partition(
-        Wish(resources=wanted.over(Resources(partition="big"))),
+        ResourceRequest(resources=wanted.over(Resources(partition="big"))),
         SITE.model_copy(update={"queues": {"big": BIG}}),
     )
 
@@ -261,13 +261,13 @@ def test_what_a_partition_has_may_be_asked_for(wanted: Resources) -> None:
 def test_what_no_node_of_a_partition_has_is_refused(wanted: Resources, message: str) -> None:
     site = SITE.model_copy(update={"queues": {"big": BIG}})
     with pytest.raises(JobError, match=message):
-        check_partition(Wish(resources=wanted.over(Resources(partition="big"))), site)
+        check_partition(ResourceRequest(resources=wanted.over(Resources(partition="big"))), site)
 
 
 def test_a_partition_without_gpus() -> None:
     site = SITE.model_copy(update={"queues": {"cpu": Queue(max_gpus={})}})
     with pytest.raises(JobError, match="at most: none"):
-        check_partition(Wish(resources=Resources(partition="cpu", gpus="1")), site)
+        check_partition(ResourceRequest(resources=Resources(partition="cpu", gpus="1")), site)
 
 
 def test_a_refusal_says_where_it_was_asked_for() -> None:
@@ -278,13 +278,15 @@ def test_a_refusal_says_where_it_was_asked_for() -> None:
         match=r"time 2-0 \(TIME in env/.env.lab:3\) is longer than the 1-0 that .*"
         r" \(queues.big in cluster/hpc.yaml\)",
     ):
-        check_partition(Wish(resources=Resources(partition="big", time="2-0"), origins=origins), site)
+        check_partition(
+            ResourceRequest(resources=Resources(partition="big", time="2-0"), origins=origins), site
+        )
 
 
 def test_one_of_several_partitions_has_to_suffice() -> None:
     site = SITE.model_copy(update={"queues": {"big": BIG, "long": Queue()}})
-    check_partition(Wish(resources=Resources(partition="big,long", time="2-0")), site)
+    check_partition(ResourceRequest(resources=Resources(partition="big,long", time="2-0")), site)
     with pytest.raises(JobError, match="no partition 'lung'"):
-        check_partition(Wish(resources=Resources(partition="big,lung")), site)
+        check_partition(ResourceRequest(resources=Resources(partition="big,lung")), site)
     with pytest.raises(JobError, match="9 cpus are more"):
-        check_partition(Wish(resources=Resources(partition="big,big", cpus=9)), site)
+        check_partition(ResourceRequest(resources=Resources(partition="big,big", cpus=9)), site)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slipway.lock import only_one
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.site import Login, Paths, Site
 from slipway.steps.line import Steps
@@ -47,8 +47,10 @@ def test_sites_that_share_a_scratch_share_no_upload(tmp_path: Path, monkeypatch:
         clients.append(words[4])
 
     monkeypatch.setattr("slipway.steps.data.stage", stage)
-    monkeypatch.setattr(Steps, "depot", lambda *_: nullcontext((None, None)))
-    steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"), Silence())
+    monkeypatch.setattr(Steps, "scratch", lambda *_: nullcontext((None, None)))
+    steps = Steps(
+        Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"), NullProgress()
+    )
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "file").touch()
     for name in ("hpc", "hpc-gpu", "hpc"):

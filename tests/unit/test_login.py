@@ -14,12 +14,12 @@ import paramiko
 import pytest
 from paramiko.message import Message
 
-from slipway.errors import HostNameError, LinkError, LoginError, UnreachableError
+from slipway.errors import HostNameError, LoginError, SshError, UnreachableError
 from slipway.ssh.agent import IdentityError
-from slipway.ssh.ask import Nobody
 from slipway.ssh.hostkey import HostKey
 from slipway.ssh.identity import Keyring, read_key_file
 from slipway.ssh.login import log_in
+from slipway.ssh.prompt import NoPrompt
 from slipway.ssh.target import Target
 
 TARGET = Target(
@@ -35,7 +35,7 @@ TARGET = Target(
 )
 
 
-class Person(Nobody):
+class Person(NoPrompt):
     def ask(self, prompt: str, *, echo: bool) -> str | None:
         return "secret"
 
@@ -44,8 +44,8 @@ def anyone(_: Target, __: HostKey) -> None:
     pass
 
 
-def refusal(target: Target, kind: type[LinkError] = UnreachableError) -> str:
-    with pytest.raises(LinkError) as caught:
+def refusal(target: Target, kind: type[SshError] = UnreachableError) -> str:
+    with pytest.raises(SshError) as caught:
         log_in(target, Person(), anyone)
     assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
@@ -169,11 +169,11 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 with pytest.raises(
                     IdentityError, match=f"{path} needs its passphrase, and there is no terminal"
                 ):
-                    file.unlock(Nobody())
+                    file.unlock(NoPrompt())
                 with pytest.raises(IdentityError, match="its passphrase was not given"):
                     file.unlock(Person())
             else:
-                file.unlock(Nobody())
+                file.unlock(NoPrompt())
     (tmp_path / "OPENSSH").chmod(0o644)
     with pytest.raises(IdentityError, match="others may read it"):
         read_key_file(tmp_path / "OPENSSH")
@@ -188,7 +188,7 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     files = tuple(str(tmp_path / name) for name in (*broken, "missing", "OPENSSH"))
-    ring = Keyring(replace(TARGET, identity_files=files), Nobody())
+    ring = Keyring(replace(TARGET, identity_files=files), NoPrompt())
     assert [key.name for key in ring] == [f"{tmp_path}/OPENSSH"]
     assert len(ring.problems) == 4
 
@@ -210,5 +210,5 @@ def test_certificates(tmp_path: Path) -> None:
     subprocess.run(argv, check=True, timeout=60)
     files = (str(tmp_path / "mine"), str(tmp_path / "other"))
     target = replace(TARGET, identity_files=files, certificate_files=(str(tmp_path / "mine-cert.pub"),))
-    names = [Path(key.name).name for key in Keyring(target, Nobody())]
+    names = [Path(key.name).name for key in Keyring(target, NoPrompt())]
     assert list(dict.fromkeys(names)) == ["mine-cert.pub", "mine", "other"]

@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 
 from slipway.errors import RemoteError
+from slipway.host.host import Host
 from slipway.job.run import Run
 from slipway.push.prune import _FILES, _RECORDS, _YOUNG, Uses, _move, describe, parse_images, parse_records
-from slipway.remote.link import Link
 
 ONE, TWO = "cpu-0123456789abcdef.sif", "cpu-fedcba9876543210.sif"
 
@@ -131,8 +131,8 @@ class HereLink:
 def test_an_image_that_somebody_else_removes_is_no_error(tmp_path: Path) -> None:
     for name in (ONE, TWO):
         (tmp_path / name).write_bytes(b"123")
-    link, there = cast(Link, HereLink(ONE)), PurePosixPath(tmp_path)
-    assert not _move(link, there / ONE, there / f".{ONE}.gone")
-    assert _move(link, there / TWO, there / f".{TWO}.gone")
+    remote, there = cast(Host, HereLink(ONE)), PurePosixPath(tmp_path)
+    assert not _move(remote, there / ONE, there / f".{ONE}.gone")
+    assert _move(remote, there / TWO, there / f".{TWO}.gone")
     with pytest.raises(RemoteError):
-        _move(link, there / f".{TWO}.gone", there / "none" / TWO)
+        _move(remote, there / f".{TWO}.gone", there / "none" / TWO)

@@ -18,7 +18,7 @@ import pytest
 
 from slipway.errors import EngineError, RegistryError, RegistryLoginError, UsageError
 from slipway.image.engine import Image
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.registry.call import Calls, answers
 from slipway.registry.publish import publish_image, sif_reference
 from slipway.registry.reference import parse_reference
@@ -89,12 +89,12 @@ def test_an_engine_that_ends_in_the_middle(tmp_path: Path) -> None:
         engine(tmp_path / "s", dies=True) as client,
         pytest.raises(EngineError, match="is it still running"),
     ):
-        publish_image(client, IMAGE, reference, Silence())
+        publish_image(client, IMAGE, reference, NullProgress())
 
 
 def test_an_engine_that_is_silent_while_the_registry_puts_a_layer_away(tmp_path: Path) -> None:
     with engine(tmp_path / "s", dies=False) as client:
-        done = publish_image(client, IMAGE, parse_reference("h.example/me/a:v1"), Silence())
+        done = publish_image(client, IMAGE, parse_reference("h.example/me/a:v1"), NullProgress())
         assert client.api.timeout == 1
     assert (done.digest, done.layers, done.sent_layers) == (DIGEST, 1, 1)
 

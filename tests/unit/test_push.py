@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 
 from slipway.errors import ImageError, ParseError, RemoteError, RemoteSpaceError
-from slipway.progress import Silence
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
+from slipway.progress import NullProgress
 from slipway.push.upload import _ABANDONED, PushedSif, find_pushed, push_sif
-from slipway.remote.depot import Depot
-from slipway.remote.link import Link
 from slipway.shell import LocalShell
 from slipway.sif.store import Sif
 
@@ -42,46 +42,48 @@ class ClosedLink(HereLink):
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> Depot:
+def scratch(tmp_path: Path) -> Scratch:
     (tmp_path / "images").mkdir()
-    return Depot(root=PurePosixPath(tmp_path))
+    return Scratch(root=PurePosixPath(tmp_path))
 
 
 def sif(path: Path) -> Sif:
     return Sif(path=path, name="cpu", image_id="sha256:1", sha256="2" * 64, size_bytes=3)
 
 
-def record(depot: Depot, text: str) -> None:
-    images = Path(depot.images)
+def record(scratch: Scratch, text: str) -> None:
+    images = Path(scratch.images)
     (images / "cpu-1.sif").write_bytes(b"123")
     (images / "cpu-1.json").write_text(text)
     (images / "cpu.sif").symlink_to("cpu-1.sif")
 
 
-def test_a_record_of_another_version_is_read(depot: Depot) -> None:
-    record(depot, '{"path": "/x", "image_id": "a", "sha256": "b", "size_bytes": 3, "compression": "zstd"}')
-    found = find_pushed(cast(Link, HereLink()), depot, "cpu")
-    assert found == PushedSif(path=depot.images / "cpu-1.sif", image_id="a", sha256="b", size_bytes=3)
-    assert find_pushed(cast(Link, HereLink()), depot, "none") is None
+def test_a_record_of_another_version_is_read(scratch: Scratch) -> None:
+    record(scratch, '{"path": "/x", "image_id": "a", "sha256": "b", "size_bytes": 3, "compression": "zstd"}')
+    found = find_pushed(cast(Host, HereLink()), scratch, "cpu")
+    assert found == PushedSif(path=scratch.images / "cpu-1.sif", image_id="a", sha256="b", size_bytes=3)
+    assert find_pushed(cast(Host, HereLink()), scratch, "none") is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"image_id": "a", "sha256": "b", "size_bytes": "x"}'])
-def test_a_wrecked_record_is_an_error_of_its_own(depot: Depot, text: str) -> None:
-    record(depot, text)
+def test_a_wrecked_record_is_an_error_of_its_own(scratch: Scratch, text: str) -> None:
+    record(scratch, text)
     with pytest.raises(ParseError, match=r"cpu-1\.json on the cluster is no record of an image.*push again"):
-        find_pushed(cast(Link, HereLink()), depot, "cpu")
+        find_pushed(cast(Host, HereLink()), scratch, "cpu")
 
 
-def test_a_sif_that_is_gone_here(depot: Depot, tmp_path: Path) -> None:
+def test_a_sif_that_is_gone_here(scratch: Scratch, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"gone\.sif is gone: its image was converted anew.*push again"):
-        push_sif(cast(Link, HereLink()), depot, sif(tmp_path / "gone.sif"), "0123abcd", Silence())
+        push_sif(cast(Host, HereLink()), scratch, sif(tmp_path / "gone.sif"), "0123abcd", NullProgress())
 
 
-@pytest.mark.parametrize(("link", "code"), [(FullLink(), 84), (ClosedLink(), 83)])
-def test_a_workshop_that_cannot_be_made(depot: Depot, tmp_path: Path, link: HereLink, code: int) -> None:
+@pytest.mark.parametrize(("remote", "code"), [(FullLink(), 84), (ClosedLink(), 83)])
+def test_a_workshop_that_cannot_be_made(
+    scratch: Scratch, tmp_path: Path, remote: HereLink, code: int
+) -> None:
     (tmp_path / "cpu.sif").write_bytes(b"123")
     with pytest.raises(RemoteError) as caught:
-        push_sif(cast(Link, link), depot, sif(tmp_path / "cpu.sif"), "0123abcd", Silence())
+        push_sif(cast(Host, remote), scratch, sif(tmp_path / "cpu.sif"), "0123abcd", NullProgress())
     assert caught.value.exit_code == code
 
 

@@ -14,14 +14,14 @@ from slipway.errors import (
     UnknownImageError,
     UsageError,
 )
+from slipway.host.scratch import Scratch
 from slipway.image.engine import INPUTS, Image
 from slipway.push.fromregistry import _explain_silence
-from slipway.push.script import Pull, pull_command, render_pull
+from slipway.push.pull_script import Pull, pull_command, render_pull
 from slipway.registry.credentials import Credentials, docker_config, find_credentials
 from slipway.registry.publish import choose_reference
 from slipway.registry.reference import parse_reference
 from slipway.registry.refusal import explain_words
-from slipway.remote.depot import Depot
 from slipway.resources import Resources
 from slipway.site import load_site
 
@@ -179,7 +179,7 @@ def script(tmp_path: Path, **changes: object) -> str:
     one = pull(**changes)
     site = load_site(ROOT / "cluster", "example")
     template = (ROOT / "cluster" / "pull.sh").read_text()
-    return render_pull(site, one, Depot(root=PurePosixPath("/s/slipway")), template)
+    return render_pull(site, one, Scratch(root=PurePosixPath("/s/slipway")), template)
 
 
 def test_the_script_that_pulls(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_the_script_that_pulls(tmp_path: Path) -> None:
 def test_the_script_needs_its_marks() -> None:
     one = pull()
     with pytest.raises(ConfigError, match="@settings@"):
-        render_pull(load_site(ROOT / "cluster", "box"), one, Depot(root=PurePosixPath("/s")), "true\n")
+        render_pull(load_site(ROOT / "cluster", "box"), one, Scratch(root=PurePosixPath("/s")), "true\n")
 
 
 def test_where_a_pull_runs() -> None:

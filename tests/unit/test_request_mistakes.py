@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slipway.job.store import RunStore
-from tests.desk import Desk, front_door, make_desk
+from tests.checkout import UserCheckout, front_door, make_user_checkout
 from tests.forked import Forked
 from tests.mistakes import ROOT, Mistake, Table
 from tests.unit.test_run import NOW, make_run
@@ -31,13 +31,13 @@ JOB = ("job", "--profile", "lab", "--site", "hpc")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A mistake: the task, what else is to be done to a good desk before, and what the document says."""
+    """A mistake: the task, what else is to be done to a good checkout before, and what the document says."""
 
     words: str
     code: int
     remedy: str
     task: tuple[str, ...] = JOB
-    spoil: Callable[[Desk], object] = lambda _: None
+    spoil: Callable[[UserCheckout], object] = lambda _: None
 
 
 def asked(words: str, *options: str, remedy: str = "Write it as it says.", code: int = 64) -> Case:
@@ -45,28 +45,32 @@ def asked(words: str, *options: str, remedy: str = "Write it as it says.", code:
 
 
 def in_profile(words: str, line: str, remedy: str, code: int = 65) -> Case:
-    return Case(words=words, code=code, remedy=remedy, spoil=lambda desk: desk.profile(line))
+    return Case(
+        words=words, code=code, remedy=remedy, spoil=lambda user_checkout: user_checkout.profile(line)
+    )
 
 
 def in_site(words: str, remedy: str = "Correct the file.", **changes: object) -> Case:
-    return Case(words=words, code=65, remedy=remedy, spoil=lambda desk: desk.change_site(**changes))
+    return Case(
+        words=words, code=65, remedy=remedy, spoil=lambda user_checkout: user_checkout.change_site(**changes)
+    )
 
 
 def of_run(words: str, *task: str, remedy: str = "`invoke status` shows the ids.") -> Case:
-    def keep(desk: Desk) -> None:
-        store = RunStore(desk.folder / "state" / "runs")
+    def keep(user_checkout: UserCheckout) -> None:
+        store = RunStore(user_checkout.folder / "state" / "runs")
         for number, name in enumerate(("k3f9", "k3x2", "b7c4")):
             store.save(make_run(f"{name}-lab-20260131-142530", NOW + timedelta(hours=number)))
 
     return Case(words=words, code=64, remedy=remedy, task=task, spoil=keep)
 
 
-def write_profile(desk: Desk, text: str) -> None:
-    (desk.folder / "env" / ".env.lab").write_text(text)
+def write_profile(user_checkout: UserCheckout, text: str) -> None:
+    (user_checkout.folder / "env" / ".env.lab").write_text(text)
 
 
-def unclosed(desk: Desk) -> None:
-    desk.site("login: {host: hpc.invalid\npaths: {scratch: /s}\n")
+def unclosed(user_checkout: UserCheckout) -> None:
+    user_checkout.site("login: {host: hpc.invalid\npaths: {scratch: /s}\n")
 
 
 CASES = (
@@ -116,7 +120,7 @@ CASES = (
         words="the record of a run is broken",
         code=64,
         task=("status",),
-        spoil=lambda desk: (desk.folder / "state" / "runs" / "k3f9.json").write_text("{"),
+        spoil=lambda user_checkout: (user_checkout.folder / "state" / "runs" / "k3f9.json").write_text("{"),
         remedy="Move the file away; the run's folder on the cluster has another.",
     ),
     Case(
@@ -152,13 +156,13 @@ CASES = (
     Case(
         words="a program's word that is too long",
         code=71,
-        spoil=lambda desk: write_profile(desk, PROFILE.replace("main.py", "x" * 131_072)),
+        spoil=lambda user_checkout: write_profile(user_checkout, PROFILE.replace("main.py", "x" * 131_072)),
         remedy="Put it in a file of the code or the data.",
     ),
     Case(
         words="a required key is missing",
         code=65,
-        spoil=lambda desk: write_profile(desk, PROFILE.replace("python3 main.py", "")),
+        spoil=lambda user_checkout: write_profile(user_checkout, PROFILE.replace("python3 main.py", "")),
         remedy="Set it in the profile.",
     ),
     # Sites
@@ -184,7 +188,7 @@ CASES = (
     Case(
         words="longer than the partition allows",
         code=71,
-        spoil=lambda desk: desk.profile("TIME=3-0\n"),
+        spoil=lambda user_checkout: user_checkout.profile("TIME=3-0\n"),
         remedy="Change one of the two files.",
     ),
     asked("more nodes than a job may have", "--nodes", "5", code=71, remedy="Ask for less."),
@@ -194,7 +198,7 @@ CASES = (
     Case(
         words="GPUs of a type that is not there",
         code=71,
-        spoil=lambda desk: desk.profile("GPUS=h100:1\n", "local"),
+        spoil=lambda user_checkout: user_checkout.profile("GPUS=h100:1\n", "local"),
         remedy="Name one of those that it gives.",
     ),
     asked(
@@ -209,27 +213,27 @@ CASES = (
     Case(
         words="a site's own default is too much",
         code=71,
-        spoil=lambda desk: desk.change_site(defaults={"partition": "gpu", "cpus": 128}),
+        spoil=lambda user_checkout: user_checkout.change_site(defaults={"partition": "gpu", "cpus": 128}),
         remedy="Correct the file.",
     ),
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[Forked]:
-    with front_door() as door:
-        yield door
+def tunnel() -> Iterator[Forked]:
+    with front_door() as tunnel:
+        yield tunnel
 
 
 @pytest.fixture
-def desk(door: Forked, tmp_path: Path) -> Desk:
-    return make_desk(tmp_path, door, SITE, PROFILE, {r"'x{50,}…": "'xxx…"})
+def user_checkout(tunnel: Forked, tmp_path: Path) -> UserCheckout:
+    return make_user_checkout(tmp_path, tunnel, SITE, PROFILE, {r"'x{50,}…": "'xxx…"})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.words)
-def test_a_mistake(desk: Desk, case: Case) -> None:
-    case.spoil(desk)
-    message = desk.refuse(*case.task, code=case.code)
+def test_a_mistake(user_checkout: UserCheckout, case: Case) -> None:
+    case.spoil(user_checkout)
+    message = user_checkout.refuse(*case.task, code=case.code)
     TABLE.check(Mistake(words=case.words, code=case.code, message=message, remedy=case.remedy))
 
 
@@ -238,17 +242,17 @@ def test_the_document_has_these_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("option", [["--sbatch", "--hold"], ["--sbatch=--hold"]])
-def test_an_option_of_sbatch_is_no_word_of_slipways(desk: Desk, option: list[str]) -> None:
+def test_an_option_of_sbatch_is_no_word_of_slipways(user_checkout: UserCheckout, option: list[str]) -> None:
     """It is let through; what is not there is the site."""
-    done = desk.invoke(*JOB, *option)
+    done = user_checkout.invoke(*JOB, *option)
     assert done.returncode == 77, done.stderr
 
 
-def test_a_process_of_its_own_says_the_same(desk: Desk) -> None:
+def test_a_process_of_its_own_says_the_same(user_checkout: UserCheckout) -> None:
     words = ["-m", "invoke", "jbo"]
     alone = subprocess.run(
-        [sys.executable, *words], cwd=desk.folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, *words], cwd=user_checkout.folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    forked = desk.invoke("jbo")
+    forked = user_checkout.invoke("jbo")
     assert (alone.returncode, alone.stdout, alone.stderr) == (64, forked.stdout, forked.stderr)

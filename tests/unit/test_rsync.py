@@ -4,8 +4,8 @@ import pytest
 
 from slipway.errors import ParseError, SlipwayError
 from slipway.shell import Result
-from slipway.transfer.door import Door
 from slipway.transfer.rsync import Transfer, _failure, parse_progress, parse_stats, remote, rsync_command
+from slipway.transfer.rsync_tunnel import RsyncTunnel
 
 # rsync 3.2.7 --stats --info=progress2, one file of two changed.
 PRINTED = """
@@ -63,7 +63,7 @@ def test_progress_is_the_newest_line() -> None:
     assert parse_progress("building file list") is None
 
 
-class Line:
+class TaskRunner:
     """What is asked of a connection after an rsync has failed."""
 
     target = "me@host"
@@ -77,10 +77,10 @@ def ended(
     lost: Exception | None = None,
     target: str = "cluster:/s",
 ) -> SlipwayError:
-    door = Door.__new__(Door)  # without its socket
-    door.exit_code, door.said, door.lost = there, "", lost
+    tunnel = RsyncTunnel.__new__(RsyncTunnel)  # without its socket
+    tunnel.exit_code, tunnel.said, tunnel.lost = there, "", lost
     result = Result(argv=("rsync",), exit_code=exit_code, stderr=stderr)
-    error = _failure(Line(), result, door, target)  # type: ignore[arg-type]
+    error = _failure(TaskRunner(), result, tunnel, target)  # type: ignore[arg-type]
     assert isinstance(error, SlipwayError)
     return error
 

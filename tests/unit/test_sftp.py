@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import DataError
-from slipway.sftp import ask
-from slipway.sftp.journal import PIECE_BYTES, identity, line, parse_journal, pieces, place
-from slipway.sftp.plan import plan_file, plan_tree
+from slipway.sftp import fxp
 from slipway.sftp.wire import Entry, Reader, RefusedError
+from slipway.transfer.sftp.journal import PIECE_BYTES, identity, line, parse_journal, pieces, place
+from slipway.transfer.sftp.upload_plan import plan_file, plan_tree
 
 
 def string(content: bytes) -> bytes:
@@ -18,28 +18,28 @@ def string(content: bytes) -> bytes:
 
 def test_names_are_bytes_whatever_they_are() -> None:
     name = os.fsdecode(b"new\nline \xe9 \xff")
-    assert ask.remove(name).body == string(b"new\nline \xe9 \xff")
+    assert fxp.remove(name).body == string(b"new\nline \xe9 \xff")
     attributes = struct.pack(">IQIIII", 13, 7, 0o100644, 1, 2, 0)[:-4]
     answer = struct.pack(">I", 1) + string(b"new\nline \xe9 \xff") + string(b"-rw- long") + attributes
-    ((found, entry),) = ask.read_folder(b"h").answer(104, Reader(answer))
+    ((found, entry),) = fxp.read_folder(b"h").answer(104, Reader(answer))
     assert (found, entry) == (name, Entry(mode=0o100644, size_bytes=7, mtime_s=2))
 
 
 def test_answers() -> None:
     status = [struct.pack(">I", code) + string(b"words") + string(b"en") for code in range(9)]
-    assert ask.read(b"h", 0, 10).answer(101, Reader(status[1])) == b""
-    assert ask.write(b"h", 0, b"x").answer(101, Reader(status[0])) is None
+    assert fxp.read(b"h", 0, 10).answer(101, Reader(status[1])) == b""
+    assert fxp.write(b"h", 0, b"x").answer(101, Reader(status[0])) is None
     # An end of the file is no answer to a write.
     for code in (1, 2, 3, 4, 8):
         with pytest.raises(RefusedError) as caught:
-            ask.write(b"h", 0, b"x").answer(101, Reader(status[code]))
+            fxp.write(b"h", 0, b"x").answer(101, Reader(status[code]))
         assert (caught.value.code, caught.value.words, caught.value.writes) == (code, "words", True)
     with pytest.raises(RefusedError, match="kind 103"):
-        ask.remove("x").answer(103, Reader(b""))
+        fxp.remove("x").answer(103, Reader(b""))
 
 
 def test_times_that_the_protocol_does_not_have() -> None:
-    body = ask.set_times(b"h", (-5.0, 1e12)).body
+    body = fxp.set_times(b"h", (-5.0, 1e12)).body
     assert body == string(b"h") + struct.pack(">III", 8, 0, 0xFFFFFFFF)
 
 

@@ -3,9 +3,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from slipway.errors import ParseError
+from slipway.host.login_shell import login_command, parse_login
 from slipway.job import slurm
 from slipway.job.slurm import JobState, SlurmJob
-from slipway.remote.loginshell import login_command, parse_login
 from slipway.shell import LocalShell
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from slipway.code import snapshot as module
-from slipway.code.bulk import Bulk
 from slipway.code.listing import Listing
+from slipway.code.size_limit import Bulk
 from slipway.code.snapshot import take_snapshot
 from slipway.errors import DataError
 

@@ -8,7 +8,7 @@ import pytest
 from slipway.dataset.digest import hash_files
 from slipway.dataset.survey import leads_out, some_of, take_survey
 from slipway.errors import DataError
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 
 
 def test_a_survey(tmp_path: Path) -> None:
@@ -98,4 +98,4 @@ def test_what_cannot_be_read_is_named(open_folder: Path) -> None:
         take_survey(source)
     (source / "closed").rmdir()
     with as_somebody(), pytest.raises(DataError, match=r"1 files cannot be read: file; make them readable"):
-        hash_files(take_survey(source), open_folder / "memory", Silence())
+        hash_files(take_survey(source), open_folder / "memory", NullProgress())

@@ -8,7 +8,7 @@ from slipway.job.tail import LogTail
 from tests.unit.test_run import make_run
 
 
-class Line:
+class TaskRunner:
     """Stands in for a connection: a folder of this machine, and it can be cut before any of its answers."""
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ def make_tail() -> tuple[LogTail, list[str]]:
 
 def test_each_piece_comes_once(tmp_path: Path) -> None:
     tail, pieces = make_tail()
-    line = Line(tmp_path)
+    line = TaskRunner(tmp_path)
     assert tail.read(line) is False  # type: ignore[arg-type]
     attempt(tmp_path, 1, "aé".encode()[:-1])
     tail.read(line)  # type: ignore[arg-type]
@@ -59,11 +59,11 @@ def test_each_piece_comes_once(tmp_path: Path) -> None:
 def test_a_new_attempt_is_said(tmp_path: Path) -> None:
     tail, pieces = make_tail()
     attempt(tmp_path, 1, b"one")
-    tail.read(Line(tmp_path))  # type: ignore[arg-type]
+    tail.read(TaskRunner(tmp_path))  # type: ignore[arg-type]
     attempt(tmp_path, 1, b"one, to its end\xff")
     attempt(tmp_path, 2, b"two\n")
     (tmp_path / "attempt-old").mkdir()
-    tail.read(Line(tmp_path))  # type: ignore[arg-type]
+    tail.read(TaskRunner(tmp_path))  # type: ignore[arg-type]
     assert "".join(pieces) == "one, to its end\N{REPLACEMENT CHARACTER}\n--- attempt 2 ---\ntwo\n"
 
 
@@ -73,30 +73,30 @@ def test_a_cut_loses_and_repeats_nothing(tmp_path: Path, answers: int) -> None:
     attempt(tmp_path, 1, b"one\n")
     attempt(tmp_path, 2, b"two\n")
     attempt(tmp_path, 3, b"three\n")
-    line = Line(tmp_path)
+    line = TaskRunner(tmp_path)
     line.answers_left = answers
     try:
         tail.finish(line)  # type: ignore[arg-type]
     except ConnectionLostError:
-        tail.finish(Line(tmp_path))  # type: ignore[arg-type]
+        tail.finish(TaskRunner(tmp_path))  # type: ignore[arg-type]
     assert "".join(pieces) == "one\n--- attempt 2 ---\ntwo\n--- attempt 3 ---\nthree\n"
 
 
 def test_slurms_words_are_shown_where_there_are_no_others(tmp_path: Path) -> None:
     (tmp_path / "slurm.log").write_text("slurmstepd: error: no such folder\n")
     tail, pieces = make_tail()
-    tail.finish(Line(tmp_path))  # type: ignore[arg-type]
+    tail.finish(TaskRunner(tmp_path))  # type: ignore[arg-type]
     assert pieces == ["slurmstepd: error: no such folder\n"]
     attempt(tmp_path, 1, b"words\n")
     tail, pieces = make_tail()
-    tail.finish(Line(tmp_path))  # type: ignore[arg-type]
+    tail.finish(TaskRunner(tmp_path))  # type: ignore[arg-type]
     assert pieces == ["words\n"]
 
 
 def test_the_tasks_of_an_array_come_in_order(tmp_path: Path) -> None:
     pieces: list[str] = []
     run = replace(make_run("k3f9"), resources={"array": "1,5,7%2"})
-    tail, line = LogTail(run, pieces.append), Line(tmp_path)
+    tail, line = LogTail(run, pieces.append), TaskRunner(tmp_path)
     for task in (1, 5, 7):
         (tmp_path / f"task-{task}").mkdir()
     attempt(tmp_path / "task-5", 1, b"five\n")

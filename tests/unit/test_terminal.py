@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.phrase import duration, sent
 from slipway.terminal import Terminal
 from slipway.transfer.protocol import Amount, Transfer
+from slipway.wording import duration, sent
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.

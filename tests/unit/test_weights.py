@@ -11,7 +11,7 @@ from shutil import copyfile
 import pytest
 
 from slipway.errors import ConfigError, DataError, DownloadError, UsageError
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.steps.line import Steps
 from slipway.weights.checkpoint import check_checkpoint
@@ -80,12 +80,12 @@ def digest(content: bytes) -> str:
 
 def test_weights_are_fetched_once(server: Server, tmp_path: Path) -> None:
     source = Source(name="droid.pth", url=server.url)
-    weights, fetched = fetch_weights(tmp_path, source, Silence())
+    weights, fetched = fetch_weights(tmp_path, source, NullProgress())
     assert fetched
     assert weights.path.read_bytes() == TENSORS
     assert (weights.name, weights.sha256, weights.size_bytes) == ("droid.pth", digest(TENSORS), len(TENSORS))
     assert json.loads((tmp_path / "droid.pth.json").read_text())["from"] == server.url
-    assert fetch_weights(tmp_path, source, Silence()) == (weights, False)
+    assert fetch_weights(tmp_path, source, NullProgress()) == (weights, False)
     assert len(server.ranges) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["droid.pth", "droid.pth.json"]
 
@@ -98,12 +98,12 @@ def test_a_download_that_is_cut_goes_on(
     server.version, server.cut_after = version, 1000
     source = Source(name="droid.pth", url=server.url)
     with pytest.raises(DownloadError, match="are kept") as caught:
-        fetch_weights(tmp_path, source, Silence())
+        fetch_weights(tmp_path, source, NullProgress())
     assert "--file" in str(caught.value)
     assert caught.value.exit_code == 90
     assert not (tmp_path / "droid.pth").exists()
     server.cut_after = None
-    weights, _ = fetch_weights(tmp_path, source, Silence())
+    weights, _ = fetch_weights(tmp_path, source, NullProgress())
     assert server.ranges == [None, "bytes=1000-"]
     assert weights.sha256 == digest(TENSORS)
 
@@ -117,19 +117,19 @@ def test_all_of_it_was_here_before(server: Server, tmp_path: Path, more: bytes) 
     source = Source(name="droid.pth", url=server.url)
     if more:
         with pytest.raises(DownloadError, match="less of it than what had arrived"):
-            fetch_weights(tmp_path, source, Silence())
-    assert fetch_weights(tmp_path, source, Silence())[0].sha256 == digest(TENSORS)
+            fetch_weights(tmp_path, source, NullProgress())
+    assert fetch_weights(tmp_path, source, NullProgress())[0].sha256 == digest(TENSORS)
     assert server.ranges == [f"bytes={len(TENSORS + more)}-", *([None] if more else [])]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["droid.pth", "droid.pth.json"]
 
 
 def test_a_password_in_the_address_is_kept_nowhere(server: Server, tmp_path: Path) -> None:
     url = server.url.replace("//", "//me:secret@")
-    fetch_weights(tmp_path, Source(name="droid.pth", url=url), Silence())
+    fetch_weights(tmp_path, Source(name="droid.pth", url=url), NullProgress())
     assert "secret" not in (tmp_path / "droid.pth.json").read_text()
     server.status = 404
     with pytest.raises(DownloadError) as caught:
-        fetch_weights(tmp_path, Source(name="other.pth", url=url), Silence())
+        fetch_weights(tmp_path, Source(name="other.pth", url=url), NullProgress())
     assert "secret" not in str(caught.value)
 
 
@@ -137,7 +137,7 @@ def test_weights_from_another_place_are_still_those_that_are_known(server: Serve
     (tmp_path / "env").mkdir()
     known = {"droid.pth": {"url": "http://h.invalid/", "sha256": "0" * 64, "least_bytes": 1}}
     (tmp_path / "env" / "weights.json").write_text(json.dumps(known))
-    steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path), Silence())
+    steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path), NullProgress())
     with pytest.raises(DataError, match=r"env/weights\.json"):
         steps.weights("droid.pth", url=server.url)
     with pytest.raises(UsageError, match="leave one of them out"):
@@ -155,10 +155,10 @@ def test_a_mistake_in_the_list_of_weights(tmp_path: Path, text: str) -> None:
 
 def test_fetching_anew(server: Server, tmp_path: Path) -> None:
     source = Source(name="mine.pth", url=server.url)
-    first, _ = fetch_weights(tmp_path, source, Silence())
+    first, _ = fetch_weights(tmp_path, source, NullProgress())
     server.content = (DATA / "tensors-old.pth").read_bytes()
-    assert fetch_weights(tmp_path, source, Silence()) == (first, False)
-    other, fetched = fetch_weights(tmp_path, source, Silence(), replace=True)
+    assert fetch_weights(tmp_path, source, NullProgress()) == (first, False)
+    other, fetched = fetch_weights(tmp_path, source, NullProgress(), replace=True)
     assert fetched
     assert other.sha256 == digest(server.content)
 
@@ -170,9 +170,9 @@ def test_another_version_is_fetched_from_its_beginning(
     server.content, server.cut_after = b"\0" * len(TENSORS), 1000
     source = Source(name="droid.pth", url=server.url)
     with pytest.raises(DownloadError):
-        fetch_weights(tmp_path, source, Silence())
+        fetch_weights(tmp_path, source, NullProgress())
     server.content, server.cut_after, server.version = TENSORS, None, '"2"'
-    assert fetch_weights(tmp_path, source, Silence())[0].sha256 == digest(TENSORS)
+    assert fetch_weights(tmp_path, source, NullProgress())[0].sha256 == digest(TENSORS)
     assert server.ranges == [None, "bytes=1000-"]
 
 
@@ -182,7 +182,7 @@ def test_a_page_in_place_of_the_file(server: Server, tmp_path: Path) -> None:
         "text/html; charset=utf-8",
     )
     with pytest.raises(DownloadError, match="web page") as caught:
-        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url), Silence())
+        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url), NullProgress())
     assert "invoke weights --file PATH" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -197,16 +197,16 @@ def test_servers_that_do_not_serve(server: Server, tmp_path: Path) -> None:
         ("droid.pth", "could not be fetched"),
     ):
         with pytest.raises(DownloadError, match=words):
-            fetch_weights(tmp_path, Source(name="droid.pth", url=url), Silence())
+            fetch_weights(tmp_path, Source(name="droid.pth", url=url), NullProgress())
 
 
 def test_another_file_than_the_known_one(server: Server, tmp_path: Path) -> None:
     source = Source(name="droid.pth", url=server.url, sha256="0" * 64)
     with pytest.raises(DataError, match=r"env/weights\.json"):
-        fetch_weights(tmp_path, source, Silence())
+        fetch_weights(tmp_path, source, NullProgress())
     assert [path for path in tmp_path.iterdir() if path.suffix != ".json"] == []
     with pytest.raises(DataError, match="something else"):
-        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url, least_bytes=1 << 20), Silence())
+        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url, least_bytes=1 << 20), NullProgress())
 
 
 def test_what_came_first_is_believed(tmp_path: Path) -> None:
@@ -216,11 +216,11 @@ def test_what_came_first_is_believed(tmp_path: Path) -> None:
         take_weights(tmp_path, DATA / "tensors-old.pth", source)
     assert first.path.read_bytes() == TENSORS
     other = take_weights(tmp_path, DATA / "tensors-old.pth", source, replace=True)
-    assert fetch_weights(tmp_path, source, Silence()) == (other, False)
+    assert fetch_weights(tmp_path, source, NullProgress()) == (other, False)
     # Somebody has changed the file: it is not what was looked at.
     other.path.write_bytes(TENSORS)
     with pytest.raises(UsageError, match="--url"):
-        fetch_weights(tmp_path, source, Silence())
+        fetch_weights(tmp_path, source, NullProgress())
 
 
 def test_files_that_are_no_weights(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""An authenticated SSH connection: its channels, and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from slipway.errors import ConnectionLostError, SshError
+from slipway.ssh.target import Target
+
+if TYPE_CHECKING:
+    import paramiko
+    from typing_extensions import Self
+
+CONNECT_TIMEOUT_S = 20
+CHANNEL_PATIENCE_S = 3
+_AGAIN_S = 0.05
+_DYING_S = 1.0
+
+
+class Connection:
+    """A connection to a host, through those on the way.
+
+    Attributes:
+        target: the host.
+    """
+
+    def __init__(self, target: Target, transports: Sequence[paramiko.Transport]) -> None:
+        self.target = target
+        self._transports = transports
+
+    @property
+    def is_open(self) -> bool:
+        """True as long as the connection has not been lost."""
+        return self._transports[-1].is_active()
+
+    @property
+    def is_lost(self) -> bool:
+        """True where the connection has been lost, asked after a channel has ended without a word."""
+        # paramiko ends the channels of a lost connection a moment before it says that it is lost.
+        self._transports[-1].join(_DYING_S)
+        return not self.is_open
+
+    def close(self) -> None:
+        """Log out."""
+        for transport in reversed(self._transports):
+            transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open_channel(self, patience_s: float = CHANNEL_PATIENCE_S) -> paramiko.Channel:
+        """A new channel.
+
+        Raises:
+            paramiko.ChannelException: the server lets this connection have no more, for ``patience_s``.
+        """
+        import paramiko
+
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                return self._transports[-1].open_session(timeout=CONNECT_TIMEOUT_S)
+            except paramiko.ChannelException:
+                if time.monotonic() >= deadline:
+                    raise
+                self.spare_channel()
+                time.sleep(_AGAIN_S)  # one that was closed just now may still count
+
+    def spare_channel(self) -> None:
+        """Give up a channel that is kept open only for speed."""
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Say it in the project's own words where the connection is lost.
+
+        Raises:
+            ConnectionLostError: it is.
+            LinkError: the server lets it have no more channels.
+        """
+        import paramiko
+
+        try:
+            yield
+        except paramiko.ChannelException as error:
+            raise SshError(
+                f"{self.target}: the server lets this connection have no more sessions (MaxSessions): {error}"
+            ) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if _is_of_this_machine(error) and self.is_open:
+                raise
+            what = str(error) or type(error).__name__
+            raise ConnectionLostError(
+                f"{self.target}: the connection was lost ({what}); try again"
+            ) from error
+
+
+def _is_of_this_machine(error: Exception) -> bool:
+    # paramiko's own have no number; those of a connection that it passes on are these two.
+    if not isinstance(error, OSError) or isinstance(error, (ConnectionResetError, TimeoutError)):
+        return False
+    return error.errno is not None

@@ -1,0 +1,164 @@
+"""Offers: what a cluster has for this user, as SLURM itself says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from slipway.errors import JobError, ParseError
+from slipway.host.host import Host
+from slipway.host.login_shell import login_command, parse_login
+from slipway.job.limits import ResourceRequest, find_problem
+from slipway.progress import Progress
+from slipway.site import Queue, Site
+
+# Flags of a QOS that lift what a partition allows (`man sacctmgr`).
+_LIFTING = {"PartitionTimeLimit", "PartitionMaxNodes", "OverPartQOS"}
+_ANSWER = TypeVar("_ANSWER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """A partition, or those of its nodes that are alike."""
+
+    name: str
+    is_default: bool
+    queue: Queue
+    # How many, and what each has.
+    nodes: str
+
+
+def partitions_command() -> list[str]:
+    """Ask for the partitions that the user may see."""
+    return ["sinfo", "--noheader", "--format=%P|%l|%s|%D|%c|%m|%G|%f"]
+
+
+def parse_partitions(stdout: str) -> list[Partition]:
+    """Read the answer to :func:`partitions_command`.
+
+    Raises:
+        ParseError: a line has not the eight fields that were asked for.
+    """
+    return [_partition(line) for line in filter(None, stdout.splitlines())]
+
+
+def associations_command() -> list[str]:
+    """Ask for the accounts that the user has, and the QOS of each."""
+    asked = 'exec sacctmgr --noheader --parsable2 show assoc user="$(id -un)" format=Account,QOS'
+    return ["sh", "-c", asked]
+
+
+def qos_command() -> list[str]:
+    """Ask for all QOS, what they lift and how long their jobs may be."""
+    return ["sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,Flags,MaxWall"]
+
+
+def parse_associations(stdout: str) -> list[tuple[str, str]]:
+    """Read the answer to :func:`associations_command`: accounts, and the QOS of each with commas between."""
+    return [(account, qos) for account, qos in _rows(stdout, 2)]
+
+
+def parse_qos(stdout: str) -> list[tuple[str, str, str]]:
+    """Read the answer to :func:`qos_command`: names, flags with commas between, and the longest time."""
+    return [(name, flags, longest) for name, flags, longest in _rows(stdout, 3)]
+
+
+def check_partitions(host: Host, resource_request: ResourceRequest, site: Site, progress: Progress) -> None:
+    """Refuse a request that SLURM would take and keep waiting for ever, where the site's file does not tell.
+
+    ``sbatch`` itself refuses what no node has. It takes what is longer than the partition allows, or on more
+    nodes. Where a QOS may lift that, or a site's plugin may choose the partition, there is only a note.
+
+    Raises:
+        JobError: no partition that is named allows it.
+        LinkError: the connection was lost.
+    """
+    wanted = resource_request.resources
+    if (resource_request.partitions and site.queues) or not (wanted.time or wanted.nodes):
+        return
+    there = _ask(host, partitions_command(), parse_partitions) or []
+    names = resource_request.partitions or [partition.name for partition in there if partition.is_default]
+    queues: Mapping[str, Queue] = {partition.name: partition.queue for partition in there}
+    # A partition that is not there is for sbatch to refuse.
+    if not names or not set(names) <= set(queues):
+        return
+    problems = [
+        find_problem(resource_request, queues[name], f"partition {name} of {site.name}", "(`sinfo` there)")
+        for name in names
+    ]
+    if not all(problems):
+        return
+    if not resource_request.partitions or _may_be_lifted(host):
+        progress.note(f"{problems[0]}; it may wait for ever: `invoke status` shows what for")
+        return
+    raise JobError(
+        f"{problems[0]}; SLURM would keep the job waiting for ever. Ask for less, or name another partition: "
+        f"{_list_partitions(there)}"
+    )
+
+
+def describe_partitions(host: Host, resource_request: ResourceRequest) -> str:
+    """What was asked for, and what there is, for somebody whose job SLURM has refused; a line for each."""
+    return "".join(f"\n  {line}" for line in _lines(host, resource_request))
+
+
+def _lines(host: Host, resource_request: ResourceRequest) -> Iterator[str]:
+    wanted = resource_request.resources.model_dump(exclude={"sbatch"}, exclude_none=True)
+    asked = ", ".join(resource_request.named(key, f"{key} {value}") for key, value in wanted.items())
+    yield f"asked for: {asked}"
+    for option in resource_request.resources.sbatch:
+        yield f"asked for: {option}"
+    if there := _ask(host, partitions_command(), parse_partitions):
+        yield f"partitions: {_list_partitions(there)}"
+        for nodes in dict.fromkeys(partition.nodes for partition in there):
+            names = ", ".join(partition.name for partition in there if partition.nodes == nodes)
+            yield f"nodes: {nodes} in {names}"
+    longest = {name: time for name, _, time in _ask(host, qos_command(), parse_qos) or ()}
+    for account, qos in _ask(host, associations_command(), parse_associations) or ():
+        each = (f"{name} (at most {longest[name]})" if longest.get(name) else name for name in qos.split(","))
+        yield f"your account {account} with qos: {', '.join(each)}"
+
+
+def _list_partitions(there: list[Partition]) -> str:
+    limits = {partition.name: partition.queue.max_time or "no limit" for partition in there}
+    return ", ".join(f"{name} ({limit})" for name, limit in limits.items())
+
+
+def _may_be_lifted(host: Host) -> bool:
+    there = _ask(host, qos_command(), parse_qos) or ()
+    return any(_LIFTING & set(flags.split(",")) for _, flags, _ in there)
+
+
+def _ask(host: Host, command: list[str], parse: Callable[[str], _ANSWER]) -> _ANSWER | None:
+    """An answer, or ``None`` where the site does not give it: it is for words only."""
+    result = host.run(login_command(command))
+    with suppress(ParseError):
+        if result.ok:
+            return parse(parse_login(result.stdout))
+    return None
+
+
+def _rows(stdout: str, count: int) -> list[list[str]]:
+    rows = [line.split("|") for line in filter(None, stdout.splitlines())]
+    if any(len(row) != count for row in rows):
+        raise ParseError(f"sacctmgr printed {stdout[:200]!r}; expected {count} fields with | between them")
+    return rows
+
+
+def _partition(line: str) -> Partition:
+    fields = line.split("|", 7)
+    if len(fields) != 8:
+        raise ParseError(f"sinfo printed {line!r}; expected 8 fields with | between them")
+    name, time, sizes, count, cpus, memory, gres, features = fields
+    most = sizes.rpartition("-")[2]
+    extras = [value for value in (gres, features) if value and value != "(null)"]
+    return Partition(
+        name=name.removesuffix("*"),
+        is_default=name.endswith("*"),
+        queue=Queue(
+            max_time=time if time[:1].isdigit() else None, max_nodes=int(most) if most.isdigit() else None
+        ),
+        nodes=", ".join([f"{count} with {cpus} cpus", f"{memory}M", *extras]),
+    )

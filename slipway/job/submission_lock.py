@@ -1,0 +1,87 @@
+"""Claims: who has the say over a run's submission, so that it is submitted once or surely not at all.
+
+Two may come upon a run whose job SLURM does not know: the command that submits it, and a later one that
+finds it unfinished because the first was killed or cut off. Both try to make the same link in the run's
+folder, which only one can do. The one who submits makes it in the very shell that then calls ``sbatch``, and
+writes down beside it what ``sbatch`` answered. So whoever comes later finds the answer, or makes sure that
+nothing will ever be submitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from slipway.errors import ParseError
+
+# sbatch itself tries for two minutes where the controller is busy.
+SBATCH_S = 150
+# After this time a claimed run that SLURM does not know was not submitted: its sbatch has been ended.
+LOST_S = 300
+# The exit code of a shell that the other side was faster than. Neither sbatch nor timeout has it.
+TOO_LATE = 79
+_LOCK_AND_SUBMIT = f"""folder=$1
+shift
+trap '' HUP PIPE
+mine=submitting-$$-$(date +%s%N)
+ln -s "$mine" "$folder/claim" 2>/dev/null
+[ "$(readlink "$folder/claim")" = "$mine" ] || exit {TOO_LATE}
+timeout -k 5 {SBATCH_S} "$@" </dev/null >"$folder/answer.out.part" 2>"$folder/answer.err.part"
+code=$?
+out=$(cat "$folder/answer.out.part") err=$(cat "$folder/answer.err.part")
+printf '%s\\0%s\\0%s\\0' "$code" "$out" "$err" >"$folder/answer.part" &&
+    mv "$folder/answer.part" "$folder/answer"
+rm -f "$folder/answer.out.part" "$folder/answer.err.part"
+printf '%s\\n' "$out"
+printf '%s\\n' "$err" >&2
+exit "$code"
+"""
+# A folder that does not exist was never claimed, and nobody can any more. It goes in one step: while its
+# content is removed, the link would be gone before the folder is, and could be made again.
+_GIVE_UP = f"""folder=$1
+[ -d "$folder" ] || exit 0
+ln -s given-up "$folder/claim" 2>/dev/null
+[ "$(readlink "$folder/claim")" = given-up ] || exit {TOO_LATE}
+gone=${{folder%/*}}/.${{folder##*/}}.gone
+mv -- "$folder" "$gone" && rm -rf -- "$gone"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What ``sbatch`` answered: its exit code and both outputs."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def refusal(self) -> str:
+        """SLURM's words, without its programs' names."""
+        lines = [
+            line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in self.stderr.splitlines()
+        ]
+        return "; ".join(filter(None, lines)) or "it gave no reason"
+
+
+def locked_submit_command(folder: PurePosixPath, sbatch: Sequence[str]) -> list[str]:
+    """Submit a run, unless it was given up; ends as sbatch does, or with :data:`TOO_LATE`."""
+    return ["sh", "-c", _LOCK_AND_SUBMIT, "slipway", str(folder), *sbatch]
+
+
+def give_up_command(folder: PurePosixPath) -> list[str]:
+    """Give a run up and remove its folder, unless it was claimed: then it ends with :data:`TOO_LATE`."""
+    return ["sh", "-c", _GIVE_UP, "slipway", str(folder)]
+
+
+def parse_answer(content: str) -> Answer:
+    """Read what the shell of :func:`locked_submit_command` has written down.
+
+    Raises:
+        ParseError: it is not of this form.
+    """
+    fields = content.split("\0")
+    if len(fields) != 4 or not fields[0].isdigit():
+        raise ParseError(f"the run's `answer` holds {content[:200]!r}; expected sbatch's code and output")
+    return Answer(exit_code=int(fields[0]), stdout=fields[1], stderr=fields[2])

@@ -1,0 +1,144 @@
+"""SFTP in rsync's place: the same guarantees, but a file that has changed goes whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from slipway.errors import SlipwayError
+from slipway.host.host import Host
+from slipway.sftp.channel_pool import ChannelPool, Tally, WorkQueue
+from slipway.sftp.fxp import set_attributes
+from slipway.transfer.protocol import OnProgress, Transfer
+from slipway.transfer.sftp.download import Download
+from slipway.transfer.sftp.listing import PARTIAL, list_tree
+from slipway.transfer.sftp.local_file import told
+from slipway.transfer.sftp.upload import Upload
+from slipway.transfer.sftp.upload_plan import Plan, plan_file, plan_tree
+
+# docs/transfer.md has the figures. sshd lets a connection have 10 sessions unless it is told otherwise.
+CHANNELS = 4
+# Another channel costs some round trips, and is worth it from here on.
+_BYTES_A_CHANNEL = 4 << 20
+_FILES_A_CHANNEL = 200
+
+
+class Sftp:
+    """SFTP as a :class:`~slipway.transfer.protocol.Carrier`, over several channels of the one connection."""
+
+    def __init__(self, host: Host, channels: int = CHANNELS) -> None:
+        self.host = host
+        self.channels = channels
+
+    def send_file(
+        self,
+        source: Path,
+        folder: PurePosixPath,
+        *,
+        old: PurePosixPath | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.protocol.Carrier.send_file`; ``old`` is of no use here."""
+        return self._send(plan_file(source), folder, None, on_progress)
+
+    def send_tree(
+        self,
+        source: Path,
+        target: PurePosixPath,
+        *,
+        names: Sequence[str] | None = None,
+        old: PurePosixPath | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.protocol.Carrier.send_tree`."""
+        with told(source, reading=True):
+            mtime_s = source.stat().st_mtime_ns // 10**9
+        transfer = self._send(plan_tree(source, names), target, old, on_progress)
+        if names is None:
+            with self.host.pool(1) as pool:
+                pool.sessions[0].ask(set_attributes(target, times_s=(time.time(), mtime_s)))
+        return transfer
+
+    def fetch_tree(
+        self,
+        source: PurePosixPath,
+        target: Path,
+        *,
+        without: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Transfer:
+        """See :meth:`slipway.transfer.protocol.Carrier.fetch_tree`."""
+
+        def is_wanted(name: str) -> bool:
+            return PARTIAL not in name.split("/") and not any(
+                fnmatchcase(name.split("/")[0], pattern) for pattern in without
+            )
+
+        with told(target):
+            target.mkdir(parents=True, exist_ok=True)
+        work = WorkQueue()
+        with self.host.pool(self.channels) as pool:
+            listed = list_tree(pool, source, is_wanted, missing_ok=False)
+            there = {name: entry for name, entry in listed.items() if is_wanted(name)}
+            total = sum(entry.size_bytes for entry in there.values() if entry.is_file)
+            tally = Tally(total, 0, on_progress)
+            down = Download(source, there, target, add=work.add, tell=tally.add)
+            new = {name: entry for name, entry in down.files.items() if not down.is_same(name)}
+            left = sum(entry.size_bytes for entry in new.values())
+            tally.add(total - left)
+            down.make_folders()
+            for operation, size_bytes in down.contents():
+                work.add(operation, size_bytes)
+            try:
+                pool.run(work, tally, most=_channels_for(left, len(new)))
+            finally:
+                down.tidy()
+            down.set_times()
+            return _transfer(pool, tally, len(new))
+
+    def _send(
+        self, plan: Plan, target: PurePosixPath, old: PurePosixPath | None, on_progress: OnProgress | None
+    ) -> Transfer:
+        self.host.make_folder(target)
+        work, up = WorkQueue(), None
+        try:
+            with self.host.pool(self.channels) as pool:
+                there = list_tree(pool, target, plan.holds)
+                earlier = (old, list_tree(pool, old, plan.holds)) if old is not None else None
+                tally = Tally(plan.total_bytes, 0, on_progress)
+                up = Upload(plan, target, there, add=work.add, tell=tally.add, old=earlier)
+                return self._bring(pool, work, up, tally)
+        except SlipwayError:
+            self._tidy(up)
+            raise
+
+    def _tidy(self, up: Upload | None) -> None:
+        """After a failure: what of large files has arrived is kept for the next attempt, and nothing else."""
+        if up is not None and self.host.is_open:
+            with suppress(SlipwayError), self.host.pool(1) as pool:
+                pool.sessions[0].run_operation(up.tidy())
+
+    def _bring(self, pool: ChannelPool, work: WorkQueue, up: Upload, tally: Tally) -> Transfer:
+        new = up.to_send
+        left = sum(one.size_bytes for one in new)
+        tally.add(tally.total_bytes - left)
+        for level in up.levels():
+            pool.run(WorkQueue(level), tally, most=1)
+        for operation, size_bytes in up.contents():
+            work.add(operation, size_bytes)
+        pool.run(work, tally, most=_channels_for(left, len(new)))
+        pool.run(WorkQueue(up.times()), tally, most=1)
+        pool.run(WorkQueue([up.tidy()]), tally, most=1)
+        return _transfer(pool, tally, len(new))
+
+
+def _channels_for(size_bytes: int, files: int) -> int:
+    return 1 + max(size_bytes // _BYTES_A_CHANNEL, files // _FILES_A_CHANNEL)
+
+
+def _transfer(pool: ChannelPool, tally: Tally, files: int) -> Transfer:
+    sent, received = pool.moved_bytes
+    return Transfer(sent_bytes=sent, received_bytes=received, total_bytes=tally.total_bytes, files=files)

@@ -1,0 +1,66 @@
+"""`invoke push` for a file that is a `.sif` only by its name, as a program of its own that can be killed.
+
+Run as ``python -m tests.integration.push_program STATE SIF SSH_CONFIG SCRATCH NAME``. All is as in the task,
+but for the conversion, which has tests of its own. On standard output: what was sent, as JSON.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from slipway.profile import load_profile
+from slipway.project import Project
+from slipway.sif.store import Sif
+from slipway.site import Login, Paths, Site
+from slipway.steps.core import Choice
+from slipway.steps.line import Steps
+from slipway.terminal import terminal
+
+ROOT = Path(__file__).parents[2]
+
+
+class GivenSif(Steps):
+    """The steps of the line, with a converted image that is there already."""
+
+    sif: Sif
+
+    def convert(self, *_: Any) -> tuple[Sif, bool]:
+        return self.sif, False
+
+
+def as_sif(path: Path, name: str) -> Sif:
+    """A file as a converted image; its hash is kept beside it, like that of a real one."""
+    kept = path.with_suffix(".sha256")
+    if not kept.exists():
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        kept.write_text(digest.hexdigest())
+    size_bytes = path.stat().st_size
+    return Sif(path=path, name=name, image_id="sha256:0", sha256=kept.read_text(), size_bytes=size_bytes)
+
+
+def main(state: str, sif: str, ssh_config: str, scratch: str, name: str, *options: str) -> None:
+    with terminal() as screen:
+        project = Project(root=ROOT, state=Path(state), results=Path(state) / "results")
+        steps = GivenSif(project, screen)
+        steps.sif = as_sif(Path(sif), name)
+        site = Site(
+            name="there", login=Login(host="box", ssh_config=ssh_config), paths=Paths(scratch=scratch)
+        )
+        choice = Choice(profile=load_profile(project.profiles, "base"), site=site)
+        _, _, _, transfer = steps.push(choice, prune="--prune" in options)
+        screen.say(json.dumps(transfer and asdict(transfer)))
+
+
+if __name__ == "__main__":
+    from invoke.exceptions import Exit
+
+    try:
+        main(*sys.argv[1:])
+    except Exit as error:
+        sys.exit(error.code)

@@ -1,0 +1,109 @@
+"""The line with a small image, for tests of jobs: a box, and an image that holds sh, coreutils and perl."""
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import pytest
+
+from slipway.box.spec import Box
+from slipway.host.host import Host
+from slipway.host.scratch import open_scratch
+from slipway.image.engine import engine, find_image
+from slipway.job.plan import Request
+from slipway.job.run import Run
+from slipway.job.submit import submit
+from slipway.progress import NullProgress
+from slipway.project import Project
+from slipway.push.upload import push_sif
+from slipway.resources import Resources
+from slipway.sif.store import make_sif, tools_recipe
+from slipway.site import Site
+from slipway.steps.core import Choice
+from slipway.steps.line import Steps
+from tests.integration.task_runner import ROOT
+
+IMAGE = "slipway-small"
+
+
+@dataclass(frozen=True)
+class SmallImageBox:
+    """A box that has the small image, and a profile and a site for it."""
+
+    steps: Steps
+    choice: Choice
+
+    def remote(self) -> AbstractContextManager[Host]:
+        """A connection to the box."""
+        return self.steps.remote(self.choice.site)
+
+    def submit(
+        self, remote: Host, *argv: str, wanted: Resources | None = None, site: Site | None = None
+    ) -> Run:
+        """Submit a job that runs this command and nothing else."""
+        site = site or self.choice.site
+        profile = self.choice.profile.model_copy(update={"program": argv[:1]})
+        resources = (wanted or Resources()).over(Resources(cpus=1, mem="200M", time="10"))
+        request = Request(profile=profile, site=site, args=argv[1:], resources=resources)
+        return submit(self.steps.project, request, remote, open_scratch(remote, site), NullProgress())
+
+    def as_root(self, *argv: str, code: int | None = 0) -> str:
+        """Run a command in the box as the cluster's owner."""
+        name = Box(state=self.steps.project.state).name
+        done = engine().containers.get(name).exec_run(list(argv))
+        output: str = done.output.decode(errors="replace")
+        assert code is None or done.exit_code == code, (argv, output)
+        return output
+
+    def on_box(self, command: str) -> str:
+        """Run a command on the login node, in a login shell."""
+        with self.remote() as remote:
+            return remote.check(["bash", "-lc", command]).stdout
+
+    def begin_again(self, run: Run, attempt: int = 2) -> None:
+        """Let a requeued job begin at once, and wait until it has."""
+        deadline = time.monotonic() + 120
+        while not self.on_box(f"ls -d {run.run_dir}/attempt-{attempt} 2>/dev/null || true"):
+            assert time.monotonic() < deadline, self.as_root("scontrol", "show", "job", str(run.job_id))
+            self.hurry(run)
+            time.sleep(0.3)
+
+    def hurry(self, run: Run) -> None:
+        """Let a requeued job begin at once, which else waits for two minutes; any other is left alone."""
+        if "BeginTime" in self.as_root("squeue", "-h", "-j", str(run.job_id), "-o", "%r", code=None):
+            # slurmd does not start a job in the second in which it has ended it, and SLURM gives it up then.
+            time.sleep(2)
+            # It may have begun by itself meanwhile.
+            self.as_root("scontrol", "update", f"jobid={run.job_id}", "starttime=now", code=None)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBox]:
+    """A box with an image that takes seconds to make."""
+    folder = tmp_path_factory.mktemp("small")
+    project = Project(root=ROOT, state=folder / "state", results=folder / "results")
+    steps = Steps(project, NullProgress())
+    code = folder / "code"
+    code.mkdir()
+    (code / "file").write_text("code\n")
+    choice = steps.choose("cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
+    try:
+        steps.box_up()
+        _push(steps, choice)
+        yield SmallImageBox(steps=steps, choice=choice)
+    finally:
+        steps.box_down(purge=False)
+
+
+def _push(steps: Steps, choice: Choice) -> None:
+    client = engine()
+    dockerfile = io.BytesIO(f"FROM {choice.profile.base_image}\nLABEL slipway.test=small\n".encode())
+    client.images.build(fileobj=dockerfile, tag=IMAGE)
+    image = find_image(client, IMAGE)
+    assert image is not None
+    tools = tools_recipe(steps.project, choice.profile)
+    sif, _ = make_sif(client, image, steps.project, tools, NullProgress())
+    with steps.scratch(choice.site) as (remote, scratch):
+        push_sif(remote, scratch, sif, steps.project.client, NullProgress())

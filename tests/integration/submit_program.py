@@ -1,0 +1,31 @@
+"""Submits one job in a process of its own, which a test may kill. Its argument is JSON: see ``main``."""
+
+import json
+import sys
+from pathlib import Path
+
+from slipway.job.plan import Request
+from slipway.job.submit import submit
+from slipway.progress import NullProgress
+from slipway.project import Project
+from slipway.resources import Resources
+from slipway.steps.line import Steps
+
+
+def main(argument: str) -> None:
+    """Submit a job: ``state``, ``overrides`` of the profile ``cpu``, ``ssh_config``, ``args``."""
+    wanted = json.loads(argument)
+    root, state = Path(__file__).parents[2], Path(wanted["state"])
+    steps = Steps(Project(root=root, state=state, results=state), NullProgress())
+    choice = steps.choose("cpu", "box", wanted["overrides"])
+    login = choice.site.login.model_copy(update={"ssh_config": wanted["ssh_config"]})
+    site = choice.site.model_copy(update={"login": login})
+    resources = Resources(cpus=1, mem="200M", time="10")
+    request = Request(profile=choice.profile, site=site, args=tuple(wanted["args"]), resources=resources)
+    with steps.scratch(site) as (host, scratch):
+        run = submit(steps.project, request, host, scratch, NullProgress())
+    print(run.run_id, run.job_id)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,41 @@
+import pytest
+
+from slipway.errors import ParseError
+from slipway.job.partitions import parse_associations, parse_partitions, parse_qos
+from slipway.site import Queue
+
+# As `sinfo` and `sacctmgr` of Slurm 24.11 print them.
+SINFO = """\
+debug*|1:00:00|1-infinite|3|2|6026|gpu:a100:1,gpu:v100:1|(null)
+long|infinite|1-4|8|64+|500000+|(null)|ib,skylake
+long|infinite|1-4|2|128|1000000|gpu:a100:4(S:0-1)|(null)
+short|30:00|1|3|2|6026|(null)|(null)
+"""
+
+
+def test_partitions() -> None:
+    debug, *long, short = parse_partitions(SINFO)
+    assert (debug.name, debug.is_default) == ("debug", True)
+    assert debug.queue == Queue(max_time="1:00:00")
+    assert debug.nodes == "3 with 2 cpus, 6026M, gpu:a100:1,gpu:v100:1"
+    assert [part.queue for part in long] == [Queue(max_nodes=4)] * 2
+    assert [part.nodes for part in long] == [
+        "8 with 64+ cpus, 500000+M, ib,skylake",
+        "2 with 128 cpus, 1000000M, gpu:a100:4(S:0-1)",
+    ]
+    assert (short.is_default, short.queue) == (False, Queue(max_time="30:00", max_nodes=1))
+
+
+def test_accounts_and_qos() -> None:
+    assert parse_associations("lab|normal,quick\nother|\n") == [("lab", "normal,quick"), ("other", "")]
+    assert parse_qos("quick|DenyOnLimit,PartitionTimeLimit|00:10:00\nnormal||\n") == [
+        ("quick", "DenyOnLimit,PartitionTimeLimit", "00:10:00"),
+        ("normal", "", ""),
+    ]
+
+
+@pytest.mark.parametrize("parse", [parse_partitions, parse_associations, parse_qos])
+def test_what_is_not_documented_is_refused(parse) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ParseError, match="printed 'slurm_load_"):
+        parse("slurm_load_partitions: Unable to contact slurm controller\n")
+    assert parse("") == []

@@ -1,0 +1,106 @@
+"""Who submits a run, under a real shell. A script stands in for sbatch here, and nowhere else."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from slipway.errors import ParseError
+from slipway.job.submission_lock import TOO_LATE, Answer, give_up_command, locked_submit_command, parse_answer
+from slipway.shell import LocalShell, Result
+
+
+class Folder:
+    """A run's folder, and an sbatch that notes down each call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "run"
+        self.path.mkdir()
+        self.calls = path / "calls"
+        self.sbatch = path / "sbatch"
+        self.write(f"echo called >>{self.calls}; echo 7; echo words >&2")
+
+    def write(self, script: str) -> None:
+        self.sbatch.write_text(f"#!/bin/sh\n{script}\n")
+        self.sbatch.chmod(0o755)
+
+    def claim(self) -> Result:
+        return LocalShell().run(locked_submit_command(PurePosixPath(self.path), [str(self.sbatch), "job.sh"]))
+
+    def give_up(self) -> Result:
+        return LocalShell().run(give_up_command(PurePosixPath(self.path)))
+
+    def answer(self) -> Answer:
+        return parse_answer((self.path / "answer").read_text())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_the_answer_is_told_and_kept(folder: Folder) -> None:
+    done = folder.claim()
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "7\n", "words\n")
+    assert folder.answer() == Answer(exit_code=0, stdout="7", stderr="words")
+    assert sorted(file.name for file in folder.path.iterdir()) == ["answer", "claim"]
+
+
+def test_a_refusal_is_told_and_kept(folder: Folder) -> None:
+    folder.write("echo 'sbatch: error: invalid account' >&2; exit 1")
+    assert folder.claim().exit_code == 1
+    assert folder.answer().exit_code == 1
+    assert folder.answer().refusal == "invalid account"
+
+
+def test_who_is_given_up_is_not_submitted(folder: Folder) -> None:
+    assert folder.give_up().exit_code == 0
+    assert not folder.path.exists()
+    assert folder.claim().exit_code == TOO_LATE
+    assert not folder.calls.exists()
+
+
+def test_who_is_submitted_is_not_given_up(folder: Folder) -> None:
+    folder.claim()
+    assert folder.give_up().exit_code == TOO_LATE
+    assert folder.answer().exit_code == 0
+
+
+def test_nothing_is_submitted_twice(folder: Folder) -> None:
+    assert [folder.claim().exit_code for _ in range(2)] == [0, TOO_LATE]
+    assert folder.calls.read_text() == "called\n"
+
+
+def test_of_both_at_once_one_wins(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+        folder = Folder(tmp_path / str(number))
+        with ThreadPoolExecutor(2) as pool:
+            # The claim needs a moment longer to come to it.
+            first, second = (folder.claim, folder.give_up) if number % 3 else (folder.give_up, folder.claim)
+            done = {act.__name__: pool.submit(act) for act in (first, second)}
+        submitted = folder.calls.exists()
+        assert done["claim"].result().exit_code == (0 if submitted else TOO_LATE)
+        assert done["give_up"].result().exit_code == (TOO_LATE if submitted else 0)
+        assert folder.path.exists() is submitted
+
+
+def test_the_answer_is_kept_where_nobody_listens_any_more(folder: Folder) -> None:
+    go = folder.path / "go"
+    folder.write(f"read -r _ <{go}; echo 7")
+    subprocess.run(["mkfifo", str(go)], check=True)
+    argv = locked_submit_command(PurePosixPath(folder.path), [str(folder.sbatch), "job.sh"])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        go.write_text("go\n")
+    assert folder.answer() == Answer(exit_code=0, stdout="7", stderr="")
+
+
+@pytest.mark.parametrize("broken", ["", "7", "a\0b\0c\0", "0\0b\0"])
+def test_a_broken_answer_is_noticed(broken: str) -> None:
+    with pytest.raises(ParseError, match="expected sbatch's code and output"):
+        parse_answer(broken)
