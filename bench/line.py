@@ -33,8 +33,10 @@ from slipway.image.recipe import Recipe
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.store import tools_recipe
-from slipway.steps.core import Choice
-from slipway.steps.line import Steps
+from slipway.steps.box import box_down, box_up
+from slipway.steps.image import convert as convert_step
+from slipway.steps.image import push as push_step
+from slipway.steps.session import Choice, Session
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "slipway-bench"
@@ -61,18 +63,18 @@ class Cost:
 class Bench:
     """One cluster, one line to it, and the three ways."""
 
-    def __init__(self, steps: Steps, folder: Path, line: Line, base: str) -> None:
-        self.steps, self.folder, self.line, self.base = steps, folder, line, base
+    def __init__(self, session: Session, folder: Path, line: Line, base: str) -> None:
+        self.session, self.folder, self.line, self.base = session, folder, line, base
         self.client = engine()
         self.ssh_config = folder / "ssh_config"
-        known = steps.project.state / "box" / "ssh_config"
+        known = session.project.state / "box" / "ssh_config"
         # The first value counts, so that the box is reached over the line.
         self.ssh_config.write_text(f"Host box\n    Port {line.port}\nInclude {known.resolve()}\n")
-        profile = steps.profile("cpu", [f"IMAGE={IMAGE}"])
-        site = steps.choose("cpu", "box", ()).site
+        profile = session.profile("cpu", [f"IMAGE={IMAGE}"])
+        site = session.choose("cpu", "box", ()).site
         login = site.login.model_copy(update={"ssh_config": str(self.ssh_config)})
         self.choice = Choice(profile=profile, site=site.model_copy(update={"login": login}))
-        self.tools, _ = build_image(self.client, tools_recipe(steps.project, profile), NullProgress())
+        self.tools, _ = build_image(self.client, tools_recipe(session.project, profile), NullProgress())
 
     def make_image(self) -> None:
         """Put another 300 kB into the image."""
@@ -96,7 +98,9 @@ class Bench:
         )
 
     def _slipway(self) -> tuple[Callable[[], object], Callable[[], object]]:
-        return lambda: self.steps.convert(self.choice.profile), lambda: self.steps.push(self.choice)
+        return lambda: convert_step(self.session, self.choice.profile), lambda: push_step(
+            self.session, self.choice
+        )
 
     def _apptainer(self) -> tuple[Callable[[], object], Callable[[], object]]:
         name = "apptainer.sif"
@@ -138,14 +142,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / ".slipway") as name:
         folder = Path(name)
         project = Project(root=ROOT, state=folder / "state", results=folder / "results")
-        steps = Steps(project, NullProgress())
-        port = steps.box_up().port
+        session = Session(project=project)
+        port = box_up(session).port
         try:
             with limited_line(port, args.rate_mbit * 1e6 / 8) as line:
-                bench = Bench(steps, folder, line, args.base)
+                bench = Bench(session, folder, line, args.base)
                 print_table(run(bench), args)
         finally:
-            steps.box_down(purge=False)
+            box_down(session, purge=False)
     return 0
 
 

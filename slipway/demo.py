@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from slipway.job.plan import Request
-from slipway.job.results import pull, read_figures
+from slipway.job.results import read_figures
 from slipway.job.run import Run
-from slipway.job.submit import submit
 from slipway.resources import Resources
-from slipway.steps.line import Steps
+from slipway.steps import box, data, image, runs
+from slipway.steps.session import Choice, Session
+from slipway.steps.submit import make_request, submitted
 from slipway.terminal import Terminal
 from slipway.wording import megabytes, short
 
@@ -15,34 +15,33 @@ DATASET = "room"
 ARGUMENTS = ("--task", "infer", "--dataset", DATASET)
 
 
-def run_demo(steps: Steps, screen: Terminal) -> int:
+def run_demo(session: Session, screen: Terminal) -> int:
     """Go from a Dockerfile to results; returns the job's exit code."""
-    profile = steps.profile("cpu", ())
+    profile = session.profile("cpu")
     screen.heading(f"1  The base image, {profile.base_image}")
-    if any(steps.ensure_base(profile).values()):
+    if any(image.ensure_base(session, profile).values()):
         screen.say("It can be pulled from nowhere, so it was made here from Debian packages.")
     screen.heading("2  The image with COLMAP      invoke build --profile cpu")
-    image, built = steps.build(profile)
-    screen.say(f"{image.ref}, {megabytes(image.size_bytes)}" + ("" if built else ", unchanged"))
+    built_image, built = image.build(session, profile)
+    screen.say(f"{built_image.ref}, {megabytes(built_image.size_bytes)}" + ("" if built else ", unchanged"))
     screen.heading("3  A SLURM cluster            invoke box.up")
-    for line in steps.box_up().lines():
+    for line in box.box_up(session).lines():
         screen.say(line)
-    choice = steps.choose("cpu", "box", ())
+    choice = session.choose("cpu", "box")
     screen.heading("4  The image, as a .sif       invoke push --profile cpu --site box")
-    sif, _, pushed, transfer = steps.push(choice)
+    sif, _, pushed, transfer = image.push(session, choice)
     sent = megabytes(transfer.sent_bytes) if transfer else "nothing: it is there"
     screen.say(f"{pushed.path.name}, {megabytes(sif.size_bytes)}; sent: {sent}")
-    scene = steps.make_scene(profile)
+    scene = data.make_scene(session, profile)
     screen.heading(f"5  Images to work on          invoke stage {short(scene)} --name {DATASET} --site box")
-    staged = steps.stage(choice.site, scene, DATASET)
+    staged = data.stage(session, choice.site, scene, DATASET)
     screen.say(f"{DATASET}: {megabytes(staged.size_bytes)}; sent: {megabytes(staged.sent_bytes)}")
     screen.heading(
         "6  The job                    invoke job --profile cpu --site box --wait -- " + " ".join(ARGUMENTS)
     )
-    run = _job(steps, screen, Request(**vars(choice), args=ARGUMENTS, resources=Resources()))
+    run = _job(session, screen, choice)
     screen.heading(f"7  Its results                invoke pull --run {run.run_id}")
-    with steps.host(choice.site) as host:
-        home, _ = pull(host, run, steps.project.results, screen)
+    home = runs.pull(session, run.run_id).home
     screen.figures(read_figures(home))
     screen.files(home / "out")
     if run.status.wait_code == 0:
@@ -52,9 +51,7 @@ def run_demo(steps: Steps, screen: Terminal) -> int:
     return run.status.wait_code
 
 
-def _job(steps: Steps, screen: Terminal, request: Request) -> Run:
-    with steps.scratch(request.site) as (host, scratch):
-        run = submit(steps.project, request, host, scratch, screen)
-        screen.say(f"run {run.run_id}, job {run.job_id}")
-        run = screen.follow(host, run, lambda host, run: steps.look(host, [run])[0])
-    return steps.keep(run)
+def _job(session: Session, screen: Terminal, choice: Choice) -> Run:
+    with submitted(session, make_request(choice, ARGUMENTS, Resources())) as done:
+        screen.say(f"run {done.run.run_id}, job {done.run.job_id}")
+        return runs.follow(session, done.host, done.run, choice.site, screen.raw)

@@ -8,15 +8,14 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit
 
-from slipway.errors import HostError, SlipwayError, SshError
-from slipway.host.host import Host
+from slipway.errors import HostError, SlipwayError
 from slipway.job.run import Run
 from slipway.transfer.protocol import Amount
 from slipway.tty import open_tty, read_answer
@@ -168,41 +167,6 @@ class Terminal:
         # A program need not end its last line; what follows begins a new one.
         if self._line_is_open:
             self.raw("\n")
-
-    def follow(
-        self,
-        host: Host,
-        run: Run,
-        look: Callable[[Host, Run], Run],
-        reconnect: Callable[[], Host] | None = None,
-    ) -> Run:
-        """Show what a run prints until it is over.
-
-        Args:
-            host: the connection to its site.
-            run: the run.
-            look: asks how the run stands, and writes it down.
-            reconnect: makes a new connection where one was lost.
-
-        Returns:
-            The run as it ended.
-        """
-        from slipway.job.watch import follow
-
-        def changed(new: Run) -> None:
-            self.note(f"{new.run_id} is {new.status.state.value}")
-
-        come_back = (
-            f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
-            f"`invoke cancel --run {run.run_id}` ends it."
-        )
-        try:
-            return follow(host, run, self.raw, changed, look=look, reconnect=reconnect, on_trouble=self.note)
-        except KeyboardInterrupt:
-            self.note(f"\n{come_back}")
-            raise
-        except SshError as error:
-            raise type(error)(f"{error}\n{come_back}") from error
 
     def files(self, folder: Path) -> None:
         """The files below a folder, with their sizes."""

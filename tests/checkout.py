@@ -72,7 +72,14 @@ class UserCheckout:
 def front_door() -> Iterator[Forked]:
     """`python -m invoke`, as often as it is asked for."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    imports = ("invoke.main", "docker", "paramiko", "rich.console", "slipway.steps.line", "slipway.terminal")
+    imports = (
+        "invoke.main",
+        "docker",
+        "paramiko",
+        "rich.console",
+        "slipway.steps.session",
+        "slipway.terminal",
+    )
     with forking("invoke", imports, environment) as tunnel:
         yield tunnel
 

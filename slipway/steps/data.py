@@ -7,123 +7,126 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataset.stage import check_dataset, stage
+from slipway.dataset import stage as dataset
 from slipway.dataset.staging import Staged
 from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import engine, find_image, run_container
 from slipway.profile import Profile
 from slipway.site import Site
-from slipway.steps.core import Core
+from slipway.steps.session import Session
 from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from slipway.weights.stage import Weights
 
 
-class DataSteps(Core):
-    """Datasets and weights: made or fetched here, and staged."""
+def find_weights(
+    session: Session, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
+) -> tuple[Weights, bool]:
+    """Have weights here: what ``env/weights.json`` knows by this name, or what ``url`` or ``file`` has.
 
-    def weights(
-        self, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
-    ) -> tuple[Weights, bool]:
-        """Have weights here: what ``env/weights.json`` knows by this name, or what ``url`` or ``file`` has.
+    Returns:
+        The weights, and whether they are new here; see :mod:`slipway.weights.stage`.
 
-        Returns:
-            The weights, and whether they are new here; see :mod:`slipway.weights.stage`.
+    Raises:
+        UsageError: both ``url`` and ``file`` are given.
+    """
+    from slipway.weights.stage import fetch_weights, find_source, take_weights
 
-        Raises:
-            UsageError: both ``url`` and ``file`` are given.
-        """
-        from slipway.weights.stage import fetch_weights, find_source, take_weights
+    if file and url:
+        raise UsageError("--file and --url: weights come from one place; leave one of them out")
+    source = find_source(session.project.profiles / "weights.json", name)
+    folder = session.project.state / "weights"
+    if file:
+        return take_weights(folder, file, source, replace=replace), True
+    if url:
+        # What is known of these weights holds wherever they come from.
+        source = dataclasses.replace(source, url=url)
+    return fetch_weights(folder, source, session.progress, replace=replace)
 
-        if file and url:
-            raise UsageError("--file and --url: weights come from one place; leave one of them out")
-        source = find_source(self.project.profiles / "weights.json", name)
-        folder = self.project.state / "weights"
-        if file:
-            return take_weights(folder, file, source, replace=replace), True
-        if url:
-            # What is known of these weights holds wherever they come from.
-            source = dataclasses.replace(source, url=url)
-        return fetch_weights(folder, source, self.progress, replace=replace)
 
-    def load_weights(self, weights: Weights, profile: Profile) -> str:
-        """Load weights with the profile's image where that is here; says how it went."""
-        from slipway.weights.stage import load_in_image
+def load_weights(weights: Weights, profile: Profile) -> str:
+    """Load weights with the profile's image where that is here; says how it went."""
+    from slipway.weights.stage import load_in_image
 
-        try:
-            client = engine()
-            image = find_image(client, profile.image)
-        except HostError as error:
-            return f"not loaded, since there is no engine here: {error}"
-        if image is None:
-            return f"not loaded, since {profile.image} is not built here"
-        done = load_in_image(client, image, weights)
-        return f"loaded by {image.ref}" if done else f"not loaded, since {image.ref} has no PyTorch"
+    try:
+        client = engine()
+        image = find_image(client, profile.image)
+    except HostError as error:
+        return f"not loaded, since there is no engine here: {error}"
+    if image is None:
+        return f"not loaded, since {profile.image} is not built here"
+    done = load_in_image(client, image, weights)
+    return f"loaded by {image.ref}" if done else f"not loaded, since {image.ref} has no PyTorch"
 
-    def stage_weights(self, site: Site, weights: Weights) -> Transfer | None:
-        """Send weights to a site, unless they are there; see :func:`slipway.weights.stage.stage_weights`."""
-        from slipway.weights.stage import stage_weights
 
-        waiting = f"Waiting for another transfer of {weights.name} to {site.name}"
-        with (
-            self._only_one(f"weights-{site.name}-{weights.name}", waiting),
-            self.scratch(site) as (host, scratch),
-        ):
-            return stage_weights(host, scratch, weights, self._client(site), self.progress)
+def stage_weights(session: Session, site: Site, weights: Weights) -> Transfer | None:
+    """Send weights to a site, unless they are there; see :func:`slipway.weights.stage.stage_weights`."""
+    from slipway.weights import stage as weights_stage
 
-    def stage(
-        self, site: Site, source: Path, name: str | None, *, delete: bool = False, verify: bool = False
-    ) -> Staged:
-        """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
-        name = name or source.resolve().name
-        check_dataset(source, name)
-        with (
-            self._only_one(
-                f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"
-            ),
-            self.scratch(site) as (host, scratch),
-        ):
-            return stage(
-                host,
-                scratch,
-                source,
-                name,
-                self._client(site),
-                self.progress,
-                memory=self.project.state / "digests",
-                delete=delete,
-                verify=verify,
-            )
+    waiting = f"Waiting for another transfer of {weights.name} to {site.name}"
+    with (
+        session.lock(f"weights-{site.name}-{weights.name}", waiting),
+        session.open_scratch(site) as (host, scratch),
+    ):
+        return weights_stage.stage_weights(host, scratch, weights, session.client(site), session.progress)
 
-    def make_scene(self, profile: Profile) -> Path:
-        """The demo's input: a scene that the profile's image renders; made once.
 
-        Raises:
-            ImageError: the image's program failed.
-        """
-        folder = self.project.state / "demo"
-        folder.mkdir(parents=True, exist_ok=True)
-        scene = folder / "room"
-        if scene.is_dir():
-            return scene
-        image = find_image(engine(), profile.image)
-        if image is None:
-            raise ImageError(
-                f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
-            )
-        self.progress.step("Rendering a room, 40 frames along a path that is known")
-        lines: list[str] = []
-        code = run_container(
-            engine(),
-            image,
-            ["python3", "-m", "slam.scene", "/demo/room"],
-            mounts={folder: "/demo"},
-            user=f"{os.getuid()}:{os.getgid()}",
-            listen=lines.append,
+def stage(
+    session: Session,
+    site: Site,
+    source: Path,
+    name: str | None,
+    *,
+    delete: bool = False,
+    verify: bool = False,
+) -> Staged:
+    """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
+    name = name or source.resolve().name
+    dataset.check_dataset(source, name)
+    with (
+        session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),
+        session.open_scratch(site) as (host, scratch),
+    ):
+        return dataset.stage(
+            host,
+            scratch,
+            source,
+            name,
+            session.client(site),
+            session.progress,
+            memory=session.project.state / "digests",
+            delete=delete,
+            verify=verify,
         )
-        if code:
-            raise ImageError(
-                f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}"
-            )
+
+
+def make_scene(session: Session, profile: Profile) -> Path:
+    """The demo's input: a scene that the profile's image renders; made once.
+
+    Raises:
+        ImageError: the image's program failed.
+    """
+    folder = session.project.state / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    scene = folder / "room"
+    if scene.is_dir():
         return scene
+    image = find_image(engine(), profile.image)
+    if image is None:
+        raise ImageError(
+            f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
+        )
+    session.progress.step("Rendering a room, 40 frames along a path that is known")
+    lines: list[str] = []
+    code = run_container(
+        engine(),
+        image,
+        ["python3", "-m", "slam.scene", "/demo/room"],
+        mounts={folder: "/demo"},
+        user=f"{os.getuid()}:{os.getgid()}",
+        listen=lines.append,
+    )
+    if code:
+        raise ImageError(f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}")
+    return scene

@@ -20,7 +20,7 @@ from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
-from slipway.steps.core import Choice, Core
+from slipway.steps.session import Choice, Session
 from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
@@ -32,191 +32,201 @@ if TYPE_CHECKING:
 ENGINE_S = 1.0
 
 
-class ImageSteps(Core):
-    """Images: built, converted, sent, published, pulled."""
+def ensure_base(session: Session, profile: Profile, *, fresh: bool = False) -> dict[str, bool]:
+    """Make Debian's images that Slipway and the profile start from, where they cannot be pulled.
 
-    def ensure_base(self, profile: Profile, *, fresh: bool = False) -> dict[str, bool]:
-        """Make Debian's images that Slipway and the profile start from, where they cannot be pulled.
+    Returns:
+        Each image, and whether it was made from packages now. Others, such as NVIDIA's, are left to
+        `build`, which pulls them.
+    """
+    from slipway.image import base
 
-        Returns:
-            Each image, and whether it was made from packages now. Others, such as NVIDIA's, are left to
-            `build`, which pulls them.
-        """
-        from slipway.image.base import ensure_base, parse_suite
+    refs = (profile.tools_base_image, profile.base_image, profile.runtime_image)
+    debian = dict.fromkeys(ref for ref in refs if ref and base.parse_suite(ref))
+    client, mirror = engine(), profile.debian_mirror
+    return {ref: base.ensure_base(client, ref, mirror, session.progress, fresh=fresh) for ref in debian}
 
-        refs = (profile.tools_base_image, profile.base_image, profile.runtime_image)
-        debian = dict.fromkeys(ref for ref in refs if ref and parse_suite(ref))
-        client, mirror = engine(), profile.debian_mirror
-        return {ref: ensure_base(client, ref, mirror, self.progress, fresh=fresh) for ref in debian}
 
-    def build(self, profile: Profile, *, fresh: bool = False, cache: str | None = None) -> tuple[Image, bool]:
-        """Build a profile's image; see :func:`slipway.image.build.build_image`.
+def build(
+    session: Session, profile: Profile, *, fresh: bool = False, cache: str | None = None
+) -> tuple[Image, bool]:
+    """Build a profile's image; see :func:`slipway.image.build.build_image`.
 
-        With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`.
-        """
-        recipe = profile_recipe(profile, self.project.root)
-        for source in recipe.sources:
-            self.progress.step(str(source))
-        recipe = replace(recipe, remarks=checkout_labels(self.project.root))
-        if cache:
-            from slipway.registry.layercache import build_with_cache
+    With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`.
+    """
+    recipe = profile_recipe(profile, session.project.root)
+    for source in recipe.sources:
+        session.progress.step(str(source))
+    recipe = replace(recipe, remarks=checkout_labels(session.project.root))
+    if cache:
+        from slipway.registry.layercache import build_with_cache
 
-            return build_with_cache(engine(), recipe, cache, self.progress, fresh=fresh)
-        return build_image(engine(), recipe, self.progress, fresh=fresh)
+        return build_with_cache(engine(), recipe, cache, session.progress, fresh=fresh)
+    return build_image(engine(), recipe, session.progress, fresh=fresh)
 
-    def convert(self, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
-        """A profile's image as a ``.sif``, and whether it is new; see :func:`slipway.sif.store.make_sif`.
 
-        Raises:
-            ImageError: the image was not built yet.
-            UsageError: there is no such compression.
-        """
-        check_compression(compression)
-        profile_recipe(profile, self.project.root)
-        client = engine()
-        return self._converted(client, self._built(client, profile), profile, compression)
+def convert(session: Session, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
+    """A profile's image as a ``.sif``, and whether it is new; see :func:`slipway.sif.store.make_sif`.
 
-    def _converted(
-        self, client: DockerClient, image: Image, profile: Profile, compression: str
-    ) -> tuple[Sif, bool]:
-        tools = tools_recipe(self.project, profile)
-        return make_sif(client, image, self.project, tools, self.progress, compression=compression)
+    Raises:
+        ImageError: the image was not built yet.
+        UsageError: there is no such compression.
+    """
+    check_compression(compression)
+    profile_recipe(profile, session.project.root)
+    client = engine()
+    return _converted(session, client, _built(client, profile), profile, compression)
 
-    def _built(self, client: DockerClient, profile: Profile) -> Image:
-        image = find_image(client, profile.image)
-        if image is None:
-            raise ImageError(
-                f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
-            )
-        return image
 
-    def look_for_image(self, profile: Profile) -> Callable[[], Image | None]:
-        """Look for a profile's image here, beside other work.
+def _converted(
+    session: Session, client: DockerClient, image: Image, profile: Profile, compression: str
+) -> tuple[Sif, bool]:
+    tools = tools_recipe(session.project, profile)
+    return make_sif(client, image, session.project, tools, session.progress, compression=compression)
 
-        Returns:
-            What gives the image; ``None`` where there is none, or where the engine does not answer soon.
-        """
-        found: list[Image | None] = []
 
-        def look() -> None:
-            with suppress(Exception):  # docker-py lets those of requests and urllib3 through
-                found.append(find_image(engine(), profile.image))
-
-        # A daemon, so that an engine that hangs keeps nobody waiting at the end.
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-
-        def answer() -> Image | None:
-            thread.join(ENGINE_S)
-            return found[0] if found else None
-
-        return answer
-
-    def push(
-        self, choice: Choice, *, compression: str | None = None, prune: bool = False
-    ) -> tuple[Sif, bool, PushedSif, Transfer | None]:
-        """Convert if needed, and send; says whether it was converted now, and what was sent.
-
-        With ``prune``, images of that name that are older and that no job uses are removed, those that are
-        older than the newest before there has to be room for another.
-        """
-        sif, converted = self.convert(choice.profile, compression or choice.site.container.compression)
-        with self._pushing(choice.site, sif.name, prune=prune) as (host, scratch):
-            pushed, transfer = push_sif(host, scratch, sif, self._client(choice.site), self.progress)
-        return sif, converted, pushed, transfer
-
-    @contextmanager
-    def _pushing(self, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
-        """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
-        waiting = f"Waiting for another push of {name} to {site.name}"
-        with self._only_one(f"push-{site.name}-{name}", waiting), self.scratch(site) as (host, scratch):
-            if prune:
-                prune_images(host, scratch, name, self.progress, tell_kept=False)
-            yield host, scratch
-            if prune:
-                prune_images(host, scratch, name, self.progress)
-
-    def push_from_registry(
-        self,
-        choice: Choice,
-        name: str,
-        *,
-        compression: str | None = None,
-        prune: bool = False,
-        as_job: bool = False,
-        https: bool = True,
-    ) -> tuple[PushedSif, bool]:
-        """Have the site pull the profile's image from a registry; see :mod:`slipway.push.fromregistry`.
-
-        Args:
-            choice: the profile and the site.
-            name: the image there, ``HOST/NAME:TAG`` or ``…@sha256:…``; with ``oras://`` a ``.sif``.
-            compression: of a Docker image's ``.sif``; what the site's file says without it.
-            prune: as with :meth:`push`.
-            as_job: pull in a job, also where the site's file does not say so.
-            https: off for a registry without TLS.
-        """
-        from slipway.push.fromregistry import prepare_pull, pull_image
-        from slipway.push.pull_script import render_pull
-        from slipway.registry.reference import parse_reference
-
-        profile, site = choice.profile, choice.site
-        compression = compression or site.container.compression
-        check_compression(compression)
-        pull = prepare_pull(
-            profile.image,
-            parse_reference(name),
-            profile.platform,
-            self.progress,
-            https=https,
-            compression=compression,
+def _built(client: DockerClient, profile: Profile) -> Image:
+    image = find_image(client, profile.image)
+    if image is None:
+        raise ImageError(
+            f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
-        template = (self.project.sites / "pull.sh").read_text(encoding="utf-8")
-        job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
-        with self._pushing(site, profile.image, prune=prune) as (host, scratch):
-            script = render_pull(site, pull, scratch, template)
-            return pull_image(host, scratch, pull, script, self._client(site), self.progress, job)
+    return image
 
-    def publish(
-        self,
-        profile: Profile,
-        registry: str,
-        tag: str | None,
-        *,
-        sif: bool = False,
-        compression: str = "zstd",
-        https: bool = True,
-    ) -> list[Published]:
-        """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
 
-        Args:
-            profile: whose image.
-            registry: where to; see :func:`slipway.registry.publish.choose_reference`.
-            tag: as there.
-            sif: push the ``.sif`` too.
-            compression: of the ``.sif``.
-            https: off for a registry without TLS; the engine has a list of its own for that.
+def look_for_image(profile: Profile) -> Callable[[], Image | None]:
+    """Look for a profile's image here, beside other work.
 
-        Raises:
-            ImageError: the image was not built yet.
-            RegistryError: see :mod:`slipway.registry.publish`.
-            UsageError: that is no place for an image.
-        """
-        from slipway.registry.publish import choose_reference, publish_image, publish_sif, sif_reference
+    Returns:
+        What gives the image; ``None`` where there is none, or where the engine does not answer soon.
+    """
+    found: list[Image | None] = []
 
-        check_compression(compression)
-        client = engine()
-        image = self._built(client, profile)
-        reference = choose_reference(registry, image, tag)
-        made = None
-        if sif:
-            # What can go wrong here is not to leave half of it out there.
-            sif_reference(reference)
-            made, _ = self._converted(client, image, profile, compression)
-        done = [publish_image(client, image, reference, self.progress)]
-        if made:
-            done.append(publish_sif(made, done[0], self.progress, https=https))
-        return done
+    def look() -> None:
+        with suppress(Exception):  # docker-py lets those of requests and urllib3 through
+            found.append(find_image(engine(), profile.image))
+
+    # A daemon, so that an engine that hangs keeps nobody waiting at the end.
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+
+    def answer() -> Image | None:
+        thread.join(ENGINE_S)
+        return found[0] if found else None
+
+    return answer
+
+
+def push(
+    session: Session, choice: Choice, *, compression: str | None = None, prune: bool = False
+) -> tuple[Sif, bool, PushedSif, Transfer | None]:
+    """Convert if needed, and send; says whether it was converted now, and what was sent.
+
+    With ``prune``, images of that name that are older and that no job uses are removed, those that are
+    older than the newest before there has to be room for another.
+    """
+    sif, converted = convert(session, choice.profile, compression or choice.site.container.compression)
+    with _pushing(session, choice.site, sif.name, prune=prune) as (host, scratch):
+        pushed, transfer = push_sif(host, scratch, sif, session.client(choice.site), session.progress)
+    return sif, converted, pushed, transfer
+
+
+@contextmanager
+def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
+    """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
+    waiting = f"Waiting for another push of {name} to {site.name}"
+    with session.lock(f"push-{site.name}-{name}", waiting), session.open_scratch(site) as (host, scratch):
+        if prune:
+            prune_images(host, scratch, name, session.progress, tell_kept=False)
+        yield host, scratch
+        if prune:
+            prune_images(host, scratch, name, session.progress)
+
+
+def push_from_registry(
+    session: Session,
+    choice: Choice,
+    name: str,
+    *,
+    compression: str | None = None,
+    prune: bool = False,
+    as_job: bool = False,
+    https: bool = True,
+) -> tuple[PushedSif, bool]:
+    """Have the site pull the profile's image from a registry; see :mod:`slipway.push.fromregistry`.
+
+    Args:
+        session: the checkout's.
+        choice: the profile and the site.
+        name: the image there, ``HOST/NAME:TAG`` or ``…@sha256:…``; with ``oras://`` a ``.sif``.
+        compression: of a Docker image's ``.sif``; what the site's file says without it.
+        prune: as with :meth:`push`.
+        as_job: pull in a job, also where the site's file does not say so.
+        https: off for a registry without TLS.
+    """
+    from slipway.push.fromregistry import prepare_pull, pull_image
+    from slipway.push.pull_script import render_pull
+    from slipway.registry.reference import parse_reference
+
+    profile, site = choice.profile, choice.site
+    compression = compression or site.container.compression
+    check_compression(compression)
+    pull = prepare_pull(
+        profile.image,
+        parse_reference(name),
+        profile.platform,
+        session.progress,
+        https=https,
+        compression=compression,
+    )
+    template = (session.project.sites / "pull.sh").read_text(encoding="utf-8")
+    job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
+    with _pushing(session, site, profile.image, prune=prune) as (host, scratch):
+        script = render_pull(site, pull, scratch, template)
+        return pull_image(host, scratch, pull, script, session.client(site), session.progress, job)
+
+
+def publish(
+    session: Session,
+    profile: Profile,
+    registry: str,
+    tag: str | None,
+    *,
+    sif: bool = False,
+    compression: str = "zstd",
+    https: bool = True,
+) -> list[Published]:
+    """Push the profile's image to a registry, and its ``.sif`` too if that is wanted.
+
+    Args:
+        session: the checkout's.
+        profile: whose image.
+        registry: where to; see :func:`slipway.registry.publish.choose_reference`.
+        tag: as there.
+        sif: push the ``.sif`` too.
+        compression: of the ``.sif``.
+        https: off for a registry without TLS; the engine has a list of its own for that.
+
+    Raises:
+        ImageError: the image was not built yet.
+        RegistryError: see :mod:`slipway.registry.publish`.
+        UsageError: that is no place for an image.
+    """
+    from slipway.registry.publish import choose_reference, publish_image, publish_sif, sif_reference
+
+    check_compression(compression)
+    client = engine()
+    image = _built(client, profile)
+    reference = choose_reference(registry, image, tag)
+    made = None
+    if sif:
+        # What can go wrong here is not to leave half of it out there.
+        sif_reference(reference)
+        made, _ = _converted(session, client, image, profile, compression)
+    done = [publish_image(client, image, reference, session.progress)]
+    if made:
+        done.append(publish_sif(made, done[0], session.progress, https=https))
+    return done
 
 
 def check_compression(name: str) -> None:

@@ -17,10 +17,10 @@ from slipway.box.container import down
 from slipway.host.host import Host, connect
 from slipway.host.scratch import Scratch, open_scratch
 from slipway.image.engine import engine
-from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.site import Login, Paths, Site
-from slipway.steps.line import Steps
+from slipway.steps.box import box_up
+from slipway.steps.session import Session
 from tests.integration.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def start_push_box(folder: Path) -> Iterator[PushBox]:
     project = Project(root=ROOT, state=folder / "box-state", results=folder / "results")
     client = engine()
     try:
-        status = Steps(project, NullProgress()).box_up()
+        status = box_up(Session(project=project))
         proxy = Proxy(status.port)
         config = folder / "ssh_config"
         config.write_text(through(status.box.ssh_config, proxy.port))

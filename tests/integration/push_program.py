@@ -9,26 +9,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from slipway.profile import load_profile
 from slipway.project import Project
 from slipway.sif.store import Sif
 from slipway.site import Login, Paths, Site
-from slipway.steps.core import Choice
-from slipway.steps.line import Steps
+from slipway.steps import image
+from slipway.steps.session import Choice, Session
 from slipway.terminal import terminal
 
 ROOT = Path(__file__).parents[2]
-
-
-class GivenSif(Steps):
-    """The steps of the line, with a converted image that is there already."""
-
-    sif: Sif
-
-    def convert(self, *_: Any) -> tuple[Sif, bool]:
-        return self.sif, False
 
 
 def as_sif(path: Path, name: str) -> Sif:
@@ -47,13 +37,14 @@ def as_sif(path: Path, name: str) -> Sif:
 def main(state: str, sif: str, ssh_config: str, scratch: str, name: str, *options: str) -> None:
     with terminal() as screen:
         project = Project(root=ROOT, state=Path(state), results=Path(state) / "results")
-        steps = GivenSif(project, screen)
-        steps.sif = as_sif(Path(sif), name)
+        session = Session(project=project, progress=screen, prompt=screen)
+        # In the place of the conversion: a converted image that is there already.
+        image.convert = lambda *_: (as_sif(Path(sif), name), False)
         site = Site(
             name="there", login=Login(host="box", ssh_config=ssh_config), paths=Paths(scratch=scratch)
         )
         choice = Choice(profile=load_profile(project.profiles, "base"), site=site)
-        _, _, _, transfer = steps.push(choice, prune="--prune" in options)
+        _, _, _, transfer = image.push(session, choice, prune="--prune" in options)
         screen.say(json.dumps(transfer and asdict(transfer)))
 
 

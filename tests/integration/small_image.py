@@ -21,8 +21,8 @@ from slipway.push.upload import push_sif
 from slipway.resources import Resources
 from slipway.sif.store import make_sif, tools_recipe
 from slipway.site import Site
-from slipway.steps.core import Choice
-from slipway.steps.line import Steps
+from slipway.steps.box import box_down, box_up
+from slipway.steps.session import Choice, Session
 from tests.integration.task_runner import ROOT
 
 IMAGE = "slipway-small"
@@ -32,12 +32,12 @@ IMAGE = "slipway-small"
 class SmallImageBox:
     """A box that has the small image, and a profile and a site for it."""
 
-    steps: Steps
+    session: Session
     choice: Choice
 
-    def remote(self) -> AbstractContextManager[Host]:
+    def connect(self) -> AbstractContextManager[Host]:
         """A connection to the box."""
-        return self.steps.remote(self.choice.site)
+        return self.session.connect(self.choice.site)
 
     def submit(
         self, remote: Host, *argv: str, wanted: Resources | None = None, site: Site | None = None
@@ -47,11 +47,11 @@ class SmallImageBox:
         profile = self.choice.profile.model_copy(update={"program": argv[:1]})
         resources = (wanted or Resources()).over(Resources(cpus=1, mem="200M", time="10"))
         request = Request(profile=profile, site=site, args=argv[1:], resources=resources)
-        return submit(self.steps.project, request, remote, open_scratch(remote, site), NullProgress())
+        return submit(self.session.project, request, remote, open_scratch(remote, site), NullProgress())
 
     def as_root(self, *argv: str, code: int | None = 0) -> str:
         """Run a command in the box as the cluster's owner."""
-        name = Box(state=self.steps.project.state).name
+        name = Box(state=self.session.project.state).name
         done = engine().containers.get(name).exec_run(list(argv))
         output: str = done.output.decode(errors="replace")
         assert code is None or done.exit_code == code, (argv, output)
@@ -59,7 +59,7 @@ class SmallImageBox:
 
     def on_box(self, command: str) -> str:
         """Run a command on the login node, in a login shell."""
-        with self.remote() as remote:
+        with self.connect() as remote:
             return remote.check(["bash", "-lc", command]).stdout
 
     def begin_again(self, run: Run, attempt: int = 2) -> None:
@@ -84,26 +84,26 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBox]:
     """A box with an image that takes seconds to make."""
     folder = tmp_path_factory.mktemp("small")
     project = Project(root=ROOT, state=folder / "state", results=folder / "results")
-    steps = Steps(project, NullProgress())
+    session = Session(project=project)
     code = folder / "code"
     code.mkdir()
     (code / "file").write_text("code\n")
-    choice = steps.choose("cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
+    choice = session.choose("cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
     try:
-        steps.box_up()
-        _push(steps, choice)
-        yield SmallImageBox(steps=steps, choice=choice)
+        box_up(session)
+        _push(session, choice)
+        yield SmallImageBox(session=session, choice=choice)
     finally:
-        steps.box_down(purge=False)
+        box_down(session, purge=False)
 
 
-def _push(steps: Steps, choice: Choice) -> None:
+def _push(session: Session, choice: Choice) -> None:
     client = engine()
     dockerfile = io.BytesIO(f"FROM {choice.profile.base_image}\nLABEL slipway.test=small\n".encode())
     client.images.build(fileobj=dockerfile, tag=IMAGE)
     image = find_image(client, IMAGE)
     assert image is not None
-    tools = tools_recipe(steps.project, choice.profile)
-    sif, _ = make_sif(client, image, steps.project, tools, NullProgress())
-    with steps.scratch(choice.site) as (remote, scratch):
-        push_sif(remote, scratch, sif, steps.project.client, NullProgress())
+    tools = tools_recipe(session.project, choice.profile)
+    sif, _ = make_sif(client, image, session.project, tools, NullProgress())
+    with session.open_scratch(choice.site) as (remote, scratch):
+        push_sif(remote, scratch, sif, session.project.client, NullProgress())

@@ -15,7 +15,9 @@ from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
 from slipway.resources import Resources
 from slipway.site import Site
-from slipway.steps.core import Choice
+from slipway.steps.box import box_up
+from slipway.steps.runs import refresh
+from slipway.steps.session import Choice
 from tests.integration.small_image import SmallImageBox
 
 # Writes before its end, so that it shows whether output is kept.
@@ -40,14 +42,14 @@ class Night:
         resources = Resources(**{**defaults, **wanted})  # type: ignore[arg-type]
         # The box has partitions that the site's file does not list.
         site = (site or self.small.choice.site).model_copy(update={"queues": {}})
-        with self.small.host() as host:
+        with self.small.connect() as host:
             self.runs[name] = self.small.submit(host, "sh", "-c", script, wanted=resources, site=site)
 
     def look(self) -> None:
         """Ask how those stand that are not over, all at once."""
         alive = [name for name, run in self.runs.items() if not run.status.state.is_over]
-        with self.small.host() as host:
-            looked = self.small.steps.look(host, [self.runs[name] for name in alive])
+        with self.small.connect() as host:
+            looked = refresh(self.small.session, host, [self.runs[name] for name in alive])
         self.runs.update(zip(alive, looked, strict=True))
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
@@ -106,7 +108,7 @@ def night(small: SmallImageBox) -> Iterator[Night]:
     path = 'bin=$(mktemp -d); ln -s /usr/bin/* "$bin"; rm "$bin/apptainer"; PATH=$bin'
     night.submit("apptainer", "true", site=small.choice.site.model_copy(update={"before": path}))
     yield night
-    with small.host() as host:
+    with small.connect() as host:
         for run in night.runs.values():
             if run.job_id:
                 host.run(["scancel", run.job_id])
@@ -156,7 +158,7 @@ def test_a_program_that_is_killed_by_a_signal(night: Night) -> None:
 
 
 def test_out_of_memory(night: Night) -> None:
-    limits = night.small.steps.box_up().memory_limits
+    limits = box_up(night.small.session).memory_limits
     if limits is None:
         pytest.skip("SLURM does not enforce memory limits in this box")
     run = night.ended("memory")
@@ -175,7 +177,7 @@ def test_an_array_ends_as_its_worst_task(night: Night) -> None:
     assert run.job_id.isdigit()
     assert night.file("array", "task-5/attempt-1/out/file") == "kept\n"
     pieces: list[str] = []
-    with night.small.host() as host:
+    with night.small.connect() as host:
         LogTail(run, pieces.append).finish(host)
     assert "".join(pieces) == "".join(f"--- task {task} ---\ntask {task}\n" for task in (1, 5, 7))
 
@@ -185,7 +187,7 @@ def test_all_tasks_of_an_array_are_cancelled(night: Night) -> None:
     run = night.wait_for("cancelled array", JobState.RUNNING)
     log = f"{run.run_dir}/task-0/attempt-1/log"
     night.wait(lambda: "running" in night.small.on_box(f"cat {log} 2>/dev/null || true"), "the first task")
-    with night.small.host() as host:
+    with night.small.connect() as host:
         night.runs["cancelled array"] = cancel(host, run)
     run = night.ended("cancelled array")
     assert (run.status.state, run.status.reason) == (JobState.CANCELLED, "cancelled")
@@ -209,8 +211,8 @@ def test_an_image_that_is_gone(night: Night) -> None:
     )
     profile = small.choice.profile.model_copy(update={"image": "gone"})
     site = small.choice.site.model_copy(update={"before": 'while [ -e "$image" ]; do sleep 0.1; done'})
-    other = SmallImageBox(steps=small.steps, choice=Choice(profile=profile, site=site))
-    with small.host() as host:
+    other = SmallImageBox(session=small.session, choice=Choice(profile=profile, site=site))
+    with small.connect() as host:
         night.runs["image"] = other.submit(host, "true")
     night.wait_for("image", JobState.RUNNING)
     small.on_box("rm $SCRATCH/slipway/images/gone*")
@@ -226,7 +228,7 @@ def test_cancelled_while_it_runs(night: Night) -> None:
         night.wait_for_word(name, "running")
     small = night.small
     small.on_box(f"scancel {night.runs['cancelled'].job_id}")
-    with small.host() as host:
+    with small.connect() as host:
         cancel(host, night.runs["cancelled, saves"])
     assert ending(night.ended("cancelled")) == ("CANCELLED", "cancelled", 143, 143)
     assert night.told("cancelled") == ("cancelled", 143, 15)
@@ -238,7 +240,7 @@ def test_cancelled_while_it_runs(night: Night) -> None:
 def test_cancelled_while_it_waits(night: Night) -> None:
     night.submit("waiting", "true", sbatch=("--begin=now+1hour",))
     night.wait(lambda: night.runs["waiting"].status.reason == "BeginTime", "the reason")
-    with night.small.host() as host:
+    with night.small.connect() as host:
         night.runs["waiting"] = cancel(host, night.runs["waiting"])
     assert ending(night.ended("waiting")) == ("CANCELLED", "cancelled", None, 1)
 
@@ -328,7 +330,7 @@ def test_node_failure_and_the_old_processes(night: Night) -> None:
     time.sleep(1)
     assert night.file("lost", "attempt-1/out/lines").count("1") > before  # the old one lives and writes
     assert set(night.file("lost", "attempt-2/out/lines").split()) == {"2"}
-    with small.host() as host:
+    with small.connect() as host:
         cancel(host, night.runs["lost"])
     assert night.ended("lost").status.reason == "cancelled"
     for node in set(nodes.values()):
@@ -353,13 +355,13 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
         # The controller remembers it.
         assert ending(night.ended("no accounts, killed")) == ("FAILED", "program-error", 137, 137)
         fake("scontrol", "exit 1")
-        with small.host() as host:
-            (now,) = small.steps.look(host, [run])
+        with small.connect() as host:
+            (now,) = refresh(small.session, host, [run])
             assert now.status.state is JobState.UNKNOWN
             assert "sacct could not be asked: Slurm accounting storage is disabled" in str(now.status.note)
             monkeypatch.setattr("slipway.job.poll.GONE_S", 0)
             time.sleep(1.1)
-            (now,) = small.steps.look(host, [now])
+            (now,) = refresh(small.session, host, [now])
         assert ending(now) == ("FAILED", "node-failure", None, 1)
         assert "killed outright" in str(now.status.note)
 
@@ -371,11 +373,11 @@ def test_what_cannot_be_read_is_unknown(night: Night) -> None:
     # A stand-in for a squeue that is of another SLURM, or out of its mind.
     with fakes(small) as fake:
         fake("squeue", "echo no such word")
-        with small.host() as host:
-            (now,) = small.steps.look(host, [run])
+        with small.connect() as host:
+            (now,) = refresh(small.session, host, [run])
             assert now.status.state is JobState.UNKNOWN
             assert "squeue printed 'no such word'" in str(now.status.note)
             fake("squeue", "echo no controller >&2; exit 1")
-            (now,) = small.steps.look(host, [run])
+            (now,) = refresh(small.session, host, [run])
             assert now.status.note == "squeue could not be asked: no controller"
     assert night.ended("unreadable").status.reason == "ok"

@@ -12,6 +12,7 @@ import pytest
 
 from slipway.job.run import Run
 from slipway.job.slurm import JobState
+from slipway.steps.runs import list_runs
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
@@ -22,7 +23,7 @@ LINES = 120
 @pytest.fixture
 def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
     """All connections to the box go through it, as long as the test lasts."""
-    config = small.steps.project.state / "box" / "ssh_config"
+    config = small.session.project.state / "box" / "ssh_config"
     text = config.read_text()
     port = re.search(r"Port (\d+)", text)
     assert port is not None
@@ -34,12 +35,12 @@ def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
 
 
 def submit(small: SmallImageBox, script: str) -> Run:
-    with small.host() as host:
+    with small.connect() as host:
         return small.submit(host, "sh", "-c", script)
 
 
 def follow(small: SmallImageBox, run: Run) -> subprocess.Popen[str]:
-    project = small.steps.project
+    project = small.session.project
     return subprocess.Popen(
         [*INVOKE, "logs", "--run", run.run_id, "--follow"],
         cwd=ROOT,
@@ -54,7 +55,7 @@ def follow(small: SmallImageBox, run: Run) -> subprocess.Popen[str]:
 
 def wait_for_state(small: SmallImageBox, run: Run, state: JobState) -> Run:
     deadline = time.monotonic() + 60
-    while (new := small.steps.refresh(run.run_id, 1)[0][0]).status.state is not state:
+    while (new := list_runs(small.session, run.run_id, 1)[0][0]).status.state is not state:
         assert time.monotonic() < deadline, new
         time.sleep(0.2)
     return new
@@ -103,7 +104,7 @@ os.execv(sys.executable, [sys.executable, "-m", "invoke", *sys.argv[1:]])
 def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     run = submit(small, "echo running; exec sleep 60")
     ours, theirs = pty.openpty()
-    project = small.steps.project
+    project = small.session.project
     # Through a shell of one line, for which the pseudo-terminal is the terminal that Ctrl-C is typed at.
     process = subprocess.Popen(
         [sys.executable, "-c", TERMINAL, "logs", "--run", run.run_id, "--follow"],
@@ -127,7 +128,7 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     assert f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it" in told
     assert f"`invoke cancel --run {run.run_id}` ends it" in told
     assert "Traceback" not in told
-    assert small.steps.refresh(run.run_id, 1)[0][0].status.state is JobState.RUNNING
+    assert list_runs(small.session, run.run_id, 1)[0][0].status.state is JobState.RUNNING
     small.on_box(f"scancel {run.job_id}")
 
 

@@ -101,13 +101,13 @@ def tunnel() -> Iterator[Forked]:
 
 @pytest.fixture(scope="module")
 def remote(small: SmallImageBox) -> Iterator[Host]:
-    with small.remote() as remote:
+    with small.connect() as remote:
         yield remote
 
 
 @pytest.fixture
 def user_checkout(small: SmallImageBox, tunnel: Forked, tmp_path: Path) -> UserCheckout:
-    config = small.steps.project.state / "box" / "ssh_config"
+    config = small.session.project.state / "box" / "ssh_config"
     places = {
         r"researcher@127\.0\.0\.1:\d+": "USER@HOST:PORT",
         r"/scratch/researcher": "/scratch/USER",

@@ -15,7 +15,7 @@ from slipway.job.watch import follow
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.resources import Resources
-from slipway.steps.line import Steps
+from slipway.steps.session import Session
 from tests.integration.task_runner import ROOT, SHARED, TaskRunner
 
 
@@ -199,12 +199,14 @@ def test_what_is_not_staged_is_said(line: TaskRunner, tmp_path: Path) -> None:
 def test_what_ends_a_job_before_its_program_is_no_success(
     line: TaskRunner, broken: dict[str, object]
 ) -> None:
-    steps = Steps(Project(root=ROOT, state=line.state, results=line.results), NullProgress())
-    choice = steps.choose("cpu", "box", ["PROGRAM=true"])
+    session = Session(
+        project=Project(root=ROOT, state=line.state, results=line.results), progress=NullProgress()
+    )
+    choice = session.choose("cpu", "box", ["PROGRAM=true"])
     site = choice.site.model_copy(update=broken)
     request = Request(profile=choice.profile, site=site, args=(), resources=Resources())
-    with steps.scratch(site) as (host, scratch):
-        run = submit(steps.project, request, host, scratch, NullProgress())
+    with session.open_scratch(site) as (host, scratch):
+        run = submit(session.project, request, host, scratch, NullProgress())
         run = follow(host, run, lambda text: None, lambda run: None)
     assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
     assert run.status.wait_code == 1

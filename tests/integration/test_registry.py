@@ -38,8 +38,13 @@ from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.registry.publish import Published
 from slipway.sif.file import read_sif
-from slipway.steps.core import Choice
-from slipway.steps.line import Steps
+from slipway.steps.box import box_down, box_up
+from slipway.steps.data import find_weights, stage_weights
+from slipway.steps.image import build as build_step
+from slipway.steps.image import convert as convert_step
+from slipway.steps.image import publish as publish_step
+from slipway.steps.image import push_from_registry
+from slipway.steps.session import Choice, Session
 from tests.integration.registry_container import USER, RegistryContainer, packed, start_registry
 
 ROOT = Path(__file__).parents[2]
@@ -83,23 +88,23 @@ class Listener(NullProgress):
 class PushBox:
     """A box, a registry, an image, and a user who is logged in to both."""
 
-    steps: Steps
+    session: Session
     choice: Choice
     container: RegistryContainer
     listener: Listener = field(default_factory=Listener)
 
     def publish(self, tag: str | None = None, *, sif: bool = False) -> list[Published]:
-        return self.steps.publish(self.choice.profile, f"{self.container.here}/me", tag, sif=sif)
+        return publish_step(self.session, self.choice.profile, f"{self.container.here}/me", tag, sif=sif)
 
     def pull(
         self, rest: str, *, kind: str = "", as_job: bool = False, compression: str | None = None
     ) -> tuple[PushedSif, bool]:
         name = f"{kind}{self.container.there}/me/{IMAGE}{rest}"
-        return self.steps.push_from_registry(self.choice, name, as_job=as_job, compression=compression)
+        return push_from_registry(self.session, self.choice, name, as_job=as_job, compression=compression)
 
     def as_root(self, *argv: str) -> str:
         """Run a command in the box as its owner."""
-        container = engine().containers.get(Box(state=self.steps.project.state).name)
+        container = engine().containers.get(Box(state=self.session.project.state).name)
         output: str = container.exec_run(list(argv)).output.decode(errors="replace")
         return output
 
@@ -107,8 +112,8 @@ class PushBox:
         """Run a job with the image that the box has; returns its record and its log."""
         profile = self.choice.profile.model_copy(update={"program": program})
         request = Request(profile=profile, site=self.choice.site, args=(), resources=profile.resources)
-        with self.steps.scratch(self.choice.site) as (host, scratch):
-            run = submit(self.steps.project, request, host, scratch, NullProgress())
+        with self.session.open_scratch(self.choice.site) as (host, scratch):
+            run = submit(self.session.project, request, host, scratch, NullProgress())
             deadline = time.monotonic() + 60
             while not run.status.state.is_over and time.monotonic() < deadline:
                 time.sleep(0.5)
@@ -122,10 +127,10 @@ def push_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
     folder = tmp_path_factory.mktemp("registry")
     project = Project(root=ROOT, state=folder / "state", results=folder / "results")
     listener = Listener()
-    steps = Steps(project, listener)
+    session = Session(project=project, progress=listener)
     (folder / "code").mkdir()
     (folder / "code" / "file").write_text("code\n")
-    choice = steps.choose(
+    choice = session.choose(
         "cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={folder / 'code'}", "CPUS=1", "MEM=200M", "TIME=10"]
     )
     with pytest.MonkeyPatch.context() as patch, start_registry(folder) as container:
@@ -133,10 +138,10 @@ def push_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
         patch.setenv("DOCKER_CONFIG", str(container.log_in(folder / "docker")))
         build_image(choice.profile.base_image)
         try:
-            steps.box_up()
-            yield PushBox(steps, choice, container, listener)
+            box_up(session)
+            yield PushBox(session, choice, container, listener)
         finally:
-            steps.box_down(purge=False)
+            box_down(session, purge=False)
             remove_images()
 
 
@@ -274,11 +279,11 @@ def check_nothing_is_left(push_box: PushBox) -> None:
 
 
 def test_weights_are_staged_once(push_box: PushBox) -> None:
-    weights, _ = push_box.steps.weights("tiny.pth", file=TENSORS)
-    sent = push_box.steps.stage_weights(push_box.choice.site, weights)
+    weights, _ = find_weights(push_box.session, "tiny.pth", file=TENSORS)
+    sent = stage_weights(push_box.session, push_box.choice.site, weights)
     assert sent is not None
     assert sent.total_bytes == TENSORS.stat().st_size
-    assert push_box.steps.stage_weights(push_box.choice.site, weights) is None
+    assert stage_weights(push_box.session, push_box.choice.site, weights) is None
     assert push_box.as_root("ls", "-A", "/scratch/researcher/slipway/weights").split() == ["tiny.pth"]
 
 
@@ -309,7 +314,9 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(push_box: PushBox) -> None:
     assert push_box.as_root("stat", "-c", "%s", str(there.path)).strip() == str(there.size_bytes)
     assert others_may(push_box, there) == "r-x"
     check_nothing_is_left(push_box)
-    push_box.steps.stage_weights(push_box.choice.site, push_box.steps.weights("tiny.pth", file=TENSORS)[0])
+    stage_weights(
+        push_box.session, push_box.choice.site, find_weights(push_box.session, "tiny.pth", file=TENSORS)[0]
+    )
     run, log = push_box.run(
         "sh", "-c", "cat file; cat /weights/tiny.pth >/out/copy; (: >/weights/new) || echo no"
     )
@@ -341,16 +348,16 @@ def others_may(push_box: PushBox, sif: PushedSif) -> str:
 
 
 def compression_of(push_box: PushBox, sif: PushedSif) -> str:
-    container = engine().containers.get(Box(state=push_box.steps.project.state).name)
+    container = engine().containers.get(Box(state=push_box.session.project.state).name)
     chunks, _ = container.get_archive(str(sif.path))
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-        archive.extractall(push_box.steps.project.state, filter="data")
-    return read_sif(push_box.steps.project.state / sif.path.name).compression
+        archive.extractall(push_box.session.project.state, filter="data")
+    return read_sif(push_box.session.project.state / sif.path.name).compression
 
 
 def trust(push_box: PushBox) -> None:
     """What the owner of a cluster does for an institute's own authority."""
-    box = engine().containers.get(Box(state=push_box.steps.project.state).name)
+    box = engine().containers.get(Box(state=push_box.session.project.state).name)
     box.put_archive(
         "/usr/local/share/ca-certificates", packed({"own.crt": push_box.container.authority.read_bytes()})
     )
@@ -394,7 +401,7 @@ def check_nobody_saw_the_password(push_box: PushBox, seen: list[str], run: Run) 
         push_box.container.password,
         b64encode(f"{USER}:{push_box.container.password}".encode()).decode(),
     ]
-    state = push_box.steps.project.state
+    state = push_box.session.project.state
     seen += [path.read_text(errors="replace") for path in state.rglob("*") if path.is_file()]
     seen += [json.dumps(run.listed()), *push_box.listener.said]
     assert not [secret for secret in secrets for text in seen if secret in text]
@@ -410,7 +417,7 @@ def test_a_sif_is_pulled_in_a_job(push_box: PushBox) -> None:
     trust(push_box)
     there, pulled = push_box.pull(":0123456789abcdef.sif", kind="oras://", as_job=True)
     assert pulled
-    sif, _ = push_box.steps.convert(push_box.choice.profile)
+    sif, _ = convert_step(push_box.session, push_box.choice.profile)
     assert (there.sha256, there.size_bytes, there.image_id) == (sif.sha256, sif.size_bytes, sif.image_id)
     assert push_box.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
     assert others_may(push_box, there) == "r-x"
@@ -439,9 +446,9 @@ def test_mistakes_have_a_message_and_an_exit_code_each(push_box: PushBox, tmp_pa
                 assert "docker login" in str(login.value)
     # The engine wants a certificate that it trusts, except of 127.0.0.1.
     with pytest.raises(RegistryTrustError, match=r"/etc/docker/certs\.d/"):
-        push_box.steps.publish(push_box.choice.profile, f"{container.there}/me", None)
+        publish_step(push_box.session, push_box.choice.profile, f"{container.there}/me", None)
     with pytest.raises(RegistryError, match="does not answer") as closed:
-        push_box.steps.publish(push_box.choice.profile, "127.0.0.1:9/me", None)
+        publish_step(push_box.session, push_box.choice.profile, "127.0.0.1:9/me", None)
     assert closed.value.exit_code == 86
 
 
@@ -471,7 +478,7 @@ def test_what_a_version_tag_does(push_box: PushBox, tmp_path: Path) -> None:
     name = f"slipway-test-release-{OWN}"
     write_release(tmp_path, payload=b"1")
     options = ["--set", f"IMAGE={name}", "--set", f"DOCKERFILE={tmp_path / 'Dockerfile'}"]
-    state = push_box.steps.project.state
+    state = push_box.session.project.state
     environment = {
         **os.environ,
         "SLIPWAY": f"{sys.executable} -m invoke",
@@ -578,7 +585,7 @@ def check_layers_come_from_the_registry(
     remove_images(name)
     write_release(folder, payload=b"2")
     options = [f"IMAGE={name}", f"DOCKERFILE={folder / 'Dockerfile'}"]
-    _, built = push_box.steps.build(push_box.steps.profile("cpu", options), cache=place)
+    _, built = build_step(push_box.session, push_box.session.profile("cpu", options), cache=place)
     assert built
     # What the builder's step made by chance is what it was.
     assert (content(name, "/made"), content(name, "/payload")) == (made, b"2")

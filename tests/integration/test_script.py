@@ -12,7 +12,8 @@ import pytest
 from slipway.host.host import Host
 from slipway.job.run import Run
 from slipway.resources import Resources
-from slipway.steps.core import Choice
+from slipway.steps.box import box_up
+from slipway.steps.session import Choice
 from tests.integration.small_image import SmallImageBox
 
 PIECES = [
@@ -73,7 +74,7 @@ def test_hostile_lists_of_arguments_arrive(small: SmallImageBox) -> None:
     lists[0] += ["", "--", "--", "'" * 100_000, *(str(number) for number in range(3000))]
     jobs = [[each for some in lists[first : first + 4] for each in some] for first in range(0, 20, 4)]
     values = [word() for _ in jobs]
-    with small.remote() as remote:
+    with small.connect() as remote:
         runs = [
             with_profile(small, environment={"MINE": value}).submit(remote, *SHOW, *job)
             for job, value in zip(jobs, values, strict=True)
@@ -89,7 +90,7 @@ def test_hostile_lists_of_arguments_arrive(small: SmallImageBox) -> None:
 
 def test_the_program_starts_once_on_each_node(small: SmallImageBox) -> None:
     program = 'echo "$SLURM_NODEID of $SLURM_NNODES on $SLURM_JOB_NODELIST"; touch /out/$SLURM_NODEID'
-    with small.remote() as remote:
+    with small.connect() as remote:
         run = small.submit(remote, "sh", "-c", program, wanted=Resources(nodes=2))
         ended = result(remote, run)
         assert (ended["exit_code"], ended["reason"], ended["nodes"]) == (0, "ok", 2)
@@ -106,7 +107,7 @@ def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: SmallImageB
         "trap 'sleep $SLURM_NODEID; echo saved $SLURM_NODEID; exit 5' USR1;"
         "echo running; while :; do sleep 0.1; done"
     )
-    with small.remote() as remote:
+    with small.connect() as remote:
         run = small.submit(remote, "sh", "-c", program, wanted=Resources(nodes=2))
         warned = small.submit(remote, "sh", "-c", saver, wanted=Resources(nodes=2, cpus=1))
         ended = result(remote, run)
@@ -124,7 +125,7 @@ def test_cancelling_reaches_the_program_on_all_nodes(small: SmallImageBox) -> No
         "trap 'sleep $SLURM_NODEID; echo saved >/out/$SLURM_NODEID; exit 7' TERM;"
         "echo running; while :; do sleep 0.1; done"
     )
-    with small.remote() as remote:
+    with small.connect() as remote:
         run = small.submit(remote, "sh", "-c", saver, wanted=Resources(nodes=2))
         wait_for(remote, run, "attempt-1/log", "running\nrunning")
         remote.check(["bash", "-lc", f"scancel {run.job_id}"])
@@ -139,7 +140,7 @@ def test_a_program_can_save_when_every_process_is_sent_sigterm(small: SmallImage
         "trap 'cat /usr/bin/* /usr/lib/x86_64-linux-gnu/*.so* | wc -c >/out/saved; exit 7' TERM;"
         "echo running; while :; do sleep 0.1; done"
     )
-    with small.remote() as remote:
+    with small.connect() as remote:
         run = small.submit(remote, "bash", "-c", saver)
         wait_for(remote, run, "attempt-1/log", "running")
         # As SLURM does where it does not track processes by cgroups (proctrack/linuxproc): all below the
@@ -168,7 +169,7 @@ def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageB
     program = (
         "echo $XDG_CACHE_HOME; cat /cache/* 2>/dev/null; echo $SLIPWAY_RUN >/cache/$SLIPWAY_RUN; sleep 1"
     )
-    with small.remote() as remote:
+    with small.connect() as remote:
         wanted = Resources(sbatch=("--nodelist=node1",))
         runs = [mine.submit(remote, "sh", "-c", program, wanted=wanted, site=site) for _ in range(2)]
         for run in runs:
@@ -191,7 +192,7 @@ def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageB
 
 
 def test_an_array_is_one_run_of_many_tasks(small: SmallImageBox) -> None:
-    with small.remote() as remote:
+    with small.connect() as remote:
         program = "echo $SLURM_ARRAY_TASK_ID >/out/index; exit $((SLURM_ARRAY_TASK_ID == 5))"
         run = small.submit(remote, "sh", "-c", program, wanted=Resources(array="1,5,7%2"))
         codes = {task: result(remote, run, f"task-{task}/attempt-1")["exit_code"] for task in (1, 5, 7)}
@@ -204,7 +205,7 @@ def test_what_is_asked_for_goes_before_the_login_shell(small: SmallImageBox) -> 
     comment = 'it\'s "mine" \\ # 100% $HOME'
     wanted = Resources(account="lab", constraint=None, sbatch=("--hold", f"--comment={comment}"))
     profile = "/home/researcher/.bash_profile"
-    with small.remote() as remote:
+    with small.connect() as remote:
         remote.check(["sh", "-c", f"echo export SBATCH_ACCOUNT=other SBATCH_TIMELIMIT=59 >{profile}"])
         try:
             run = small.submit(remote, "true", wanted=wanted)
@@ -224,7 +225,7 @@ def test_what_is_asked_for_goes_before_the_login_shell(small: SmallImageBox) -> 
 
 
 def test_a_condition_that_cannot_come_true_ends_the_job(small: SmallImageBox) -> None:
-    with small.remote() as remote:
+    with small.connect() as remote:
         failed = small.submit(remote, "false")
         wanted = Resources(dependency=f"afterok:{failed.job_id}")
         waiting = small.submit(remote, "true", wanted=wanted)
@@ -238,14 +239,14 @@ def test_a_condition_that_cannot_come_true_ends_the_job(small: SmallImageBox) ->
 def test_the_script_tells_what_ended_the_program(small: SmallImageBox) -> None:
     eater = 'print "running\\n"; my $x = "a" x 500_000_000'
     saver = "trap 'exit 7' TERM; echo running; while :; do sleep 0.1; done"
-    with small.remote() as remote:
+    with small.connect() as remote:
         eating = small.submit(remote, "perl", "-e", eater, wanted=Resources(mem="100M"))
         requeued = small.submit(remote, "sh", "-c", saver)
         wait_for(remote, requeued, "attempt-1/log", "running")
         remote.check(["scontrol", "requeue", str(requeued.job_id)])
         assert (result(remote, requeued)["exit_code"], result(remote, requeued)["reason"]) == (7, "preempted")
         remote.check(["scancel", str(requeued.job_id)])
-        assert small.steps.box_up().memory_limits, "this machine's box cannot limit memory"
+        assert box_up(small.session).memory_limits, "this machine's box cannot limit memory"
         assert (result(remote, eating)["exit_code"], result(remote, eating)["reason"]) == (
             137,
             "out-of-memory",
@@ -255,6 +256,6 @@ def test_the_script_tells_what_ended_the_program(small: SmallImageBox) -> None:
 @pytest.mark.parametrize("home", [False, True])
 def test_the_home_folder_is_there_only_on_demand(small: SmallImageBox, home: bool) -> None:
     small.as_root("touch", "/home/researcher/secret")
-    with small.remote() as remote:
+    with small.connect() as remote:
         run = with_profile(small, mount_home=home).submit(remote, "test", "-e", "/home/researcher/secret")
         assert result(remote, run)["exit_code"] == (0 if home else 1)

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,7 +34,9 @@ from slipway.host.host import Host
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.site import load_site
-from slipway.steps.line import Steps
+from slipway.steps.box import box_down, box_up
+from slipway.steps.data import stage as stage_step
+from slipway.steps.session import Session
 from slipway.transfer.protocol import Transfer
 from slipway.transfer.rsync import Rsync
 from tests.conftest import Tell
@@ -43,16 +45,16 @@ ROOT = Path(__file__).parents[2]
 Content = dict[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
     """A box and a state folder that knows it."""
 
-    steps: Steps
+    session: Session
     config: Path
     top: Path
 
     def stage(self, source: Path, name: str = "data", **options: Any) -> Staged:
-        return self.steps.stage(load_site(ROOT / "cluster", "box"), source, name, **options)
+        return stage_step(self.session, load_site(ROOT / "cluster", "box"), source, name, **options)
 
     def on_box(self, command: str) -> bytes:
         """Run a command in the data folder with plain ssh."""
@@ -70,10 +72,10 @@ class Place:
     def other(self) -> "Place":
         """The same box, as if from another machine."""
         state = self.top / "other"
-        shutil.copytree(self.steps.project.state / "box", state / "box", dirs_exist_ok=True)
+        shutil.copytree(self.session.project.state / "box", state / "box", dirs_exist_ok=True)
         config = state / "box" / "ssh_config"
         project = Project(root=ROOT, state=state, results=state / "results")
-        return Place(steps=Steps(project, NullProgress()), config=config, top=self.top)
+        return Place(session=Session(project=project), config=config, top=self.top)
 
 
 class Ear(NullProgress):
@@ -94,23 +96,23 @@ class Ear(NullProgress):
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     top = tmp_path_factory.mktemp("stage")
-    steps = Steps(Project(root=ROOT, state=top / "state", results=top / "results"), NullProgress())
-    steps.box_up()
+    session = Session(project=Project(root=ROOT, state=top / "state", results=top / "results"))
+    box_up(session)
     try:
-        place = Place(steps=steps, config=top / "state" / "box" / "ssh_config", top=top)
-        with steps.scratch(load_site(ROOT / "cluster", "box")):
+        place = Place(session=session, config=top / "state" / "box" / "ssh_config", top=top)
+        with session.open_scratch(load_site(ROOT / "cluster", "box")):
             yield place
     finally:
-        steps.box_down(purge=False)
+        box_down(session, purge=False)
 
 
 @pytest.fixture
 def place(box: Place) -> Iterator[Place]:
     """The box with no datasets on it."""
     box.on_box("chmod -R u+rwx . && find . -mindepth 1 -delete; rm -rf $SCRATCH/outside")
-    box.steps.progress = NullProgress()
+    box.session = replace(box.session, progress=NullProgress())
     yield box
-    box.steps.progress = NullProgress()
+    box.session = replace(box.session, progress=NullProgress())
 
 
 @pytest.fixture
@@ -206,7 +208,8 @@ def test_a_change_with_the_same_size_and_time(place: Place, source: Path) -> Non
 
 def test_what_was_purged_or_cut_there_is_sent_again(place: Place, source: Path) -> None:
     place.stage(source)
-    ear = place.steps.progress = Ear()
+    ear = Ear()
+    place.session = replace(place.session, progress=ear)
     place.on_box("cd data && rm -r sub/deep empty link && truncate -s 1 a && echo owt >sub/b")
     assert place.stage(source).sent_files == 4
     assert place.content() == content(source)
@@ -256,7 +259,8 @@ def test_nothing_goes_through_a_link_that_is_there(place: Place, source: Path, d
     place.on_box("ln -s $SCRATCH/outside data/sub && cp -r $SCRATCH/outside $SCRATCH/copy")
     (source / "sub" / "b").write_text("changed")
     (source / "sub" / "deep" / "c").unlink()
-    ear = place.steps.progress = Ear()
+    ear = Ear()
+    place.session = replace(place.session, progress=ear)
     place.stage(source, delete=delete)
     assert "sub was a link there; a folder takes its place" in ear.told
     assert place.content() == content(source)
@@ -296,7 +300,8 @@ def test_what_is_there_without_a_manifest_is_not_sent(place: Place, source: Path
     subprocess.run(argv, input=packed, check=True)
     assert place.stage(source).sent_files == 0
     place.on_box("echo '# Slipway manifest 1' >.data.sha256; echo broken >>.data.sha256; echo eno >data/a")
-    ear = place.steps.progress = Ear()
+    ear = Ear()
+    place.session = replace(place.session, progress=ear)
     assert place.stage(source).sent_files == 1
     assert any("is hashed again" in text for text in ear.told)
     assert place.stage(source).sent_files == 0
@@ -333,7 +338,7 @@ def test_a_file_that_changes_while_it_is_sent(
 
 
 def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
-    with place.steps.scratch(load_site(ROOT / "cluster", "box")):
+    with place.session.open_scratch(load_site(ROOT / "cluster", "box")):
         pass
     entered, leave = threading.Event(), threading.Event()
 
@@ -342,12 +347,16 @@ def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
             entered.set()
             leave.wait(30)
 
-    mine = Place(steps=Steps(place.steps.project, Ear(wait)), config=place.config, top=place.top)
+    mine = Place(
+        session=Session(project=place.session.project, progress=Ear(wait)), config=place.config, top=place.top
+    )
     first = threading.Thread(target=mine.stage, args=(source,))
     first.start()
     assert entered.wait(30)
     ear = Ear(lambda text: leave.set() if text.startswith("Waiting") else None)
-    second = Place(steps=Steps(place.steps.project, ear), config=place.config, top=place.top)
+    second = Place(
+        session=Session(project=place.session.project, progress=ear), config=place.config, top=place.top
+    )
     staged = second.stage(source)
     first.join(60)
     assert ear.told[0] == "Waiting for another stage of data to box from this checkout"
@@ -378,7 +387,7 @@ def test_two_machines_at_once(place: Place, source: Path, tmp_path: Path, moment
         if text.startswith(moment) and not staged:
             staged.append(other.stage(theirs))
 
-    place.steps.progress = Ear(overtake)
+    place.session = replace(place.session, progress=Ear(overtake))
     last = place.stage(source)
     assert staged[0].sent_files == 3
     assert last.surplus == ["new"]
@@ -398,7 +407,7 @@ def test_two_machines_with_a_new_dataset(place: Place, source: Path, tmp_path: P
         if text.startswith("Sending") and not staged:
             staged.append(other.stage(theirs))
 
-    place.steps.progress = Ear(overtake)
+    place.session = replace(place.session, progress=Ear(overtake))
     assert place.stage(source).sent_files == 1
     assert place.content() == content(source)
 
@@ -554,7 +563,7 @@ def interrupted(place: Place, proxy: Proxy, source: Path) -> bool:
         except ConnectionLostError:
             return True
         return False
-    environment = {**os.environ, "SLIPWAY_STATE": str(place.steps.project.state)}
+    environment = {**os.environ, "SLIPWAY_STATE": str(place.session.project.state)}
     argv = [sys.executable, "-m", "invoke", "stage", str(source), "--name", "data", "--site", "box"]
     process = subprocess.Popen(
         argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, start_new_session=True
@@ -622,7 +631,7 @@ def test_a_cut_between_the_moves(place: Place, source: Path, monkeypatch: pytest
 
 
 def test_the_words(place: Place, source: Path) -> None:
-    environment = {**os.environ, "SLIPWAY_STATE": str(place.steps.project.state)}
+    environment = {**os.environ, "SLIPWAY_STATE": str(place.session.project.state)}
 
     def invoke(*words: str) -> tuple[str, str, int]:
         argv = [sys.executable, "-m", "invoke", "stage", str(source), "--site", "box", *words]

@@ -20,6 +20,8 @@ from slipway.image.engine import engine, find_image
 from slipway.job.run import Run
 from slipway.job.slurm import JobState
 from slipway.job.submit import settle
+from slipway.steps.image import look_for_image
+from slipway.steps.runs import list_runs
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
@@ -50,7 +52,7 @@ class UserCheckout:
     def start(self, *args: str) -> subprocess.Popen[str]:
         profile = self.small.choice.profile
         overrides = [f"IMAGE={IMAGE}", f"CODE_DIR={profile.code_dir}", "PROGRAM=true"]
-        state = str(self.small.steps.project.state)
+        state = str(self.small.session.project.state)
         wanted = {"state": state, "overrides": overrides, "ssh_config": self._config, "args": args}
         return subprocess.Popen(
             [sys.executable, "-m", "tests.integration.submit_program", json.dumps(wanted)],
@@ -62,7 +64,7 @@ class UserCheckout:
 
     def started(self, process: subprocess.Popen[str]) -> Run:
         """The run of a submission, from the moment that its record is there."""
-        store, known = self.small.steps.store, self._known
+        store, known = self.small.session.store, self._known
         while True:
             new = [run for run in store.list() if run.run_id not in known]
             if new:
@@ -73,7 +75,7 @@ class UserCheckout:
 
     def remember(self) -> None:
         """From here on, all other runs are new."""
-        self._known = {run.run_id for run in self.small.steps.store.list()}
+        self._known = {run.run_id for run in self.small.session.store.list()}
 
     def be_slow(self, before: float, after: float, *, unanswered: bool = False) -> None:
         """Let sbatch take so many seconds longer before and after SLURM has the job."""
@@ -94,7 +96,7 @@ class UserCheckout:
         """What `status` says as soon as it knows, and after how many seconds that is."""
         began = time.monotonic()
         while True:
-            runs, troubles = self.small.steps.refresh(run.run_id, 1)
+            runs, troubles = list_runs(self.small.session, run.run_id, 1)
             assert not troubles
             if runs[0].status.state not in (JobState.SUBMITTING, JobState.UNKNOWN):
                 return runs[0], time.monotonic() - began
@@ -104,7 +106,7 @@ class UserCheckout:
 
 @pytest.fixture(scope="module")
 def checkout(small: SmallImageBox) -> Iterator[UserCheckout]:
-    folder = small.steps.project.state / "box"
+    folder = small.session.project.state / "box"
     config = (folder / "ssh_config").read_text()
     port = re.search(r"Port (\d+)", config)
     assert port is not None
@@ -160,7 +162,7 @@ def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Te
             assert (run.status.state, run.status.reason) == (JobState.FAILED, "launch-failure")
             assert "never submitted" in str(run.status.note)
     assert {run.job_id is None for run in runs} == {True, False}  # both were met
-    assert not list(checkout.small.steps.store.folder.glob("*.lock"))
+    assert not list(checkout.small.session.store.folder.glob("*.lock"))
 
 
 def test_two_jobs_at_once_are_two_runs(checkout: UserCheckout) -> None:
@@ -179,7 +181,7 @@ def test_status_leaves_alone_what_is_being_submitted(checkout: UserCheckout) -> 
         run = checkout.started(process)
         seen = []
         while process.poll() is None:
-            seen.append(checkout.small.steps.refresh(run.run_id, 1)[0][0].status.state)
+            seen.append(list_runs(checkout.small.session, run.run_id, 1)[0][0].status.state)
         output = process.communicate()
         assert process.returncode == 0, output
     assert output[0].split()[0] == run.run_id
@@ -200,7 +202,7 @@ def test_an_error_of_sbatch_whose_job_is_there_is_no_refusal(checkout: UserCheck
 
 def test_a_refusal_that_nobody_heard_is_found(checkout: UserCheckout) -> None:
     checkout.be_slow(0, 0)
-    with checkout.small.host() as host:
+    with checkout.small.connect() as host:
         run = checkout.small.submit(host, "true")
         # As it would be, had SLURM refused it: such a run has no job.
         lost = replace(run, run_id="zzzz-never", job_id=None)
@@ -216,38 +218,38 @@ def test_a_refusal_that_nobody_heard_is_found(checkout: UserCheckout) -> None:
 
 def test_what_slurm_refuses_leaves_nothing_behind(checkout: UserCheckout) -> None:
     checkout.be_slow(0, 0)
-    before = {run.run_id for run in checkout.small.steps.store.list()}
+    before = {run.run_id for run in checkout.small.session.store.list()}
     folders = checkout.small.on_box("ls $SCRATCH/slipway/runs")
     defaults = checkout.small.choice.site.defaults.model_copy(update={"account": "nobodys"})
     site = checkout.small.choice.site.model_copy(update={"defaults": defaults})
     with (
-        checkout.small.host() as host,
+        checkout.small.connect() as host,
         pytest.raises(JobError, match=r"SLURM refused the job: .*nvalid account"),
     ):
         checkout.small.submit(host, "true", site=site)
-    assert {run.run_id for run in checkout.small.steps.store.list()} == before
+    assert {run.run_id for run in checkout.small.session.store.list()} == before
     assert checkout.small.on_box("ls $SCRATCH/slipway/runs") == folders
-    assert not list(Path(checkout.small.steps.store.folder).glob("*.lock"))
+    assert not list(Path(checkout.small.session.store.folder).glob("*.lock"))
 
 
 def test_an_image_that_was_not_pushed_is_noticed(
     small: SmallImageBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = small.choice.profile
-    with small.host() as host:
+    with small.connect() as host:
         run = small.submit(host, "true")
-    local = small.steps.look_for_image(profile)()
+    local = look_for_image(profile)()
     assert local is not None
     assert local.id == run.image_id
-    assert small.steps.look_for_image(profile.model_copy(update={"image": "slipway-none"}))() is None
+    assert look_for_image(profile.model_copy(update={"image": "slipway-none"}))() is None
     # An engine that takes the question and never answers.
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
-        assert small.steps.look_for_image(profile)() is None
+        assert look_for_image(profile)() is None
 
 
 def job_says(small: SmallImageBox, image: str) -> str:
-    folders = {"SLIPWAY_STATE": small.steps.project.state, "SLIPWAY_RESULTS": small.steps.project.results}
+    folders = {"SLIPWAY_STATE": small.session.project.state, "SLIPWAY_RESULTS": small.session.project.results}
     words = ["job", "--profile", "cpu", "--site", "box", "--mem", "200M", "--cpus", "1"]
     for value in (f"IMAGE={image}", f"CODE_DIR={small.choice.profile.code_dir}", "PROGRAM=true"):
         words += ["--set", value]

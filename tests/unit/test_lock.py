@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from slipway.lock import only_one
-from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.site import Login, Paths, Site
-from slipway.steps.line import Steps
+from slipway.steps.data import stage as stage_step
+from slipway.steps.session import Session
 
 HOLD = """
 import fcntl, sys
@@ -46,16 +46,14 @@ def test_sites_that_share_a_scratch_share_no_upload(tmp_path: Path, monkeypatch:
     def stage(*words: Any, **_: Any) -> None:
         clients.append(words[4])
 
-    monkeypatch.setattr("slipway.steps.data.stage", stage)
-    monkeypatch.setattr(Steps, "scratch", lambda *_: nullcontext((None, None)))
-    steps = Steps(
-        Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"), NullProgress()
-    )
+    monkeypatch.setattr("slipway.dataset.stage.stage", stage)
+    monkeypatch.setattr(Session, "open_scratch", lambda *_: nullcontext((None, None)))
+    session = Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "file").touch()
     for name in ("hpc", "hpc-gpu", "hpc"):
         site = Site(name=name, login=Login(host="hpc"), paths=Paths(scratch="/s"))
-        steps.stage(site, tmp_path / "data", None)
+        stage_step(session, site, tmp_path / "data", None)
     assert clients[0] == clients[2] != clients[1]
 
 

@@ -13,7 +13,8 @@ import pytest
 from slipway.errors import ConfigError, DataError, DownloadError, UsageError
 from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.steps.line import Steps
+from slipway.steps.data import find_weights
+from slipway.steps.session import Session
 from slipway.weights.checkpoint import check_checkpoint
 from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
 
@@ -137,11 +138,11 @@ def test_weights_from_another_place_are_still_those_that_are_known(server: Serve
     (tmp_path / "env").mkdir()
     known = {"droid.pth": {"url": "http://h.invalid/", "sha256": "0" * 64, "least_bytes": 1}}
     (tmp_path / "env" / "weights.json").write_text(json.dumps(known))
-    steps = Steps(Project(root=tmp_path, state=tmp_path / "state", results=tmp_path), NullProgress())
+    session = Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path))
     with pytest.raises(DataError, match=r"env/weights\.json"):
-        steps.weights("droid.pth", url=server.url)
+        find_weights(session, "droid.pth", url=server.url)
     with pytest.raises(UsageError, match="leave one of them out"):
-        steps.weights("mine.pth", url=server.url, file=DATA / "tensors.pth")
+        find_weights(session, "mine.pth", url=server.url, file=DATA / "tensors.pth")
 
 
 @pytest.mark.parametrize(

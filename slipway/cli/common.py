@@ -1,0 +1,42 @@
+"""What the tasks share: help of common options, and a terminal with the session of this checkout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+if TYPE_CHECKING:
+    from slipway.steps.session import Session
+    from slipway.terminal import Terminal
+
+# Heavy packages are imported by the task that needs them, so that `invoke --list` is quick.
+
+PROFILE = {
+    "profile": "What to build and run: a file env/.env.<profile>.",
+    "set_": "KEY=VALUE over the profile.",
+}
+SITE = {"site": "The cluster: a file cluster/<site>.yaml. Default: the profile's SITE."}
+RUN = {"run": "A run's id or the beginning of it. Default: the newest run."}
+
+
+@contextmanager
+def open_session(context: Context) -> Iterator[tuple[Session, Terminal]]:
+    """The checkout's session, shown on a terminal that turns errors into messages and exit codes."""
+    from slipway.terminal import terminal
+
+    with terminal() as screen:
+        from slipway.project import Project
+        from slipway.steps.session import Session
+
+        project = Project.find(Path(context.config.slipway.root))
+        yield Session(project=project, progress=screen, prompt=screen), screen
+
+
+def program_arguments() -> tuple[str, ...]:
+    """What stands behind the first ``--``, exactly as typed; Invoke joins its own remainder with spaces."""
+    return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()

@@ -1,0 +1,99 @@
+"""Tasks that bring data and weights to a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from slipway.cli.common import PROFILE, SITE, open_session
+
+
+@task(
+    help={
+        **PROFILE,
+        "site": "Where to stage them. Default: the profile's SITE; without one they stay here.",
+        "name": "The file's name. Default: droid.pth.",
+        "file": "A file that you have, in the place of a download.",
+        "url": "Where to fetch it, in the place of what env/weights.json says.",
+        "replace": "Take them although other weights are known by this name.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def weights(
+    context: Context,
+    name: str = "droid.pth",
+    file: str | None = None,
+    url: str | None = None,
+    profile: str = "base",
+    site: str | None = None,
+    set_: list[str] | None = None,
+    replace: bool = False,
+) -> None:
+    """Fetch the weights of a network, check them, and stage them; jobs see them as /weights/NAME."""
+    with open_session(context) as (session, screen):
+        from slipway.steps import data
+        from slipway.wording import megabytes
+
+        chosen = session.profile(profile, set_ or ())
+        found, new = data.find_weights(
+            session, name, file=Path(file) if file else None, url=url, replace=replace
+        )
+        screen.note(f"{found.name}: only tensors; {data.load_weights(found, chosen)}")
+        text = f"{found.name}  {megabytes(found.size_bytes)}  sha256 {found.sha256}"
+        text += "  " + ("checked" if new else "here already")
+        if site or chosen.site:
+            transfer = data.stage_weights(session, session.choose(profile, site, set_ or ()).site, found)
+            text += (
+                f"  {megabytes(transfer.sent_bytes)} sent" if transfer else "  there already, nothing sent"
+            )
+        screen.say(text)
+
+
+@task(
+    help={
+        **PROFILE,
+        **SITE,
+        "path": "The folder.",
+        "name": "Its name on the cluster. Default: the folder's own.",
+        "delete": "Remove there what is not here.",
+        "verify": "Hash all of it again, here and there, and send what is not right.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def stage(
+    context: Context,
+    path: str,
+    name: str | None = None,
+    profile: str = "base",
+    site: str | None = None,
+    set_: list[str] | None = None,
+    delete: bool = False,
+    verify: bool = False,
+) -> None:
+    """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
+    with open_session(context) as (session, screen):
+        from slipway.dataset.survey import some_of
+        from slipway.steps import data
+        from slipway.wording import megabytes
+
+        chosen = session.choose(profile, site, set_ or ()).site
+        done = data.stage(session, chosen, Path(path), name, delete=delete, verify=verify)
+        if done.left_out:
+            screen.note(
+                f"{len(done.left_out)} not sent, since they lead out of the folder or are no files: "
+                + some_of(done.left_out)
+            )
+        if done.surplus and not done.removed:
+            screen.note(
+                f"{len(done.surplus)} are there that are not here: {some_of(done.surplus)}; "
+                "--delete removes them"
+            )
+        gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
+        screen.say(
+            f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
+            f"there already, {megabytes(done.sent_bytes)} sent{gone}  --dataset {done.name}"
+        )

@@ -1,0 +1,44 @@
+"""Tasks that show and check Slipway itself."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from slipway.cli.common import open_session
+
+
+@task(auto_shortflags=False)
+def demo(context: Context) -> None:
+    """Run the whole line on this machine: build, convert, box, push, stage, job, results."""
+    with open_session(context) as (session, screen):
+        from slipway.demo import run_demo
+
+        code = run_demo(session, screen)
+    if code:
+        raise Exit(code=code)
+
+
+@task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
+def test(context: Context, fast: bool = False) -> None:
+    """Check style and types, and run all tests."""
+    commands = ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto tests/unit tests/payload"]
+    if not fast:
+        # These make the images that others need, too: made once and not by each of them. Most of what the
+        # others do is to wait, for SLURM above all, so there are more of them than processors.
+        first = "tests/integration/test_image.py tests/integration/test_box.py"
+        ignored = " ".join(f"--ignore {name}" for name in first.split())
+        commands += [f"pytest {first}", f"pytest -n 4 --dist loadfile {ignored} tests/integration"]
+    python = shlex.quote(sys.executable)
+    # It lies beside the interpreter and is no module.
+    hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
+    dockerfiles = "docker/Dockerfile.* docker/*/Dockerfile singularity/Dockerfile cluster/box/Dockerfile"
+    dockerfiles += " tests/*/*/Dockerfile"
+    with context.cd(context.config.slipway.root):
+        for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
+            context.run(command, echo=True, pty=sys.stdout.isatty())

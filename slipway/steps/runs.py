@@ -1,0 +1,173 @@
+"""Steps on runs: found, refreshed, followed, pulled, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from slipway.errors import JobError, SlipwayError, SshError, TransferOnlyError, UsageError
+from slipway.host.host import Host
+from slipway.job import results, watch
+from slipway.job.poll import poll
+from slipway.job.run import Run, Status
+from slipway.job.slurm import JobState
+from slipway.job.submit import settle
+from slipway.job.tail import LogTail
+from slipway.site import Site
+from slipway.steps.session import Session
+from slipway.transfer.protocol import Transfer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """A run whose results were brought home: as it stands, their folder, and what was copied."""
+
+    run: Run
+    home: Path
+    transfer: Transfer
+
+
+def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
+    """A run by the beginning of its id, the newest without one, and its site."""
+    run = session.store.find(prefix)
+    try:
+        return run, session.site(run.site)
+    except UsageError as error:
+        raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
+
+
+def save(session: Session, run: Run) -> Run:
+    """Write down how a run stands."""
+    session.store.save(run)
+    return run
+
+
+def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
+    """Runs of one site as they stand now, written down; a submission that was cut off is decided."""
+    store, refreshed = session.store, []
+    for old, run in zip(runs, poll(host, runs), strict=True):
+        left = old.job_id is None and not store.is_submitting(old)
+        new = settle(host, run) if left and run.status.state is JobState.SUBMITTING else run
+        # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
+        refreshed.append(save(session, new) if store.has(new) else new)
+    return refreshed
+
+
+def current(session: Session, host: Host, run: Run) -> Run:
+    """How a run stands; as it was last known, where the host only moves files."""
+    try:
+        return refresh(session, host, [run])[0]
+    except TransferOnlyError:
+        session.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
+        return run
+
+
+def list_runs(session: Session, prefix: str | None, count: int) -> tuple[list[Run], SlipwayError | None]:
+    """Runs as they stand now, the newest first, and why some could not be asked for, if that is so.
+
+    Args:
+        session: the checkout's.
+        prefix: the beginning of one run's id; ``None`` for all runs.
+        count: how many runs at most.
+    """
+    store = session.store
+    runs = [store.find(prefix)] if prefix else store.list()[:count]
+    known = {run.run_id: run for run in runs}
+    errors: dict[str, SlipwayError] = {}
+    alive = sorted((run for run in runs if not run.status.state.is_over), key=lambda run: run.site)
+    for name, group in groupby(alive, key=lambda run: run.site):
+        some = list(group)
+        try:
+            with session.connect(session.site(name)) as host:
+                new = refresh(session, host, some)
+        except SlipwayError as error:
+            errors[name] = error
+            unknown = Status(state=JobState.UNKNOWN, note=str(error))
+            new = [replace(run, status=unknown) for run in some]
+        known.update({run.run_id: run for run in new})
+    return list(known.values()), _as_one(errors)
+
+
+def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable[[str], None]) -> Run:
+    """Hand over what a run prints until it is over, also over a connection that is lost and made again.
+
+    Args:
+        session: its progress is told of new states and of the connection.
+        host: the connection to the run's site.
+        run: the run.
+        site: its site.
+        on_text: is given each new piece of the log.
+
+    Returns:
+        The run as it ended, written down.
+    """
+    note = session.progress.note
+    come_back = (
+        f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
+        f"`invoke cancel --run {run.run_id}` ends it."
+    )
+    try:
+        return watch.follow(
+            host,
+            run,
+            on_text,
+            lambda new: note(f"{new.run_id} is {new.status.state.value}"),
+            look=lambda host, run: refresh(session, host, [run])[0],
+            reconnect=lambda: session.connect(site),
+            on_trouble=note,
+        )
+    except KeyboardInterrupt:
+        note(f"\n{come_back}")
+        raise
+    except SshError as error:
+        raise type(error)(f"{error}\n{come_back}") from error
+
+
+def print_log(session: Session, prefix: str | None, on_text: Callable[[str], None]) -> Run:
+    """Hand over what a run has printed until now; returns the run."""
+    run, site = find_run(session, prefix)
+    with session.connect(site) as host:
+        tail = LogTail(run, on_text)
+        tail.finish(host)
+    if not tail.said:
+        yet = "" if run.status.state.is_over else " yet"
+        session.progress.note(f"{run.run_id} has printed nothing{yet}")
+    return run
+
+
+def pull(session: Session, prefix: str | None) -> Pulled:
+    """Bring a run's results home; see :func:`slipway.job.results.pull`.
+
+    Raises:
+        JobError: the run was never submitted.
+    """
+    run, site = find_run(session, prefix)
+    with session.connect(site) as host:
+        run = current(session, host, run)
+        if run.job_id is None and run.status.state.is_over:
+            raise JobError(f"{run.run_id} has no results: {run.status.note}")
+        home, transfer = results.pull(host, run, session.project.results, session.progress)
+    return Pulled(run=run, home=home, transfer=transfer)
+
+
+def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
+    """Cancel a run's job.
+
+    Returns:
+        The run as it stands then, and whether it was over before.
+    """
+    run, site = find_run(session, prefix)
+    with session.connect(site) as host:
+        before = refresh(session, host, [run])[0]
+        return save(session, watch.cancel(host, before)), before.status.state.is_over
+
+
+def _as_one(errors: Mapping[str, SlipwayError]) -> SlipwayError | None:
+    """One error for all sites that could not be asked; where it is one site, it keeps its exit code."""
+    said = "\n".join(f"{site}: {error}" for site, error in errors.items())
+    if len(errors) == 1:
+        (error,) = errors.values()
+        return type(error)(said)
+    return SshError(said) if errors else None

@@ -1,0 +1,95 @@
+"""What every step works with: the project, who watches, who can be asked, and connections to sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+from slipway.errors import UsageError
+from slipway.host.host import Host, connect
+from slipway.host.scratch import Scratch, open_scratch
+from slipway.job.store import RunStore
+from slipway.lock import only_one
+from slipway.profile import Profile, load_profile
+from slipway.progress import NullProgress, Progress
+from slipway.project import Project
+from slipway.site import Site, list_sites, load_site
+from slipway.ssh.prompt import NoPrompt, Prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A profile and the site that goes with it."""
+
+    profile: Profile
+    site: Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One use of Slipway in one checkout.
+
+    Attributes:
+        project: the checkout's folders.
+        progress: is told what a step does.
+        prompt: answers passwords and questions.
+    """
+
+    project: Project
+    progress: Progress = field(default_factory=NullProgress)
+    prompt: Prompt = field(default_factory=NoPrompt)
+
+    @property
+    def store(self) -> RunStore:
+        """The records of runs on this machine."""
+        return RunStore(self.project.state / "runs")
+
+    def profile(self, name: str, overrides: Iterable[str] = ()) -> Profile:
+        """A profile; see :func:`slipway.profile.load_profile`."""
+        return load_profile(self.project.profiles, name, overrides)
+
+    def site(self, name: str) -> Site:
+        """A site; see :func:`slipway.site.load_site`."""
+        return load_site(self.project.sites, name)
+
+    def choose(self, name: str, site: str | None, overrides: Iterable[str] = ()) -> Choice:
+        """A profile, and the site that is named or that the profile names.
+
+        Raises:
+            UsageError: neither names a site.
+        """
+        profile = self.profile(name, overrides)
+        wanted = site or profile.site
+        if wanted is None:
+            known = ", ".join(list_sites(self.project.sites))
+            raise UsageError(
+                f"no site is chosen: add --site NAME, or SITE=NAME in env/.env.local; sites: {known}"
+            )
+        return Choice(profile=profile, site=self.site(wanted))
+
+    def connect(self, site: Site) -> Host:
+        """A connection to a site. The caller closes it, best by `with`."""
+        return connect(site.login, self.project.state, self.prompt)
+
+    @contextmanager
+    def open_scratch(self, site: Site, *, make: bool = True) -> Iterator[tuple[Host, Scratch]]:
+        """A connection to a site, and its scratch, whose folders are made unless ``make`` is off."""
+        self.progress.step(f"Logging in to {site.name}")
+        with self.connect(site) as host:
+            yield host, open_scratch(host, site, make=make)
+
+    def client(self, site: Site) -> str:
+        """What sets this checkout's uploads apart from all others that may be under way at the same time."""
+        # Two sites may be the same cluster with the same scratch, and `lock` knows them by name.
+        return f"{self.project.client}-{site.name}"
+
+    def lock(self, name: str, waiting: str) -> AbstractContextManager[None]:
+        """Only one command of this checkout is in here at a time.
+
+        Args:
+            name: of the lock.
+            waiting: is told where another command has it.
+        """
+        lock = self.project.state / "locks" / name
+        return only_one(lock, lambda: self.progress.step(f"{waiting} from this checkout"))
