@@ -1,10 +1,61 @@
-"""How the library tells what it is doing, without printing."""
+"""How the library tells what it is doing, without printing: steps, and how far a transfer is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from slipway.transfer.protocol import Amount
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What was moved: ``sent_bytes`` and ``received_bytes`` went over the connection, as counted here.
+
+    ``elapsed_s`` is how long it took, with all that belongs to it, where somebody has measured that.
+    """
+
+    sent_bytes: int
+    received_bytes: int
+    total_bytes: int
+    files: int
+    elapsed_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """How far a transfer is.
+
+    Attributes:
+        done_bytes: of ``total_bytes``, what is at its place by now, however it got there.
+        total_bytes: all that is to be there in the end.
+        moved_bytes: what went over the connection for it; the rest was there already.
+        elapsed_s: seconds since the transfer began.
+    """
+
+    done_bytes: int
+    total_bytes: int
+    moved_bytes: int
+    elapsed_s: float
+
+    @property
+    def rate_bytes_s(self) -> float:
+        """Bytes a second over the connection, since the beginning."""
+        return self.moved_bytes / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the end, if it goes on as it did so far."""
+        if not self.done_bytes or not self.elapsed_s:
+            return None
+        return (self.total_bytes - self.done_bytes) * self.elapsed_s / self.done_bytes
+
+    @property
+    def saved_bytes(self) -> int:
+        """What did not have to go over the connection."""
+        return max(0, self.done_bytes - self.moved_bytes)
+
+
+OnProgress = Callable[[Amount], None]
 
 
 class Progress(Protocol):

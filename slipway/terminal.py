@@ -17,7 +17,7 @@ from invoke.exceptions import Exit
 
 from slipway.errors import HostError, SlipwayError
 from slipway.job.run import Run
-from slipway.transfer.protocol import Amount
+from slipway.progress import Amount
 from slipway.tty import open_tty, read_answer
 from slipway.wording import clock, escaped, how_far, megabytes, one_line, printable, short, wrapped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slipway.transfer.protocol import Amount, Transfer
+from slipway.progress import Amount, Transfer
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from slipway.dataset.manifest import File
 from slipway.dataset.survey import Survey, some_of
 from slipway.errors import DataError
-from slipway.progress import Progress
-from slipway.transfer.protocol import Amount
+from slipway.progress import Amount, Progress
 
 _CHUNK = 1 << 20
 _MOST_THREADS = 8

@@ -12,7 +12,6 @@ from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, p
 from slipway.dataset.survey import Survey, some_of
 from slipway.dataset.upload_dir import Arrived, UploadDir
 from slipway.errors import DataError, ParseError, RemoteError
-from slipway.host.checksum import hash_remote
 from slipway.host.host import Host
 from slipway.host.inventory import (
     Entry,
@@ -27,6 +26,7 @@ from slipway.host.inventory import (
     write_text,
 )
 from slipway.progress import Progress
+from slipway.transfer.checksum import hash_remote
 
 
 @dataclass(frozen=True, kw_only=True)

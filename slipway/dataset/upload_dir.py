@@ -12,11 +12,11 @@ from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
 from slipway.dataset.survey import some_of, take_survey
 from slipway.errors import DataError, RemoteError, RemoteSpaceError
-from slipway.host.checksum import hash_remote
 from slipway.host.host import Host
 from slipway.host.inventory import Entry, Kind, make_folders, remove, remove_folders, take_inventory
 from slipway.progress import Progress
-from slipway.transfer.carrier import choose_carrier
+from slipway.transfer.checksum import hash_remote
+from slipway.transfer.choice import choose_carrier
 
 
 @dataclass(frozen=True, kw_only=True)

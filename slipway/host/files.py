@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import paramiko
 
     from slipway.sftp.channel_pool import ChannelPool
+    from slipway.sftp.listing import Listing
     from slipway.sftp.pipeline import Operation
     from slipway.sftp.session import Session
-    from slipway.transfer.sftp.listing import Listing
 
 FILES_TIMEOUT_S = 120
 _FULL_BYTES = 1 << 20
-_LANES = 2
+_CHANNELS = 2
 
 
 class Files(Connection):
@@ -56,7 +56,7 @@ class Files(Connection):
 
     def list(self, folder: PurePosixPath) -> Sequence[str]:
         """The names in a folder, in no order; none where there is no such folder."""
-        from slipway.transfer.sftp.listing import list_folder
+        from slipway.sftp.listing import list_folder
 
         with self._files(folder) as session:
             return [name for name, _ in session.run_operation(list_folder(folder, missing_ok=True))]
@@ -68,12 +68,12 @@ class Files(Connection):
             Nothing where there is no such folder, and one entry where it is a file or a link.
             No link is followed.
         """
-        from slipway.transfer.sftp.listing import list_tree
+        from slipway.sftp.listing import list_tree
 
         top = self._look(folder, follow=False)
         if top is None or not top.is_folder:
             return {} if top is None else {"": top}
-        with self.pool(_LANES) as pool:
+        with self.pool(_CHANNELS) as pool:
             return {"": top, **list_tree(pool, folder, lambda _: True)}
 
     def read_links(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[str]:

@@ -19,7 +19,7 @@ from slipway.ssh.target import Target, resolve_target
 if TYPE_CHECKING:
     import paramiko
 
-    from slipway.transfer.protocol import Carrier
+    from slipway.host.carrier import Carrier
 
 KILLED = 128
 # Printed before the first command's own output: it shows that commands are run at all.

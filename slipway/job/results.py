@@ -11,9 +11,8 @@ from slipway.errors import HostError
 from slipway.host.host import Host
 from slipway.job.run import Run, RunPaths
 from slipway.job.tail import last_attempt
-from slipway.progress import Progress
-from slipway.transfer.carrier import choose_carrier
-from slipway.transfer.protocol import Transfer
+from slipway.progress import Progress, Transfer
+from slipway.transfer.choice import choose_carrier
 
 
 def pull(host: Host, run: Run, folder: Path, progress: Progress) -> tuple[Path, Transfer]:

@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from slipway.code.upload import send_code
 from slipway.errors import JobError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
-from slipway.host.scratch import Scratch, send_code
+from slipway.host.scratch import Scratch
 from slipway.job.input import find_missing
 from slipway.job.limits import ResourceRequest
 from slipway.job.partitions import check_partitions, describe_partitions

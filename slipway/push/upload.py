@@ -17,14 +17,13 @@ from slipway.errors import (
     RemoteSpaceError,
     ScratchError,
 )
-from slipway.host.checksum import hash_remote
 from slipway.host.host import Host
 from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.host.scratch import Scratch
-from slipway.progress import Progress
+from slipway.progress import Amount, Progress, Transfer
 from slipway.sif.store import Sif
-from slipway.transfer.carrier import choose_carrier
-from slipway.transfer.protocol import Amount, Transfer
+from slipway.transfer.checksum import hash_remote
+from slipway.transfer.choice import choose_carrier
 
 _RESUME = "What has arrived is kept there: the same command goes on where this one was"
 _MAKE_ROOM = (

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError, UnknownImageError
+from slipway.progress import Amount, OnProgress
 from slipway.registry.credentials import Credentials, basic
 from slipway.registry.reference import DOCKER_HUB, Reference
 from slipway.registry.refusal import (
@@ -17,7 +18,6 @@ from slipway.registry.refusal import (
     explain_trust,
     explain_unknown,
 )
-from slipway.transfer.protocol import Amount, OnProgress
 from slipway.web import reason, trusted
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 from slipway.errors import RegistryError, UnknownImageError
+from slipway.progress import OnProgress
 from slipway.registry.call import Body, Calls
 from slipway.registry.credentials import Credentials
 from slipway.registry.reference import Reference
-from slipway.transfer.protocol import OnProgress
 
 # What apptainer itself says when it pushes a .sif.
 SIF_CONFIG = "application/vnd.sylabs.sif.config.v1+json"

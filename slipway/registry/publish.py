@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import EngineError, RegistryError, UsageError
 from slipway.image.engine import INPUTS, Image
-from slipway.progress import Progress
+from slipway.progress import Amount, Progress
 from slipway.registry.call import answers
 from slipway.registry.client import Registry
 from slipway.registry.credentials import find_credentials
 from slipway.registry.reference import Reference, parse_reference
 from slipway.registry.refusal import explain_silence, explain_words
 from slipway.sif.store import Sif
-from slipway.transfer.protocol import Amount
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from slipway.progress import Amount, OnProgress
 from slipway.sftp.pipeline import Operation, QueuedOperation
 from slipway.sftp.session import Session
-from slipway.transfer.protocol import Amount, OnProgress
 
 _LOOK_S = 0.1
 _END_S = 5

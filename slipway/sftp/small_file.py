@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 
 from slipway.sftp import fxp
 from slipway.sftp.pipeline import Operation
-from slipway.sftp.wire import CREATE, EXCLUSIVE, READ, WRITE, RefusedError
-from slipway.transfer.sftp.local_file import CHUNK_BYTES
+from slipway.sftp.wire import CHUNK_BYTES, CREATE, EXCLUSIVE, READ, WRITE, RefusedError
 
 _AHEAD = 16
 

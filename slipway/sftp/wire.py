@@ -44,6 +44,8 @@ NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED = 2, 3, 4, 8
 HAS_SIZE, HAS_OWNER, HAS_MODE, HAS_TIMES, HAS_MORE = 1, 2, 4, 8, 0x80000000
 READ, WRITE, CREATE, TRUNCATE, EXCLUSIVE = 1, 2, 8, 16, 32
 LATEST_S = 0xFFFFFFFF
+# Bytes of a file in one message; every server takes so many.
+CHUNK_BYTES = 32 << 10
 
 Place = str | PurePosixPath
 

@@ -12,9 +12,9 @@ from slipway.dataset.staging import Staged
 from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import engine, find_image, run_container
 from slipway.profile import Profile
+from slipway.progress import Transfer
 from slipway.site import Site
 from slipway.steps.session import Session
-from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from slipway.weights.stage import Weights

@@ -16,12 +16,12 @@ from slipway.image.engine import Image, engine, find_image
 from slipway.image.label import checkout_labels
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
+from slipway.progress import Transfer
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
 from slipway.steps.session import Choice, Session
-from slipway.transfer.protocol import Transfer
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -15,9 +15,9 @@ from slipway.job.run import Run, Status
 from slipway.job.slurm import JobState
 from slipway.job.submit import settle
 from slipway.job.tail import LogTail
+from slipway.progress import Transfer
 from slipway.site import Site
 from slipway.steps.session import Session
-from slipway.transfer.protocol import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from slipway.errors import (
     SshError,
 )
 from slipway.host.host import Host
+from slipway.progress import Amount, OnProgress, Transfer
 from slipway.shell import LocalShell, Result
 from slipway.transfer.basis import prepare_attempt
-from slipway.transfer.protocol import Amount, OnProgress, Transfer
 from slipway.transfer.rsync_tunnel import RsyncTunnel, open_rsync_tunnel
 
 # rsync wants a host before the colon; the name is never looked up.
@@ -86,7 +86,7 @@ def parse_progress(text: str) -> tuple[int, int] | None:
 
 
 class Rsync:
-    """rsync as a :class:`~slipway.transfer.protocol.Carrier`: of a changed file it sends what differs."""
+    """rsync as a :class:`~slipway.host.carrier.Carrier`: of a changed file it sends what differs."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -99,7 +99,7 @@ class Rsync:
         old: PurePosixPath | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.protocol.Carrier.send_file`."""
+        """See :meth:`slipway.host.carrier.Carrier.send_file`."""
         size_bytes = source.stat().st_size
         attempt = prepare_attempt(self.host, folder, source.name, size_bytes, old)
         # Half a file keeps its name's place in the attempt's folder, and what is compared lies in another.
@@ -119,7 +119,7 @@ class Rsync:
         old: PurePosixPath | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.protocol.Carrier.send_tree`."""
+        """See :meth:`slipway.host.carrier.Carrier.send_tree`."""
         # One who sends data has to be able to send it again, whatever its modes are here.
         options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu+rw"]
         if old is not None:
@@ -142,7 +142,7 @@ class Rsync:
         without: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.protocol.Carrier.fetch_tree`."""
+        """See :meth:`slipway.host.carrier.Carrier.fetch_tree`."""
         options = [*_TREE, "--recursive", *(f"--exclude=/{name}" for name in without)]
         return self._run([remote(source, inside=True)], str(target), options, on_progress)
 

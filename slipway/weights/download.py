@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import DownloadError
-from slipway.transfer.protocol import Amount, OnProgress
+from slipway.progress import Amount, OnProgress
 from slipway.web import hide_password, reason, trusted
 
 if TYPE_CHECKING:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, DataError, DownloadError, RemoteError, UsageError
-from slipway.host.checksum import hash_remote
 from slipway.host.host import Host
 from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image, run_container
-from slipway.progress import Progress
+from slipway.progress import Progress, Transfer
 from slipway.sif.store import sha256
-from slipway.transfer.carrier import choose_carrier
-from slipway.transfer.protocol import Transfer
+from slipway.transfer.checksum import hash_remote
+from slipway.transfer.choice import choose_carrier
 from slipway.web import hide_password
 from slipway.weights.checkpoint import check_checkpoint
 from slipway.weights.download import download

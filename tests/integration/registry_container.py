@@ -128,7 +128,7 @@ def start_registry(
         }
         (folder / "authority.crt").write_bytes(files.pop("authority.crt"))
         container.put_archive("/srv", packed(files))
-        container = RegistryContainer(
+        registry = RegistryContainer(
             container=container,
             proxy=proxy,
             here=f"127.0.0.1:{proxy.port}",
@@ -136,9 +136,9 @@ def start_registry(
             authority=folder / "authority.crt",
             password=password,
         )
-        container.start()
+        registry.start()
         try:
-            yield container
+            yield registry
         finally:
             proxy.close()
     finally:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import RegistryError, RegistryLoginError, RegistryTrustError
+from slipway.progress import Amount
 from slipway.registry.call import Calls
 from slipway.registry.client import Registry
 from slipway.registry.credentials import Credentials
 from slipway.registry.reference import parse_reference
-from slipway.transfer.protocol import Amount
 from tests.integration.registry_container import USER, RegistryContainer, start_registry
 from tests.integration.tokens import Tokens, token_server
 

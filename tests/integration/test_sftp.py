@@ -19,6 +19,7 @@ import paramiko
 import pytest
 
 from slipway.code.snapshot import take_snapshot
+from slipway.code.upload import send_code
 from slipway.dataset.stage import stage
 from slipway.errors import (
     ConfigError,
@@ -29,16 +30,15 @@ from slipway.errors import (
     SpaceError,
     TransferOnlyError,
 )
-from slipway.host.checksum import hash_remote
 from slipway.host.host import Host
-from slipway.host.scratch import open_scratch, send_code
-from slipway.progress import NullProgress
+from slipway.host.scratch import open_scratch
+from slipway.progress import Amount, NullProgress
 from slipway.push.upload import push_sif
 from slipway.sif.store import Sif
 from slipway.site import Paths, Site
 from slipway.ssh.target import resolve_target
-from slipway.transfer.carrier import choose_carrier
-from slipway.transfer.protocol import Amount
+from slipway.transfer.checksum import hash_remote
+from slipway.transfer.choice import choose_carrier
 from slipway.transfer.rsync import Rsync
 from slipway.transfer.sftp.journal import PIECE_BYTES
 from slipway.transfer.sftp.sftp import Sftp
@@ -290,15 +290,15 @@ def cut_often(host: FilesHost, scratch: PurePosixPath, sif: Sif, cuts: list[int]
 
 
 def test_a_push_that_is_cut_goes_on(host: FilesHost, tmp_path: Path, tell: Tell) -> None:
-    scratch = PurePosixPath(f"/srv/cut-{os.urandom(4).hex()}")
-    host.sh('mkdir "$1" && chown files "$1"', str(scratch))
+    top = PurePosixPath(f"/srv/cut-{os.urandom(4).hex()}")
+    host.sh('mkdir "$1" && chown files "$1"', str(top))
     old = make_sif(tmp_path, os.urandom(1 << 20))
     new = make_sif(tmp_path, os.urandom(64 * PIECE_BYTES))
     with host.connect("files") as remote:
-        scratch = open_scratch(remote, site(host, "files", str(scratch)))
+        scratch = open_scratch(remote, site(host, "files", str(top)))
         push_sif(remote, scratch, old, "0123abcd", NullProgress())
     chance = random.Random(3)  # noqa: S311
-    lines = cut_often(host, scratch, new, [chance.randrange(1 << 20, 30 * PIECE_BYTES) for _ in range(3)])
+    lines = cut_often(host, top, new, [chance.randrange(1 << 20, 30 * PIECE_BYTES) for _ in range(3)])
     assert host.sh('sha256sum <"$1"', str(scratch.images / "image.sif")).split()[0] == old.sha256
     with host.connect("files") as remote:
         pushed, transfer = push_sif(remote, scratch, new, "0123abcd", NullProgress())

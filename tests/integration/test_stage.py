@@ -31,13 +31,12 @@ from slipway.errors import (
     RemoteSpaceError,
 )
 from slipway.host.host import Host
-from slipway.progress import NullProgress
+from slipway.progress import NullProgress, Transfer
 from slipway.project import Project
 from slipway.site import load_site
 from slipway.steps.box import box_down, box_up
 from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
-from slipway.transfer.protocol import Transfer
 from slipway.transfer.rsync import Rsync
 from tests.conftest import Tell
 

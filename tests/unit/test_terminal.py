@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from slipway.progress import Amount, Transfer
 from slipway.terminal import Terminal
-from slipway.transfer.protocol import Amount, Transfer
 from slipway.wording import duration, sent
 
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 
 from slipway.errors import RemoteError
 from slipway.sftp import fxp
+from slipway.sftp.listing import PARTIAL, Listing
 from slipway.sftp.pipeline import Operation
-from slipway.sftp.wire import READ, Entry, RefusedError
+from slipway.sftp.wire import CHUNK_BYTES, READ, Entry, RefusedError
 from slipway.transfer.sftp.journal import PIECE_BYTES, identity, line, parse_journal, pieces, place
-from slipway.transfer.sftp.listing import PARTIAL, Listing
-from slipway.transfer.sftp.local_file import CHUNK_BYTES, as_executable, told
+from slipway.transfer.sftp.local_file import as_executable, told
 
 _STALE_S = 24 * 3600
 

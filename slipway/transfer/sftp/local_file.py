@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import DataError, HostError, SlipwayError, SpaceError
-from slipway.sftp.wire import LATEST_S, Entry
+from slipway.sftp.wire import CHUNK_BYTES, LATEST_S, Entry
 
-CHUNK_BYTES = 32 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from slipway.errors import SlipwayError
 from slipway.host.host import Host
+from slipway.progress import OnProgress, Transfer
 from slipway.sftp.channel_pool import ChannelPool, Tally, WorkQueue
 from slipway.sftp.fxp import set_attributes
-from slipway.transfer.protocol import OnProgress, Transfer
+from slipway.sftp.listing import PARTIAL, list_tree
 from slipway.transfer.sftp.download import Download
-from slipway.transfer.sftp.listing import PARTIAL, list_tree
 from slipway.transfer.sftp.local_file import told
 from slipway.transfer.sftp.upload import Upload
 from slipway.transfer.sftp.upload_plan import Plan, plan_file, plan_tree
@@ -27,7 +27,7 @@ _FILES_A_CHANNEL = 200
 
 
 class Sftp:
-    """SFTP as a :class:`~slipway.transfer.protocol.Carrier`, over several channels of the one connection."""
+    """SFTP as a :class:`~slipway.host.carrier.Carrier`, over several channels of the one connection."""
 
     def __init__(self, host: Host, channels: int = CHANNELS) -> None:
         self.host = host
@@ -41,7 +41,7 @@ class Sftp:
         old: PurePosixPath | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.protocol.Carrier.send_file`; ``old`` is of no use here."""
+        """See :meth:`slipway.host.carrier.Carrier.send_file`; ``old`` is of no use here."""
         return self._send(plan_file(source), folder, None, on_progress)
 
     def send_tree(
@@ -53,7 +53,7 @@ class Sftp:
         old: PurePosixPath | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.protocol.Carrier.send_tree`."""
+        """See :meth:`slipway.host.carrier.Carrier.send_tree`."""
         with told(source, reading=True):
             mtime_s = source.stat().st_mtime_ns // 10**9
         transfer = self._send(plan_tree(source, names), target, old, on_progress)
@@ -70,7 +70,7 @@ class Sftp:
         without: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Transfer:
-        """See :meth:`slipway.transfer.protocol.Carrier.fetch_tree`."""
+        """See :meth:`slipway.host.carrier.Carrier.fetch_tree`."""
 
         def is_wanted(name: str) -> bool:
             return PARTIAL not in name.split("/") and not any(

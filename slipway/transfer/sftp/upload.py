@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from slipway.errors import DataError
 from slipway.sftp import fxp
+from slipway.sftp.listing import PARTIAL, Listing, list_folder
 from slipway.sftp.pipeline import Operation
 from slipway.sftp.wire import (
     CREATE,
@@ -25,7 +26,6 @@ from slipway.sftp.wire import (
 )
 from slipway.transfer.sftp.journal import PIECE_BYTES, identity, line, pieces, place
 from slipway.transfer.sftp.large_file import Large, find_arrived, write_range, write_times
-from slipway.transfer.sftp.listing import PARTIAL, Listing, list_folder
 from slipway.transfer.sftp.local_file import Original, as_executable, is_version
 from slipway.transfer.sftp.upload_plan import Plan
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from slipway.transfer.sftp.listing import PARTIAL
+from slipway.sftp.listing import PARTIAL
 from slipway.transfer.sftp.local_file import Original, original, told
 
 

@@ -6,10 +6,10 @@ import re
 import socket
 
 from slipway.errors import ConfigError, HostError, TransferOnlyError
+from slipway.host.carrier import Carrier
 from slipway.host.host import Host
 from slipway.progress import Progress
 from slipway.shell import LocalShell, Result
-from slipway.transfer.protocol import Carrier
 
 # --info=progress2 here, --protect-args there.
 LEAST_HERE = (3, 1)

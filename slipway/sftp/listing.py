@@ -13,7 +13,7 @@ from slipway.sftp.wire import NO_SUCH_FILE, Entry, RefusedError
 # What is on its way lies here, in the folder that it goes to; rsync's folder for this has the same name.
 PARTIAL = ".slipway-partial"
 _AHEAD = 8  # questions for names at once: each brings about a hundred
-_LANES = 2
+_CHANNELS = 2
 Listing = dict[str, Entry]
 
 
@@ -39,7 +39,7 @@ def list_tree(
                 work.add(look(path))
 
     work.add(look(""))
-    pool.run(work, Tally(0, 0, None), most=_LANES)
+    pool.run(work, Tally(0, 0, None), most=_CHANNELS)
     for name in found:
         parent = name.rpartition("/")[0]
         if (

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from slipway.transfer.carrier import parse_version
+from slipway.transfer.choice import parse_version
 
 # As they were seen: Debian 12, a build from git, Homebrew, macOS 14, CentOS 7, macOS 15.
 PRINTED = {
