@@ -1,4 +1,4 @@
-"""Write down what was compiled, of what and with what; ``slam/versions.py`` adds the rest.
+"""Write down what was compiled, of what and with what; ``slam/selftest/versions.py`` adds the rest.
 
 python3 versions.py SOURCES FILE   SOURCES has the <name>.json of fetch.py; with TORCH_CUDA_ARCH_LIST
 """

@@ -122,7 +122,7 @@ def make_scene(session: Session, profile: Profile) -> Path:
     code = run_container(
         engine(),
         image,
-        ["python3", "-m", "slam.scene", "/demo/room"],
+        ["python3", "-m", "slam.demo.scene", "/demo/room"],
         mounts={folder: "/demo"},
         user=f"{os.getuid()}:{os.getgid()}",
         listen=lines.append,

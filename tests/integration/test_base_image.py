@@ -81,7 +81,7 @@ def test_it_checks_itself_and_says_what_could_not_be_checked(client: Any, image:
 IDLE = """
 from importlib import import_module
 import torch
-from slam import known, selftest
+from slam.selftest import known, selftest
 kernels = import_module("droid_backends")
 for name, case in known.cases():
     if not name.startswith("ba "):  # which asks for the GPU by name, and is told

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slam.scene import make_scene
+from slam.demo.scene import make_scene
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from slam.camera import Intrinsics
+from slam.dataset.camera import Intrinsics
 
 FIRST_S = 1305031102.175304
 FIRST_NS = 1403636579763555584

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from slam.dataset.stream import Frame
-from slam.droid.reconstruction import rotation_matrices
+from slam.engine.droid.reconstruction import rotation_matrices
 from tests.payload.footage import camera, look, poses
 
 WIDTH, HEIGHT = 160, 128

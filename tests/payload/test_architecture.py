@@ -1,6 +1,6 @@
 import pytest
 
-from slam.architecture import Architecture, covers, parse_flags, parse_list
+from slam.selftest.architecture import Architecture, covers, parse_flags, parse_list
 
 
 def test_lists_are_read() -> None:

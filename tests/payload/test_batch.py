@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slam.arguments import changed_options
 from slam.batch import finish, run_each
-from slam.benchmark import TUM, choose_sequences, lay_beside
 from slam.campaign import find_runs
 from slam.dataset.catalog import Staged
-from slam.dataset.option import changed_options
 from slam.errors import InputError, MemoryShortError, OutputError, SeveralError
+from slam.evaluate.benchmark import TUM, choose_sequences, lay_beside
 from tests.payload.datasets import make_tum
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from slam import task
 from slam.dataset.stream import Stream
+from slam.engine.estimate import Settings
 from slam.errors import ReconstructionError
-from slam.estimate import Settings
-from slam.evaluation import Comparison
+from slam.evaluate.absolute import Comparison
 
 
 def test_engines_find_a_place_for_matplotlibs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

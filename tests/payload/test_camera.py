@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from slam.camera import Intrinsics, read_calibration, tum_intrinsics
-from slam.colmap import camera_model
+from slam.dataset.camera import Intrinsics, read_calibration, tum_intrinsics
+from slam.engine.colmap import camera_model
 from slam.errors import InputError
 
 

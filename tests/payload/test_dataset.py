@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slam.camera import TUM_CAMERAS, Intrinsics
 from slam.dataset import euroc
+from slam.dataset.camera import TUM_CAMERAS, Intrinsics
 from slam.dataset.groundtruth import read_groundtruth, units_of_truth
 from slam.dataset.layout import find_layout, groundtruth_of, open_stream
 from slam.dataset.picture import fit_usual_area

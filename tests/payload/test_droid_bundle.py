@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the 
 
 import torch.nn.functional as F  # noqa: E402, N812
 
-from slam.droid import kernels, lie  # noqa: E402
+from slam.engine.droid import kernels, lie  # noqa: E402
 
 HEIGHT, WIDTH = 4, 5
 INTRINSICS = torch.tensor([5.0, 5.5, 2.0, 1.5], dtype=torch.float64)

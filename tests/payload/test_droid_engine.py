@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from slam.dataset.stream import Frame, Stream
-from slam.droid import backend, engine
-from slam.droid.memory import SPARE, plan, row_bytes
-from slam.droid.options import Options
-from slam.droid.tracking import require_poses, require_start
-from slam.droid.upstream import find_upstream
+from slam.engine.droid import backend, engine
+from slam.engine.droid.memory import SPARE, plan, row_bytes
+from slam.engine.droid.options import Options
+from slam.engine.droid.tracking import require_poses, require_start
+from slam.engine.droid.upstream import find_upstream
+from slam.engine.estimate import Estimate, Settings
+from slam.engine.worker import run_engine
 from slam.errors import (
     CrashError,
     DeviceError,
@@ -27,8 +29,6 @@ from slam.errors import (
     ReconstructionError,
     SlamError,
 )
-from slam.estimate import Estimate, Settings
-from slam.worker import run_engine
 from tests.payload.standin_droid import write_standin
 
 REPOSITORY = Path(__file__).parents[2]
@@ -227,7 +227,7 @@ def test_the_buffer_grows_and_keeps_what_it_holds(
 
 
 def test_new_rows_look_as_new_ones_do(torch) -> None:
-    from slam.droid.memory import Room, make_room
+    from slam.engine.droid.memory import Room, make_room
 
     poses = torch.tensor([0.0, 0, 0, 0, 0, 0, 1]).repeat(SPARE + 3, 1)
     poses[:3, 0] = 5
@@ -350,7 +350,7 @@ def test_weights_of_several_gpus_and_checkpoints_of_the_training_load(
 
 
 def test_cuda_means_the_cpu_only_within_its_block(torch) -> None:
-    from slam.droid.device import on_cpu
+    from slam.engine.droid.device import on_cpu
 
     real = torch.autocast, torch.set_num_threads
     with on_cpu():

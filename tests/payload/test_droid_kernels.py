@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the 
 
 import torch.nn.functional as F  # noqa: E402, N812
 
-from slam.droid import kernels, lie  # noqa: E402
-from slam.droid.scatter import scatter_mean, scatter_sum  # noqa: E402
+from slam.engine.droid import kernels, lie  # noqa: E402
+from slam.engine.droid.scatter import scatter_mean, scatter_sum  # noqa: E402
 
 HEIGHT, WIDTH = 12, 16
 INTRINSICS = torch.tensor([14.0, 15.0, 7.5, 5.5])

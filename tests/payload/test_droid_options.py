@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from slam.arguments import build_parser
 from slam.dataset import tum
-from slam.droid.options import Options, choose, describe, find_changes, given
+from slam.engine.droid.options import Options, choose, describe, find_changes, given
 from slam.errors import InputError, UsageError
-from slam.grammar import build_parser
 
 # As upstream's demo.py has them.
 DEMO = {
@@ -130,7 +130,7 @@ def test_the_image_chooses_the_engine() -> None:
 
 
 def test_upstream_gets_every_name_of_its_own_demo() -> None:
-    from slam.droid.upstream import make_arguments
+    from slam.engine.droid.upstream import make_arguments
 
     arguments = make_arguments(
         Options(),

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from slam.dataset.stream import Stream
-from slam.droid import engine
-from slam.estimate import Estimate, Settings
-from slam.evaluation import Comparison, compare
+from slam.engine.droid import engine
+from slam.engine.estimate import Estimate, Settings
+from slam.evaluate.absolute import Comparison, compare
 from slam.trajectory import Trajectory
 from tests.payload.footage import FLOOR_M, WALL_M
 
@@ -36,7 +36,7 @@ def reconstruct(
     **options: object,
 ) -> Estimate:
     """What the engine makes of a recording, with the network that knows."""
-    from slam.droid.upstream import upstream
+    from slam.engine.droid.upstream import upstream
     from tests.payload.oracle import HEIGHT, WIDTH, Oracle
 
     oracle = Oracle(recording, tracked_every)

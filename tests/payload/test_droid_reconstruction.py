@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slam import output
 from slam.dataset.stream import Stream
-from slam.droid.engine import export
-from slam.droid.options import Options
-from slam.droid.reconstruction import (
+from slam.engine.droid.engine import export
+from slam.engine.droid.options import Options
+from slam.engine.droid.reconstruction import (
     Reconstruction,
     invert_poses,
     keyframe_trajectory,
     make_cloud,
     rotation_matrices,
 )
+from slam.output import results
 from slam.trajectory import read_trajectory
 
 HEIGHT, WIDTH, KEYFRAMES, FRAMES = 96, 128, 12, 30
@@ -117,7 +117,7 @@ def test_a_cloud_may_be_empty() -> None:
 
 def test_the_filter_is_that_of_the_kernel() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the CUDA image has it")
-    from slam.droid import kernels
+    from slam.engine.droid import kernels
 
     found = make_reconstruction()
     poses = torch.from_numpy(found.poses)
@@ -166,9 +166,9 @@ def test_all_frames_are_in_the_trajectory(exported) -> None:
 
 
 def test_files_for_the_results(exported) -> None:
-    assert set(exported.files) == {output.KEYFRAMES, output.RECONSTRUCTION, output.VIEW}
-    assert read_trajectory(exported.files[output.KEYFRAMES]).stamps == STAMPS[: 2 * KEYFRAMES : 2]
-    with np.load(exported.files[output.RECONSTRUCTION]) as archive:
+    assert set(exported.files) == {results.KEYFRAMES, results.RECONSTRUCTION, results.VIEW}
+    assert read_trajectory(exported.files[results.KEYFRAMES]).stamps == STAMPS[: 2 * KEYFRAMES : 2]
+    with np.load(exported.files[results.RECONSTRUCTION]) as archive:
         shapes = {name: (value.dtype.str, value.shape) for name, value in archive.items()}
         assert archive["stamps"].tolist() == list(STAMPS[: 2 * KEYFRAMES : 2])
         assert archive["tstamps"].tolist() == list(range(0, 24, 2))
@@ -185,7 +185,7 @@ def test_files_for_the_results(exported) -> None:
 
 
 def test_the_view_shows_the_scene_the_right_way_up(exported) -> None:
-    picture = np.asarray(Image.open(exported.files[output.VIEW]).convert("RGB")).astype(int)
+    picture = np.asarray(Image.open(exported.files[results.VIEW]).convert("RGB")).astype(int)
     rows = {}
     for name, channel in (("wall", 0), ("floor", 1), ("ball", 2)):
         shown = picture[..., channel] - np.delete(picture, channel, 2).max(2) > 100
@@ -199,7 +199,7 @@ def test_the_view_shows_the_scene_the_right_way_up(exported) -> None:
 
 def test_an_upstream_file_on_demand(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the CUDA image has it")
-    from slam.droid.engine import write_pth
+    from slam.engine.droid.engine import write_pth
 
     found = make_reconstruction()
     write_pth(tmp_path / "r.pth", found)

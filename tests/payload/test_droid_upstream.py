@@ -24,9 +24,9 @@ import pytest
 from slam.dataset.layout import open_stream
 from slam.dataset.shot import Choice
 from slam.dataset.stream import Frame, Stream
-from slam.droid import engine
-from slam.estimate import Settings
-from slam.scene import make_scene
+from slam.demo.scene import make_scene
+from slam.engine.droid import engine
+from slam.engine.estimate import Settings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the CUDA image has it")
 pytest.importorskip("lietorch", reason="lietorch is not installed here; the CUDA image has it")
@@ -49,7 +49,7 @@ NAMES = [
 
 @contextlib.contextmanager
 def upstream_modules(precision: torch.dtype = torch.float64) -> Iterator[None]:
-    from slam.droid.upstream import upstream
+    from slam.engine.droid.upstream import upstream
 
     known = set(sys.modules)
     # Its own solver loses digits in single precision.
@@ -64,7 +64,7 @@ def upstream_modules(precision: torch.dtype = torch.float64) -> Iterator[None]:
 
 def test_a_bundle_adjustment_is_that_of_upstreams_python() -> None:
     """Which has no kernel's peculiarities: depths that are not tied to the window's first pose agree."""
-    from slam.droid import kernels
+    from slam.engine.droid import kernels
 
     torch.manual_seed(0)
     with upstream_modules():

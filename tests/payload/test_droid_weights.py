@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slam.droid.weights import read_weights, require_network, trim
+from slam.engine.droid.weights import read_weights, require_network, trim
 from slam.errors import InputError
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the CUDA image has it")

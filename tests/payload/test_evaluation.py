@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slam.errors import InputError
-from slam.evaluation import Comparison, compare, require_matches
+from slam.evaluate.absolute import Comparison, compare, require_matches
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 
 

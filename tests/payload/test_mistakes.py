@@ -266,7 +266,7 @@ SPECIAL = ("the disk is full", "memory runs out", "the engine crashes")
 @pytest.fixture(scope="module")
 def program(job_environment: dict[str, str]) -> Iterator[Forked]:
     """``python3 -m slam``, many times."""
-    imports = ("slam.command", "slam.evaluation", "slam.output", "slam.sequence", "slam.task")
+    imports = ("slam.command", "slam.evaluate.absolute", "slam.dataset.sequence", "slam.task")
     # A process that has threads is not to be forked.
     with forking("slam", imports, {**job_environment, "OPENBLAS_NUM_THREADS": "1"}) as program:
         yield program

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slam import plot
-from slam.cloud import Cloud, write_cloud
+from slam.dataset.sequence import Units
 from slam.dataset.stream import Mode, Stream
 from slam.errors import OutputError
-from slam.output import prepare_folder, replacing, workspace, write_json
-from slam.sequence import Units
+from slam.output import plot
+from slam.output.cloud import Cloud, write_cloud
+from slam.output.results import prepare_folder, replacing, workspace, write_json
 
 
 def test_a_ply_holds_points_and_colours(tmp_path: Path) -> None:

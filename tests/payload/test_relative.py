@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from slam.errors import InputError
-from slam.evaluation import Comparison, compare
-from slam.relative import Step, measure_drift
+from slam.evaluate.absolute import Comparison, compare
+from slam.evaluate.relative import Step, measure_drift
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 
 MOVE = np.array([5.0, 6, 7])

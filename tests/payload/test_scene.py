@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slam.camera import Intrinsics
+from slam.dataset.camera import Intrinsics
+from slam.dataset.sequence import read_sequence
+from slam.demo.raster import Surface, Texture, make_rays, render, trace
+from slam.demo.room import build_room
+from slam.demo.scene import camera_path, main, make_scene, quaternion
+from slam.demo.shape import Ball, Pose, Quad
 from slam.errors import OutputError
-from slam.raster import Surface, Texture, make_rays, render, trace
-from slam.room import build_room
-from slam.scene import camera_path, main, make_scene, quaternion
-from slam.sequence import read_sequence
-from slam.shape import Ball, Pose, Quad
 
 # A camera at the origin that looks along the world's y, with z up.
 LOOKING_ALONG_Y = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -181,7 +181,7 @@ def test_is_a_tum_sequence(scene: Path) -> None:
 def test_two_runs_write_the_same_bytes(tmp_path: Path, job_environment: dict[str, str]) -> None:
     make_scene(tmp_path / "one", frames=2, width=160)
     subprocess.run(
-        [sys.executable, "-m", "slam.scene", tmp_path / "two", "--frames", "2", "--width", "160"],
+        [sys.executable, "-m", "slam.demo.scene", tmp_path / "two", "--frames", "2", "--width", "160"],
         env={**job_environment, "OMP_NUM_THREADS": "1"},
         check=True,
     )
@@ -192,7 +192,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, job_environment: dict[str
 def instant(monkeypatch: pytest.MonkeyPatch) -> None:
     """A room with nothing but one wall, because these tests are about folders."""
     wall = Quad(origin=np.array([-9.0, 4, 9]), edge_u=np.array([18.0, 0, 0]), edge_v=np.array([0, 0, -18.0]))
-    monkeypatch.setattr("slam.scene.build_room", lambda _: [Surface(shape=wall, texture=plain(0.5))])
+    monkeypatch.setattr("slam.demo.scene.build_room", lambda _: [Surface(shape=wall, texture=plain(0.5))])
 
 
 @pytest.mark.usefixtures("instant")
@@ -230,7 +230,7 @@ def test_a_failed_run_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("slam.scene.build_room", fail)
+    monkeypatch.setattr("slam.demo.scene.build_room", fail)
     with pytest.raises(RuntimeError):
         make_scene(tmp_path / "room", frames=3, width=32)
     assert [path.name for path in tmp_path.iterdir()] == ["room"]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from slam import selftest, versions
 from slam.command import main
 from slam.errors import DeviceError, InputError, SlamError
-from slam.gpu import Gpu, read_driver
-from slam.selftest import FAILED, OK, SKIPPED, Check, check_devices, check_imports, judge
+from slam.selftest import selftest, versions
+from slam.selftest.gpu import Gpu, read_driver
+from slam.selftest.selftest import FAILED, OK, SKIPPED, Check, check_devices, check_imports, judge
 
 VERSIONS = {
     "droid_slam": {"commit": "d" * 40},
@@ -192,7 +192,7 @@ def test_versions_are_read_and_the_payload_is_added(tmp_path: Path) -> None:
 
 def test_the_plain_kernels_give_the_known_values() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed here")
-    kernels = pytest.importorskip("slam.droid.kernels", reason="the kernels in plain PyTorch are not here")
+    kernels = pytest.importorskip("slam.engine.droid.kernels", reason="no kernels in plain PyTorch here")
     found = check_all(kernels)
     assert len(found) == 10
     assert {one.state for one in found.values()} == {OK}, found
@@ -200,7 +200,7 @@ def test_the_plain_kernels_give_the_known_values() -> None:
 
 def test_kernels_that_do_nothing_or_something_else_are_noticed() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed here")
-    kernels = pytest.importorskip("slam.droid.kernels", reason="the kernels in plain PyTorch are not here")
+    kernels = pytest.importorskip("slam.engine.droid.kernels", reason="no kernels in plain PyTorch here")
 
     def spoil(change: Any) -> SimpleNamespace:
         """The kernels, with each result changed; bundle adjustment leaves what it is given."""
@@ -227,6 +227,6 @@ def test_kernels_that_do_nothing_or_something_else_are_noticed() -> None:
 
 def check_all(kernels: Any) -> dict[str, Check]:
     """Each kernel's check, on the CPU."""
-    from slam.known import cases
+    from slam.selftest.known import cases
 
     return {name: selftest._check(name, lambda case=case: case(kernels, "cpu")) for name, case in cases()}

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from slam.dataset.sequence import find_folder, read_sequence
 from slam.errors import InputError
-from slam.sequence import find_folder, read_sequence
 
 
 @pytest.fixture

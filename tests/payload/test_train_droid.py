@@ -74,7 +74,7 @@ def test_weights_are_as_upstreams_own(whole: Path) -> None:
     assert all(name.startswith("module.") for name in weights)
     for name in ("weight", "delta"):
         assert len(weights[f"module.update.{name}.2.weight"]) == 2
-    from slam.droid.upstream import upstream
+    from slam.engine.droid.upstream import upstream
 
     with upstream(Path(ROOT), "cpu"):
         from droid_net import DroidNet
@@ -86,7 +86,7 @@ def test_weights_are_as_upstreams_own(whole: Path) -> None:
 def test_distances_of_frames_are_upstreams() -> None:
     import warnings
 
-    from slam.droid.upstream import upstream
+    from slam.engine.droid.upstream import upstream
 
     width, height, grid = 192, 144, 16
     track = poses(8, 0.3)

@@ -294,7 +294,7 @@ def test_a_signal_before_a_process_is_ready_for_it_is_no_crash(
     argv: Callable[..., list[str]], start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     process = start(argv("--steps", 24, "--out", tmp_path / "out"), environment, tmp_path / "log")
-    while not any("slam.train.worker" in command_of(child) for child in children(process)):
+    while not any("slam.train.rank" in command_of(child) for child in children(process)):
         time.sleep(0.001)
     # The parent is ready by now, and its child still reads Python's own modules.
     time.sleep(0.05)

@@ -35,7 +35,10 @@ def build(tmp_path: Path) -> Path:
     """The folder /build of the image, as the Dockerfile fills it."""
     folder = tmp_path / "build"
     folder.mkdir()
-    for file in (*(ROOT / "docker/builder").glob("*.py"), ROOT / "docker/payload/slam/architecture.py"):
+    for file in (
+        *(ROOT / "docker/builder").glob("*.py"),
+        ROOT / "docker/payload/slam/selftest/architecture.py",
+    ):
         (folder / file.name).write_bytes(file.read_bytes())
     return folder
 

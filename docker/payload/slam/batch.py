@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from slam import output, table
 from slam.dataset.catalog import Staged
 from slam.errors import SeveralError, SlamError
+from slam.evaluate import table
+from slam.evaluate.table import Row
+from slam.output import results
 from slam.progress import say
-from slam.table import Row
 
 Work = Callable[[Staged, Path], None]
 # What the table shows, and where in a sequence's files it stands: file, then keys.
@@ -38,7 +39,7 @@ def run_each(staged: Sequence[Staged], out: Path, work: Work) -> tuple[list[Row]
     Raises:
         OutputError: ``out`` cannot be written to.
     """
-    output.prepare_folder(out, table.NAMES)
+    results.prepare_folder(out, table.NAMES)
     rows: list[Row] = []
     errors: list[SlamError] = []
     for place, one in enumerate(staged, 1):

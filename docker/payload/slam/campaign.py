@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from slam import benchmark, output, task
+from slam import task
+from slam.arguments import alignment_of, changed_options
 from slam.batch import finish, run_each
 from slam.dataset.catalog import Staged, find_sequences, match
 from slam.dataset.layout import groundtruth_of
-from slam.dataset.option import alignment_of, changed_options
-from slam.droid.options import find_changes
+from slam.engine.droid.options import find_changes
 from slam.errors import InputError, UsageError
-from slam.evaluation import Comparison
-from slam.relative import Step
+from slam.evaluate import benchmark
+from slam.evaluate.absolute import Comparison
+from slam.evaluate.relative import Step
+from slam.output import results
 
 Infer = Callable[[Path, Path], None]
 
@@ -57,7 +59,7 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
             arguments.data_root, arguments.dataset or chosen.dataset, tuple(arguments.sequence or ())
         )
     found, missing = benchmark.choose_sequences(chosen, staged)
-    output.prepare_folder(arguments.out, (benchmark.JSON,))
+    results.prepare_folder(arguments.out, (benchmark.JSON,))
     if arguments.runs:
         rows, errors = run_each(found, arguments.out, lambda one, out: evaluate_run(arguments, one, out))
     else:
@@ -133,13 +135,13 @@ def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> None:
     """
     groundtruth = arguments.groundtruth or _find_groundtruth(arguments, run)
     alignment = alignment_of(arguments, _recorded_arguments(run.folder))
-    _compare(arguments, run.folder / output.TRAJECTORY, groundtruth, out, alignment)
+    _compare(arguments, run.folder / results.TRAJECTORY, groundtruth, out, alignment)
 
 
 def _compare(
     arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path, alignment: str
 ) -> None:
-    output.prepare_folder(out, (output.ATE, output.RPE, output.FIGURE))
+    results.prepare_folder(out, (results.ATE, results.RPE, results.FIGURE))
     task.evaluate(
         estimate,
         groundtruth,
@@ -167,12 +169,12 @@ def _runs_in(folder: Path) -> list[Path]:
     folder = folder.resolve()
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of a run")
-    if (folder / output.TRAJECTORY).is_file():
+    if (folder / results.TRAJECTORY).is_file():
         return [folder]
-    runs = sorted(path.parent for path in folder.glob(f"**/{output.TRAJECTORY}"))
+    runs = sorted(path.parent for path in folder.glob(f"**/{results.TRAJECTORY}"))
     if not runs:
         raise InputError(
-            f"{folder}: no {output.TRAJECTORY} in it or its folders; name folders that infer wrote"
+            f"{folder}: no {results.TRAJECTORY} in it or its folders; name folders that infer wrote"
         )
     return runs
 
@@ -212,7 +214,7 @@ def _sequences_of(run: Staged, staged: tuple[Staged, ...]) -> Iterator[Path]:
 
 def _read_summary(folder: Path) -> dict[str, object]:
     try:
-        summary = json.loads((folder / output.SUMMARY).read_text(encoding="utf-8"))
+        summary = json.loads((folder / results.SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return summary if isinstance(summary, dict) else {}

@@ -11,16 +11,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from slam import selftest
+from slam.arguments import TASKS, alignment_of, build_parser, choice_of
 from slam.cpu import bind_threads, core_count, thread_limit
-from slam.dataset import option
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
-from slam.grammar import TASKS, build_parser
+from slam.selftest import selftest
 from slam.train import command as training
 
 if TYPE_CHECKING:
+    from slam.dataset.sequence import Sequence
     from slam.dataset.stream import Stream
-    from slam.sequence import Sequence
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,9 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         if training.is_training(argv):
             training.run(argv)
             return 0
-        parser = build_parser(os.environ)
-        option.add_arguments(parser)
-        _run(parser.read(argv))
+        _run(build_parser(os.environ).read(argv))
     except SlamError as error:
         return _tell(str(error), error.exit_code)
     except OSError as error:
@@ -96,12 +93,13 @@ def _require_for_infer(arguments: argparse.Namespace) -> None:
 
 def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     """Infer one sequence."""
-    from slam import output, task
-    from slam.droid.options import given
-    from slam.estimate import Settings
-    from slam.evaluation import Comparison
+    from slam import task
+    from slam.engine.droid.options import given
+    from slam.engine.estimate import Settings
+    from slam.evaluate.absolute import Comparison
+    from slam.output import results
 
-    output.prepare_folder(out, output.NAMES)
+    results.prepare_folder(out, results.NAMES)
     task.infer(
         _read_input(arguments, folder),
         Settings(
@@ -111,7 +109,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
             max_image_size=arguments.max_image_size,
             options=given(arguments),
         ),
-        Comparison(alignment=option.alignment_of(arguments), max_difference_s=arguments.max_difference),
+        Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
         engine=arguments.engine,
         out=out,
         source=folder.relative_to(arguments.data_root).as_posix(),
@@ -122,9 +120,9 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
 def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence | Stream:
     """The images as the chosen engine takes them: as they are, or prepared for the network."""
     from slam.dataset.layout import open_stream
-    from slam.sequence import read_sequence
+    from slam.dataset.sequence import read_sequence
 
-    choice = option.choice_of(arguments)
+    choice = choice_of(arguments)
     if arguments.engine != "colmap":
         return open_stream(folder, choice)
     if choice.mode != "mono":

@@ -1,20 +1,15 @@
-"""The command line's grammar, and what is said of a line that does not follow it."""
+"""What command lines are made of, and what is said of one that is wrong."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from slam.errors import UsageError
 
-TASKS = ("infer", "evaluate", "train")
-ENGINES = ("colmap", "droid")
-MATCHERS = ("auto", "sequential", "exhaustive")
-ALIGNMENTS = ("sim3", "se3", "origin", "none")
 # COLMAP's numbers have 32 bits.
 LARGEST = 2**31 - 1
 
@@ -104,56 +99,3 @@ def seconds(text: str) -> float:
 def shown(names: Sequence[str]) -> str:
     """Names to choose from, as ``--help`` shows them."""
     return "{" + ",".join(names) + "}"
-
-
-def build_parser(environment: Mapping[str, str]) -> Parser:
-    """The command line's grammar."""
-    from slam.droid import options  # which needs this module
-
-    parser = Parser(prog="slam", description=sys.modules["slam"].__doc__)
-    parser.add_argument("--task", type=one_of(TASKS), metavar=shown(TASKS), help="what to do")
-    parser.add_argument(
-        "--engine",
-        type=one_of(ENGINES),
-        metavar=shown(ENGINES),
-        default=environment.get("SLAM_ENGINE") or "colmap",
-        help="what infers (default: the image's own)",
-    )
-    parser.add_argument("--dataset", type=name, metavar="NAME", help="a folder in the data root")
-    parser.add_argument("--data-root", type=place, default=Path("/data"), metavar="FOLDER")
-    parser.add_argument(
-        "--out",
-        type=place,
-        default=Path(environment["SLIPWAY_OUT"]) if environment.get("SLIPWAY_OUT") else None,
-        metavar="FOLDER",
-        help="where results go (default: $SLIPWAY_OUT)",
-    )
-    images = parser.add_argument_group("infer")
-    images.add_argument("--matcher", type=one_of(MATCHERS), metavar=shown(MATCHERS), default="auto")
-    images.add_argument(
-        "--max-image-size",
-        type=positive,
-        metavar="PIXELS",
-        help="work on images whose longer side is at most this (default: as the dataset has it)",
-    )
-    images.add_argument("--threads", type=positive, metavar="N", help="fewer than the job was given")
-    images.add_argument("--seed", type=whole(0), default=0, metavar="N")
-    compared = parser.add_argument_group("evaluate, and infer where there is ground truth")
-    compared.add_argument(
-        "--estimate", type=place, metavar="FILE", help="trajectory in TUM format (evaluate)"
-    )
-    compared.add_argument(
-        "--groundtruth", type=place, metavar="FILE", help="trajectory in TUM format (default: the dataset's)"
-    )
-    compared.add_argument(
-        "--align", type=one_of(ALIGNMENTS), metavar=shown(ALIGNMENTS), help="(default: sim3)"
-    )
-    compared.add_argument(
-        "--max-difference",
-        type=seconds,
-        default=0.01,
-        metavar="S",
-        help="how far apart two timestamps of one moment may be (default: 0.01 s)",
-    )
-    options.add_arguments(parser)
-    return parser

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from slam import output
-from slam.cache import writable_cache
-from slam.cloud import write_cloud
 from slam.dataset.groundtruth import read_groundtruth, units_of_truth
+from slam.dataset.sequence import Sequence, Units
 from slam.dataset.stream import Stream
+from slam.engine.estimate import Estimate, Settings
+from slam.engine.worker import Engine, run_engine
 from slam.errors import InputError
-from slam.estimate import Estimate, Settings
-from slam.evaluation import Comparison, Evaluation, compare, require_matches
-from slam.plot import describe_error, draw
+from slam.evaluate.absolute import Comparison, Evaluation, compare, require_matches
+from slam.evaluate.relative import Drift, Step, measure_drift
+from slam.output import results
+from slam.output.cache import writable_cache
+from slam.output.cloud import write_cloud
+from slam.output.plot import describe_error, draw
 from slam.progress import say
-from slam.relative import Drift, Step, measure_drift
-from slam.sequence import Sequence, Units
 from slam.trajectory import Trajectory, read_trajectory, write_trajectory
-from slam.worker import Engine, run_engine
 
 
 def infer(
@@ -49,17 +49,17 @@ def infer(
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
     say(f"engine     {engine}, {settings.threads} threads")
-    with output.workspace(out) as workspace, writable_cache(workspace):
+    with results.workspace(out) as workspace, writable_cache(workspace):
         estimate = run_engine(load_engine(engine), sequence, settings, workspace)
         summary = summarize(sequence, estimate, seconds=time.monotonic() - began)
         evaluation, problem = _evaluate(truth, estimate, comparison)
         frames = f"{len(estimate.trajectory)} of {sequence.length}"
-        with output.together(out) as folder:
-            output.adopt(estimate.files, folder)
-            write_trajectory(folder / output.TRAJECTORY, estimate.trajectory)
-            write_cloud(folder / output.CLOUD, estimate.cloud)
-            output.write_json(
-                folder / output.SUMMARY,
+        with results.together(out) as folder:
+            results.adopt(estimate.files, folder)
+            write_trajectory(folder / results.TRAJECTORY, estimate.trajectory)
+            write_cloud(folder / results.CLOUD, estimate.cloud)
+            results.write_json(
+                folder / results.SUMMARY,
                 {
                     **summary,
                     "source": source,
@@ -69,9 +69,9 @@ def infer(
                 },
             )
             if evaluation is not None:
-                output.write_json(folder / output.ATE, evaluation.summarize())
+                results.write_json(folder / results.ATE, evaluation.summarize())
             draw(
-                folder / output.FIGURE,
+                folder / results.FIGURE,
                 title="\n".join(
                     filter(None, (f"{sequence.name}: {frames} frames placed by {engine}", estimate.caveat))
                 ),
@@ -128,11 +128,11 @@ def load_engine(name: str) -> Engine:
         InputError: there is no such engine.
     """
     if name == "colmap":
-        from slam import colmap
+        from slam.engine import colmap
 
         return colmap.estimate
     if name == "droid":
-        from slam.droid import engine
+        from slam.engine.droid import engine
 
         return engine.estimate
     raise InputError(f"there is no engine {name!r}")
@@ -168,11 +168,11 @@ def evaluate(estimate: Path, groundtruth: Path, comparison: Comparison, step: St
     evaluation = compare(truth, guess, comparison)
     drift = measure_drift(truth, guess, comparison, step)
     units = units_of_truth(groundtruth)
-    with output.together(out) as folder:
-        output.write_json(folder / output.ATE, evaluation.summarize())
-        output.write_json(folder / output.RPE, drift.summarize())
+    with results.together(out) as folder:
+        results.write_json(folder / results.ATE, evaluation.summarize())
+        results.write_json(folder / results.RPE, drift.summarize())
         draw(
-            folder / output.FIGURE,
+            folder / results.FIGURE,
             title=f"{estimate.name} and {groundtruth.name}",
             positions=guess.positions,
             evaluation=evaluation,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slam.errors import InputError
-from slam.output import replacing
+from slam.output.results import replacing
 from slam.text import read_lines
 
 Floats = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam.dataset.layout import find_layout
+from slam.dataset.sequence import find_folder, list_folder
 from slam.errors import InputError
-from slam.sequence import find_folder, list_folder
 
 # TartanAir's sequences lie deepest: abandonedfactory/abandonedfactory/Easy/P000.
 DEEPEST = 4

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slam.camera import read_calibration
+from slam.dataset.camera import read_calibration
 from slam.dataset.picture import fit_usual_area
+from slam.dataset.sequence import FRAME_LIST, GROUND_TRUTH, Units
 from slam.dataset.shot import (
     Choice,
     Frames,
@@ -20,7 +21,6 @@ from slam.dataset.shot import (
 from slam.dataset.stream import Stream
 from slam.dataset.tum import read_shots, require_no_stereo
 from slam.errors import InputError
-from slam.sequence import FRAME_LIST, GROUND_TRUTH, Units
 
 CALIBRATION = "calibration.txt"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION, seconds_from_nanoseconds
+from slam.dataset.sequence import Units, units_of
 from slam.dataset.tartanair import GROUND_TRUTH as TARTANAIR
 from slam.errors import InputError
-from slam.sequence import Units, units_of
 from slam.text import read_lines
 from slam.trajectory import Trajectory, read_trajectory
 

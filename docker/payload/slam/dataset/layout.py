@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam.dataset import eth3d, euroc, plain, tartanair, tum
+from slam.dataset.sequence import GROUND_TRUTH
 from slam.dataset.shot import Choice
 from slam.dataset.stream import Stream
-from slam.sequence import GROUND_TRUTH
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from slam.camera import Intrinsics
+from slam.dataset.camera import Intrinsics
 from slam.dataset.stream import Bytes, Metres, Numbers
 from slam.errors import InputError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from slam.dataset.picture import fit_usual_area
+from slam.dataset.sequence import GROUND_TRUTH, Units, list_images, read_camera
 from slam.dataset.shot import Choice, Frames, Shot, choose, common_size, make_stream
 from slam.dataset.stream import Stream
 from slam.dataset.tum import require_no_stereo
 from slam.errors import InputError
-from slam.sequence import GROUND_TRUTH, Units, list_images, read_camera
 
 
 def holds(folder: Path) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slam.dataset.picture import Preparation, bound, read_color, read_depth, size_of_image
+from slam.dataset.sequence import FEWEST_FRAMES, Units, list_folder
 from slam.dataset.stream import Frame, Mode, Stream
 from slam.errors import InputError
-from slam.sequence import FEWEST_FRAMES, Units, list_folder
 
 # As the benchmark's own associate.py; a Kinect's two cameras take turns at 30 Hz.
 DEPTH_DIFFERENCE_S = 0.02

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from slam.sequence import Units
+from slam.dataset.sequence import Units
 
 Mode = Literal["mono", "stereo", "rgbd"]
 Bytes = npt.NDArray[np.uint8]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slam.camera import Intrinsics
+from slam.dataset.camera import Intrinsics
 from slam.dataset.picture import Preparation
+from slam.dataset.sequence import Units
 from slam.dataset.shot import Choice, Frames, Shot, choose, common_size, list_files, make_stream, require_size
 from slam.dataset.stream import Stream
 from slam.errors import InputError
-from slam.sequence import Units
 
 IMAGES = "image_left"
 OTHER_IMAGES = "image_right"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slam.camera import CALIBRATION, Intrinsics, tum_intrinsics
+from slam.dataset.camera import CALIBRATION, Intrinsics, tum_intrinsics
 from slam.dataset.picture import Preparation, fit_usual_area
+from slam.dataset.sequence import GROUND_TRUTH, Units, is_tum, read_camera, read_frame_list
 from slam.dataset.shot import Choice, Frames, Shot, add_depth, choose, common_size, make_stream
 from slam.dataset.stream import Stream
 from slam.errors import InputError
-from slam.sequence import GROUND_TRUTH, Units, is_tum, read_camera, read_frame_list
 
 DEPTH_LIST = "depth.txt"
 SIZE = (640, 480)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from slam.errors import InputError, OutputError
-from slam.output import replacing
+from slam.output.results import replacing
 from slam.progress import say
 
 FOLDER = "checkpoints"

@@ -38,7 +38,7 @@ def run(argv: list[str] | None) -> None:
     """
     options = read_options(argv, os.environ)
     bind_threads(options.threads)
-    from slam.train.crew import is_worker
+    from slam.train.distributed import is_worker
     from slam.train.launch import launch
     from slam.train.topology import count_processes, find_topology
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slam.droid.weights import read_weights, require_network, trim
+from slam.engine.droid.weights import read_weights, require_network, trim
 from slam.errors import InputError
 from slam.train.loop import Metrics
 from slam.train.options import Options

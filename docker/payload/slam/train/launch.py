@@ -97,7 +97,7 @@ def _start(options: Options, topology: Topology, local: int, environment: Mappin
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     process = subprocess.Popen(
-        [sys.executable, "-m", "slam.train.worker", str(writing)],
+        [sys.executable, "-m", "slam.train.rank", str(writing)],
         stdin=subprocess.PIPE,
         env={**environment, **_environment(topology, local), "OMP_NUM_THREADS": str(options.threads)},
         pass_fds=[writing],
@@ -132,16 +132,16 @@ def reserved(topology: Topology) -> Iterator[Topology]:
     if topology.node or topology.world == 1:
         yield topology
         return
-    with socket.socket() as keeper:
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as placeholder:
+        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            keeper.bind(("", topology.port))
+            placeholder.bind(("", topology.port))
         except OSError as error:
             raise SlamError(
                 f"the job's processes cannot meet at port {topology.port} of {topology.host} "
                 f"({error.strerror}); submit the job again, for the port comes of its number"
             ) from error
-        yield replace(topology, port=keeper.getsockname()[1])
+        yield replace(topology, port=placeholder.getsockname()[1])
 
 
 def _wait(workers: list[Worker], told: Container[int]) -> None:

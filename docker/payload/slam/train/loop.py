@@ -11,7 +11,7 @@ import numpy as np
 
 from slam.errors import Stopped, TrainingError
 from slam.train import randomness
-from slam.train.crew import Crew
+from slam.train.distributed import ProcessGroup
 from slam.train.options import Options, bind
 
 Metrics = Mapping[str, float]
@@ -66,13 +66,13 @@ class Step:
 class Training:
     """A network, its optimizer and schedule, and how far they are."""
 
-    def __init__(self, learner: Learner, options: Options, crew: Crew) -> None:
+    def __init__(self, learner: Learner, options: Options, group: ProcessGroup) -> None:
         import torch
 
-        self.learner, self.options, self.crew = learner, options, crew
+        self.learner, self.options, self.group = learner, options, group
         self.step = self.epoch = self.position = 0
         self.shared = np.random.default_rng(randomness.SHARED_SEED)
-        self.model = _spread(learner.network, crew, options.device)
+        self.model = _spread(learner.network, group, options.device)
         self.parameters = [one for one in learner.network.parameters() if one.requires_grad]
         self.optimizer = torch.optim.Adam(self.parameters, lr=options.lr, weight_decay=1e-5)
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -88,8 +88,8 @@ class Training:
             "epoch": self.epoch,
             "position": self.position,
             "shared": self.shared.bit_generator.state,
-            "random": self.crew.gather(randomness.capture()),
-            "options": bind(self.options, self.crew.world, dataset),
+            "random": self.group.gather(randomness.capture()),
+            "options": bind(self.options, self.group.world, dataset),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Training:
         self.scheduler.load_state_dict(state["schedule"])
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
         self.shared.bit_generator.state = state["shared"]
-        randomness.restore(state["random"][self.crew.rank])
+        randomness.restore(state["random"][self.group.rank])
 
     def run(self, source: Source, *, stopping: Callable[[], int], done: Callable[[Step, int], None]) -> None:
         """Make steps until there are enough of them.
@@ -129,14 +129,14 @@ class Training:
         import torch
 
         self.optimizer.zero_grad()
-        own = np.random.default_rng([self.options.seed, self.step, self.crew.rank])
+        own = np.random.default_rng([self.options.seed, self.step, self.group.rank])
         loss, finite = math.nan, True
         metrics: Metrics = {}
         for tensor, found in self.learner.passes(self.model, batch, self.shared, own):
             loss, metrics = float(tensor.detach()), found
             finite = finite and math.isfinite(loss)
             tensor.backward()
-        broken, signal = self.crew.highest([not finite, stopping()])
+        broken, signal = self.group.highest([not finite, stopping()])
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip))
         if broken or not math.isfinite(norm):
             raise TrainingError(self._explain("loss" if broken else "gradient"))
@@ -144,7 +144,7 @@ class Training:
         self.optimizer.step()
         self.scheduler.step()
         self.step, self.position = self.step + 1, self.position + 1
-        loss, *values = self.crew.mean([loss, *metrics.values()])
+        loss, *values = self.group.mean([loss, *metrics.values()])
         named = dict(zip(metrics, values, strict=True))
         return Step(epoch=self.epoch, loss=loss, lr=lr, gradient_norm=norm, metrics=named), int(signal)
 
@@ -160,10 +160,10 @@ def _warm_up(steps: int) -> float:
     return max(0.01, 2 / steps)
 
 
-def _spread(network: Any, crew: Crew, device: str) -> Any:
+def _spread(network: Any, group: ProcessGroup, device: str) -> Any:
     """The network with its gradients shared between processes."""
-    if crew.world == 1:
+    if group.world == 1:
         return network
     from torch.nn.parallel import DistributedDataParallel
 
-    return DistributedDataParallel(network, device_ids=[crew.local] if device == "cuda" else None)
+    return DistributedDataParallel(network, device_ids=[group.local] if device == "cuda" else None)

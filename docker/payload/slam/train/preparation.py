@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from slam.errors import InputError, OutputError
-from slam.output import replacing
+from slam.output.results import replacing
 from slam.progress import say
 from slam.train.collection import find_scenes
 from slam.train.covisibility import Graph

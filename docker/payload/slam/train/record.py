@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from slam.cache import writable_cache
 from slam.errors import OutputError
-from slam.output import replacing
+from slam.output.cache import writable_cache
+from slam.output.results import replacing
 from slam.progress import say
 
 LOSSES = "losses.csv"
@@ -122,7 +122,7 @@ def read_losses(path: Path) -> list[dict[str, str]]:
 
 def draw(out: Path, *, title: str) -> None:
     """Draw the loss and its parts over the steps."""
-    from slam import plot
+    from slam.output import plot
 
     rows = read_losses(out / LOSSES)
     names = [name for name in (rows[0] if rows else {}) if name not in ("step", "epoch")]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from slam.camera import CALIBRATION, Intrinsics, read_calibration
+from slam.dataset.camera import CALIBRATION, Intrinsics, read_calibration
+from slam.dataset.sequence import SUFFIXES
 from slam.errors import InputError
-from slam.sequence import SUFFIXES
 from slam.text import read_lines
 from slam.trajectory import read_trajectory
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from slam import output
 from slam.errors import DeviceError, InputError, MemoryShortError, OutputError, Stopped
+from slam.output import results
 from slam.progress import say
 from slam.train import checkpoint, record
-from slam.train.crew import Crew, find_crew, joined
-from slam.train.keeper import Keeper
+from slam.train.artifacts import Artifacts
+from slam.train.distributed import ProcessGroup, find_group, joined
 from slam.train.options import Options, bind, require_same
 from slam.train.preparation import Footage, prepare
 
@@ -58,19 +58,19 @@ def train(options: Options, environment: Mapping[str, str], ear: Ear) -> None:
         SlamError: something is not as it should be.
         Stopped: a signal asked for it, and all there is was saved.
     """
-    from slam.droid.upstream import find_upstream, upstream
+    from slam.engine.droid.upstream import find_upstream, upstream
 
-    crew = find_crew(environment)
+    group = find_group(environment)
     root = find_upstream(environment)
-    start = _open(options, environment, root, crew.world) if crew.leads else None
+    start = _open(options, environment, root, group.world) if group.leads else None
     with (
-        _device(options, crew) as device,
+        _device(options, group) as device,
         upstream(root, options.device),
-        joined(crew, device=options.device),
+        joined(group, device=options.device),
     ):
-        shared = crew.share(start)
+        shared = group.share(start)
         assert shared is not None  # noqa: S101 - the first process has it
-        _train(options, crew, device, shared, ear)
+        _train(options, group, device, shared, ear)
 
 
 def _open(options: Options, environment: Mapping[str, str], root: Path, world: int) -> Start:
@@ -85,7 +85,7 @@ def _open(options: Options, environment: Mapping[str, str], root: Path, world: i
             f"{out} holds the checkpoints of a training; go on with --resume {out}, or name another folder "
             "with --out"
         )
-    output.prepare_folder(out, (record.SUMMARY, record.FIGURE))
+    results.prepare_folder(out, (record.SUMMARY, record.FIGURE))
     earlier = [place for place in (previous, resume and _home(resume)) if place]
     caches = [options.graph_cache or out / _GRAPHS, *(place / _GRAPHS for place in earlier)]
     footage = prepare(options, reserved=list_test_scenes(root), caches=caches)
@@ -109,7 +109,7 @@ def _home(path: Path) -> Path:
 
 
 @contextmanager
-def _device(options: Options, crew: Crew) -> Iterator[Any]:
+def _device(options: Options, group: ProcessGroup) -> Iterator[Any]:
     """This process's device; that its memory is used up is told with what uses it."""
     import torch
 
@@ -120,13 +120,13 @@ def _device(options: Options, crew: Crew) -> Iterator[Any]:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
     if options.device == "cuda":
-        if crew.local >= torch.cuda.device_count():
+        if group.local >= torch.cuda.device_count():
             raise DeviceError(
-                f"process {crew.local} of this machine has no GPU; start one process for each GPU"
+                f"process {group.local} of this machine has no GPU; start one process for each GPU"
             )
-        torch.cuda.set_device(crew.local)
+        torch.cuda.set_device(group.local)
     try:
-        yield torch.device(options.device, crew.local) if options.device == "cuda" else torch.device("cpu")
+        yield torch.device(options.device, group.local) if options.device == "cuda" else torch.device("cpu")
     except torch.OutOfMemoryError as error:
         size = " ".join(map(str, options.crop))
         raise MemoryShortError(
@@ -136,14 +136,14 @@ def _device(options: Options, crew: Crew) -> Iterator[Any]:
         ) from error
 
 
-def _train(options: Options, crew: Crew, device: Any, start: Start, ear: Ear) -> None:
+def _train(options: Options, group: ProcessGroup, device: Any, start: Start, ear: Ear) -> None:
     from slam.train.droidnet import DroidLearner, make_augment
     from slam.train.loop import Training
     from slam.train.samples import Draws, Feed, Samples
 
-    training = Training(DroidLearner(options, device), options, crew)
+    training = Training(DroidLearner(options, device), options, group)
     samples = Samples(start.footage, options, make_augment(options))
-    draws = Draws(len(samples), batch=options.batch, rank=crew.rank, world=crew.world, seed=options.seed)
+    draws = Draws(len(samples), batch=options.batch, rank=group.rank, world=group.world, seed=options.seed)
     feed = Feed(samples, draws, workers=options.workers, pin=options.device == "cuda")
     try:
         run(training, feed, start, ear)
@@ -164,21 +164,21 @@ def _restore(training: Any, start: Start) -> None:
 
 def run(training: Any, feed: Any, start: Start, ear: Ear) -> None:
     """Go on from a checkpoint where there is one, make the steps, and keep what comes of them."""
-    crew = training.crew
+    group = training.group
     dataset = start.footage.fingerprint
     if start.state is not None:
         _restore(training, start)
-    keeper = Keeper(training, dataset, start.footage, start.source)
-    if crew.leads:
-        keeper.begin()
+    artifacts = Artifacts(training, dataset, start.footage, start.source)
+    if group.leads:
+        artifacts.begin()
     ear.patient = True
     try:
-        training.run(feed, stopping=lambda: ear.number, done=keeper.take)
+        training.run(feed, stopping=lambda: ear.number, done=artifacts.take)
     except BaseException:
         with suppress(OutputError):
-            keeper.record.close()
+            artifacts.record.close()
         raise
-    keeper.record.close()
-    if crew.leads:
-        keeper.conclude(finished=True)
-    crew.wait()
+    artifacts.record.close()
+    if group.leads:
+        artifacts.conclude(finished=True)
+    group.wait()

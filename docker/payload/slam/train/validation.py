@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from slam.camera import CALIBRATION
+from slam.dataset.camera import CALIBRATION
 from slam.errors import InputError
 from slam.train.covisibility import (
     GRID_PX,

@@ -1,0 +1,1 @@
+"""The demo's input: a room that does not exist, filmed by a camera whose path is known."""

@@ -1,3 +1,0 @@
-"""Found by upstream's ``import droid_backends`` where its folder is on the path."""
-
-from slam.droid.kernels import *  # noqa: F403

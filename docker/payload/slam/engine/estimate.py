@@ -1,0 +1,46 @@
+"""What any engine is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slam.output.cloud import Cloud
+from slam.trajectory import Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to work on a sequence.
+
+    ``matcher`` is ``auto``, ``sequential`` or ``exhaustive``. ``max_image_size`` bounds the longer side, in
+    pixels, of the images that features are looked for in; ``None`` takes them as they are. ``options`` are
+    those of one engine that were asked for, by their names.
+    """
+
+    threads: int
+    seed: int = 0
+    matcher: str = "auto"
+    max_image_size: int | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Where the camera was and what it saw, in one world, of arbitrary scale unless the input gives one.
+
+    ``trajectory`` holds the registered frames in order. ``mean_reprojection_error_px`` is over all
+    observations, or ``None`` where an engine has none. ``versions`` names the libraries behind it, ``camera``
+    the camera that it used. ``files`` are more results, by their names, and ``facts`` more for the summary.
+    ``caveat`` says why its results mean nothing, where that is so.
+    """
+
+    trajectory: Trajectory
+    cloud: Cloud
+    mean_reprojection_error_px: float | None
+    versions: Mapping[str, str]
+    camera: Mapping[str, object]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    caveat: str | None = None

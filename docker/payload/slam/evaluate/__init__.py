@@ -1,0 +1,1 @@
+"""How far trajectories are from the truth, and what others got."""

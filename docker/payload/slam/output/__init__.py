@@ -1,0 +1,1 @@
+"""What a run leaves behind: trajectories, clouds and figures, whole or not there."""

@@ -1,0 +1,1 @@
+"""``--self-test``: whether an image does on this machine what it should."""
