@@ -1,7 +1,7 @@
 """What more SFTP channels bring: python bench/channels.py [--megabytes 256] [--delays 0 20 50 100].
 
-One large file and many small ones are sent to an sshd in a container and fetched again, through a line that
-delays all bytes for half of the round trip each way. The line's own rate is that of this machine.
+One large file and many small ones are sent to an sshd in a container and fetched again, through a proxy that
+delays all bytes for half of the round trip each way. The rate is that of this machine.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A line of limited rate in front of a port, so that a transfer costs what it costs from a laptop at home."""
+"""A proxy of limited rate in front of a port, so that a transfer costs what it costs from a laptop at home."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _CHUNK = 1 << 14
 
 
 @dataclass
-class Line:
+class LimitedProxy:
     """What has gone through, in bytes.
 
     Attributes:
-        port: where the line begins, on 127.0.0.1.
+        port: of the proxy, on 127.0.0.1.
         rate_bytes_s: how fast it is, each way; 0 is as fast as this machine.
     """
 
@@ -29,7 +29,7 @@ class Line:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, way: str, count: int) -> None:
-        """Count bytes that go one way, and wait until the line has room for them."""
+        """Count bytes that go one way, and wait until the proxy has room for them."""
         with self._lock:
             setattr(self, f"{way}_bytes", getattr(self, f"{way}_bytes") + count)
             if not self.rate_bytes_s:
@@ -40,19 +40,19 @@ class Line:
 
 
 @contextmanager
-def limited_line(to_port: int, rate_bytes_s: float) -> Iterator[Line]:
-    """A line that leads to a port of this machine."""
+def limited_proxy(to_port: int, rate_bytes_s: float) -> Iterator[LimitedProxy]:
+    """A proxy that leads to a port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        line = Line(port=server.getsockname()[1], rate_bytes_s=rate_bytes_s)
-        threading.Thread(target=_serve, args=(server, to_port, line), daemon=True).start()
+        proxy = LimitedProxy(port=server.getsockname()[1], rate_bytes_s=rate_bytes_s)
+        threading.Thread(target=_serve, args=(server, to_port, proxy), daemon=True).start()
         try:
-            yield line
+            yield proxy
         finally:
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
 
 
-def _serve(server: socket.socket, to_port: int, line: Line) -> None:
+def _serve(server: socket.socket, to_port: int, proxy: LimitedProxy) -> None:
     with suppress(OSError):
         while True:
             here, _ = server.accept()
@@ -60,13 +60,13 @@ def _serve(server: socket.socket, to_port: int, line: Line) -> None:
             for end in (here, there):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for way, source, target in (("up", here, there), ("down", there, here)):
-                threading.Thread(target=_pump, args=(source, target, line, way), daemon=True).start()
+                threading.Thread(target=_pump, args=(source, target, proxy, way), daemon=True).start()
 
 
-def _pump(source: socket.socket, target: socket.socket, line: Line, way: str) -> None:
+def _pump(source: socket.socket, target: socket.socket, proxy: LimitedProxy, way: str) -> None:
     with suppress(OSError):
         while chunk := source.recv(_CHUNK):
-            line.take(way, len(chunk))
+            proxy.take(way, len(chunk))
             target.sendall(chunk)
     with suppress(OSError):
         target.shutdown(socket.SHUT_WR)

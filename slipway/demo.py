@@ -1,4 +1,4 @@
-"""The demo: the whole line on one machine, with the steps that a user would take."""
+"""The demo: the whole pipeline on one machine, with the steps that a user would take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all requests over HTTP need to know: whom to trust, and why one failed."""
+"""HTTP: CA certificates, why a request failed, and addresses without passwords."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import re
 _PASSWORD = re.compile(r"//[^/?#]*@")
 
 
-def trusted() -> str | bool:
-    """The certificates that requests is to trust: a file's name, or ``True`` for its own."""
+def ca_bundle() -> str | bool:
+    """The CA certificates for requests: a file's name, or ``True`` for its own."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
 
 

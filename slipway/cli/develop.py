@@ -15,7 +15,7 @@ from slipway.cli.common import open_session
 
 @task(auto_shortflags=False)
 def demo(context: Context) -> None:
-    """Run the whole line on this machine: build, convert, box, push, stage, job, results."""
+    """Run the whole pipeline on this machine: build, convert, box, push, stage, job, results."""
     with open_session(context) as (session, screen):
         from slipway.demo import run_demo
 

@@ -39,7 +39,7 @@ class Staged:
         files: how many files and links it has here.
         size_bytes: of all files.
         sent_files: how many of ``files`` were not there as they are here.
-        sent_bytes: what went over the line for them.
+        sent_bytes: what was sent for them.
         surplus: what is there and not here; it was removed if that was asked for.
         removed: whether it was.
         left_out: what is here and was not sent: links that lead out of the folder, pipes, sockets, devices.

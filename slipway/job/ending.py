@@ -73,7 +73,7 @@ def parse_result(content: str) -> ScriptResult:
 
 
 def merge_status(job: SlurmJob | None, script_result: ScriptResult | None) -> Status:
-    """How a run stands, by both; where they disagree, the worse is believed, and both are in the status.
+    """How a run stands, by both; where they disagree, the more severe state wins, and both are in the status.
 
     Args:
         job: what SLURM says, or ``None`` where it does not know the job (any more).
@@ -156,7 +156,7 @@ def _agree(job: SlurmJob, script_result: ScriptResult) -> bool:
 def _both(job: SlurmJob, script_result: ScriptResult) -> str:
     codes = "" if job.exit_code is None else f" {job.exit_code}:{job.signal or 0}"
     script = f"{script_result.reason.value}, exit code {script_result.exit_code}"
-    return f"SLURM says {job.state.value}{codes}, the job script {script}; the worse is believed"
+    return f"SLURM says {job.state.value}{codes}, the job script {script}; the more severe state wins"
 
 
 def _exit_code(job: SlurmJob) -> int | None:

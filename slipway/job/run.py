@@ -146,7 +146,7 @@ class RunPaths:
         self.environment = folder / "environment"
         self.diff = folder / "code.diff"
         self.slurm_log = folder / "slurm.log"
-        # Who has the say over its submission, and what sbatch answered: see submission_lock.py.
+        # The submission lock, and what sbatch answered: see submission_lock.py.
         self.claim = folder / "claim"
         self.answer = folder / "answer"
 

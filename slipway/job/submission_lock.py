@@ -1,4 +1,4 @@
-"""Claims: who has the say over a run's submission, so that it is submitted once or surely not at all.
+"""The submission lock of a run: sbatch runs at most once.
 
 Two may come upon a run whose job SLURM does not know: the command that submits it, and a later one that
 finds it unfinished because the first was killed or cut off. Both try to make the same link in the run's

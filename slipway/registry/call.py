@@ -18,7 +18,7 @@ from slipway.registry.refusal import (
     explain_trust,
     explain_unknown,
 )
-from slipway.web import reason, trusted
+from slipway.web import ca_bundle, reason
 
 if TYPE_CHECKING:
     import requests
@@ -185,7 +185,7 @@ def _open_session() -> requests.Session:
     session = requests.Session()
     # Otherwise requests would look for passwords in ~/.netrc.
     session.auth = lambda request: request
-    session.verify = trusted()
+    session.verify = ca_bundle()
     return session
 
 

@@ -185,7 +185,7 @@ def parse_version(content: bytes) -> dict[str, str]:
 
 
 def pack(kind: int, content: bytes) -> bytes:
-    """A message as it goes over the line."""
+    """A message as it is sent."""
     return struct.pack(">IB", len(content) + 1, kind) + content
 
 

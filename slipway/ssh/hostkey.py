@@ -23,7 +23,7 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 @dataclass(frozen=True, kw_only=True)
 class HostKey:
-    """A host's public key, as it goes over the line."""
+    """A host's public key, as it is sent."""
 
     kind: str
     blob: bytes

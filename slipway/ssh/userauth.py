@@ -28,7 +28,7 @@ _MORE, _INFO_RESPONSE = 60, 61
 
 
 class Signer(Protocol):
-    """A key: its name, its type, its public part as it goes over the line, and what signs with it."""
+    """A key: its name, its type, its public part as it is sent, and what signs with it."""
 
     name: str
     kind: str

@@ -1,1 +1,1 @@
-"""The steps of the line, each from names to values: what the tasks call."""
+"""The steps, functions over one `Session`: what the tasks call."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import DownloadError
 from slipway.progress import Amount, OnProgress
-from slipway.web import hide_password, reason, trusted
+from slipway.web import ca_bundle, hide_password, reason
 
 if TYPE_CHECKING:
     import requests
@@ -47,7 +47,7 @@ def download(url: str, part: Path, on_progress: OnProgress) -> None:
 def _fetch(session: requests.Session, url: str, part: Path, note: Path, on_progress: OnProgress) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity", **(_resume(have, url, note) if have else {})}
-    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S, verify=trusted()) as reply:
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S, verify=ca_bundle()) as reply:
         _receive(reply, url, part, note, on_progress)
 
 

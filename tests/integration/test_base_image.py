@@ -121,7 +121,7 @@ SMALL = ("--device", "cpu", "--max-image-size", "176", "--max-frames", "10")
 def test_a_job_tracks_the_demo_without_a_gpu(
     image: Image, line: TaskRunner, tell: Callable[[str], None]
 ) -> None:
-    """The whole line with the profile that is the default: `push`, `job -- --task infer`, `pull`."""
+    """The whole pipeline with the profile that is the default: `push`, `job -- --task infer`, `pull`."""
     tell(line.invoke("push", "--site", "box", timeout_s=1800).stdout.strip())
     job = ("job", "--site", "box", "--gpus", "0", "--cpus", "2", "--mem", "6000M", "--wait", "--")
     infer = ("--task", "infer", "--dataset", "room", *SMALL, "--random-weights", "--pth")

@@ -254,7 +254,9 @@ def test_where_both_disagree_the_worse_is_believed_and_both_are_shown(night: Nig
     assert ending(run) == ("FAILED", "program-error", 9, 9)
     listed = run.listed()
     assert (listed["slurm_state"], listed["script_reason"]) == ("FAILED", "ok")
-    assert listed["note"] == "SLURM says FAILED 9:0, the job script ok, exit code 0; the worse is believed"
+    assert (
+        listed["note"] == "SLURM says FAILED 9:0, the job script ok, exit code 0; the more severe state wins"
+    )
 
 
 def test_preempted_and_tried_again(night: Night) -> None:

@@ -52,7 +52,7 @@ def test_a_waiting_job_has_slurms_reason() -> None:
         (slurm(JobState.CANCELLED, 0, 15), script_result(0, "cancelled"), "CANCELLED", "cancelled", 0),
         # sacct keeps seven bits of an exit code.
         (slurm(JobState.FAILED, 11), script_result(139, "program-error"), "FAILED", "program-error", 139),
-        # They disagree: the worse is believed.
+        # They disagree: the more severe state wins.
         (slurm(JobState.NODE_FAIL, 0), script_result(0, "ok"), "NODE_FAIL", "node-failure", 0),
         (slurm(JobState.OUT_OF_MEMORY, 0, 125), script_result(0, "ok"), "OUT_OF_MEMORY", "out-of-memory", 0),
         (slurm(JobState.COMPLETED), script_result(0, "launch-failure"), "FAILED", "launch-failure", 0),
@@ -109,7 +109,7 @@ def test_endings(
 )
 def test_where_they_disagree_both_are_shown(job: SlurmJob, result: ScriptResult, note: str) -> None:
     status = merge_status(job, result)
-    assert status.note == note + "; the worse is believed"
+    assert status.note == note + "; the more severe state wins"
     assert (status.slurm_state, status.script_reason) == (job.state.value, result.reason.value)
     assert status.wait_code != 0
 

@@ -1,17 +1,18 @@
 """From a Docker image to the cluster: Slipway beside Orbit's recipe and beside plain Apptainer, in one run.
 
     ./run demo                                        makes what this needs
-    .venv/bin/python -m bench.line --rate-mbit 100
+    .venv/bin/python -m bench.push --rate-mbit 100
 
 An image is sent for the first time, then again with 300 kB changed in it, then once more unchanged. All three
-convert with the same Apptainer in the same container, and send over a line of one rate to the same cluster:
+convert with the same Apptainer in the same container, and send over a connection of one rate to the same
+cluster:
 
 - **Orbit**, as its `container.sh push` has it: `apptainer build --sandbox` from the engine, `tar`, `scp`.
 - **Apptainer**, as its manual has it: `apptainer build` from the engine, with its own compression, `scp`.
 - **Slipway**: `invoke push`.
 
 Both others keep Apptainer's cache from one time to the next, as they do at home. What is printed is a table
-in Markdown: seconds, how many times as long as Slipway that is, and megabytes that went up the line.
+in Markdown: seconds, how many times as long as Slipway that is, and megabytes that were uploaded.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.throttle import Line, limited_line
+from bench.throttle import LimitedProxy, limited_proxy
 from slipway.image.build import build_image
 from slipway.image.engine import engine, run_container
 from slipway.image.recipe import Recipe
@@ -48,7 +49,7 @@ TIMES = ("first", "300 kB changed", "unchanged")
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one way cost once: seconds to convert, seconds to send, bytes that went up the line."""
+    """What one way cost once: seconds to convert, seconds to send, bytes that were uploaded."""
 
     convert_s: float
     send_s: float
@@ -61,15 +62,15 @@ class Cost:
 
 
 class Bench:
-    """One cluster, one line to it, and the three ways."""
+    """One cluster, one connection to it, and the three ways."""
 
-    def __init__(self, session: Session, folder: Path, line: Line, base: str) -> None:
-        self.session, self.folder, self.line, self.base = session, folder, line, base
+    def __init__(self, session: Session, folder: Path, proxy: LimitedProxy, base: str) -> None:
+        self.session, self.folder, self.proxy, self.base = session, folder, proxy, base
         self.client = engine()
         self.ssh_config = folder / "ssh_config"
         known = session.project.state / "box" / "ssh_config"
-        # The first value counts, so that the box is reached over the line.
-        self.ssh_config.write_text(f"Host box\n    Port {line.port}\nInclude {known.resolve()}\n")
+        # The first value counts, so that the box is reached through the proxy.
+        self.ssh_config.write_text(f"Host box\n    Port {proxy.port}\nInclude {known.resolve()}\n")
         profile = session.profile("cpu", [f"IMAGE={IMAGE}"])
         site = session.choose("cpu", "box", ()).site
         login = site.login.model_copy(update={"ssh_config": str(self.ssh_config)})
@@ -88,13 +89,13 @@ class Bench:
     def measure(self, way: str) -> Cost:
         """Bring the image that there is now to the cluster, one way."""
         convert, send = {"Slipway": self._slipway, "Apptainer": self._apptainer, "Orbit": self._orbit}[way]()
-        before, began = self.line.up_bytes, time.monotonic()
+        before, began = self.proxy.up_bytes, time.monotonic()
         convert()
         converted = time.monotonic()
         send()
         ended = time.monotonic()
         return Cost(
-            convert_s=converted - began, send_s=ended - converted, sent_bytes=self.line.up_bytes - before
+            convert_s=converted - began, send_s=ended - converted, sent_bytes=self.proxy.up_bytes - before
         )
 
     def _slipway(self) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -135,7 +136,9 @@ class Bench:
 def main() -> int:
     """Run all ways, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rate-mbit", type=float, default=100, help="the line, in Mbit/s; 0 has no limit")
+    parser.add_argument(
+        "--rate-mbit", type=float, default=100, help="the rate of the connection, in Mbit/s; 0 has no limit"
+    )
     parser.add_argument("--base", default="slipway-cpu", help="the Docker image that is changed")
     args = parser.parse_args()
     os.environ["SSH_AUTH_SOCK"] = ""
@@ -145,8 +148,8 @@ def main() -> int:
         session = Session(project=project)
         port = box_up(session).port
         try:
-            with limited_line(port, args.rate_mbit * 1e6 / 8) as line:
-                bench = Bench(session, folder, line, args.base)
+            with limited_proxy(port, args.rate_mbit * 1e6 / 8) as proxy:
+                bench = Bench(session, folder, proxy, args.base)
                 print_table(run(bench), args)
         finally:
             box_down(session, purge=False)
