@@ -1,40 +1,69 @@
-"""One at a time: what two commands of the same checkout must not do at once."""
+"""Locks between the commands of this machine; a lock ends with its process, however that ends."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 
 @contextmanager
 def only_one(file: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Be the only one who is in here with this file, on this machine; it is let go however this ends.
+    """Hold a lock; wait for it where another process has it.
 
     Args:
-        file: the lock; it is made, and stays.
-        on_wait: called once where somebody else is in here, before waiting for them.
+        file: the lock; it is made.
+        on_wait: called once before waiting.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as held:
-        if not take(held.fileno()):
-            on_wait()
-            take(held.fileno(), wait=True)
+    lock = _lock(file)
+    if not _take(lock):
+        on_wait()
+        lock.acquire()  # It looks again and again, so that Ctrl-C ends it.
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def take(descriptor: int, *, wait: bool = False) -> bool:
-    """Lock an open file or folder until it is closed; false where somebody else has it.
+@contextmanager
+def try_lock(file: Path) -> Iterator[bool]:
+    """Hold a lock if it is free; gives whether it was. The file is made, and its folder has to exist."""
+    lock = _lock(file)
+    is_mine = _take(lock)
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            lock.release()
 
-    Windows has no such locks: there everybody gets it, and two at once cost time.
-    """
-    if sys.platform == "win32":
-        return True
-    import fcntl
+
+def is_locked(file: Path) -> bool:
+    """True while a process holds the lock. A file that a killed process left behind is removed."""
+    if not file.exists():
+        return False
+    with try_lock(file) as is_free:
+        pass
+    if is_free:
+        file.unlink(missing_ok=True)
+    return not is_free
+
+
+def _lock(file: Path) -> BaseFileLock:
+    from filelock import FileLock
+
+    return FileLock(file)
+
+
+def _take(lock: BaseFileLock) -> bool:
+    from filelock import Timeout
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
     return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 
 @contextmanager
@@ -16,6 +17,10 @@ def open_tty() -> Iterator[TextIO]:
     Raises:
         OSError: it has none.
     """
+    if not _has_termios():
+        with _open_console() as console:
+            yield console
+        return
     # Not standard input, which may be a file or a pipe: ssh asks here, too.
     descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     raw = io.FileIO(descriptor, "w+")
@@ -29,6 +34,8 @@ def read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
     Raises:
         EOFError: they ended the input.
     """
+    if not _has_termios():
+        return _read_from_console(tty, prompt, echo=echo)
     import termios
 
     tty.write(prompt)
@@ -47,3 +54,29 @@ def read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
     if not answer:
         raise EOFError
     return answer.removesuffix("\n")
+
+
+def _has_termios() -> bool:
+    """False on Windows, where a console takes the terminal's place."""
+    try:
+        import termios  # noqa: F401 - the question is whether it is there
+    except ImportError:
+        return False
+    return True
+
+
+def _open_console() -> TextIO:
+    reader = open("CONIN$", "rb", buffering=0)  # noqa: PTH123, SIM115 - it is closed with the pair
+    pair: Any = io.BufferedRWPair(reader, open("CONOUT$", "wb", buffering=0))  # noqa: PTH123, SIM115
+    return io.TextIOWrapper(pair, encoding="utf-8", errors="replace")
+
+
+def _read_from_console(console: TextIO, prompt: str, *, echo: bool) -> str:
+    if not echo:
+        return getpass.getpass(prompt)  # On Windows it reads from the console.
+    console.write(prompt)
+    console.flush()
+    answer = console.readline()
+    if not answer:
+        raise EOFError
+    return answer.rstrip("\r\n")

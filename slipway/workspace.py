@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from slipway.errors import SpaceError
-from slipway.lock import take
+from slipway.lock import is_locked, try_lock
 
 
 @contextmanager
@@ -20,19 +19,24 @@ def workspace(parent: Path) -> Iterator[Path]:
     It is locked as long as this process lives, which tells it from what a killed one left behind.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix="sif-"))
-    handle = os.open(folder, os.O_RDONLY)
+    folder = parent / f"sif-{secrets.token_hex(8)}"
+    # A folder cannot be locked on every system; a file can. It has to be there before the folder is.
+    lock = _lock_path(folder)
     try:
-        take(handle, wait=True)
-        yield folder
+        with try_lock(lock):
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     finally:
-        os.close(handle)
-        shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
 
 
 def abandoned(parent: Path) -> list[Path]:
     """The folders that nobody works in any more."""
-    return [folder for folder in sorted(parent.glob("sif-*")) if not _is_locked(folder)]
+    folders = [path for path in sorted(parent.glob("sif-*")) if path.is_dir()]
+    return [folder for folder in folders if not is_locked(_lock_path(folder))]
 
 
 def check_space(folder: Path, needed_bytes: int, what: str) -> None:
@@ -50,12 +54,5 @@ def check_space(folder: Path, needed_bytes: int, what: str) -> None:
         )
 
 
-def _is_locked(folder: Path) -> bool:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return True  # it is just being removed, or is somebody else's
-    try:
-        return not take(handle)
-    finally:
-        os.close(handle)
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")

@@ -78,8 +78,9 @@ def run_git(folder: Path, *words: str, stdin: str | None = None) -> Result:
 def explain_refusal(folder: Path, result: Result) -> DataError:
     """Why git would not tell of a checkout, and what to do."""
     top = find_checkout(folder) or folder
-    # git's exit code is the same for whatever it dislikes.
-    if any(path.lstat().st_uid != os.geteuid() for path in (top, top / GIT) if os.path.lexists(path)):
+    # git's exit code is the same for whatever it dislikes. Windows has no such owners.
+    owners = [path.lstat().st_uid for path in (top, top / GIT) if os.path.lexists(path)]
+    if hasattr(os, "geteuid") and any(owner != os.geteuid() for owner in owners):
         return DataError(
             f"{top} is another user's git checkout, which git does not read unless you trust them; "
             f"`git config --global --add safe.directory {shlex.quote(str(top))}` says that you do"

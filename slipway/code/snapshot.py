@@ -31,6 +31,10 @@ from slipway.code.size_limit import Bulk, describe_heaviest, weigh
 from slipway.errors import DataError, HostError, SpaceError
 
 _CHUNK_BYTES = 1 << 20
+# Windows has no such links and pipes, but text files.
+_OPEN = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+    _OPEN |= getattr(os, _flag, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +187,7 @@ def _state(status: os.stat_result) -> tuple[int, int, int, int]:
 def _open(source: Path) -> BinaryIO:
     try:
         # Should it have become a link or a pipe by now, it is not to be followed or waited for.
-        reader = os.fdopen(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+        reader = os.fdopen(os.open(source, _OPEN), "rb")
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -83,6 +83,11 @@ def find_image(client: DockerClient, name: str) -> Image | None:
     return Image(ref=ref, id=attributes["Id"], labels=labels, size_bytes=attributes["Size"])
 
 
+def current_user() -> str | None:
+    """``UID:GID`` of this process, for a container's files; ``None`` on Windows, which has none."""
+    return f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else None
+
+
 def run_container(
     client: DockerClient,
     image: Image,

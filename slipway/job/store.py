@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from slipway.errors import UsageError
 from slipway.job.run import Run
+from slipway.lock import is_locked, try_lock
 from slipway.profile import nearest
 
 
@@ -41,24 +41,20 @@ class RunStore:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._lock_path(run)
-        with path.open("x") as file:
-            _lock(file)
-            self.save(run)
-            try:
+        is_mine = False
+        try:
+            with try_lock(path) as is_mine:
+                if not is_mine or self.has(run):
+                    raise FileExistsError(f"{self._path(run)} is there already")
+                self.save(run)
                 yield
-            finally:
+        finally:
+            if is_mine:  # Not before it is let go: Windows does not remove a file that is open.
                 path.unlink(missing_ok=True)
 
     def is_submitting(self, run: Run) -> bool:
         """True while a process of this machine is in :meth:`submitting` with the run."""
-        try:
-            with self._lock_path(run).open() as file:
-                free = _lock(file)
-        except FileNotFoundError:
-            return False
-        if free:  # a process that was killed has left it
-            self._lock_path(run).unlink(missing_ok=True)
-        return not free
+        return is_locked(self._lock_path(run))
 
     def has(self, run: Run) -> bool:
         """True where there is a record of the run."""
@@ -109,14 +105,3 @@ class RunStore:
             raise UsageError(
                 f"{file} is not the record of a run ({str(error).splitlines()[0]}); move it away"
             ) from error
-
-
-def _lock(file: IO[str]) -> bool:
-    """Have a file for oneself until it is closed; False where another process has it."""
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

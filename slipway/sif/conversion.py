@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, SpaceError
 from slipway.image.build import build_image
-from slipway.image.engine import Image, run_configured
+from slipway.image.engine import Image, current_user, run_configured
 from slipway.image.recipe import Recipe
 from slipway.progress import Progress
 from slipway.project import Project
@@ -201,8 +200,8 @@ def _run_in_tools(
 
     command = convert_command("python3", "/convert.py", _THERE, conversion)
     command.append("--userns")
-    if sys.platform != "win32":
-        command += ["--owner", f"{os.getuid()}:{os.getgid()}"]
+    if owner := current_user():
+        command += ["--owner", owner]
     mounts = {script: "/convert.py", conversion.folder: _THERE}
     config = container_config(tools, command, mounts, conversion.folder)
     plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode")}

@@ -49,6 +49,9 @@ class Agent:
         self._socket: socket.socket | None = None
         if not path:
             return
+        if not hasattr(socket, "AF_UNIX"):
+            self.problem = f"the agent at {path} cannot be asked: Python has no such sockets on this system"
+            return
         try:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(AGENT_TIMEOUT_S)

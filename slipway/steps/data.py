@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.dataset import stage as dataset
 from slipway.dataset.staging import Staged
 from slipway.errors import HostError, ImageError, UsageError
-from slipway.image.engine import engine, find_image, run_container
+from slipway.image.engine import current_user, engine, find_image, run_container
 from slipway.profile import Profile
 from slipway.progress import Transfer
 from slipway.site import Site
@@ -124,7 +123,7 @@ def make_scene(session: Session, profile: Profile) -> Path:
         image,
         ["python3", "-m", "slam.demo.scene", "/demo/room"],
         mounts={folder: "/demo"},
-        user=f"{os.getuid()}:{os.getgid()}",
+        user=current_user(),
         listen=lines.append,
     )
     if code:

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slipway.lock import only_one
+from slipway.lock import is_locked, only_one
 from slipway.project import Project
 from slipway.site import Login, Paths, Site
 from slipway.steps.data import stage as stage_step
@@ -64,3 +65,31 @@ def test_a_checkouts_own_name(tmp_path: Path) -> None:
     assert one.client == one.client != two.client
     assert len(one.client) == 8
     assert [file.name for file in one.state.iterdir()] == ["client"]
+
+
+WAIT = """
+import pathlib, sys
+from slipway.lock import is_locked, only_one
+with only_one(pathlib.Path(sys.argv[1]), lambda: print("waiting", flush=True)):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_ctrl_c_ends_the_waiting_and_a_killed_process_lets_go(tmp_path: Path) -> None:
+    file = tmp_path / "locks" / "lock"
+    argv = [sys.executable, "-c", WAIT, str(file)]
+    with (
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as two,
+    ):
+        said = {process: process.stdout.readline() for process in (first, two)}  # type: ignore[union-attr]
+        assert sorted(said.values()) == [b"held\n", b"waiting\n"]
+        holder, waiter = sorted(said, key=lambda process: said[process])
+        waiter.send_signal(signal.SIGINT)
+        waiter.wait(20)
+        assert waiter.returncode == -signal.SIGINT
+        assert is_locked(file)
+        holder.kill()
+        holder.wait(20)
+        assert not is_locked(file)
