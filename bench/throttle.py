@@ -1,4 +1,4 @@
-"""A proxy of limited rate in front of a port, so that a transfer costs what it costs from a laptop at home."""
+"""A proxy of limited rate in front of a port, so that a transfer costs what it costs from home."""
 
 from __future__ import annotations
 
