@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.errors import UsageError
-from slipway.option import check_option
+from slipway.scheduler.slurm.option import check_option
 
 
 def _form(pattern: str, form: str) -> AfterValidator:
@@ -64,6 +64,7 @@ _WORDS = {
     "model_type": "write keys with values",
     "model_attributes_type": "write keys with values",
 }
+_MEBIBYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
 _Option = Annotated[str, AfterValidator(check_option)]
 
 
@@ -132,6 +133,43 @@ def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resource
     """
     others = Resources.model_validate({"sbatch": tuple(options)})
     return Resources.model_validate_strings(dict(words)).over(others)
+
+
+def minutes(time: str) -> float:
+    """A wall time as SLURM writes it, in minutes (``man sbatch``, ``--time``).
+
+    The forms are ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``,
+    ``days-hours:minutes`` and ``days-hours:minutes:seconds``. Zero is no limit.
+    """
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, mins, seconds = (*parts, 0, 0)[:3]
+    elif len(parts) == 3:
+        hours, mins, seconds = parts
+    else:
+        hours, mins, seconds = 0, parts[0], (parts[1] if len(parts) > 1 else 0)
+    return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60 or float("inf")
+
+
+def mebibytes(memory: str) -> float:
+    """Memory as SLURM writes it (``man sbatch``, ``--mem``), in MiB; a number alone is MiB."""
+    unit = memory[-1].upper()
+    return int(memory[:-1]) * _MEBIBYTES[unit] if unit in _MEBIBYTES else int(memory)
+
+
+def parse_array(spec: str) -> list[int]:
+    """The indices of an array's tasks, in order.
+
+    Args:
+        spec: as ``--array`` has it: ``0-9``, ``1,3,5``, ``0-9:3%2``.
+    """
+    indices: set[int] = set()
+    for part in spec.partition("%")[0].split(","):
+        ends, _, step = part.partition(":")
+        first, _, last = ends.partition("-")
+        indices.update(range(int(first), int(last or first) + 1, int(step or 1)))
+    return sorted(indices)
 
 
 def explain(problem: Any) -> str:

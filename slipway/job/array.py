@@ -6,24 +6,24 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from slipway.job.run import Reason, Status
-from slipway.job.slurm import JobState
+from slipway.scheduler.base import State
 
 # What the whole of it is, where one task is this: the first of them. A task of which nobody knows how it
 # ended does not hide that others go on.
 _WORST = (
-    JobState.RUNNING,
-    JobState.COMPLETING,
-    JobState.SUSPENDED,
-    JobState.PENDING,
-    JobState.SUBMITTING,
-    JobState.UNKNOWN,
-    JobState.NODE_FAIL,
-    JobState.OUT_OF_MEMORY,
-    JobState.TIMEOUT,
-    JobState.FAILED,
-    JobState.PREEMPTED,
-    JobState.CANCELLED,
-    JobState.COMPLETED,
+    State.RUNNING,
+    State.COMPLETING,
+    State.SUSPENDED,
+    State.PENDING,
+    State.SUBMITTING,
+    State.UNKNOWN,
+    State.NODE_FAIL,
+    State.OUT_OF_MEMORY,
+    State.TIMEOUT,
+    State.FAILED,
+    State.PREEMPTED,
+    State.CANCELLED,
+    State.COMPLETED,
 )
 # Tasks of which a note has more than their number.
 _NAMED = 5

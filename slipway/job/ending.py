@@ -7,31 +7,31 @@ from dataclasses import dataclass, replace
 
 from slipway.errors import ParseError
 from slipway.job.run import Reason, Status
-from slipway.job.slurm import JobState, SlurmJob
+from slipway.scheduler.base import Job, State
 
 _REASONS = {
-    JobState.COMPLETED: Reason.OK,
-    JobState.FAILED: Reason.PROGRAM_ERROR,
-    JobState.CANCELLED: Reason.CANCELLED,
-    JobState.TIMEOUT: Reason.TIME_LIMIT,
-    JobState.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
-    JobState.NODE_FAIL: Reason.NODE_FAILURE,
-    JobState.PREEMPTED: Reason.PREEMPTED,
+    State.COMPLETED: Reason.OK,
+    State.FAILED: Reason.PROGRAM_ERROR,
+    State.CANCELLED: Reason.CANCELLED,
+    State.TIMEOUT: Reason.TIME_LIMIT,
+    State.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    State.NODE_FAIL: Reason.NODE_FAILURE,
+    State.PREEMPTED: Reason.PREEMPTED,
 }
 # Where SLURM has one of these to say, the script cannot know better: it may not even have seen its end.
-_SLURM_KNOWS = frozenset(_REASONS) - {JobState.COMPLETED, JobState.FAILED}
+_SLURM_KNOWS = frozenset(_REASONS) - {State.COMPLETED, State.FAILED}
 # The script ends by itself after these, so that SLURM has only its exit code.
 _SAVED = frozenset({Reason.TIME_LIMIT, Reason.CANCELLED, Reason.PREEMPTED})
 # What the script may say of an ending that SLURM calls so. Where it cannot ask SLURM, a preemption looks like
 # a cancelled job; where it does not see its cgroup, a lack of memory looks like a killed program.
 _SAME = {
-    JobState.COMPLETED: _SAVED | {Reason.OK},
-    JobState.FAILED: frozenset(Reason) - {Reason.OK},
-    JobState.CANCELLED: frozenset({Reason.CANCELLED}),
-    JobState.TIMEOUT: frozenset({Reason.TIME_LIMIT}),
-    JobState.OUT_OF_MEMORY: frozenset({Reason.OUT_OF_MEMORY, Reason.PROGRAM_ERROR}),
-    JobState.NODE_FAIL: frozenset({Reason.NODE_FAILURE}),
-    JobState.PREEMPTED: frozenset({Reason.PREEMPTED, Reason.CANCELLED}),
+    State.COMPLETED: _SAVED | {Reason.OK},
+    State.FAILED: frozenset(Reason) - {Reason.OK},
+    State.CANCELLED: frozenset({Reason.CANCELLED}),
+    State.TIMEOUT: frozenset({Reason.TIME_LIMIT}),
+    State.OUT_OF_MEMORY: frozenset({Reason.OUT_OF_MEMORY, Reason.PROGRAM_ERROR}),
+    State.NODE_FAIL: frozenset({Reason.NODE_FAILURE}),
+    State.PREEMPTED: frozenset({Reason.PREEMPTED, Reason.CANCELLED}),
 }
 _NEW_STATE = "SLURM calls the job's state by a word that its documentation did not have"
 _NO_RESULT = "the job script left no result.json: something ended it first, or scratch was full"
@@ -72,7 +72,7 @@ def parse_result(content: str) -> ScriptResult:
         ) from error
 
 
-def merge_status(job: SlurmJob | None, script_result: ScriptResult | None) -> Status:
+def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
     """How a run stands, by both; where they disagree, the more severe state wins, and both are in the status.
 
     Args:
@@ -80,9 +80,9 @@ def merge_status(job: SlurmJob | None, script_result: ScriptResult | None) -> St
         script_result: what the script of the last attempt wrote, or ``None`` where it wrote nothing.
     """
     if job is None:
-        return _by_script(script_result) if script_result else Status(state=JobState.UNKNOWN)
+        return _by_script(script_result) if script_result else Status(state=State.UNKNOWN)
     if not job.state.is_over:
-        note = _NEW_STATE if job.state is JobState.UNKNOWN else None
+        note = _NEW_STATE if job.state is State.UNKNOWN else None
         return Status(
             state=job.state,
             reason=job.why,
@@ -96,9 +96,9 @@ def merge_status(job: SlurmJob | None, script_result: ScriptResult | None) -> St
 
 def _by_script(script_result: ScriptResult) -> Status:
     """How a run ended by its script alone, where SLURM keeps no accounts and has forgotten the job."""
-    state = JobState.CANCELLED if script_result.reason is Reason.CANCELLED else JobState.FAILED
+    state = State.CANCELLED if script_result.reason is Reason.CANCELLED else State.FAILED
     if script_result.exit_code == 0 and script_result.reason in (Reason.OK, Reason.TIME_LIMIT):
-        state = JobState.COMPLETED
+        state = State.COMPLETED
     return Status(
         state=state,
         reason=script_result.reason.value,
@@ -109,18 +109,18 @@ def _by_script(script_result: ScriptResult) -> Status:
     )
 
 
-def _by_slurm(job: SlurmJob) -> Status:
+def _by_slurm(job: Job) -> Status:
     reason, code = _REASONS[job.state], _exit_code(job)
-    if job.state is JobState.COMPLETED:
+    if job.state is State.COMPLETED:
         # The script always says how it ended. Where it did not, something before it ended the job.
-        return Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=_NO_RESULT)
+        return Status(state=State.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=_NO_RESULT)
     if job.state in _SLURM_KNOWS and code == 0:
         code = None  # SLURM's way to say that there was none
-    note = _NO_RESULT if job.state is JobState.FAILED else None
+    note = _NO_RESULT if job.state is State.FAILED else None
     return Status(state=job.state, reason=reason.value, exit_code=code, signal=_signal(job), note=note)
 
 
-def _by_both(job: SlurmJob, script_result: ScriptResult) -> Status:
+def _by_both(job: Job, script_result: ScriptResult) -> Status:
     state, reason, code, signal = (
         job.state,
         _REASONS[job.state],
@@ -133,7 +133,7 @@ def _by_both(job: SlurmJob, script_result: ScriptResult) -> Status:
         if code == 0:
             code, signal = _exit_code(job) or 0, _signal(job)
         if code or reason not in _SAVED | {Reason.OK}:
-            state = JobState.FAILED
+            state = State.FAILED
     return Status(
         state=state,
         reason=reason.value,
@@ -144,7 +144,7 @@ def _by_both(job: SlurmJob, script_result: ScriptResult) -> Status:
     )
 
 
-def _agree(job: SlurmJob, script_result: ScriptResult) -> bool:
+def _agree(job: Job, script_result: ScriptResult) -> bool:
     if script_result.reason not in _SAME[job.state]:
         return False
     if job.state in _SLURM_KNOWS or job.signal is not None or job.exit_code is None:
@@ -153,17 +153,17 @@ def _agree(job: SlurmJob, script_result: ScriptResult) -> bool:
     return job.exit_code % 128 == script_result.exit_code % 128
 
 
-def _both(job: SlurmJob, script_result: ScriptResult) -> str:
+def _both(job: Job, script_result: ScriptResult) -> str:
     codes = "" if job.exit_code is None else f" {job.exit_code}:{job.signal or 0}"
     script = f"{script_result.reason.value}, exit code {script_result.exit_code}"
     return f"SLURM says {job.state.value}{codes}, the job script {script}; the more severe state wins"
 
 
-def _exit_code(job: SlurmJob) -> int | None:
+def _exit_code(job: Job) -> int | None:
     signal = _signal(job)
     return 128 + signal if signal else job.exit_code
 
 
-def _signal(job: SlurmJob) -> int | None:
+def _signal(job: Job) -> int | None:
     # 0:125 is SLURM's code for a lack of memory. There is no such signal.
     return job.signal if job.signal and job.signal <= 64 else None

@@ -14,13 +14,13 @@ from slipway.code.snapshot import Snapshot, take_snapshot
 from slipway.errors import ImageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
-from slipway.job.limits import ResourceRequest, check_partition
 from slipway.job.run import Run, new_run_id
 from slipway.job.script import Job, directives, render_script, words_file
 from slipway.profile import Profile
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
 from slipway.resources import Resources
+from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Site
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)

@@ -1,37 +1,24 @@
-"""Polling: how runs stand, by SLURM's queue, its accounting, its controller and what job scripts wrote."""
+"""Polling: how runs stand, by their scheduler and by what job scripts wrote."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command, parse_login
 from slipway.job.array import combine
 from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Run, RunPaths, Status
-from slipway.job.slurm import (
-    JobState,
-    SlurmJob,
-    accounting_command,
-    parse_accounting,
-    parse_queue,
-    parse_shown,
-    queue_command,
-    show_command,
-)
+from slipway.scheduler.base import Job, JobQuery, QueryResult, State
+from slipway.scheduler.choose import find_scheduler
 
 LOOK_S = 1.0
 LOOKS = 5
 # A run that SLURM has forgotten, and whose script said nothing, is given up after this time.
 GONE_S = 600
-# A program is given at most 128 kB as one argument (MAX_ARG_STRLEN), which the whole command is to sshd.
-AT_ONCE = 1000
 _RESULTS = """while IFS= read -r folder; do
     newest=0
     for path in "$folder"/attempt-*; do
@@ -46,28 +33,8 @@ done
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What SLURM knows: jobs by names and tasks, and why its queue or its accounting could not be asked."""
-
-    jobs: Mapping[tuple[str, int | None], SlurmJob]
-    queue_problem: str | None
-    accounting_problem: str | None
-
-    def job(self, run: Run, task: int | None) -> SlurmJob | None:
-        # Without a task it is for all those that SLURM did not name.
-        return self.jobs.get((run.run_id, task)) or self.jobs.get((run.run_id, None))
-
-    def may_be_over(self, run: Run) -> bool:
-        found = (self.job(run, task) for task in run.tasks)
-        return all(job is None or job.state.is_over for job in found)
-
-    def lacks(self, run: Run) -> bool:
-        return any(self.job(run, task) is None for task in run.tasks)
-
-
 def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
-    """The same runs as they stand now; all of them are asked for at once.
+    """The same runs of one site as they stand now; all of them are asked for at once.
 
     A run that SLURM cannot be asked about is UNKNOWN, never FAILED. One that has no job id yet, and that
     SLURM does not know, is SUBMITTING: :func:`slipway.job.submit.settle` decides about it.
@@ -77,67 +44,29 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
     """
     if not runs:
         return []
-    asked = _ask(host, runs)
-    if asked.queue_problem:
-        why = Status(state=JobState.UNKNOWN, note=asked.queue_problem)
+    wanted = [_query(run) for run in runs]
+    asked = find_scheduler(runs[0].scheduler).query(host, wanted)
+    if asked.problem:
+        why = Status(state=State.UNKNOWN, note=asked.problem)
         return [replace(run, status=why) for run in runs]
-    results = _results(host, [run for run in runs if asked.may_be_over(run)], asked)
+    results = _results(host, [run for run in runs if asked.may_be_over(_query(run))], asked)
     return [_updated(run, asked, results) for run in runs]
 
 
-def _ask(host: Host, runs: Sequence[Run]) -> _Asked:
-    # sacct takes the cluster's own time, which may be a day behind.
-    since = (min(run.submitted for run in runs) - timedelta(days=1)).strftime("%Y-%m-%d")
-    names = [run.run_id for run in runs]
-    waiting, queue_problem = _answers(host, names, queue_command, parse_queue)
-    accounted, accounting_problem = _answers(
-        host, names, lambda some: accounting_command(some, since), parse_accounting
-    )
-    # The queue is the fresher of the two: accounting may be some seconds late, also with what it says of an
-    # array's tasks that have not begun.
-    accounted.sort(key=lambda job: job.state is not JobState.PENDING)
-    jobs = {(job.name, job.task): job for job in chain(accounted, waiting)}
-    asked = _Asked(jobs=jobs, queue_problem=queue_problem, accounting_problem=accounting_problem)
-    # Accounting may also be down, or not be kept at all: the controller remembers a job for some minutes.
-    ids = [run.job_id for run in runs if run.job_id and asked.may_be_over(run) and asked.lacks(run)]
-    if ids and not queue_problem:
-        shown, _ = _answers(host, ids, show_command, parse_shown)
-        known = {(job.name, job.task): job for job in shown if job.name in names}
-        asked = replace(asked, jobs={**known, **jobs})
-    return asked
+def _query(run: Run) -> JobQuery:
+    return JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.tasks)
 
 
-def _answers(
-    host: Host,
-    items: Sequence[str],
-    command: Callable[[Sequence[str]], Sequence[str]],
-    parse: Callable[[str], Iterable[SlurmJob]],
-) -> tuple[list[SlurmJob], str | None]:
-    """Jobs, and why not all could be asked for."""
-    jobs: list[SlurmJob] = []
-    for start in range(0, len(items), AT_ONCE):
-        argv = command(items[start : start + AT_ONCE])
-        result = host.run(login_command(argv))
-        if not result.ok:
-            words = " ".join(result.stderr.split()) or f"it ended with exit code {result.exit_code}"
-            return jobs, f"{argv[0]} could not be asked: {words}"
-        try:
-            jobs += parse(parse_login(result.stdout))
-        except ParseError as error:
-            return jobs, str(error)
-    return jobs, None
-
-
-def _results(host: Host, runs: Sequence[Run], asked: _Asked) -> dict[str, str]:
+def _results(host: Host, runs: Sequence[Run], asked: QueryResult) -> dict[str, str]:
     """What ``result.json`` of each last attempt holds, by the folder of its run or task."""
-    jobs = {_folder(run, task): asked.job(run, task) for run in runs for task in run.tasks}
+    jobs = {_folder(run, task): asked.job(run.run_id, task) for run in runs for task in run.tasks}
     results: dict[str, str] = {}
     for look in range(1 + LOOKS):
         missing = [folder for folder in jobs if folder not in results]
         if look:
             # A network file system may show the file some seconds late.
             done = filter(None, map(jobs.get, missing))
-            if not any(job.state is JobState.COMPLETED for job in done):
+            if not any(job.state is State.COMPLETED for job in done):
                 break
             time.sleep(LOOK_S)
         results |= _read_results(host, missing)
@@ -160,8 +89,8 @@ def _read_results(host: Host, folders: Sequence[str]) -> dict[str, str]:
     return {folder: content for folder, content in zip(folders, contents, strict=False) if content}
 
 
-def _updated(run: Run, asked: _Asked, results: Mapping[str, str]) -> Run:
-    jobs = filter(None, (asked.job(run, task) for task in run.tasks))
+def _updated(run: Run, asked: QueryResult, results: Mapping[str, str]) -> Run:
+    jobs = filter(None, (asked.job(run.run_id, task) for task in run.tasks))
     run = replace(run, job_id=next((job.job_id for job in jobs), run.job_id))
     stands = {task: _stand(run, task, asked, results) for task in run.tasks}
     job_id = run.job_id or next(
@@ -173,10 +102,10 @@ def _updated(run: Run, asked: _Asked, results: Mapping[str, str]) -> Run:
 
 
 def _stand(
-    run: Run, task: int | None, asked: _Asked, results: Mapping[str, str]
+    run: Run, task: int | None, asked: QueryResult, results: Mapping[str, str]
 ) -> tuple[Status, ScriptResult | None]:
     """How a run stands, or a task of it, and what its script said."""
-    job, script_result, note = asked.job(run, task), None, None
+    job, script_result, note = asked.job(run.run_id, task), None, None
     content = results.get(_folder(run, task))
     if content is not None:
         try:
@@ -184,22 +113,22 @@ def _stand(
         except ParseError as error:
             note = str(error)
     if job is None and script_result is None:
-        submitting = Status(state=JobState.SUBMITTING)
+        submitting = Status(state=State.SUBMITTING)
         return submitting if run.job_id is None else _missing(run, asked, note), None
     if job is None and script_result and script_result.job_id and run.job_id is None:
         # It was over before anybody knew its id. Now SLURM can be asked, too.
-        return Status(state=JobState.COMPLETING), script_result
-    if job is None and asked.accounting_problem:
-        note = f"{asked.accounting_problem}; the job script alone is believed"
+        return Status(state=State.COMPLETING), script_result
+    if job is None and asked.history_problem:
+        note = f"{asked.history_problem}; the job script alone is believed"
         return replace(merge_status(None, script_result), note=note), script_result
     return _merge(job, script_result, note), script_result
 
 
-def _merge(job: SlurmJob | None, script_result: ScriptResult | None, note: str | None) -> Status:
+def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None) -> Status:
     status = merge_status(job, script_result)
     if note is None:
         return status
-    if job is not None and job.state is JobState.COMPLETED:
+    if job is not None and job.state is State.COMPLETED:
         # There is a result, so the script came to its end; only nobody can read it.
         status = Status(
             state=job.state, reason=Reason.OK.value, exit_code=job.exit_code, slurm_state=job.state.value
@@ -207,13 +136,13 @@ def _merge(job: SlurmJob | None, script_result: ScriptResult | None, note: str |
     return replace(status, note=f"{note}; SLURM alone is believed")
 
 
-def _missing(run: Run, asked: _Asked, note: str | None) -> Status:
+def _missing(run: Run, asked: QueryResult, note: str | None) -> Status:
     """A job that SLURM had, and of which nobody can say how it ended."""
     now = int(time.time())
     since = run.status.missing_since_s or now
     words = [f"SLURM does not know job {run.job_id} any more, and its script left no result"]
-    words += filter(None, [asked.accounting_problem, note])
+    words += filter(None, [asked.history_problem, note])
     if now - since > GONE_S:
         words.append("so it was killed outright, by whom is not known")
-        return Status(state=JobState.FAILED, reason=Reason.NODE_FAILURE.value, note="; ".join(words))
-    return Status(state=JobState.UNKNOWN, note="; ".join(words), missing_since_s=since)
+        return Status(state=State.FAILED, reason=Reason.NODE_FAILURE.value, note="; ".join(words))
+    return Status(state=State.UNKNOWN, note="; ".join(words), missing_since_s=since)

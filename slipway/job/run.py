@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.host.scratch import Scratch
-from slipway.job.slurm import JobState, parse_array
+from slipway.resources import parse_array
+from slipway.scheduler.base import State
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
@@ -47,7 +48,7 @@ class Status:
         missing_since_s: since when SLURM has not known the job that it once accepted, in seconds since 1970.
     """
 
-    state: JobState
+    state: State
     reason: str | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -86,13 +87,18 @@ class Run:
     site_values: Mapping[str, Any]
     run_dir: str
     job_id: str | None = None
-    status: Status = Status(state=JobState.SUBMITTING)
+    status: Status = Status(state=State.SUBMITTING)
 
     @property
     def tasks(self) -> Sequence[int | None]:
         """The indices of an array's tasks; one ``None`` for a run that is no array."""
         spec = self.resources.get("array")
         return parse_array(spec) if spec else [None]
+
+    @property
+    def scheduler(self) -> str:
+        """The name of the scheduler that it was given to."""
+        return str(self.site_values.get("scheduler", "slurm"))
 
     def to_json(self) -> str:
         """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates."""
@@ -108,7 +114,7 @@ class Run:
         """
         try:
             values = json.loads(text)
-            status = Status(**{**values["status"], "state": JobState(values["status"]["state"])})
+            status = Status(**{**values["status"], "state": State(values["status"]["state"])})
             lists = {key: tuple(values[key]) for key in ("program", "args")}
             submitted = datetime.fromisoformat(values["submitted"])
             return cls(**{**values, **lists, "status": status, "submitted": submitted})

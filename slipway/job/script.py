@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ConfigError, JobError
-from slipway.job.limits import minutes
-from slipway.option import quote_option
+from slipway.job.run import RunPaths
 from slipway.resources import Resources
+from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
 
-# SLURM warns the script by this signal before the time limit; `B:` means the script, not its steps.
-_WARNING = "B:USR1"
 # What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
 _WORD_BYTES = 128 * 1024
 _WORDS_BYTES = 2 * 1024 * 1024 - 64 * 1024
@@ -49,7 +47,7 @@ def render_script(job: Job, site: Site, template: str) -> str:
         ConfigError: the template lacks one of these lines.
     """
     blocks = {
-        "directives": [f"#SBATCH {quote_option(option)}" for option in directives(job, site)],
+        "directives": find_scheduler(site.scheduler).script_lines(directives(job, site)),
         "settings": _settings(job, site),
         "modules": [
             f"{shlex.join(['module', 'load', name])} || finish 1 launch-failure" for name in site.modules
@@ -68,43 +66,15 @@ def render_script(job: Job, site: Site, template: str) -> str:
 
 
 def directives(job: Job, site: Site) -> list[str]:
-    """The options of sbatch, in order.
+    """The options of the submission, in order.
 
     Raises:
-        JobError: one of the user's own contradicts how GPUs are asked for.
+        JobError: they contradict each other.
     """
-    wanted = job.resources
-    nodes = wanted.nodes or 1
-    options = [
-        f"--job-name={job.run_id}",
-        # What SLURM itself says. The script's own output goes to a log of its own for each attempt.
-        f"--output={job.run_dir}/slurm.log",
-        "--open-mode=append",
-        "--requeue",
-        f"--signal={_WARNING}@{_grace_s(wanted, site)}",
-        f"--nodes={nodes}",
-        # The batch script runs on the first node, and srun starts the program once on each.
-        "--ntasks=1" if nodes == 1 else "--ntasks-per-node=1",
-    ]
-    named = {
-        "time": wanted.time,
-        "cpus-per-task": wanted.cpus,
-        "mem": wanted.mem,
-        "partition": wanted.partition,
-        "account": wanted.account,
-        "qos": wanted.qos,
-        "constraint": wanted.constraint,
-        "array": wanted.array,
-        "dependency": wanted.dependency,
-    }
-    options += [f"--{name}={value}" for name, value in named.items() if value is not None]
-    if wanted.exclusive:
-        options.append("--exclusive")
-    if wanted.dependency is not None:
-        # Else a job whose condition can no longer come true would wait for ever.
-        options.append("--kill-on-invalid-dep=yes")
-    options += _gpu_options(wanted, site)
-    return [*options, *wanted.sbatch]
+    log = RunPaths(job.run_dir).slurm_log
+    return find_scheduler(site.scheduler).directives(
+        name=job.run_id, log=log, resources=job.resources, site=site
+    )
 
 
 def container_command(job: Job, site: Site) -> list[str]:
@@ -156,28 +126,6 @@ def words_file(words: Sequence[str]) -> bytes:
 def _shown(word: bytes) -> str:
     text = repr(word.decode("utf-8", errors="backslashreplace"))
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _grace_s(wanted: Resources, site: Site) -> int:
-    """Seconds before the time limit at which the program is warned: never in the first half of its time."""
-    limit_s = minutes(wanted.time) * 60 if wanted.time else float("inf")
-    return int(min(site.grace_s, limit_s / 2))
-
-
-def _gpu_options(wanted: Resources, site: Site) -> list[str]:
-    if not wanted.gpu_count or site.gpu_request == "none":
-        return []
-    if site.gpu_request == "gpus":
-        # This is for the whole job, and what is asked for is for each node.
-        return [f"--gpus={wanted.gpus}" if (wanted.nodes or 1) == 1 else f"--gpus-per-node={wanted.gpus}"]
-    own = next((option for option in wanted.sbatch if option.startswith("--gres=")), None)
-    if own is not None:
-        raise JobError(
-            f"--sbatch {own} takes the place of --gres=gpu:{wanted.gpus}, by which {site.name} gets --gpus "
-            f"{wanted.gpus} (gpu_request in cluster/{site.name}.yaml); write --gpus 0 and "
-            f"--sbatch {own},gpu:{wanted.gpus}, or leave one of them out"
-        )
-    return [f"--gres=gpu:{wanted.gpus}"]
 
 
 def _settings(job: Job, site: Site) -> list[str]:

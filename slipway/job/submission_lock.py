@@ -15,19 +15,15 @@ from pathlib import PurePosixPath
 
 from slipway.errors import ParseError
 
-# sbatch itself tries for two minutes where the controller is busy.
-SBATCH_S = 150
-# After this time a claimed run that SLURM does not know was not submitted: its sbatch has been ended.
-LOST_S = 300
 # The exit code of a shell that the other side was faster than. Neither sbatch nor timeout has it.
 TOO_LATE = 79
-_LOCK_AND_SUBMIT = f"""folder=$1
-shift
+_LOCK_AND_SUBMIT = f"""folder=$1 limit_s=$2
+shift 2
 trap '' HUP PIPE
 mine=submitting-$$-$(date +%s%N)
 ln -s "$mine" "$folder/claim" 2>/dev/null
 [ "$(readlink "$folder/claim")" = "$mine" ] || exit {TOO_LATE}
-timeout -k 5 {SBATCH_S} "$@" </dev/null >"$folder/answer.out.part" 2>"$folder/answer.err.part"
+timeout -k 5 "$limit_s" "$@" </dev/null >"$folder/answer.out.part" 2>"$folder/answer.err.part"
 code=$?
 out=$(cat "$folder/answer.out.part") err=$(cat "$folder/answer.err.part")
 printf '%s\\0%s\\0%s\\0' "$code" "$out" "$err" >"$folder/answer.part" &&
@@ -56,18 +52,16 @@ class Answer:
     stdout: str
     stderr: str
 
-    @property
-    def refusal(self) -> str:
-        """SLURM's words, without its programs' names."""
-        lines = [
-            line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in self.stderr.splitlines()
-        ]
-        return "; ".join(filter(None, lines)) or "it gave no reason"
 
+def locked_submit_command(folder: PurePosixPath, submit: Sequence[str], limit_s: int) -> list[str]:
+    """Submit a run, unless it was given up; ends as ``submit`` does, or with :data:`TOO_LATE`.
 
-def locked_submit_command(folder: PurePosixPath, sbatch: Sequence[str]) -> list[str]:
-    """Submit a run, unless it was given up; ends as sbatch does, or with :data:`TOO_LATE`."""
-    return ["sh", "-c", _LOCK_AND_SUBMIT, "slipway", str(folder), *sbatch]
+    Args:
+        folder: the run's.
+        submit: the argv that submits it.
+        limit_s: seconds after which that is ended.
+    """
+    return ["sh", "-c", _LOCK_AND_SUBMIT, "slipway", str(folder), str(limit_s), *submit]
 
 
 def give_up_command(folder: PurePosixPath) -> list[str]:

@@ -12,29 +12,22 @@ from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
 from slipway.job.input import find_missing
-from slipway.job.limits import ResourceRequest
-from slipway.job.partitions import check_partitions, describe_partitions
 from slipway.job.plan import Plan, Request, make_plan, snapshot_code
 from slipway.job.poll import poll
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.script import words_file
-from slipway.job.slurm import JobState, parse_submitted, submit_command
 from slipway.job.store import RunStore
 from slipway.job.submission_lock import (
-    LOST_S,
-    SBATCH_S,
     TOO_LATE,
-    Answer,
     give_up_command,
     locked_submit_command,
     parse_answer,
 )
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.scheduler.base import State, Submission
+from slipway.scheduler.choose import find_scheduler
 
-# Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
-# itself ends where it does not know an option.
-_KILLED = range(124, 255)
 _NEVER = "it was never submitted: "
 
 
@@ -63,7 +56,7 @@ def submit(project: Project, request: Request, host: Host, scratch: Scratch, pro
         for note in snapshot.notes:
             progress.note(note)
         plan = make_plan(project, request, host, scratch, snapshot)
-        check_partitions(host, request.resource_request, request.site, progress)
+        find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
         send_code(host, scratch, snapshot, progress)
@@ -71,7 +64,7 @@ def submit(project: Project, request: Request, host: Host, scratch: Scratch, pro
         _make_run(host, plan, request, store)
         _check_image(host, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
-        run = _sbatch(host, plan, request.resource_request, store, progress)
+        run = _submit(host, plan, request, store, progress)
         store.save(run)
     # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
     with suppress(SshError):
@@ -99,35 +92,38 @@ def settle(host: Host, run: Run) -> Run:
             return _not_submitted(run, "the command that was to do it ended before")
         # It may have answered between the two questions.
         content = host.read(RunPaths(folder).answer)
-    answer = parse_answer(content.decode("utf-8", errors="replace")) if content is not None else None
-    if answer is not None and answer.exit_code == 0:
-        return _accepted(run, answer)
+    scheduler = find_scheduler(run.scheduler)
+    submission = Submission()
+    if content is not None:
+        answer = parse_answer(content.decode("utf-8", errors="replace"))
+        submission = scheduler.read_submission(answer.exit_code, answer.stdout, answer.stderr)
+    if submission.job_id is not None:
+        return _accepted(run, submission.job_id)
     # sbatch also fails where the controller is too busy to answer; the job may be there all the same.
     again = poll(host, [run])[0]
-    refused = answer is not None and answer.exit_code not in _KILLED
-    if again.status.state is JobState.UNKNOWN:
+    if again.status.state is State.UNKNOWN:
         return again
-    if again.job_id is not None and not (refused and _never_began(again.status)):
+    if again.job_id is not None and not (submission.refusal and _never_began(again.status)):
         return again
-    if answer is not None and refused:
+    if submission.refusal:
         host.run(["rm", "-rf", "--", run.run_dir])
-        return _not_submitted(run, f"SLURM refused the job: {answer.refusal}")
-    if _locked_s(host, folder) > LOST_S:
+        return _not_submitted(run, f"SLURM refused the job: {submission.refusal}")
+    if _locked_s(host, folder) > scheduler.lost_s:
         return _not_submitted(run, "sbatch did not end, and SLURM knows no job of this name")
-    return replace(run, status=Status(state=JobState.SUBMITTING, note="sbatch has not answered yet"))
+    return replace(run, status=Status(state=State.SUBMITTING, note="sbatch has not answered yet"))
 
 
-def _accepted(run: Run, answer: Answer) -> Run:
-    return replace(run, job_id=parse_submitted(answer.stdout), status=Status(state=JobState.PENDING))
+def _accepted(run: Run, job_id: str) -> Run:
+    return replace(run, job_id=job_id, status=Status(state=State.PENDING))
 
 
 def _never_began(status: Status) -> bool:
     # Of a job that no node can run, accounting keeps a record, as of one that failed after no time.
-    return status.state is JobState.FAILED and status.script_reason is None and not status.elapsed_s
+    return status.state is State.FAILED and status.script_reason is None and not status.elapsed_s
 
 
 def _not_submitted(run: Run, why: str) -> Run:
-    status = Status(state=JobState.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=f"{_NEVER}{why}")
+    status = Status(state=State.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=f"{_NEVER}{why}")
     return replace(run, status=status)
 
 
@@ -175,18 +171,18 @@ def _check_image(host: Host, run: Run, store: RunStore) -> None:
     )
 
 
-def _sbatch(
-    host: Host, plan: Plan, resource_request: ResourceRequest, store: RunStore, progress: Progress
-) -> Run:
+def _submit(host: Host, plan: Plan, request: Request, store: RunStore, progress: Progress) -> Run:
     run, folder = plan.run, PurePosixPath(plan.run.run_dir)
-    command = locked_submit_command(folder, submit_command(RunPaths(folder).script, plan.options))
+    scheduler = find_scheduler(request.site.scheduler)
+    submitting = scheduler.submit_command(RunPaths(folder).script, plan.options)
+    command = locked_submit_command(folder, submitting, scheduler.submit_s)
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
     try:
-        result = host.run(login_command(command), timeout_s=SBATCH_S + 30)
+        result = host.run(login_command(command), timeout_s=scheduler.submit_s + 30)
         if result.ok:
-            return replace(
-                run, job_id=parse_submitted(parse_login(result.stdout)), status=Status(state=JobState.PENDING)
-            )
+            submission = scheduler.read_submission(0, parse_login(result.stdout), result.stderr)
+            if submission.job_id is not None:
+                return _accepted(run, submission.job_id)
         if result.exit_code == TOO_LATE:
             raise JobError(f"{run.run_id} was given up by another `invoke status` in the meantime; try again")
         answered = host.size(RunPaths(folder).answer) is not None
@@ -198,10 +194,10 @@ def _sbatch(
         raise
     if settled.job_id is not None:
         return settled
-    if settled.status.state is not JobState.FAILED:
+    if settled.status.state is not State.FAILED:
         raise RemoteError(f"{host.target}: {result.explain()}\n  {unknown}")
     store.forget(run)
     if not answered:
         raise RemoteError(f"{host.target}: {result.explain()}")
     why = (settled.status.note or "").removeprefix(_NEVER)
-    raise JobError(f"{host.target}: {why}{describe_partitions(host, resource_request)}")
+    raise JobError(f"{host.target}: {why}{scheduler.describe_offer(host, request.resource_request)}")

@@ -15,11 +15,10 @@ from slipway.errors import (
     SshError,
 )
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command
 from slipway.job.poll import LOOK_S, poll
 from slipway.job.run import Run
-from slipway.job.slurm import cancel_command
 from slipway.job.tail import LogTail
+from slipway.scheduler.choose import find_scheduler
 
 # SLURM is asked less often than the files are looked at: its controller serves everybody.
 ASK_S = 10.0
@@ -122,9 +121,7 @@ def cancel(host: Host, run: Run) -> Run:
         return run
     if run.job_id is None:
         raise JobError(f"{host.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
-    result = host.run(login_command(cancel_command(run.job_id)))
-    if not result.ok:
-        raise RemoteError(f"{host.target}: job {run.job_id} was not cancelled: {result.stderr.strip()}")
+    find_scheduler(run.scheduler).cancel(host, run.job_id)
     return _poll_one(host, run)
 
 

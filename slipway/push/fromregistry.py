@@ -21,6 +21,7 @@ from slipway.registry.credentials import docker_config, find_credentials
 from slipway.registry.reference import Reference
 from slipway.registry.refusal import explain_words
 from slipway.resources import Resources
+from slipway.scheduler.base import Scheduler
 
 # An image is there as layers, unpacked, and as a .sif at once; layers are often a third of what is in them.
 SPACE_FACTOR = {"docker": 6.0, "oras": 1.1}
@@ -74,6 +75,7 @@ def pull_image(
     pull: Pull,
     script: str,
     client: str,
+    scheduler: Scheduler,
     progress: Progress,
     job: Resources | None = None,
 ) -> tuple[PushedSif, bool]:
@@ -85,8 +87,9 @@ def pull_image(
         pull: what is to be pulled.
         script: what :func:`render_pull` made for it.
         client: what sets this client apart from others, who may pull the same at once.
+        scheduler: what gives it a node.
         progress: is told what happens, and what Apptainer says.
-        job: what a job that pulls it asks SLURM for; ``None`` runs it on the login node.
+        job: what a job that pulls it asks for; ``None`` runs it on the login node.
 
     Returns:
         The image there, and whether it was pulled now.
@@ -102,7 +105,7 @@ def pull_image(
         with _upload_dir(host, scratch, f"{pull.name}.{client}") as folder:
             _check_room(host, folder, pull)
             host.write(folder / "pull.sh", script.encode())
-            _run(host, pull_command(folder, job), pull, progress)
+            _run(host, pull_command(folder, scheduler, job), pull, progress)
             there = _settle(host, folder, path, pull)
         host.write(path.with_suffix(".json"), json.dumps({**asdict(there), "path": str(path)}).encode())
         pulled = True

@@ -9,10 +9,9 @@ from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
-from slipway.job.slurm import parse_queue, queue_command
 from slipway.progress import Progress
+from slipway.scheduler.base import Scheduler
 
 # Between a record and SLURM's word about its job, for a submission that is under way.
 YOUNG_MINUTES = 15
@@ -57,7 +56,13 @@ class Uses:
 
 
 def prune_images(
-    host: Host, scratch: Scratch, name: str, progress: Progress, *, tell_kept: bool = True
+    host: Host,
+    scratch: Scratch,
+    name: str,
+    scheduler: Scheduler,
+    progress: Progress,
+    *,
+    tell_kept: bool = True,
 ) -> None:
     """Remove the images of a name that are older than the newest and that no job uses.
 
@@ -72,14 +77,14 @@ def prune_images(
         images = _find_images(host, scratch, name)
         if not images:
             return
-        uses = _find_uses(host, scratch, name)
+        uses = _find_uses(host, scratch, name, scheduler)
         if uses is None:
             progress.note(
                 f"No older image of {name} was removed: SLURM, or a record in {scratch.runs}, cannot be read"
             )
             return
         kept = {file: why for file in images if (why := uses.why(file))}
-        freed = _remove(host, scratch, name, [file for file in images if file not in kept])
+        freed = _remove(host, scratch, name, scheduler, [file for file in images if file not in kept])
     except ParseError as error:
         progress.note(f"No older image of {name} was removed: {error}")
         return
@@ -123,23 +128,23 @@ def _find_images(host: Host, scratch: Scratch, name: str) -> dict[str, int]:
     return parse_images(host.check(["sh", "-c", _FILES, "slipway", str(scratch.images), name]).stdout, name)
 
 
-def _find_uses(host: Host, scratch: Scratch, name: str) -> Uses | None:
+def _find_uses(host: Host, scratch: Scratch, name: str, scheduler: Scheduler) -> Uses | None:
     newest = host.run(["readlink", "--", str(scratch.images / f"{name}.sif")])
     records = host.run(["sh", "-c", _RECORDS, "slipway", str(scratch.runs)], timeout_s=600)
     young = host.run(["sh", "-c", _YOUNG, "slipway", str(scratch.runs), str(YOUNG_MINUTES)], timeout_s=600)
-    queue = host.run(login_command(queue_command()))
-    if not all(one.ok for one in (newest, records, young, queue)):
+    active = scheduler.active_names(host)
+    if active is None or not all(one.ok for one in (newest, records, young)):
         return None
-    alive = {job.name for job in parse_queue(parse_login(queue.stdout))} | set(young.stdout.split())
+    alive = active | set(young.stdout.split())
     runs = parse_records(records.stdout)
     used = {file: next((run for run in names if run in alive), None) for file, names in runs.items()}
     return Uses(newest=newest.stdout.strip(), runs={file: run for file, run in used.items() if run})
 
 
-def _remove(host: Host, scratch: Scratch, name: str, files: list[str]) -> list[str]:
+def _remove(host: Host, scratch: Scratch, name: str, scheduler: Scheduler, files: list[str]) -> list[str]:
     places = {file: scratch.images / f".{file}.gone" for file in files}
     hidden = {file: place for file, place in places.items() if _move(host, scratch.images / file, place)}
-    uses = _find_uses(host, scratch, name) if files else None
+    uses = _find_uses(host, scratch, name, scheduler) if files else None
     removed = []
     for file, place in hidden.items():
         if uses is None or uses.why(file):

@@ -13,6 +13,7 @@ from slipway.registry.client import Manifest
 from slipway.registry.credentials import Credentials
 from slipway.registry.reference import Reference
 from slipway.resources import Resources
+from slipway.scheduler.base import Scheduler
 from slipway.site import Site
 
 _MARKS = ("settings", "modules", "before")
@@ -90,20 +91,9 @@ def render_pull(site: Site, pull: Pull, scratch: Scratch, template: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def pull_command(folder: PurePosixPath, job: Resources | None) -> list[str]:
+def pull_command(folder: PurePosixPath, scheduler: Scheduler, job: Resources | None) -> list[str]:
     """The argv that takes the credentials from standard input and runs the script, in a job if so wanted."""
     inner = ["bash", "-l", str(folder / "pull.sh")]
     if job is not None:
-        named = {
-            "time": job.time,
-            "cpus-per-task": job.cpus,
-            "mem": job.mem,
-            "partition": job.partition,
-            "account": job.account,
-            "qos": job.qos,
-            "constraint": job.constraint,
-        }
-        options = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        srun = ["srun", "--job-name=slipway-pull", "--nodes=1", "--ntasks=1", *options, *inner]
-        inner = ["bash", "-lc", 'exec "$@"', "slipway", *srun]
+        inner = scheduler.run_on_node("slipway-pull", job, inner)
     return ["sh", "-c", _OUTER, "slipway", str(folder), *inner]

@@ -19,6 +19,7 @@ from slipway.profile import Profile
 from slipway.progress import Transfer
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
+from slipway.scheduler.choose import find_scheduler
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
 from slipway.steps.session import Choice, Session
@@ -134,13 +135,14 @@ def push(
 @contextmanager
 def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
     """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
+    scheduler = find_scheduler(site.scheduler)
     waiting = f"Waiting for another push of {name} to {site.name}"
     with session.lock(f"push-{site.name}-{name}", waiting), session.open_scratch(site) as (host, scratch):
         if prune:
-            prune_images(host, scratch, name, session.progress, tell_kept=False)
+            prune_images(host, scratch, name, scheduler, session.progress, tell_kept=False)
         yield host, scratch
         if prune:
-            prune_images(host, scratch, name, session.progress)
+            prune_images(host, scratch, name, scheduler, session.progress)
 
 
 def push_from_registry(
@@ -183,7 +185,8 @@ def push_from_registry(
     job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
     with _pushing(session, site, profile.image, prune=prune) as (host, scratch):
         script = render_pull(site, pull, scratch, template)
-        return pull_image(host, scratch, pull, script, session.client(site), session.progress, job)
+        scheduler, client = find_scheduler(site.scheduler), session.client(site)
+        return pull_image(host, scratch, pull, script, client, scheduler, session.progress, job)
 
 
 def publish(

@@ -12,10 +12,10 @@ from slipway.host.host import Host
 from slipway.job import results, watch
 from slipway.job.poll import poll
 from slipway.job.run import Run, Status
-from slipway.job.slurm import JobState
 from slipway.job.submit import settle
 from slipway.job.tail import LogTail
 from slipway.progress import Transfer
+from slipway.scheduler.base import State
 from slipway.site import Site
 from slipway.steps.session import Session
 
@@ -49,7 +49,7 @@ def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
     store, refreshed = session.store, []
     for old, run in zip(runs, poll(host, runs), strict=True):
         left = old.job_id is None and not store.is_submitting(old)
-        new = settle(host, run) if left and run.status.state is JobState.SUBMITTING else run
+        new = settle(host, run) if left and run.status.state is State.SUBMITTING else run
         # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
         refreshed.append(save(session, new) if store.has(new) else new)
     return refreshed
@@ -84,7 +84,7 @@ def list_runs(session: Session, prefix: str | None, count: int) -> tuple[list[Ru
                 new = refresh(session, host, some)
         except SlipwayError as error:
             errors[name] = error
-            unknown = Status(state=JobState.UNKNOWN, note=str(error))
+            unknown = Status(state=State.UNKNOWN, note=str(error))
             new = [replace(run, status=unknown) for run in some]
         known.update({run.run_id: run for run in new})
     return list(known.values()), _as_one(errors)

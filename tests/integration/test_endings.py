@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from slipway.job.run import Run
-from slipway.job.slurm import JobState
 from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
 from slipway.resources import Resources
+from slipway.scheduler.base import State
 from slipway.site import Site
 from slipway.steps.box import box_up
 from slipway.steps.runs import refresh
@@ -59,7 +59,7 @@ class Night:
             time.sleep(0.5)
             self.look()
 
-    def wait_for(self, name: str, *states: JobState) -> Run:
+    def wait_for(self, name: str, *states: State) -> Run:
         self.wait(lambda: self.runs[name].status.state in states, f"{name} {states}")
         return self.runs[name]
 
@@ -184,13 +184,13 @@ def test_an_array_ends_as_its_worst_task(night: Night) -> None:
 
 def test_all_tasks_of_an_array_are_cancelled(night: Night) -> None:
     night.submit("cancelled array", SLEEPER, array="0-8:2%1")
-    run = night.wait_for("cancelled array", JobState.RUNNING)
+    run = night.wait_for("cancelled array", State.RUNNING)
     log = f"{run.run_dir}/task-0/attempt-1/log"
     night.wait(lambda: "running" in night.small.on_box(f"cat {log} 2>/dev/null || true"), "the first task")
     with night.small.connect() as host:
         night.runs["cancelled array"] = cancel(host, run)
     run = night.ended("cancelled array")
-    assert (run.status.state, run.status.reason) == (JobState.CANCELLED, "cancelled")
+    assert (run.status.state, run.status.reason) == (State.CANCELLED, "cancelled")
     assert str(run.status.note).startswith("0 of 5 tasks ok; task 0: cancelled 143; task 2: cancelled; ")
     assert night.small.on_box(f"squeue -h -j {run.job_id} 2>/dev/null || true") == ""
 
@@ -214,7 +214,7 @@ def test_an_image_that_is_gone(night: Night) -> None:
     other = SmallImageBox(session=small.session, choice=Choice(profile=profile, site=site))
     with small.connect() as host:
         night.runs["image"] = other.submit(host, "true")
-    night.wait_for("image", JobState.RUNNING)
+    night.wait_for("image", State.RUNNING)
     small.on_box("rm $SCRATCH/slipway/images/gone*")
     run = night.ended("image")
     assert (run.status.state.value, run.status.reason) == ("FAILED", "launch-failure")
@@ -359,7 +359,7 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
         fake("scontrol", "exit 1")
         with small.connect() as host:
             (now,) = refresh(small.session, host, [run])
-            assert now.status.state is JobState.UNKNOWN
+            assert now.status.state is State.UNKNOWN
             assert "sacct could not be asked: Slurm accounting storage is disabled" in str(now.status.note)
             monkeypatch.setattr("slipway.job.poll.GONE_S", 0)
             time.sleep(1.1)
@@ -377,7 +377,7 @@ def test_what_cannot_be_read_is_unknown(night: Night) -> None:
         fake("squeue", "echo no such word")
         with small.connect() as host:
             (now,) = refresh(small.session, host, [run])
-            assert now.status.state is JobState.UNKNOWN
+            assert now.status.state is State.UNKNOWN
             assert "squeue printed 'no such word'" in str(now.status.note)
             fake("squeue", "echo no controller >&2; exit 1")
             (now,) = refresh(small.session, host, [run])

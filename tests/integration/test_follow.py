@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from slipway.job.run import Run
-from slipway.job.slurm import JobState
+from slipway.scheduler.base import State
 from slipway.steps.runs import list_runs
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
@@ -53,7 +53,7 @@ def follow(small: SmallImageBox, run: Run) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_state(small: SmallImageBox, run: Run, state: JobState) -> Run:
+def wait_for_state(small: SmallImageBox, run: Run, state: State) -> Run:
     deadline = time.monotonic() + 60
     while (new := list_runs(small.session, run.run_id, 1)[0][0]).status.state is not state:
         assert time.monotonic() < deadline, new
@@ -85,7 +85,7 @@ def test_a_requeue_is_followed(small: SmallImageBox) -> None:
     script = "echo of attempt $SLIPWAY_ATTEMPT; [ $SLIPWAY_ATTEMPT = 2 ] || exec sleep 60"
     run = submit(small, script)
     with follow(small, run) as process:
-        wait_for_state(small, run, JobState.RUNNING)
+        wait_for_state(small, run, State.RUNNING)
         time.sleep(1)
         small.as_root("scontrol", "requeue", str(run.job_id))
         small.begin_again(run)
@@ -128,7 +128,7 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     assert f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it" in told
     assert f"`invoke cancel --run {run.run_id}` ends it" in told
     assert "Traceback" not in told
-    assert list_runs(small.session, run.run_id, 1)[0][0].status.state is JobState.RUNNING
+    assert list_runs(small.session, run.run_id, 1)[0][0].status.state is State.RUNNING
     small.on_box(f"scancel {run.job_id}")
 
 

@@ -18,8 +18,8 @@ import pytest
 from slipway.errors import JobError
 from slipway.image.engine import engine, find_image
 from slipway.job.run import Run
-from slipway.job.slurm import JobState
 from slipway.job.submit import settle
+from slipway.scheduler.base import State
 from slipway.steps.image import look_for_image
 from slipway.steps.runs import list_runs
 from tests.conftest import Tell
@@ -98,7 +98,7 @@ class UserCheckout:
         while True:
             runs, troubles = list_runs(self.small.session, run.run_id, 1)
             assert not troubles
-            if runs[0].status.state not in (JobState.SUBMITTING, JobState.UNKNOWN):
+            if runs[0].status.state not in (State.SUBMITTING, State.UNKNOWN):
                 return runs[0], time.monotonic() - began
             assert time.monotonic() - began < 30, runs[0]
             time.sleep(0.2)
@@ -159,7 +159,7 @@ def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Te
         assert jobs.get(run.run_id, 0) == (0 if run.job_id is None else 1), run
         assert (run.run_id in folders) is (run.job_id is not None), run
         if run.job_id is None:
-            assert (run.status.state, run.status.reason) == (JobState.FAILED, "launch-failure")
+            assert (run.status.state, run.status.reason) == (State.FAILED, "launch-failure")
             assert "never submitted" in str(run.status.note)
     assert {run.job_id is None for run in runs} == {True, False}  # both were met
     assert not list(checkout.small.session.store.folder.glob("*.lock"))
@@ -185,8 +185,8 @@ def test_status_leaves_alone_what_is_being_submitted(checkout: UserCheckout) -> 
         output = process.communicate()
         assert process.returncode == 0, output
     assert output[0].split()[0] == run.run_id
-    assert JobState.FAILED not in seen
-    assert JobState.SUBMITTING in seen
+    assert State.FAILED not in seen
+    assert State.SUBMITTING in seen
     assert checkout.jobs()[run.run_id] == 1
 
 
@@ -212,7 +212,7 @@ def test_a_refusal_that_nobody_heard_is_found(checkout: UserCheckout) -> None:
         )
         lost = settle(host, replace(lost, run_dir=f"{run.run_dir}-x"))
         assert not host.run(["test", "-e", lost.run_dir]).ok
-    assert (lost.status.state, lost.status.reason) == (JobState.FAILED, "launch-failure")
+    assert (lost.status.state, lost.status.reason) == (State.FAILED, "launch-failure")
     assert lost.status.note == "it was never submitted: SLURM refused the job: no such partition"
 
 

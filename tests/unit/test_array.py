@@ -2,18 +2,18 @@ import pytest
 
 from slipway.job.array import combine
 from slipway.job.run import Status
-from slipway.job.slurm import JobState
+from slipway.scheduler.base import State
 
-OK = Status(state=JobState.COMPLETED, reason="ok", exit_code=0, elapsed_s=5, slurm_state="COMPLETED")
+OK = Status(state=State.COMPLETED, reason="ok", exit_code=0, elapsed_s=5, slurm_state="COMPLETED")
 
 
-def over(state: JobState, reason: str, code: int | None = None, note: str | None = None) -> Status:
+def over(state: State, reason: str, code: int | None = None, note: str | None = None) -> Status:
     return Status(state=state, reason=reason, exit_code=code, elapsed_s=9, note=note)
 
 
-ERROR = over(JobState.FAILED, "program-error", 3)
-TIME = over(JobState.TIMEOUT, "time-limit", 143)
-CANCELLED = over(JobState.CANCELLED, "cancelled")
+ERROR = over(State.FAILED, "program-error", 3)
+TIME = over(State.TIMEOUT, "time-limit", 143)
+CANCELLED = over(State.CANCELLED, "cancelled")
 
 
 def test_all_is_well() -> None:
@@ -25,12 +25,12 @@ def test_all_is_well() -> None:
     [
         ([OK, ERROR, OK], "FAILED", "program-error", 3),
         ([ERROR, TIME], "TIMEOUT", "time-limit", 143),
-        ([TIME, over(JobState.OUT_OF_MEMORY, "out-of-memory", 137)], "OUT_OF_MEMORY", "out-of-memory", 137),
-        ([ERROR, over(JobState.NODE_FAIL, "node-failure")], "NODE_FAIL", "node-failure", None),
-        ([CANCELLED, over(JobState.PREEMPTED, "preempted")], "PREEMPTED", "preempted", None),
+        ([TIME, over(State.OUT_OF_MEMORY, "out-of-memory", 137)], "OUT_OF_MEMORY", "out-of-memory", 137),
+        ([ERROR, over(State.NODE_FAIL, "node-failure")], "NODE_FAIL", "node-failure", None),
+        ([CANCELLED, over(State.PREEMPTED, "preempted")], "PREEMPTED", "preempted", None),
         ([OK, CANCELLED], "CANCELLED", "cancelled", None),
         # It saved and ended by itself, which is not all that was wanted.
-        ([OK, over(JobState.COMPLETED, "time-limit", 0), OK], "COMPLETED", "time-limit", 0),
+        ([OK, over(State.COMPLETED, "time-limit", 0), OK], "COMPLETED", "time-limit", 0),
     ],
 )
 def test_the_worst_task_is_the_runs_ending(
@@ -42,9 +42,9 @@ def test_the_worst_task_is_the_runs_ending(
 
 
 def test_the_note_names_those_that_did_not_do_well() -> None:
-    tasks = dict.fromkeys(range(10), OK) | {7: ERROR, 8: over(JobState.CANCELLED, "cancelled")}
+    tasks = dict.fromkeys(range(10), OK) | {7: ERROR, 8: over(State.CANCELLED, "cancelled")}
     assert combine(tasks).note == "8 of 10 tasks ok; task 7: program-error 3; task 8: cancelled"
-    odd = over(JobState.FAILED, "program-error", 9, "SLURM says something else")
+    odd = over(State.FAILED, "program-error", 9, "SLURM says something else")
     assert (
         combine({0: OK, 1: odd}).note
         == "1 of 2 tasks ok; task 1: program-error 9 (SLURM says something else)"
@@ -56,16 +56,16 @@ def test_the_note_names_those_that_did_not_do_well() -> None:
 
 
 def test_an_array_is_over_when_all_of_it_is() -> None:
-    waiting = Status(state=JobState.PENDING, reason="JobArrayTaskLimit")
-    running = Status(state=JobState.RUNNING, elapsed_s=2)
+    waiting = Status(state=State.PENDING, reason="JobArrayTaskLimit")
+    running = Status(state=State.RUNNING, elapsed_s=2)
     status = combine({0: ERROR, 1: running, 2: waiting})
-    assert (status.state, status.reason, status.note) == (JobState.RUNNING, None, "1 of 3 tasks are over")
+    assert (status.state, status.reason, status.note) == (State.RUNNING, None, "1 of 3 tasks are over")
     status = combine({0: ERROR, 1: OK, 2: waiting})
-    assert (status.state, status.reason) == (JobState.PENDING, "JobArrayTaskLimit")
+    assert (status.state, status.reason) == (State.PENDING, "JobArrayTaskLimit")
     assert status.note == "2 of 3 tasks are over"
     assert combine({0: waiting, 1: waiting}).note is None
-    unknown = Status(state=JobState.UNKNOWN, note="nobody knows", missing_since_s=5)
-    assert combine({0: unknown, 1: running}).state is JobState.RUNNING
+    unknown = Status(state=State.UNKNOWN, note="nobody knows", missing_since_s=5)
+    assert combine({0: unknown, 1: running}).state is State.RUNNING
     status = combine({0: ERROR, 1: unknown})
-    assert (status.state, status.missing_since_s) == (JobState.UNKNOWN, 5)
+    assert (status.state, status.missing_since_s) == (State.UNKNOWN, 5)
     assert status.note == "1 of 2 tasks are over; nobody knows"

@@ -5,13 +5,11 @@ import pytest
 from slipway.errors import ParseError
 from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Status
-from slipway.job.slurm import JobState, SlurmJob
+from slipway.scheduler.base import Job, State
 
 
-def slurm(
-    state: JobState, code: int | None = 0, signal: int | None = None, why: str | None = None
-) -> SlurmJob:
-    return SlurmJob(job_id="7", name="a", state=state, exit_code=code, signal=signal, elapsed_s=5, why=why)
+def slurm(state: State, code: int | None = 0, signal: int | None = None, why: str | None = None) -> Job:
+    return Job(job_id="7", name="a", state=state, exit_code=code, signal=signal, elapsed_s=5, why=why)
 
 
 def script_result(code: int, reason: str) -> ScriptResult:
@@ -20,58 +18,58 @@ def script_result(code: int, reason: str) -> ScriptResult:
 
 
 def test_a_job_that_nobody_knows_of_is_unknown() -> None:
-    assert merge_status(None, None) == Status(state=JobState.UNKNOWN)
+    assert merge_status(None, None) == Status(state=State.UNKNOWN)
 
 
 def test_a_waiting_job_has_slurms_reason() -> None:
-    job = slurm(JobState.PENDING, None, why="PartitionTimeLimit")
-    status = Status(state=JobState.PENDING, reason="PartitionTimeLimit", elapsed_s=5, slurm_state="PENDING")
+    job = slurm(State.PENDING, None, why="PartitionTimeLimit")
+    status = Status(state=State.PENDING, reason="PartitionTimeLimit", elapsed_s=5, slurm_state="PENDING")
     assert merge_status(job, None) == status
 
 
 @pytest.mark.parametrize(
     ("job", "result", "state", "reason", "code"),
     [
-        (slurm(JobState.COMPLETED), script_result(0, "ok"), "COMPLETED", "ok", 0),
-        (slurm(JobState.FAILED, 3), script_result(3, "program-error"), "FAILED", "program-error", 3),
-        (slurm(JobState.FAILED, 255), script_result(255, "launch-failure"), "FAILED", "launch-failure", 255),
+        (slurm(State.COMPLETED), script_result(0, "ok"), "COMPLETED", "ok", 0),
+        (slurm(State.FAILED, 3), script_result(3, "program-error"), "FAILED", "program-error", 3),
+        (slurm(State.FAILED, 255), script_result(255, "launch-failure"), "FAILED", "launch-failure", 255),
         # It saved when it was warned, and ended by itself.
-        (slurm(JobState.COMPLETED), script_result(0, "time-limit"), "COMPLETED", "time-limit", 0),
-        (slurm(JobState.TIMEOUT, 0), script_result(0, "time-limit"), "TIMEOUT", "time-limit", 0),
-        (slurm(JobState.CANCELLED, 0, 15), script_result(143, "cancelled"), "CANCELLED", "cancelled", 143),
+        (slurm(State.COMPLETED), script_result(0, "time-limit"), "COMPLETED", "time-limit", 0),
+        (slurm(State.TIMEOUT, 0), script_result(0, "time-limit"), "TIMEOUT", "time-limit", 0),
+        (slurm(State.CANCELLED, 0, 15), script_result(143, "cancelled"), "CANCELLED", "cancelled", 143),
         # SLURM knows whom it was for; the script only sees the signal.
-        (slurm(JobState.PREEMPTED, 0, 15), script_result(143, "cancelled"), "PREEMPTED", "preempted", 143),
+        (slurm(State.PREEMPTED, 0, 15), script_result(143, "cancelled"), "PREEMPTED", "preempted", 143),
         (
-            slurm(JobState.OUT_OF_MEMORY, 0, 125),
+            slurm(State.OUT_OF_MEMORY, 0, 125),
             script_result(137, "program-error"),
             "OUT_OF_MEMORY",
             "out-of-memory",
             137,
         ),
         # It ended well when it was told to stop.
-        (slurm(JobState.CANCELLED, 0, 15), script_result(0, "cancelled"), "CANCELLED", "cancelled", 0),
+        (slurm(State.CANCELLED, 0, 15), script_result(0, "cancelled"), "CANCELLED", "cancelled", 0),
         # sacct keeps seven bits of an exit code.
-        (slurm(JobState.FAILED, 11), script_result(139, "program-error"), "FAILED", "program-error", 139),
+        (slurm(State.FAILED, 11), script_result(139, "program-error"), "FAILED", "program-error", 139),
         # They disagree: the more severe state wins.
-        (slurm(JobState.NODE_FAIL, 0), script_result(0, "ok"), "NODE_FAIL", "node-failure", 0),
-        (slurm(JobState.OUT_OF_MEMORY, 0, 125), script_result(0, "ok"), "OUT_OF_MEMORY", "out-of-memory", 0),
-        (slurm(JobState.COMPLETED), script_result(0, "launch-failure"), "FAILED", "launch-failure", 0),
-        (slurm(JobState.FAILED, 1), script_result(0, "ok"), "FAILED", "program-error", 1),
-        (slurm(JobState.COMPLETED, 0), script_result(3, "program-error"), "FAILED", "program-error", 3),
+        (slurm(State.NODE_FAIL, 0), script_result(0, "ok"), "NODE_FAIL", "node-failure", 0),
+        (slurm(State.OUT_OF_MEMORY, 0, 125), script_result(0, "ok"), "OUT_OF_MEMORY", "out-of-memory", 0),
+        (slurm(State.COMPLETED), script_result(0, "launch-failure"), "FAILED", "launch-failure", 0),
+        (slurm(State.FAILED, 1), script_result(0, "ok"), "FAILED", "program-error", 1),
+        (slurm(State.COMPLETED, 0), script_result(3, "program-error"), "FAILED", "program-error", 3),
         # The script did not come to its end.
-        (slurm(JobState.NODE_FAIL, None), None, "NODE_FAIL", "node-failure", None),
-        (slurm(JobState.FAILED, 0, 9), None, "FAILED", "program-error", 137),
+        (slurm(State.NODE_FAIL, None), None, "NODE_FAIL", "node-failure", None),
+        (slurm(State.FAILED, 0, 9), None, "FAILED", "program-error", 137),
         # Something before the script ended the job: nothing says that the program ran.
-        (slurm(JobState.COMPLETED, 0), None, "FAILED", "launch-failure", None),
+        (slurm(State.COMPLETED, 0), None, "FAILED", "launch-failure", None),
         # It never began.
-        (slurm(JobState.CANCELLED, 0), None, "CANCELLED", "cancelled", None),
+        (slurm(State.CANCELLED, 0), None, "CANCELLED", "cancelled", None),
         # No accounting, and the job has left the queue.
         (None, script_result(0, "ok"), "COMPLETED", "ok", 0),
         (None, script_result(3, "program-error"), "FAILED", "program-error", 3),
     ],
 )
 def test_endings(
-    job: SlurmJob | None, result: ScriptResult | None, state: str, reason: str, code: int | None
+    job: Job | None, result: ScriptResult | None, state: str, reason: str, code: int | None
 ) -> None:
     status = merge_status(job, result)
     assert (status.state.value, status.reason, status.exit_code) == (state, reason, code)
@@ -81,33 +79,33 @@ def test_endings(
     ("job", "result", "note"),
     [
         (
-            slurm(JobState.FAILED, 1),
+            slurm(State.FAILED, 1),
             script_result(0, "ok"),
             "SLURM says FAILED 1:0, the job script ok, exit code 0",
         ),
         (
-            slurm(JobState.COMPLETED),
+            slurm(State.COMPLETED),
             script_result(3, "program-error"),
             "SLURM says COMPLETED 0:0, the job script program-error, exit code 3",
         ),
         (
-            slurm(JobState.FAILED, 4),
+            slurm(State.FAILED, 4),
             script_result(3, "program-error"),
             "SLURM says FAILED 4:0, the job script program-error, exit code 3",
         ),
         (
-            slurm(JobState.NODE_FAIL, None),
+            slurm(State.NODE_FAIL, None),
             script_result(0, "ok"),
             "SLURM says NODE_FAIL, the job script ok, exit code 0",
         ),
         (
-            slurm(JobState.OUT_OF_MEMORY, 0, 125),
+            slurm(State.OUT_OF_MEMORY, 0, 125),
             script_result(0, "ok"),
             "SLURM says OUT_OF_MEMORY 0:125, the job script ok, exit code 0",
         ),
     ],
 )
-def test_where_they_disagree_both_are_shown(job: SlurmJob, result: ScriptResult, note: str) -> None:
+def test_where_they_disagree_both_are_shown(job: Job, result: ScriptResult, note: str) -> None:
     status = merge_status(job, result)
     assert status.note == note + "; the more severe state wins"
     assert (status.slurm_state, status.script_reason) == (job.state.value, result.reason.value)
@@ -117,23 +115,23 @@ def test_where_they_disagree_both_are_shown(job: SlurmJob, result: ScriptResult,
 @pytest.mark.parametrize(
     ("job", "result"),
     [
-        (slurm(JobState.COMPLETED), script_result(0, "ok")),
-        (slurm(JobState.FAILED, 72), script_result(200, "program-error")),
+        (slurm(State.COMPLETED), script_result(0, "ok")),
+        (slurm(State.FAILED, 72), script_result(200, "program-error")),
         # The controller has the whole of it, accounting seven bits.
-        (slurm(JobState.FAILED, 139), script_result(139, "program-error")),
-        (slurm(JobState.PREEMPTED, 0, 15), script_result(143, "cancelled")),
-        (slurm(JobState.OUT_OF_MEMORY, 0, 125), script_result(137, "program-error")),
-        (slurm(JobState.TIMEOUT, 0, 15), script_result(143, "time-limit")),
+        (slurm(State.FAILED, 139), script_result(139, "program-error")),
+        (slurm(State.PREEMPTED, 0, 15), script_result(143, "cancelled")),
+        (slurm(State.OUT_OF_MEMORY, 0, 125), script_result(137, "program-error")),
+        (slurm(State.TIMEOUT, 0, 15), script_result(143, "time-limit")),
     ],
 )
-def test_what_both_say_in_their_own_words_is_no_disagreement(job: SlurmJob, result: ScriptResult) -> None:
+def test_what_both_say_in_their_own_words_is_no_disagreement(job: Job, result: ScriptResult) -> None:
     assert merge_status(job, result).note is None
 
 
 def test_a_signal_is_kept() -> None:
-    assert merge_status(slurm(JobState.FAILED, 11), script_result(139, "program-error")).signal == 11
-    assert merge_status(slurm(JobState.FAILED, 0, 9), None).signal == 9
-    assert merge_status(slurm(JobState.OUT_OF_MEMORY, 0, 125), None).signal is None
+    assert merge_status(slurm(State.FAILED, 11), script_result(139, "program-error")).signal == 11
+    assert merge_status(slurm(State.FAILED, 0, 9), None).signal == 9
+    assert merge_status(slurm(State.OUT_OF_MEMORY, 0, 125), None).signal is None
 
 
 def test_a_result_is_read() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError, JobError
-from slipway.job.limits import ResourceRequest, check_partition, mebibytes, minutes
 from slipway.job.script import container_command, directives, render_script, words_file
-from slipway.resources import Resources
+from slipway.resources import Resources, mebibytes, minutes
+from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Container, Queue
 from tests.unit.node import SITE, TEMPLATE, job
 

@@ -1,7 +1,7 @@
 import pytest
 
 from slipway.errors import ParseError
-from slipway.job.partitions import parse_associations, parse_partitions, parse_qos
+from slipway.scheduler.slurm.partitions import parse_associations, parse_partitions, parse_qos
 from slipway.site import Queue
 
 # As `sinfo` and `sacctmgr` of Slurm 24.11 print them.

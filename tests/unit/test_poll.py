@@ -12,7 +12,7 @@ import pytest
 from slipway.job import poll as polling
 from slipway.job.poll import poll
 from slipway.job.run import Run, Status
-from slipway.job.slurm import JobState
+from slipway.scheduler.base import State
 from slipway.shell import LocalShell, Result
 from tests.unit.test_run import make_run
 
@@ -82,9 +82,9 @@ def test_the_last_attempts_result_counts(run: Run) -> None:
 def test_a_run_that_was_over_before_anybody_knew_its_id(run: Run) -> None:
     write_result(run, "attempt-1", job_id="7")
     (now,) = ask(Cluster(), replace(run, job_id=None))
-    assert (now.job_id, now.status.state) == ("7", JobState.COMPLETING)
+    assert (now.job_id, now.status.state) == ("7", State.COMPLETING)
     (now,) = ask(Cluster(), now)
-    assert (now.status.state, now.status.reason) == (JobState.COMPLETED, "ok")
+    assert (now.status.state, now.status.reason) == (State.COMPLETED, "ok")
 
 
 def test_an_array_goes_on_as_long_as_one_of_its_tasks(array: Run) -> None:
@@ -94,7 +94,7 @@ def test_an_array_goes_on_as_long_as_one_of_its_tasks(array: Run) -> None:
         accounting="7_0|k3f9|FAILED|3:0|5\n7_2|k3f9|COMPLETED|0:0|1\n7_[2-3%2]|k3f9|PENDING|0:0|0\n",
     )
     (now,) = ask(cluster, replace(array, job_id=None))
-    assert (now.job_id, now.status.state) == ("7", JobState.RUNNING)
+    assert (now.job_id, now.status.state) == ("7", State.RUNNING)
     assert now.status.note == "2 of 4 tasks are over"
 
 
@@ -107,7 +107,7 @@ def test_an_array_ends_as_its_worst_task(array: Run) -> None:
     )
     (now,) = ask(cluster, array)
     assert (now.status.state, now.status.reason, now.status.exit_code) == (
-        JobState.FAILED,
+        State.FAILED,
         "program-error",
         3,
     )
@@ -118,7 +118,7 @@ def test_an_array_of_which_slurm_names_only_the_first(array: Run) -> None:
     write_result(array, "task-0/attempt-1")
     cluster = Cluster(accounting="7_0|k3f9|COMPLETED|0:0|5\n7_[1,...]|k3f9|CANCELLED by 1|0:0|0\n")
     (now,) = ask(cluster, array)
-    assert now.status.state is JobState.CANCELLED
+    assert now.status.state is State.CANCELLED
     assert str(now.status.note).startswith("1 of 4 tasks ok; task 1: cancelled; ")
 
 
@@ -126,25 +126,25 @@ def test_an_array_where_no_accounts_are_kept(array: Run) -> None:
     for task in (0, 1, 2):
         write_result(array, f"task-{task}/attempt-1")
     cluster = Cluster(queue="7_3|k3f9|RUNNING|0:05|None\n", accounting=NO_ACCOUNTS)
-    assert ask(cluster, array)[0].status.state is JobState.RUNNING
+    assert ask(cluster, array)[0].status.state is State.RUNNING
     # Its last task is killed outright. The controller remembers that one for longest.
     shown = "JobId=7 ArrayJobId=7 ArrayTaskId=3 JobName=k3f9 JobState=FAILED ExitCode=0:9 RunTime=00:00:09\n"
     (now,) = ask(Cluster(accounting=NO_ACCOUNTS, shown=shown), array)
-    assert (now.status.state, now.status.exit_code) == (JobState.FAILED, 137)
+    assert (now.status.state, now.status.exit_code) == (State.FAILED, 137)
     (now,) = ask(Cluster(accounting=NO_ACCOUNTS), array)
-    assert now.status.state is JobState.UNKNOWN
+    assert now.status.state is State.UNKNOWN
     assert now.status.missing_since_s is not None
     assert "accounting is disabled" in str(now.status.note)
     long_ago = replace(now, status=replace(now.status, missing_since_s=1))
     (now,) = ask(Cluster(accounting=NO_ACCOUNTS), long_ago)
-    assert (now.status.state, now.status.reason) == (JobState.FAILED, "node-failure")
+    assert (now.status.state, now.status.reason) == (State.FAILED, "node-failure")
 
 
 def test_a_result_that_nobody_can_read_is_said(run: Run) -> None:
     Path(run.run_dir, "attempt-1").mkdir()
     Path(run.run_dir, "attempt-1", "result.json").write_text("{")
     (now,) = ask(Cluster(accounting="7|k3f9|COMPLETED|0:0|5\n"), run)
-    assert (now.status.state, now.status.reason) == (JobState.COMPLETED, "ok")
+    assert (now.status.state, now.status.reason) == (State.COMPLETED, "ok")
     assert "result.json holds '{'" in str(now.status.note)
     assert "SLURM alone is believed" in str(now.status.note)
 
@@ -157,6 +157,6 @@ def test_thousands_of_runs_are_asked_for_in_a_few_questions(run: Run) -> None:
     cluster = Cluster(accounting="".join(f"{one.job_id}|{one.run_id}|CANCELLED by 1|0:0|0\n" for one in runs))
     asked = ask(cluster, *runs)
     assert {one.status for one in asked} == {
-        Status(state=JobState.CANCELLED, reason="cancelled", elapsed_s=0, slurm_state="CANCELLED")
+        Status(state=State.CANCELLED, reason="cancelled", elapsed_s=0, slurm_state="CANCELLED")
     }
     assert cluster.asked == ["squeue"] * 3 + ["sacct"] * 3

@@ -23,6 +23,7 @@ from slipway.registry.publish import choose_reference
 from slipway.registry.reference import parse_reference
 from slipway.registry.refusal import explain_words
 from slipway.resources import Resources
+from slipway.scheduler.slurm.scheduler import Slurm
 from slipway.site import load_site
 
 ROOT = Path(__file__).parents[2]
@@ -204,10 +205,12 @@ def test_the_script_needs_its_marks() -> None:
 
 def test_where_a_pull_runs() -> None:
     folder = PurePosixPath("/s/images/.a.part")
-    here = pull_command(folder, None)
+    here = pull_command(folder, Slurm(), None)
     assert here[:2] == ["sh", "-c"]
     assert here[3:] == ["slipway", str(folder), "bash", "-l", f"{folder}/pull.sh"]
-    job = pull_command(folder, Resources(time="10", cpus=2, mem="4G", gpus="1", partition="p", account="a"))
+    job = pull_command(
+        folder, Slurm(), Resources(time="10", cpus=2, mem="4G", gpus="1", partition="p", account="a")
+    )
     assert job[5:9] == ["bash", "-lc", 'exec "$@"', "slipway"]
     assert job[9:] == [
         "srun",
@@ -233,7 +236,7 @@ def test_credentials_lie_in_a_private_file_while_the_pull_lasts(tmp_path: Path) 
     for code in ("0", "3"):
         folder = tmp_path / code
         folder.mkdir()
-        argv = [*pull_command(PurePosixPath(folder), None)[:5], "sh", "-c", look, str(folder), code]
+        argv = [*pull_command(PurePosixPath(folder), Slurm(), None)[:5], "sh", "-c", look, str(folder), code]
         done = subprocess.run(argv, input=config, capture_output=True, text=True, check=False, timeout=30)
         assert done.returncode == int(code), done.stderr
         assert done.stdout.rstrip("\n") == f"700\n600\n{config}"

@@ -1,9 +1,8 @@
 import pytest
 
 from slipway.errors import UsageError
-from slipway.job.slurm import parse_array
-from slipway.option import check_option, quote_option
-from slipway.resources import Resources, parse_resources
+from slipway.resources import Resources, parse_array, parse_resources
+from slipway.scheduler.slurm.option import check_option, quote_option
 
 
 def test_words_of_the_command_line() -> None:

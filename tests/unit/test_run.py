@@ -8,8 +8,8 @@ import pytest
 
 from slipway.errors import UsageError
 from slipway.job.run import Run, Status, new_run_id
-from slipway.job.slurm import JobState
 from slipway.job.store import RunStore
+from slipway.scheduler.base import State
 
 NOW = datetime(2026, 1, 31, 14, 25, 30, tzinfo=timezone.utc)
 
@@ -81,7 +81,7 @@ def test_a_broken_record_is_named(store: RunStore) -> None:
 
 def test_the_list_has_the_documented_keys() -> None:
     status = Status(
-        state=JobState.FAILED,
+        state=State.FAILED,
         reason="program-error",
         exit_code=3,
         elapsed_s=5,
@@ -112,7 +112,7 @@ def test_the_list_has_the_documented_keys() -> None:
     [("ok", 0, 0), ("program-error", 3, 3), ("time-limit", 0, 1), ("cancelled", None, 1), (None, None, 1)],
 )
 def test_who_waited_exits_as_the_job_did(reason: str | None, code: int | None, expected: int) -> None:
-    assert Status(state=JobState.COMPLETED, reason=reason, exit_code=code).wait_code == expected
+    assert Status(state=State.COMPLETED, reason=reason, exit_code=code).wait_code == expected
 
 
 def test_a_run_is_held_while_it_is_submitted(store: RunStore) -> None:

@@ -4,17 +4,17 @@ import pytest
 
 from slipway.errors import ParseError
 from slipway.host.login_shell import login_command, parse_login
-from slipway.job import slurm
-from slipway.job.slurm import JobState, SlurmJob
+from slipway.scheduler.base import Job, State, Submission
+from slipway.scheduler.slurm import commands, parse
 from slipway.shell import LocalShell
 
 
 def test_submit_command() -> None:
-    assert slurm.submit_command(PurePosixPath("/s/job.sh")) == ["sbatch", "--parsable", "/s/job.sh"]
+    assert commands.submit_command(PurePosixPath("/s/job.sh")) == ["sbatch", "--parsable", "/s/job.sh"]
 
 
 def test_queue_command() -> None:
-    assert slurm.queue_command(["a", "b"]) == [
+    assert commands.queue_command(["a", "b"]) == [
         "squeue",
         "--noheader",
         "--me",
@@ -25,7 +25,7 @@ def test_queue_command() -> None:
 
 
 def test_accounting_command() -> None:
-    assert slurm.accounting_command(["a"], "2026-01-31") == [
+    assert commands.accounting_command(["a"], "2026-01-31") == [
         "sacct",
         "--noheader",
         "--parsable2",
@@ -38,13 +38,26 @@ def test_accounting_command() -> None:
 
 @pytest.mark.parametrize(("printed", "job_id"), [("12\n", "12"), ("12;box\n", "12")])
 def test_job_id(printed: str, job_id: str) -> None:
-    assert slurm.parse_submitted(printed) == job_id
+    assert parse.parse_submitted(printed) == job_id
 
 
 @pytest.mark.parametrize("printed", ["", "Submitted batch job 12\n", "sbatch: hm\n12\n"])
 def test_anything_else_is_no_job_id(printed: str) -> None:
     with pytest.raises(ParseError, match="expected a job id"):
-        slurm.parse_submitted(printed)
+        parse.parse_submitted(printed)
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "submission"),
+    [
+        (1, "sbatch: error: invalid account\n", Submission(refusal="invalid account")),
+        (255, "", Submission(refusal="it gave no reason")),
+        (124, "", Submission()),
+        (137, "sbatch: error: no answer\n", Submission()),
+    ],
+)
+def test_what_came_of_a_submission(code: int, stderr: str, submission: Submission) -> None:
+    assert parse.parse_submission(code, "", stderr) == submission
 
 
 def test_queue() -> None:
@@ -52,52 +65,52 @@ def test_queue() -> None:
         "7|k3f9-cpu-20260131-142530|PENDING|0:00|PartitionTimeLimit\n"
         "8|m2p4-cpu-20260131-142531|RUNNING|1-02:03:04|None\n"
     )
-    assert slurm.parse_queue(printed) == [
-        SlurmJob(
+    assert parse.parse_queue(printed) == [
+        Job(
             job_id="7",
             name="k3f9-cpu-20260131-142530",
-            state=JobState.PENDING,
+            state=State.PENDING,
             elapsed_s=0,
             why="PartitionTimeLimit",
         ),
-        SlurmJob(job_id="8", name="m2p4-cpu-20260131-142531", state=JobState.RUNNING, elapsed_s=93784),
+        Job(job_id="8", name="m2p4-cpu-20260131-142531", state=State.RUNNING, elapsed_s=93784),
     ]
 
 
 def test_each_task_of_an_array_counts() -> None:
     # As Slurm 24.11 prints them: squeue with a line a task, sacct one for all that have not begun.
     printed = "7_0|a|RUNNING|0:05|None\n7_8|a|PENDING|0:00|JobArrayTaskLimit\n9|b|RUNNING|0:01|None\n"
-    jobs = slurm.parse_queue(printed)
+    jobs = parse.parse_queue(printed)
     assert [(job.job_id, job.task, job.name) for job in jobs] == [
         ("7", 0, "a"),
         ("7", 8, "a"),
         ("9", None, "b"),
     ]
     printed = "7_0|a|COMPLETED|0:0|61\n7_[2-3,6-10:2%2]|a|CANCELLED by 1000|0:0|0\n"
-    accounted = slurm.parse_accounting(printed)
+    accounted = parse.parse_accounting(printed)
     assert [job.task for job in accounted] == [0, 2, 3, 6, 8, 10]
-    assert {job.state for job in accounted[1:]} == {JobState.CANCELLED}
+    assert {job.state for job in accounted[1:]} == {State.CANCELLED}
     # Of a long list sacct prints no more than the beginning.
-    (rest,) = slurm.parse_accounting("7_[1,3,5,7,9,11,...]|a|PENDING|0:0|0\n")
-    assert (rest.job_id, rest.task, rest.state) == ("7", None, JobState.PENDING)
-    shown = slurm.parse_shown(
+    (rest,) = parse.parse_accounting("7_[1,3,5,7,9,11,...]|a|PENDING|0:0|0\n")
+    assert (rest.job_id, rest.task, rest.state) == ("7", None, State.PENDING)
+    shown = parse.parse_shown(
         "JobId=9 ArrayJobId=7 ArrayTaskId=3 ArrayTaskThrottle=2 JobName=a JobState=FAILED ExitCode=3:0\n"
         "JobId=7 ArrayJobId=7 ArrayTaskId=4-5%2 ArrayTaskThrottle=2 JobName=a JobState=PENDING ExitCode=0:0\n"
     )
     assert [(job.job_id, job.task, job.exit_code) for job in shown] == [("7", 3, 3), ("7", 4, 0), ("7", 5, 0)]
     with pytest.raises(ParseError, match="sacct printed the job id 'x'"):
-        slurm.parse_accounting("x|a|PENDING|0:0|0\n")
+        parse.parse_accounting("x|a|PENDING|0:0|0\n")
 
 
 def test_accounting() -> None:
     printed = (
         "7|a|COMPLETED|0:0|61\n8|b|FAILED|3:0|5\n9|c|CANCELLED by 1000|0:15|2\n10|d|OUT_OF_MEMORY|0:125|9\n"
     )
-    assert slurm.parse_accounting(printed) == [
-        SlurmJob(job_id="7", name="a", state=JobState.COMPLETED, exit_code=0, elapsed_s=61),
-        SlurmJob(job_id="8", name="b", state=JobState.FAILED, exit_code=3, elapsed_s=5),
-        SlurmJob(job_id="9", name="c", state=JobState.CANCELLED, exit_code=0, signal=15, elapsed_s=2),
-        SlurmJob(job_id="10", name="d", state=JobState.OUT_OF_MEMORY, exit_code=0, signal=125, elapsed_s=9),
+    assert parse.parse_accounting(printed) == [
+        Job(job_id="7", name="a", state=State.COMPLETED, exit_code=0, elapsed_s=61),
+        Job(job_id="8", name="b", state=State.FAILED, exit_code=3, elapsed_s=5),
+        Job(job_id="9", name="c", state=State.CANCELLED, exit_code=0, signal=15, elapsed_s=2),
+        Job(job_id="10", name="d", state=State.OUT_OF_MEMORY, exit_code=0, signal=125, elapsed_s=9),
     ]
 
 
@@ -107,39 +120,39 @@ def test_what_the_controller_remembers() -> None:
         "JobId=2 JobName=33qj-cpu-20261121-150903 UserId=researcher(1000) Nice=0 QOS=normal JobState=FAILED "
         "Reason=NonZeroExitCode Restarts=0 ExitCode=139:0 RunTime=00:00:07 TimeLimit=00:10:00\n"
     )
-    assert slurm.parse_shown(printed) == [
-        SlurmJob(
+    assert parse.parse_shown(printed) == [
+        Job(
             job_id="2",
             name="33qj-cpu-20261121-150903",
-            state=JobState.FAILED,
+            state=State.FAILED,
             exit_code=139,
             elapsed_s=7,
         )
     ]
-    assert slurm.parse_shown("\n") == []
+    assert parse.parse_shown("\n") == []
     with pytest.raises(ParseError, match="scontrol printed"):
-        slurm.parse_shown("JobId=2 JobName=a\n")
+        parse.parse_shown("JobId=2 JobName=a\n")
 
 
 def test_a_cut_line_is_noticed() -> None:
     with pytest.raises(ParseError, match=r"squeue printed '7\|a'; expected 5 fields"):
-        slurm.parse_queue("7|a\n")
+        parse.parse_queue("7|a\n")
     with pytest.raises(ParseError, match="sacct printed"):
-        slurm.parse_accounting("slurmdbd: connection refused\n")
+        parse.parse_accounting("slurmdbd: connection refused\n")
 
 
 @pytest.mark.parametrize(
     ("word", "state"),
     [
-        ("REQUEUED", JobState.PENDING),
-        ("BOOT_FAIL", JobState.NODE_FAIL),
-        ("DEADLINE", JobState.TIMEOUT),
-        ("SOMETHING_NEW", JobState.UNKNOWN),
-        ("", JobState.UNKNOWN),
+        ("REQUEUED", State.PENDING),
+        ("BOOT_FAIL", State.NODE_FAIL),
+        ("DEADLINE", State.TIMEOUT),
+        ("SOMETHING_NEW", State.UNKNOWN),
+        ("", State.UNKNOWN),
     ],
 )
-def test_states(word: str, state: JobState) -> None:
-    assert slurm.parse_state(word) is state
+def test_states(word: str, state: State) -> None:
+    assert parse.parse_state(word) is state
 
 
 @pytest.mark.parametrize(
@@ -147,7 +160,7 @@ def test_states(word: str, state: JobState) -> None:
     [("0:07", 7), ("12:34", 754), ("1:00:00", 3600), ("2-00:00:01", 172801), ("INVALID", None)],
 )
 def test_elapsed(text: str, seconds: int | None) -> None:
-    assert slurm.parse_elapsed(text) == seconds
+    assert parse.parse_elapsed(text) == seconds
 
 
 def test_login_shell_may_say_what_it_likes() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from slipway.job.run import Run, Status
-from slipway.job.slurm import JobState
 from slipway.job.store import RunStore
+from slipway.scheduler.base import State
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def keep_run(checkout: Path, site: str, state: JobState = JobState.RUNNING) -> None:
+def keep_run(checkout: Path, site: str, state: State = State.RUNNING) -> None:
     store = RunStore(checkout / "state" / "runs")
     run = Run(
         run_id=f"{site}-{state.value}",
@@ -78,7 +78,7 @@ def ask(checkout: Path) -> tuple[int, dict[str, str], str]:
 def test_one_site_keeps_its_code(checkout: Path) -> None:
     keep_run(checkout, "closed")
     # A run that is over asks nobody.
-    keep_run(checkout, "elsewhere", JobState.COMPLETED)
+    keep_run(checkout, "elsewhere", State.COMPLETED)
     code, states, said = ask(checkout)
     assert (code, states) == (78, {"closed": "UNKNOWN", "elsewhere": "COMPLETED"})
     assert "error: closed: " in said
@@ -98,5 +98,5 @@ def test_several_sites_share_one(checkout: Path) -> None:
 
 
 def test_no_trouble_is_no_error(checkout: Path) -> None:
-    keep_run(checkout, "elsewhere", JobState.COMPLETED)
+    keep_run(checkout, "elsewhere", State.COMPLETED)
     assert ask(checkout) == (0, {"elsewhere": "COMPLETED"}, "")

@@ -26,7 +26,8 @@ class Folder:
         self.sbatch.chmod(0o755)
 
     def claim(self) -> Result:
-        return LocalShell().run(locked_submit_command(PurePosixPath(self.path), [str(self.sbatch), "job.sh"]))
+        argv = locked_submit_command(PurePosixPath(self.path), [str(self.sbatch), "job.sh"], 150)
+        return LocalShell().run(argv)
 
     def give_up(self) -> Result:
         return LocalShell().run(give_up_command(PurePosixPath(self.path)))
@@ -51,7 +52,7 @@ def test_a_refusal_is_told_and_kept(folder: Folder) -> None:
     folder.write("echo 'sbatch: error: invalid account' >&2; exit 1")
     assert folder.claim().exit_code == 1
     assert folder.answer().exit_code == 1
-    assert folder.answer().refusal == "invalid account"
+    assert folder.answer().stderr == "sbatch: error: invalid account"
 
 
 def test_who_is_given_up_is_not_submitted(folder: Folder) -> None:
@@ -90,7 +91,7 @@ def test_the_answer_is_kept_where_nobody_listens_any_more(folder: Folder) -> Non
     go = folder.path / "go"
     folder.write(f"read -r _ <{go}; echo 7")
     subprocess.run(["mkfifo", str(go)], check=True)
-    argv = locked_submit_command(PurePosixPath(folder.path), [str(folder.sbatch), "job.sh"])
+    argv = locked_submit_command(PurePosixPath(folder.path), [str(folder.sbatch), "job.sh"], 150)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 from slipway.errors import JobError
 from slipway.profile import nearest
-from slipway.resources import Resources
+from slipway.resources import Resources, mebibytes, minutes
 from slipway.site import Queue, Site
-
-_MEBIBYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,29 +77,6 @@ def find_problem(resource_request: ResourceRequest, queue: Queue, name: str, whe
     has = ", ".join(f"{kind}:{count}" for kind, count in there.items()) or "none"
     asked = resource_request.named("gpus", f"gpus {wanted.gpus}")
     return f"{asked} are not on any node of {name}, which have at most: {has} {where}"
-
-
-def minutes(time: str) -> float:
-    """A wall time as SLURM writes it, in minutes (``man sbatch``, ``--time``).
-
-    The forms are ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``,
-    ``days-hours:minutes`` and ``days-hours:minutes:seconds``. Zero is no limit.
-    """
-    days, dash, rest = time.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    if dash:
-        hours, mins, seconds = (*parts, 0, 0)[:3]
-    elif len(parts) == 3:
-        hours, mins, seconds = parts
-    else:
-        hours, mins, seconds = 0, parts[0], (parts[1] if len(parts) > 1 else 0)
-    return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60 or float("inf")
-
-
-def mebibytes(memory: str) -> float:
-    """Memory as SLURM writes it (``man sbatch``, ``--mem``), in MiB; a number alone is MiB."""
-    unit = memory[-1].upper()
-    return int(memory[:-1]) * _MEBIBYTES[unit] if unit in _MEBIBYTES else int(memory)
 
 
 def _problem(resource_request: ResourceRequest, queue: Queue) -> str | None:

@@ -1,68 +1,23 @@
-"""Offers: what a cluster has for this user, as SLURM itself says it."""
+"""What a cluster has for this user, as ``sinfo`` and ``sacctmgr`` say it, beside what is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 from slipway.errors import JobError, ParseError
 from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
-from slipway.job.limits import ResourceRequest, find_problem
 from slipway.progress import Progress
+from slipway.scheduler.limits import ResourceRequest, find_problem
+from slipway.scheduler.slurm.commands import associations_command, partitions_command, qos_command
+from slipway.scheduler.slurm.partitions import Partition, parse_associations, parse_partitions, parse_qos
 from slipway.site import Queue, Site
 
 # Flags of a QOS that lift what a partition allows (`man sacctmgr`).
 _LIFTING = {"PartitionTimeLimit", "PartitionMaxNodes", "OverPartQOS"}
 _ANSWER = TypeVar("_ANSWER")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Partition:
-    """A partition, or those of its nodes that are alike."""
-
-    name: str
-    is_default: bool
-    queue: Queue
-    # How many, and what each has.
-    nodes: str
-
-
-def partitions_command() -> list[str]:
-    """Ask for the partitions that the user may see."""
-    return ["sinfo", "--noheader", "--format=%P|%l|%s|%D|%c|%m|%G|%f"]
-
-
-def parse_partitions(stdout: str) -> list[Partition]:
-    """Read the answer to :func:`partitions_command`.
-
-    Raises:
-        ParseError: a line has not the eight fields that were asked for.
-    """
-    return [_partition(line) for line in filter(None, stdout.splitlines())]
-
-
-def associations_command() -> list[str]:
-    """Ask for the accounts that the user has, and the QOS of each."""
-    asked = 'exec sacctmgr --noheader --parsable2 show assoc user="$(id -un)" format=Account,QOS'
-    return ["sh", "-c", asked]
-
-
-def qos_command() -> list[str]:
-    """Ask for all QOS, what they lift and how long their jobs may be."""
-    return ["sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,Flags,MaxWall"]
-
-
-def parse_associations(stdout: str) -> list[tuple[str, str]]:
-    """Read the answer to :func:`associations_command`: accounts, and the QOS of each with commas between."""
-    return [(account, qos) for account, qos in _rows(stdout, 2)]
-
-
-def parse_qos(stdout: str) -> list[tuple[str, str, str]]:
-    """Read the answer to :func:`qos_command`: names, flags with commas between, and the longest time."""
-    return [(name, flags, longest) for name, flags, longest in _rows(stdout, 3)]
 
 
 def check_partitions(host: Host, resource_request: ResourceRequest, site: Site, progress: Progress) -> None:
@@ -138,27 +93,3 @@ def _ask(host: Host, command: list[str], parse: Callable[[str], _ANSWER]) -> _AN
         if result.ok:
             return parse(parse_login(result.stdout))
     return None
-
-
-def _rows(stdout: str, count: int) -> list[list[str]]:
-    rows = [line.split("|") for line in filter(None, stdout.splitlines())]
-    if any(len(row) != count for row in rows):
-        raise ParseError(f"sacctmgr printed {stdout[:200]!r}; expected {count} fields with | between them")
-    return rows
-
-
-def _partition(line: str) -> Partition:
-    fields = line.split("|", 7)
-    if len(fields) != 8:
-        raise ParseError(f"sinfo printed {line!r}; expected 8 fields with | between them")
-    name, time, sizes, count, cpus, memory, gres, features = fields
-    most = sizes.rpartition("-")[2]
-    extras = [value for value in (gres, features) if value and value != "(null)"]
-    return Partition(
-        name=name.removesuffix("*"),
-        is_default=name.endswith("*"),
-        queue=Queue(
-            max_time=time if time[:1].isdigit() else None, max_nodes=int(most) if most.isdigit() else None
-        ),
-        nodes=", ".join([f"{count} with {cpus} cpus", f"{memory}M", *extras]),
-    )

@@ -1,0 +1,211 @@
+"""What a scheduler is asked and what it answers: neutral values, and the protocol.
+
+Another scheduler is one more module or package beside ``slurm/`` with a class of this protocol, and a line in
+``choose.py``. Builders of commands and parsers are pure functions; the class runs them over a connection.
+The seam is the question (:meth:`Scheduler.query`), not a command: each scheduler asks in its own way.
+
+Nobody starts interactive jobs yet, so the protocol has no method for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from slipway.host.host import Host
+    from slipway.progress import Progress
+    from slipway.resources import Resources
+    from slipway.scheduler.limits import ResourceRequest
+    from slipway.site import Site
+
+
+class State(str, Enum):
+    """How a job stands, for any scheduler."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETING = "COMPLETING"
+    SUSPENDED = "SUSPENDED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    NODE_FAIL = "NODE_FAIL"
+    PREEMPTED = "PREEMPTED"
+    # Written down here, but not yet known to the scheduler.
+    SUBMITTING = "SUBMITTING"
+    # The scheduler could not be asked, or its answer could not be read.
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_over(self) -> bool:
+        """True where nothing will change any more."""
+        return self in _OVER
+
+
+_OVER = frozenset(
+    {
+        State.COMPLETED,
+        State.FAILED,
+        State.CANCELLED,
+        State.TIMEOUT,
+        State.OUT_OF_MEMORY,
+        State.NODE_FAIL,
+        State.PREEMPTED,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a scheduler knows of one job, or of one task of an array.
+
+    Attributes:
+        job_id: of an array, the whole array's.
+        name: the job's name.
+        state: how it stands.
+        exit_code: the batch script's.
+        signal: what killed the batch script.
+        elapsed_s: seconds that it has run.
+        why: why it waits.
+        task: its index in the array; ``None`` for a job that is none, or for those that are not named.
+    """
+
+    job_id: str
+    name: str
+    state: State
+    exit_code: int | None = None
+    signal: int | None = None
+    elapsed_s: int | None = None
+    why: str | None = None
+    task: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobQuery:
+    """A job that is asked for.
+
+    Attributes:
+        name: the job's name, which is its run's id.
+        submitted: when it was written down here.
+        job_id: the scheduler's id; ``None`` where that is not known.
+        tasks: the indices of an array's tasks; one ``None`` for a job that is no array.
+    """
+
+    name: str
+    submitted: datetime
+    job_id: str | None
+    tasks: Sequence[int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryResult:
+    """What a scheduler knows of the jobs that were asked for.
+
+    Attributes:
+        jobs: by names and tasks.
+        problem: why it could not be asked at all.
+        history_problem: why its record of jobs that are over could not be asked.
+    """
+
+    jobs: Mapping[tuple[str, int | None], Job]
+    problem: str | None = None
+    history_problem: str | None = None
+
+    def job(self, name: str, task: int | None) -> Job | None:
+        """A job or a task of it; one without an index stands for all tasks that were not named."""
+        return self.jobs.get((name, task)) or self.jobs.get((name, None))
+
+    def may_be_over(self, query: JobQuery) -> bool:
+        """True where no task is known to go on."""
+        found = (self.job(query.name, task) for task in query.tasks)
+        return all(job is None or job.state.is_over for job in found)
+
+    def lacks(self, query: JobQuery) -> bool:
+        """True where a task is not known."""
+        return any(self.job(query.name, task) is None for task in query.tasks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What came of a submission: an id, or the scheduler's reason to refuse it.
+
+    Where there is neither, the job may be there all the same; it is to be looked for by its name.
+    """
+
+    job_id: str | None = None
+    refusal: str | None = None
+
+
+class Scheduler(Protocol):
+    """What gives jobs to nodes.
+
+    Attributes:
+        submit_s: seconds after which a submission that has not answered is ended.
+        lost_s: seconds after which a submission without an answer has made no job, if none is known.
+    """
+
+    submit_s: int
+    lost_s: int
+
+    def directives(self, *, name: str, log: PurePosixPath, resources: Resources, site: Site) -> list[str]:
+        """The options of a submission, in order.
+
+        Args:
+            name: the job's name.
+            log: where the scheduler's own words go.
+            resources: what is asked for.
+            site: how the site wants it asked for.
+
+        Raises:
+            JobError: the options contradict each other.
+        """
+
+    def script_lines(self, options: Sequence[str]) -> list[str]:
+        """The lines by which a job script has these options."""
+
+    def submit_command(self, script: PurePosixPath, options: Sequence[str]) -> list[str]:
+        """The argv that submits a script; the caller's submission lock runs it."""
+
+    def read_submission(self, exit_code: int, stdout: str, stderr: str) -> Submission:
+        """What came of it, by what the command of :meth:`submit_command` answered."""
+
+    def query(self, host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
+        """How jobs stand; all of them are asked for at once.
+
+        Raises:
+            LinkError: the connection was lost.
+        """
+
+    def active_names(self, host: Host) -> set[str] | None:
+        """The names of all jobs of this user that wait or run; ``None`` where that cannot be found out.
+
+        Raises:
+            ParseError: the answer is not of the documented form.
+        """
+
+    def cancel(self, host: Host, job_id: str) -> None:
+        """Cancel a job.
+
+        Raises:
+            RemoteError: that was refused.
+        """
+
+    def check(self, host: Host, request: ResourceRequest, site: Site, progress: Progress) -> None:
+        """Refuse a request that would wait for ever with what the cluster has.
+
+        Raises:
+            JobError: it would.
+        """
+
+    def describe_offer(self, host: Host, request: ResourceRequest) -> str:
+        """What was asked for and what the cluster has, for a job that was refused; a line for each."""
+
+    def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
+        """The argv that runs a program on a node to its end, and hands on what it prints."""

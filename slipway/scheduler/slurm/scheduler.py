@@ -1,0 +1,72 @@
+"""SLURM over a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from slipway.errors import RemoteError
+from slipway.host.host import Host
+from slipway.host.login_shell import login_command, parse_login
+from slipway.progress import Progress
+from slipway.resources import Resources
+from slipway.scheduler.base import JobQuery, QueryResult, Submission
+from slipway.scheduler.limits import ResourceRequest
+from slipway.scheduler.slurm import offer
+from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
+from slipway.scheduler.slurm.directives import directives
+from slipway.scheduler.slurm.option import quote_option
+from slipway.scheduler.slurm.parse import parse_queue, parse_submission
+from slipway.scheduler.slurm.query import query_jobs
+from slipway.site import Site
+
+
+class Slurm:
+    """SLURM, as :class:`slipway.scheduler.base.Scheduler` describes it."""
+
+    # sbatch itself tries for two minutes where the controller is busy.
+    submit_s = 150
+    lost_s = 300
+
+    def directives(self, *, name: str, log: PurePosixPath, resources: Resources, site: Site) -> list[str]:
+        """The options of sbatch, in order."""
+        return directives(name=name, log=log, resources=resources, site=site)
+
+    def script_lines(self, options: Sequence[str]) -> list[str]:
+        """The lines of ``#SBATCH``."""
+        return [f"#SBATCH {quote_option(option)}" for option in options]
+
+    def submit_command(self, script: PurePosixPath, options: Sequence[str]) -> list[str]:
+        """The argv of sbatch."""
+        return submit_command(script, options)
+
+    def read_submission(self, exit_code: int, stdout: str, stderr: str) -> Submission:
+        """What came of it, by what sbatch answered."""
+        return parse_submission(exit_code, stdout, stderr)
+
+    def query(self, host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
+        """How jobs stand."""
+        return query_jobs(host, wanted)
+
+    def active_names(self, host: Host) -> set[str] | None:
+        """The names of the user's jobs that wait or run; ``None`` where squeue fails."""
+        result = host.run(login_command(queue_command()))
+        return {job.name for job in parse_queue(parse_login(result.stdout))} if result.ok else None
+
+    def cancel(self, host: Host, job_id: str) -> None:
+        """Cancel a job."""
+        result = host.run(login_command(cancel_command(job_id)))
+        if not result.ok:
+            raise RemoteError(f"{host.target}: job {job_id} was not cancelled: {result.stderr.strip()}")
+
+    def check(self, host: Host, request: ResourceRequest, site: Site, progress: Progress) -> None:
+        """Refuse what ``sinfo`` says would wait for ever."""
+        offer.check_partitions(host, request, site, progress)
+
+    def describe_offer(self, host: Host, request: ResourceRequest) -> str:
+        """What was asked for, and what ``sinfo`` and ``sacctmgr`` say there is."""
+        return offer.describe_partitions(host, request)
+
+    def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
+        """The argv of srun, in a login shell, which finds it."""
+        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, resources, argv)]
