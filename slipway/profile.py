@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import re
 import shlex
@@ -14,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.errors import ConfigError, UsageError
+from slipway.nearest import nearest
 from slipway.resources import Resources, explain, read_resources
 
 FREE_PREFIXES = ("ENV_", "ARG_")
@@ -249,9 +249,3 @@ def _prefixed(given: Mapping[str, str], prefix: str) -> dict[str, str]:
 def _build_args(given: Mapping[str, str]) -> dict[str, str]:
     named = {key: value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
     return {**named, **_prefixed(given, "ARG_")}
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean …?)`` where a known word is near, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

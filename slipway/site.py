@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
-from slipway.profile import nearest
+from slipway.nearest import nearest
 from slipway.resources import Memory, Resources, Time, explain
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

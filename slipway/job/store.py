@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway.errors import UsageError
 from slipway.job.run import Run
 from slipway.lock import is_locked, try_lock
-from slipway.profile import nearest
+from slipway.nearest import nearest
 
 
 class RunStore:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.errors import JobError
-from slipway.profile import nearest
+from slipway.nearest import nearest
 from slipway.resources import Resources, mebibytes, minutes
 from slipway.site import Queue, Site
 
