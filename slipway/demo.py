@@ -9,6 +9,7 @@ from slipway.steps import box, data, image, runs
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request, submitted
 from slipway.terminal import Terminal
+from slipway.view import show_figures, show_files
 from slipway.wording import megabytes, short
 
 DATASET = "room"
@@ -42,8 +43,8 @@ def run_demo(session: Session, screen: Terminal) -> int:
     run = _job(session, screen, choice)
     screen.heading(f"7  Its results                invoke pull --run {run.run_id}")
     home = runs.pull(session, run.run_id).home
-    screen.figures(read_figures(home))
-    screen.files(home / "out")
+    show_figures(screen, read_figures(home))
+    show_files(screen, home / "out")
     if run.status.wait_code == 0:
         screen.heading("Done")
         screen.say("The box is still there: `./run status`, `ssh -F .slipway/box/ssh_config box`.")
@@ -54,4 +55,4 @@ def run_demo(session: Session, screen: Terminal) -> int:
 def _job(session: Session, screen: Terminal, choice: Choice) -> Run:
     with submitted(session, make_request(choice, ARGUMENTS, Resources())) as done:
         screen.say(f"run {done.run.run_id}, job {done.run.job_id}")
-        return runs.follow(session, done.host, done.run, choice.site, screen.raw)
+        return runs.follow(session, done.host, done.run, choice.site, screen.log)

@@ -5,52 +5,50 @@ from __future__ import annotations
 import io
 import json
 import os
-import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit
+from rich.console import Console
+from rich.text import Text
 
 from slipway.errors import HostError, SlipwayError
-from slipway.job.run import Run
+from slipway.escapes import RESET, LogFilter, neutral
 from slipway.progress import Amount
+from slipway.runtable import GAP
 from slipway.tty import open_tty, read_answer
-from slipway.wording import clock, escaped, how_far, megabytes, one_line, printable, short, wrapped
+from slipway.uncaught import READER_GONE
+from slipway.wording import how_far, one_line, wrapped
 
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
-_COLOURS = {
-    "COMPLETED": "green",
-    "RUNNING": "cyan",
-    "COMPLETING": "cyan",
-    "PENDING": "yellow",
-    "SUBMITTING": "yellow",
-    "UNKNOWN": "magenta",
-}
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich calls it where it has caught the error, and would end with 1
 
 
 class Terminal:
-    """Shows the steps of a task as they happen, one line each, and what goes on below the last of them."""
+    """Shows the steps of a task as they happen, one line each, and what goes on below the last of them.
+
+    Whatever is shown goes through :func:`slipway.escapes.neutral`, logs through its like for pieces of text.
+    """
 
     def __init__(self) -> None:
-        from rich.console import Console
-
         for stream in (sys.stdout, sys.stderr):
             # Names of files and arguments need not be valid in any encoding.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        self.out = Console(highlight=False, soft_wrap=True)
-        if not self.out.is_terminal:
-            self.out.width = 200
-        self.err = Console(stderr=True, highlight=False)
+        self.out, self.err = _Console(highlight=False), _Console(highlight=False, stderr=True)
         self._status: Any = None
         self._step = ""
         self._since = 0.0
         self._told = 0.0
+        self._log = LogFilter()
         self._line_is_open = False
 
     def step(self, text: str) -> None:
@@ -59,25 +57,25 @@ class Terminal:
         self._step, self._since = one_line(text, 100), time.monotonic()
         self._told = self._since
         if self.err.is_terminal:
-            self._status = self.err.status(escaped(self._step))
+            self._status = self.err.status(_text(self._step))
             self._status.start()
         else:
-            self.err.print(escaped(self._step), soft_wrap=True)
+            self._print(self._step)
 
     def line(self, text: str) -> None:
         """Show a line of a program below the step; where there is no terminal, print it."""
         if self._status is not None:
-            self._status.update(f"{escaped(self._step)}\n  [dim]{escaped(one_line(text, 100))}[/dim]")
+            self._update("\n  ", one_line(text, 100), "dim")
         else:
-            self.err.print("  " + escaped(text.rstrip()), soft_wrap=True)
+            self._print("  " + text.rstrip())
 
     def transfer(self, amount: Amount) -> None:
         """Show how far a copy is; without a terminal, now and then."""
         if self._status is not None:
-            self._status.update(f"{escaped(self._step)}  [cyan]{how_far(amount)}[/cyan]")
+            self._update("  ", how_far(amount), "cyan")
         elif time.monotonic() - self._told >= _TELL_EVERY_S:
             self._told = time.monotonic()
-            self.err.print(f"  {how_far(amount)}", soft_wrap=True)
+            self._print(f"  {how_far(amount)}")
 
     def done(self) -> None:
         """End the last step."""
@@ -85,7 +83,7 @@ class Terminal:
             self._status.stop()
             self._status = None
             took = time.monotonic() - self._since
-            self.err.print(f"[green]✓[/green] {escaped(self._step)} [dim]{took:.1f} s[/dim]")
+            self._print(_text("✓", "green").append(f" {self._step} ").append(f"{took:.1f} s", "dim"))
 
     def fail(self) -> None:
         """End the last step without a tick."""
@@ -95,16 +93,14 @@ class Terminal:
 
     def error(self, text: str) -> None:
         """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
-        from rich.text import Text
-
-        self._close_line()
-        lines = printable(f"error: {text}").splitlines()
+        self._end_log()
+        lines = neutral(f"error: {text}").splitlines()
         if self.err.is_terminal:
             lines = [wrapped(line, self.err.width) for line in lines]
-        shown = Text("\n".join(lines))
+        shown = _text("\n".join(lines))
         shown.stylize("bold red", 0, len("error:"))
         shown.highlight_regex(r"`[^`]+`", "bold")
-        self.err.print(shown, soft_wrap=True)
+        self._print(shown)
 
     def ask(self, prompt: str, *, echo: bool) -> str | None:
         """Ask the person at the terminal, whatever standard input is; ``None`` where there is no terminal.
@@ -112,10 +108,9 @@ class Terminal:
         Raises:
             KeyboardInterrupt: they do not want to answer.
         """
-        text = printable(prompt)
         try:
             with self._paused(), open_tty() as tty:
-                return read_answer(tty, text, echo=echo)
+                return read_answer(tty, neutral(prompt), echo=echo)
         except OSError:
             return None
         except EOFError as error:
@@ -124,100 +119,104 @@ class Terminal:
     def tell(self, text: str) -> None:
         """Something to read before the next question."""
         with self._paused():
-            self.err.print(escaped(printable(text)), soft_wrap=True)
+            self._print(text)
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        """Without the line that moves, which would write over a question."""
-        status = self._status
+        """Without the line that moves, which would write over a question; and its clock stands still."""
+        status, began = self._status, time.monotonic()
         if status is not None:
             status.stop()
         try:
             yield
         finally:
+            self._since += time.monotonic() - began
             if status is not None:
                 status.start()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """An answer, on standard output."""
         self.done()
-        self._close_line()
-        self.out.print(escaped(text))
+        self._end_log(answer=True)
+        self.out.print(_text(text, style), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A remark that is not the answer, on standard error."""
         self.done()
-        self._close_line()
-        self.err.print(f"[dim]{escaped(text)}[/dim]", soft_wrap=True)
+        self._end_log()
+        self._print(_text(text, "dim"))
 
     def heading(self, text: str) -> None:
         """The title of a part of a longer story."""
         self.done()
-        self.err.print()
-        self.err.print(f"[bold]{escaped(text)}[/bold]")
+        self._print("")
+        self._print(_text(text, "bold"))
+
+    def log(self, text: str) -> None:
+        """What a program printed, on standard output: harmless on a terminal, else exactly as it is."""
+        if sys.stdout.isatty():
+            self._write(self._log.add(text))
+        else:
+            self.raw(text)
 
     def raw(self, text: str) -> None:
-        """What a program printed, as it is, on standard output."""
+        """What a program printed, byte by byte; lone surrogates stand for bytes that are no UTF-8."""
+        self.done()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        self._wrote(text)
+
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+        self.fail()
+        if sys.stdout.isatty():
+            self._write(self._log.end())
+
+    def _write(self, text: str) -> None:
         self.done()
         sys.stdout.write(text)
+        self._wrote(text)
+
+    def _wrote(self, text: str) -> None:
         sys.stdout.flush()
-        self._line_is_open = not text.endswith("\n") if text else self._line_is_open
+        shown = text.removesuffix(RESET)
+        self._line_is_open = not shown.endswith("\n") if shown else self._line_is_open
 
-    def _close_line(self) -> None:
-        # A program need not end its last line; what follows begins a new one.
+    def _end_log(self, *, answer: bool = False) -> None:
+        # A program need not end its last line, or its last colour; what follows begins a new one. A pipe gets
+        # nothing of ours but answers.
+        if sys.stdout.isatty():
+            self._write(self._log.end())
+        elif not answer:
+            return
         if self._line_is_open:
-            self.raw("\n")
+            self._write("\n")
 
-    def files(self, folder: Path) -> None:
-        """The files below a folder, with their sizes."""
-        for file in sorted(folder.glob("**/*")):
-            if file.is_file():
-                self.say(f"{one_line(short(file), 400)}  {megabytes(file.stat().st_size)}")
+    def _print(self, shown: str | Text) -> None:
+        self.err.print(_text(shown) if isinstance(shown, str) else shown, soft_wrap=True)
 
-    def runs(self, runs: Sequence[Run]) -> None:
-        """A table of runs."""
-        from rich.table import Table
-        from rich.text import Text
+    def _update(self, gap: str, shown: str, style: str) -> None:
+        self._status.update(_text(f"{self._step}{gap}").append_text(_text(shown, style)))
 
+    def row(self, cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> None:
+        """A row of a table, on standard output: texts with their styles, and how many columns each has."""
         self.done()
-        rows = [("RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "ARGUMENTS")]
-        for run in runs:
-            status = run.status
-            code = "" if status.exit_code is None else str(status.exit_code)
-            arguments = one_line(shlex.join(run.args), 200)
-            state, reason = status.state.value, status.reason or ""
-            job = run.job_id or ""
-            rows.append((run.run_id, job, run.site, state, reason, code, clock(status.elapsed_s), arguments))
-        table = Table.grid(padding=(0, 2, 0, 0))
-        for cells in zip(*rows, strict=True):
-            # The last column gives way; all others are wanted whole.
-            widest = max(map(len, cells))
-            table.add_column(no_wrap=True, min_width=None if cells[0] == "ARGUMENTS" else widest)
-        for row in rows:
-            style = "bold" if row is rows[0] else ""
-            coloured = [Text(cell, style=style) for cell in row]
-            if row is not rows[0]:
-                coloured[3].stylize(_COLOURS.get(row[3], "red"))
-            table.add_row(*coloured)
-        self.out.print(table, soft_wrap=False, crop=True)
-        for run in runs:
-            if run.status.note:
-                self.out.print(f"[dim]{run.run_id}: {escaped(one_line(run.status.note, 400))}[/dim]")
+        row = _text("")
+        for (cell, style), width in zip(cells, widths, strict=True):
+            text = _text(cell, style)
+            row.append_text(text).append(" " * (width - text.cell_len + GAP))
+        row.rstrip()
+        self.out.print(row, soft_wrap=True)
 
-    def figures(self, figures: Mapping[str, Mapping[str, Any]]) -> None:
-        """Tables of a program's own figures: each JSON file's numbers and short words."""
-        from rich.table import Table
+    @property
+    def width(self) -> int | None:
+        """How many columns there are for answers; ``None`` where they go to no terminal."""
+        return self.out.width if sys.stdout.isatty() else None
 
-        self.done()
-        for name, content in figures.items():
-            table = Table(box=None, pad_edge=False, show_header=False, title=name, title_justify="left")
-            for key, value in content.items():
-                if isinstance(value, (int, float, str, bool)) and len(str(value)) < 100:
-                    table.add_row(
-                        f"  {escaped(key)}",
-                        escaped(f"{value:.6g}" if isinstance(value, float) else str(value)),
-                    )
-            self.out.print(table)
+
+def _text(text: str, style: str = "") -> Text:
+    """Text in which rich sees neither markup nor names of emoji, and a terminal nothing to obey."""
+    return Text(neutral(text), style)
 
 
 @contextmanager
@@ -238,7 +237,7 @@ def terminal() -> Iterator[Terminal]:
     except BrokenPipeError as error:
         # Whoever read our output has had enough, such as `head`.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - Python flushes it once more at its end
-        raise Exit(code=INTERRUPTED) from error
+        raise Exit(code=READER_GONE) from error
     except OSError as error:
         screen.fail()
         where = f"{error.filename}: " if error.filename else ""
@@ -246,10 +245,10 @@ def terminal() -> Iterator[Terminal]:
         raise Exit(code=HostError.exit_code) from error
     except KeyboardInterrupt as error:
         screen.fail()
-        screen.err.print("stopped")
+        screen.note(f"stopped{': ' if error.args else ''}{' '.join(map(str, error.args))}")
         raise Exit(code=INTERRUPTED) from error
     finally:
-        screen.fail()
+        screen.close()
 
 
 def print_json(value: Any) -> None:

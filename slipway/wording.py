@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from slipway.escapes import neutral
 from slipway.progress import Amount, Transfer
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BREAKS = re.compile(r"[\n\t]+")
 
 
 def clock(seconds: int | None) -> str:
@@ -56,9 +57,22 @@ def short(path: Path) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """Text on one line of at most so many letters."""
-    line = _CONTROL.sub(" ", text).strip()
-    return line if len(line) <= width else line[: width - 1] + "…"
+    """Text on one line of at most so many columns, with nothing in it that a terminal would obey."""
+    return cut(_BREAKS.sub(" ", neutral(text)).strip(), width)
+
+
+def text_width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """Text of at most so many columns of a terminal, with ``…`` where its end is left out."""
+    from rich.cells import set_cell_size
+
+    return text if text_width(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def wrapped(line: str, width: int) -> str:
@@ -77,20 +91,3 @@ def wrapped(line: str, width: int) -> str:
         break_on_hyphens=False,
     )
     return "\n".join(pieces).replace("\xa0", " ")
-
-
-def printable(text: str) -> str:
-    """Text without what moves the cursor or sets the window's title, as a server's words may do."""
-    # Surrogates are bytes of names.
-    return "".join(
-        character
-        for character in text
-        if character in "\n\t" or character.isprintable() or "\udc80" <= character <= "\udcff"
-    )
-
-
-def escaped(text: str) -> str:
-    """Text in which rich sees no markup."""
-    from rich.markup import escape
-
-    return escape(text)

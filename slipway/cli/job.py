@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         **PROFILE,
         **SITE,
         "wait": "Follow the log, and exit with the job's own exit code.",
+        "raw": "With --wait: the program's bytes as they are, also on a terminal.",
         "dry_run": "Print the job script; send and submit nothing.",
         "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS.",
         "cpus": "Processor cores.",
@@ -47,6 +48,7 @@ def job(
     site: str | None = None,
     set_: list[str] | None = None,
     wait: bool = False,
+    raw: bool = False,
     dry_run: bool = False,
     time: str | None = None,
     cpus: str | None = None,
@@ -78,7 +80,7 @@ def job(
         choice = session.choose(profile, site, set_ or ())
         request = make_request(choice, program_arguments(), resources)
         if dry_run:
-            screen.raw(preview(session, request))
+            screen.log(preview(session, request))
             return
         with submitted(session, request) as done:
             run = done.run
@@ -90,7 +92,7 @@ def job(
                     f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
                 )
             if wait:
-                _follow(session, screen, done.host, run, choice.site)
+                _follow(session, screen, done.host, run, choice.site, raw=raw)
 
 
 @task(
@@ -101,34 +103,43 @@ def status(context: Context, run: str | None = None, json: bool = False, count: 
     """Show how runs stand."""
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
+        from slipway.report import run_values
         from slipway.steps.runs import list_runs
         from slipway.terminal import print_json
+        from slipway.view import show_runs
 
         if not count.isdigit():
             raise UsageError(f"--count {count}: write how many runs as a number")
         runs, error = list_runs(session, run, int(count))
         if json:
-            print_json([one.listed() for one in runs])
+            print_json([run_values(one) for one in runs])
         elif runs:
-            screen.runs(runs)
+            show_runs(screen, runs)
         else:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
         if error:
             raise error
 
 
-@task(help={**RUN, "follow": "Go on until the run is over."}, auto_shortflags=False)
-def logs(context: Context, run: str | None = None, follow: bool = False) -> None:
+@task(
+    help={
+        **RUN,
+        "follow": "Go on until the run is over.",
+        "raw": "The program's bytes as they are, also on a terminal: it obeys what is in them.",
+    },
+    auto_shortflags=False,
+)
+def logs(context: Context, run: str | None = None, follow: bool = False, raw: bool = False) -> None:
     """Show what a run has printed."""
     with open_session(context) as (session, screen):
         from slipway.steps.runs import find_run, print_log
 
         if not follow:
-            print_log(session, run, screen.raw)
+            print_log(session, run, screen.raw if raw else screen.log)
             return
         found, site = find_run(session, run)
         with session.connect(site) as host:
-            _follow(session, screen, host, found, site)
+            _follow(session, screen, host, found, site, raw=raw)
 
 
 @task(help=RUN, auto_shortflags=False)
@@ -137,13 +148,14 @@ def pull(context: Context, run: str | None = None) -> None:
     with open_session(context) as (session, screen):
         from slipway.job.results import read_figures
         from slipway.steps import runs
+        from slipway.view import show_figures, show_files
         from slipway.wording import megabytes, short
 
         pulled = runs.pull(session, run)
         found, home = pulled.run, pulled.home
         screen.done()
-        screen.figures(read_figures(home))
-        screen.files(home / "out")
+        show_figures(screen, read_figures(home))
+        show_files(screen, home / "out")
         state = found.status.state.value
         if not found.status.state.is_over:
             screen.note(f"{found.run_id} is {state}: these are not its last results; pull again later")
@@ -163,11 +175,11 @@ def cancel(context: Context, run: str) -> None:
         )
 
 
-def _follow(session: Session, screen: Terminal, host: Host, run: Run, site: Site) -> None:
+def _follow(session: Session, screen: Terminal, host: Host, run: Run, site: Site, *, raw: bool) -> None:
     """Show a run's log to its end, and exit as the job did."""
     from slipway.steps import runs
 
-    run = runs.follow(session, host, run, site, screen.raw)
+    run = runs.follow(session, host, run, site, screen.raw if raw else screen.log)
     status = run.status
     code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
     screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  {code}")

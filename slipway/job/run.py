@@ -121,25 +121,6 @@ class Run:
         except (TypeError, KeyError) as error:
             raise ValueError(f"unexpected content: {error}") from error
 
-    def listed(self) -> dict[str, Any]:
-        """The run as ``status --json`` shows it."""
-        return {
-            "run_id": self.run_id,
-            "job_id": self.job_id,
-            "site": self.site,
-            "profile": self.profile,
-            "state": self.status.state.value,
-            "reason": self.status.reason,
-            "exit_code": self.status.exit_code,
-            "signal": self.status.signal,
-            "slurm_state": self.status.slurm_state,
-            "script_reason": self.status.script_reason,
-            "note": self.status.note,
-            "submitted": self.submitted.isoformat(),
-            "elapsed_s": self.status.elapsed_s,
-            "args": list(self.args),
-        }
-
 
 class RunPaths:
     """Where the files of one run lie on the cluster."""

@@ -46,7 +46,7 @@ class LogTail:
             task.read(host)
         content = None if self.said else host.read(self._paths.slurm_log)
         if content:
-            self._tell(content.decode("utf-8", errors="replace"), None)
+            self._tell(content.decode("utf-8", errors="surrogateescape"), None)
 
     def _tell(self, text: str, heading: str | None) -> None:
         if heading != self._heading:
@@ -104,4 +104,5 @@ def last_attempt(host: Host, paths: RunPaths) -> int:
 
 def _decoder() -> codecs.IncrementalDecoder:
     # A character of several bytes may be half written: its beginning waits for the rest.
-    return codecs.getincrementaldecoder("utf-8")(errors="replace")
+    # What is no UTF-8 stays as lone surrogates, so that whoever wants the bytes can have them.
+    return codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")

@@ -12,6 +12,7 @@ import pytest
 from slipway.job.run import Run
 from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
+from slipway.report import run_values
 from slipway.resources import Resources
 from slipway.scheduler.base import State
 from slipway.site import Site
@@ -252,7 +253,7 @@ def test_where_both_disagree_the_worse_is_believed_and_both_are_shown(night: Nig
     run = night.ended("disagree")
     assert night.told("disagree") == ("ok", 0, None)
     assert ending(run) == ("FAILED", "program-error", 9, 9)
-    listed = run.listed()
+    listed = run_values(run)
     assert (listed["slurm_state"], listed["script_reason"]) == ("FAILED", "ok")
     assert (
         listed["note"] == "SLURM says FAILED 9:0, the job script ok, exit code 0; the more severe state wins"

@@ -79,34 +79,6 @@ def test_a_broken_record_is_named(store: RunStore) -> None:
         store.find("k3f9")
 
 
-def test_the_list_has_the_documented_keys() -> None:
-    status = Status(
-        state=State.FAILED,
-        reason="program-error",
-        exit_code=3,
-        elapsed_s=5,
-        slurm_state="FAILED",
-        script_reason="program-error",
-    )
-    run = replace(make_run("k3f9"), job_id="7", status=status)
-    assert run.listed() == {
-        "run_id": "k3f9",
-        "job_id": "7",
-        "site": "box",
-        "profile": "cpu",
-        "state": "FAILED",
-        "reason": "program-error",
-        "exit_code": 3,
-        "signal": None,
-        "slurm_state": "FAILED",
-        "script_reason": "program-error",
-        "note": None,
-        "submitted": "2026-01-31T14:25:30+00:00",
-        "elapsed_s": 5,
-        "args": ["--task", "a b", "", "\ud800"],
-    }
-
-
 @pytest.mark.parametrize(
     ("reason", "code", "expected"),
     [("ok", 0, 0), ("program-error", 3, 3), ("time-limit", 0, 1), ("cancelled", None, 1), (None, None, 1)],

@@ -64,7 +64,7 @@ def test_a_new_attempt_is_said(tmp_path: Path) -> None:
     attempt(tmp_path, 2, b"two\n")
     (tmp_path / "attempt-old").mkdir()
     tail.read(TaskRunner(tmp_path))  # type: ignore[arg-type]
-    assert "".join(pieces) == "one, to its end\N{REPLACEMENT CHARACTER}\n--- attempt 2 ---\ntwo\n"
+    assert "".join(pieces) == "one, to its end\udcff\n--- attempt 2 ---\ntwo\n"
 
 
 @pytest.mark.parametrize("answers", range(1, 8))

@@ -1,0 +1,52 @@
+"""What there is to tell of runs and their results, as values: a terminal, JSON and pages show the same.
+
+Nothing here prints, or knows how wide a screen is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slipway.job.run import Run
+
+_LONGEST_FIGURE = 100
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """What is told of a run, by the keys of ``status --json``."""
+    status = run.status
+    return {
+        "run_id": run.run_id,
+        "job_id": run.job_id,
+        "site": run.site,
+        "profile": run.profile,
+        "state": status.state.value,
+        "reason": status.reason,
+        "exit_code": status.exit_code,
+        "signal": status.signal,
+        "slurm_state": status.slurm_state,
+        "script_reason": status.script_reason,
+        "note": status.note,
+        "submitted": run.submitted.isoformat(),
+        "elapsed_s": status.elapsed_s,
+        "args": list(run.args),
+    }
+
+
+def figure_words(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A program's own figures of one JSON file: its numbers and short words, each with its name."""
+    worded = ((name, _figure(value)) for name, value in content.items())
+    return [(name, text) for name, text in worded if text is not None]
+
+
+def _figure(value: object) -> str | None:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    # Python writes no integer of thousands of digits.
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST_FIGURE:
+        return None
+    if not isinstance(value, (int, str)):
+        return None
+    text = str(value)
+    return text if len(text) < _LONGEST_FIGURE else None

@@ -1,0 +1,150 @@
+"""What is told of runs and of their results, and what gives way where a terminal is narrow."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from slipway.job.run import Run, Status
+from slipway.report import figure_words, run_values
+from slipway.runtable import GAP, Columns, run_table, tell_apart, widest
+from slipway.scheduler.base import State
+from tests.unit.test_run import make_run
+
+
+def test_the_list_has_the_documented_keys() -> None:
+    status = Status(
+        state=State.FAILED,
+        reason="program-error",
+        exit_code=3,
+        elapsed_s=5,
+        slurm_state="FAILED",
+        script_reason="program-error",
+    )
+    run = replace(make_run("k3f9"), job_id="7", status=status)
+    assert run_values(run) == {
+        "run_id": "k3f9",
+        "job_id": "7",
+        "site": "box",
+        "profile": "cpu",
+        "state": "FAILED",
+        "reason": "program-error",
+        "exit_code": 3,
+        "signal": None,
+        "slurm_state": "FAILED",
+        "script_reason": "program-error",
+        "note": None,
+        "submitted": "2026-01-31T14:25:30+00:00",
+        "elapsed_s": 5,
+        "args": ["--task", "a b", "", "\ud800"],
+    }
+
+
+def test_figures_are_numbers_and_short_words() -> None:
+    content = {
+        "rmse": 0.000562345678,
+        "frames": 40,
+        "whole": True,
+        "k\x1b]0;X\x07": "word",
+        "long": "x" * 100,
+        "list": [1],
+        "none": None,
+        "huge": 10**5000,
+        "odd": float("nan"),
+    }
+    assert figure_words(content) == [
+        ("rmse", "0.000562346"),
+        ("frames", "40"),
+        ("whole", "True"),
+        ("k\x1b]0;X\x07", "word"),
+        ("odd", "nan"),
+    ]
+
+
+def table(runs: Sequence[Run], width: int | None) -> Columns:
+    columns = run_table([run_values(run) for run in runs], width)
+    used = sum(widest(columns, title) + GAP for title in columns) - GAP
+    assert width is None or used <= width
+    return columns
+
+
+def some_runs() -> list[Run]:
+    runs = []
+    for number, state in enumerate((State.COMPLETED, State.FAILED, State.PENDING)):
+        over = state is not State.PENDING
+        status = Status(
+            state=state,
+            reason="program-error" if over else "ReqNodeNotAvail,_UnavailableNodes:node[1-20]",
+            exit_code=number if over else None,
+            elapsed_s=4000 if over else None,
+        )
+        args = ("--task", "train", "--dataset", "tum/rgbd_dataset_freiburg1_desk", "--seed", str(10 + number))
+        run = make_run(f"k{number}f9-droid-slam-20260131-142530")
+        runs.append(replace(run, site="hpc-gpu", job_id=f"1234567{number}", args=args, status=status))
+    return runs
+
+
+def test_a_pipe_gets_all_of_it() -> None:
+    columns = table(some_runs(), None)
+    assert columns["ARGUMENTS"][2] == "--task train --dataset tum/rgbd_dataset_freiburg1_desk --seed 12"
+    assert columns["REASON"][2] == "ReqNodeNotAvail,_UnavailableNodes:node[1-20]"
+
+
+@pytest.mark.parametrize("width", [200, 120, 100, 90, 80, 70, 60, 50, 45])
+def test_job_site_and_exit_are_whole_at_every_width(width: int) -> None:
+    columns = table(some_runs(), width)
+    assert columns["JOB"] == ["12345670", "12345671", "12345672"]
+    assert columns["SITE"] == ["hpc-gpu"] * 3
+    assert columns["EXIT"] == ["0", "1", ""]
+    assert len(set(columns["RUN"])) == 3
+    assert all(run.run_id.startswith(cell) for run, cell in zip(some_runs(), columns["RUN"], strict=True))
+
+
+def test_arguments_give_way_first() -> None:
+    whole = table(some_runs(), 400)
+    assert whole == table(some_runs(), None)
+    for width in range(60, 260):
+        columns = table(some_runs(), width)
+        given_way = [title for title in whole if columns.get(title) != whole[title]]
+        assert not given_way or "ARGUMENTS" in given_way
+
+
+def test_eighty_columns_tell_runs_apart() -> None:
+    columns = table(some_runs(), 80)
+    assert columns["ARGUMENTS"] == ["--seed 10 …", "--seed 11 …", "--seed 12 …"]
+    assert columns["RUN"] == ["k0f9", "k1f9", "k2f9"]
+    assert columns["STATE"] == ["COMPLETED", "FAILED", "PENDING"]
+
+
+def test_ids_that_begin_alike_stay_longer() -> None:
+    runs = [replace(some_runs()[0], run_id=f"k3f9-{name}-20260131-142530") for name in ("cpu", "droid")]
+    assert table(runs, 80)["RUN"] == ["k3f9-cpu", "k3f9-droid"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "width", "shown"),
+    [
+        ([("--a", "1"), ("--a", "2")], 20, ["--a 1", "--a 2"]),
+        ([("--lr", "-1", "-v", "x y")] * 2, 14, ["--lr -1 -v 'x…"] * 2),
+        (
+            [("--dataset", f"tum/rgbd_freiburg1_{name}", "--task", "infer") for name in ("desk", "desk2")],
+            16,
+            ["--dataset …desk", "--dataset …desk2"],
+        ),
+        (
+            [("--rendering-checkpoint-interval", n, "--all-that-is-the-same") for n in ("5", "10")],
+            16,
+            ["--rendering-c… 5", "--rendering-… 10"],
+        ),
+        ([("--same", "--epochs=10"), ("--same", "--epochs=12")], 14, ["--epochs=10 …", "--epochs=12 …"]),
+        (
+            [("train.py", "--seed", "1"), ("infer.py",), ("--x", "", "")],
+            9,
+            ["train.py", "infer.py", "--x '' ''"],
+        ),
+        ([("--name", "日本語日本語"), ("--name", "日本語日本")], 12, ["--n… '日本…", "--n… '日本…"]),
+        ([(), ("--a",)], 4, ["", "--a"]),
+    ],
+)
+def test_what_differs_comes_first(arguments: list[tuple[str, ...]], width: int, shown: list[str]) -> None:
+    assert tell_apart(arguments, width) == shown
