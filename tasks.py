@@ -5,9 +5,11 @@ from pathlib import Path
 from invoke import Collection
 
 from slipway.cli import box, data, develop, image, job, ssh
-from slipway.words import explain_unknown_words
+from slipway.uncaught import set_hooks
+from slipway.words import read_words
 
-explain_unknown_words()
+set_hooks()
+read_words()
 ns = Collection(
     image.base,
     image.build,

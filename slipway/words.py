@@ -1,23 +1,27 @@
-"""Words on the command line that are none of Slipway's tasks or options."""
+"""Words on the command line: runs that are named by their place, and what is no task or option."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from invoke import program
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import Parser
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
 
 from slipway.errors import UsageError
+from slipway.escapes import neutral
+from slipway.nearest import find_nearest
 
 
-def explain_unknown_words() -> None:
-    """Have Invoke's own refusals look like Slipway's: the nearest right word, and an exit code of their own.
+def read_words() -> None:
+    """Have Invoke take ``logs 8xfp`` for ``logs --run 8xfp``, and its own refusals look like Slipway's.
 
-    Invoke has no better place for it: it gives the parser no argument, and ends with 1 for whatever is wrong.
+    A refusal names the nearest right word, and has an exit code of its own. Invoke has no better place for
+    either: it knows no positional words that may be left out, and ends with 1 for whatever is wrong.
     """
     program.Parser = _Parser  # type: ignore[attr-defined]
 
@@ -25,11 +29,11 @@ def explain_unknown_words() -> None:
 class _Parser(Parser):
     def parse_argv(self, argv: Sequence[str]) -> Any:
         try:
-            return super().parse_argv(list(argv))
+            return super().parse_argv(name_runs(argv, self.contexts))
         except ParseError as error:
             words = argv[: argv.index("--")] if "--" in argv else argv
             message = f"error: {_plain(str(error))}{self._hint(error, words)}"
-            raise Exit(code=UsageError.exit_code, message=message) from error
+            raise Exit(code=UsageError.exit_code, message=neutral(message)) from error
 
     def _hint(self, error: ParseError, words: Sequence[str]) -> str:
         # The one that Invoke names.
@@ -40,6 +44,32 @@ class _Parser(Parser):
         flags = {*task.flags, *task.inverse_flags, *(self.initial.flags if self.initial else ())}
         behind = "; what is for the program stands behind `--`" if task.name == "job" else ""
         return f"{_nearest(unknown, flags)} `invoke --help {task.name}` lists its options{behind}"
+
+
+def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[str]:
+    """The same words, with ``--run`` before a run that stands alone behind a task that takes one.
+
+    A word is that where it is no option, no value of one, none that the task wants by its place, and no task.
+    """
+    words: list[str] = []
+    task, places, value_follows = None, list[Argument](), False
+    for number, word in enumerate(argv):
+        if word == "--":
+            return [*words, *argv[number:]]
+        if value_follows:
+            value_follows = False
+        elif word.startswith("-"):
+            argument = task.flags.get(_option(word)) if task else None
+            places = [place for place in places if place is not argument]
+            value_follows = argument is not None and argument.takes_value and "=" not in word
+        elif places:
+            del places[0]
+        elif word in tasks:
+            task, places = tasks[word], list(tasks[word].positional_args)
+        elif task and "--run" in task.flags:
+            words.append("--run")
+        words.append(word)
+    return words
 
 
 def _option(word: str) -> str:
@@ -53,6 +83,5 @@ def _plain(message: str) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    # That of slipway.profile comes with packages that the list of tasks does without.
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
+    found = find_nearest(word, known)
+    return f" Did you mean {found}?" if found else ""

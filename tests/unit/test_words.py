@@ -1,0 +1,74 @@
+"""The command line as Invoke reads it, with what Slipway changes of that; and output that nobody reads."""
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from invoke.parser import Parser
+
+from slipway.words import name_runs
+
+ROOT = Path(__file__).parents[2]
+TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts()).contexts
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("logs 8xfp", "logs --run 8xfp"),
+        ("logs 8xfp --follow", "logs --run 8xfp --follow"),
+        ("logs --follow 8xfp", "logs --follow --run 8xfp"),
+        ("pull 8xfp", "pull --run 8xfp"),
+        ("status --count 3 8xfp", "status --count 3 --run 8xfp"),
+        ("status --count=3 8xfp", "status --count=3 --run 8xfp"),
+        ("status 8xfp logs 9ghj", "status --run 8xfp logs --run 9ghj"),
+        ("logs --run 8xfp", "logs --run 8xfp"),
+        ("logs --run=8xfp status", "logs --run=8xfp status"),
+        # A task is a task, and what other tasks want by its place is theirs.
+        ("build push", "build push"),
+        ("logs status", "logs status"),
+        ("stage logs --name x status 8xfp", "stage logs --name x status --run 8xfp"),
+        ("stage --path logs pull 8xfp", "stage --path logs pull --run 8xfp"),
+        ("ssh.trust box pull 8xfp", "ssh.trust box pull --run 8xfp"),
+        ("job --profile logs -- logs 8xfp", "job --profile logs -- logs 8xfp"),
+        ("jbo 8xfp", "jbo 8xfp"),
+        ("", ""),
+    ],
+)
+def test_a_run_may_stand_behind_its_task(typed: str, read: str) -> None:
+    assert name_runs(typed.split(), TASKS) == read.split()
+
+
+def invoke(words: Sequence[str], output: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--help", "job"], ["status", "--json"]])
+def test_a_reader_that_has_gone_is_no_error(words: list[str]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = invoke(words, theirs)
+    finally:
+        os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_refusal_shows_a_word_and_does_not_obey_it() -> None:
+    done = invoke(["x\x1b]0;X\x07", "--watch"], subprocess.DEVNULL)
+    assert done.returncode == 64
+    assert done.stderr == r"error: No idea what 'x\x1b]0;X\x07' is! `invoke --list` shows the tasks" + "\n"
