@@ -12,6 +12,9 @@ from slipway.errors import DataError, HostError
 from slipway.shell import LocalShell, Result
 
 GIT = ".git"
+# Of `git status --porcelain=v2 --branch`: the commit, and what stands there before the first one.
+_COMMIT = "# branch.oid "
+_NO_COMMIT = "(initial)"
 # What a difference may have to be kept with a run; beyond that it is data, and no work on the code.
 DIFF_LIMIT_BYTES = 5_000_000
 # git sets these where it runs a hook; with them it would look at its repository and not at the folder's.
@@ -101,18 +104,21 @@ def find_revision(source: Path) -> Revision:
     """
     if find_checkout(source) is None:
         return Revision(commit=None, dirty=False, diff=None)
-    commit = run_git(source, "rev-parse", "--verify", "--quiet", "HEAD")
-    changed = read_git(source, "status", "--porcelain", "--untracked-files=normal", "--", ".")
-    if not commit.ok:  # nothing has been committed yet
+    asked = ("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", ".")
+    lines = read_git(source, *asked).splitlines()
+    commit = next(line.removeprefix(_COMMIT) for line in lines if line.startswith(_COMMIT))
+    changed = [line for line in lines if not line.startswith("#")]
+    if commit == _NO_COMMIT:
         return Revision(commit=None, dirty=bool(changed), diff=None)
-    diff = _diff(source, "--binary")
+    # What git does not track is no part of the difference.
+    diff = _diff(source, "--binary") if any(not line.startswith("?") for line in changed) else ""
     size_bytes = len(diff.encode("utf-8", errors="surrogateescape"))
     if size_bytes > DIFF_LIMIT_BYTES:
         diff = (
             f"# The difference has {size_bytes / 1e6:.1f} MB and is not kept; this is a summary. "
             "The run's code has the files themselves.\n" + _diff(source, "--stat=120")
         )
-    return Revision(commit=commit.stdout.strip(), dirty=bool(changed), diff=diff or None)
+    return Revision(commit=commit, dirty=bool(changed), diff=diff or None)
 
 
 def _diff(source: Path, form: str) -> str:

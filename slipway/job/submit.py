@@ -6,16 +6,18 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from slipway.code.snapshot import Snapshot
 from slipway.code.upload import send_code
 from slipway.errors import JobError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
 from slipway.job.input import find_missing
-from slipway.job.plan import Plan, Request, make_plan, snapshot_code
+from slipway.job.inputs import find_image, resolve_inputs, snapshot_code
+from slipway.job.plan import Plan, make_plan
 from slipway.job.poll import poll
+from slipway.job.request import Request
 from slipway.job.run import Reason, Run, RunPaths, Status
-from slipway.job.script import words_file
 from slipway.job.store import RunStore
 from slipway.job.submission_lock import (
     TOO_LATE,
@@ -35,41 +37,56 @@ def preview(project: Project, request: Request, host: Host, scratch: Scratch) ->
     """The script that :func:`submit` would submit; nothing is sent or written."""
     host.require_commands()
     with snapshot_code(project, request) as snapshot:
-        return make_plan(project, request, host, scratch, snapshot).script
+        return _plan(project, request, host, scratch, snapshot).script
 
 
 def submit(project: Project, request: Request, host: Host, scratch: Scratch, progress: Progress) -> Run:
-    """Send the code, write the run's record, and submit its job.
-
-    The record is written before ``sbatch`` is called, and the job bears the run's name. So if the answer does
-    not come back, the job is found by its name, and is not submitted twice.
+    """Send the code, and submit a job with the profile's image, code and environment as they are now.
 
     Raises:
         ImageError: the image was never pushed.
-        JobError: the request would never start, or SLURM refused it.
-        LinkError: the connection was lost.
+        JobError: the request would never start, or the scheduler refused it.
+        SshError: the connection was lost.
         TransferOnlyError: the host runs no commands.
     """
     host.require_commands()
-    store = RunStore(project.state / "runs")
     with snapshot_code(project, request) as snapshot:
         for note in snapshot.notes:
             progress.note(note)
-        plan = make_plan(project, request, host, scratch, snapshot)
+        plan = _plan(project, request, host, scratch, snapshot)
         find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
         send_code(host, scratch, snapshot, progress)
+    return submit_plan(plan, host, RunStore(project.state / "runs"), progress)
+
+
+def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> Run:
+    """Write the run's record, and submit its job; image and code are on the cluster.
+
+    The record is written before the job is submitted, and the job bears the run's name. So if the answer does
+    not come back, the job is found by its name, and is not submitted twice.
+
+    Raises:
+        JobError: the scheduler refused it.
+        SshError: the connection was lost.
+    """
     with store.submitting(plan.run):
-        _make_run(host, plan, request, store)
+        _make_run(host, plan, store)
         _check_image(host, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
-        run = _submit(host, plan, request, store, progress)
+        run = _submit(host, plan, store, progress)
         store.save(run)
-    # The record there lacks no more than the job's id: a line that is cut now does not undo the job.
+    # The record there lacks no more than the job's id: a connection that is cut now does not undo the job.
     with suppress(SshError):
         host.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
     return run
+
+
+def _plan(project: Project, request: Request, host: Host, scratch: Scratch, snapshot: Snapshot) -> Plan:
+    inputs = resolve_inputs(project, request, find_image(host, scratch, request), snapshot)
+    template = (project.sites / "job.sh").read_text(encoding="utf-8")
+    return make_plan(inputs, request.resource_request, request.site, scratch, template)
 
 
 def settle(host: Host, run: Run) -> Run:
@@ -133,14 +150,14 @@ def _locked_s(host: Host, folder: PurePosixPath) -> int:
     return int(host.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
 
 
-def _make_run(host: Host, plan: Plan, request: Request, store: RunStore) -> None:
+def _make_run(host: Host, plan: Plan, store: RunStore) -> None:
     # The second of two who make the same folder fails. Others may not read the arguments.
     made = host.run(["mkdir", "-m", "700", "--", plan.run.run_dir])
     if not made.ok:
         store.forget(plan.run)
         raise RemoteError(f"{host.target}: {made.explain()}")
     try:
-        _write_run(host, plan, request)
+        _write_run(host, plan)
     except SshError:
         raise  # `status` will find that it was not submitted, and remove what is there
     except (SlipwayError, KeyboardInterrupt):
@@ -149,15 +166,15 @@ def _make_run(host: Host, plan: Plan, request: Request, store: RunStore) -> None
         raise
 
 
-def _write_run(host: Host, plan: Plan, request: Request) -> None:
+def _write_run(host: Host, plan: Plan) -> None:
     paths = RunPaths(PurePosixPath(plan.run.run_dir))
-    environment = [f"{name}={value}" for name, value in sorted(request.profile.environment.items())]
-    host.write(paths.argv, words_file([*plan.run.program, *plan.run.args]))
-    host.write(paths.environment, words_file(environment))
+    host.write(paths.argv, plan.inputs.argv)
+    host.write(paths.environment, plan.inputs.environment)
     host.write(paths.script, plan.script.encode())
     host.write(paths.record, plan.run.to_json().encode())
-    if plan.revision.diff is not None:
-        host.write(paths.diff, plan.revision.diff.encode("utf-8", errors="surrogateescape"))
+    diff = plan.inputs.revision.diff
+    if diff is not None:
+        host.write(paths.diff, diff.encode("utf-8", errors="surrogateescape"))
 
 
 def _check_image(host: Host, run: Run, store: RunStore) -> None:
@@ -171,9 +188,9 @@ def _check_image(host: Host, run: Run, store: RunStore) -> None:
     )
 
 
-def _submit(host: Host, plan: Plan, request: Request, store: RunStore, progress: Progress) -> Run:
+def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
     run, folder = plan.run, PurePosixPath(plan.run.run_dir)
-    scheduler = find_scheduler(request.site.scheduler)
+    scheduler = find_scheduler(run.scheduler)
     submitting = scheduler.submit_command(RunPaths(folder).script, plan.options)
     command = locked_submit_command(folder, submitting, scheduler.submit_s)
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
@@ -200,4 +217,4 @@ def _submit(host: Host, plan: Plan, request: Request, store: RunStore, progress:
     if not answered:
         raise RemoteError(f"{host.target}: {result.explain()}")
     why = (settled.status.note or "").removeprefix(_NEVER)
-    raise JobError(f"{host.target}: {why}{scheduler.describe_offer(host, request.resource_request)}")
+    raise JobError(f"{host.target}: {why}{scheduler.describe_offer(host, plan.request)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slipway.host.host import Host
 from slipway.job import submit as job
-from slipway.job.plan import Request
+from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.resources import Resources
 from slipway.steps.image import look_for_image
@@ -31,7 +31,7 @@ class Submitted:
 
 
 def make_request(choice: Choice, args: tuple[str, ...], resources: Resources) -> Request:
-    """What a user asks for; see :class:`slipway.job.plan.Request`."""
+    """What a user asks for; see :class:`slipway.job.request.Request`."""
     return Request(profile=choice.profile, site=choice.site, args=args, resources=resources)
 
 

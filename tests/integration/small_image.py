@@ -12,7 +12,7 @@ from slipway.box.spec import Box
 from slipway.host.host import Host
 from slipway.host.scratch import open_scratch
 from slipway.image.engine import engine, find_image
-from slipway.job.plan import Request
+from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.submit import submit
 from slipway.progress import NullProgress

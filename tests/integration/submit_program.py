@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from slipway.job.plan import Request
+from slipway.job.request import Request
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.project import Project

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.job.plan import Request
+from slipway.job.request import Request
 from slipway.job.submit import submit
 from slipway.job.watch import follow
 from slipway.progress import NullProgress

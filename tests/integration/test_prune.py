@@ -14,7 +14,7 @@ from slipway.errors import JobError
 from slipway.image.build import build_image
 from slipway.image.engine import engine, find_image
 from slipway.image.recipe import Recipe
-from slipway.job.plan import Request
+from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.submit import submit
 from slipway.profile import load_profile

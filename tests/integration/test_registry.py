@@ -29,8 +29,8 @@ from slipway.errors import (
     UnknownImageError,
 )
 from slipway.image.engine import engine
-from slipway.job.plan import Request
 from slipway.job.poll import poll
+from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.submit import submit
 from slipway.progress import NullProgress

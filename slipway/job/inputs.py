@@ -1,0 +1,150 @@
+"""What a run is made of: image, code, arguments and environment, from a profile or from an earlier run.
+
+Both give the same value, and planning a run starts from that; so any run can be repeated exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from slipway.code.checkout import Revision, find_revision
+from slipway.code.size_limit import parse_limit
+from slipway.code.snapshot import Snapshot, take_snapshot
+from slipway.errors import ImageError, JobError
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch
+from slipway.job.request import Request
+from slipway.job.run import Run, RunPaths
+from slipway.job.script import words_file
+from slipway.project import Project
+from slipway.push.upload import PushedSif, find_pushed
+
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a run is made of.
+
+    Attributes:
+        profile: the profile's name.
+        profile_values: its values, as the record keeps them.
+        program: the program, before the arguments.
+        args: the arguments.
+        argv: both, as the job script reads them.
+        environment: the program's own variables, as the job script reads them.
+        image: the image on the cluster.
+        code: the name of the tree of code on the cluster.
+        revision: what git says of the code.
+    """
+
+    profile: str
+    profile_values: Mapping[str, Any]
+    program: tuple[str, ...]
+    args: tuple[str, ...]
+    argv: bytes
+    environment: bytes
+    image: PushedSif
+    code: str
+    revision: Revision
+
+
+def snapshot_code(project: Project, request: Request) -> AbstractContextManager[Snapshot]:
+    """The profile's code folder as it is now; see :func:`slipway.code.snapshot.take_snapshot`."""
+    profile = request.profile
+    limit = parse_limit(profile.code_limit) if profile.code_limit else None
+    return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
+
+
+def resolve_inputs(project: Project, request: Request, image: PushedSif, snapshot: Snapshot) -> Inputs:
+    """The inputs that a profile has now.
+
+    Args:
+        project: the checkout, in which the profile's code folder is.
+        request: the profile, and the program's arguments.
+        image: the profile's image on the cluster.
+        snapshot: the profile's code.
+    """
+    profile = request.profile
+    environment = [f"{name}={value}" for name, value in sorted(profile.environment.items())]
+    return Inputs(
+        profile=profile.name,
+        profile_values={
+            **profile.model_dump(mode="json", exclude={"build_args"}),
+            "environment": _masked(profile.environment),
+        },
+        program=profile.program,
+        args=request.args,
+        argv=request.argv,
+        environment=words_file(environment),
+        image=image,
+        code=snapshot.tree,
+        revision=find_revision(project.root / profile.code_dir),
+    )
+
+
+def find_image(host: Host, scratch: Scratch, request: Request) -> PushedSif:
+    """The profile's image that the site has.
+
+    Raises:
+        ImageError: it was never pushed.
+    """
+    pushed = find_pushed(host, scratch, request.profile.image)
+    if pushed is None:
+        flags = f"--profile {request.profile.name} --site {request.site.name}"
+        raise ImageError(
+            f"{request.site.name} has no image {request.profile.image} in {scratch.images}; "
+            f"`invoke push {flags}` brings it there"
+        )
+    return pushed
+
+
+def repeat_inputs(host: Host, scratch: Scratch, run: Run) -> Inputs:
+    """The inputs that an earlier run had, if they are still on the cluster.
+
+    Raises:
+        JobError: the image, the code or a file of the run is gone.
+    """
+    paths = RunPaths(PurePosixPath(run.run_dir))
+    size_bytes = host.size(PurePosixPath(run.sif))
+    if size_bytes is None:
+        raise JobError(f"{host.target}:{run.sif}: the image of {run.run_id} is gone; submit it anew")
+    if not host.is_folder(scratch.code / run.code):
+        raise JobError(f"{host.target}: the code of {run.run_id} is gone; submit it anew")
+    diff = host.read(paths.diff)
+    return Inputs(
+        profile=run.profile,
+        profile_values=run.profile_values,
+        program=run.program,
+        args=run.args,
+        argv=_read(host, paths.argv, run),
+        environment=_read(host, paths.environment, run),
+        image=PushedSif(
+            path=PurePosixPath(run.sif),
+            image_id=run.image_id,
+            sha256=run.sif_sha256,
+            size_bytes=size_bytes,
+        ),
+        code=run.code,
+        revision=Revision(
+            commit=run.commit,
+            dirty=run.dirty,
+            diff=None if diff is None else diff.decode("utf-8", errors="surrogateescape"),
+        ),
+    )
+
+
+def _read(host: Host, path: PurePosixPath, run: Run) -> bytes:
+    content = host.read(path)
+    if content is None:
+        raise JobError(f"{host.target}:{path} is gone, so {run.run_id} cannot be repeated; submit it anew")
+    return content
+
+
+def _masked(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: "***" if _SECRET.search(name) else value for name, value in environment.items()}

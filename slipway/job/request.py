@@ -1,0 +1,58 @@
+"""What a user asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from slipway.job.script import words_file
+from slipway.profile import Profile
+from slipway.resources import Resources
+from slipway.scheduler.limits import ResourceRequest, check_partition
+from slipway.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for: the program's arguments, and resources that go before all defaults.
+
+    Raises:
+        JobError: it cannot be, or would never start, as far as that is known here.
+    """
+
+    profile: Profile
+    site: Site
+    args: tuple[str, ...]
+    resources: Resources
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before anybody is asked."""
+        check_partition(self.resource_request, self.site)
+        _ = self.argv
+
+    @cached_property
+    def argv(self) -> bytes:
+        """The program and its arguments, as the job script reads them."""
+        return words_file([*self.profile.program, *self.args])
+
+    @cached_property
+    def resource_request(self) -> ResourceRequest:
+        """What SLURM is asked for, by the command line, the profile and the site together."""
+        profile, site = self.profile, self.site
+        origins = {
+            **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
+            **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
+            **{key: f"--{key}" for key in _named(self.resources)},
+        }
+        wanted = self.resources.over(profile.resources).over(site.defaults)
+        return ResourceRequest(resources=wanted, origins=origins)
+
+
+def _named(resources: Resources) -> Iterable[str]:
+    return resources.model_dump(exclude_none=True, exclude={"sbatch"})
+
+
+def _written(key: str, origins: Mapping[str, str]) -> str:
+    where = origins.get(key, "the profile")
+    return where if where.startswith("--set") else f"{key} in {where}"
