@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from slipway.job.run import Run
     from slipway.site import Site
     from slipway.steps.session import Session
+    from slipway.steps.submit import Push
     from slipway.terminal import Terminal
 
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
         **SITE,
         "wait": "Follow the log, and exit with the job's own exit code.",
         "raw": "With --wait: the program's bytes as they are, also on a terminal.",
+        "push": "Build, convert and send the image first, where the site does not have it.",
+        "no_push": "Use the site's image, and ask nothing.",
         "dry_run": "Print the job script; send and submit nothing.",
         "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS.",
         "cpus": "Processor cores.",
@@ -50,6 +53,8 @@ def job(
     wait: bool = False,
     raw: bool = False,
     dry_run: bool = False,
+    push: bool = False,
+    no_push: bool = False,
     time: str | None = None,
     cpus: str | None = None,
     mem: str | None = None,
@@ -82,15 +87,10 @@ def job(
         if dry_run:
             screen.log(preview(session, request))
             return
-        with submitted(session, request) as done:
+        with submitted(session, request, _push(push, no_push)) as done:
             run = done.run
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
             screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
-            if done.newer_image:
-                screen.note(
-                    f"The image {done.newer_image} here is not the one that {run.site} has and this run "
-                    f"uses; `invoke push --profile {run.profile} --site {run.site}` brings it there"
-                )
             if wait:
                 _follow(session, screen, done.host, run, choice.site, raw=raw)
 
@@ -173,6 +173,15 @@ def cancel(context: Context, run: str) -> None:
         screen.say(
             f"{found.run_id} is {found.status.state.value}{' (it was over already)' if was_over else ''}"
         )
+
+
+def _push(push: bool, no_push: bool) -> Push:
+    from slipway.errors import UsageError
+    from slipway.steps.submit import Push
+
+    if push and no_push:
+        raise UsageError("--push and --no-push contradict each other; leave one of them out")
+    return Push.ALWAYS if push else Push.NEVER if no_push else Push.ASK
 
 
 def _follow(session: Session, screen: Terminal, host: Host, run: Run, site: Site, *, raw: bool) -> None:

@@ -27,6 +27,7 @@ from slipway.job.submission_lock import (
 )
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.push.upload import PushedSif
 from slipway.scheduler.base import State, Submission
 from slipway.scheduler.choose import find_scheduler
 
@@ -40,8 +41,18 @@ def preview(project: Project, request: Request, host: Host, scratch: Scratch) ->
         return _plan(project, request, host, scratch, snapshot).script
 
 
-def submit(project: Project, request: Request, host: Host, scratch: Scratch, progress: Progress) -> Run:
+def submit(
+    project: Project,
+    request: Request,
+    host: Host,
+    scratch: Scratch,
+    progress: Progress,
+    *,
+    image: PushedSif | None = None,
+) -> Run:
     """Send the code, and submit a job with the profile's image, code and environment as they are now.
+
+    With ``image``, that of the site is known already, and not looked for.
 
     Raises:
         ImageError: the image was never pushed.
@@ -53,7 +64,7 @@ def submit(project: Project, request: Request, host: Host, scratch: Scratch, pro
     with snapshot_code(project, request) as snapshot:
         for note in snapshot.notes:
             progress.note(note)
-        plan = _plan(project, request, host, scratch, snapshot)
+        plan = _plan(project, request, host, scratch, snapshot, image)
         find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
@@ -83,8 +94,15 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
     return run
 
 
-def _plan(project: Project, request: Request, host: Host, scratch: Scratch, snapshot: Snapshot) -> Plan:
-    inputs = resolve_inputs(project, request, find_image(host, scratch, request), snapshot)
+def _plan(
+    project: Project,
+    request: Request,
+    host: Host,
+    scratch: Scratch,
+    snapshot: Snapshot,
+    image: PushedSif | None = None,
+) -> Plan:
+    inputs = resolve_inputs(project, request, image or find_image(host, scratch, request), snapshot)
     template = (project.sites / "job.sh").read_text(encoding="utf-8")
     return make_plan(inputs, request.resource_request, request.site, scratch, template)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -132,12 +132,23 @@ def push(
     return sif, converted, pushed, transfer
 
 
+def send_sif(
+    session: Session, site: Site, sif: Sif, host: Host, scratch: Scratch
+) -> tuple[PushedSif, Transfer | None]:
+    """Send a ``.sif`` over a connection that is open; see :func:`slipway.push.upload.push_sif`."""
+    with _push_lock(session, site, sif.name):
+        return push_sif(host, scratch, sif, session.client(site), session.progress)
+
+
+def _push_lock(session: Session, site: Site, name: str) -> AbstractContextManager[None]:
+    return session.lock(f"push-{site.name}-{name}", f"Waiting for another push of {name} to {site.name}")
+
+
 @contextmanager
 def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
-    """A site's depot, to which nobody else of this checkout pushes an image of this name meanwhile."""
+    """A site's scratch, to which nobody else of this checkout pushes an image of this name meanwhile."""
     scheduler = find_scheduler(site.scheduler)
-    waiting = f"Waiting for another push of {name} to {site.name}"
-    with session.lock(f"push-{site.name}-{name}", waiting), session.open_scratch(site) as (host, scratch):
+    with _push_lock(session, site, name), session.open_scratch(site) as (host, scratch):
         if prune:
             prune_images(host, scratch, name, scheduler, session.progress, tell_kept=False)
         yield host, scratch

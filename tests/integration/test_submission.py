@@ -11,17 +11,25 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from slipway.errors import JobError
+from slipway.host.scratch import open_scratch
 from slipway.image.engine import engine, find_image
-from slipway.job.run import Run
-from slipway.job.submit import settle
+from slipway.job.inputs import repeat_inputs
+from slipway.job.plan import make_plan
+from slipway.job.request import Request
+from slipway.job.run import Run, RunPaths
+from slipway.job.submit import settle, submit, submit_plan
+from slipway.job.watch import follow
+from slipway.progress import NullProgress
+from slipway.resources import Resources
 from slipway.scheduler.base import State
-from slipway.steps.image import look_for_image
+from slipway.steps.image import build, look_for_image
 from slipway.steps.runs import list_runs
+from slipway.steps.submit import Push, submitted
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
@@ -269,7 +277,97 @@ def test_job_says_that_the_image_here_is_another(small: SmallImageBox) -> None:
     try:
         assert (
             f"The image {IMAGE} here is not the one that box has and this run uses; "
-            "`invoke push --profile cpu --site box` brings it there"
+            "`invoke job --push` sends it before"
         ) in job_says(small, IMAGE)
     finally:
         client.images.get(pushed.id).tag(IMAGE)
+
+
+class Answers:
+    """A person who answers one question after the other, and then nothing more."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def ask(self, prompt: str, *, echo: bool) -> str | None:
+        assert echo
+        self.asked.append(prompt)
+        return self.answers.pop(0) if self.answers else None
+
+    def tell(self, text: str) -> None:
+        pytest.fail(text)
+
+
+def test_the_image_here_is_pushed_on_request(small: SmallImageBox, tmp_path: Path) -> None:
+    name = "slipway-test-stale"
+    dockerfile = tmp_path / "Dockerfile"
+    profile = small.choice.profile.model_copy(
+        update={"image": name, "dockerfile": PurePosixPath(dockerfile), "program": ("cat", "/version")}
+    )
+    request = Request(
+        profile=profile,
+        site=small.choice.site,
+        args=(),
+        resources=Resources(cpus=1, mem="100M", time="5"),
+    )
+    client = engine()
+
+    def version(number: int) -> None:
+        dockerfile.write_text(f"FROM {profile.base_image}\nRUN echo {number} >/version\n")
+
+    def submit_with(person: Answers, push: Push = Push.ASK) -> str:
+        session = replace(small.session, prompt=person)
+        with submitted(session, request, push) as done:
+            run = follow(done.host, done.run, said.append, lambda run: None)
+            assert run.status.reason == "ok"
+        return said[-1].strip()
+
+    said: list[str] = []
+    try:
+        version(1)
+        build(small.session, profile)
+        stops = Answers("g", "s")
+        with pytest.raises(KeyboardInterrupt):
+            submit_with(stops)
+        assert stops.asked[0] == f"box has no image {name} yet. Push the one here now (p) or stop (s)? "
+        assert submit_with(Answers("what?", "p")) == "1"
+        version(2)
+        build(small.session, profile)
+        assert submit_with(Answers("g")) == "1"
+        assert submit_with(Answers(), Push.NEVER) == "1"
+        with pytest.raises(KeyboardInterrupt):
+            submit_with(Answers("stop"))
+        assert submit_with(Answers("push")) == "2"
+        version(3)
+        assert submit_with(Answers(), Push.ALWAYS) == "3"
+    finally:
+        client.images.remove(name, force=True)
+
+
+def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> None:
+    program = 'printf "%s|" "$@" "$MINE" >/out/words'
+    profile = small.choice.profile.model_copy(
+        update={"program": ("sh", "-c", program, "sh"), "environment": {"MINE": "a $b"}}
+    )
+    request = Request(
+        profile=profile,
+        site=small.choice.site,
+        args=("", "it's", "*"),
+        resources=Resources(cpus=1, mem="100M", time="5"),
+    )
+    with small.connect() as host:
+        scratch = open_scratch(host, small.choice.site)
+        first = submit(small.session.project, request, host, scratch, NullProgress())
+        inputs = repeat_inputs(host, scratch, first)
+        template = (small.session.project.sites / "job.sh").read_text()
+        plan = make_plan(inputs, request.resource_request, small.choice.site, scratch, template)
+        second = submit_plan(plan, host, small.session.store, NullProgress())
+        for run in (first, second):
+            ended = follow(host, run, lambda text: None, lambda run: None)
+            assert ended.status.reason == "ok"
+            assert host.read(PurePosixPath(run.run_dir) / "attempt-1/out/words") == b"|it's|*|a $b|"
+        assert (second.sif, second.code, second.commit) == (first.sif, first.code, first.commit)
+        host.check(["rm", str(RunPaths(PurePosixPath(first.run_dir)).argv)])
+        with pytest.raises(JobError, match=r"argv is gone, so .* cannot be repeated"):
+            repeat_inputs(host, scratch, first)
