@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from slam.dataset.stream import Frame
+from slam.dataset.sequence import Picture
 from slam.engine.droid.reconstruction import rotation_matrices
 from tests.payload.footage import camera, look, poses
 
@@ -38,13 +38,16 @@ class Recording:
         """Camera to world [frames, 7]."""
         return poses(self.frames, self.step_m)
 
-    def __iter__(self) -> Iterator[Frame]:
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        return tuple(f"{place / 10:.6f}" for place in range(self.frames))
+
+    def __iter__(self) -> Iterator[Picture]:
         for place, pose in enumerate(self.path):
             _, image = look(pose, WIDTH, HEIGHT)
             depth, _ = look(pose, COLUMNS, ROWS)
-            yield Frame(
+            yield Picture(
                 index=place,
-                stamp=f"{place / 10:.6f}",
                 image=np.ascontiguousarray(np.moveaxis(image, 2, 0)[::-1]),
                 intrinsics=np.array(camera(WIDTH, HEIGHT)),
                 right=np.zeros((3, HEIGHT, WIDTH), np.uint8) if self.mode == "stereo" else None,

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from slam import task
-from slam.dataset.stream import Stream
+from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Settings
 from slam.errors import ReconstructionError
 from slam.evaluate.absolute import Comparison
+from tests.payload.datasets import frames_at
 
 
 def test_engines_find_a_place_for_matplotlibs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +27,7 @@ def test_engines_find_a_place_for_matplotlibs_cache(tmp_path: Path, monkeypatch:
         raise ReconstructionError("nothing")
 
     monkeypatch.setattr(task, "run_engine", engine)
-    stream = Stream(name="made", frames=(), stamps=("0", "1", "2"), height=128, width=128)
+    stream = Sequence(name="made", frames=frames_at("0", "1", "2"), height=128, width=128)
     with pytest.raises(ReconstructionError, match="nothing"):
         task.infer(
             stream, Settings(threads=1), Comparison(), engine="droid", out=out, source="made", arguments={}

@@ -7,11 +7,11 @@ from PIL import Image
 
 from slam.dataset import euroc
 from slam.dataset.camera import TUM_CAMERAS, Intrinsics
+from slam.dataset.frames import add_depth
+from slam.dataset.geometry import fit_usual_area
 from slam.dataset.groundtruth import read_groundtruth, units_of_truth
-from slam.dataset.layout import find_layout, groundtruth_of, open_stream
-from slam.dataset.picture import fit_usual_area
-from slam.dataset.shot import Choice, Shot, add_depth
-from slam.dataset.stream import Stream
+from slam.dataset.layout import find_layout, groundtruth_of, open_sequence
+from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
 from tests.payload.datasets import (
     FIRST_S,
@@ -40,8 +40,8 @@ RIGHT_IN_BODY = np.array(
 )
 
 
-def opened(folder: Path, **choice: object) -> Stream:
-    return open_stream(folder, Choice(**choice))  # type: ignore[arg-type]
+def opened(folder: Path, **choice: object) -> Sequence:
+    return open_sequence(folder, Choice(**choice))  # type: ignore[arg-type]
 
 
 def test_tum_is_read_as_its_benchmark_is(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_tum_is_read_as_its_benchmark_is(tmp_path: Path) -> None:
     assert stream.groundtruth == folder / "groundtruth.txt"
     assert stream.settings["keyframe_thresh"] == 2.0
     assert stream.settings["motion_damping"] == 0.5
-    frames = list(stream.frames)
+    frames = list(stream.pictures)
     assert [frame.index for frame in frames] == [0, 1, 2]
-    assert tuple(frame.stamp for frame in frames) == stream.stamps
+    assert tuple(frame.stamp for frame in stream.frames) == stream.stamps
     assert {(frame.image.shape, str(frame.image.dtype)) for frame in frames} == {((3, 240, 320), "uint8")}
     # 640x480 is resized to 352x256, which loses 16 pixels left and right and 8 above and below.
     expected = [517.3 * 352 / 640, 516.5 * 256 / 480, 318.6 * 352 / 640 - 16, 255.3 * 256 / 480 - 8]
@@ -72,7 +72,7 @@ def test_a_point_is_where_the_prepared_camera_sees_it(
         save(
             path, np.repeat(spot((640, 480), project(np.array(point), TUM_CAMERAS[camera]))[:, :, None], 3, 2)
         )
-    frame = next(iter(opened(folder).frames))
+    frame = next(iter(opened(folder).pictures))
     seen = project(
         np.array(point), Intrinsics(**dict(zip(("fx", "fy", "cx", "cy"), frame.intrinsics, strict=True)))
     )
@@ -85,7 +85,7 @@ def test_colours_are_blue_green_red(tmp_path: Path) -> None:
     folder = make_plain(tmp_path / "own", "500 500 320 240", size=(640, 480))
     for path in (folder / "images").iterdir():
         save(path, np.full((480, 640, 3), [250, 120, 10], dtype=np.uint8))
-    frame = next(iter(opened(folder).frames))
+    frame = next(iter(opened(folder).pictures))
     assert frame.image[:, 100, 100].tolist() == [10, 120, 250]
     assert (frame.image.shape, frame.image.flags.c_contiguous) == ((3, 384, 512), True)
 
@@ -107,16 +107,16 @@ def test_some_of_the_frames(tmp_path: Path, choice: dict[str, int], places: list
 
 def test_frames_can_be_had_again_and_in_another_process(tmp_path: Path) -> None:
     stream = opened(make_tum(tmp_path / "freiburg1_x"))
-    once = [frame.image for frame in stream.frames]
+    once = [frame.image for frame in stream.pictures]
     for other in (stream, pickle.loads(pickle.dumps(stream))):  # noqa: S301
-        np.testing.assert_array_equal([frame.image for frame in other.frames], once)
+        np.testing.assert_array_equal([frame.image for frame in other.pictures], once)
 
 
 def test_a_file_that_breaks_later_is_named_when_it_is_read(tmp_path: Path) -> None:
     stream = opened(make_tum(tmp_path / "freiburg1_x"), stride=1)
     broken = sorted((tmp_path / "freiburg1_x" / "rgb").iterdir())[2]
     broken.write_bytes(broken.read_bytes()[:60])
-    frames = iter(stream.frames)
+    frames = iter(stream.pictures)
     next(frames), next(frames)
     with pytest.raises(InputError, match=f"{broken.name}: not a readable image"):
         next(frames)
@@ -125,7 +125,7 @@ def test_a_file_that_breaks_later_is_named_when_it_is_read(tmp_path: Path) -> No
 def test_depth_comes_in_metres_with_the_image_of_its_moment(tmp_path: Path) -> None:
     folder = make_tum(tmp_path / "rgbd_dataset_freiburg3_x", depth=True)
     stream = opened(folder, mode="rgbd")
-    depths = [frame.depth for frame in stream.frames]
+    depths = [frame.depth for frame in stream.pictures]
     assert [float(depth.max()) for depth in depths if depth is not None] == pytest.approx([1.0, 1.002, 1.004])
     assert {(depth.shape, str(depth.dtype)) for depth in depths if depth is not None} == {
         ((240, 320), "float32")
@@ -141,7 +141,7 @@ def test_depth_of_a_bent_image_is_straightened_with_it(tmp_path: Path) -> None:
         save(path, pixels)
     for path in (folder / "depth").iterdir():
         save(path, np.where(np.arange(640) < 500, 5000, 10000).astype(np.uint16)[None].repeat(480, 0))
-    frame = next(iter(opened(folder, mode="rgbd").frames))
+    frame = next(iter(opened(folder, mode="rgbd").pictures))
     assert frame.depth is not None
     for row in (60, 120, 200):
         bright = np.flatnonzero(frame.image[0, row] > 127)[0]
@@ -151,8 +151,8 @@ def test_depth_of_a_bent_image_is_straightened_with_it(tmp_path: Path) -> None:
 
 
 def test_depth_goes_to_the_nearest_image_and_only_once(tmp_path: Path) -> None:
-    def shots(kind: str, *stamps: str) -> tuple[Shot, ...]:
-        return tuple(Shot(stamp=stamp, image=Path(f"{kind}{stamp}")) for stamp in stamps)
+    def shots(kind: str, *stamps: str) -> tuple[Frame, ...]:
+        return tuple(Frame(stamp=stamp, image=Path(f"{kind}{stamp}")) for stamp in stamps)
 
     joined = add_depth(
         shots("c", "1.000", "1.004", "1.030", "1.070"), shots("d", "1.003", "1.031", "1.049"), tmp_path
@@ -180,7 +180,7 @@ def test_euroc_pairs_look_the_same_way(tmp_path: Path, point: tuple[float, float
         for path in (folder / "mav0" / camera / "data").iterdir():
             save(path, spot((752, 480), seen))
     stream = opened(folder, mode="stereo")
-    frame = next(iter(stream.frames))
+    frame = next(iter(stream.pictures))
     assert frame.right is not None
     first, second = middle(frame.image[0]), middle(frame.right[0])
     assert abs(first[1] - second[1]) < 0.4
@@ -202,7 +202,7 @@ def test_euroc_counts_in_seconds_and_tracks_every_second(tmp_path: Path) -> None
     assert stream.stamps[:2] == ("1403636579.763555584", "1403636579.813555584")
     assert (stream.width, stream.height, stream.tracked_every, stream.mode) == (512, 320, 2, "mono")
     assert stream.baseline_m is None
-    assert next(iter(stream.frames)).right is None
+    assert next(iter(stream.pictures)).right is None
     assert opened(folder, stride=1).tracked_every == 1
     (folder / "mav0" / "cam1" / "data" / "1403636579813555584.png").unlink()
     assert len(opened(folder, mode="stereo").stamps) == 3
@@ -268,7 +268,7 @@ def test_eth3d_is_read_by_time_and_not_by_name(tmp_path: Path) -> None:
     assert stream.stamps == ("999.500000", "1000.500000", "1001.500000")
     # 739x458 of about 384 * 512 pixels, with sides that 8 divides.
     assert (stream.width, stream.height) == (560, 344)
-    frame = next(iter(stream.frames))
+    frame = next(iter(stream.pictures))
     assert frame.depth is not None
     values = np.asarray(Image.open(folder / "depth" / "999.500000.png")).astype(float) / 5000
     assert frame.depth[0, 0] == pytest.approx(values[0, 0])
@@ -281,11 +281,11 @@ def test_eth3d_is_read_by_time_and_not_by_name(tmp_path: Path) -> None:
 def test_tartanair_has_pairs_and_depth(tmp_path: Path) -> None:
     folder = make_tartanair(tmp_path / "P000")
     stereo = opened(folder, mode="stereo")
-    frame = next(iter(stereo.frames))
+    frame = next(iter(stereo.pictures))
     assert frame.right is not None
     assert (stereo.width, stereo.height, stereo.baseline_m) == (512, 384, 0.25)
     np.testing.assert_allclose(frame.intrinsics, [256, 256, 256, 192])
-    depth = next(iter(opened(folder, mode="rgbd").frames)).depth
+    depth = next(iter(opened(folder, mode="rgbd").pictures)).depth
     assert depth is not None
     stored = np.load(folder / "depth_left" / "000000_left_depth.npy")
     assert depth[0, 0] == 0  # endless is unknown
@@ -299,7 +299,7 @@ def test_a_plain_folder_of_real_photographs(shared_data: Path) -> None:
     assert stream.width % 8 == stream.height % 8 == 0
     assert stream.width * stream.height == pytest.approx(384 * 512, rel=0.05)
     numbers = [float(word) for word in (shared_data / "lund_door" / "calib.txt").read_text().split()]
-    frame = next(iter(stream.frames))
+    frame = next(iter(stream.pictures))
     assert frame.intrinsics[0] / numbers[0] == pytest.approx(stream.width / 1296, rel=0.02)
     assert frame.image.std() > 20
     assert stream.groundtruth == shared_data / "lund_door" / "groundtruth.txt"
@@ -323,7 +323,7 @@ def test_a_photograph_that_was_taken_upright_is_read_upright(tmp_path: Path) -> 
         path.unlink()
     stream = opened(folder)
     assert (stream.width, stream.height) == (384, 512)
-    frame = next(iter(stream.frames))
+    frame = next(iter(stream.pictures))
     assert frame.image.shape == (3, 512, 384)
     np.testing.assert_allclose(frame.intrinsics, [400, 400, 192, 256])
 
@@ -334,7 +334,7 @@ def test_a_depth_image_of_8_bits_is_refused(tmp_path: Path) -> None:
     for path in (folder / "depth").iterdir():
         save(path, np.full((480, 640), 77, np.uint8))
     with pytest.raises(InputError, match="a depth image has 16 bits a pixel, and this one has 8"):
-        next(iter(stream.frames))
+        next(iter(stream.pictures))
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1296, 1936), (739, 458), (130, 97), (4000, 300)])
@@ -363,7 +363,7 @@ def test_smaller_images_show_the_same(tmp_path: Path, make, mode: str) -> None:
     usual, small = opened(folder, mode=mode), opened(folder, mode=mode, max_image_size=160)
     assert max(small.width, small.height) <= 160
     assert small.width % 8 == small.height % 8 == 0
-    first, second = next(iter(usual.frames)), next(iter(small.frames))
+    first, second = next(iter(usual.pictures)), next(iter(small.pictures))
     assert second.image.shape == (3, small.height, small.width)
     assert second.depth is None or second.depth.shape == (small.height, small.width)
     ways = [

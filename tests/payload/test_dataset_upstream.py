@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slam.dataset.layout import open_stream
-from slam.dataset.shot import Choice
+from slam.dataset.layout import open_sequence
+from slam.dataset.sequence import Choice
 from tests.payload.datasets import make_eth3d, make_euroc, make_plain, make_tartanair, make_tum
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV undistorts and resizes; install the extra `payload`")
@@ -36,7 +36,7 @@ def image_stream(script: str) -> Stream:
 
 def check(folder: Path, choice: Choice, theirs: Iterable[tuple[Any, ...]]) -> None:
     expected = list(theirs)
-    frames = list(open_stream(folder, choice).frames)
+    frames = list(open_sequence(folder, choice).pictures)
     assert len(frames) == len(expected) >= 3
     for frame, (_, images, *depth, intrinsics) in zip(frames, expected, strict=True):
         np.testing.assert_array_equal(frame.image, images[0].numpy())

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from slam.dataset.stream import Frame, Stream
+from slam.dataset.sequence import Picture, Sequence
 from slam.engine.droid import backend, engine
 from slam.engine.droid.memory import SPARE, plan, row_bytes
 from slam.engine.droid.options import Options
@@ -29,6 +29,7 @@ from slam.errors import (
     ReconstructionError,
     SlamError,
 )
+from tests.payload.datasets import frames_at
 from tests.payload.standin_droid import write_standin
 
 REPOSITORY = Path(__file__).parents[2]
@@ -167,23 +168,22 @@ def torch():
     return pytest.importorskip("torch", reason="PyTorch is not installed here; the CUDA image has it")
 
 
-def make_stream(count: int = 12, **changes: object) -> Stream:
-    frames = tuple(
-        Frame(
+def make_stream(count: int = 12, **changes: object) -> Sequence:
+    pictures = tuple(
+        Picture(
             index=place,
-            stamp=f"{place / 10:.1f}",
             image=np.full((3, 128, 136), place, np.uint8),
             intrinsics=np.array([100.0, 100, 68, 64]),
         )
         for place in range(count)
     )
-    stamps = tuple(frame.stamp for frame in frames)
-    values = {"name": "made", "frames": frames, "stamps": stamps, "height": 128, "width": 136}
-    return Stream(**{**values, **changes})
+    frames = frames_at(*(f"{place / 10:.1f}" for place in range(count)))
+    values = {"name": "made", "frames": frames, "pictures": pictures, "height": 128, "width": 136}
+    return Sequence(**{**values, **changes})
 
 
 def run(
-    root: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, stream: Stream, **options: object
+    root: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, stream: Sequence, **options: object
 ) -> Estimate:
     monkeypatch.setenv("DROID_ROOT", str(root))
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "docker" / "payload"))

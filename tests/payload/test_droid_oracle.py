@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from slam.dataset.stream import Stream
+from slam.dataset.sequence import Sequence
 from slam.engine.droid import engine
 from slam.engine.estimate import Estimate, Settings
 from slam.evaluate.absolute import Comparison, compare
 from slam.trajectory import Trajectory
+from tests.payload.datasets import frames_at
 from tests.payload.footage import FLOOR_M, WALL_M
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ def reconstruct(
     from tests.payload.oracle import HEIGHT, WIDTH, Oracle
 
     oracle = Oracle(recording, tracked_every)
-    stream = Stream(
+    stream = Sequence(
         name="wall",
-        frames=recording,
-        stamps=tuple(frame.stamp for frame in recording),
+        frames=frames_at(*recording.stamps),
+        pictures=recording,
         height=HEIGHT,
         width=WIDTH,
         mode=recording.mode,

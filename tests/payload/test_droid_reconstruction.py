@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slam.dataset.stream import Stream
+from slam.dataset.sequence import Sequence
 from slam.engine.droid.engine import export
 from slam.engine.droid.options import Options
 from slam.engine.droid.reconstruction import (
@@ -21,6 +21,7 @@ from slam.engine.droid.reconstruction import (
 )
 from slam.output import results
 from slam.trajectory import read_trajectory
+from tests.payload.datasets import frames_at
 
 HEIGHT, WIDTH, KEYFRAMES, FRAMES = 96, 128, 12, 30
 CAMERA = np.array([110.0, 112.0, 63.0, 47.0])  # fx fy cx cy
@@ -148,8 +149,8 @@ def test_trajectories_have_the_datasets_own_stamps_and_lead_from_camera_to_world
 def exported(tmp_path: Path):
     found = make_reconstruction(scale=1.5)
     poses = np.array([camera_to_world(place) for place in range(FRAMES)])
-    stream = Stream(
-        name="made", frames=(), stamps=STAMPS, height=HEIGHT, width=WIDTH, mode="stereo", baseline_m=0.15
+    stream = Sequence(
+        name="made", frames=frames_at(*STAMPS), height=HEIGHT, width=WIDTH, mode="stereo", baseline_m=0.15
     )
     options = Options(filter_threshold=0.05)
     return export(stream, options, poses, found, tmp_path, facts={"keyframes": 12}, versions={"torch": "x"})

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slam.dataset.layout import open_stream
-from slam.dataset.shot import Choice
-from slam.dataset.stream import Frame, Stream
+from slam.dataset.layout import open_sequence
+from slam.dataset.sequence import Choice, Picture, Sequence
 from slam.demo.scene import make_scene
 from slam.engine.droid import engine
 from slam.engine.estimate import Settings
+from tests.payload.datasets import frames_at
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here; the CUDA image has it")
 pytest.importorskip("lietorch", reason="lietorch is not installed here; the CUDA image has it")
@@ -168,7 +168,7 @@ def test_keyframes_that_are_taken_back_leave_the_others_their_own(
     done = run(command, "--max-frames", "8", "--warmup", "5", "--keyframe_thresh", "1e9", "--buffer", "21")
     assert (done.returncode, done.stderr) == (0, "")
     out = tmp_path / "out"
-    frames = list(open_stream(data / "room", Choice(max_frames=8, max_image_size=176)).frames)
+    frames = list(open_sequence(data / "room", Choice(max_frames=8, max_image_size=176)).frames)
     with np.load(out / "reconstruction.npz") as archive:
         places = archive["tstamps"].astype(int).tolist()
         assert places == [0, 1, 2, 6, 7]
@@ -183,13 +183,12 @@ class Made:
 
     mode: str
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[Picture]:
         wall = np.random.default_rng(0).integers(0, 255, (3, 32, 96), np.uint8).repeat(5, 1).repeat(5, 2)
         for place in range(9):
             left, right = (wall[:, :128, start : start + 160].copy() for start in (6 * place, 6 * place + 4))
-            yield Frame(
+            yield Picture(
                 index=place,
-                stamp=f"{place}.5",
                 image=left,
                 intrinsics=np.array([144.0, 144, 80, 64]),
                 right=right if self.mode == "stereo" else None,
@@ -203,8 +202,14 @@ def test_pairs_and_depth_go_through(
 ) -> None:
     """In this process, because the made frames cannot be pickled to another."""
     stamps = tuple(f"{place}.5" for place in range(9))
-    stream = Stream(
-        name="made", frames=Made(mode=mode), stamps=stamps, height=128, width=160, mode=mode, baseline_m=0.2
+    stream = Sequence(
+        name="made",
+        frames=frames_at(*stamps),
+        pictures=Made(mode=mode),
+        height=128,
+        width=160,
+        mode=mode,
+        baseline_m=0.2,
     )
     settings = Settings(threads=1, options={"device": "cpu", "random_weights": True})
     with upstream_modules(torch.float32):

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slam.dataset.sequence import Units
-from slam.dataset.stream import Mode, Stream
+from slam.dataset.sequence import Mode, Sequence, Units
 from slam.errors import OutputError
 from slam.output import plot
 from slam.output.cloud import Cloud, write_cloud
@@ -114,7 +113,7 @@ def test_a_figure_says_what_lengths_are_measured_in(
     """Where there is no ground truth whose unit it would be."""
     seen: list[object] = []
     monkeypatch.setattr(plot, "_draw_views", lambda *words: seen.append(words[-1]))
-    stream = Stream(name="", frames=(), stamps=(), height=128, width=128, mode=mode, baseline_m=baseline_m)
+    stream = Sequence(name="", frames=(), height=128, width=128, mode=mode, baseline_m=baseline_m)
     units = Units(length="km", time="s")
     figure = tmp_path / "trajectory.png"
     plot.draw(figure, title="", positions=np.zeros((3, 3)), units=units, is_metric=stream.is_metric)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from slam.dataset.camera import Intrinsics
-from slam.dataset.sequence import read_sequence
+from slam.dataset.layout import open_sequence
+from slam.dataset.sequence import Choice
 from slam.demo.raster import Surface, Texture, make_rays, render, trace
 from slam.demo.room import build_room
 from slam.demo.scene import camera_path, main, make_scene, quaternion
@@ -169,13 +170,13 @@ def test_near_things_move_more_than_far_ones(scene: Path) -> None:
 
 
 def test_is_a_tum_sequence(scene: Path) -> None:
-    sequence = read_sequence(scene)
+    sequence = open_sequence(scene, Choice(as_taken=True))
     assert (len(sequence.frames), sequence.width, sequence.height) == (8, 320, 240)
     assert sequence.is_video
     assert sequence.intrinsics == Intrinsics(fx=262.5, fy=262.5, cx=160, cy=120)
     assert sequence.groundtruth == scene / "groundtruth.txt"
     assert sequence.frames[1].stamp == "1700000000.100000"
-    assert all(np.std(gray(frame.path)) > 20 for frame in sequence.frames)
+    assert all(np.std(gray(frame.image)) > 20 for frame in sequence.frames)
 
 
 def test_two_runs_write_the_same_bytes(tmp_path: Path, job_environment: dict[str, str]) -> None:

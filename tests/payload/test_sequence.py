@@ -3,8 +3,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from slam.dataset.sequence import find_folder, read_sequence
+from slam.dataset.files import find_folder
+from slam.dataset.layout import open_sequence
+from slam.dataset.sequence import Choice, Sequence
 from slam.errors import InputError
+from tests.payload.datasets import make_eth3d, make_euroc, make_tartanair
+
+
+def read_sequence(folder: Path, **choice: int) -> Sequence:
+    """As COLMAP takes it."""
+    return open_sequence(folder, Choice(as_taken=True, **choice))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -34,7 +42,7 @@ def test_reads_a_tum_folder_in_its_own_order_and_words(tum: Path) -> None:
         "1305031102.243210",
         "1305031102.275300",
     ]
-    assert [frame.path.name for frame in sequence.frames] == ["9.png", "10.png", "11.png", "12.png"]
+    assert [frame.image.name for frame in sequence.frames] == ["9.png", "10.png", "11.png", "12.png"]
     assert (sequence.width, sequence.height, sequence.is_video) == (640, 480, True)
     assert sequence.intrinsics is not None
     assert sequence.intrinsics.fx == 517.3
@@ -81,10 +89,10 @@ def test_a_tum_folder_needs_its_list(tum: Path) -> None:
 
 def test_takes_every_nth_image_up_to_a_number(tum: Path, photos: Path) -> None:
     with pytest.raises(
-        InputError, match="2 of 4 images are taken, and at least 3 are needed; use a smaller --stride"
+        InputError, match=r"2 of 4 images are taken \(every 2\. from place 0 on\), and at least 3 are needed"
     ):
         read_sequence(tum, stride=2)
-    assert [frame.path.name for frame in read_sequence(photos, max_frames=3).frames] == [
+    assert [frame.image.name for frame in read_sequence(photos, max_frames=3).frames] == [
         "a.jpg",
         "b.png",
         "c.JPG",
@@ -95,7 +103,7 @@ def test_a_stride_keeps_the_places_in_name_order(tmp_path: Path) -> None:
     for place in range(10):
         Image.new("L", (20, 10)).save(tmp_path / f"{place:02d}.png")
     frames = read_sequence(tmp_path, stride=3, max_frames=3).frames
-    assert [(frame.stamp, frame.path.name) for frame in frames] == [
+    assert [(frame.stamp, frame.image.name) for frame in frames] == [
         ("0.0", "00.png"),
         ("3.0", "03.png"),
         ("6.0", "06.png"),
@@ -106,7 +114,7 @@ def test_reads_a_folder_of_photos_in_name_order(photos: Path) -> None:
     (photos / ".hidden.png").write_bytes(b"not an image")
     (photos / "notes.md").write_text("taken on a Sunday")
     sequence = read_sequence(photos)
-    assert [(frame.stamp, frame.path.name) for frame in sequence.frames] == [
+    assert [(frame.stamp, frame.image.name) for frame in sequence.frames] == [
         ("0.0", "a.jpg"),
         ("1.0", "b.png"),
         ("2.0", "c.JPG"),
@@ -122,7 +130,7 @@ def test_finds_photos_in_images(photos: Path) -> None:
     for path in [*photos.glob("*.png"), *photos.glob("*.[jJ]*")]:
         path.rename(photos / "images" / path.name)
     sequence = read_sequence(photos)
-    assert [frame.path.parent.name for frame in sequence.frames] == ["images"] * 4
+    assert [frame.image.parent.name for frame in sequence.frames] == ["images"] * 4
     assert sequence.intrinsics is not None
 
 
@@ -183,3 +191,20 @@ def test_says_what_there_is_when_a_dataset_is_not(tmp_path: Path) -> None:
         find_folder(tmp_path / "room", "x")
     with pytest.raises(InputError, match=r"the folder .*/nowhere it should be in does not exist"):
         find_folder(tmp_path / "nowhere", "x")
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "focal_length", "length"),
+    [
+        (make_euroc, (752, 480), 458.654, 4),
+        (make_tartanair, (640, 480), 320.0, 3),
+        (make_eth3d, (739, 458), 726.21081542969, 3),
+    ],
+)
+def test_colmap_gets_every_layout_as_it_was_taken(
+    tmp_path: Path, make, size: tuple[int, int], focal_length: float, length: int
+) -> None:
+    sequence = read_sequence(make(tmp_path / "sequence"))
+    assert ((sequence.width, sequence.height), sequence.length) == (size, length)
+    assert sequence.intrinsics is not None
+    assert (sequence.intrinsics.fx, sequence.is_video, tuple(sequence.pictures)) == (focal_length, True, ())

@@ -13,7 +13,7 @@ from slam.errors import UsageError
 from slam.grammar import Parser, name, one_of, place, positive, seconds, shown, whole
 
 if TYPE_CHECKING:
-    from slam.dataset.shot import Choice
+    from slam.dataset.sequence import Choice
 
 TASKS = ("infer", "evaluate", "train")
 ENGINES = ("colmap", "droid")
@@ -125,7 +125,7 @@ def positive_number(text: str) -> float:
 
 def choice_of(arguments: argparse.Namespace) -> Choice:
     """Which frames the command line asks for; ``--stereo`` and ``--depth`` are options of the engine."""
-    from slam.dataset.shot import Choice
+    from slam.dataset.sequence import Choice
 
     stereo, depth = (getattr(arguments, option, False) for option in ("stereo", "depth"))
     if stereo and depth:
@@ -136,6 +136,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         t0=arguments.t0,
         max_frames=arguments.max_frames,
         max_image_size=arguments.max_image_size,
+        as_taken=arguments.engine == "colmap",
     )
 
 

@@ -19,7 +19,6 @@ from slam.train import command as training
 
 if TYPE_CHECKING:
     from slam.dataset.sequence import Sequence
-    from slam.dataset.stream import Stream
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,17 +116,14 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     )
 
 
-def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence | Stream:
+def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence:
     """The images as the chosen engine takes them: as they are, or prepared for the network."""
-    from slam.dataset.layout import open_stream
-    from slam.dataset.sequence import read_sequence
+    from slam.dataset.layout import open_sequence
 
     choice = choice_of(arguments)
-    if arguments.engine != "colmap":
-        return open_stream(folder, choice)
-    if choice.mode != "mono":
+    if arguments.engine == "colmap" and choice.mode != "mono":
         raise UsageError("colmap has no use for --stereo and --depth; leave them out, or use --engine droid")
-    return read_sequence(folder, stride=choice.stride or 1, t0=choice.t0, max_frames=choice.max_frames)
+    return open_sequence(folder, choice)
 
 
 def _plain(value: object) -> object:

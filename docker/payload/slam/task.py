@@ -12,7 +12,6 @@ import numpy as np
 
 from slam.dataset.groundtruth import read_groundtruth, units_of_truth
 from slam.dataset.sequence import Sequence, Units
-from slam.dataset.stream import Stream
 from slam.engine.estimate import Estimate, Settings
 from slam.engine.worker import Engine, run_engine
 from slam.errors import InputError
@@ -27,7 +26,7 @@ from slam.trajectory import Trajectory, read_trajectory, write_trajectory
 
 
 def infer(
-    sequence: Sequence | Stream,
+    sequence: Sequence,
     settings: Settings,
     comparison: Comparison,
     *,
@@ -79,7 +78,7 @@ def infer(
                 evaluation=evaluation,
                 cloud=estimate.cloud,
                 units=sequence.units,
-                is_metric=isinstance(sequence, Stream) and sequence.is_metric,
+                is_metric=sequence.is_metric,
             )
     if problem is not None:
         raise problem
@@ -99,7 +98,7 @@ def _describe_fit(estimate: Estimate) -> dict[str, str]:
     return {"pixels": f"{estimate.mean_reprojection_error_px:.2f} px mean reprojection error"}
 
 
-def _read_truth(sequence: Sequence | Stream, comparison: Comparison) -> Trajectory | None:
+def _read_truth(sequence: Sequence, comparison: Comparison) -> Trajectory | None:
     """The ground truth, if there is one; that it fits is checked before the work and not after it."""
     if sequence.groundtruth is None:
         return None
@@ -138,7 +137,7 @@ def load_engine(name: str) -> Engine:
     raise InputError(f"there is no engine {name!r}")
 
 
-def summarize(sequence: Sequence | Stream, estimate: Estimate, *, seconds: float) -> dict[str, object]:
+def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict[str, object]:
     """What goes to ``summary.json`` of the sequence and of what was found in it."""
     libraries = {name: version(name) for name in ("numpy", "evo", "matplotlib", "pillow")}
     return {
@@ -149,7 +148,7 @@ def summarize(sequence: Sequence | Stream, estimate: Estimate, *, seconds: float
         "mean_reprojection_error_px": estimate.mean_reprojection_error_px,
         "seconds": round(seconds, 3),
         "image_size": [sequence.width, sequence.height],
-        "intrinsics_known": isinstance(sequence, Stream) or sequence.intrinsics is not None,
+        "intrinsics_known": sequence.intrinsics is not None,
         "camera": dict(estimate.camera),
         **estimate.facts,
         **({"caveat": estimate.caveat} if estimate.caveat else {}),

@@ -1,1 +1,1 @@
-"""Datasets as they are published, made into streams of prepared frames."""
+"""Datasets as they are published, read into sequences for any engine."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from slam.dataset.files import exists
 from slam.errors import InputError
 from slam.text import read_lines
 
@@ -73,3 +74,25 @@ def read_calibration(path: Path) -> Intrinsics:
     if fx <= 0 or fy <= 0:
         raise InputError(f"{path}:{number}: the focal lengths {fx:g} and {fy:g} must be positive")
     return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, distortion=tuple(distortion) if any(distortion) else ())
+
+
+def read_camera(folder: Path, size: tuple[int, int], *, else_by: str = "") -> Intrinsics:
+    """The camera that a folder's ``calib.txt`` describes, for images of ``size`` (width, height) in pixels.
+
+    ``else_by`` is how else the camera could be known, for the message.
+
+    Raises:
+        InputError: the file is missing, malformed or for images of another size.
+    """
+    path = folder / CALIBRATION
+    if not exists(path):
+        raise InputError(
+            f"{folder}: the camera is unknown; write `fx fy cx cy [k1 k2 p1 p2 [k3]]` to {path}{else_by}"
+        )
+    intrinsics = read_calibration(path)
+    if not (0 < intrinsics.cx < size[0] and 0 < intrinsics.cy < size[1]):
+        raise InputError(
+            f"{path}: the principal point ({intrinsics.cx:g}, {intrinsics.cy:g}) is outside the "
+            f"{size[0]}x{size[1]} images; scale it to their size"
+        )
+    return intrinsics

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from slam.dataset.files import find_folder, list_folder
 from slam.dataset.layout import find_layout
-from slam.dataset.sequence import find_folder, list_folder
 from slam.errors import InputError
 
 # TartanAir's sequences lie deepest: abandonedfactory/abandonedfactory/Easy/P000.

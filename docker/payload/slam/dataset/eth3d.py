@@ -5,21 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from slam.dataset.camera import read_calibration
-from slam.dataset.picture import fit_usual_area
-from slam.dataset.sequence import FRAME_LIST, GROUND_TRUTH, Units
-from slam.dataset.shot import (
-    Choice,
-    Frames,
-    Shot,
-    add_depth,
-    choose,
-    common_size,
-    list_files,
-    make_stream,
-    seconds_of,
-)
-from slam.dataset.stream import Stream
-from slam.dataset.tum import read_shots, require_no_stereo
+from slam.dataset.files import list_files
+from slam.dataset.frames import add_depth, choose, common_size, make_sequence, seconds_of
+from slam.dataset.geometry import fit_usual_area
+from slam.dataset.sequence import Choice, Frame, Sequence
+from slam.dataset.tum import FRAME_LIST, read_frames, require_no_stereo
 from slam.errors import InputError
 
 CALIBRATION = "calibration.txt"
@@ -45,7 +35,7 @@ def holds(folder: Path) -> bool:
     return (folder / CALIBRATION).is_file() and (folder / "rgb").is_dir()
 
 
-def open_stream(folder: Path, choice: Choice) -> Stream:
+def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder; its images are of about 384 by 512 pixels.
 
     Raises:
@@ -53,20 +43,21 @@ def open_stream(folder: Path, choice: Choice) -> Stream:
     """
     require_no_stereo(folder, choice)
     is_listed = (folder / FRAME_LIST).exists()
-    every = read_shots(folder, choice) if is_listed else _list_shots(folder, choice)
-    shots = choose(every, choice, stride=1, folder=folder)
-    preparation = fit_usual_area(read_calibration(folder / CALIBRATION), common_size(shots))
-    return make_stream(
+    every = read_frames(folder, choice) if is_listed else _list_frames(folder, choice)
+    frames = choose(every, choice, stride=1, folder=folder)
+    camera, size = read_calibration(folder / CALIBRATION), common_size(frames, choice)
+    return make_sequence(
         folder,
-        Frames(shots=shots, left=preparation),
+        frames,
         choice,
-        truth=GROUND_TRUTH,
-        units=Units(length="m", time="s"),
+        size=size,
+        camera=camera,
+        left=fit_usual_area(camera, size),
         settings=SETTINGS,
     )
 
 
-def _list_shots(folder: Path, choice: Choice) -> tuple[Shot, ...]:
+def _list_frames(folder: Path, choice: Choice) -> tuple[Frame, ...]:
     """The images by their names, which are their times in seconds."""
     colour = _by_time(folder / "rgb")
     if choice.mode != "rgbd":
@@ -78,11 +69,11 @@ def _list_shots(folder: Path, choice: Choice) -> tuple[Shot, ...]:
     return add_depth(colour, _by_time(folder / "depth"), folder)
 
 
-def _by_time(folder: Path) -> tuple[Shot, ...]:
-    shots = [Shot(stamp=path.stem, image=path) for path in list_files(folder, ".png")]
-    odd = next((shot.image for shot in shots if not seconds_of(shot.stamp) >= 0), None)
+def _by_time(folder: Path) -> tuple[Frame, ...]:
+    frames = [Frame(stamp=path.stem, image=path) for path in list_files(folder, ".png")]
+    odd = next((frame.image for frame in frames if not seconds_of(frame.stamp) >= 0), None)
     if odd is not None:
         raise InputError(f"{odd}: the name of an image is its time in seconds")
-    if not shots:
+    if not frames:
         raise InputError(f"{folder}: there is no image; stage the sequence as it was published")
-    return tuple(sorted(shots, key=lambda shot: seconds_of(shot.stamp)))
+    return tuple(sorted(frames, key=lambda frame: seconds_of(frame.stamp)))

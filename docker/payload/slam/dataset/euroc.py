@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from slam.dataset.camera import Intrinsics
-from slam.dataset.picture import Preparation, Rectification
-from slam.dataset.sequence import Units
-from slam.dataset.shot import Choice, Frames, Shot, choose, common_size, list_files, make_stream, require_size
-from slam.dataset.stream import Stream
+from slam.dataset.files import list_files
+from slam.dataset.frames import choose, common_size, make_sequence, require_size
+from slam.dataset.geometry import Preparation, Rectification
+from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
 
 IMAGES = Path("mav0", "cam0", "data")
@@ -76,7 +76,7 @@ def holds(folder: Path) -> bool:
     return (folder / IMAGES).is_dir()
 
 
-def open_stream(folder: Path, choice: Choice) -> Stream:
+def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder. Timestamps become seconds.
 
     Where no stride was asked for, every second image is tracked, and the others' poses are filled in.
@@ -86,39 +86,42 @@ def open_stream(folder: Path, choice: Choice) -> Stream:
     """
     if choice.mode == "rgbd":
         raise InputError(f"{folder}: EuRoC has no depth images; leave --depth out, or use --stereo")
-    shots = choose(_list_shots(folder, stereo=choice.mode == "stereo"), choice, stride=1, folder=folder)
-    require_size(folder, "EuRoC", common_size(shots), SIZE)
+    frames = choose(_list_frames(folder, stereo=choice.mode == "stereo"), choice, stride=1, folder=folder)
+    require_size(folder, "EuRoC", common_size(frames, choice), SIZE)
     left = Preparation(camera=LEFT_CAMERA, size=SIZE, resized=RESIZED, rectification=LEFT_RECTIFICATION)
     right = Preparation(camera=RIGHT_CAMERA, size=SIZE, resized=RESIZED, rectification=RIGHT_RECTIFICATION)
-    return make_stream(
+    return make_sequence(
         folder,
-        Frames(shots=shots, left=left, right=right),
+        frames,
         choice,
+        size=SIZE,
+        camera=LEFT_CAMERA,
+        left=left,
+        right=right,
         truth=GROUND_TRUTH,
-        units=Units(length="m", time="s"),
         settings=SETTINGS,
         tracked_every=1 if choice.stride else 2,
         baseline_m=BASELINE_M,
     )
 
 
-def _list_shots(folder: Path, *, stereo: bool) -> tuple[Shot, ...]:
-    shots: list[Shot] = []
+def _list_frames(folder: Path, *, stereo: bool) -> tuple[Frame, ...]:
+    frames: list[Frame] = []
     images = list_files(folder / IMAGES, ".png")
     for path in images:
         if not path.stem.isdecimal():
             raise InputError(f"{path}: the name of an image is its time in nanoseconds")
         right = folder / OTHER_IMAGES / path.name
         if not stereo:
-            shots.append(Shot(stamp=seconds_from_nanoseconds(path.stem), image=path))
+            frames.append(Frame(stamp=seconds_from_nanoseconds(path.stem), image=path))
         elif right.is_file():
-            shots.append(Shot(stamp=seconds_from_nanoseconds(path.stem), image=path, right=right))
-    if not shots:
+            frames.append(Frame(stamp=seconds_from_nanoseconds(path.stem), image=path, right=right))
+    if not frames:
         what = (
             f"none of its {len(images)} images has one in {OTHER_IMAGES}" if images else "there is no image"
         )
         raise InputError(f"{folder / IMAGES}: {what}; stage the sequence as it was published")
-    return tuple(sorted(shots, key=lambda shot: float(shot.stamp)))
+    return tuple(sorted(frames, key=lambda frame: float(frame.stamp)))
 
 
 def seconds_from_nanoseconds(text: str) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from slam.dataset import tum
 from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION, seconds_from_nanoseconds
-from slam.dataset.sequence import Units, units_of
+from slam.dataset.sequence import PLACES, SECONDS, Units
 from slam.dataset.tartanair import GROUND_TRUTH as TARTANAIR
 from slam.errors import InputError
 from slam.text import read_lines
@@ -36,10 +37,10 @@ def read_groundtruth(path: Path) -> Trajectory:
 def units_of_truth(path: Path) -> Units:
     """What a file for ``read_groundtruth`` is measured in."""
     if path.suffix == ".csv":
-        return Units(length="m", time="s")
+        return SECONDS
     if path.name == TARTANAIR:
         return Units(length="m", time="place in name order")
-    return units_of(path.parent)
+    return SECONDS if tum.holds(path.parent) else PLACES
 
 
 def _read_euroc(path: Path) -> Trajectory:

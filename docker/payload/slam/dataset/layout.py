@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam.dataset import eth3d, euroc, plain, tartanair, tum
-from slam.dataset.sequence import GROUND_TRUTH
-from slam.dataset.shot import Choice
-from slam.dataset.stream import Stream
+from slam.dataset.sequence import GROUND_TRUTH, Choice, Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,22 +16,24 @@ class Layout:
 
     name: str
     holds: Callable[[Path], bool]
-    open_stream: Callable[[Path, Choice], Stream]
+    open_sequence: Callable[[Path, Choice], Sequence]
     groundtruth: Path = Path(GROUND_TRUTH)
 
 
 # ETH3D's sequences look like TUM's, with a calibration file of another name.
 LAYOUTS = (
-    Layout(name="euroc", holds=euroc.holds, open_stream=euroc.open_stream, groundtruth=euroc.GROUND_TRUTH),
+    Layout(
+        name="euroc", holds=euroc.holds, open_sequence=euroc.open_sequence, groundtruth=euroc.GROUND_TRUTH
+    ),
     Layout(
         name="tartanair",
         holds=tartanair.holds,
-        open_stream=tartanair.open_stream,
+        open_sequence=tartanair.open_sequence,
         groundtruth=Path(tartanair.GROUND_TRUTH),
     ),
-    Layout(name="eth3d", holds=eth3d.holds, open_stream=eth3d.open_stream),
-    Layout(name="tum", holds=tum.holds, open_stream=tum.open_stream),
-    Layout(name="plain", holds=plain.holds, open_stream=plain.open_stream),
+    Layout(name="eth3d", holds=eth3d.holds, open_sequence=eth3d.open_sequence),
+    Layout(name="tum", holds=tum.holds, open_sequence=tum.open_sequence),
+    Layout(name="plain", holds=plain.holds, open_sequence=plain.open_sequence),
 )
 
 
@@ -42,7 +42,7 @@ def find_layout(folder: Path) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.holds(folder)), None)
 
 
-def open_stream(folder: Path, choice: Choice) -> Stream:
+def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder, whatever dataset it is of.
 
     Raises:
@@ -50,7 +50,7 @@ def open_stream(folder: Path, choice: Choice) -> Stream:
     """
     layout = find_layout(folder)
     # A folder that is none is a plain one whose images are missing; that is what its reader says.
-    return layout.open_stream(folder, choice) if layout else plain.open_stream(folder, choice)
+    return layout.open_sequence(folder, choice) if layout else plain.open_sequence(folder, choice)
 
 
 def groundtruth_of(folder: Path) -> Path:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slam.dataset.picture import fit_usual_area
-from slam.dataset.sequence import GROUND_TRUTH, Units, list_images, read_camera
-from slam.dataset.shot import Choice, Frames, Shot, choose, common_size, make_stream
-from slam.dataset.stream import Stream
+from slam.dataset.camera import CALIBRATION, read_camera
+from slam.dataset.files import SUFFIXES, exists, list_folder
+from slam.dataset.frames import choose, common_size, make_sequence
+from slam.dataset.geometry import fit_usual_area
+from slam.dataset.sequence import PLACES, Choice, Frame, Sequence
 from slam.dataset.tum import require_no_stereo
 from slam.errors import InputError
 
@@ -20,10 +21,11 @@ def holds(folder: Path) -> bool:
         return False
 
 
-def open_stream(folder: Path, choice: Choice) -> Stream:
+def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The images of a folder in name order; a timestamp is the image's place in it, from 0.
 
-    They are undistorted and brought to about 384 by 512 pixels.
+    For DROID-SLAM they are undistorted and brought to about 384 by 512 pixels. COLMAP can do without a
+    ``calib.txt``.
 
     Raises:
         InputError: the images or the calibration are missing or not what they should be.
@@ -34,14 +36,39 @@ def open_stream(folder: Path, choice: Choice) -> Stream:
             f"{folder}: which depth belongs to which image is not known in a plain folder; lay it out as TUM "
             "does, with rgb.txt and depth.txt, or leave --depth out"
         )
-    every = tuple(Shot(stamp=one.stamp, image=one.path) for one in list_images(folder))
-    shots = choose(every, choice, stride=1, folder=folder)
-    size = common_size(shots)
-    preparation = fit_usual_area(read_camera(folder, size), size)
-    return make_stream(
+    frames = choose(list_images(folder), choice, stride=1, folder=folder)
+    size = common_size(frames, choice)
+    is_known = exists(folder / CALIBRATION) or not choice.as_taken
+    camera = read_camera(folder, size) if is_known else None
+    return make_sequence(
         folder,
-        Frames(shots=shots, left=preparation),
+        frames,
         choice,
-        truth=GROUND_TRUTH,
-        units=Units(length="units", time="place in name order"),
+        size=size,
+        camera=camera,
+        left=fit_usual_area(camera, size) if camera else None,
+        units=PLACES,
+        is_video=False,
     )
+
+
+def list_images(folder: Path) -> tuple[Frame, ...]:
+    """The images in ``images/`` or in the folder itself, in name order; their places are their timestamps.
+
+    Raises:
+        InputError: there are none.
+    """
+    inner = folder / "images"
+    place = inner if inner.is_dir() else folder
+    there = list_folder(place)
+    paths = [path for path in there if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not there:
+        raise InputError(f"{place}: it is empty; stage a folder with images in it")
+    if not paths:
+        folders = [path.name for path in there if path.is_dir()][:20]
+        hint = f"choose one of its folders with --sequence: {', '.join(folders)}"
+        raise InputError(
+            f"{place}: no images ({', '.join(sorted(SUFFIXES))}) in it; "
+            + (hint if folders else "stage a folder with images in it")
+        )
+    return tuple(Frame(stamp=f"{place:.1f}", image=path) for place, path in enumerate(paths))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from slam.dataset.camera import Intrinsics
-from slam.dataset.picture import Preparation
-from slam.dataset.sequence import Units
-from slam.dataset.shot import Choice, Frames, Shot, choose, common_size, list_files, make_stream, require_size
-from slam.dataset.stream import Stream
+from slam.dataset.files import list_files
+from slam.dataset.frames import choose, common_size, make_sequence, require_size
+from slam.dataset.geometry import Preparation
+from slam.dataset.sequence import Choice, Frame, Sequence, Units
 from slam.errors import InputError
 
 IMAGES = "image_left"
@@ -40,7 +40,7 @@ def holds(folder: Path) -> bool:
     return (folder / IMAGES).is_dir()
 
 
-def open_stream(folder: Path, choice: Choice) -> Stream:
+def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder. A timestamp is the image's place in name order, from 0.
 
     Raises:
@@ -52,7 +52,7 @@ def open_stream(folder: Path, choice: Choice) -> Stream:
     rights = _partners(folder / OTHER_IMAGES, ".png", images) if choice.mode == "stereo" else None
     depths = _partners(folder / DEPTHS, ".npy", images) if choice.mode == "rgbd" else None
     every = tuple(
-        Shot(
+        Frame(
             stamp=f"{place:.1f}",
             image=image,
             right=rights[place] if rights else None,
@@ -60,13 +60,17 @@ def open_stream(folder: Path, choice: Choice) -> Stream:
         )
         for place, image in enumerate(images)
     )
-    shots = choose(every, choice, stride=1, folder=folder)
-    require_size(folder, "TartanAir", common_size(shots), SIZE)
+    frames = choose(every, choice, stride=1, folder=folder)
+    require_size(folder, "TartanAir", common_size(frames, choice), SIZE)
     preparation = Preparation(camera=CAMERA, size=SIZE, resized=RESIZED)
-    return make_stream(
+    return make_sequence(
         folder,
-        Frames(shots=shots, left=preparation, right=preparation),
+        frames,
         choice,
+        size=SIZE,
+        camera=CAMERA,
+        left=preparation,
+        right=preparation,
         truth=GROUND_TRUTH,
         units=Units(length="m", time="place in name order"),
         settings=SETTINGS,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from slam.dataset.camera import CALIBRATION, Intrinsics, tum_intrinsics
-from slam.dataset.picture import Preparation, fit_usual_area
-from slam.dataset.sequence import GROUND_TRUTH, Units, is_tum, read_camera, read_frame_list
-from slam.dataset.shot import Choice, Frames, Shot, add_depth, choose, common_size, make_stream
-from slam.dataset.stream import Stream
+from slam.dataset.camera import CALIBRATION, Intrinsics, read_camera, tum_intrinsics
+from slam.dataset.files import exists
+from slam.dataset.frames import add_depth, choose, common_size, make_sequence
+from slam.dataset.geometry import Preparation, fit_usual_area
+from slam.dataset.sequence import SECONDS, Choice, Frame, Sequence
 from slam.errors import InputError
+from slam.text import read_lines
 
+FRAME_LIST = "rgb.txt"
 DEPTH_LIST = "depth.txt"
 SIZE = (640, 480)
 # Larger than what the network takes, so that the edges, bent by undistortion, can go.
 RESIZED = (320 + 32, 240 + 16)
 MARGIN = (16, 8, 16, 8)
 STRIDE = 2
+_BY_NAME = ", or keep freiburg1, freiburg2 or freiburg3 in the folder's name"
 
 SETTINGS = {
     "beta": 0.3,
@@ -36,33 +40,36 @@ SETTINGS = {
 
 def holds(folder: Path) -> bool:
     """True where a folder is laid out as this dataset's sequences are."""
-    return is_tum(folder)
+    return exists(folder / FRAME_LIST) or exists(folder / "rgb")
 
 
-def open_stream(folder: Path, choice: Choice) -> Stream:
+def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder.
 
-    The benchmark's own, known by ``freiburg1`` to ``3`` in their names, are read as DROID-SLAM's evaluation
-    reads them: every second image, undistorted, 320 by 240 pixels. One with a ``calib.txt`` is somebody's
-    own: all its images, undistorted, of about 384 by 512 pixels.
+    For DROID-SLAM the benchmark's own, known by ``freiburg1`` to ``3`` in their names, are read as its
+    evaluation reads them: every second image, undistorted, 320 by 240 pixels. One with a ``calib.txt`` is
+    somebody's own: all its images, undistorted, of about 384 by 512 pixels.
 
     Raises:
         InputError: a file is missing or not what it should be, or the choice cannot be had.
     """
     require_no_stereo(folder, choice)
-    published = None if (folder / CALIBRATION).exists() else _published_camera(folder)
-    shots = choose(read_shots(folder, choice), choice, stride=STRIDE if published else 1, folder=folder)
-    size = common_size(shots)
+    published = None if exists(folder / CALIBRATION) else _published_camera(folder)
+    frames = choose(read_frames(folder, choice), choice, stride=STRIDE if published else 1, folder=folder)
+    size = common_size(frames, choice)
+    camera = published or read_camera(folder, size, else_by=_BY_NAME)
     if published and size == SIZE:
-        preparation = Preparation(camera=published, size=size, resized=RESIZED, margin=MARGIN)
+        preparation = Preparation(camera=camera, size=size, resized=RESIZED, margin=MARGIN)
     else:
-        preparation = fit_usual_area(published or read_camera(folder, size), size)
-    return make_stream(
+        preparation = fit_usual_area(camera, size)
+    return make_sequence(
         folder,
-        Frames(shots=shots, left=preparation),
+        frames,
         choice,
-        truth=GROUND_TRUTH,
-        units=Units(length="m", time="s"),
+        size=size,
+        camera=camera,
+        left=preparation,
+        units=SECONDS,
         settings=SETTINGS if published else {},
     )
 
@@ -85,13 +92,13 @@ def require_no_stereo(folder: Path, choice: Choice) -> None:
         )
 
 
-def read_shots(folder: Path, choice: Choice) -> tuple[Shot, ...]:
+def read_frames(folder: Path, choice: Choice) -> tuple[Frame, ...]:
     """What ``rgb.txt`` lists, with what ``depth.txt`` lists where depth is asked for.
 
     Raises:
         InputError: a list is missing or malformed, or nothing in them belongs together.
     """
-    colour = tuple(Shot(stamp=one.stamp, image=one.path) for one in read_frame_list(folder))
+    colour = read_frame_list(folder)
     if choice.mode != "rgbd":
         return colour
     if not (folder / DEPTH_LIST).exists():
@@ -99,6 +106,47 @@ def read_shots(folder: Path, choice: Choice) -> tuple[Shot, ...]:
             f"{folder}: it has no {DEPTH_LIST}, so there are no depth images; leave --depth out, or stage "
             "the sequence with its depth"
         )
-    listed = read_frame_list(folder, DEPTH_LIST)
-    depth = tuple(Shot(stamp=one.stamp, image=one.path) for one in listed)
-    return add_depth(colour, depth, folder)
+    return add_depth(colour, read_frame_list(folder, DEPTH_LIST), folder)
+
+
+def read_frame_list(folder: Path, name: str = FRAME_LIST) -> tuple[Frame, ...]:
+    """The images that a list in a TUM folder names, in its order: ``timestamp filename`` on each line.
+
+    https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+
+    Raises:
+        InputError: the list or an image in it is missing, or its timestamps are not in order.
+    """
+    path = folder / name
+    if not exists(path):
+        raise InputError(f"{path} is missing; it holds `timestamp filename` for each image in {path.stem}/")
+    frames: list[Frame] = []
+    for number, line in read_lines(path):
+        frame = _parse_frame(line, folder, f"{path}:{number}")
+        if frames and float(frame.stamp) <= float(frames[-1].stamp):
+            raise InputError(
+                f"{path}:{number}: {frame.stamp} is not after {frames[-1].stamp}; sort the lines by their "
+                "timestamps, and keep one for each"
+            )
+        frames.append(frame)
+    if not frames:
+        raise InputError(
+            f"{path}: no image in it; it holds `timestamp filename` for each image in {path.stem}/"
+        )
+    return tuple(frames)
+
+
+def _parse_frame(line: str, folder: Path, place: str) -> Frame:
+    stamp, *name = line.split(maxsplit=1)
+    try:
+        seconds = float(stamp)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds) or not name:
+        raise InputError(f"{place}: {line!r}; expected `timestamp filename`")
+    path = folder / name[0]
+    if not exists(path):
+        raise InputError(
+            f"{place}: the image {path} does not exist; stage all of {folder.name}, or correct the list"
+        )
+    return Frame(stamp=stamp, image=path)

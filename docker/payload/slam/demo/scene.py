@@ -21,7 +21,8 @@ from PIL import Image
 
 from slam.cpu import core_count, thread_limit
 from slam.dataset.camera import CALIBRATION, Intrinsics
-from slam.dataset.sequence import FRAME_LIST, GROUND_TRUTH
+from slam.dataset.sequence import GROUND_TRUTH
+from slam.dataset.tum import FRAME_LIST
 from slam.demo.raster import render
 from slam.demo.room import build_room
 from slam.demo.shape import Pose

@@ -83,12 +83,12 @@ def link_images(sequence: Sequence, folder: Path) -> None:
     """Link the frames as 000000.png and so on, because COLMAP orders images by name."""
     folder.mkdir()
     for place, frame in enumerate(sequence.frames):
-        (folder / link_name(place, frame)).symlink_to(frame.path.resolve())
+        (folder / link_name(place, frame)).symlink_to(frame.image.resolve())
 
 
 def link_name(place: int, frame: Frame) -> str:
     """The name that COLMAP knows a frame by."""
-    return f"{place:06d}{frame.path.suffix.lower()}"
+    return f"{place:06d}{frame.image.suffix.lower()}"
 
 
 def camera_model(intrinsics: Intrinsics) -> tuple[str, list[float]]:
@@ -154,7 +154,7 @@ def require_images(project: Project, names: set[str]) -> None:
     for place, frame in enumerate(project.sequence.frames):
         if link_name(place, frame) not in names:
             raise InputError(
-                f"{frame.path}: COLMAP cannot read this image, whose content may be another format than its "
+                f"{frame.image}: COLMAP cannot read this image, whose content may be another format than its "
                 "name says; convert it to PNG or JPEG, or take it out"
             )
 

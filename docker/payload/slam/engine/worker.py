@@ -16,14 +16,13 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.errors import CrashError, MemoryShortError, ReconstructionError, SlamError
 from slam.output.results import require_room
 
-# The first is what an engine works on: a Sequence, or a dataset's Stream.
-Engine = Callable[[Any, Settings, Path], Estimate]
+Engine = Callable[[Sequence, Settings, Path], Estimate]
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _NO_MEMORY = (
@@ -32,7 +31,7 @@ _NO_MEMORY = (
 )
 
 
-def run_engine(engine: Engine, sequence: Any, settings: Settings, workspace: Path) -> Estimate:
+def run_engine(engine: Engine, sequence: Sequence, settings: Settings, workspace: Path) -> Estimate:
     """Call an engine, a function of some module, in a process of its own.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slam.dataset.camera import CALIBRATION, Intrinsics, read_calibration
-from slam.dataset.sequence import SUFFIXES
+from slam.dataset.files import SUFFIXES
 from slam.errors import InputError
 from slam.text import read_lines
 from slam.trajectory import read_trajectory

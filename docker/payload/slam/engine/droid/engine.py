@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slam.dataset.stream import Stream
+from slam.dataset.sequence import Sequence
 from slam.engine.droid.memory import plan, row_bytes
 from slam.engine.droid.options import Options, choose, describe
 from slam.engine.droid.reconstruction import (
@@ -38,8 +38,8 @@ _ADVICE = (
 )
 
 
-def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
-    """Reconstruct a stream; files that are made on the way go to ``workspace``, an empty folder.
+def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimate:
+    """Reconstruct a sequence; files that are made on the way go to ``workspace``, an empty folder.
 
     Raises:
         InputError: the images are too small, or the weights are none.
@@ -49,8 +49,8 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
         CrashError: upstream's second process died.
         SlamError: there is no DROID-SLAM.
     """
-    options = choose(stream.settings, settings.options)
-    require_size(stream.height, stream.width)
+    options = choose(sequence.settings, settings.options)
+    require_size(sequence.height, sequence.width)
     root = find_upstream(os.environ)
     try:
         import torch
@@ -61,26 +61,26 @@ def estimate(stream: Stream, settings: Settings, workspace: Path) -> Estimate:
         with upstream(root, options.device), torch.no_grad():
             device = require_device(options)
             say(f"device     {device}")
-            found, poses, facts = _reconstruct(stream, options, settings, workspace, root)
+            found, poses, facts = _reconstruct(sequence, options, settings, workspace, root)
     except torch.cuda.OutOfMemoryError as error:
         raise MemoryShortError(
-            f"the GPU's memory does not suffice for images of {stream.width}x{stream.height}; lower "
+            f"the GPU's memory does not suffice for images of {sequence.width}x{sequence.height}; lower "
             "--max-image-size or --frontend_window, make fewer keyframes with a larger --filter_thresh or "
             "--stride, or ask for a larger GPU"
         ) from error
     facts = {"device": device, **facts}
-    result = export(stream, options, poses, found, workspace, facts=facts, versions=versions())
+    result = export(sequence, options, poses, found, workspace, facts=facts, versions=versions())
     return replace(result, caveat=UNTRAINED) if options.random_weights else result
 
 
 def _reconstruct(
-    stream: Stream, options: Options, settings: Settings, workspace: Path, root: Path
+    sequence: Sequence, options: Options, settings: Settings, workspace: Path, root: Path
 ) -> tuple[Reconstruction, Floats, dict[str, object]]:
     """The keyframes, the poses [n, 7] of all frames from camera to world, and what the summary shall say."""
     image = read_versions()  # before the work, as it may be found to be broken
-    row = row_bytes(stream.height, stream.width, stereo=stream.mode == "stereo")
+    row = row_bytes(sequence.height, sequence.width, stereo=sequence.mode == "stereo")
     room = plan(
-        len(range(0, stream.length, stream.tracked_every)),
+        len(range(0, sequence.length, sequence.tracked_every)),
         row * (2 if options.asynchronous else 1),
         free_bytes(options.device),
         asked=options.buffer,
@@ -90,12 +90,12 @@ def _reconstruct(
     digest = prepare_weights(options, settings.seed, weights)
     for line in warnings(options):
         say(f"note       {line}")
-    with start(stream, options, room, root=root, weights=weights, threads=settings.threads) as tracking:
+    with start(sequence, options, room, root=root, weights=weights, threads=settings.threads) as tracking:
         follow(tracking)
         poses = finish(tracking)
         found = read_video(tracking)
     facts: dict[str, object] = {
-        "mode": stream.mode,
+        "mode": sequence.mode,
         "keyframes": len(found),
         "weights_sha256": digest,
         "engine_settings": describe(options),
@@ -105,7 +105,7 @@ def _reconstruct(
 
 
 def export(
-    stream: Stream,
+    sequence: Sequence,
     options: Options,
     poses: Floats,
     found: Reconstruction,
@@ -115,12 +115,12 @@ def export(
     versions: Mapping[str, str],
 ) -> Estimate:
     """Make of poses [n, 7], from camera to world, and keyframes what a run leaves behind."""
-    trajectory = make_trajectory(stream.stamps, poses, found.scale)
-    keyframes = keyframe_trajectory(found, stream.stamps)
+    trajectory = make_trajectory(sequence.stamps, poses, found.scale)
+    keyframes = keyframe_trajectory(found, sequence.stamps)
     cloud = make_cloud(found, threshold=options.filter_threshold, count=options.filter_count)
     files = {name: workspace / name for name in (results.KEYFRAMES, results.RECONSTRUCTION, results.VIEW)}
     write_trajectory(files[results.KEYFRAMES], keyframes)
-    write_reconstruction(files[results.RECONSTRUCTION], found, stream.stamps)
+    write_reconstruction(files[results.RECONSTRUCTION], found, sequence.stamps)
     render(files[results.VIEW], cloud, trajectory, rotation_matrices(keyframes.quaternions).mean(0))
     if options.pth:
         files[results.PTH] = workspace / results.PTH

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from slam.dataset.stream import Frame, Stream
+from slam.dataset.sequence import Picture, Sequence
 from slam.engine.droid.backend import install_backend, require_alive, stop_backend, wait_for_backend
 from slam.engine.droid.memory import Room, make_room
 from slam.engine.droid.options import Options
@@ -47,7 +47,7 @@ class Reporter:
 class Tracking:
     """A stream on its way through upstream: ``droid`` is its ``Droid`` or ``DroidAsync``."""
 
-    stream: Stream
+    sequence: Sequence
     options: Options
     room: Room
     droid: Any
@@ -60,7 +60,7 @@ class Tracking:
 
 @contextlib.contextmanager
 def start(
-    stream: Stream, options: Options, room: Room, *, root: Path, weights: Path, threads: int
+    sequence: Sequence, options: Options, room: Room, *, root: Path, weights: Path, threads: int
 ) -> Iterator[Tracking]:
     """Load upstream's network and make its buffer; a second process ends with the block."""
     arguments = make_arguments(
@@ -68,9 +68,9 @@ def start(
         root=root,
         threads=threads,
         weights=weights,
-        image_size=(stream.height, stream.width),
+        image_size=(sequence.height, sequence.width),
         buffer=room.first,
-        stereo=stream.mode == "stereo",
+        stereo=sequence.mode == "stereo",
     )
     with _quiet():
         if options.asynchronous:
@@ -79,7 +79,7 @@ def start(
         else:
             droid = import_module("droid").Droid(arguments)
     try:
-        yield Tracking(stream=stream, options=options, room=room, droid=droid)
+        yield Tracking(sequence=sequence, options=options, room=room, droid=droid)
     finally:
         stop_backend(droid)
 
@@ -97,23 +97,23 @@ def follow(tracking: Tracking) -> None:
         ReconstructionError: too few frames became keyframes.
         CrashError: upstream's second process has died.
     """
-    stream, droid = tracking.stream, tracking.droid
-    count = len(range(0, stream.length, stream.tracked_every))
+    sequence, droid = tracking.sequence, tracking.droid
+    count = len(range(0, sequence.length, sequence.tracked_every))
     reporter = Reporter(word="tracking", total=count)
-    for done, frame in enumerate(_tracked(stream), 1):
+    for done, frame in enumerate(_tracked(sequence), 1):
         require_alive(droid)
         make_room(tracking.video, droid.frontend.graph, tracking.room, done - 1)
-        image, depth, intrinsics = to_tensors(frame, stream.mode)
+        image, depth, intrinsics = to_tensors(frame, sequence.mode)
         droid.track(frame.index, image, depth, intrinsics=intrinsics)
         reporter.tell(done, f", {tracking.video.counter.value} keyframes")
     require_start(int(tracking.video.counter.value), droid.frontend.is_initialized, count, tracking.options)
 
 
-def _tracked(stream: Stream) -> Iterator[Frame]:
-    return (frame for frame in stream.frames if frame.index % stream.tracked_every == 0)
+def _tracked(sequence: Sequence) -> Iterator[Picture]:
+    return (frame for frame in sequence.pictures if frame.index % sequence.tracked_every == 0)
 
 
-def to_tensors(frame: Frame, mode: str) -> tuple[Any, Any, Any]:
+def to_tensors(frame: Picture, mode: str) -> tuple[Any, Any, Any]:
     """What upstream tracks: images [c, 3, H, W], two for stereo, depth [H, W] or None, intrinsics [4]."""
     import torch
 
@@ -126,7 +126,7 @@ def to_tensors(frame: Frame, mode: str) -> tuple[Any, Any, Any]:
     return torch.from_numpy(np.stack(images)), depth, _to_single(frame)
 
 
-def _to_single(frame: Frame) -> Any:
+def _to_single(frame: Picture) -> Any:
     import torch
 
     return torch.from_numpy(frame.intrinsics.astype(np.float32))
@@ -158,20 +158,20 @@ def finish(tracking: Tracking) -> Floats:
         CrashError: upstream's second process has died.
         ReconstructionError: a pose is no number.
     """
-    stream = tracking.stream
+    sequence = tracking.sequence
     say("adjusting  all keyframes")
     if tracking.options.asynchronous:
         wait_for_backend(tracking.droid)
     log = sys.stdout
     with _quiet():
-        poses = tracking.droid.terminate(_fill(stream, log))
-    return require_poses(np.asarray(poses, dtype=np.float64), stream.length)
+        poses = tracking.droid.terminate(_fill(sequence, log))
+    return require_poses(np.asarray(poses, dtype=np.float64), sequence.length)
 
 
-def _fill(stream: Stream, log: Any) -> Iterator[tuple[int, Any, Any]]:
+def _fill(sequence: Sequence, log: Any) -> Iterator[tuple[int, Any, Any]]:
     """Frames as upstream's filler takes them; one image each, as it is the left camera that it places."""
-    reporter = Reporter(word="filling in", total=stream.length)
-    for done, frame in enumerate(stream.frames, 1):
+    reporter = Reporter(word="filling in", total=sequence.length)
+    for done, frame in enumerate(sequence.pictures, 1):
         with contextlib.redirect_stdout(log):
             reporter.tell(done)
         image, _, intrinsics = to_tensors(frame, "mono")
@@ -202,7 +202,7 @@ def read_video(tracking: Tracking) -> Reconstruction:
     Raises:
         ReconstructionError: an adjusted pose is no number.
     """
-    stream = tracking.stream
+    sequence = tracking.sequence
     # The second process has the adjusted ones.
     video = tracking.droid.video2 if tracking.options.asynchronous else tracking.droid.video
     rows = int(video.counter.value)
@@ -221,5 +221,5 @@ def read_video(tracking: Tracking) -> Reconstruction:
         disps=read("disps_up"),
         images=read("images"),
         intrinsics=read("intrinsics"),
-        scale=stream.baseline_m / _BASELINE_M if stream.mode == "stereo" and stream.baseline_m else 1.0,
+        scale=sequence.baseline_m / _BASELINE_M if sequence.mode == "stereo" and sequence.baseline_m else 1.0,
     )

@@ -1,0 +1,76 @@
+"""Which files are in a dataset's folders."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from slam.errors import InputError
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
+
+
+def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
+    """The folder of a dataset, or of a sequence within it.
+
+    Raises:
+        InputError: it is not there; the message says what is.
+    """
+    remedy = f"`invoke stage FOLDER --name {dataset}` brings it to the cluster"
+    folder = _child(root, dataset, "dataset", remedy)
+    if sequence is None:
+        return folder
+    return _child(folder, sequence, "sequence", "a sequence is a folder in the dataset")
+
+
+def _child(parent: Path, name: str, kind: str, remedy: str) -> Path:
+    if (parent / name).is_dir():
+        return parent / name
+    if not parent.is_dir():
+        raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist; {remedy}")
+    there = [path.name for path in list_folder(parent) if path.is_dir() and not path.name.startswith(".")]
+    near = difflib.get_close_matches(name, there, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
+    raise InputError(
+        f"{kind} {name!r} is not in {parent}{hint}, which has {listed or 'no folders at all'}; {remedy}"
+    )
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """What is in a folder, in the order of names.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as error:
+        raise InputError(f"{folder}: it cannot be read ({error.strerror})") from error
+
+
+def list_files(folder: Path, *suffixes: str) -> tuple[Path, ...]:
+    """The files of these kinds in a folder, in the order of their names; none where there is no folder.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    if not folder.is_dir():
+        return ()
+    there = list_folder(folder)
+    return tuple(path for path in there if path.suffix in suffixes and not path.name.startswith("."))
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there; a link that leads nowhere is not.
+
+    Raises:
+        InputError: it cannot be looked at.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be looked at ({error.strerror})") from error
+    return True

@@ -1,0 +1,201 @@
+"""The files of a sequence: which belong to one moment, which of them are taken, and frames made of them."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slam.dataset.camera import Intrinsics
+from slam.dataset.files import exists
+from slam.dataset.geometry import Preparation, bound
+from slam.dataset.image import read_color, read_depth, size_of_image
+from slam.dataset.sequence import (
+    FEWEST_FRAMES,
+    GROUND_TRUTH,
+    SECONDS,
+    Choice,
+    Frame,
+    Picture,
+    Sequence,
+    Units,
+)
+from slam.errors import InputError
+
+# As the benchmark's own associate.py; a Kinect's two cameras take turns at 30 Hz.
+DEPTH_DIFFERENCE_S = 0.02
+# https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats#color_images_and_depth_maps
+DEPTH_UNITS_PER_METRE = 5000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Frames that are read and prepared when they are asked for, as often as they are."""
+
+    frames: tuple[Frame, ...]
+    left: Preparation
+    right: Preparation | None = None
+    units_per_metre: float = DEPTH_UNITS_PER_METRE
+
+    def __iter__(self) -> Iterator[Picture]:
+        for index, frame in enumerate(self.frames):
+            picture = Picture(
+                index=index,
+                image=self.left.image(read_color(frame.image, self.left.size)),
+                intrinsics=self.left.intrinsics,
+            )
+            if frame.right is not None and self.right is not None:
+                pixels = read_color(frame.right, self.right.size)
+                picture = replace(picture, right=self.right.image(pixels))
+            if frame.depth is not None:
+                metres = read_depth(frame.depth, self.left.size, self.units_per_metre)
+                picture = replace(picture, depth=self.left.depth(metres))
+            yield picture
+
+
+def make_sequence(
+    folder: Path,
+    frames: tuple[Frame, ...],
+    choice: Choice,
+    *,
+    size: tuple[int, int],
+    camera: Intrinsics | None,
+    left: Preparation | None = None,
+    right: Preparation | None = None,
+    truth: str | Path = GROUND_TRUTH,
+    units: Units = SECONDS,
+    settings: Mapping[str, float] | None = None,
+    tracked_every: int = 1,
+    baseline_m: float | None = None,
+    is_video: bool = True,
+) -> Sequence:
+    """The sequence of a folder's frames.
+
+    Args:
+        folder: where it lies.
+        frames: those that are taken.
+        choice: what was asked for.
+        size: width and height of all images.
+        camera: that of the images as they were taken.
+        left: how images are prepared; unless ``choice`` takes them as they are.
+        right: the same for the other camera of a pair.
+        truth: where in the folder the ground truth lies, if it does.
+        units: what the ground truth is measured in.
+        settings: DROID-SLAM's, for this dataset.
+        tracked_every: which frames DROID-SLAM tracks.
+        baseline_m: the distance of a pair's cameras.
+        is_video: whether neighbours in order are neighbours in space.
+    """
+    sequence = Sequence(
+        name=folder.name,
+        frames=frames,
+        width=size[0],
+        height=size[1],
+        intrinsics=camera,
+        is_video=is_video,
+        mode=choice.mode,
+        groundtruth=folder / truth if exists(folder / truth) else None,
+        units=units,
+        settings=settings or {},
+        baseline_m=baseline_m if choice.mode == "stereo" else None,
+    )
+    if choice.as_taken or left is None:
+        return sequence
+    left = bound(left, choice.max_image_size)
+    right = bound(right, choice.max_image_size) if right else None
+    return replace(
+        sequence,
+        width=left.width,
+        height=left.height,
+        pictures=Pictures(frames=frames, left=left, right=right),
+        tracked_every=tracked_every,
+    )
+
+
+def choose(frames: tuple[Frame, ...], choice: Choice, *, stride: int, folder: Path) -> tuple[Frame, ...]:
+    """The frames that are taken; ``stride`` is the dataset's own, for a choice without one.
+
+    Raises:
+        InputError: they are too few for any engine.
+    """
+    step = choice.stride or (1 if choice.as_taken else stride)
+    chosen = frames[::step][choice.t0 :][: choice.max_frames]
+    if len(chosen) < FEWEST_FRAMES:
+        raise InputError(
+            f"{folder}: {len(chosen)} of {len(frames)} images are taken (every {step}. from place "
+            f"{choice.t0} on), and at least {FEWEST_FRAMES} are needed; use a smaller --stride or --t0 or a "
+            "larger --max-frames, or add images"
+        )
+    return chosen
+
+
+def common_size(frames: tuple[Frame, ...], choice: Choice) -> tuple[int, int]:
+    """Width and height of all images in pixels, left and right, by their files' first bytes.
+
+    An engine that reads the files itself may pass over broken ones, so for it each is decoded.
+
+    Raises:
+        InputError: they differ, or one is no image.
+    """
+    first = frames[0].image
+    size = size_of_image(first, whole=choice.as_taken)
+    for path in (path for frame in frames for path in (frame.image, frame.right) if path is not None):
+        if (other := size_of_image(path, whole=choice.as_taken)) != size:
+            raise InputError(
+                f"{path} is {other[0]}x{other[1]}, but {first.name} is {size[0]}x{size[1]}; one sequence is "
+                "one camera with images of one size"
+            )
+    return size
+
+
+def require_size(folder: Path, dataset: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Make sure that images have the size that a dataset's calibration is for.
+
+    Raises:
+        InputError: they don't.
+    """
+    if size != expected:
+        raise InputError(
+            f"{folder}: its images are {size[0]}x{size[1]}, but {dataset}'s are {expected[0]}x{expected[1]}, "
+            "and its calibration is for these; stage them as they were published, or put resized images into "
+            "a folder of their own with a calib.txt"
+        )
+
+
+def seconds_of(stamp: str) -> float:
+    """A timestamp as a number; NaN where it is none."""
+    try:
+        return float(stamp)
+    except ValueError:
+        return math.nan
+
+
+def add_depth(colour: tuple[Frame, ...], depth: tuple[Frame, ...], folder: Path) -> tuple[Frame, ...]:
+    """Give colour images the depth images of their moment; those without one are left out.
+
+    Nearest pairs are made first, each image is used once, and the two are at most 0.02 s apart.
+
+    Raises:
+        InputError: no two belong together.
+    """
+    times = [seconds_of(frame.stamp) for frame in depth]
+    pairs: list[tuple[float, int, int]] = []
+    for place, frame in enumerate(colour):
+        time = seconds_of(frame.stamp)
+        first = bisect.bisect_left(times, time - DEPTH_DIFFERENCE_S)
+        last = bisect.bisect_right(times, time + DEPTH_DIFFERENCE_S)
+        pairs += [(abs(times[other] - time), place, other) for other in range(first, last)]
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, place, other in sorted(pairs):
+        if place not in found and other not in taken:
+            found[place] = other
+            taken.add(other)
+    if not found:
+        raise InputError(
+            f"{folder}: none of its {len(depth)} depth images is within {DEPTH_DIFFERENCE_S} s of one of its "
+            f"{len(colour)} colour images; look at the timestamps in its lists, or leave --depth out"
+        )
+    return tuple(replace(colour[place], depth=depth[found[place]].image) for place in sorted(found))
