@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from slipway.errors import UsageError
+from slipway.errors import ParseError, UsageError
 from slipway.scheduler.slurm.option import check_option
 
 
@@ -23,27 +23,28 @@ def _form(pattern: str, form: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Time = Annotated[
-    str | None,
-    _form(r"[0-9]+(:[0-9]{1,2}){0,2}|[0-9]+-[0-9]{1,2}(:[0-9]{1,2}){0,2}", "minutes, H:MM:SS or D-HH:MM:SS"),
-]
-Memory = Annotated[
-    str | None, _form(r"[0-9]+[KMGTkmgt]?", "a number with K, M, G or T behind it, such as 4G")
-]
+# No cluster has longer numbers.
+_TIME = r"[0-9]{1,9}(:[0-9]{1,2}){0,2}|[0-9]{1,9}-[0-9]{1,2}(:[0-9]{1,2}){0,2}"
+_TIME_FORM = "minutes, H:MM:SS or D-HH:MM:SS"
+_MEMORY = r"[0-9]{1,15}[KMGTkmgt]?"
+_MEMORY_FORM = "a number with K, M, G or T behind it, such as 4G"
+Time = Annotated[str | None, _form(_TIME, _TIME_FORM)]
+Memory = Annotated[str | None, _form(_MEMORY, _MEMORY_FORM)]
 _Gpus = Annotated[
     str | None,
-    _form(r"[0-9]+|[A-Za-z][\w.-]*(:[0-9]+)?", "a number, or a type and a number such as a100:2"),
+    _form(r"[0-9]{1,6}|[A-Za-z][\w.-]*(:[0-9]{1,6})?", "a number, or a type and a number such as a100:2"),
 ]
 _Name = Annotated[str | None, _form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
 _Constraint = Annotated[
     str | None,
     _form(r"[\w.,:&|*()\[\]=-]+", "features of nodes, with & | and brackets between them, such as a100&ib"),
 ]
-_RANGE = r"[0-9]+(-[0-9]+(:[0-9]+)?)?"
-_Array = Annotated[
-    str | None,
-    _form(rf"{_RANGE}(,{_RANGE})*(%[0-9]+)?", "numbers and ranges, such as 0-9, 1,3,5 or 0-99%4"),
-]
+# The tasks of one run: SLURM itself takes 1001 of them, unless a site says otherwise (MaxArraySize).
+MOST_TASKS = 100_000
+_RANGE = r"[0-9]{1,9}(-[0-9]{1,9}(:[0-9]{1,9})?)?"
+_ARRAY = rf"{_RANGE}(,{_RANGE})*(%[0-9]{{1,9}})?"
+_ARRAY_FORM = "numbers and ranges, such as 0-9, 1,3,5 or 0-99%4"
+_Array = Annotated[str | None, _form(_ARRAY, _ARRAY_FORM), AfterValidator(lambda value: _check_array(value))]
 _JOB = r":[0-9]+(_[0-9]+)?(\+[0-9]+)?"
 _AFTER = rf"(after|afterany|afterok|afternotok|aftercorr|afterburstbuffer)({_JOB})+"
 _Dependency = Annotated[
@@ -140,7 +141,12 @@ def minutes(time: str) -> float:
 
     The forms are ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``,
     ``days-hours:minutes`` and ``days-hours:minutes:seconds``. Zero is no limit.
+
+    Raises:
+        ParseError: it is of another form.
     """
+    if not re.fullmatch(_TIME, time):
+        raise ParseError(f"{time[:100]!r} is no time; expected {_TIME_FORM}")
     days, dash, rest = time.rpartition("-")
     parts = [int(part) for part in rest.split(":")]
     if dash:
@@ -153,7 +159,13 @@ def minutes(time: str) -> float:
 
 
 def mebibytes(memory: str) -> float:
-    """Memory as SLURM writes it (``man sbatch``, ``--mem``), in MiB; a number alone is MiB."""
+    """Memory as SLURM writes it (``man sbatch``, ``--mem``), in MiB; a number alone is MiB.
+
+    Raises:
+        ParseError: it is of another form.
+    """
+    if not re.fullmatch(_MEMORY, memory):
+        raise ParseError(f"{memory[:100]!r} is no size of memory; expected {_MEMORY_FORM}")
     unit = memory[-1].upper()
     return int(memory[:-1]) * _MEBIBYTES[unit] if unit in _MEBIBYTES else int(memory)
 
@@ -163,13 +175,39 @@ def parse_array(spec: str) -> list[int]:
 
     Args:
         spec: as ``--array`` has it: ``0-9``, ``1,3,5``, ``0-9:3%2``.
+
+    Raises:
+        ParseError: it is of another form, has a step of 0, a range that ends before it begins, or more than
+            :data:`MOST_TASKS` tasks.
     """
+    if not re.fullmatch(_ARRAY, spec):
+        raise ParseError(f"{spec[:100]!r} is no list of tasks; expected {_ARRAY_FORM}")
     indices: set[int] = set()
+    count = 0
     for part in spec.partition("%")[0].split(","):
         ends, _, step = part.partition(":")
         first, _, last = ends.partition("-")
-        indices.update(range(int(first), int(last or first) + 1, int(step or 1)))
+        some = _range(part, int(first), int(last or first), int(step or 1))
+        count += len(some)
+        if count > MOST_TASKS:
+            raise ParseError(f"there are more tasks than the {MOST_TASKS} of one run")
+        indices.update(some)
     return sorted(indices)
+
+
+def _range(part: str, first: int, last: int, step: int) -> range:
+    if step == 0:
+        raise ParseError(f"{part} has a step of 0")
+    if last < first:
+        raise ParseError(f"{part} ends before it begins")
+    return range(first, last + 1, step)
+
+
+def _check_array(value: str | None) -> str | None:
+    try:
+        return value if value is None or parse_array(value) else None
+    except ParseError as error:
+        raise ValueError(str(error)) from error
 
 
 def explain(problem: Any) -> str:

@@ -48,6 +48,11 @@ class ScriptResult:
     end: int
     job_id: str | None = None
 
+    @property
+    def is_last(self) -> bool:
+        """True where no other attempt follows by itself."""
+        return self.reason is not Reason.PREEMPTED
+
 
 def parse_result(content: str) -> ScriptResult:
     """Read a ``result.json``.

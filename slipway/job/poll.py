@@ -36,7 +36,7 @@ done
 def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
     """The same runs of one site as they stand now; all of them are asked for at once.
 
-    A run that SLURM cannot be asked about is UNKNOWN, never FAILED. One that has no job id yet, and that
+    A run of which nobody can say how it stands is UNKNOWN, never FAILED. One that has no job id yet, and that
     SLURM does not know, is SUBMITTING: :func:`slipway.job.submit.settle` decides about it.
 
     Raises:
@@ -46,9 +46,6 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
         return []
     wanted = [_query(run) for run in runs]
     asked = find_scheduler(runs[0].scheduler).query(host, wanted)
-    if asked.problem:
-        why = Status(state=State.UNKNOWN, note=asked.problem)
-        return [replace(run, status=why) for run in runs]
     results = _results(host, [run for run in runs if asked.may_be_over(_query(run))], asked)
     return [_updated(run, asked, results) for run in runs]
 
@@ -112,16 +109,22 @@ def _stand(
             script_result = parse_result(content)
         except ParseError as error:
             note = str(error)
+    if job is None and asked.problem and not (script_result and script_result.is_last):
+        return Status(state=State.UNKNOWN, note=asked.problem), script_result
     if job is None and script_result is None:
         submitting = Status(state=State.SUBMITTING)
         return submitting if run.job_id is None else _missing(run, asked, note), None
     if job is None and script_result and script_result.job_id and run.job_id is None:
         # It was over before anybody knew its id. Now SLURM can be asked, too.
         return Status(state=State.COMPLETING), script_result
-    if job is None and asked.history_problem:
-        note = f"{asked.history_problem}; the job script alone is believed"
+    problem = asked.problem or asked.history_problem
+    if job is None and problem:
+        note = f"{problem}; the job script alone is believed"
         return replace(merge_status(None, script_result), note=note), script_result
-    return _merge(job, script_result, note), script_result
+    status = _merge(job, script_result, note)
+    if asked.problem and not status.state.is_over and not status.note:
+        status = replace(status, note=f"{asked.problem}; SLURM's other answers are believed")
+    return status, script_result
 
 
 def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None) -> Status:

@@ -9,6 +9,7 @@ nothing will ever be submitted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -76,6 +77,6 @@ def parse_answer(content: str) -> Answer:
         ParseError: it is not of this form.
     """
     fields = content.split("\0")
-    if len(fields) != 4 or not fields[0].isdigit():
+    if len(fields) != 4 or not re.fullmatch(r"[0-9]{1,3}", fields[0]):
         raise ParseError(f"the run's `answer` holds {content[:200]!r}; expected sbatch's code and output")
     return Answer(exit_code=int(fields[0]), stdout=fields[1], stderr=fields[2])

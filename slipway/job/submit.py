@@ -230,7 +230,8 @@ def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
     if settled.job_id is not None:
         return settled
     if settled.status.state is not State.FAILED:
-        raise RemoteError(f"{host.target}: {result.explain()}\n  {unknown}")
+        said = f"the submission printed {result.stdout[-200:]!r}" if result.ok else result.explain()
+        raise RemoteError(f"{host.target}: {said}\n  {unknown}. Do not submit it again before that")
     store.forget(run)
     if not answered:
         raise RemoteError(f"{host.target}: {result.explain()}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
@@ -99,7 +100,7 @@ class _TaskTail:
 def last_attempt(host: Host, paths: RunPaths) -> int:
     """The number of the newest attempt, 0 where the script has not begun yet."""
     numbers = [name.removeprefix("attempt-") for name in host.list(paths.folder) if "attempt-" in name]
-    return max((int(number) for number in numbers if number.isdigit()), default=0)
+    return max((int(number) for number in numbers if re.fullmatch(r"[0-9]{1,9}", number)), default=0)
 
 
 def _decoder() -> codecs.IncrementalDecoder:

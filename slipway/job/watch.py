@@ -16,8 +16,9 @@ from slipway.errors import (
 )
 from slipway.host.host import Host
 from slipway.job.poll import LOOK_S, poll
-from slipway.job.run import Run
+from slipway.job.run import Run, Status
 from slipway.job.tail import LogTail
+from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
 
 # SLURM is asked less often than the files are looked at: its controller serves everybody.
@@ -25,6 +26,8 @@ ASK_S = 10.0
 # A lost connection is tried again after 1, 2, 4 … seconds, at most this many, and for an hour.
 PAUSE_S = 60.0
 RETRY_S = 3600.0
+# So many equal failures to find out how the run stands are the end: a quarter of an hour of them.
+EQUAL_FAILURES = 90
 
 
 def follow(
@@ -87,6 +90,7 @@ class _Following:
         self._look = look
         self._tail = LogTail(run, on_text)
         self._asked, self._patience = -ASK_S, LOOK_S
+        self._failures = 0
 
     def go_on(self, host: Host) -> Run:
         """To the end, or until the connection is lost."""
@@ -105,8 +109,25 @@ class _Following:
     def _ask(self, host: Host) -> None:
         new = self._look(host, self._run)
         before, self._run = self._run, new
+        self._count_failures(host, before.status, new.status)
         if new.status.state is not before.status.state:
             self._on_change(new)
+
+    def _count_failures(self, host: Host, before: Status, now: Status) -> None:
+        """Give up where the scheduler has given the same answer that cannot be read for too often.
+
+        Raises:
+            RemoteError: it has.
+        """
+        if now.state is not State.UNKNOWN or now.slurm_state is not None:
+            self._failures = 0
+            return
+        self._failures = self._failures + 1 if now.note == before.note else 1
+        if self._failures >= EQUAL_FAILURES:
+            raise RemoteError(
+                f"{host.target}: how {self._run.run_id} stands could not be found out {self._failures} times "
+                f"in a row: {now.note}. The job may go on; `invoke status` asks again"
+            )
 
 
 def cancel(host: Host, run: Run) -> Run:

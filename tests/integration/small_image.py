@@ -1,9 +1,10 @@
 """The line with a small image, for tests of jobs: a box, and an image that holds sh, coreutils and perl."""
 
 import io
+import shlex
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -77,6 +78,21 @@ class SmallImageBox:
             time.sleep(2)
             # It may have begun by itself meanwhile.
             self.as_root("scontrol", "update", f"jobid={run.job_id}", "starttime=now", code=None)
+
+
+@contextmanager
+def fakes(small: SmallImageBox) -> Iterator[Callable[[str, str], None]]:
+    """Puts scripts in the place of SLURM's programs, by the PATH of the user's login shell."""
+
+    def fake(name: str, script: str) -> None:
+        content = shlex.quote(f"#!/bin/sh\n{script}\n")
+        small.on_box(f"printf %s {content} >~/fake/{name}; chmod 755 ~/fake/{name}")
+
+    small.on_box("mkdir ~/fake; echo '. ~/.profile; PATH=~/fake:$PATH' >~/.bash_profile")
+    try:
+        yield fake
+    finally:
+        small.on_box("rm -rf ~/.bash_profile ~/fake")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """Each way in which a job can end, provoked for real on the box."""
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,7 +17,7 @@ from slipway.site import Site
 from slipway.steps.box import box_up
 from slipway.steps.runs import refresh
 from slipway.steps.session import Choice
-from tests.integration.small_image import SmallImageBox
+from tests.integration.small_image import SmallImageBox, fakes
 
 # Writes before its end, so that it shows whether output is kept.
 KEEPS = "echo kept >/out/file; "
@@ -113,21 +111,6 @@ def night(small: SmallImageBox) -> Iterator[Night]:
         for run in night.runs.values():
             if run.job_id:
                 host.run(["scancel", run.job_id])
-
-
-@contextmanager
-def fakes(small: SmallImageBox) -> Iterator[Callable[[str, str], None]]:
-    """Puts scripts in the place of SLURM's programs, by the PATH of the user's login shell."""
-
-    def fake(name: str, script: str) -> None:
-        content = shlex.quote(f"#!/bin/sh\n{script}\n")
-        small.on_box(f"printf %s {content} >~/fake/{name}; chmod 755 ~/fake/{name}")
-
-    small.on_box("mkdir ~/fake; echo '. ~/.profile; PATH=~/fake:$PATH' >~/.bash_profile")
-    try:
-        yield fake
-    finally:
-        small.on_box("rm -rf ~/.bash_profile ~/fake")
 
 
 def ending(run: Run) -> tuple[object, ...]:
@@ -371,16 +354,18 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
 
 def test_what_cannot_be_read_is_unknown(night: Night) -> None:
     small = night.small
-    night.submit("unreadable", "true")
+    night.submit("unreadable", "sleep 6")
     run = night.runs["unreadable"]
-    # A stand-in for a squeue that is of another SLURM, or out of its mind.
+    # Stand-ins for programs of another SLURM, or whose controller is down.
     with fakes(small) as fake:
-        fake("squeue", "echo no such word")
+        for name in ("squeue", "sacct", "scontrol"):
+            fake(name, "echo no such word")
         with small.connect() as host:
             (now,) = refresh(small.session, host, [run])
             assert now.status.state is State.UNKNOWN
             assert "squeue printed 'no such word'" in str(now.status.note)
-            fake("squeue", "echo no controller >&2; exit 1")
+            for name in ("squeue", "sacct", "scontrol"):
+                fake(name, "echo no controller >&2; exit 1")
             (now,) = refresh(small.session, host, [run])
             assert now.status.note == "squeue could not be asked: no controller"
     assert night.ended("unreadable").status.reason == "ok"

@@ -6,10 +6,10 @@ from slipway.site import Queue
 
 # As `sinfo` and `sacctmgr` of Slurm 24.11 print them.
 SINFO = """\
-debug*|1:00:00|1-infinite|3|2|6026|gpu:a100:1,gpu:v100:1|(null)
-long|infinite|1-4|8|64+|500000+|(null)|ib,skylake
-long|infinite|1-4|2|128|1000000|gpu:a100:4(S:0-1)|(null)
-short|30:00|1|3|2|6026|(null)|(null)
+slipway|debug*|1:00:00|1-infinite|3|2|6026|gpu:a100:1,gpu:v100:1|(null)
+slipway|long|infinite|1-4|8|64+|500000+|(null)|ib,skylake
+slipway|long|infinite|1-4|2|128|1000000|gpu:a100:4(S:0-1)|(null)
+slipway|short|30:00|1|3|2|6026|(null)|(null)
 """
 
 
@@ -39,3 +39,14 @@ def test_what_is_not_documented_is_refused(parse) -> None:  # type: ignore[no-un
     with pytest.raises(ParseError, match="printed 'slurm_load_"):
         parse("slurm_load_partitions: Unable to contact slurm controller\n")
     assert parse("") == []
+
+
+def test_other_words_of_a_wrapper_are_left_out() -> None:
+    assert parse_partitions(f"Welcome\n{SINFO}") == parse_partitions(SINFO)
+    assert parse_associations("Your accounts:\n-----\nlab|normal\n") == [("lab", "normal")]
+    assert parse_qos("a notice | of the site | for all\nnormal||\n") == [("normal", "", "")]
+
+
+def test_a_partition_whose_numbers_are_none() -> None:
+    (one,) = parse_partitions("slipway|p|1:2:3:4|²|3|2|6026|(null)|(null)\n")
+    assert one.queue == Queue()

@@ -27,7 +27,9 @@ class Cluster:
     target = "h"
 
     def __init__(self, queue: str = "", accounting: str | None = "", shown: str = "") -> None:
-        self.says = {"squeue": queue, "sacct": accounting, "sh": shown}
+        # Such as `squeue --format=slipway|…` prints them.
+        rows = "".join(f"slipway|{line}\n" for line in ["JOBID|NAME|STATE|TIME|REASON", *queue.splitlines()])
+        self.says = {"squeue": rows, "sacct": accounting, "sh": shown}
         self.asked: list[str] = []
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None) -> Result:
@@ -147,6 +149,36 @@ def test_a_result_that_nobody_can_read_is_said(run: Run) -> None:
     assert (now.status.state, now.status.reason) == (State.COMPLETED, "ok")
     assert "result.json holds '{'" in str(now.status.note)
     assert "SLURM alone is believed" in str(now.status.note)
+
+
+def unread(**says: str | None) -> Cluster:
+    """A cluster whose squeue prints something else."""
+    cluster = Cluster(**says)  # type: ignore[arg-type]
+    cluster.says["squeue"] = "no such word\n"
+    return cluster
+
+
+def test_where_the_queue_cannot_be_read_others_are_asked(run: Run) -> None:
+    (now,) = ask(unread(accounting="7|k3f9|RUNNING|0:0|5\n"), run)
+    assert now.status.state is State.RUNNING
+    assert str(now.status.note).startswith("squeue printed 'no such word'")
+    # The controller is fresher than accounting.
+    shown = "JobId=7 JobName=k3f9 JobState=RUNNING ExitCode=0:0 RunTime=00:00:09\n"
+    (now,) = ask(unread(accounting="7|k3f9|PENDING|0:0|0\n", shown=shown), run)
+    assert (now.status.state, now.status.elapsed_s) == (State.RUNNING, 9)
+    (now,) = ask(unread(), run)
+    assert (now.status.state, now.status.missing_since_s) == (State.UNKNOWN, None)
+    # It is not taken for one that was never submitted.
+    assert ask(unread(), replace(run, job_id=None))[0].status.state is State.UNKNOWN
+    write_result(run, "attempt-1", 3, "program-error")
+    (now,) = ask(unread(accounting=NO_ACCOUNTS), run)
+    assert (now.status.state, now.status.exit_code) == (State.FAILED, 3)
+    assert "the job script alone is believed" in str(now.status.note)
+
+
+def test_where_nobody_can_be_asked_a_preempted_run_may_go_on(run: Run) -> None:
+    write_result(run, "attempt-1", 143, "preempted")
+    assert ask(unread(accounting=NO_ACCOUNTS), run)[0].status.state is State.UNKNOWN
 
 
 def test_thousands_of_runs_are_asked_for_in_a_few_questions(run: Run) -> None:

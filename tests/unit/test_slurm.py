@@ -16,11 +16,10 @@ def test_submit_command() -> None:
 def test_queue_command() -> None:
     assert commands.queue_command(["a", "b"]) == [
         "squeue",
-        "--noheader",
         "--me",
         "--array",
         "--name=a,b",
-        "--format=%i|%j|%T|%M|%r",
+        "--format=slipway|%i|%j|%T|%M|%r",
     ]
 
 
@@ -36,12 +35,20 @@ def test_accounting_command() -> None:
     ]
 
 
-@pytest.mark.parametrize(("printed", "job_id"), [("12\n", "12"), ("12;box\n", "12")])
+@pytest.mark.parametrize(
+    ("printed", "job_id"),
+    [
+        ("12\n", "12"),
+        ("12;box\n", "12"),
+        ("sbatch: hm\n12\n", "12"),
+        ("Welcome. Your quota:\n80 %\n7\n12;box\nThank you\n", "12"),
+    ],
+)
 def test_job_id(printed: str, job_id: str) -> None:
     assert parse.parse_submitted(printed) == job_id
 
 
-@pytest.mark.parametrize("printed", ["", "Submitted batch job 12\n", "sbatch: hm\n12\n"])
+@pytest.mark.parametrize("printed", ["", "Submitted batch job 12\n", "²\n", "9" * 5000, "-1", "12;\n"])
 def test_anything_else_is_no_job_id(printed: str) -> None:
     with pytest.raises(ParseError, match="expected a job id"):
         parse.parse_submitted(printed)
@@ -54,6 +61,9 @@ def test_anything_else_is_no_job_id(printed: str) -> None:
         (255, "", Submission(refusal="it gave no reason")),
         (124, "", Submission()),
         (137, "sbatch: error: no answer\n", Submission()),
+        # A wrapper that swallows the id, or the exit code.
+        (0, "", Submission()),
+        (0, "a notice\nsbatch: error: invalid account\n", Submission(refusal="invalid account")),
     ],
 )
 def test_what_came_of_a_submission(code: int, stderr: str, submission: Submission) -> None:
@@ -62,8 +72,9 @@ def test_what_came_of_a_submission(code: int, stderr: str, submission: Submissio
 
 def test_queue() -> None:
     printed = (
-        "7|k3f9-cpu-20260131-142530|PENDING|0:00|PartitionTimeLimit\n"
-        "8|m2p4-cpu-20260131-142531|RUNNING|1-02:03:04|None\n"
+        "slipway|JOBID|NAME|STATE|TIME|REASON\n"
+        "slipway|7|k3f9-cpu-20260131-142530|PENDING|0:00|PartitionTimeLimit\n"
+        "slipway|8|m2p4-cpu-20260131-142531|RUNNING|1-02:03:04|None\n"
     )
     assert parse.parse_queue(printed) == [
         Job(
@@ -79,7 +90,11 @@ def test_queue() -> None:
 
 def test_each_task_of_an_array_counts() -> None:
     # As Slurm 24.11 prints them: squeue with a line a task, sacct one for all that have not begun.
-    printed = "7_0|a|RUNNING|0:05|None\n7_8|a|PENDING|0:00|JobArrayTaskLimit\n9|b|RUNNING|0:01|None\n"
+    printed = (
+        "slipway|7_0|a|RUNNING|0:05|None\n"
+        "slipway|7_8|a|PENDING|0:00|JobArrayTaskLimit\n"
+        "slipway|9|b|RUNNING|0:01|None\n"
+    )
     jobs = parse.parse_queue(printed)
     assert [(job.job_id, job.task, job.name) for job in jobs] == [
         ("7", 0, "a"),
@@ -98,7 +113,7 @@ def test_each_task_of_an_array_counts() -> None:
         "JobId=7 ArrayJobId=7 ArrayTaskId=4-5%2 ArrayTaskThrottle=2 JobName=a JobState=PENDING ExitCode=0:0\n"
     )
     assert [(job.job_id, job.task, job.exit_code) for job in shown] == [("7", 3, 3), ("7", 4, 0), ("7", 5, 0)]
-    with pytest.raises(ParseError, match="sacct printed the job id 'x'"):
+    with pytest.raises(ParseError, match=r"sacct printed 'x\|a"):
         parse.parse_accounting("x|a|PENDING|0:0|0\n")
 
 
@@ -135,10 +150,27 @@ def test_what_the_controller_remembers() -> None:
 
 
 def test_a_cut_line_is_noticed() -> None:
-    with pytest.raises(ParseError, match=r"squeue printed '7\|a'; expected 5 fields"):
-        parse.parse_queue("7|a\n")
+    with pytest.raises(ParseError, match=r"squeue printed 'slipway\|7\|a'; expected 5 fields"):
+        parse.parse_queue("slipway|7|a\n")
     with pytest.raises(ParseError, match="sacct printed"):
         parse.parse_accounting("slurmdbd: connection refused\n")
+
+
+def test_other_words_of_a_wrapper_are_left_out() -> None:
+    row = "slipway|7|a|RUNNING|0:05|None\n"
+    words = "Welcome | to the | cluster | of | us\n         JOBID   NAME\n"
+    assert parse.parse_queue(f"{words}{row}") == parse.parse_queue(row)
+    # Nothing waits or runs: the header says so. Without it nobody knows.
+    assert parse.parse_queue(f"{words}slipway|JOBID|NAME|STATE|TIME|REASON\n") == []
+    for unread in ("", words):
+        with pytest.raises(ParseError, match="squeue printed"):
+            parse.parse_queue(unread)
+    row = "7|a|COMPLETED|0:0|61\n"
+    assert parse.parse_accounting(f"{words}{row}") == parse.parse_accounting(row)
+    row = "JobId=2 JobName=a JobState=FAILED ExitCode=3:0\n"
+    assert parse.parse_shown(f"{words}{row}") == parse.parse_shown(row)
+    with pytest.raises(ParseError, match="scontrol printed"):
+        parse.parse_shown(words)
 
 
 @pytest.mark.parametrize(

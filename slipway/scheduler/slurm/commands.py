@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from slipway.resources import Resources
+from slipway.scheduler.slurm.rows import MARK
 
 
 def submit_command(script: PurePosixPath, options: Sequence[str] = ()) -> list[str]:
@@ -25,9 +26,12 @@ def cancel_command(job_id: str) -> list[str]:
 
 
 def queue_command(names: Iterable[str] | None = None) -> list[str]:
-    """Ask for the user's waiting and running jobs, those of these names or all; arrays by their tasks."""
+    """Ask for the user's waiting and running jobs, those of these names or all; arrays by their tasks.
+
+    The header shows that it was squeue that answered, also where there is no job.
+    """
     named = [] if names is None else [f"--name={','.join(names)}"]
-    return ["squeue", "--noheader", "--me", "--array", *named, "--format=%i|%j|%T|%M|%r"]
+    return ["squeue", "--me", "--array", *named, f"--format={MARK}|%i|%j|%T|%M|%r"]
 
 
 def accounting_command(names: Iterable[str], since: str) -> list[str]:
@@ -70,7 +74,7 @@ def node_command(name: str, resources: Resources, argv: Sequence[str]) -> list[s
 
 def partitions_command() -> list[str]:
     """Ask for the partitions that the user may see."""
-    return ["sinfo", "--noheader", "--format=%P|%l|%s|%D|%c|%m|%G|%f"]
+    return ["sinfo", "--noheader", f"--format={MARK}|%P|%l|%s|%D|%c|%m|%G|%f"]
 
 
 def associations_command() -> list[str]:

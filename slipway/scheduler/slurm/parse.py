@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from slipway.errors import ParseError
 from slipway.resources import parse_array
 from slipway.scheduler.base import Job, State, Submission
+from slipway.scheduler.slurm.rows import marked_rows, parse_number, rows_of
 
 # SLURM's words for what is one thing to a user (`man squeue`, JOB STATE CODES).
 _WORDS = {
@@ -28,49 +29,58 @@ _WORDS = {
 # Exit codes of a program that was ended by timeout or a signal, or could not be started. With 255 sbatch
 # itself ends where it does not know an option.
 _KILLED = range(124, 255)
+_SUBMITTED = re.compile(r"([0-9]{1,18})(;\S+)?")
+_ERROR = "sbatch: error: "
 # "JobId=7 JobName=a UserId=me(1000) …"; a value ends at a space.
 _SHOWN = re.compile(r"(?<!\S)(JobId|ArrayJobId|ArrayTaskId|JobName|JobState|ExitCode|RunTime)=(\S*)")
 # "7", "7_3" for a task of an array, "7_[4-9%2]" for those of its tasks that have not begun.
-_ID = re.compile(r"(\d+)(?:_(?:(\d+)|\[(.*)\]))?\Z")
-_SPEC = re.compile(r"\d+(-\d+(:\d+)?)?(,\d+(-\d+(:\d+)?)?)*(%\d+)?\Z")
-_ELAPSED = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)(?:\.\d+)?\Z")
+_ID = re.compile(r"([0-9]{1,18})(?:_(?:([0-9]{1,18})|\[(.*)\]))?")
+_ELAPSED = re.compile(r"(?:([0-9]{1,9})-)?(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?")
 
 
 def parse_submitted(stdout: str) -> str:
-    """The job's id.
+    """The job's id: the last line that is one. A site's wrapper of sbatch may print others.
 
     Raises:
         ParseError: there is none in what sbatch printed.
     """
-    job_id, _, _cluster = stdout.strip().partition(";")
-    if not job_id.isdigit():
-        raise ParseError(f"sbatch printed {stdout!r}; expected a job id")
-    return job_id
+    found = [match for match in map(_SUBMITTED.fullmatch, map(str.strip, stdout.splitlines())) if match]
+    if not found:
+        raise ParseError(f"sbatch printed {stdout[:200]!r}; expected a job id")
+    return found[-1][1]
 
 
 def parse_submission(exit_code: int, stdout: str, stderr: str) -> Submission:
-    """What came of a submission.
-
-    Raises:
-        ParseError: sbatch has accepted the job, and there is no id in what it printed.
-    """
-    if exit_code == 0:
-        return Submission(job_id=parse_submitted(stdout))
+    """What came of a submission, by what sbatch answered, or a wrapper of it."""
     if exit_code in _KILLED:
         return Submission()
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in stderr.splitlines()]
-    return Submission(refusal="; ".join(filter(None, lines)) or "it gave no reason")
+    lines = [line.strip() for line in stderr.splitlines()]
+    if exit_code == 0:
+        try:
+            return Submission(job_id=parse_submitted(stdout))
+        except ParseError:
+            # A wrapper may end with 0 all the same.
+            lines = [line for line in lines if line.startswith(_ERROR)]
+            if not lines:
+                return Submission()
+    words = (line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in lines)
+    return Submission(refusal="; ".join(filter(None, words)) or "it gave no reason")
 
 
 def parse_queue(stdout: str) -> list[Job]:
     """Read the answer to :func:`slipway.scheduler.slurm.commands.queue_command`.
 
     Raises:
-        ParseError: a line has not the five fields that were asked for.
+        ParseError: there is neither a header nor a row of those that were asked for, or one is of another
+            form. An empty queue has its header.
     """
+    rows = marked_rows(stdout, 5, "squeue")
+    if not rows:
+        raise ParseError("squeue printed nothing; expected at least its header")
     jobs = []
-    for line in filter(None, stdout.splitlines()):
-        shown_id, name, state, elapsed, why = _fields(line, 5, "squeue")
+    for shown_id, name, state, elapsed, why in rows:
+        if shown_id == "JOBID":
+            continue
         jobs += [
             Job(
                 job_id=job_id,
@@ -89,11 +99,12 @@ def parse_accounting(stdout: str) -> list[Job]:
     """Read the answer to :func:`slipway.scheduler.slurm.commands.accounting_command`.
 
     Raises:
-        ParseError: a line has not the five fields that were asked for.
+        ParseError: there are words and no row of the five fields that were asked for.
     """
     jobs = []
-    for line in filter(None, stdout.splitlines()):
-        shown_id, name, state, codes, elapsed = _fields(line, 5, "sacct")
+    for shown_id, name, state, codes, elapsed in rows_of(
+        stdout, 5, "sacct", lambda row: bool(_ID.fullmatch(row[0]))
+    ):
         code, signal = _codes(codes)
         jobs += [
             Job(
@@ -104,7 +115,7 @@ def parse_accounting(stdout: str) -> list[Job]:
                 state=parse_state(state.split(" ")[0]),
                 exit_code=code,
                 signal=signal,
-                elapsed_s=int(elapsed) if elapsed.isdigit() else None,
+                elapsed_s=parse_number(elapsed),
             )
             for job_id, task in _tasks(shown_id, "sacct")
         ]
@@ -115,31 +126,34 @@ def parse_shown(stdout: str) -> list[Job]:
     """Read the answer to :func:`slipway.scheduler.slurm.commands.show_command`.
 
     Raises:
-        ParseError: a line lacks a field that every SLURM prints.
+        ParseError: a job lacks a field that every SLURM prints, or there are words and no job.
     """
-    jobs = []
-    for line in filter(str.strip, stdout.splitlines()):
-        fields = dict(_SHOWN.findall(line))
-        if not {"JobId", "JobName", "JobState"} <= set(fields):
-            raise ParseError(f"scontrol printed {line[:200]!r}; expected JobId=, JobName= and JobState=")
-        code, signal = _codes(fields.get("ExitCode", ""))
-        shown_id = fields["JobId"]
-        if "ArrayJobId" in fields:
-            index = fields.get("ArrayTaskId", "")
-            shown_id = f"{fields['ArrayJobId']}_{index if index.isdigit() else f'[{index}]'}"
-        jobs += [
-            Job(
-                job_id=job_id,
-                task=task,
-                name=fields["JobName"],
-                state=parse_state(fields["JobState"]),
-                exit_code=code,
-                signal=signal,
-                elapsed_s=parse_elapsed(fields.get("RunTime", "")),
-            )
-            for job_id, task in _tasks(shown_id, "scontrol")
-        ]
-    return jobs
+    lines = [line.strip() for line in stdout.splitlines()]
+    shown = [line for line in lines if line.startswith("JobId=")]
+    if not shown and any(lines):
+        raise ParseError(f"scontrol printed {stdout[:200]!r}; expected JobId=")
+    return [job for line in shown for job in _shown(line)]
+
+
+def _shown(line: str) -> Iterator[Job]:
+    fields = dict(_SHOWN.findall(line))
+    if not {"JobId", "JobName", "JobState"} <= set(fields):
+        raise ParseError(f"scontrol printed {line[:200]!r}; expected JobId=, JobName= and JobState=")
+    code, signal = _codes(fields.get("ExitCode", ""))
+    shown_id = fields["JobId"]
+    if "ArrayJobId" in fields:
+        index = fields.get("ArrayTaskId", "")
+        shown_id = f"{fields['ArrayJobId']}_{index if parse_number(index) is not None else f'[{index}]'}"
+    for job_id, task in _tasks(shown_id, "scontrol"):
+        yield Job(
+            job_id=job_id,
+            task=task,
+            name=fields["JobName"],
+            state=parse_state(fields["JobState"]),
+            exit_code=code,
+            signal=signal,
+            elapsed_s=parse_elapsed(fields.get("RunTime", "")),
+        )
 
 
 def parse_state(word: str) -> State:
@@ -152,7 +166,7 @@ def parse_state(word: str) -> State:
 
 def parse_elapsed(text: str) -> int | None:
     """``D-HH:MM:SS`` or less of it, in seconds; ``None`` where it is no time."""
-    match = _ELAPSED.match(text)
+    match = _ELAPSED.fullmatch(text)
     if match is None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
@@ -162,23 +176,19 @@ def parse_elapsed(text: str) -> int | None:
 def _codes(text: str) -> tuple[int | None, int | None]:
     """Exit code and signal, of ``3:0``."""
     code, _, signal = text.partition(":")
-    return int(code) if code.isdigit() else None, int(signal) if signal.isdigit() and signal != "0" else None
+    return parse_number(code), parse_number(signal) or None
 
 
 def _tasks(shown_id: str, program: str) -> list[tuple[str, int | None]]:
     """The job's id, and the tasks of it that this id means."""
-    match = _ID.match(shown_id)
+    match = _ID.fullmatch(shown_id)
     if match is None:
-        raise ParseError(f"{program} printed the job id {shown_id!r}; expected a number, or one such as 7_3")
+        raise ParseError(f"{program} printed the job id {shown_id[:200]!r}; expected one such as 7 or 7_3")
     job_id, index, rest = match.groups()
     if rest is None:
         return [(job_id, None if index is None else int(index))]
-    # Where there are many gaps in it, SLURM cuts it off: "1,3,5,...".
-    return [(job_id, task) for task in parse_array(rest)] if _SPEC.match(rest) else [(job_id, None)]
-
-
-def _fields(line: str, count: int, program: str) -> Sequence[str]:
-    fields = line.split("|", count - 1)
-    if len(fields) != count:
-        raise ParseError(f"{program} printed {line!r}; expected {count} fields with | between them")
-    return fields
+    try:
+        return [(job_id, task) for task in parse_array(rest)]
+    except ParseError:
+        # Where there are many gaps in it, SLURM cuts it off: "1,3,5,...".
+        return [(job_id, None)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from slipway.errors import ParseError
+from slipway.scheduler.slurm.rows import marked_rows, parse_number, rows_of
 from slipway.site import Queue
+
+# "30:00", "1-00:00:00"; "infinite" is none.
+_TIME = re.compile(r"([0-9]{1,9}-)?[0-9]{1,9}(:[0-9]{2}){0,2}")
+_NAME = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,40 +28,42 @@ def parse_partitions(stdout: str) -> list[Partition]:
     """Read the answer to :func:`slipway.scheduler.slurm.commands.partitions_command`.
 
     Raises:
-        ParseError: a line has not the eight fields that were asked for.
+        ParseError: there are words and no row of those that were asked for, or one is of another form.
     """
-    return [_partition(line) for line in filter(None, stdout.splitlines())]
+    return [_partition(row) for row in marked_rows(stdout, 8, "sinfo")]
 
 
 def parse_associations(stdout: str) -> list[tuple[str, str]]:
-    """Read ``sacctmgr show assoc``: accounts, and the QOS of each with commas between."""
-    return [(account, qos) for account, qos in _rows(stdout, 2)]
+    """Read ``sacctmgr show assoc``: accounts, and the QOS of each with commas between.
+
+    Raises:
+        ParseError: there are words and no row of two fields.
+    """
+    return [(account, qos) for account, qos in rows_of(stdout, 2, "sacctmgr", _is_named)]
 
 
 def parse_qos(stdout: str) -> list[tuple[str, str, str]]:
-    """Read ``sacctmgr show qos``: names, flags with commas between, and the longest time."""
-    return [(name, flags, longest) for name, flags, longest in _rows(stdout, 3)]
+    """Read ``sacctmgr show qos``: names, flags with commas between, and the longest time.
+
+    Raises:
+        ParseError: there are words and no row of three fields.
+    """
+    return [(name, flags, longest) for name, flags, longest in rows_of(stdout, 3, "sacctmgr", _is_named)]
 
 
-def _rows(stdout: str, count: int) -> list[list[str]]:
-    rows = [line.split("|") for line in filter(None, stdout.splitlines())]
-    if any(len(row) != count for row in rows):
-        raise ParseError(f"sacctmgr printed {stdout[:200]!r}; expected {count} fields with | between them")
-    return rows
+def _is_named(row: list[str]) -> bool:
+    return bool(_NAME.fullmatch(row[0]))
 
 
-def _partition(line: str) -> Partition:
-    fields = line.split("|", 7)
-    if len(fields) != 8:
-        raise ParseError(f"sinfo printed {line!r}; expected 8 fields with | between them")
-    name, time, sizes, count, cpus, memory, gres, features = fields
-    most = sizes.rpartition("-")[2]
+def _partition(row: list[str]) -> Partition:
+    name, time, sizes, count, cpus, memory, gres, features = row
     extras = [value for value in (gres, features) if value and value != "(null)"]
     return Partition(
         name=name.removesuffix("*"),
         is_default=name.endswith("*"),
         queue=Queue(
-            max_time=time if time[:1].isdigit() else None, max_nodes=int(most) if most.isdigit() else None
+            max_time=time if _TIME.fullmatch(time) else None,
+            max_nodes=parse_number(sizes.rpartition("-")[2]) or None,
         ),
         nodes=", ".join([f"{count} with {cpus} cpus", f"{memory}M", *extras]),
     )

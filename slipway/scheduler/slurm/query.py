@@ -19,7 +19,7 @@ AT_ONCE = 1000
 
 
 def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
-    """What SLURM knows of jobs.
+    """What SLURM knows of jobs. Where the queue cannot be read, its accounting and its controller serve.
 
     Raises:
         LinkError: the connection was lost.
@@ -37,13 +37,15 @@ def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
     jobs = {(job.name, job.task): job for job in chain(accounted, waiting)}
     found = QueryResult(jobs=jobs, problem=queue_problem, history_problem=accounting_problem)
     # Accounting may also be down, or not be kept at all: the controller remembers a job for some minutes.
-    unknown = [query for query in wanted if found.may_be_over(query) and found.lacks(query)]
-    ids = [query.job_id for query in unknown if query.job_id]
-    if ids and not queue_problem:
-        shown, _ = _answers(host, ids, show_command, parse_shown)
-        known = {(job.name, job.task): job for job in shown if job.name in names}
-        found = replace(found, jobs={**known, **jobs})
-    return found
+    ids = [query.job_id for query in wanted if query.job_id and (queue_problem or _lacks(found, query))]
+    shown = _answers(host, ids, show_command, parse_shown)[0] if ids else []
+    known = {(job.name, job.task): job for job in shown if job.name in names}
+    # The controller is fresher than accounting, and the queue is fresher than it says of jobs that are over.
+    return replace(found, jobs={**jobs, **known} if queue_problem else {**known, **jobs})
+
+
+def _lacks(found: QueryResult, query: JobQuery) -> bool:
+    return found.may_be_over(query) and found.lacks(query)
 
 
 def _answers(

@@ -1,0 +1,52 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import RemoteError
+from slipway.job import watch
+from slipway.job.run import Run, Status
+from slipway.scheduler.base import State
+from tests.unit.test_run import make_run
+from tests.unit.test_tail import TaskRunner
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOOK_S", "ASK_S"):
+        monkeypatch.setattr(watch, name, 0.0)
+    monkeypatch.setattr(watch, "EQUAL_FAILURES", 3)
+
+
+def follow(folder: Path, *statuses: Status) -> tuple[Run, int]:
+    """Follow a run that stands so and so, and how often that was asked."""
+    host, left = TaskRunner(folder), list(statuses)
+    host.target = "h"  # type: ignore[attr-defined]
+    host.is_open = True  # type: ignore[attr-defined]
+
+    def look(_: object, run: Run) -> Run:
+        return replace(run, status=left.pop(0))
+
+    run = watch.follow(host, make_run("k3f9"), lambda _: None, lambda _: None, look=look)  # type: ignore[arg-type]
+    return run, len(statuses) - len(left)
+
+
+def unknown(note: str, native: str | None = None) -> Status:
+    return Status(state=State.UNKNOWN, note=note, slurm_state=native)
+
+
+OVER = Status(state=State.COMPLETED, reason="ok")
+
+
+def test_the_same_failure_again_and_again_is_the_end(tmp_path: Path) -> None:
+    with pytest.raises(RemoteError, match=r"3 times in a row: squeue printed 'x'\. The job may"):
+        follow(tmp_path, *[unknown("squeue printed 'x'")] * 9)
+
+
+def test_failures_that_pass_are_no_end(tmp_path: Path) -> None:
+    some = [unknown("down"), unknown("down"), Status(state=State.RUNNING)]
+    assert follow(tmp_path, *some, *some, unknown("a"), unknown("b"), unknown("a"), OVER)[1] == 10
+
+
+def test_a_state_that_has_no_name_here_is_no_failure(tmp_path: Path) -> None:
+    assert follow(tmp_path, *[unknown("a new word", "UNKNOWN")] * 9, OVER)[0].status == OVER
