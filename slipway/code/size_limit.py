@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 # Beside so many bytes for each, the number of files is what a transfer and a cluster's file system feel.
 BYTES_PER_FILE = 10_000
@@ -56,17 +56,13 @@ def describe_size(size_bytes: int) -> str:
     )
 
 
-def weigh(folder: Path, names: Iterable[str]) -> dict[str, Bulk]:
-    """What each of some names in a folder holds; links and folders have no bytes of their own.
-
-    Raises:
-        FileNotFoundError: one of them is not there.
-    """
-    return {name: Bulk(files=1, size_bytes=_size(folder / name)) for name in names}
+def weigh(statuses: Mapping[str, os.stat_result]) -> dict[str, Bulk]:
+    """What each of some names holds, by what ``lstat`` says; links and folders have no bytes of their own."""
+    return {name: Bulk(files=1, size_bytes=size_of(status)) for name, status in statuses.items()}
 
 
-def _size(path: Path) -> int:
-    status = path.lstat()
+def size_of(status: os.stat_result) -> int:
+    """The bytes of a file; none of anything else."""
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 

@@ -7,9 +7,9 @@ each with a zero byte behind it, the entries in the order of their names' bytes:
 - the name, relative to the code folder, as bytes
 - the SHA-256 of a file's content in hexadecimal digits, a link's target as bytes, nothing for a folder
 
-So it is the same on every machine, and stands for all that a job can see but times: a file's goes along, and
-a tree that is on the cluster already keeps those that it was first sent with. Other modes are not kept: what
-is sent is readable, and files are executable or not.
+So it is the same on every machine, and stands for all that a job can see but times: a file's goes along in
+whole seconds, and a tree that is on the cluster already keeps those that it was first sent with. Other modes
+are not kept: what is sent is readable, and files are executable or not.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,11 @@ from typing import BinaryIO
 
 from slipway.code.checkout import find_checkout
 from slipway.code.listing import Listing, list_folder, show
-from slipway.code.size_limit import Bulk, describe_heaviest, weigh
-from slipway.errors import DataError, HostError, SpaceError
+from slipway.code.package import Package, pack
+from slipway.code.size_limit import Bulk, describe_heaviest, size_of, weigh
+from slipway.code.tree import Entry, Tree
+from slipway.errors import DataError
+from slipway.hash_cache import HashCache, Hashed, file_key
 
 _CHUNK_BYTES = 1 << 20
 # Windows has no such links and pipes, but text files.
@@ -39,20 +41,18 @@ for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A copy of the code folder.
+    """The code folder of one moment.
 
     Attributes:
-        folder: where the copy is.
-        tree: the name of its content.
-        files: how many files, links and empty folders it has.
+        tree: what is in it.
         size_bytes: what its files have together.
+        package: a copy of what the tree has and ``package.base`` has not.
         notes: what of the code folder is not in it and might be missed.
     """
 
-    folder: Path
-    tree: str
-    files: int
+    tree: Tree
     size_bytes: int
+    package: Package
     notes: tuple[str, ...] = ()
 
 
@@ -61,16 +61,20 @@ class _ChangedError(Exception):
 
 
 @contextmanager
-def take_snapshot(source: Path, workspace: Path, *, limit: Bulk | None = None) -> Iterator[Snapshot]:
-    """Copy the code folder while its hash is computed, so that both are of the same moment.
+def take_snapshot(
+    source: Path, state: Path, *, limit: Bulk | None = None, base: Tree | None = None
+) -> Iterator[Snapshot]:
+    """Hash the code folder, and copy what of it is to be sent, so that both are of the same moment.
 
-    :func:`slipway.code.listing.list_folder` says what of it is sent. A file that changes while it is read, or
-    goes away before, is noticed; then all is copied once more. The copy is removed afterwards.
+    :func:`slipway.code.listing.list_folder` says what of it is sent. A file that looks as it did when it was
+    hashed is not read again. A file that changes while it is read, or goes away before, is noticed; then all
+    is done once more. The copy is removed afterwards.
 
     Args:
         source: the code folder.
-        workspace: where the copy is made; if that is in the code folder, it is left out.
+        state: Slipway's state folder, for hashes and the copy; if it is in the code folder, it is left out.
         limit: how much it may be.
+        base: a tree that is there already; what it has need not be sent.
 
     Raises:
         DataError: the folder does not exist, has nothing to send or too much, cannot be read, keeps changing.
@@ -81,18 +85,19 @@ def take_snapshot(source: Path, workspace: Path, *, limit: Bulk | None = None) -
         raise DataError(
             f"CODE_DIR is {source}, which is not a folder; name the folder of your code in the profile"
         )
-    workspace.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace, prefix="code-") as name:
-        yield _take(source, Path(name), workspace, limit)
+    snapshot = _take(source, state, limit, base)
+    with snapshot.package.archive:
+        yield snapshot
 
 
-def _take(source: Path, folder: Path, workspace: Path, limit: Bulk | None) -> Snapshot:
+def _take(source: Path, state: Path, limit: Bulk | None, base: Tree | None) -> Snapshot:
     root = source.resolve()
-    for attempt in ("first", "second"):
+    for _attempt in range(2):
         try:
-            listing = list_folder(root, without=workspace)
-            _check(source, weigh(root, listing.names), limit)
-            return _copy_all(root, folder / attempt, listing)
+            listing = list_folder(root, without=state)
+            statuses = {name: os.lstat(root / name) for name in listing.names}
+            _check(source, statuses, limit)
+            return _read_all(root, statuses, listing, state, base)
         except _ChangedError as error:
             changed = str(error)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -103,18 +108,18 @@ def _take(source: Path, folder: Path, workspace: Path, limit: Bulk | None) -> Sn
     )
 
 
-def _check(source: Path, bulks: Mapping[str, Bulk], limit: Bulk | None) -> None:
+def _check(source: Path, statuses: Mapping[str, os.stat_result], limit: Bulk | None) -> None:
     docker = source / ".dockerignore"
     in_checkout = find_checkout(source) is not None
-    if not bulks:
+    if not statuses:
         ignored = " that git does not ignore" if in_checkout else ""
         raise DataError(
             f"CODE_DIR is {source}, which has no files{ignored}; name the folder of your code in the profile"
         )
-    total = sum(bulks.values(), Bulk())
+    total = Bulk(files=len(statuses), size_bytes=sum(map(size_of, statuses.values())))
     if limit is None or total.is_within(limit):
         return
-    most = "\n  ".join(describe_heaviest(bulks, limit))
+    most = "\n  ".join(describe_heaviest(weigh(statuses), limit))
     # Where there is no checkout, no .gitignore is read.
     files = f"a .gitignore or {docker}" if in_checkout else str(docker)
     raise DataError(
@@ -124,64 +129,89 @@ def _check(source: Path, bulks: Mapping[str, Bulk], limit: Bulk | None) -> None:
     )
 
 
-def _copy_all(root: Path, folder: Path, listing: Listing) -> Snapshot:
-    digest = hashlib.sha256()
-    size_bytes = 0
-    for name in listing.names:
-        kind, value, copied_bytes = _copy(root / name, folder / name)
-        digest.update(b"".join(field + b"\0" for field in (kind, os.fsencode(name), value)))
-        size_bytes += copied_bytes
+def _read_all(
+    root: Path, statuses: dict[str, os.stat_result], listing: Listing, state: Path, base: Tree | None
+) -> Snapshot:
+    cache = HashCache(state / "code", root)
+    hashed: dict[str, Hashed] = {}
+    entries = {}
+    try:
+        for name in listing.names:
+            entries[name], statuses[name] = _entry(root / name, name, statuses[name], cache)
+            if entries[name].is_file:
+                hashed[name] = (file_key(statuses[name]), entries[name].value)
+    finally:
+        cache.remember(hashed)
+    tree = Tree(entries=entries)
+
+    def read(name: str, write: Callable[[bytes], object]) -> None:
+        digest = hashlib.sha256()
+
+        def use(chunk: bytes) -> None:
+            digest.update(chunk)
+            write(chunk)
+
+        _read_file(root / name, use)
+        if digest.hexdigest() != entries[name].value:
+            raise _ChangedError(f"{show(str(root / name))} changed")
+
     return Snapshot(
-        folder=folder,
-        tree=digest.hexdigest()[:32],
-        files=len(listing.names),
-        size_bytes=size_bytes,
+        tree=tree,
+        size_bytes=sum(map(size_of, statuses.values())),
+        package=pack(tree, statuses, read, state / "tmp", base),
         notes=listing.notes,
     )
 
 
-def _copy(source: Path, target: Path) -> tuple[bytes, bytes, int]:
-    """Copy a file, a link or an empty folder; returns the kind and value of its entry, and its size in bytes.
+def _entry(path: Path, name: str, status: os.stat_result, cache: HashCache) -> tuple[Entry, os.stat_result]:
+    """What stands for a file, link or empty folder in its tree, and what it looked like then.
 
     Raises:
         _ChangedError: it changed meanwhile.
         FileNotFoundError: it is no longer there.
     """
-    mode = source.lstat().st_mode
-    with _writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if stat.S_ISLNK(mode):
-            link = os.readlink(source)  # noqa: PTH115 - a Path would tidy it up
-            target.symlink_to(link)
-            return b"link", os.fsencode(link), 0
-        if stat.S_ISDIR(mode):
-            target.mkdir()
-            return b"folder", b"", 0
-    return _copy_file(source, target)
+    if stat.S_ISLNK(status.st_mode):
+        return Entry(kind="link", value=_read_link(path)), status
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(kind="folder", value=""), status
+    known = cache.find(name, file_key(status))
+    if known is None:
+        digest = hashlib.sha256()
+        status = _read_file(path, digest.update)
+        known = digest.hexdigest()
+    return Entry(kind="program" if status.st_mode & stat.S_IXUSR else "file", value=known), status
 
 
-def _copy_file(source: Path, target: Path) -> tuple[bytes, bytes, int]:
+def _read_link(path: Path) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - a Path would tidy it up
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _ChangedError(f"{show(str(path))} changed") from error
+
+
+def _read_file(source: Path, use: Callable[[bytes], object]) -> os.stat_result:
+    """Read a file to its end.
+
+    Raises:
+        _ChangedError: it changed meanwhile.
+    """
     with _open(source) as reader:
         before = os.fstat(reader.fileno())
-        digest = hashlib.sha256()
-        copied_bytes = 0
-        with _writing(target), target.open("xb") as writer:
-            # What grows as fast as it is read would never come to an end.
-            while copied_bytes <= before.st_size and (chunk := _read(reader, source)):
-                digest.update(chunk)
-                writer.write(chunk)
-                copied_bytes += len(chunk)
+        read_bytes = 0
+        # What grows as fast as it is read would never come to an end.
+        while read_bytes <= before.st_size and (chunk := _read(reader, source)):
+            use(chunk)
+            read_bytes += len(chunk)
         after = os.fstat(reader.fileno())
-    if _state(before) != _state(after) or copied_bytes != after.st_size:
+    if _look(before) != _look(after) or read_bytes != after.st_size:
         raise _ChangedError(f"{show(str(source))} changed")
-    executable = bool(before.st_mode & stat.S_IXUSR)
-    target.chmod(0o755 if executable else 0o644)
-    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return b"program" if executable else b"file", digest.hexdigest().encode(), copied_bytes
+    return before
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def _look(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mode, *file_key(status)
 
 
 def _open(source: Path) -> BinaryIO:
@@ -212,17 +242,3 @@ def _unreadable(source: Path, error: OSError) -> DataError:
         f"{show(str(source))} in CODE_DIR cannot be read: {error.strerror}; "
         "make it readable, or leave it out with a .gitignore or .dockerignore"
     )
-
-
-@contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SpaceError(
-                f"there is no room for a copy of the code at {show(str(target))}: {error.strerror}; make some"
-            ) from error
-        raise HostError(f"the code cannot be copied to {show(str(target))}: {error.strerror}") from error

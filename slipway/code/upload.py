@@ -1,51 +1,127 @@
-"""Sending a snapshot of code to a cluster, once for each content."""
+"""Sending a tree of code to a cluster, once for each content."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
 import secrets
-from pathlib import PurePosixPath
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
+from slipway.code.package import Package
 from slipway.code.snapshot import Snapshot
-from slipway.errors import RemoteError
+from slipway.code.tree import PROOF, Entry, Tree
+from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
-from slipway.progress import Progress
-from slipway.transfer.choice import choose_carrier
+from slipway.progress import Amount, Progress
+
+_CHUNK_BYTES = 1 << 16
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
+# Files that the new tree shares with the old one are the same files (hard links), where the file system has
+# such links. The whole is compared with what it should be: scratch may have been cleared, or a file edited
+# there. Two runs may send the same tree at once, each to a folder of its own. What attempts that were cut
+# have left is removed after a day.
+_MAKE = f"""
+LC_ALL=C; export LC_ALL
+cd -- "$1" || exit
+tree=$2 part=$1/$3 base=$4 gone=$5 proof=$6
+trap 'rm -rf -- "$part"' EXIT
+if [ -n "$base" ]; then
+    cp -al -- "$base" "$part" 2>/dev/null || {{ rm -rf -- "$part" && cp -a -- "$base" "$part"; }} || exit
+else
+    mkdir -- "$part" || exit
+fi
+cd -- "$part" || exit
+head -c "$gone" | xargs -0r rm -rf -- && tar -xf - --no-same-owner --no-same-permissions || exit
+found=$({{ {PROOF} }} | sha256sum)
+[ "$found" = "$proof  -" ] || {{ echo "what arrived has another hash than what was sent" >&2; exit 1; }}
+cd ..
+mv -T -- "$part" "$tree" || [ -d "$tree" ] || exit
+find . -mindepth 1 -maxdepth 1 -name '.*.part' -mmin +1440 -exec rm -rf -- '{{}}' + 2>/dev/null
+exit 0
+"""
 
 
-def send_code(host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progress) -> PurePosixPath:
-    """Send a snapshot, unless the same tree is there; returns its folder on the cluster."""
-    path = scratch.code / snapshot.tree
-    if host.is_folder(path):
-        return path
-    progress.step(f"Sending the code ({snapshot.files} files, {snapshot.size_bytes / 1e6:.1f} MB)")
-    # Two runs may send the same tree at once, each to a folder of its own.
-    part = scratch.code / f".{snapshot.tree}.{secrets.token_hex(4)}.part"
-    choose_carrier(host, progress).send_tree(snapshot.folder, part, on_progress=progress.transfer)
+def send_code(host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progress) -> bool:
+    """Send a snapshot's package, and make the tree of it.
+
+    Returns:
+        False where its base does not serve: it is not there any more, or not what it was.
+
+    Raises:
+        ConnectionLostError: the connection was lost; nothing of it is there.
+        RemoteSpaceError: there is no room for it.
+        RemoteError: it cannot be made there.
+    """
+    package, tree = snapshot.package, snapshot.tree
+    progress.step(f"Sending the code ({_describe(snapshot)})")
+    base = package.base.name if package.base is not None else ""
+    gone = b"".join(os.fsencode(name) + b"\0" for name in package.gone)
+    part = f".{tree.name}.{secrets.token_hex(4)}.part"
+    words = [str(scratch.code), tree.name, part, base, str(len(gone)), tree.proof]
+    package.archive.seek(0)
+    exit_code, said = host.feed(["sh", "-c", _MAKE, "slipway", *words], _told(gone, package, progress))
+    if exit_code == 0:
+        return True
+    if base:
+        return False
+    lines = "".join(f"\n  {line}" for line in said.strip().splitlines()[-8:])
+    where = f"{host.target}:{scratch.code}"
+    if _NO_ROOM.search(said):
+        raise RemoteSpaceError(f"{where}: the disk is full, or a quota is reached:{lines}")
+    raise RemoteError(f"{where}: the code cannot be put there (exit code {exit_code}):{lines}")
+
+
+def recall_sent(state: Path, site: str, source: Path) -> Tree | None:
+    """The tree of a code folder that was last sent to a site from here."""
     try:
-        host.move(part, path)
-    except RemoteError:
-        # Another run may have sent the same tree in the meantime; then that one serves.
-        if not host.is_folder(path):
-            raise
-        host.run(["rm", "-rf", "--", str(part)])
-    _clear_away(host, scratch)
-    return path
+        rows = json.loads(_sent_path(state, site, source).read_text(encoding="utf-8"))
+        return Tree(entries={name: Entry(kind=kind, value=value) for name, (kind, value) in rows.items()})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None  # There is none yet, or it is broken: everything is sent.
 
 
-def _clear_away(host: Host, scratch: Scratch) -> None:
-    """Remove what attempts that were cut have left, after a day; what fails here is no matter."""
-    stale = [
-        "find",
-        str(scratch.code),
-        "-mindepth",
-        "1",
-        "-maxdepth",
-        "1",
-        "-name",
-        ".*.part",
-        "-mmin",
-        "+1440",
-    ]
-    if host.runs_commands:
-        host.run([*stale, "-exec", "rm", "-rf", "--", "{}", "+"])
+def remember_sent(state: Path, site: str, source: Path, tree: Tree) -> None:
+    """Keep what :func:`recall_sent` gives."""
+    path = _sent_path(state, site, source)
+    part = path.with_suffix(f".{secrets.token_hex(4)}")
+    rows = {name: [entry.kind, entry.value] for name, entry in tree.entries.items()}
+    with suppress(OSError):  # It only saves time.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(rows), encoding="utf-8")
+        part.replace(path)
+
+
+def _sent_path(state: Path, site: str, source: Path) -> Path:
+    key = hashlib.sha256(os.fsencode(f"{site}\0{source.resolve()}")).hexdigest()[:32]
+    return state / "code" / f"sent-{key}.json"
+
+
+def _describe(snapshot: Snapshot) -> str:
+    package, files = snapshot.package, len(snapshot.tree.entries)
+    if package.base is None:
+        return f"{files} files, {snapshot.size_bytes / 1e6:.1f} MB"
+    return f"{package.files} of {files} files"
+
+
+def _told(gone: bytes, package: Package, progress: Progress) -> Iterator[bytes]:
+    """What is sent, piece by piece; of each is told how far it is."""
+    if gone:
+        yield gone
+    began, done_bytes = time.monotonic(), 0
+    while chunk := package.archive.read(_CHUNK_BYTES):
+        yield chunk
+        done_bytes += len(chunk)
+        progress.transfer(
+            Amount(
+                done_bytes=done_bytes,
+                total_bytes=package.size_bytes,
+                moved_bytes=done_bytes,
+                elapsed_s=time.monotonic() - began,
+            )
+        )

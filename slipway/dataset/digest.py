@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import secrets
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from slipway.dataset.manifest import File
 from slipway.dataset.survey import Survey, some_of
 from slipway.errors import DataError
+from slipway.hash_cache import FileKey, HashCache, Hashed, file_key
 from slipway.progress import Amount, Progress
 
 _CHUNK = 1 << 20
 _MOST_THREADS = 8
 _TOLD_EVERY_S = 0.2
-# A file that is written twice within one tick of its disk's clock looks the same after the second time; FAT's
-# clock ticks every 2 s, and a server's clock may differ from this machine's.
-_RACY_NS = 10 * 10**9
-
-# Size in bytes, time of the content and of the inode in nanoseconds, inode.
-_Key = tuple[int, int, int, int]
-_Known = tuple[_Key, str]
 
 
 def hash_files(
@@ -46,23 +38,20 @@ def hash_files(
     Raises:
         DataError: files cannot be read.
     """
-    place = memory / f"{hashlib.sha256(os.fsencode(survey.root)).hexdigest()[:32]}.json"
-    keys = {name: _key(status) for name, status in survey.files.items()}
-    recalled = _recall(place)
-    same = {name for name, key in keys.items() if name in recalled and recalled[name][0] == key}
-    known = {name: recalled[name] for name in same.difference(doubted)}
+    cache = HashCache(memory, survey.root)
+    keys = {name: file_key(status) for name, status in survey.files.items()}
+    recalled = {name: cache.find(name, key) for name, key in keys.items() if name not in doubted}
+    known = {name: (keys[name], digest) for name, digest in recalled.items() if digest is not None}
     wanted = sorted(keys.keys() - known.keys(), key=lambda name: keys[name][0], reverse=True)
     if wanted:
         total_bytes = sum(keys[name][0] for name in wanted)
         progress.step(f"Hashing {len(wanted)} files ({total_bytes / 1e6:,.1f} MB)")
-        before_ns = time.time_ns() - _RACY_NS
         hashing = _Hashing(survey.root, total_bytes, progress)
         try:
             hashing.run(wanted)
         finally:
-            calm = {name: one for name, one in hashing.found.items() if max(one[0][1:3]) < before_ns}
-            _remember(place, {**known, **calm})
-        known |= hashing.found
+            known |= hashing.found
+            cache.remember(known)
     return {name: _file(survey.files[name], *one) for name, one in known.items()}
 
 
@@ -71,7 +60,7 @@ class _Hashing:
 
     def __init__(self, root: Path, total_bytes: int, progress: Progress) -> None:
         self.root = root
-        self.found: dict[str, _Known] = {}
+        self.found: dict[str, Hashed] = {}
         self._total_bytes = total_bytes
         self._progress = progress
         self._unreadable: list[str] = []
@@ -102,7 +91,7 @@ class _Hashing:
                     if self._stopped.is_set():
                         return
                 # One that was written meanwhile has a time of now, so that its hash is not remembered.
-                self.found[name] = (_key(os.fstat(file.fileno())), digest.hexdigest())
+                self.found[name] = (file_key(os.fstat(file.fileno())), digest.hexdigest())
         except OSError:
             self._unreadable.append(name)
 
@@ -123,30 +112,7 @@ class _Hashing:
             )
 
 
-def _recall(place: Path) -> dict[str, _Known]:
-    try:
-        rows = json.loads(place.read_text(encoding="utf-8"))
-        return {
-            name: ((size, mtime, ctime, inode), digest)
-            for name, (size, mtime, ctime, inode, digest) in rows.items()
-        }
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}  # there is none yet, or it is broken: everything is hashed
-
-
-def _remember(place: Path, known: Mapping[str, _Known]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_suffix(f".{secrets.token_hex(4)}")
-    rows = {name: [*key, digest] for name, (key, digest) in known.items()}
-    part.write_text(json.dumps(rows), encoding="utf-8")
-    part.replace(place)
-
-
-def _key(status: os.stat_result) -> _Key:
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
-def _file(status: os.stat_result, key: _Key, digest: str) -> File:
+def _file(status: os.stat_result, key: FileKey, digest: str) -> File:
     executable = bool(status.st_mode & 0o100)
     return File(sha256=digest, size_bytes=key[0], mtime_s=key[1] // 10**9, executable=executable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,30 @@ class Host(Files):
         if code < 0 and not self.is_open:
             raise ConnectionLostError(f"{self.target}: the connection was lost; try again")
         return KILLED if code < 0 else code
+
+    def feed(self, argv: Sequence[str], chunks: Iterable[bytes]) -> tuple[int, str]:
+        """Run a program, however long it takes, and give it bytes as they come.
+
+        Returns:
+            The exit code, and what it printed on its two outputs.
+
+        Raises:
+            ConnectionLostError: the connection was lost.
+            TransferOnlyError: this host runs no commands for this user.
+        """
+        self.require_commands()
+        with self.channel(argv) as channel:
+            channel.set_combine_stderr(True)
+            # A program that has ended takes no more, and says why; so does a connection that is lost, below.
+            with suppress(OSError, EOFError):
+                for chunk in chunks:
+                    channel.sendall(chunk)
+                channel.shutdown_write()
+            said = b"".join(_chunks(channel.recv))
+            code = channel.recv_exit_status()
+        if code < 0 and self.is_lost:
+            raise ConnectionLostError(f"{self.target}: the connection was lost; try again")
+        return KILLED if code < 0 else code, _text(said)
 
     def say_why_no_files(self) -> None:
         """Raise where no command works either, and that says why: an expired password, say."""

@@ -15,6 +15,7 @@ from typing import Any
 from slipway.code.checkout import Revision, find_revision
 from slipway.code.size_limit import parse_limit
 from slipway.code.snapshot import Snapshot, take_snapshot
+from slipway.code.upload import recall_sent
 from slipway.errors import ImageError, JobError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
@@ -54,11 +55,18 @@ class Inputs:
     revision: Revision
 
 
-def snapshot_code(project: Project, request: Request) -> AbstractContextManager[Snapshot]:
-    """The profile's code folder as it is now; see :func:`slipway.code.snapshot.take_snapshot`."""
+def snapshot_code(
+    project: Project, request: Request, *, whole: bool = False
+) -> AbstractContextManager[Snapshot]:
+    """The profile's code folder as it is now; see :func:`slipway.code.snapshot.take_snapshot`.
+
+    What the tree that was last sent from here has need not be sent, unless the ``whole`` is wanted.
+    """
     profile = request.profile
+    source = project.root / profile.code_dir
     limit = parse_limit(profile.code_limit) if profile.code_limit else None
-    return take_snapshot(project.root / profile.code_dir, project.state / "tmp", limit=limit)
+    base = None if whole else recall_sent(project.state, request.site.name, source)
+    return take_snapshot(source, project.state, limit=limit, base=base)
 
 
 def resolve_inputs(project: Project, request: Request, image: PushedSif, snapshot: Snapshot) -> Inputs:
@@ -83,7 +91,7 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, snapsho
         argv=request.argv,
         environment=words_file(environment),
         image=image,
-        code=snapshot.tree,
+        code=snapshot.tree.name,
         revision=find_revision(project.root / profile.code_dir),
     )
 

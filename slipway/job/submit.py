@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from slipway.code.snapshot import Snapshot
-from slipway.code.upload import send_code
-from slipway.errors import JobError, RemoteError, SlipwayError, SshError
+from slipway.code.upload import remember_sent, send_code
+from slipway.errors import DataError, JobError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
@@ -68,7 +68,7 @@ def submit(
         find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
-        send_code(host, scratch, snapshot, progress)
+        _send_code(project, request, host, scratch, snapshot, progress)
     return submit_plan(plan, host, RunStore(project.state / "runs"), progress)
 
 
@@ -105,6 +105,24 @@ def _plan(
     inputs = resolve_inputs(project, request, image or find_image(host, scratch, request), snapshot)
     template = (project.sites / "job.sh").read_text(encoding="utf-8")
     return make_plan(inputs, request.resource_request, request.site, scratch, template)
+
+
+def _send_code(
+    project: Project, request: Request, host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progress
+) -> None:
+    """Have the snapshot's tree there.
+
+    Raises:
+        DataError: the code folder has changed, and what was kept of it was not enough.
+    """
+    if host.is_folder(scratch.code / snapshot.tree.name):
+        return
+    if not send_code(host, scratch, snapshot, progress):
+        with snapshot_code(project, request, whole=True) as whole:
+            if whole.tree.name != snapshot.tree.name:
+                raise DataError("CODE_DIR was changed before all of it was sent; submit again")
+            send_code(host, scratch, whole, progress)
+    remember_sent(project.state, request.site.name, project.root / request.profile.code_dir, snapshot.tree)
 
 
 def settle(host: Host, run: Run) -> Run:

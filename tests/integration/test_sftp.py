@@ -18,8 +18,6 @@ from pathlib import Path, PurePosixPath
 import paramiko
 import pytest
 
-from slipway.code.snapshot import take_snapshot
-from slipway.code.upload import send_code
 from slipway.dataset.stage import stage
 from slipway.errors import (
     ConfigError,
@@ -222,10 +220,6 @@ def test_an_account_without_commands(host: FilesHost, tmp_path: Path) -> None:
         assert free is not None
         assert free > 1e6
         assert not remote.runs_commands
-        (tmp_path / "code").mkdir()
-        (tmp_path / "code" / "main.py").write_text("print()")
-        with take_snapshot(tmp_path / "code", tmp_path / "work") as snapshot:
-            assert remote.list(send_code(remote, scratch, snapshot, NullProgress())) == ["main.py"]
     with host.connect("without") as remote:
         assert remote.runs_commands
         assert remote.run(["sh", "-c", "exit 3"]).exit_code == 3

@@ -171,7 +171,7 @@ def test_a_mistake(open_folder: Path, monkeypatch: pytest.MonkeyPatch, case: Cas
             pass
     finally:
         os.seteuid(was)
-    assert list(workspace.iterdir()) == []
+    assert list(workspace.glob("tmp/*")) == []
     message = str(caught.value).replace(str(code), "CODE")
     assert str(open_folder) not in message
     TABLE.check(Mistake(words=case.words, code=caught.value.exit_code, message=message, remedy=case.remedy))

@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Path:
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if all files had been written a minute ago: nobody can set the time of an inode back."""
     now = time.time_ns
-    monkeypatch.setattr("slipway.dataset.digest.time.time_ns", lambda: now() + 60 * 10**9)
+    monkeypatch.setattr("slipway.hash_cache.time.time_ns", lambda: now() + 60 * 10**9)
 
 
 @pytest.mark.usefixtures("calm")

@@ -1,8 +1,10 @@
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,18 @@ import pytest
 from slipway.code import snapshot as module
 from slipway.code.listing import Listing
 from slipway.code.size_limit import Bulk
-from slipway.code.snapshot import take_snapshot
+from slipway.code.snapshot import Snapshot, take_snapshot
+from slipway.code.tree import Tree
 from slipway.errors import DataError
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all files had been written a minute ago: nobody can set the time of an inode back."""
+    now = time.time_ns
+    monkeypatch.setattr("slipway.hash_cache.time.time_ns", lambda: now() + 60 * 10**9)
 
 
 @pytest.fixture
@@ -27,27 +37,79 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def tree(source: Path, workspace: Path) -> str:
-    with take_snapshot(source, workspace) as snapshot:
-        return snapshot.tree
+def tree(source: Path, state: Path, base: Tree | None = None) -> str:
+    with take_snapshot(source, state, base=base) as snapshot:
+        return snapshot.tree.name
 
 
-def test_a_snapshot_is_a_copy_that_goes_away(source: Path, tmp_path: Path) -> None:
+def unpack(snapshot: Snapshot, folder: Path) -> None:
+    """Put what is in a snapshot's package into a folder, by the real tar."""
+    folder.mkdir(exist_ok=True)
+    argv = ["tar", "-xf", "-", "-C", str(folder)]
+    subprocess.run(argv, input=snapshot.package.archive.read(), check=True)
+
+
+def test_a_package_is_a_copy_that_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
     (source / "pkg" / "run.sh").chmod(0o4711)
     (source / "main.py").chmod(0o640)
     (source / "empty").mkdir()
     (source / "out").symlink_to("./..//elsewhere/")
     os.utime(source / "main.py", ns=(1, 1_234_567_891_234_567_891))
     with take_snapshot(source, tmp_path / "w") as snapshot:
-        assert (snapshot.files, snapshot.size_bytes) == (5, 9 + 10)
-        assert (snapshot.folder / "pkg" / "run.sh").stat().st_mode & 0o7777 == 0o755
-        assert (snapshot.folder / "main.py").stat().st_mode & 0o7777 == 0o644
-        assert (snapshot.folder / "main.py").stat().st_mtime_ns == 1_234_567_891_234_567_891
-        assert os.readlink(snapshot.folder / "out") == "./..//elsewhere/"  # noqa: PTH115 - not tidied up
-        assert list((snapshot.folder / "empty").iterdir()) == []
-        copied = {str(path.relative_to(snapshot.folder)) for path in snapshot.folder.rglob("*")}
-        assert copied == {"main.py", "link", "out", "pkg", "pkg/run.sh", "empty"}
-    assert list((tmp_path / "w").iterdir()) == []
+        assert (len(snapshot.tree.entries), snapshot.package.files, snapshot.size_bytes) == (5, 5, 9 + 10)
+        (source / "main.py").write_text("edited later\n")
+        unpack(snapshot, tmp_path / "copy")
+    copy = tmp_path / "copy"
+    assert (copy / "main.py").read_text() == "print(1)\n"
+    assert (copy / "pkg" / "run.sh").stat().st_mode & 0o7777 == 0o755
+    assert (copy / "main.py").stat().st_mode & 0o7777 == 0o644
+    assert (copy / "main.py").stat().st_mtime == 1_234_567_891
+    assert os.readlink(copy / "out") == "./..//elsewhere/"  # noqa: PTH115 - not tidied up
+    assert list((copy / "empty").iterdir()) == []
+    copied = {str(path.relative_to(copy)) for path in copy.rglob("*")}
+    assert copied == {"main.py", "link", "out", "pkg", "pkg/run.sh", "empty"}
+    assert list((tmp_path / "w" / "tmp").iterdir()) == []
+
+
+def test_a_large_package_is_a_file_that_goes_away(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slipway.code.package._IN_MEMORY_BYTES", 10)
+    content = os.urandom(200_000)
+    (source / "large").write_bytes(content)
+    with take_snapshot(source, tmp_path / "w") as snapshot:
+        unpack(snapshot, tmp_path / "copy")
+    assert (tmp_path / "copy" / "large").read_bytes() == content
+    assert list((tmp_path / "w" / "tmp").iterdir()) == []
+
+
+@pytest.mark.usefixtures("calm")
+def test_what_looks_the_same_is_not_read_again(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    real = module._read_file
+    monkeypatch.setattr(module, "_read_file", lambda path, use: reads.append(path) or real(path, use))
+    with take_snapshot(source, tmp_path / "w") as snapshot:
+        base = snapshot.tree
+    reads.clear()
+    assert tree(source, tmp_path / "w", base) == base.name
+    assert reads == []
+    status = (source / "main.py").stat()
+    (source / "main.py").write_text("print(2)\n")
+    os.utime(source / "main.py", ns=(status.st_atime_ns, status.st_mtime_ns))
+    with take_snapshot(source, tmp_path / "w", base=base) as snapshot:
+        assert snapshot.tree.name != base.name
+        assert (snapshot.package.files, snapshot.package.gone) == (1, ("main.py",))
+    assert set(reads) == {source / "main.py"}
+
+
+def test_what_was_written_seconds_ago_is_read_again(source: Path, tmp_path: Path) -> None:
+    """A clock that ticks slowly: the second content has the size and the times of the first."""
+    before = tree(source, tmp_path / "w")
+    assert not any(json.loads(file.read_text()) for file in (tmp_path / "w" / "code").glob("*.json"))
+    (source / "main.py").write_text("print(2)\n")
+    assert tree(source, tmp_path / "w") != before
 
 
 def test_the_tree_changes_with_the_content_and_with_nothing_else(source: Path, tmp_path: Path) -> None:
@@ -87,12 +149,11 @@ def test_the_tree_is_hashed_as_it_is_documented(tmp_path: Path) -> None:
     assert tree(source, tmp_path / "w") == hashlib.sha256(expected).hexdigest()[:32]
 
 
-def test_a_copy_in_the_code_folder_is_no_part_of_it(source: Path) -> None:
-    first = tree(source, source / ".state" / "tmp")
-    with take_snapshot(source, source / ".state" / "tmp") as snapshot:
-        assert snapshot.tree == first
-        assert tree(source, source / ".state" / "tmp") == first
-        assert not (snapshot.folder / ".state" / "tmp").exists()
+def test_the_state_in_the_code_folder_is_no_part_of_it(source: Path) -> None:
+    first = tree(source, source / ".state")
+    with take_snapshot(source, source / ".state") as snapshot:
+        assert snapshot.tree.name == first
+        assert tree(source, source / ".state") == first
 
 
 def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
@@ -139,8 +200,7 @@ def test_a_huge_folder_is_refused_with_what_is_large_in_it(source: Path, tmp_pat
         pass
     (source / ".gitignore").write_text("data/\n")
     with take_snapshot(source, tmp_path / "w", limit=limit) as snapshot:
-        assert snapshot.files == 4
-    assert list((tmp_path / "w").iterdir()) == []
+        assert len(snapshot.tree.entries) == 4
 
 
 def disturb(monkeypatch: pytest.MonkeyPatch, path: Path, times: int) -> None:
@@ -163,8 +223,9 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 ) -> None:
     disturb(monkeypatch, source / "main.py", 1)
     with take_snapshot(source, tmp_path / "w") as snapshot:
-        assert (snapshot.folder / "main.py").read_text() == "print(1)\nmore\n"
-        seen = snapshot.tree
+        unpack(snapshot, tmp_path / "copy")
+        assert (tmp_path / "copy" / "main.py").read_text() == "print(1)\nmore\n"
+        seen = snapshot.tree.name
     assert tree(source, tmp_path / "w") == seen
 
 
@@ -174,7 +235,7 @@ def test_a_file_that_keeps_changing_is_named(
     disturb(monkeypatch, source / "main.py", 2)
     with pytest.raises(DataError, match=r"and did so again: .*/main\.py changed\. Submit again"):
         tree(source, tmp_path / "w")
-    assert list((tmp_path / "w").iterdir()) == []
+    assert list((tmp_path / "w").glob("tmp/*")) == []
 
 
 @pytest.mark.parametrize("becomes", ["nothing", "a pipe", "a link", "in a file"])
@@ -199,7 +260,8 @@ def test_what_is_something_else_by_the_time_it_is_read_is_looked_for_again(
         path.parent.rmdir()
         path.parent.write_text("")
     with take_snapshot(source, tmp_path / "w") as snapshot:
-        seen = {str(path.relative_to(snapshot.folder)) for path in snapshot.folder.rglob("*")}
+        unpack(snapshot, tmp_path / "copy")
+    seen = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*")}
     now = {"nothing": {"pkg"}, "a pipe": set(), "a link": {"pkg", "pkg/run.sh"}, "in a file": {"pkg"}}
     # A link stands for itself, wherever it is found; so the first listing, without "link", could be kept.
     assert seen == {"main.py"} | now[becomes] | (set() if becomes == "a link" else {"link"})
@@ -231,9 +293,11 @@ def test_a_full_disk_is_told(source: Path, tmp_path: Path) -> None:
         "import pathlib, sys\n"
         "from slipway.errors import SpaceError\n"
         "from slipway.code.snapshot import take_snapshot\n"
+        "from slipway.code import package\n"
+        "package._IN_MEMORY_BYTES = 10\n"
         "try:\n"
         "    with take_snapshot(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])): pass\n"
-        "except SpaceError as error: print(error, list(pathlib.Path(sys.argv[2]).iterdir()))"
+        "except SpaceError as error: print(error, list(pathlib.Path(sys.argv[2], 'tmp').iterdir()))"
     )
     script = 'mount -t tmpfs -o size=64k none "$3" && exec "$0" -c "$1" "$2" "$3"'
     argv = [*space, script, sys.executable, code, source, tmp_path / "w"]

@@ -120,8 +120,8 @@ def snapshot(folder: Path) -> None:
     from slipway.code.checkout import find_revision
     from slipway.code.snapshot import take_snapshot
 
-    with take_snapshot(folder / "code", folder / "state" / "tmp") as taken:
-        print(f"snapshot {taken.files} {find_revision(folder / 'code').commit}")
+    with take_snapshot(folder / "code", folder / "state") as taken:
+        print(f"snapshot {len(taken.tree.entries)} {find_revision(folder / 'code').commit}")
 
 
 def tasks(folder: Path) -> None:
