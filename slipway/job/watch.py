@@ -88,7 +88,10 @@ class _Following:
         self._run = run
         self._on_change = on_change
         self._look = look
-        self._tail = LogTail(run, on_text)
+        self._on_text = on_text
+        self._tail = LogTail(run, self._keep)
+        self._kept: list[str] = []
+        self._said, self._has_printed = run.status.state, False
         self._asked, self._patience = -ASK_S, LOOK_S
         self._failures = 0
 
@@ -97,21 +100,39 @@ class _Following:
         while not self._run.status.state.is_over:
             ended = self._tail.read(host)
             now = time.monotonic()
-            # The script's last act hurries the next question.
-            if now - self._asked >= (LOOK_S if ended else self._patience):
+            # The script's last act hurries the next question, and so does its first: that the run has begun
+            # is said before what it prints.
+            begins = bool(self._kept) and not self._has_printed
+            if begins or now - self._asked >= (LOOK_S if ended else self._patience):
                 self._asked, self._patience = now, min(self._patience * 1.5, ASK_S)
                 self._ask(host)
             if not self._run.status.state.is_over:
+                self._say_state()
+                self._print()
                 time.sleep(LOOK_S)
         self._tail.finish(host)
+        self._print()
+        self._say_state()
         return self._run
+
+    def _keep(self, text: str) -> None:
+        # What was read is not read again, also where the connection is lost before it is shown.
+        self._kept.append(text)
+
+    def _print(self) -> None:
+        while self._kept:
+            self._on_text(self._kept.pop(0))
+            self._has_printed = True
+
+    def _say_state(self) -> None:
+        if self._run.status.state is not self._said:
+            self._said = self._run.status.state
+            self._on_change(self._run)
 
     def _ask(self, host: Host) -> None:
         new = self._look(host, self._run)
         before, self._run = self._run, new
         self._count_failures(host, before.status, new.status)
-        if new.status.state is not before.status.state:
-            self._on_change(new)
 
     def _count_failures(self, host: Host, before: Status, now: Status) -> None:
         """Give up where the scheduler has given the same answer that cannot be read for too often.

@@ -8,7 +8,7 @@ from slipway.job import watch
 from slipway.job.run import Run, Status
 from slipway.scheduler.base import State
 from tests.unit.test_run import make_run
-from tests.unit.test_tail import TaskRunner
+from tests.unit.test_tail import TaskRunner, attempt
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +50,43 @@ def test_failures_that_pass_are_no_end(tmp_path: Path) -> None:
 
 def test_a_state_that_has_no_name_here_is_no_failure(tmp_path: Path) -> None:
     assert follow(tmp_path, *[unknown("a new word", "UNKNOWN")] * 9, OVER)[0].status == OVER
+
+
+def test_a_state_is_said_before_the_output_that_it_allowed(tmp_path: Path) -> None:
+    host, said = TaskRunner(tmp_path), list[str]()
+    states = [State.PENDING, State.PENDING, State.RUNNING, State.COMPLETED]
+
+    def look(_: object, run: Run) -> Run:
+        state = states.pop(0)
+        if state is State.RUNNING or len(states) == 2:
+            attempt(tmp_path, 1, b"first\n")
+        if state is State.COMPLETED:
+            attempt(tmp_path, 1, b"first\nlast")
+        return replace(run, status=Status(state=state))
+
+    run = replace(make_run("k3f9"), status=Status(state=State.PENDING))
+    watch.follow(host, run, said.append, lambda run: said.append(run.status.state.value), look=look)  # type: ignore[arg-type]
+    assert said == ["RUNNING", "first\n", "last", "COMPLETED"]
+
+
+def test_the_first_output_hurries_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The next question is due in an hour.
+    monkeypatch.setattr(watch, "LOOK_S", 3600.0)
+    monkeypatch.setattr(watch.time, "sleep", lambda _: attempt(tmp_path, 1, b"first\n"))
+    host, said = TaskRunner(tmp_path), list[str]()
+    states = [State.PENDING, State.RUNNING]
+
+    def look(_: object, run: Run) -> Run:
+        if not states:
+            raise RemoteError("asked once more")
+        return replace(run, status=Status(state=states.pop(0)))
+
+    run = replace(make_run("k3f9"), status=Status(state=State.PENDING))
+
+    def on_text(text: str) -> None:
+        said.append(text)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch.follow(host, run, on_text, lambda run: said.append(run.status.state.value), look=look)  # type: ignore[arg-type]
+    assert said == ["RUNNING", "first\n"]
