@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,3 +93,14 @@ class NullProgress:
 
     def note(self, text: str) -> None:
         """Say nothing."""
+
+
+@contextmanager
+def explain_stop(words: str) -> Iterator[None]:
+    """Have Ctrl-C say what is left, and how to go on; what one inside of this says stays."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if error.args:
+            raise
+        raise KeyboardInterrupt(words) from error

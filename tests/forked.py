@@ -57,7 +57,9 @@ def forking(module: str, imports: Sequence[str], env: Mapping[str, str]) -> Iter
     pipe = subprocess.PIPE
     with (
         TemporaryDirectory() as folder,
-        subprocess.Popen(argv, env=env, stdin=pipe, stdout=pipe, text=True) as process,
+        subprocess.Popen(
+            argv, env=env, stdin=pipe, stdout=pipe, text=True, start_new_session=True
+        ) as process,
     ):
         try:
             yield Forked(process, Path(folder))

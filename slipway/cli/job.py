@@ -130,7 +130,7 @@ def status(context: Context, run: str | None = None, json: bool = False, count: 
     auto_shortflags=False,
 )
 def logs(context: Context, run: str | None = None, follow: bool = False, raw: bool = False) -> None:
-    """Show what a run has printed."""
+    """Show what a run has printed: invoke logs RUN."""
     with open_session(context) as (session, screen):
         from slipway.steps.runs import find_run, print_log
 
@@ -144,7 +144,7 @@ def logs(context: Context, run: str | None = None, follow: bool = False, raw: bo
 
 @task(help=RUN, auto_shortflags=False)
 def pull(context: Context, run: str | None = None) -> None:
-    """Bring a run's results home, to results/<run>/, and show its figures."""
+    """Bring a run's results home, to results/<run>/, and show its figures: invoke pull RUN."""
     with open_session(context) as (session, screen):
         from slipway.job.results import read_figures
         from slipway.steps import runs
@@ -163,9 +163,9 @@ def pull(context: Context, run: str | None = None) -> None:
         screen.note(f"{found.run_id} {state}: {received} brought to {short(home)}/")
 
 
-@task(help={"run": "The run's id or the beginning of it."}, auto_shortflags=False)
-def cancel(context: Context, run: str) -> None:
-    """Cancel a run's job."""
+@task(help={"run": "The run's id or the beginning of it. Without one you are asked."}, auto_shortflags=False)
+def cancel(context: Context, run: str | None = None) -> None:
+    """Cancel a run's job: invoke cancel RUN."""
     with open_session(context) as (session, screen):
         from slipway.steps import runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -25,20 +26,35 @@ from slipway.job.submission_lock import (
     locked_submit_command,
     parse_answer,
 )
-from slipway.progress import Progress
+from slipway.progress import Progress, explain_stop
 from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.scheduler.base import State, Submission
 from slipway.scheduler.choose import find_scheduler
 
+NOTHING_SUBMITTED = "nothing was submitted; the same command begins anew"
 _NEVER = "it was never submitted: "
 
 
-def preview(project: Project, request: Request, host: Host, scratch: Scratch) -> str:
-    """The script that :func:`submit` would submit; nothing is sent or written."""
-    host.require_commands()
+def preview(project: Project, request: Request) -> str:
+    """The script that :func:`submit` would submit, as far as it is known here, and the program's own words.
+
+    Paths have the site's variables as they are written, and the image is the newest that there will be.
+    """
+    scratch = Scratch(root=PurePosixPath(request.site.paths.scratch) / "slipway")
+    newest = scratch.images / f"{request.profile.image}.sif"
+    image = PushedSif(path=newest, image_id="", sha256="", size_bytes=0)
     with snapshot_code(project, request) as snapshot:
-        return _plan(project, request, host, scratch, snapshot).script
+        plan = _plan(project, request, scratch, snapshot, image)
+    environment = sorted(request.profile.environment)
+    remarks = [
+        f"argv, the program and its arguments: {shlex.join([*plan.run.program, *plan.run.args])}",
+        f"environment, ENV_… of the profile: {' '.join(environment) or 'nothing'}",
+        f"Not known before the job is submitted: the run's id, which image {newest.name} is then (the script",
+        "names that one), and what variables of the site's paths are there.",
+    ]
+    # A word may have newlines, and what is behind them is no command.
+    return plan.script + "".join(f"# {line}\n" for remark in remarks for line in remark.split("\n"))
 
 
 def submit(
@@ -61,10 +77,11 @@ def submit(
         TransferOnlyError: the host runs no commands.
     """
     host.require_commands()
-    with snapshot_code(project, request) as snapshot:
+    with explain_stop(NOTHING_SUBMITTED), snapshot_code(project, request) as snapshot:
         for note in snapshot.notes:
             progress.note(note)
-        plan = _plan(project, request, host, scratch, snapshot, image)
+        image = image or find_image(host, scratch, request)
+        plan = _plan(project, request, scratch, snapshot, image)
         find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
@@ -83,7 +100,8 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
         SshError: the connection was lost.
     """
     with store.submitting(plan.run):
-        _make_run(host, plan, store)
+        with explain_stop(NOTHING_SUBMITTED):
+            _make_run(host, plan, store)
         _check_image(host, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
         run = _submit(host, plan, store, progress)
@@ -94,15 +112,8 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
     return run
 
 
-def _plan(
-    project: Project,
-    request: Request,
-    host: Host,
-    scratch: Scratch,
-    snapshot: Snapshot,
-    image: PushedSif | None = None,
-) -> Plan:
-    inputs = resolve_inputs(project, request, image or find_image(host, scratch, request), snapshot)
+def _plan(project: Project, request: Request, scratch: Scratch, snapshot: Snapshot, image: PushedSif) -> Plan:
+    inputs = resolve_inputs(project, request, image, snapshot)
     template = (project.sites / "job.sh").read_text(encoding="utf-8")
     return make_plan(inputs, request.resource_request, request.site, scratch, template)
 
@@ -242,9 +253,8 @@ def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
         settled = settle(host, run)
     except SshError as error:
         raise type(error)(f"{error}\n  {unknown}. Do not submit it again before that") from error
-    except KeyboardInterrupt:
-        progress.note(unknown)
-        raise
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(unknown) from error
     if settled.job_id is not None:
         return settled
     if settled.status.state is not State.FAILED:

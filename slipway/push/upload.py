@@ -20,7 +20,7 @@ from slipway.errors import (
 from slipway.host.host import Host
 from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.host.scratch import Scratch
-from slipway.progress import Amount, Progress, Transfer
+from slipway.progress import Amount, Progress, Transfer, explain_stop
 from slipway.sif.store import Sif
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
@@ -81,7 +81,7 @@ def push_sif(
     pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
     transfer = None
     # It got its name only after its content was checked, so the size is enough.
-    with _explained(progress):
+    with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes:
             transfer = _send(host, scratch, sif, upload_dir, progress)
         host.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
@@ -219,12 +219,9 @@ def _settle(host: Host, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> N
 
 
 @contextmanager
-def _explained(progress: Progress) -> Iterator[None]:
-    """Say, of what has cut an upload, that nothing is lost by it."""
+def _explained() -> Iterator[None]:
+    """Say, of a cut, that nothing is lost by it."""
     try:
         yield
     except ConnectionLostError as error:
         raise ConnectionLostError(f"{error}\n  {_RESUME}") from error
-    except KeyboardInterrupt:
-        progress.note(_RESUME)
-        raise

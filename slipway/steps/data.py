@@ -11,12 +11,14 @@ from slipway.dataset.staging import Staged
 from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import current_user, engine, find_image, run_container
 from slipway.profile import Profile
-from slipway.progress import Transfer
+from slipway.progress import Transfer, explain_stop
 from slipway.site import Site
 from slipway.steps.session import Session
 
 if TYPE_CHECKING:
     from slipway.weights.stage import Weights
+
+_GOES_ON = "what has arrived is kept; the same command goes on where this one was"
 
 
 def find_weights(
@@ -41,7 +43,8 @@ def find_weights(
     if url:
         # What is known of these weights holds wherever they come from.
         source = dataclasses.replace(source, url=url)
-    return fetch_weights(folder, source, session.progress, replace=replace)
+    with explain_stop(_GOES_ON):
+        return fetch_weights(folder, source, session.progress, replace=replace)
 
 
 def load_weights(weights: Weights, profile: Profile) -> str:
@@ -84,6 +87,7 @@ def stage(
     name = name or source.resolve().name
     dataset.check_dataset(source, name)
     with (
+        explain_stop(_GOES_ON),
         session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),
         session.open_scratch(site) as (host, scratch),
     ):

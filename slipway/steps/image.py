@@ -16,7 +16,7 @@ from slipway.image.engine import Image, engine, find_image
 from slipway.image.label import checkout_labels
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
-from slipway.progress import Transfer
+from slipway.progress import Transfer, explain_stop
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
 from slipway.scheduler.choose import find_scheduler
@@ -45,16 +45,23 @@ def ensure_base(session: Session, profile: Profile, *, fresh: bool = False) -> d
     refs = (profile.tools_base_image, profile.base_image, profile.runtime_image)
     debian = dict.fromkeys(ref for ref in refs if ref and base.parse_suite(ref))
     client, mirror = engine(), profile.debian_mirror
-    return {ref: base.ensure_base(client, ref, mirror, session.progress, fresh=fresh) for ref in debian}
+    with explain_stop("the image that was being made is not there; the same command begins it anew"):
+        return {ref: base.ensure_base(client, ref, mirror, session.progress, fresh=fresh) for ref in debian}
 
 
 def build(
     session: Session, profile: Profile, *, fresh: bool = False, cache: str | None = None
 ) -> tuple[Image, bool]:
-    """Build a profile's image; see :func:`slipway.image.build.build_image`.
+    """Build a profile's image; see :func:`slipway.image.build.build_image`. Others who build it wait.
 
     With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`.
     """
+    lock = session.lock(f"build-{profile.name}", f"Waiting for another build of profile {profile.name}")
+    with explain_stop("the engine keeps the steps that are done; the same command goes on behind them"), lock:
+        return _build(session, profile, fresh=fresh, cache=cache)
+
+
+def _build(session: Session, profile: Profile, *, fresh: bool, cache: str | None) -> tuple[Image, bool]:
     recipe = profile_recipe(profile, session.project.root)
     for source in recipe.sources:
         session.progress.step(str(source))
@@ -83,7 +90,8 @@ def _converted(
     session: Session, client: DockerClient, image: Image, profile: Profile, compression: str
 ) -> tuple[Sif, bool]:
     tools = tools_recipe(session.project, profile)
-    return make_sif(client, image, session.project, tools, session.progress, compression=compression)
+    with explain_stop("nothing of the conversion is kept; the same command begins it anew"):
+        return make_sif(client, image, session.project, tools, session.progress, compression=compression)
 
 
 def _built(client: DockerClient, profile: Profile) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,7 +15,7 @@ from slipway.job.poll import poll
 from slipway.job.run import Run, Status
 from slipway.job.submit import settle
 from slipway.job.tail import LogTail
-from slipway.progress import Transfer
+from slipway.progress import Transfer, explain_stop
 from slipway.scheduler.base import State
 from slipway.site import Site
 from slipway.steps.session import Session
@@ -30,12 +31,19 @@ class Pulled:
 
 
 def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
-    """A run by the beginning of its id, the newest without one, and its site."""
+    """A run by the beginning of its id, and its site; without one the newest, which is then named."""
     run = session.store.find(prefix)
+    if not prefix:
+        session.progress.note(f"{run.run_id}, the newest run: {describe_arguments(run)}")
     try:
         return run, session.site(run.site)
     except UsageError as error:
         raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
+
+
+def describe_arguments(run: Run) -> str:
+    """A run's arguments as they were typed, or that there are none."""
+    return shlex.join(run.args) or "no arguments"
 
 
 def save(session: Session, run: Run) -> Run:
@@ -105,8 +113,8 @@ def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable
     """
     note = session.progress.note
     come_back = (
-        f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it, "
-        f"`invoke cancel --run {run.run_id}` ends it."
+        f"The job goes on. `invoke logs {run.run_id} --follow` comes back to it, "
+        f"`invoke cancel {run.run_id}` ends it."
     )
     try:
         return watch.follow(
@@ -118,9 +126,8 @@ def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable
             reconnect=lambda: session.connect(site),
             on_trouble=note,
         )
-    except KeyboardInterrupt:
-        note(f"\n{come_back}")
-        raise
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(come_back) from error
     except SshError as error:
         raise type(error)(f"{error}\n{come_back}") from error
 
@@ -144,7 +151,10 @@ def pull(session: Session, prefix: str | None) -> Pulled:
         JobError: the run was never submitted.
     """
     run, site = find_run(session, prefix)
-    with session.connect(site) as host:
+    left = (
+        f"what has arrived is in {session.project.results / run.run_id}; `invoke pull {run.run_id}` goes on"
+    )
+    with explain_stop(left), session.connect(site) as host:
         run = current(session, host, run)
         if run.job_id is None and run.status.state.is_over:
             raise JobError(f"{run.run_id} has no results: {run.status.note}")
@@ -153,15 +163,27 @@ def pull(session: Session, prefix: str | None) -> Pulled:
 
 
 def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
-    """Cancel a run's job.
+    """Cancel a run's job; without a name the newest, if the person at the terminal says yes to it.
 
     Returns:
         The run as it stands then, and whether it was over before.
+
+    Raises:
+        UsageError: it was not named, and nobody said yes.
     """
-    run, site = find_run(session, prefix)
+    run, site = find_run(session, prefix or _confirm_newest(session).run_id)
     with session.connect(site) as host:
         before = refresh(session, host, [run])[0]
         return save(session, watch.cancel(host, before)), before.status.state.is_over
+
+
+def _confirm_newest(session: Session) -> Run:
+    run = session.store.find(None)
+    newest = f"{run.run_id} ({describe_arguments(run)})"
+    answer = session.prompt.ask(f"Cancel {newest}, the newest run? (yes) ", echo=True)
+    if answer is None or answer.strip().lower() not in ("y", "yes"):
+        raise UsageError(f"nothing was cancelled; name the run: `invoke cancel RUN`. The newest is {newest}")
+    return run
 
 
 def _as_one(errors: Mapping[str, SlipwayError]) -> SlipwayError | None:

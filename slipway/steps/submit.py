@@ -13,6 +13,7 @@ from slipway.image.engine import Image
 from slipway.job import submit as job
 from slipway.job.request import Request
 from slipway.job.run import Run
+from slipway.progress import explain_stop
 from slipway.push.upload import PushedSif, find_pushed
 from slipway.resources import Resources
 from slipway.steps.image import build, convert, look_for_image, send_sif
@@ -42,9 +43,8 @@ def make_request(choice: Choice, args: tuple[str, ...], resources: Resources) ->
 
 
 def preview(session: Session, request: Request) -> str:
-    """The job script that :func:`submitted` would submit; nothing is sent or written."""
-    with session.open_scratch(request.site, make=False) as (host, scratch):
-        return job.preview(session.project, request, host, scratch)
+    """The job script that :func:`submitted` would submit; nobody is asked, and nothing sent or written."""
+    return job.preview(session.project, request)
 
 
 @contextmanager
@@ -63,13 +63,15 @@ def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iter
     find_local = look_for_image(profile)
     sif = None
     if push is Push.ALWAYS:
-        build(session, profile)
-        sif, _ = convert(session, profile, site.container.compression)
+        with explain_stop(job.NOTHING_SUBMITTED):
+            build(session, profile)
+            sif, _ = convert(session, profile, site.container.compression)
     with session.open_scratch(site) as (host, scratch):
-        if sif is None:
-            image = _choose_image(session, request, host, scratch, find_local, push)
-        else:
-            image, _ = send_sif(session, site, sif, host, scratch)
+        with explain_stop(job.NOTHING_SUBMITTED):
+            if sif is None:
+                image = _choose_image(session, request, host, scratch, find_local, push)
+            else:
+                image, _ = send_sif(session, site, sif, host, scratch)
         run = job.submit(session.project, request, host, scratch, session.progress, image=image)
         yield Submitted(run=run, host=host)
 

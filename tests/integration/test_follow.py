@@ -125,8 +125,8 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
         process.kill()
         os.close(ours)
     told = " ".join(shown.split())
-    assert f"The job goes on. `invoke logs --run {run.run_id} --follow` comes back to it" in told
-    assert f"`invoke cancel --run {run.run_id}` ends it" in told
+    assert f"The job goes on. `invoke logs {run.run_id} --follow` comes back to it" in told
+    assert f"`invoke cancel {run.run_id}` ends it" in told
     assert "Traceback" not in told
     assert list_runs(small.session, run.run_id, 1)[0][0].status.state is State.RUNNING
     small.on_box(f"scancel {run.job_id}")

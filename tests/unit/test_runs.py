@@ -1,0 +1,167 @@
+"""Which run is meant where none is named, dry runs, and Ctrl-C: what is said of them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.errors import ConfigError, UsageError
+from slipway.progress import NullProgress, explain_stop
+from slipway.project import Project
+from slipway.ssh.prompt import NoPrompt
+from slipway.steps import image as image_steps
+from slipway.steps import runs
+from slipway.steps.session import Session
+from tests.checkout import UserCheckout, front_door, make_user_checkout
+from tests.forked import Forked
+from tests.unit.test_request_mistakes import JOB, PROFILE
+from tests.unit.test_run import NOW, make_run
+
+SITE = """\
+login: {host: hpc.invalid}
+paths: {scratch: $SCRATCH/me}
+defaults: {partition: gpu, time: "1:00:00"}
+"""
+
+
+class Listener(NullProgress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+class Person(NoPrompt):
+    def __init__(self, answer: str | None) -> None:
+        self.answer, self.asked = answer, list[str]()
+
+    def ask(self, prompt: str, *, echo: bool) -> str | None:
+        assert echo
+        self.asked.append(prompt)
+        return self.answer
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "box.yaml").write_text("login: {host: h.invalid}\npaths: {scratch: /s}\n")
+    project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
+    store = Session(project=project).store
+    store.save(replace(make_run("k3f9-cpu"), args=("--task", "a b")))
+    store.save(replace(make_run("k2f9-cpu"), submitted=NOW - timedelta(hours=1)))
+    return project
+
+
+def test_the_newest_run_is_named_with_its_arguments(project: Project) -> None:
+    listener = Listener()
+    session = Session(project=project, progress=listener)
+    assert runs.find_run(session, None)[0].run_id == "k3f9-cpu"
+    assert listener.said == ["k3f9-cpu, the newest run: --task 'a b'"]
+    assert runs.find_run(session, "k2")[0].run_id == "k2f9-cpu"
+    assert len(listener.said) == 1
+
+
+@pytest.mark.parametrize("answer", [None, "", "no", "k3f9"])
+def test_nothing_is_cancelled_without_a_name_or_a_yes(project: Project, answer: str | None) -> None:
+    person = Person(answer)
+    newest = r"k3f9-cpu \(--task 'a b'\)"
+    with pytest.raises(UsageError, match=rf"nothing was cancelled; .*`invoke cancel RUN`\. .* {newest}"):
+        runs.cancel(Session(project=project, prompt=person), None)
+    assert person.asked == ["Cancel k3f9-cpu (--task 'a b'), the newest run? (yes) "]
+
+
+def test_a_yes_cancels(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: Any) -> Any:
+        raise ConfigError("connects")
+
+    monkeypatch.setattr(Session, "connect", connect)
+    for prefix, person in ((None, Person("yes")), ("k2", Person(None))):
+        with pytest.raises(ConfigError, match="connects"):
+            runs.cancel(Session(project=project, prompt=person), prefix)
+        assert len(person.asked) == int(prefix is None)
+
+
+def test_ctrl_c_says_what_the_innermost_knows() -> None:
+    with pytest.raises(KeyboardInterrupt, match="inner"), explain_stop("outer"), explain_stop("inner"):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt, match="outer"), explain_stop("outer"):
+        raise KeyboardInterrupt
+
+
+def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is a fake: what it builds takes as long as the test wants."""
+    begun, go_on, built = threading.Event(), threading.Event(), list[str]()
+
+    def build_image(_: object, recipe: str, *__: object, **___: object) -> tuple[str, bool]:
+        begun.set()
+        assert go_on.wait(20)
+        built.append(recipe)
+        return recipe, True
+
+    def recipe(*_: object) -> Any:
+        return type("Recipe", (), {"sources": (), "remarks": {}})
+
+    monkeypatch.setattr(image_steps, "build_image", build_image)
+    monkeypatch.setattr(image_steps, "engine", lambda: None)
+    monkeypatch.setattr(image_steps, "profile_recipe", recipe)
+    monkeypatch.setattr(image_steps, "checkout_labels", lambda *_: {})
+    monkeypatch.setattr(image_steps, "replace", lambda value, **_: value)
+    project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
+    first, second = (Session(project=project, progress=Listener()) for _ in range(2))
+    profile: Any = type("Profile", (), {"name": "lab"})
+    threads = [threading.Thread(target=image_steps.build, args=(one, profile)) for one in (first, second)]
+    threads[0].start()
+    assert begun.wait(20)
+    threads[1].start()
+    deadline = time.monotonic() + 20
+    while not second.progress.said and time.monotonic() < deadline:  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    assert second.progress.said == ["Waiting for another build of profile lab from this checkout"]  # type: ignore[attr-defined]
+    assert built == []
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(built) == 2
+
+
+@pytest.fixture(scope="module")
+def tunnel() -> Iterator[Forked]:
+    opened: AbstractContextManager[Forked] = front_door()
+    with opened as tunnel:
+        yield tunnel
+
+
+@pytest.fixture
+def user_checkout(tunnel: Forked, tmp_path: Path) -> UserCheckout:
+    return make_user_checkout(tmp_path, tunnel, SITE, PROFILE)
+
+
+def test_a_dry_run_needs_no_login_and_no_image(user_checkout: UserCheckout) -> None:
+    """The site's name is known to nobody, and its scratch is a variable."""
+    user_checkout.profile("ENV_ALPHA=1\n")
+    before = user_checkout.files()
+    done = user_checkout.invoke(*JOB, "--dry-run", "--time", "0:05:00", "--", "--name", "a b", "x\nrm -rf ~")
+    assert (done.returncode, done.stderr) == (0, "")
+    script = done.stdout
+    assert script.startswith("#!/bin/bash -l\n")
+    assert "#SBATCH --time=0:05:00\n" in script
+    assert "image='$SCRATCH/me/slipway/images/lab.sif'\n" in script
+    assert script.endswith(
+        "# argv, the program and its arguments: python3 main.py --name 'a b' 'x\n"
+        "# rm -rf ~'\n"
+        "# environment, ENV_… of the profile: ALPHA\n"
+        "# Not known before the job is submitted: the run's id, which image lab.sif is then (the script\n"
+        "# names that one), and what variables of the site's paths are there.\n"
+    )
+    left = [file.name for file in user_checkout.files() if file not in before]
+    assert not [name for name in left if name.endswith(".json")]
