@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from slipway.errors import ConfigError, UsageError
 from slipway.nearest import nearest
-from slipway.resources import Resources, explain, read_resources
+from slipway.resources import Resources
+from slipway.scheduler.choose import FIELDS, read_resources
+from slipway.validation import explain, form
 
 FREE_PREFIXES = ("ENV_", "ARG_")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -32,24 +34,13 @@ def _check_cache(value: str) -> str:
     return value
 
 
-def _form(pattern: str, form: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(value: str | None) -> str | None:
-        if value is not None and not compiled.fullmatch(value):
-            raise ValueError(f"write it as {form}")
-        return value
-
-    return AfterValidator(check)
-
-
-_Package = Annotated[str | None, _form(r"python3(\.\d+)?", "the name of a package, python3 or python3.11")]
+_Package = Annotated[str | None, form(r"python3(\.\d+)?", "the name of a package, python3 or python3.11")]
 _Architectures = Annotated[
     str | None,
-    _form(r"\d+\.\da?(\+PTX)?([; ]+\d+\.\da?(\+PTX)?)*", "compute capabilities, such as 7.0;8.0;9.0+PTX"),
+    form(r"\d+\.\da?(\+PTX)?([; ]+\d+\.\da?(\+PTX)?)*", "compute capabilities, such as 7.0;8.0;9.0+PTX"),
 ]
 _Ref = Annotated[
-    str | None, _form(r"[\w./+@-]+", "a commit (all 40 digits), a branch or a tag, without spaces")
+    str | None, form(r"[\w./+@-]+", "a commit (all 40 digits), a branch or a tag, without spaces")
 ]
 
 
@@ -88,7 +79,7 @@ class Profile(BaseModel):
     code_limit: Annotated[str, AfterValidator(_check_limit)] | None = None
     program: tuple[str, ...]
     site: str | None = None
-    resources: Resources
+    resources: SerializeAsAny[Resources]
     environment: Mapping[str, str]
     # Whether the container gets the home folder of the cluster.
     mount_home: bool = False
@@ -213,7 +204,7 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
                 f"{settings[key].origin}: {key} is empty; env/.env.{name} must set it (see env/.env.example)"
             )
     fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
-    wanted = {key: fields.pop(key) for key in Resources.model_fields if key in fields}
+    wanted = {key: fields.pop(key) for key in FIELDS.model_fields if key in fields}
     wanted.pop("sbatch", None)
     program = _words(settings, "PROGRAM")
     try:

@@ -1,78 +1,50 @@
-"""What a job asks SLURM for."""
+"""What a job asks a scheduler for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from slipway.errors import ParseError, UsageError
-from slipway.scheduler.slurm.option import check_option
-
-
-def _form(pattern: str, form: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(value: str | None) -> str | None:
-        if value is not None and not compiled.fullmatch(value):
-            raise ValueError(f"write it as {form}")
-        return value
-
-    return AfterValidator(check)
-
+from slipway.errors import ParseError
+from slipway.validation import form
 
 # No cluster has longer numbers.
 _TIME = r"[0-9]{1,9}(:[0-9]{1,2}){0,2}|[0-9]{1,9}-[0-9]{1,2}(:[0-9]{1,2}){0,2}"
 _TIME_FORM = "minutes, H:MM:SS or D-HH:MM:SS"
 _MEMORY = r"[0-9]{1,15}[KMGTkmgt]?"
 _MEMORY_FORM = "a number with K, M, G or T behind it, such as 4G"
-Time = Annotated[str | None, _form(_TIME, _TIME_FORM)]
-Memory = Annotated[str | None, _form(_MEMORY, _MEMORY_FORM)]
+Time = Annotated[str | None, form(_TIME, _TIME_FORM)]
+Memory = Annotated[str | None, form(_MEMORY, _MEMORY_FORM)]
 _Gpus = Annotated[
     str | None,
-    _form(r"[0-9]{1,6}|[A-Za-z][\w.-]*(:[0-9]{1,6})?", "a number, or a type and a number such as a100:2"),
+    form(r"[0-9]{1,6}|[A-Za-z][\w.-]*(:[0-9]{1,6})?", "a number, or a type and a number such as a100:2"),
 ]
-_Name = Annotated[str | None, _form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
-_Constraint = Annotated[
-    str | None,
-    _form(r"[\w.,:&|*()\[\]=-]+", "features of nodes, with & | and brackets between them, such as a100&ib"),
-]
+Name = Annotated[str | None, form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
 # The tasks of one run: SLURM itself takes 1001 of them, unless a site says otherwise (MaxArraySize).
 MOST_TASKS = 100_000
 _RANGE = r"[0-9]{1,9}(-[0-9]{1,9}(:[0-9]{1,9})?)?"
 _ARRAY = rf"{_RANGE}(,{_RANGE})*(%[0-9]{{1,9}})?"
 _ARRAY_FORM = "numbers and ranges, such as 0-9, 1,3,5 or 0-99%4"
-_Array = Annotated[str | None, _form(_ARRAY, _ARRAY_FORM), AfterValidator(lambda value: _check_array(value))]
+_Array = Annotated[str | None, form(_ARRAY, _ARRAY_FORM), AfterValidator(lambda value: _check_array(value))]
 _JOB = r":[0-9]+(_[0-9]+)?(\+[0-9]+)?"
 _AFTER = rf"(after|afterany|afterok|afternotok|aftercorr|afterburstbuffer)({_JOB})+"
 _Dependency = Annotated[
     str | None,
-    _form(
+    form(
         rf"{_AFTER}(,{_AFTER})*|{_AFTER}(\?{_AFTER})*", "a condition and SLURM's job ids, such as afterok:123"
     ),
 ]
-# What pydantic calls a value of the wrong kind (https://docs.pydantic.dev/latest/errors/validation_errors/).
-_WORDS = {
-    "int_parsing": "write a whole number",
-    "int_type": "write a whole number",
-    "bool_parsing": "write yes or no",
-    "bool_type": "write true or false",
-    "string_type": "write it in quotes",
-    "tuple_type": "write a list, such as [one, two]",
-    "dict_type": "write keys with values",
-    "model_type": "write keys with values",
-    "model_attributes_type": "write keys with values",
-}
+
 _MEBIBYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
-_Option = Annotated[str, AfterValidator(check_option)]
+_Kind = TypeVar("_Kind", bound="Resources")
 
 
 class Resources(BaseModel):
-    """What a job asks SLURM for; ``None`` leaves it to whoever is asked next.
+    """What a job asks any scheduler for; ``None`` leaves it to whoever is asked next.
 
-    ``mem`` and ``gpus`` are for each node. ``sbatch`` has other options of sbatch: ``--comment=mine``.
+    ``mem`` and ``gpus`` are for each node. A scheduler adds fields of its own in a derived model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -83,18 +55,21 @@ class Resources(BaseModel):
     gpus: _Gpus = None
     nodes: int | None = Field(default=None, ge=1)
     exclusive: bool | None = None
-    partition: _Name = None
-    account: _Name = None
-    qos: _Name = None
-    constraint: _Constraint = None
+    partition: Name = None
+    account: Name = None
     array: _Array = None
     dependency: _Dependency = None
-    sbatch: tuple[_Option, ...] = ()
 
-    def over(self, other: Resources) -> Resources:
-        """These, with what they leave open taken from ``other``; further options come behind the other's."""
-        mine = {key: value for key, value in self.model_dump().items() if value is not None}
-        return other.model_copy(update={**mine, "sbatch": (*other.sbatch, *self.sbatch)})
+    def over(self, other: _Kind) -> _Kind:
+        """These, with what they leave open taken from ``other``; lists are put behind the other's."""
+        mine: dict[str, Any] = {}
+        for key in type(self).model_fields:
+            value = getattr(self, key)
+            if isinstance(value, tuple):
+                mine[key] = (*getattr(other, key), *value)
+            elif value is not None:
+                mine[key] = value
+        return other.model_copy(update=mine)
 
     @property
     def gpu_count(self) -> int:
@@ -107,33 +82,6 @@ class Resources(BaseModel):
         """Which GPUs, or ``None`` for any."""
         first = (self.gpus or "0").partition(":")[0]
         return None if first.isdigit() else first
-
-
-def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()) -> Resources:
-    """What the command line asks for.
-
-    Args:
-        words: by the names of :class:`Resources`.
-        options: other options of sbatch.
-
-    Raises:
-        UsageError: a value is of the wrong kind.
-    """
-    try:
-        return read_resources({key: str(value) for key, value in words.items() if value is not None}, options)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"--{problem['loc'][0]} {problem['input']}: {explain(problem)}") from error
-
-
-def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resources:
-    """Resources from text, as a dotenv file or the command line has it.
-
-    Raises:
-        ValidationError: a value is of the wrong kind.
-    """
-    others = Resources.model_validate({"sbatch": tuple(options)})
-    return Resources.model_validate_strings(dict(words)).over(others)
 
 
 def minutes(time: str) -> float:
@@ -208,16 +156,3 @@ def _check_array(value: str | None) -> str | None:
         return value if value is None or parse_array(value) else None
     except ParseError as error:
         raise ValueError(str(error)) from error
-
-
-def explain(problem: Any) -> str:
-    """What to write instead: one of the errors that pydantic has found, in plain words."""
-    kind = problem["type"]
-    if kind == "greater_than_equal":
-        return f"write {problem['ctx']['ge']} or more"
-    if kind == "less_than_equal":
-        return f"write {problem['ctx']['le']} or less"
-    if kind == "literal_error":
-        return f"write {problem['ctx']['expected']}"
-    message: str = problem["msg"]
-    return _WORDS.get(kind) or message.removeprefix("Value error, ")

@@ -1,20 +1,17 @@
-"""Sites: YAML files that say how a cluster is reached, where its scratch is and what it wants to hear."""
+"""Sites: how a cluster is reached, where its scratch is, what its jobs are given."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from string import Template
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from slipway.errors import ConfigError, UsageError
-from slipway.nearest import nearest
-from slipway.resources import Memory, Resources, Time, explain
+from slipway.errors import ConfigError
+from slipway.resources import Memory, Resources, Time
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -89,16 +86,18 @@ class Queue(_Part):
 
 
 class Site(_Part):
-    """One cluster; every key is explained in ``cluster/example.yaml``."""
+    """One cluster; every key is explained in ``cluster/example.yaml``.
+
+    Each scheduler has a kind of site, which derives from this and may have more keys.
+    """
 
     name: str
     login: Login
-    scheduler: Literal["slurm"] = "slurm"
+    scheduler: str
     paths: Paths
     modules: tuple[str, ...] = ()
     before: str = ""
     defaults: Resources = Resources()
-    gpu_request: Literal["gres", "gpus", "none"] = "gres"
     grace_s: int = Field(default=120, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
@@ -109,36 +108,6 @@ class Site(_Part):
         if value.array is not None or value.dependency is not None:
             raise ValueError("array and dependency are one job's own: give them to `invoke job`")
         return value
-
-
-def load_site(folder: Path, name: str) -> Site:
-    """Read a site.
-
-    Args:
-        folder: the folder of sites, ``cluster/``.
-        name: the site's name: its file without ``.yaml``.
-
-    Raises:
-        UsageError: there is no such site.
-        ConfigError: the file is not YAML, or a key is unknown, missing or of the wrong kind.
-    """
-    file = folder / f"{name}.yaml"
-    if not file.is_file() or Path(name).name != name:
-        known = list_sites(folder)
-        raise UsageError(
-            f"there is no site {name!r} in {folder}{nearest(name, known)}; sites: {', '.join(known)}; "
-            f"for a new one copy {folder / 'example.yaml'} to {file}"
-        )
-    content = _read(file)
-    try:
-        return Site.model_validate_json(_as_json({**content, "name": name}))
-    except ValidationError as error:
-        raise ConfigError(f"{file}: {_problem(error.errors()[0])}") from error
-
-
-def list_sites(folder: Path) -> list[str]:
-    """The names of the sites in a folder, in alphabetical order."""
-    return sorted(file.stem for file in folder.glob("*.yaml") if file.is_file())
 
 
 Lookup = Callable[[Sequence[str]], Mapping[str, str]]
@@ -164,47 +133,3 @@ def resolve_path(written: str, lookup: Lookup) -> PurePosixPath:
     if not path.startswith("/") or _UNFIT.search(path):
         raise ConfigError(f"{written!r}, which there is {path!r}; {_FIT}")
     return PurePosixPath(path)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{file}: expected keys such as login and paths; see {file.parent / 'example.yaml'}"
-        )
-    return content
-
-
-def _as_json(content: Mapping[str, Any]) -> str:
-    # Strict types as JSON has them: a list is a list and "yes" is no number. YAML's dates become text.
-    return json.dumps(content, default=str)
-
-
-def _problem(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        known = _keys(error["loc"][:-1])
-        return (
-            f"{key} is not a key here{nearest(str(error['loc'][-1]), known)}; there are: {', '.join(known)}"
-        )
-    if error["type"] == "missing":
-        return f"{key} is missing; cluster/example.yaml explains it"
-    return f"{key}: {explain(error)}; it is {error['input']!r}"
-
-
-def _keys(location: Sequence[Any]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
-        "login": Login,
-        "paths": Paths,
-        "container": Container,
-        "defaults": Resources,
-        "queues": Queue,
-    }
-    model = parts[str(location[0])] if location else Site
-    return sorted(key for key in model.model_fields if key != "name")

@@ -74,7 +74,7 @@ def job(
     Everything behind -- reaches the program exactly as typed.
     """
     with open_session(context) as (session, screen):
-        from slipway.resources import parse_resources
+        from slipway.scheduler.choose import parse_resources
         from slipway.steps.submit import make_request, preview, submitted
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}

@@ -50,7 +50,8 @@ class Request:
 
 
 def _named(resources: Resources) -> Iterable[str]:
-    return resources.model_dump(exclude_none=True, exclude={"sbatch"})
+    values = resources.model_dump(exclude_none=True)
+    return [key for key, value in values.items() if not isinstance(value, tuple)]
 
 
 def _written(key: str, origins: Mapping[str, str]) -> str:

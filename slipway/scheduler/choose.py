@@ -1,13 +1,55 @@
-"""Which scheduler a site has."""
+"""Which scheduler a site has, and which values are its own."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from slipway.errors import UsageError
+from slipway.resources import Resources
 from slipway.scheduler.base import Scheduler
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Site
+from slipway.validation import explain
 
 _SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm()}
+# The kind of site that each has, by `scheduler` in the site's file.
+SITES: dict[str, type[Site]] = {"slurm": SlurmSite}
+# Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
+FIELDS: type[SlurmResources] = SlurmResources
 
 
 def find_scheduler(name: str) -> Scheduler:
     """The scheduler of this name, as ``scheduler`` in a site's file has it."""
     return _SCHEDULERS[name]
+
+
+def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()) -> Resources:
+    """What the command line asks for.
+
+    Args:
+        words: by the names of the fields.
+        options: other options of sbatch.
+
+    Raises:
+        UsageError: a value is of the wrong kind.
+    """
+    try:
+        return read_resources({key: str(value) for key, value in words.items() if value is not None}, options)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UsageError(f"--{problem['loc'][0]} {problem['input']}: {explain(problem)}") from error
+
+
+def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resources:
+    """Resources from text, as a dotenv file or the command line has it.
+
+    Raises:
+        ValidationError: a value is of the wrong kind.
+    """
+    others = FIELDS.model_validate({"sbatch": tuple(options)})
+    named: SlurmResources = FIELDS.model_validate_strings(dict(words))
+    return named.over(others)

@@ -14,7 +14,8 @@ from slipway.lock import only_one
 from slipway.profile import Profile, load_profile
 from slipway.progress import NullProgress, Progress
 from slipway.project import Project
-from slipway.site import Site, list_sites, load_site
+from slipway.site import Site
+from slipway.site_file import list_sites, load_site
 from slipway.ssh.prompt import NoPrompt, Prompt
 
 
@@ -50,7 +51,7 @@ class Session:
         return load_profile(self.project.profiles, name, overrides)
 
     def site(self, name: str) -> Site:
-        """A site; see :func:`slipway.site.load_site`."""
+        """A site; see :func:`slipway.site_file.load_site`."""
         return load_site(self.project.sites, name)
 
     def choose(self, name: str, site: str | None, overrides: Iterable[str] = ()) -> Choice:

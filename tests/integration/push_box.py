@@ -18,7 +18,8 @@ from slipway.host.host import Host, connect
 from slipway.host.scratch import Scratch, open_scratch
 from slipway.image.engine import engine
 from slipway.project import Project
-from slipway.site import Login, Paths, Site
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Login, Paths
 from slipway.steps.box import box_up
 from slipway.steps.session import Session
 from tests.integration.proxy import Proxy
@@ -63,9 +64,9 @@ class PushBox:
         return f"{self.scratch}/slipway/images"
 
     @property
-    def site(self) -> Site:
+    def site(self) -> SlurmSite:
         login = Login(host="box", ssh_config=str(self.config))
-        return Site(name="there", login=login, paths=Paths(scratch=self.scratch))
+        return SlurmSite(name="there", login=login, paths=Paths(scratch=self.scratch))
 
     def there(self, script: str, *words: str) -> str:
         """Run a script there as root, without SSH."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from slipway.profile import load_profile
 from slipway.project import Project
+from slipway.scheduler.slurm.site import SlurmSite
 from slipway.sif.store import Sif
-from slipway.site import Login, Paths, Site
+from slipway.site import Login, Paths
 from slipway.steps import image
 from slipway.steps.session import Choice, Session
 from slipway.terminal import terminal
@@ -40,7 +41,7 @@ def main(state: str, sif: str, ssh_config: str, scratch: str, name: str, *option
         session = Session(project=project, progress=screen, prompt=screen)
         # In the place of the conversion: a converted image that is there already.
         image.convert = lambda *_: (as_sif(Path(sif), name), False)
-        site = Site(
+        site = SlurmSite(
             name="there", login=Login(host="box", ssh_config=ssh_config), paths=Paths(scratch=scratch)
         )
         choice = Choice(profile=load_profile(project.profiles, "base"), site=site)

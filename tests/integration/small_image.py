@@ -19,9 +19,9 @@ from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import push_sif
-from slipway.resources import Resources
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.site import SlurmSite
 from slipway.sif.store import make_sif, tools_recipe
-from slipway.site import Site
 from slipway.steps.box import box_down, box_up
 from slipway.steps.session import Choice, Session
 from tests.integration.task_runner import ROOT
@@ -41,12 +41,12 @@ class SmallImageBox:
         return self.session.connect(self.choice.site)
 
     def submit(
-        self, remote: Host, *argv: str, wanted: Resources | None = None, site: Site | None = None
+        self, remote: Host, *argv: str, wanted: SlurmResources | None = None, site: SlurmSite | None = None
     ) -> Run:
         """Submit a job that runs this command and nothing else."""
         site = site or self.choice.site
         profile = self.choice.profile.model_copy(update={"program": argv[:1]})
-        resources = (wanted or Resources()).over(Resources(cpus=1, mem="200M", time="10"))
+        resources = (wanted or SlurmResources()).over(SlurmResources(cpus=1, mem="200M", time="10"))
         request = Request(profile=profile, site=site, args=argv[1:], resources=resources)
         return submit(self.session.project, request, remote, open_scratch(remote, site), NullProgress())
 

@@ -8,7 +8,7 @@ from slipway.job.request import Request
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.resources import Resources
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.session import Session
 
 
@@ -20,7 +20,7 @@ def main(argument: str) -> None:
     choice = session.choose("cpu", "box", wanted["overrides"])
     login = choice.site.login.model_copy(update={"ssh_config": wanted["ssh_config"]})
     site = choice.site.model_copy(update={"login": login})
-    resources = Resources(cpus=1, mem="200M", time="10")
+    resources = SlurmResources(cpus=1, mem="200M", time="10")
     request = Request(profile=choice.profile, site=site, args=tuple(wanted["args"]), resources=resources)
     with session.open_scratch(site) as (host, scratch):
         run = submit(session.project, request, host, scratch, NullProgress())

@@ -11,9 +11,9 @@ from slipway.job.run import Run
 from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
 from slipway.report import run_values
-from slipway.resources import Resources
 from slipway.scheduler.base import State
-from slipway.site import Site
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.site import SlurmSite
 from slipway.steps.box import box_up
 from slipway.steps.runs import refresh
 from slipway.steps.session import Choice
@@ -35,10 +35,10 @@ class Night:
     runs: dict[str, Run] = field(default_factory=dict)
 
     def submit(
-        self, name: str, script: str, *, site: Site | None = None, **wanted: str | int | tuple[str, ...]
+        self, name: str, script: str, *, site: SlurmSite | None = None, **wanted: str | int | tuple[str, ...]
     ) -> None:
         defaults = {"cpus": 1, "mem": "200M", "time": "10"}
-        resources = Resources(**{**defaults, **wanted})  # type: ignore[arg-type]
+        resources = SlurmResources(**{**defaults, **wanted})  # type: ignore[arg-type]
         # The box has partitions that the site's file does not list.
         site = (site or self.small.choice.site).model_copy(update={"queues": {}})
         with self.small.connect() as host:

@@ -14,7 +14,7 @@ from slipway.job.submit import submit
 from slipway.job.watch import follow
 from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.resources import Resources
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.session import Session
 from tests.integration.task_runner import ROOT, SHARED, TaskRunner
 
@@ -204,7 +204,7 @@ def test_what_ends_a_job_before_its_program_is_no_success(
     )
     choice = session.choose("cpu", "box", ["PROGRAM=true"])
     site = choice.site.model_copy(update=broken)
-    request = Request(profile=choice.profile, site=site, args=(), resources=Resources())
+    request = Request(profile=choice.profile, site=site, args=(), resources=SlurmResources())
     with session.open_scratch(site) as (host, scratch):
         run = submit(session.project, request, host, scratch, NullProgress())
         run = follow(host, run, lambda text: None, lambda run: None)

@@ -21,7 +21,7 @@ from slipway.profile import load_profile
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import PushedSif, push_sif
-from slipway.resources import parse_resources
+from slipway.scheduler.choose import parse_resources
 from slipway.sif.store import Sif, make_sif, sha256, tools_recipe
 from tests.integration.proxy import Proxy
 from tests.integration.push_box import OPTIONS, ROOT, PushBox, start_push_box

@@ -11,7 +11,7 @@ import pytest
 
 from slipway.host.host import Host
 from slipway.job.run import Run
-from slipway.resources import Resources
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.box import box_up
 from slipway.steps.session import Choice
 from tests.integration.small_image import SmallImageBox
@@ -91,7 +91,7 @@ def test_hostile_lists_of_arguments_arrive(small: SmallImageBox) -> None:
 def test_the_program_starts_once_on_each_node(small: SmallImageBox) -> None:
     program = 'echo "$SLURM_NODEID of $SLURM_NNODES on $SLURM_JOB_NODELIST"; touch /out/$SLURM_NODEID'
     with small.connect() as remote:
-        run = small.submit(remote, "sh", "-c", program, wanted=Resources(nodes=2))
+        run = small.submit(remote, "sh", "-c", program, wanted=SlurmResources(nodes=2))
         ended = result(remote, run)
         assert (ended["exit_code"], ended["reason"], ended["nodes"]) == (0, "ok", 2)
         nodes = log(remote, run).splitlines()[0].rpartition(" ")[2]
@@ -108,8 +108,8 @@ def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: SmallImageB
         "echo running; while :; do sleep 0.1; done"
     )
     with small.connect() as remote:
-        run = small.submit(remote, "sh", "-c", program, wanted=Resources(nodes=2))
-        warned = small.submit(remote, "sh", "-c", saver, wanted=Resources(nodes=2, cpus=1))
+        run = small.submit(remote, "sh", "-c", program, wanted=SlurmResources(nodes=2))
+        warned = small.submit(remote, "sh", "-c", saver, wanted=SlurmResources(nodes=2, cpus=1))
         ended = result(remote, run)
         assert (ended["exit_code"], ended["reason"]) == (3, "program-error"), log(remote, run)
         wait_for(remote, warned, "attempt-1/log", "running\nrunning")
@@ -126,7 +126,7 @@ def test_cancelling_reaches_the_program_on_all_nodes(small: SmallImageBox) -> No
         "echo running; while :; do sleep 0.1; done"
     )
     with small.connect() as remote:
-        run = small.submit(remote, "sh", "-c", saver, wanted=Resources(nodes=2))
+        run = small.submit(remote, "sh", "-c", saver, wanted=SlurmResources(nodes=2))
         wait_for(remote, run, "attempt-1/log", "running\nrunning")
         remote.check(["bash", "-lc", f"scancel {run.job_id}"])
         ended = result(remote, run)
@@ -170,7 +170,7 @@ def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageB
         "echo $XDG_CACHE_HOME; cat /cache/* 2>/dev/null; echo $SLIPWAY_RUN >/cache/$SLIPWAY_RUN; sleep 1"
     )
     with small.connect() as remote:
-        wanted = Resources(sbatch=("--nodelist=node1",))
+        wanted = SlurmResources(sbatch=("--nodelist=node1",))
         runs = [mine.submit(remote, "sh", "-c", program, wanted=wanted, site=site) for _ in range(2)]
         for run in runs:
             assert result(remote, run)["reason"] == "ok", log(remote, run)
@@ -194,7 +194,7 @@ def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageB
 def test_an_array_is_one_run_of_many_tasks(small: SmallImageBox) -> None:
     with small.connect() as remote:
         program = "echo $SLURM_ARRAY_TASK_ID >/out/index; exit $((SLURM_ARRAY_TASK_ID == 5))"
-        run = small.submit(remote, "sh", "-c", program, wanted=Resources(array="1,5,7%2"))
+        run = small.submit(remote, "sh", "-c", program, wanted=SlurmResources(array="1,5,7%2"))
         codes = {task: result(remote, run, f"task-{task}/attempt-1")["exit_code"] for task in (1, 5, 7)}
         assert codes == {1: 0, 5: 1, 7: 0}
         index = PurePosixPath(run.run_dir) / "task-7" / "attempt-1" / "out" / "index"
@@ -203,7 +203,7 @@ def test_an_array_is_one_run_of_many_tasks(small: SmallImageBox) -> None:
 
 def test_what_is_asked_for_goes_before_the_login_shell(small: SmallImageBox) -> None:
     comment = 'it\'s "mine" \\ # 100% $HOME'
-    wanted = Resources(account="lab", constraint=None, sbatch=("--hold", f"--comment={comment}"))
+    wanted = SlurmResources(account="lab", constraint=None, sbatch=("--hold", f"--comment={comment}"))
     profile = "/home/researcher/.bash_profile"
     with small.connect() as remote:
         remote.check(["sh", "-c", f"echo export SBATCH_ACCOUNT=other SBATCH_TIMELIMIT=59 >{profile}"])
@@ -227,7 +227,7 @@ def test_what_is_asked_for_goes_before_the_login_shell(small: SmallImageBox) -> 
 def test_a_condition_that_cannot_come_true_ends_the_job(small: SmallImageBox) -> None:
     with small.connect() as remote:
         failed = small.submit(remote, "false")
-        wanted = Resources(dependency=f"afterok:{failed.job_id}")
+        wanted = SlurmResources(dependency=f"afterok:{failed.job_id}")
         waiting = small.submit(remote, "true", wanted=wanted)
         assert result(remote, failed)["exit_code"] == 1
         deadline = time.monotonic() + 30
@@ -240,7 +240,7 @@ def test_the_script_tells_what_ended_the_program(small: SmallImageBox) -> None:
     eater = 'print "running\\n"; my $x = "a" x 500_000_000'
     saver = "trap 'exit 7' TERM; echo running; while :; do sleep 0.1; done"
     with small.connect() as remote:
-        eating = small.submit(remote, "perl", "-e", eater, wanted=Resources(mem="100M"))
+        eating = small.submit(remote, "perl", "-e", eater, wanted=SlurmResources(mem="100M"))
         requeued = small.submit(remote, "sh", "-c", saver)
         wait_for(remote, requeued, "attempt-1/log", "running")
         remote.check(["scontrol", "requeue", str(requeued.job_id)])

@@ -32,8 +32,9 @@ from slipway.host.host import Host
 from slipway.host.scratch import open_scratch
 from slipway.progress import Amount, NullProgress
 from slipway.push.upload import push_sif
+from slipway.scheduler.slurm.site import SlurmSite
 from slipway.sif.store import Sif
-from slipway.site import Paths, Site
+from slipway.site import Paths
 from slipway.ssh.target import resolve_target
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
@@ -67,8 +68,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesHost]:
         yield made
 
 
-def site(host: FilesHost, user: str, scratch: str, port: int | None = None) -> Site:
-    return Site(name="data", login=host.login(user, port), paths=Paths(scratch=scratch))
+def site(host: FilesHost, user: str, scratch: str, port: int | None = None) -> SlurmSite:
+    return SlurmSite(name="data", login=host.login(user, port), paths=Paths(scratch=scratch))
 
 
 def make_sif(folder: Path, content: bytes) -> Sif:

@@ -33,7 +33,7 @@ from slipway.errors import (
 from slipway.host.host import Host
 from slipway.progress import NullProgress, Transfer
 from slipway.project import Project
-from slipway.site import load_site
+from slipway.site_file import load_site
 from slipway.steps.box import box_down, box_up
 from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session

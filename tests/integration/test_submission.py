@@ -25,8 +25,8 @@ from slipway.job.run import Run, RunPaths
 from slipway.job.submit import settle, submit, submit_plan
 from slipway.job.watch import follow
 from slipway.progress import NullProgress
-from slipway.resources import Resources
 from slipway.scheduler.base import State
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.image import build, look_for_image
 from slipway.steps.runs import list_runs
 from slipway.steps.submit import Push, submitted
@@ -309,7 +309,7 @@ def test_the_image_here_is_pushed_on_request(small: SmallImageBox, tmp_path: Pat
         profile=profile,
         site=small.choice.site,
         args=(),
-        resources=Resources(cpus=1, mem="100M", time="5"),
+        resources=SlurmResources(cpus=1, mem="100M", time="5"),
     )
     client = engine()
 
@@ -354,7 +354,7 @@ def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> No
         profile=profile,
         site=small.choice.site,
         args=("", "it's", "*"),
-        resources=Resources(cpus=1, mem="100M", time="5"),
+        resources=SlurmResources(cpus=1, mem="100M", time="5"),
     )
     with small.connect() as host:
         scratch = open_scratch(host, small.choice.site)

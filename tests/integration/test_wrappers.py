@@ -11,9 +11,9 @@ from slipway.job import watch
 from slipway.job.run import Run
 from slipway.progress import NullProgress
 from slipway.push.prune import prune_images
-from slipway.resources import Resources
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.runs import refresh
 from tests.integration.small_image import SmallImageBox, fakes
 
@@ -59,8 +59,8 @@ def test_all_programs_talk(small: SmallImageBox, fake: Fake) -> None:
     local = site.model_copy(update={"paths": paths, "queues": {}})
     with small.connect() as host:
         one = small.submit(host, "sh", "-c", "echo fine", site=local)
-        two = small.submit(host, "true", wanted=Resources(nodes=2))
-        held = small.submit(host, "true", wanted=Resources(sbatch=("--hold",)))
+        two = small.submit(host, "true", wanted=SlurmResources(nodes=2))
+        held = small.submit(host, "true", wanted=SlurmResources(sbatch=("--hold",)))
         assert state_of(small, held).status.reason == "JobHeldUser"
         scratch = open_scratch(host, site)
         progress = NullProgress()
@@ -69,7 +69,7 @@ def test_all_programs_talk(small: SmallImageBox, fake: Fake) -> None:
         for run in (one, two):
             assert (ended(small, run).status.reason, run.job_id is not None) == ("ok", True)
         with pytest.raises(JobError, match=r"(?s)emory.*  partitions: debug .*  your account lab with qos: "):
-            small.submit(host, "true", wanted=Resources(mem="900G"), site=local)
+            small.submit(host, "true", wanted=SlurmResources(mem="900G"), site=local)
 
 
 def test_an_id_that_is_swallowed_is_found_by_the_jobs_name(small: SmallImageBox, fake: Fake) -> None:
@@ -79,7 +79,7 @@ def test_an_id_that_is_swallowed_is_found_by_the_jobs_name(small: SmallImageBox,
         assert str(run.job_id).isdigit()
         # It has also swallowed the exit code of a refusal.
         with pytest.raises(JobError, match=r"SLURM refused the job: .*account"):
-            small.submit(host, "true", wanted=Resources(account="nobodys"))
+            small.submit(host, "true", wanted=SlurmResources(account="nobodys"))
     assert ended(small, run).status.reason == "ok"
 
 

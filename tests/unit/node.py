@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 from slipway.job.script import Job, render_script, words_file
-from slipway.resources import Resources
-from slipway.site import Login, Paths, Site
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Login, Paths
 
 TEMPLATE = (Path(__file__).parents[2] / "cluster" / "job.sh").read_text()
-SITE = Site(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
+SITE = SlurmSite(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
 
 
 def job(**changes: object) -> Job:
@@ -21,7 +22,7 @@ def job(**changes: object) -> Job:
         "code": PurePosixPath("/s/slipway/code/c0de"),
         "data": PurePosixPath("/s/slipway/data"),
         "weights": PurePosixPath("/s/slipway/weights"),
-        "resources": Resources(),
+        "resources": SlurmResources(),
     }
     return Job(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -42,7 +43,7 @@ exec env -i "PATH=$PATH" "$2" "$3" "${4//\/out/$STAND_IN_OUT}" "$5"
 class Node:
     """A folder in which a rendered script runs under real bash, as slurmd would start it."""
 
-    def __init__(self, folder: Path, site: Site = SITE, **changes: object) -> None:
+    def __init__(self, folder: Path, site: SlurmSite = SITE, **changes: object) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
         self.run_dir.mkdir(parents=True)

@@ -6,8 +6,9 @@ import pytest
 
 from slipway.errors import ConfigError, JobError
 from slipway.job.script import container_command, directives, render_script, words_file
-from slipway.resources import Resources, mebibytes, minutes
+from slipway.resources import mebibytes, minutes
 from slipway.scheduler.limits import ResourceRequest, check_partition
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Container, Queue
 from tests.unit.node import SITE, TEMPLATE, job
 
@@ -25,7 +26,7 @@ def test_directives_of_a_job_that_asks_for_nothing() -> None:
 
 
 def test_directives_of_a_job_that_asks_for_all() -> None:
-    wanted = Resources(
+    wanted = SlurmResources(
         time="1:00:00", cpus=4, mem="16G", gpus="a100:2", partition="gpu", account="lab", qos="high"
     )
     assert directives(job(resources=wanted), SITE)[7:] == [
@@ -50,11 +51,11 @@ def test_directives_of_a_job_that_asks_for_all() -> None:
 )
 def test_gpus_are_asked_for_as_the_site_wants(request_by: str, gpus: str, options: list[str]) -> None:
     site = SITE.model_copy(update={"gpu_request": request_by})
-    assert directives(job(resources=Resources(gpus=gpus)), site)[7:] == options
+    assert directives(job(resources=SlurmResources(gpus=gpus)), site)[7:] == options
 
 
 def test_several_nodes_have_the_program_once_each() -> None:
-    wanted = Resources(nodes=2, gpus="a100:2", exclusive=True, constraint="ib&a100")
+    wanted = SlurmResources(nodes=2, gpus="a100:2", exclusive=True, constraint="ib&a100")
     site = SITE.model_copy(update={"gpu_request": "gpus"})
     assert directives(job(resources=wanted), site)[5:] == [
         "--nodes=2",
@@ -66,7 +67,9 @@ def test_several_nodes_have_the_program_once_each() -> None:
 
 
 def test_arrays_conditions_and_other_options() -> None:
-    wanted = Resources(array="0-9%2", dependency="afterok:12", sbatch=("--hold", "--comment=it's # mine"))
+    wanted = SlurmResources(
+        array="0-9%2", dependency="afterok:12", sbatch=("--hold", "--comment=it's # mine")
+    )
     assert directives(job(resources=wanted), SITE)[7:] == [
         "--array=0-9%2",
         "--dependency=afterok:12",
@@ -78,7 +81,7 @@ def test_arrays_conditions_and_other_options() -> None:
 
 
 def test_gpus_are_asked_for_once() -> None:
-    wanted = Resources(gpus="a100:2", sbatch=("--gres=tmpdir:9",))
+    wanted = SlurmResources(gpus="a100:2", sbatch=("--gres=tmpdir:9",))
     with pytest.raises(JobError, match=r"write --gpus 0 and --sbatch --gres=tmpdir:9,gpu:a100:2, or leave"):
         directives(job(resources=wanted), SITE)
     assert directives(job(resources=wanted), SITE.model_copy(update={"gpu_request": "none"}))[7:] == [
@@ -88,13 +91,13 @@ def test_gpus_are_asked_for_once() -> None:
 
 @pytest.mark.parametrize(("time", "seconds"), [("1", 30), ("1:30", 45), ("1:00:00", 120), ("0", 120)])
 def test_the_warning_never_comes_in_the_first_half(time: str, seconds: int) -> None:
-    assert directives(job(resources=Resources(time=time)), SITE)[4] == f"--signal=B:USR1@{seconds}"
+    assert directives(job(resources=SlurmResources(time=time)), SITE)[4] == f"--signal=B:USR1@{seconds}"
 
 
 def test_container_command() -> None:
     container = Container(command="singularity", flags=("--nvccli",), binds=("/etc/pki:/etc/pki:ro",))
     site = SITE.model_copy(update={"container": container})
-    assert container_command(job(resources=Resources(gpus="1")), site) == [
+    assert container_command(job(resources=SlurmResources(gpus="1")), site) == [
         "singularity",
         "exec",
         "--cleanenv",
@@ -203,17 +206,17 @@ def test_minutes(time: str, expected: float) -> None:
 
 def test_what_would_never_start_is_refused() -> None:
     site = SITE.model_copy(update={"queues": {"debug": Queue(max_time="0:30:00"), "long": Queue()}})
-    check_partition(ResourceRequest(resources=Resources(partition="debug", time="30")), site)
-    check_partition(ResourceRequest(resources=Resources(partition="long", time="30-0")), site)
-    check_partition(ResourceRequest(resources=Resources(partition="any", time="30-0")), SITE)
+    check_partition(ResourceRequest(resources=SlurmResources(partition="debug", time="30")), site)
+    check_partition(ResourceRequest(resources=SlurmResources(partition="long", time="30-0")), site)
+    check_partition(ResourceRequest(resources=SlurmResources(partition="any", time="30-0")), SITE)
     with pytest.raises(
         JobError, match=r"time 0:30:01 is longer than the 0:30:00 that partition debug of hpc"
     ):
-        check_partition(ResourceRequest(resources=Resources(partition="debug", time="0:30:01")), site)
+        check_partition(ResourceRequest(resources=SlurmResources(partition="debug", time="0:30:01")), site)
     with pytest.raises(
         JobError, match=r"hpc has no partition 'gpu'; queues in cluster/hpc.yaml has: debug, long"
     ):
-        check_partition(ResourceRequest(resources=Resources(partition="gpu")), site)
+        check_partition(ResourceRequest(resources=SlurmResources(partition="gpu")), site)
 
 
 @pytest.mark.parametrize(
@@ -229,15 +232,15 @@ BIG = Queue(max_time="1-0", max_nodes=2, max_cpus=8, max_mem="16G", max_gpus={"a
 @pytest.mark.parametrize(
     "wanted",
     [
-        Resources(time="24:00:00", nodes=2, cpus=8, mem="16384M", gpus="4"),
-        Resources(gpus="v100:2"),
-        Resources(gpus="0"),
-        Resources(),
+        SlurmResources(time="24:00:00", nodes=2, cpus=8, mem="16384M", gpus="4"),
+        SlurmResources(gpus="v100:2"),
+        SlurmResources(gpus="0"),
+        SlurmResources(),
     ],
 )
-def test_what_a_partition_has_may_be_asked_for(wanted: Resources) -> None:
+def test_what_a_partition_has_may_be_asked_for(wanted: SlurmResources) -> None:
     check_partition(
-        ResourceRequest(resources=wanted.over(Resources(partition="big"))),
+        ResourceRequest(resources=wanted.over(SlurmResources(partition="big"))),
         SITE.model_copy(update={"queues": {"big": BIG}}),
     )
 
@@ -245,29 +248,29 @@ def test_what_a_partition_has_may_be_asked_for(wanted: Resources) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Resources(time="0"), "time 0 is longer than the 1-0 that partition big of hpc allows"),
-        (Resources(nodes=3), "3 nodes are more than the 2 that partition big of hpc allows"),
-        (Resources(cpus=9), "9 cpus are more than the 8 on a node that partition big"),
-        (Resources(mem="17G"), "mem 17G is more than the 16G on a node that partition big"),
+        (SlurmResources(time="0"), "time 0 is longer than the 1-0 that partition big of hpc allows"),
+        (SlurmResources(nodes=3), "3 nodes are more than the 2 that partition big of hpc allows"),
+        (SlurmResources(cpus=9), "9 cpus are more than the 8 on a node that partition big"),
+        (SlurmResources(mem="17G"), "mem 17G is more than the 16G on a node that partition big"),
         (
-            Resources(gpus="5"),
+            SlurmResources(gpus="5"),
             "gpus 5 are not on any node of partition big of hpc, which have at most: a100:4, v100:2",
         ),
-        (Resources(gpus="v100:3"), "gpus v100:3 are not on any node"),
-        (Resources(gpus="h100"), "gpus h100 are not on any node"),
-        (Resources(partition="bag"), r"no partition 'bag' \(did you mean big\?\)"),
+        (SlurmResources(gpus="v100:3"), "gpus v100:3 are not on any node"),
+        (SlurmResources(gpus="h100"), "gpus h100 are not on any node"),
+        (SlurmResources(partition="bag"), r"no partition 'bag' \(did you mean big\?\)"),
     ],
 )
-def test_what_no_node_of_a_partition_has_is_refused(wanted: Resources, message: str) -> None:
+def test_what_no_node_of_a_partition_has_is_refused(wanted: SlurmResources, message: str) -> None:
     site = SITE.model_copy(update={"queues": {"big": BIG}})
     with pytest.raises(JobError, match=message):
-        check_partition(ResourceRequest(resources=wanted.over(Resources(partition="big"))), site)
+        check_partition(ResourceRequest(resources=wanted.over(SlurmResources(partition="big"))), site)
 
 
 def test_a_partition_without_gpus() -> None:
     site = SITE.model_copy(update={"queues": {"cpu": Queue(max_gpus={})}})
     with pytest.raises(JobError, match="at most: none"):
-        check_partition(ResourceRequest(resources=Resources(partition="cpu", gpus="1")), site)
+        check_partition(ResourceRequest(resources=SlurmResources(partition="cpu", gpus="1")), site)
 
 
 def test_a_refusal_says_where_it_was_asked_for() -> None:
@@ -279,14 +282,14 @@ def test_a_refusal_says_where_it_was_asked_for() -> None:
         r" \(queues.big in cluster/hpc.yaml\)",
     ):
         check_partition(
-            ResourceRequest(resources=Resources(partition="big", time="2-0"), origins=origins), site
+            ResourceRequest(resources=SlurmResources(partition="big", time="2-0"), origins=origins), site
         )
 
 
 def test_one_of_several_partitions_has_to_suffice() -> None:
     site = SITE.model_copy(update={"queues": {"big": BIG, "long": Queue()}})
-    check_partition(ResourceRequest(resources=Resources(partition="big,long", time="2-0")), site)
+    check_partition(ResourceRequest(resources=SlurmResources(partition="big,long", time="2-0")), site)
     with pytest.raises(JobError, match="no partition 'lung'"):
-        check_partition(ResourceRequest(resources=Resources(partition="big,lung")), site)
+        check_partition(ResourceRequest(resources=SlurmResources(partition="big,lung")), site)
     with pytest.raises(JobError, match="9 cpus are more"):
-        check_partition(ResourceRequest(resources=Resources(partition="big,big", cpus=9)), site)
+        check_partition(ResourceRequest(resources=SlurmResources(partition="big,big", cpus=9)), site)

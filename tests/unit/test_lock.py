@@ -9,7 +9,8 @@ import pytest
 
 from slipway.lock import is_locked, only_one
 from slipway.project import Project
-from slipway.site import Login, Paths, Site
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Login, Paths
 from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
 
@@ -53,7 +54,7 @@ def test_sites_that_share_a_scratch_share_no_upload(tmp_path: Path, monkeypatch:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "file").touch()
     for name in ("hpc", "hpc-gpu", "hpc"):
-        site = Site(name=name, login=Login(host="hpc"), paths=Paths(scratch="/s"))
+        site = SlurmSite(name=name, login=Login(host="hpc"), paths=Paths(scratch="/s"))
         stage_step(session, site, tmp_path / "data", None)
     assert clients[0] == clients[2] != clients[1]
 

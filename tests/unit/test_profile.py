@@ -5,7 +5,8 @@ import pytest
 from slipway.errors import ConfigError, UsageError
 from slipway.profile import Profile, load_profile, read_settings
 from slipway.project import Project
-from slipway.resources import Resources, parse_resources
+from slipway.scheduler.choose import parse_resources
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.sif.store import tools_recipe
 
 ENV = Path(__file__).parents[2] / "env"
@@ -25,7 +26,7 @@ def test_each_file_is_read_over_the_one_before(folder: Path) -> None:
     assert profile.image == "lab-image"
     assert str(profile.dockerfile) == "docker/Dockerfile.base"
     assert profile.site == "hpc"
-    assert profile.resources == Resources(time="2-00:00:00", gpus="1")
+    assert profile.resources == SlurmResources(time="2-00:00:00", gpus="1")
     assert profile.environment == {"SEED": "8"}
 
 
@@ -45,7 +46,7 @@ def test_every_documented_key_is_one_of_the_profile() -> None:
     documented = {key.lower() for key in read_settings(ENV / ".env.example")}
     own = set(Profile.model_fields) - {"name", "resources", "environment", "build_args", "origins"}
     # Of one job alone.
-    assert documented == (own | set(Resources.model_fields)) - {"array", "dependency"}
+    assert documented == (own | set(SlurmResources.model_fields)) - {"array", "dependency"}
 
 
 @pytest.mark.parametrize(
@@ -115,11 +116,11 @@ def test_an_override_without_key_and_value_is_refused(folder: Path, word: str) -
 
 
 def test_resources_of_the_command_line_are_checked() -> None:
-    assert parse_resources({"cpus": "4", "mem": None}) == Resources(cpus=4)
+    assert parse_resources({"cpus": "4", "mem": None}) == SlurmResources(cpus=4)
     with pytest.raises(UsageError, match=r"^--time tomorrow: write it as minutes"):
         parse_resources({"time": "tomorrow"})
 
 
 def test_resources_fill_in_what_is_open() -> None:
-    first, second = Resources(cpus=4), Resources(cpus=1, time="10", gpus="a100:2")
-    assert first.over(second) == Resources(cpus=4, time="10", gpus="a100:2")
+    first, second = SlurmResources(cpus=4), SlurmResources(cpus=1, time="10", gpus="a100:2")
+    assert first.over(second) == SlurmResources(cpus=4, time="10", gpus="a100:2")

@@ -22,9 +22,9 @@ from slipway.registry.credentials import Credentials, docker_config, find_creden
 from slipway.registry.publish import choose_reference
 from slipway.registry.reference import parse_reference
 from slipway.registry.refusal import explain_words
-from slipway.resources import Resources
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
-from slipway.site import load_site
+from slipway.site_file import load_site
 
 ROOT = Path(__file__).parents[2]
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -209,7 +209,7 @@ def test_where_a_pull_runs() -> None:
     assert here[:2] == ["sh", "-c"]
     assert here[3:] == ["slipway", str(folder), "bash", "-l", f"{folder}/pull.sh"]
     job = pull_command(
-        folder, Slurm(), Resources(time="10", cpus=2, mem="4G", gpus="1", partition="p", account="a")
+        folder, Slurm(), SlurmResources(time="10", cpus=2, mem="4G", gpus="1", partition="p", account="a")
     )
     assert job[5:9] == ["bash", "-lc", 'exec "$@"', "slipway"]
     assert job[9:] == [

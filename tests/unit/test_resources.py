@@ -1,8 +1,10 @@
 import pytest
 
 from slipway.errors import UsageError
-from slipway.resources import Resources, parse_array, parse_resources
+from slipway.resources import parse_array
+from slipway.scheduler.choose import parse_resources
 from slipway.scheduler.slurm.option import check_option, quote_option
+from slipway.scheduler.slurm.resources import SlurmResources
 
 
 def test_words_of_the_command_line() -> None:
@@ -17,7 +19,7 @@ def test_words_of_the_command_line() -> None:
         "array": "1-9:2,20%3",
         "dependency": "afterok:12:13,afterany:14_1",
     }
-    assert parse_resources(words, ["--hold"]) == Resources(
+    assert parse_resources(words, ["--hold"]) == SlurmResources(
         time="1:00:00",
         cpus=4,
         gpus="a100:2",
@@ -51,7 +53,7 @@ def test_words_of_the_command_line() -> None:
 def test_values_of_the_wrong_kind(key: str, value: str, message: str | None) -> None:
     if message is None:
         # A type of GPU may have any name.
-        assert parse_resources({key: value}) == Resources(gpus=value)
+        assert parse_resources({key: value}) == SlurmResources(gpus=value)
         return
     with pytest.raises(UsageError) as caught:
         parse_resources({key: value})
@@ -94,8 +96,10 @@ def test_options_that_contradict_the_contract(word: str, message: str) -> None:
 
 
 def test_other_options_add_up() -> None:
-    chosen = Resources(sbatch=("--nice=5",), cpus=1).over(Resources(sbatch=("--hold",), cpus=9, mem="1G"))
-    assert chosen == Resources(sbatch=("--hold", "--nice=5"), cpus=1, mem="1G")
+    chosen = SlurmResources(sbatch=("--nice=5",), cpus=1).over(
+        SlurmResources(sbatch=("--hold",), cpus=9, mem="1G")
+    )
+    assert chosen == SlurmResources(sbatch=("--hold", "--nice=5"), cpus=1, mem="1G")
 
 
 def test_quoting_for_a_line_of_the_script() -> None:
@@ -108,7 +112,7 @@ def test_quoting_for_a_line_of_the_script() -> None:
     [(None, 0, None), ("0", 0, None), ("2", 2, None), ("a100", 1, "a100"), ("a100:4", 4, "a100")],
 )
 def test_gpus(gpus: str | None, count: int, kind: str | None) -> None:
-    wanted = Resources(gpus=gpus)
+    wanted = SlurmResources(gpus=gpus)
     assert (wanted.gpu_count, wanted.gpu_type) == (count, kind)
 
 

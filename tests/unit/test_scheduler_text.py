@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from slipway.errors import ParseError, UsageError
 from slipway.job.submission_lock import parse_answer
-from slipway.resources import MOST_TASKS, Resources, mebibytes, minutes, parse_array, parse_resources
+from slipway.resources import MOST_TASKS, mebibytes, minutes, parse_array
+from slipway.scheduler.choose import parse_resources
 from slipway.scheduler.slurm import parse
 from slipway.scheduler.slurm.partitions import parse_associations, parse_partitions, parse_qos
+from slipway.scheduler.slurm.resources import SlurmResources
 
 # What rows are made of, and what is easily taken for it: digits that are no numbers, numbers without an end.
 PIECES = [
@@ -108,7 +110,7 @@ def test_what_a_user_asks_for(key: str, text: str) -> None:
     with suppress(UsageError):
         wanted = parse_resources({key: text})
         # What is let through can be counted with.
-        assert isinstance(wanted, Resources)
+        assert isinstance(wanted, SlurmResources)
         assert wanted.gpu_count >= 0
         if wanted.array:
             parse_array(wanted.array)

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from slipway.job.run import Run
-from slipway.site import Paths, Site
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Paths
 from tests.unit.node import SITE, Node
 from tests.unit.test_run import make_run
 
@@ -288,7 +289,7 @@ class Disk:
         self.copy = self.local / f"slipway-{os.environ.get('USER', 'root')}" / "images" / self.image.name
 
     def node(self, folder: Path, where: str | None = None) -> Node:
-        site: Site = SITE.model_copy(
+        site: SlurmSite = SITE.model_copy(
             update={"paths": Paths(scratch="/s", node_local=where or str(self.local))}
         )
         image, cache = PurePosixPath(self.image), PurePosixPath(self.cache)

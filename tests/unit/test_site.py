@@ -3,7 +3,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConfigError, UsageError
-from slipway.site import Paths, list_sites, load_site, resolve_path
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Paths, resolve_path
+from slipway.site_file import list_sites, load_site
 
 SITES = Path(__file__).parents[2] / "cluster"
 
@@ -16,19 +18,19 @@ def test_sites_of_the_repository_are_valid(name: str) -> None:
 def test_example_explains_every_key() -> None:
     import yaml
 
-    from slipway.resources import Resources
-    from slipway.site import Container, Login, Queue, Site
+    from slipway.scheduler.slurm.resources import SlurmResources
+    from slipway.site import Container, Login, Queue
 
     text = (SITES / "example.yaml").read_text()
     content = yaml.safe_load(text)
-    assert set(content) == set(Site.model_fields) - {"name"}
+    assert set(content) == set(SlurmSite.model_fields) - {"name"}
     assert set(content["login"]) | {"ssh_config"} == set(Login.model_fields)
     assert "# ssh_config:" in text
     assert set(content["paths"]) | {"node_local"} == set(Paths.model_fields)
     assert "# node_local:" in text
     assert set(content["container"]) == set(Container.model_fields)
     # The two are of one job alone.
-    assert set(content["defaults"]) == set(Resources.model_fields) - {"array", "dependency"}
+    assert set(content["defaults"]) == set(SlurmResources.model_fields) - {"array", "dependency"}
     assert set(content["queues"]["gpu"]) == set(Queue.model_fields)
 
 

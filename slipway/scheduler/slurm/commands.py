@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from slipway.resources import Resources
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.rows import MARK
 
 
@@ -57,7 +57,7 @@ def show_command(job_ids: Iterable[str]) -> list[str]:
     return ["sh", "-c", loop, "slipway", *job_ids]
 
 
-def node_command(name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
+def node_command(name: str, resources: SlurmResources, argv: Sequence[str]) -> list[str]:
     """Run a program on a node, in a job of its own that ends with it."""
     named = {
         "time": resources.time,

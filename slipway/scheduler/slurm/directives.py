@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from slipway.errors import JobError
-from slipway.resources import Resources, minutes
-from slipway.site import Site
+from slipway.resources import minutes
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.site import SlurmSite
 
 # SLURM warns the script by this signal before the time limit; `B:` means the script, not its steps.
 _WARNING = "B:USR1"
 
 
-def directives(*, name: str, log: PurePosixPath, resources: Resources, site: Site) -> list[str]:
+def directives(*, name: str, log: PurePosixPath, resources: SlurmResources, site: SlurmSite) -> list[str]:
     """The options of sbatch, in order.
 
     Args:
@@ -56,13 +57,13 @@ def directives(*, name: str, log: PurePosixPath, resources: Resources, site: Sit
     return [*options, *resources.sbatch]
 
 
-def _grace_s(resources: Resources, site: Site) -> int:
+def _grace_s(resources: SlurmResources, site: SlurmSite) -> int:
     """Seconds before the time limit at which the program is warned: never in the first half of its time."""
     limit_s = minutes(resources.time) * 60 if resources.time else float("inf")
     return int(min(site.grace_s, limit_s / 2))
 
 
-def _gpu_options(resources: Resources, site: Site) -> list[str]:
+def _gpu_options(resources: SlurmResources, site: SlurmSite) -> list[str]:
     if not resources.gpu_count or site.gpu_request == "none":
         return []
     gpus = resources.gpus

@@ -13,6 +13,7 @@ from slipway.progress import Progress
 from slipway.scheduler.limits import ResourceRequest, find_problem
 from slipway.scheduler.slurm.commands import associations_command, partitions_command, qos_command
 from slipway.scheduler.slurm.partitions import Partition, parse_associations, parse_partitions, parse_qos
+from slipway.scheduler.slurm.resources import own
 from slipway.site import Queue, Site
 
 # Flags of a QOS that lift what a partition allows (`man sacctmgr`).
@@ -63,7 +64,7 @@ def _lines(host: Host, resource_request: ResourceRequest) -> Iterator[str]:
     wanted = resource_request.resources.model_dump(exclude={"sbatch"}, exclude_none=True)
     asked = ", ".join(resource_request.named(key, f"{key} {value}") for key, value in wanted.items())
     yield f"asked for: {asked}"
-    for option in resource_request.resources.sbatch:
+    for option in own(resource_request.resources).sbatch:
         yield f"asked for: {option}"
     if there := _ask(host, partitions_command(), parse_partitions):
         yield f"partitions: {_list_partitions(there)}"

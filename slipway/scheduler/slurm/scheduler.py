@@ -18,6 +18,8 @@ from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.option import quote_option
 from slipway.scheduler.slurm.parse import parse_queue, parse_submission
 from slipway.scheduler.slurm.query import query_jobs
+from slipway.scheduler.slurm.resources import own
+from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Site
 
 
@@ -30,7 +32,7 @@ class Slurm:
 
     def directives(self, *, name: str, log: PurePosixPath, resources: Resources, site: Site) -> list[str]:
         """The options of sbatch, in order."""
-        return directives(name=name, log=log, resources=resources, site=site)
+        return directives(name=name, log=log, resources=own(resources), site=_own_site(site))
 
     def script_lines(self, options: Sequence[str]) -> list[str]:
         """The lines of ``#SBATCH``."""
@@ -69,4 +71,10 @@ class Slurm:
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The argv of srun, in a login shell, which finds it."""
-        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, resources, argv)]
+        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, own(resources), argv)]
+
+
+def _own_site(site: Site) -> SlurmSite:
+    if not isinstance(site, SlurmSite):
+        raise TypeError(f"{site.name} is no site with SLURM")
+    return site

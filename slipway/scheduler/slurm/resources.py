@@ -1,0 +1,33 @@
+"""What a job may ask SLURM for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from slipway.resources import Name, Resources
+from slipway.scheduler.slurm.option import check_option
+from slipway.validation import form
+
+_Constraint = Annotated[
+    str | None,
+    form(r"[\w.,:&|*()\[\]=-]+", "features of nodes, with & | and brackets between them, such as a100&ib"),
+]
+_Option = Annotated[str, AfterValidator(check_option)]
+
+
+class SlurmResources(Resources):
+    """What any scheduler is asked for, and what is SLURM's own.
+
+    ``sbatch`` has other options of sbatch: ``--comment=mine``.
+    """
+
+    qos: Name = None
+    constraint: _Constraint = None
+    sbatch: tuple[_Option, ...] = ()
+
+
+def own(resources: Resources) -> SlurmResources:
+    """Resources with SLURM's own fields, none of which is set where they had none."""
+    return SlurmResources().model_copy(update=dict(resources))
