@@ -94,10 +94,7 @@ class Terminal:
     def error(self, text: str) -> None:
         """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
         self._end_log()
-        lines = neutral(f"error: {text}").splitlines()
-        if self.err.is_terminal:
-            lines = [wrapped(line, self.err.width) for line in lines]
-        shown = _text("\n".join(lines))
+        shown = _text(self._wrapped(f"error: {text}"))
         shown.stylize("bold red", 0, len("error:"))
         shown.highlight_regex(r"`[^`]+`", "bold")
         self._print(shown)
@@ -144,7 +141,7 @@ class Terminal:
         """A remark that is not the answer, on standard error."""
         self.done()
         self._end_log()
-        self._print(_text(text, "dim"))
+        self._print(_text(self._wrapped(text), "dim"))
 
     def heading(self, text: str) -> None:
         """The title of a part of a longer story."""
@@ -191,6 +188,11 @@ class Terminal:
             return
         if self._line_is_open:
             self._write("\n")
+
+    def _wrapped(self, text: str) -> str:
+        """A message in lines that fit a terminal; into a pipe as it is."""
+        lines = neutral(text).split("\n")
+        return "\n".join(wrapped(line, self.err.width) for line in lines) if self.err.is_terminal else text
 
     def _print(self, shown: str | Text) -> None:
         self.err.print(_text(shown) if isinstance(shown, str) else shown, soft_wrap=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from slipway.box import container as box
 from slipway.image.build import build_image
 from slipway.image.engine import engine
+from slipway.progress import explain_stop
 from slipway.sif.store import tools_recipe
 from slipway.steps.image import ensure_base
 from slipway.steps.session import Session
 
 
+@explain_stop("`invoke box.up` goes on from here, and `invoke box.down` removes what there is of the box")
 def box_up(session: Session) -> box.BoxStatus:
     """Have the box ready; its images are built where they are missing."""
     profile = session.profile("base")

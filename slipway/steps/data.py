@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _GOES_ON = "what has arrived is kept; the same command goes on where this one was"
 
 
+@explain_stop(_GOES_ON)
 def find_weights(
     session: Session, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
 ) -> tuple[Weights, bool]:
@@ -43,8 +44,7 @@ def find_weights(
     if url:
         # What is known of these weights holds wherever they come from.
         source = dataclasses.replace(source, url=url)
-    with explain_stop(_GOES_ON):
-        return fetch_weights(folder, source, session.progress, replace=replace)
+    return fetch_weights(folder, source, session.progress, replace=replace)
 
 
 def load_weights(weights: Weights, profile: Profile) -> str:
@@ -62,6 +62,7 @@ def load_weights(weights: Weights, profile: Profile) -> str:
     return f"loaded by {image.ref}" if done else f"not loaded, since {image.ref} has no PyTorch"
 
 
+@explain_stop(_GOES_ON)
 def stage_weights(session: Session, site: Site, weights: Weights) -> Transfer | None:
     """Send weights to a site, unless they are there; see :func:`slipway.weights.stage.stage_weights`."""
     from slipway.weights import stage as weights_stage
@@ -74,6 +75,7 @@ def stage_weights(session: Session, site: Site, weights: Weights) -> Transfer | 
         return weights_stage.stage_weights(host, scratch, weights, session.client(site), session.progress)
 
 
+@explain_stop(_GOES_ON)
 def stage(
     session: Session,
     site: Site,
@@ -87,7 +89,6 @@ def stage(
     name = name or source.resolve().name
     dataset.check_dataset(source, name)
     with (
-        explain_stop(_GOES_ON),
         session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),
         session.open_scratch(site) as (host, scratch),
     ):

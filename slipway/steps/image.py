@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ENGINE_S = 1.0
 
 
+@explain_stop("the image that was being made is not there; the same command begins it anew")
 def ensure_base(session: Session, profile: Profile, *, fresh: bool = False) -> dict[str, bool]:
     """Make Debian's images that Slipway and the profile start from, where they cannot be pulled.
 
@@ -45,10 +46,10 @@ def ensure_base(session: Session, profile: Profile, *, fresh: bool = False) -> d
     refs = (profile.tools_base_image, profile.base_image, profile.runtime_image)
     debian = dict.fromkeys(ref for ref in refs if ref and base.parse_suite(ref))
     client, mirror = engine(), profile.debian_mirror
-    with explain_stop("the image that was being made is not there; the same command begins it anew"):
-        return {ref: base.ensure_base(client, ref, mirror, session.progress, fresh=fresh) for ref in debian}
+    return {ref: base.ensure_base(client, ref, mirror, session.progress, fresh=fresh) for ref in debian}
 
 
+@explain_stop("the engine keeps the steps that are done; the same command goes on behind them")
 def build(
     session: Session, profile: Profile, *, fresh: bool = False, cache: str | None = None
 ) -> tuple[Image, bool]:
@@ -57,7 +58,7 @@ def build(
     With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`.
     """
     lock = session.lock(f"build-{profile.name}", f"Waiting for another build of profile {profile.name}")
-    with explain_stop("the engine keeps the steps that are done; the same command goes on behind them"), lock:
+    with lock:
         return _build(session, profile, fresh=fresh, cache=cache)
 
 
@@ -86,12 +87,12 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     return _converted(session, client, _built(client, profile), profile, compression)
 
 
+@explain_stop("nothing of the conversion is kept; the same command begins it anew")
 def _converted(
     session: Session, client: DockerClient, image: Image, profile: Profile, compression: str
 ) -> tuple[Sif, bool]:
     tools = tools_recipe(session.project, profile)
-    with explain_stop("nothing of the conversion is kept; the same command begins it anew"):
-        return make_sif(client, image, session.project, tools, session.progress, compression=compression)
+    return make_sif(client, image, session.project, tools, session.progress, compression=compression)
 
 
 def _built(client: DockerClient, profile: Profile) -> Image:
@@ -164,6 +165,9 @@ def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterato
             prune_images(host, scratch, name, scheduler, session.progress)
 
 
+@explain_stop(
+    "the layers that have arrived there are kept; the same command goes on with those that are missing"
+)
 def push_from_registry(
     session: Session,
     choice: Choice,
@@ -208,6 +212,7 @@ def push_from_registry(
         return pull_image(host, scratch, pull, script, client, scheduler, session.progress, job)
 
 
+@explain_stop("what has arrived stays in the registry; the same command sends the rest")
 def publish(
     session: Session,
     profile: Profile,

@@ -19,6 +19,7 @@ from slipway.progress import Transfer, explain_stop
 from slipway.scheduler.base import State
 from slipway.site import Site
 from slipway.steps.session import Session
+from slipway.wording import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,8 @@ def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
 
 
 def describe_arguments(run: Run) -> str:
-    """A run's arguments as they were typed, or that there are none."""
-    return shlex.join(run.args) or "no arguments"
+    """A run's arguments on one line, or that there are none."""
+    return one_line(shlex.join(run.args), 200) or "no arguments"
 
 
 def save(session: Session, run: Run) -> Run:

@@ -18,6 +18,8 @@ from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
 
 LINES = 120
+# What rich itself writes: colours, and the line that moves.
+OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A")
 
 
 @pytest.fixture
@@ -101,13 +103,13 @@ os.execv(sys.executable, [sys.executable, "-m", "invoke", *sys.argv[1:]])
 """
 
 
-def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
-    run = submit(small, "echo running; exec sleep 60")
+def on_terminal(small: SmallImageBox, *words: str) -> tuple[subprocess.Popen[bytes], int]:
+    """A task on a pseudo-terminal of its own, and our end of that."""
     ours, theirs = pty.openpty()
     project = small.session.project
     # Through a shell of one line, for which the pseudo-terminal is the terminal that Ctrl-C is typed at.
     process = subprocess.Popen(
-        [sys.executable, "-c", TERMINAL, "logs", "--run", run.run_id, "--follow"],
+        [sys.executable, "-c", TERMINAL, *words],
         cwd=ROOT,
         env={**os.environ, "SLIPWAY_STATE": str(project.state), "SLIPWAY_RESULTS": str(project.results)},
         stdin=theirs,
@@ -116,20 +118,64 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
         start_new_session=True,
     )
     os.close(theirs)
+    return process, ours
+
+
+def shown_by(small: SmallImageBox, *words: str) -> str:
+    """All that a task shows on a terminal."""
+    process, ours = on_terminal(small, *words)
     try:
-        read_until(ours, b"running\r\n")
+        shown = read_until(ours, None)
+        assert process.wait(timeout=20) == 0, shown
+    finally:
+        process.kill()
+        os.close(ours)
+    return shown
+
+
+def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
+    run = submit(small, "echo running; exec sleep 60")
+    process, ours = on_terminal(small, "logs", run.run_id, "--follow")
+    try:
+        before = read_until(ours, b"running\r\n")
+        # That it runs is said before what it prints.
+        assert f"{run.run_id} is RUNNING" in before
         os.write(ours, b"\x03")
         shown = read_until(ours, None)
         assert process.wait(timeout=20) == 130
     finally:
         process.kill()
         os.close(ours)
-    told = " ".join(shown.split())
+    told = " ".join(OWN.sub("", shown).split())
     assert f"The job goes on. `invoke logs {run.run_id} --follow` comes back to it" in told
     assert f"`invoke cancel {run.run_id}` ends it" in told
     assert "Traceback" not in told
     assert list_runs(small.session, run.run_id, 1)[0][0].status.state is State.RUNNING
     small.on_box(f"scancel {run.job_id}")
+
+
+HOSTILE = rb"\033]0;X\007\033]52;c;aGFjaw==\007\033[2J\302\2332J\377 \033[32mgreen\033[0m 10%%\r 20%%\n"
+FIGURES = r'{"k\\u001b]0;X\\u0007": "\\u001b]52;c;aGFjaw==\\u0007"}'
+
+
+def test_what_a_program_leaves_does_nothing_to_a_terminal(small: SmallImageBox) -> None:
+    """Titles, the clipboard, a cleared screen, C1 bytes: in its log, its figures, a file's name."""
+    script = f"printf '{HOSTILE.decode()}'; printf '%b' '{FIGURES}' >/out/fig.json; "
+    run = submit(small, script + "touch /out/\"$(printf 'a\\033]0;Y\\007')\"")
+    wait_for_state(small, run, State.COMPLETED)
+    log = HOSTILE.decode("unicode_escape").encode("latin-1").replace(b"%%", b"%")
+    left = OWN.sub("", shown_by(small, "pull", run.run_id))
+    assert r"k\x1b]0;X\x07  \x1b]52;c;aGFjaw==\x07" in left
+    assert r"/out/a\x1b]0;Y\x07  0.0 kB" in left
+    assert not re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]", left)
+    shown = shown_by(small, "logs", run.run_id)
+    assert "\\x1b]0;X\\x07\\x1b]52;c;aGFjaw==\\x07\\x9b2J\\xff \x1b[32mgreen\x1b[0m 10%\r 20%\r\n" in shown
+    project = small.session.project
+    own = {"SLIPWAY_STATE": str(project.state), "SLIPWAY_RESULTS": str(project.results)}
+    piped = subprocess.run(
+        [*INVOKE, "logs", run.run_id], cwd=ROOT, env={**os.environ, **own}, capture_output=True, check=True
+    )
+    assert piped.stdout == log
 
 
 def read_until(terminal: int, end: bytes | None) -> str:
