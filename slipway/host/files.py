@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.errors import RemoteError, RemoteSpaceError
+from slipway.errors import ParseError, RemoteError, RemoteSpaceError, TransferOnlyError
+from slipway.host.command_line import START_FILES, quote_text
 from slipway.host.connection import CHANNEL_PATIENCE_S, Connection
 from slipway.sftp import fxp, small_file, wire
-from slipway.sftp.wire import Entry, RefusedError, Request, Room
+from slipway.sftp.wire import Entry, MalformedError, RefusedError, Request, Room
 from slipway.ssh.target import Target
 
 if TYPE_CHECKING:
@@ -183,7 +184,22 @@ class Files(Connection):
                 except RefusedError as refusal:
                     if refusal.code != wire.NO_SUCH_FILE:
                         return None
+                except MalformedError:
+                    return None
         return None
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """See :meth:`slipway.host.connection.Connection.translated`.
+
+        Raises:
+            ParseError: the server for files sent something that is no message of it.
+        """
+        try:
+            with super().translated():
+                yield
+        except MalformedError as error:
+            raise ParseError(f"{self.target}: {error}; try again, and ask the site if it stays") from error
 
     @contextmanager
     def pool(self, most: int) -> Iterator[ChannelPool]:
@@ -268,22 +284,43 @@ class Files(Connection):
     def _open_session(self, patience_s: float = CHANNEL_PATIENCE_S) -> Session:
         import paramiko
 
-        from slipway.sftp.session import Session
+        from slipway.sftp.session import NoGreetingError, Session
 
         channel = self.open_channel(patience_s)
         try:
             channel.settimeout(FILES_TIMEOUT_S)
             channel.invoke_subsystem("sftp")
             return Session(channel)
+        except NoGreetingError as error:
+            channel.close()
+            if not self.is_open:
+                raise
+            raise self._explain_no_files(error, error.text) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
             if not self.is_open or isinstance(error, TimeoutError):
                 raise
+            raise self._explain_no_files(error, b"") from error
+
+    def _explain_no_files(self, error: Exception, text: bytes) -> NoFileTransferError:
+        """Why no file transfer begins, where a text came in its place, or nothing."""
+        with suppress(*[TransferOnlyError] if text else []):
             self.say_why_no_files()
-            raise RemoteError(
+        if not text:
+            return NoFileTransferError(
                 f"{self.target}: this host has no file transfer (SFTP), which Slipway needs ({error}); ask "
                 "the site to turn on sshd's `Subsystem sftp`, or for another host"
-            ) from error
+            )
+        return NoFileTransferError(
+            f"{self.target}: instead of file transfer (SFTP) came the text {quote_text(text)}: {error}. "
+            f"A start file of the login shell ({START_FILES}) prints that there, and then ends, waits or "
+            "starts another program. Let it do so in interactive shells only, as by `[ -t 1 ] || return` in "
+            "its first line"
+        )
+
+
+class NoFileTransferError(RemoteError):
+    """The host has no file transfer, or what its login shell prints is in the way."""
 
 
 class _NoSuchFileError(RemoteError):

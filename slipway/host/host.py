@@ -7,10 +7,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slipway.errors import ConnectionLostError, LoginError, RemoteError, SshError, TransferOnlyError
+from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
+from slipway.host.login_shell import drop_greeting
+from slipway.host.program import Ending, Program
 from slipway.shell import Result
 from slipway.site import Login
 from slipway.ssh.prompt import NoPrompt, Prompt
@@ -22,10 +25,8 @@ if TYPE_CHECKING:
     from slipway.host.carrier import Carrier
 
 KILLED = 128
-# Printed before the first command's own output: it shows that commands are run at all.
-_MARK = "slipway-runs-commands"
 # What sshd prints in the place of any command's own output; it has no exit code of its own.
-_EXPIRED = "Password change required but no TTY available"
+_EXPIRED = b"Password change required but no TTY available"
 
 
 class Host(Files):
@@ -48,68 +49,78 @@ class Host(Files):
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
         """Run a program on the login node to its end.
 
+        What the login shell's start files print is no part of its outputs.
+
         Raises:
             LinkError: the connection was lost, or the program did not end within ``timeout_s`` seconds.
             TransferOnlyError: this host runs no commands for this user.
+            RemoteError: the login shell ended before it came to the program.
         """
         if self._runs_commands is False:
             raise self._transfer_only("")
-        command = shlex.join(argv)
-        is_first = self._runs_commands is None
-        # sshd may start something else in the place of any command, and that may end with exit code 0.
-        marked = f"echo {_MARK}; {command}" if is_first else command
-        code, stdout, stderr = self._execute(marked, stdin, timeout_s)
-        if code == 1 and _EXPIRED in stderr:
-            from slipway.ssh.auth import explain_expired
-
-            raise LoginError(explain_expired(self.target))
-        if is_first:
-            stdout = self._unmarked(code, stdout, stderr)
+        if stdin and self._runs_commands is None:
+            # What a start file puts in the place of the command must not read what is meant for the program.
+            self.run(["true"])
+        ending = self._execute(argv, (stdin or "").encode("utf-8", "surrogateescape"), timeout_s)
+        code, stdout, stderr = ending.exit_code, _text(ending.stdout), drop_greeting(_text(ending.stderr))
+        if ending.has_begun:
+            self._runs_commands = True
+        elif code >= 0:  # killed before it could say anything: that proves nothing
+            self._explain_no_begin(code, ending.stdout, ending.stderr)
         if code < 0:
             # paramiko does not tell by which signal.
             code, stderr = KILLED, f"{stderr}\nit was killed by a signal"
         return Result(argv=tuple(argv), exit_code=code, stdout=stdout, stderr=stderr)
 
-    def _execute(self, command: str, stdin: str | None, timeout_s: float) -> tuple[int, str, str]:
+    def _execute(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Ending:
         expired = threading.Event()
-        with self.command_channel(command) as channel:
+        with self.start(argv) as program:
 
             def expire() -> None:
                 expired.set()
-                channel.close()
+                program.close()
 
             timer = threading.Timer(timeout_s, expire)
             # A Ctrl-C may come before it can be cancelled, and would wait for it.
             timer.daemon = True
             try:
                 timer.start()
-                code, stdout, stderr = _communicate(channel, stdin)
+                ending = program.finish(stdin)
             finally:
                 timer.cancel()
         if expired.is_set():
-            shown = command.removeprefix(f"echo {_MARK}; ")
-            raise SshError(f"{self.target}: `{shown}` did not end within {timeout_s:g} s")
-        if code < 0 and self.is_lost:
-            shown = command.removeprefix(f"echo {_MARK}; ")
-            raise ConnectionLostError(f"{self.target}: the connection was lost during `{shown}`; try again")
-        return code, stdout, stderr
+            why = "" if ending.has_begun else f", and had not begun: {_explain_greeting(ending.stdout)}"
+            raise SshError(f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s{why}")
+        if ending.exit_code < 0 and self.is_lost:
+            raise ConnectionLostError(
+                f"{self.target}: the connection was lost during `{shlex.join(argv)}`; try again"
+            )
+        return ending
 
-    def _unmarked(self, code: int, stdout: str, stderr: str) -> str:
-        before, mark, after = f"\n{stdout}".partition(f"\n{_MARK}\n")
-        if not mark and code < 0:
-            return stdout  # killed before it could say anything: that proves nothing
-        self._runs_commands = bool(mark)
-        if not mark:
-            raise self._transfer_only(f"{stdout} {stderr}")
-        return f"{before[1:]}\n{after}" if before else after
+    def _explain_no_begin(self, code: int, stdout: bytes, stderr: bytes) -> None:
+        """Raise what is wrong where the login shell has ended without the program having begun."""
+        if code == 1 and _EXPIRED in stderr:
+            from slipway.ssh.auth import explain_expired
 
-    def _transfer_only(self, words: str) -> TransferOnlyError:
-        said = " ".join(words.split())[:300]
+            raise LoginError(explain_expired(self.target))
+        if self._runs_commands is None:
+            self._runs_commands = False
+            raise self._transfer_only(stdout + b" " + stderr)
+        if code == 0:
+            raise self.no_begin(stdout + b" " + stderr)
+
+    def no_begin(self, greeting: bytes) -> RemoteError:
+        """The error for a login shell that ends before it comes to a program, on a host that has run some."""
+        return RemoteError(f"{self.target}: the command was not run. {_explain_greeting(greeting)}")
+
+    def _transfer_only(self, words: str | bytes) -> TransferOnlyError:
+        said = words if isinstance(words, str) else (quote_text(words) if words.strip() else "")
         return TransferOnlyError(
             f"{self.target}: this host runs no commands for this account"
             + (f" (it says: {said})" if said else "")
             + ". It serves `invoke push`, `invoke stage` and `invoke pull`, which only move files. For jobs "
-            "set login.host in the site's file to a login node"
+            "set login.host in the site's file to a login node. If it is one, a start file of the login "
+            f"shell ends it or starts another program: look for `exit` and `exec` in {START_FILES} there"
         )
 
     @property
@@ -154,15 +165,16 @@ class Host(Files):
             TransferOnlyError: this host runs no commands for this user.
         """
         self.require_commands()
-        with self.channel(argv) as channel:
-            channel.set_combine_stderr(True)
-            threading.Thread(target=_speak, args=(channel, stdin.encode()), daemon=True).start()
-            with channel.makefile("rb") as output:
-                for line in output:
-                    on_line(line.decode("utf-8", errors="replace").rstrip("\r\n"))
-            code = channel.recv_exit_status()
+        with self.start(argv, merge_outputs=True) as program:
+            if program.wait_for_begin():
+                program.feed(stdin.encode())
+            for line in program.lines():
+                on_line(line.decode("utf-8", errors="replace").rstrip("\r"))
+            code = program.exit_code()
         if code < 0 and not self.is_open:
             raise ConnectionLostError(f"{self.target}: the connection was lost; try again")
+        if code >= 0 and not program.has_begun:
+            raise self.no_begin(program.greeting)
         return KILLED if code < 0 else code
 
     def feed(self, argv: Sequence[str], chunks: Iterable[bytes]) -> tuple[int, str]:
@@ -176,17 +188,19 @@ class Host(Files):
             TransferOnlyError: this host runs no commands for this user.
         """
         self.require_commands()
-        with self.channel(argv) as channel:
-            channel.set_combine_stderr(True)
-            # A program that has ended takes no more, and says why; so does a connection that is lost, below.
-            with suppress(OSError, EOFError):
-                for chunk in chunks:
-                    channel.sendall(chunk)
-                channel.shutdown_write()
-            said = b"".join(_chunks(channel.recv))
-            code = channel.recv_exit_status()
+        with self.start(argv, merge_outputs=True) as program:
+            if program.wait_for_begin():
+                # A program that has ended takes no more, and says why; so does a lost connection, below.
+                with suppress(OSError, EOFError):
+                    for chunk in chunks:
+                        program.send(chunk)
+                    program.end_input()
+            said = b"".join(program.chunks())
+            code = program.exit_code()
         if code < 0 and self.is_lost:
             raise ConnectionLostError(f"{self.target}: the connection was lost; try again")
+        if code >= 0 and not program.has_begun:
+            raise self.no_begin(program.greeting)
         return KILLED if code < 0 else code, _text(said)
 
     def say_why_no_files(self) -> None:
@@ -194,26 +208,29 @@ class Host(Files):
         self.run(["true"])
 
     @contextmanager
-    def channel(self, argv: Sequence[str]) -> Iterator[paramiko.Channel]:
-        """A channel with a program running on it, for those who move bytes themselves."""
-        with self.command_channel(shlex.join(argv)) as channel:
-            yield channel
+    def start(self, argv: Sequence[str], *, merge_outputs: bool = False) -> Iterator[Program]:
+        """Start a program, for those who move bytes themselves.
 
-    @contextmanager
-    def command_channel(self, command: str) -> Iterator[paramiko.Channel]:
-        """Like :meth:`channel`, for a command line that is already quoted for the remote shell."""
+        Args:
+            argv: the program and its arguments.
+            merge_outputs: has it write its standard error to its standard output.
+
+        Raises:
+            TransferOnlyError: this host runs no commands for this user.
+            ConnectionLostError: the connection was lost.
+        """
         import paramiko
 
         with self.translated(), self.open_channel() as channel:
             try:
-                channel.exec_command(command.encode("utf-8", "surrogateescape"))
+                channel.exec_command(command_line(argv, merge_outputs=merge_outputs))
             except paramiko.SSHException as error:
                 if self._runs_commands or self.is_lost:
                     raise
                 # The server has refused it, and ended the channel.
                 self._runs_commands = False
                 raise self._transfer_only("it refuses to start any") from error
-            yield channel
+            yield Program(channel)
 
 
 def connect(login: Login, state: Path, ask: Prompt | None = None) -> Host:
@@ -234,30 +251,14 @@ def connect(login: Login, state: Path, ask: Prompt | None = None) -> Host:
     return Host(target, log_in(target, ask or NoPrompt()), login.transfer)
 
 
-def _communicate(channel: paramiko.Channel, stdin: str | None) -> tuple[int, str, str]:
-    errors: list[bytes] = []
-    listener = threading.Thread(target=lambda: errors.extend(_chunks(channel.recv_stderr)), daemon=True)
-    speaker = threading.Thread(
-        target=_speak, args=(channel, (stdin or "").encode("utf-8", "surrogateescape")), daemon=True
+def _explain_greeting(greeting: bytes) -> str:
+    """What the login shell has done in the place of a program, and where to look."""
+    said = f"printed {quote_text(greeting)}" if greeting.strip() else "printed nothing"
+    return (
+        f"The login shell there {said} and did not come to it. Look in its start files ({START_FILES}) for "
+        "what ends it, waits or starts another program, and do that in interactive shells only: "
+        "`[ -t 1 ] || return` as the first line of ~/.bashrc"
     )
-    listener.start()
-    speaker.start()
-    output = b"".join(_chunks(channel.recv))
-    listener.join()
-    return channel.recv_exit_status(), _text(output), _text(b"".join(errors))
-
-
-def _speak(channel: paramiko.Channel, content: bytes) -> None:
-    # A program may end before it has read everything; that is not this side's error. A connection that is
-    # lost is told by the thread that waits for the answer.
-    with suppress(OSError, EOFError):
-        channel.sendall(content)
-        channel.shutdown_write()
-
-
-def _chunks(receive: Any) -> Iterator[bytes]:
-    while chunk := receive(1 << 16):
-        yield chunk
 
 
 def _text(content: bytes) -> str:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ConfigError, RemoteError, RemoteSpaceError, ScratchError, TransferOnlyError
+from slipway.host.files import NoFileTransferError
 from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
 from slipway.site import Site, resolve_path
+
+# The names are a site file's, and nothing but letters, digits and _. sh reads no start file.
+_LOOK_UP = 'for name; do eval "value=\\${$name-}"; printf "%s=%s\\0" "$name" "$value"; done'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +57,12 @@ def open_scratch(host: Host, site: Site, *, make: bool = True) -> Scratch:
     """
 
     def lookup(names: Sequence[str]) -> Mapping[str, str]:
-        script = 'for name; do printf "%s=%s\\0" "$name" "${!name-}"; done'
         try:
-            output = parse_login(host.check(login_command(["bash", "-c", script, "slipway", *names])).stdout)
+            output = parse_login(host.check(login_command(["sh", "-c", _LOOK_UP, "slipway", *names])).stdout)
         except TransferOnlyError as error:
             raise ConfigError(
-                f"{site.paths.scratch!r}, and {host.target} runs no commands for this account, so that "
-                f"${names[0]} cannot be looked up there; write the path itself"
+                f"{site.paths.scratch!r}, and ${names[0]} cannot be looked up there; without commands "
+                f"write the path itself. {error}"
             ) from error
         pairs = (pair.partition("=") for pair in output.split("\0") if pair)
         return {name: value for name, _, value in pairs if value}
@@ -91,7 +94,7 @@ def _make_folders(host: Host, folders: Sequence[PurePosixPath]) -> str | None:
         try:
             for folder in folders:
                 host.make_folder(folder)
-        except RemoteSpaceError:
+        except (RemoteSpaceError, NoFileTransferError):
             raise
         except RemoteError as error:
             return str(error)

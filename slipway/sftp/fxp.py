@@ -18,6 +18,7 @@ from slipway.sftp.wire import (
     read_entries,
     read_entry,
     read_room,
+    read_target,
     string,
 )
 
@@ -96,9 +97,7 @@ def rename(old: Place, new: Place) -> Request:
 
 def read_link(path: Place) -> Request:
     """Where a link leads to, as it is written in it."""
-    return Request(
-        kind=Kind.READLINK, body=name(path), parse=lambda reader: read_entries(reader)[0][0], changes=False
-    )
+    return Request(kind=Kind.READLINK, body=name(path), parse=read_target, changes=False)
 
 
 def make_link(path: Place, target: str) -> Request:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slipway.sftp.wire import Reader, RefusedError, Request
+from slipway.sftp.wire import MalformedError, Reader, RefusedError, Request
 
 if TYPE_CHECKING:
     from slipway.sftp.session import Session
@@ -136,7 +136,7 @@ class Pipeline:
         if self._waiting:
             number, kind, reader = self._session.receive()
             if number not in self._waiting:
-                raise EOFError(f"what answers is not SFTP: number {number} was not asked")
+                raise MalformedError(f"the file transfer answers a request {number} that was not made")
             running, place, request = self._waiting.pop(number)
             self._bytes -= request.size_bytes + _REQUEST_BYTES
             if running.put(place, request, kind, reader) and request.size_bytes:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from slipway.sftp.pipeline import Operation, Pipeline, QueuedOperation, RunningOperation
-from slipway.sftp.wire import Kind, Reader, Request, pack, parse_version
+from slipway.sftp.wire import Kind, MalformedError, Reader, Request, find_greeting, pack, parse_version
 
 if TYPE_CHECKING:
     import paramiko
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 _VERSION = 3
 _LONGEST_MESSAGE = 1 << 20
 _IDLE_S = 0.01
+
+
+class NoGreetingError(EOFError):
+    """No SFTP server has answered.
+
+    Attributes:
+        text: what came in its place.
+    """
+
+    def __init__(self, why: str, text: bytes) -> None:
+        super().__init__(why)
+        self.text = text
 
 
 class Session:
@@ -30,7 +42,13 @@ class Session:
     """
 
     def __init__(self, channel: paramiko.Channel) -> None:
-        """Greet the server; ``EOFError`` where none answers."""
+        """Greet the server.
+
+        What its login shell prints before it is no part of the protocol, and is passed over.
+
+        Raises:
+            NoGreetingError: none answers.
+        """
         self.sent_bytes = 0
         self.received_bytes = 0
         self.is_clean = True
@@ -38,10 +56,24 @@ class Session:
         self._buffer = bytearray()
         self._number = 0
         self._send(pack(Kind.INIT, struct.pack(">I", _VERSION)))
-        kind, content = self._message()
-        if kind != Kind.VERSION:
-            raise EOFError(f"what answers is not SFTP: a message of kind {kind}")
-        self.extensions = parse_version(content)
+        self._wait_for_greeting()
+        try:
+            self.extensions = parse_version(self._message()[1])
+        except MalformedError as error:
+            raise NoGreetingError(str(error), b"") from error
+
+    def _wait_for_greeting(self) -> None:
+        """Drop what comes before the server's first message."""
+        seen = bytes(self._buffer)
+        try:
+            while (start := find_greeting(seen)) is None:
+                if len(seen) > _LONGEST_MESSAGE:
+                    raise MalformedError("what answers is a text without end")
+                self._receive()
+                seen = bytes(self._buffer)
+        except (EOFError, MalformedError, TimeoutError) as error:
+            raise NoGreetingError(str(error) or "nothing more comes", seen.partition(b"\0")[0]) from error
+        del self._buffer[:start]
 
     def ask(self, request: Request) -> Any:
         """Ask one thing.
@@ -119,20 +151,23 @@ class Session:
     def _message(self) -> tuple[int, bytes]:
         size = struct.unpack(">I", self._take(4))[0]
         if not 0 < size <= _LONGEST_MESSAGE:
-            raise EOFError(f"what answers is not SFTP: a message of {size} bytes")
+            raise MalformedError(f"a message of {size} bytes in the file transfer")
         content = self._take(size)
         return content[0], content[1:]
 
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
-            chunk = self._channel.recv(1 << 16)
-            if not chunk:
-                raise EOFError("the file transfer was ended by the server")
-            self.received_bytes += len(chunk)
-            self._buffer += chunk
+            self._receive()
         content = bytes(self._buffer[:size])
         del self._buffer[:size]
         return content
+
+    def _receive(self) -> None:
+        chunk = self._channel.recv(1 << 16)
+        if not chunk:
+            raise EOFError("the file transfer was ended by the server")
+        self.received_bytes += len(chunk)
+        self._buffer += chunk
 
 
 _NO_MORE = object()

@@ -14,6 +14,8 @@ from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Any
 
+from slipway.errors import ParseError
+
 
 class Kind(IntEnum):
     """The numbers of requests."""
@@ -69,6 +71,10 @@ class RefusedError(Exception):
         self.path: PurePosixPath | None = None
 
 
+class MalformedError(ParseError):
+    """What the server sent is no message of the protocol, or one that is cut short."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """What the server says of a file, folder or link; the time is in whole seconds."""
@@ -102,7 +108,7 @@ class Room:
 
 
 class Reader:
-    """Reads a message from its beginning to its end."""
+    """Reads a message from its beginning to its end; ``MalformedError`` where it is over too soon."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -110,19 +116,15 @@ class Reader:
 
     def number(self) -> int:
         """The next 32 bits."""
-        self._at += 4
-        value: int = struct.unpack_from(">I", self._content, self._at - 4)[0]
-        return value
+        return int.from_bytes(self._take(4), "big")
 
     def long(self) -> int:
         """The next 64 bits."""
-        return self.number() << 32 | self.number()
+        return int.from_bytes(self._take(8), "big")
 
     def string(self) -> bytes:
         """The next bytes, of which the number comes before."""
-        size = self.number()
-        self._at += size
-        return self._content[self._at - size : self._at]
+        return self._take(self.number())
 
     def text(self) -> str:
         """The next bytes as a name or a path."""
@@ -132,6 +134,13 @@ class Reader:
     def is_over(self) -> bool:
         """True at the end."""
         return self._at >= len(self._content)
+
+    def _take(self, size: int) -> bytes:
+        taken = self._content[self._at : self._at + size]
+        if len(taken) < size:
+            raise MalformedError(f"a message of the file transfer ends after {len(self._content)} bytes")
+        self._at += size
+        return taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +168,18 @@ class Request:
 
         Raises:
             RefusedError: the server will not do it.
+            MalformedError: that is no answer to this.
         """
         if kind == _STATUS:
             code = reader.number()
-            if code == _OK:
+            if code == _OK and self.parse is None:
                 return None
-            if code == _EOF and not self.changes:
+            if code == _EOF and self.at_end is not None:
                 return self.at_end
+            if code == _OK:
+                raise MalformedError(
+                    f"the file transfer's answer to a request of kind {self.kind} has no content"
+                )
             words = "" if reader.is_over else reader.text()
             raise RefusedError(code, words, changes=self.changes, writes=self.kind == Kind.WRITE)
         if self.parse is None or kind not in (_HANDLE, _DATA, _NAME, _ATTRS, _EXTENDED_REPLY):
@@ -182,6 +196,24 @@ def parse_version(content: bytes) -> dict[str, str]:
         name = reader.text()
         extensions[name] = reader.text()
     return extensions
+
+
+def find_greeting(received: bytes) -> int | None:
+    """Where the server's first message begins, behind what its login shell may have printed.
+
+    Returns:
+        ``None`` where it has not come yet.
+
+    Raises:
+        MalformedError: what came is no such message.
+    """
+    # A text has no zero byte, and the message's length begins with one.
+    start = received.find(b"\0")
+    if start < 0 or len(received) - start < 5:
+        return None
+    if received[start + 4] != Kind.VERSION:
+        raise MalformedError(f"what answers is not SFTP: a message of kind {received[start + 4]}")
+    return start
 
 
 def pack(kind: int, content: bytes) -> bytes:
@@ -224,6 +256,14 @@ def read_entries(reader: Reader) -> list[tuple[str, Entry]]:
         reader.string()  # a line as `ls -l` prints it
         found.append((name, read_entry(reader)))
     return found
+
+
+def read_target(reader: Reader) -> str:
+    """Where a link leads to."""
+    found = read_entries(reader)
+    if len(found) != 1:
+        raise MalformedError(f"{len(found)} answers to where a link leads to")
+    return found[0][0]
 
 
 def read_room(reader: Reader) -> Room:

@@ -28,12 +28,13 @@ def main() -> None:
 
 
 def _upwards(connection: socket.socket) -> None:
-    while chunk := os.read(0, 1 << 16):
-        connection.sendall(chunk)
-    connection.shutdown(socket.SHUT_WR)
+    with suppress(ConnectionError):
+        while chunk := os.read(0, 1 << 16):
+            connection.sendall(chunk)
+        connection.shutdown(socket.SHUT_WR)
 
 
 if __name__ == "__main__":
-    # Ctrl-C reaches all programs of a terminal; Slipway tells of it.
-    with suppress(KeyboardInterrupt):
+    # Ctrl-C reaches all programs of a terminal. Slipway tells of it, and of a program there that ended early.
+    with suppress(KeyboardInterrupt, ConnectionError):
         main()

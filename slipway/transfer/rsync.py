@@ -16,8 +16,8 @@ from slipway.errors import (
     ParseError,
     RemoteError,
     RemoteSpaceError,
+    SlipwayError,
     SpaceError,
-    SshError,
 )
 from slipway.host.host import Host
 from slipway.progress import Amount, OnProgress, Transfer
@@ -33,7 +33,6 @@ _TREE = ("--links", "--times", "--partial-dir=.slipway-partial")
 _SILENCE_S = 600
 # rsync's own codes, from its manual.
 _FILE_IO = 11
-_PROTOCOL = 2
 _VANISHED = 24
 _TIMEOUT = 30
 _NOT_FOUND = 127
@@ -186,7 +185,7 @@ def _failure(host: Host, result: Result, tunnel: RsyncTunnel, target: str) -> Ex
     code, there = result.exit_code, tunnel.exit_code
     words = [*tunnel.said.strip().splitlines(), *result.stderr.strip().splitlines()][-8:]
     said = "".join(f"\n  {line}" for line in words)
-    if isinstance(tunnel.lost, SshError):
+    if isinstance(tunnel.lost, SlipwayError):
         return tunnel.lost
     if tunnel.lost is not None or code == _TIMEOUT:
         reason = tunnel.lost or f"nothing came for {_SILENCE_S} s"
@@ -206,6 +205,4 @@ def _failure(host: Host, result: Result, tunnel: RsyncTunnel, target: str) -> Ex
         said += "\n  (The other side could not write: is the disk full there, or a quota reached?)"
     if code == _VANISHED:
         return DataError(f"files were removed while they were sent, or fetched; try again. rsync said:{said}")
-    if code == _PROTOCOL:
-        said += "\n  (A shell that prints something at every login does that: look at ~/.bashrc there)"
     return RemoteError(f"{host.target}: rsync failed with exit code {code}:{said}")

@@ -11,13 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slipway.host.host import Host
+from slipway.host.program import Program
 from slipway.transfer import rsh
-
-if TYPE_CHECKING:
-    import paramiko
 
 _LONGEST_FOLDER_BYTES = 80
 
@@ -40,7 +37,7 @@ class RsyncTunnel:
         self.lost: Exception | None = None
         self.sent_bytes = 0
         self.received_bytes = 0
-        self._link = host
+        self._host = host
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(1)
@@ -73,26 +70,31 @@ class RsyncTunnel:
             if not byte:
                 return  # rsync ended before it had said what to run
             command += byte
-        with self._link.command_channel(command[:-1].decode(errors="surrogateescape")) as channel:
-            threading.Thread(target=self._pump, args=(connection, channel), daemon=True).start()
-            while chunk := channel.recv(1 << 16):
+        # rsync has quoted its words for a POSIX shell, which the login shell need not be.
+        argv = ["sh", "-c", f"exec {command[:-1].decode(errors='surrogateescape')}"]
+        with self._host.start(argv) as program:
+            if program.wait_for_begin():
+                threading.Thread(target=self._pump, args=(connection, program), daemon=True).start()
+            while chunk := program.recv(1 << 16):
                 try:
                     connection.sendall(chunk)
                 except OSError:
                     return  # rsync has ended before that, and says itself why
                 self.received_bytes += len(chunk)
-            self.said = channel.makefile_stderr().read().decode(errors="replace")
-            self.exit_code = channel.recv_exit_status()
-            if self.exit_code < 0 and self._link.is_lost:
+            self.said = program.errors().decode(errors="replace")
+            self.exit_code = program.exit_code()
+            if self.exit_code < 0 and self._host.is_lost:
                 raise EOFError("no exit code came back")
+            if not program.has_begun:
+                raise self._host.no_begin(program.greeting + self.said.encode())
 
-    def _pump(self, connection: socket.socket, channel: paramiko.Channel) -> None:
+    def _pump(self, connection: socket.socket, program: Program) -> None:
         # What ends the one direction ends the other, and that one tells of it.
         with suppress(Exception):
             while chunk := connection.recv(1 << 16):
-                channel.sendall(chunk)
+                program.send(chunk)
                 self.sent_bytes += len(chunk)
-            channel.shutdown_write()
+            program.end_input()
 
     def close(self) -> None:
         """End it, also where rsync never came."""

@@ -94,7 +94,7 @@ def checkout(
     )
     hidden = {
         re.escape(str(tmp_path)): "~/slipway",
-        r"\b(key|files|aged|alone)@127\.0\.0\.1:\d+": "USER@HOST:PORT",
+        r"\b(key|files|aged|alone|with-bash)@127\.0\.0\.1:\d+": "USER@HOST:PORT",
         r"127\.0\.0\.1": "HOST",
         r"\d[\d,]*\.\d MB": "N MB",
         r"\d+\.\d\d GB": "N GB",
@@ -189,6 +189,12 @@ def cut_in_the_middle(checkout: ClusterCheckout) -> Seen:
 @case("The host runs no commands, and a job is wanted", 85, "Set `login.host` to a login node.")
 def no_commands(checkout: ClusterCheckout) -> Seen:
     return checkout.on("job", "--profile", "mine", user="files", scratch="/srv/files")
+
+
+@case("A start file of the login shell there prints something and ends it", 69, "Change that file.")
+def login_shell_that_ends(checkout: ClusterCheckout) -> Seen:
+    checkout.host.sh("echo 'echo Welcome; exit' >/home/with-bash/.bashrc")
+    return checkout.on("job", "--profile", "mine", user="with-bash", scratch="/srv/files")
 
 
 @case("The site is to have rsync, and its rsync is too old", 65, "Leave out `login.transfer`: SFTP serves.")

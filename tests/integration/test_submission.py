@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -27,8 +28,8 @@ from slipway.job.watch import follow
 from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.steps.image import build, look_for_image
-from slipway.steps.runs import list_runs
+from slipway.steps.image import build, look_for_image, push
+from slipway.steps.runs import list_runs, pull
 from slipway.steps.submit import Push, submitted
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
@@ -343,6 +344,37 @@ def test_the_image_here_is_pushed_on_request(small: SmallImageBox, tmp_path: Pat
         assert submit_with(Answers(), Push.ALWAYS) == "3"
     finally:
         client.images.remove(name, force=True)
+
+
+def test_a_user_whose_start_files_print(small: SmallImageBox) -> None:
+    """The whole way: an image and code sent, a job, how it stands, what it prints, and its results."""
+    profile = small.choice.profile.model_copy(
+        update={"program": ("sh", "-c", "echo there >/out/file; cat /out/file")}
+    )
+    request = Request(
+        profile=profile,
+        site=small.choice.site,
+        args=(),
+        resources=SlurmResources(cpus=1, mem="100M", time="5"),
+    )
+    said: list[str] = []
+    begin = (
+        'for file in .bashrc .profile; do touch $file; { printf %s "$0"; cat $file; } >.new; '
+        "mv $file .$file.old; mv .new $file; done"
+    )
+    welcome = "printf 'Welcome, no newline'; echo 'quota: 5 %' >&2; trap 'echo bye' EXIT; alias cp='cp -i'\n"
+    small.as_root("su", "-", "researcher", "-c", f"sh -c {shlex.quote(begin)} {shlex.quote(welcome)}")
+    try:
+        small.on_box("rm /scratch/researcher/slipway/images/slipway-small*")
+        assert push(small.session, small.choice)[3] is not None
+        with submitted(small.session, request, Push.NEVER) as done:
+            follow(done.host, done.run, said.append, lambda run: None)
+        (run,), error = list_runs(small.session, done.run.run_id, 1)
+        assert (run.status.state, run.status.reason, error) == (State.COMPLETED, "ok", None)
+        assert (pull(small.session, run.run_id).home / "attempt-1" / "out" / "file").read_text() == "there\n"
+    finally:
+        small.as_root("su", "-", "researcher", "-c", "for f in .bashrc .profile; do mv .$f.old $f; done")
+    assert said[-1].strip() == "there"
 
 
 def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> None:

@@ -1,7 +1,6 @@
 """Questions to a cluster and its answers. A stand-in answers for SLURM here; the real one is on the box."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from slipway.host.command_line import command_line
+from slipway.host.login_shell import login_command
 from slipway.job import poll as polling
 from slipway.job.poll import poll
 from slipway.job.run import Run, Status
@@ -33,10 +34,12 @@ class Cluster:
         self.asked: list[str] = []
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None) -> Result:
-        assert argv[:2] == ["bash", "-lc"]
-        assert len(shlex.join(argv)) < ONE_ARGUMENT_BYTES
-        self.asked.append(argv[4])
-        says = self.says[argv[4]]
+        shell = login_command([])
+        assert argv[: len(shell)] == shell
+        assert len(command_line(argv)) < ONE_ARGUMENT_BYTES
+        program = argv[len(shell)]
+        self.asked.append(program)
+        says = self.says[program]
         if says is None:
             return Result(argv=tuple(argv), exit_code=1, stdout="", stderr="accounting is disabled\n")
         return Result(argv=tuple(argv), exit_code=0, stdout=f"\nslipway-begins-here\n{says}", stderr="")

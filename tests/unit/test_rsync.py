@@ -108,7 +108,6 @@ def ended(
             "could not write: is the disk",
         ),
         (ended(24, "file has vanished: x"), 73, "file has vanished: x"),
-        (ended(2, "protocol version mismatch -- is your shell clean?"), 69, "look at ~/.bashrc there"),
     ],
 )
 def test_what_rsync_has_failed_by(error: SlipwayError, code: int, words: str) -> None:

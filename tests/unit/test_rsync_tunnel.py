@@ -4,7 +4,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -17,15 +17,20 @@ from slipway.transfer.rsync_tunnel import open_rsync_tunnel
 
 
 class Endless:
-    """A channel on which bytes come for ever."""
+    """A program from which bytes come for ever."""
+
+    has_begun = True
+
+    def wait_for_begin(self) -> bool:
+        return True
 
     def recv(self, size_bytes: int) -> bytes:
         return bytes(size_bytes)
 
-    def sendall(self, content: bytes) -> None:
+    def send(self, content: bytes) -> None:
         """Take it."""
 
-    def shutdown_write(self) -> None:
+    def end_input(self) -> None:
         """Nothing more is sent."""
 
 
@@ -35,7 +40,7 @@ class EndlessLink:
     is_open = True
 
     @contextmanager
-    def command_channel(self, command: str) -> Iterator[Endless]:
+    def start(self, argv: Sequence[str]) -> Iterator[Endless]:
         yield Endless()
 
 

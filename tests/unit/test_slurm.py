@@ -201,5 +201,7 @@ def test_login_shell_may_say_what_it_likes() -> None:
 
 
 def test_a_login_shell_that_ends_early_is_noticed() -> None:
-    with pytest.raises(ParseError, match="did not come to the command"):
+    with pytest.raises(
+        ParseError, match=r"before it came to the command.*'your account has expired'.*~/.profile"
+    ):
         parse_login("your account has expired\n")
