@@ -1,62 +1,62 @@
 #!/bin/bash -l
-# A job of Slipway: one program in one container. docs/jobs.md says what it promises.
+# A job of Slipway: one program in one container. docs/jobs.md says what it promises. What it does, in order:
+#
+#  - It makes a folder for this attempt (attempt-1; after a requeue attempt-2), and writes its log there.
+#  - It loads the site's modules and runs the site's own lines.
+#  - It starts itself once more on each node of the job. What follows is done there. # only: multi_node
+#  - It copies the image to the node's own disk, unless it is there. # only: node_local
+#  - It reads the program's arguments and environment from files; no shell takes them for text.
+#  - It starts the program in the image. It sees /code, /data and /weights, and writes to /out.
+#  - It passes on SIGTERM, and before the time limit SIGUSR1 if the program has a handler for that.
+#  - It writes how the program ended to result.json, and ends with the program's exit code.
+#
 # @directives@
 
 # What is to run, filled in by `invoke job`.
 # @settings@
 
-# A requeued job is a new attempt with a folder of its own: processes of the last one may still be alive on a
-# lost node, and may still write. So is each task of an array.
-attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
-attempts=$run_dir${SLURM_ARRAY_TASK_ID:+/task-$SLURM_ARRAY_TASK_ID}
-here=$attempts/attempt-$attempt
-# Where a job has several nodes, srun starts this script once more on each of them, with this word.
-each_node=${1:-}
-if [ -z "$each_node" ]; then
-    mkdir -p "$here/out" || exit 1
-    exec >>"$here/log" 2>&1
-fi
-started=$(date +%s)
+# @scheduler@
 
-say() { echo "slipway: ${SLURMD_NODENAME:-$(hostname)}: $*"; }
+# ---- How the job ends -----------------------------------------------------------------------------
+
+say() { echo "slipway: $node_name: $*"; }
 
 finish() { # exit code, reason
-    local code=$1 signal=null
     trap '' EXIT TERM USR1
-    if [ -n "$each_node" ]; then
-        # The job ends as the first of its nodes that failed.
-        [ "$code" -eq 0 ] || (set -o noclobber && echo "$code $2" >"$here/first-failure") 2>/dev/null
-        bring_caches_back
-        # For a failure srun kills the program on the other nodes, which may be saving.
-        [ -z "$time_is_short$stopped" ] || exit 0
-        exit "$code"
-    fi
-    if [ "$code" -gt 128 ] && [ "$code" -le 192 ]; then signal=$((code - 128)); fi
-    # Written as a whole and then renamed: who finds it finds all of it.
-    cat >"$here/result.json.part" <<RESULT && mv "$here/result.json.part" "$here/result.json"
-{"run_id": "$run_id", "task": ${SLURM_ARRAY_TASK_ID:-null}, "attempt": $attempt,
- "exit_code": $code, "signal": $signal, "reason": "$2",
- "start": $started, "end": $(date +%s), "node": "${SLURMD_NODENAME:-$(hostname)}", "job_id": "$SLURM_JOB_ID",
- "nodes": ${SLURM_JOB_NUM_NODES:-1}, "cpus": ${SLURM_CPUS_PER_TASK:-1}, "gpus": "${CUDA_VISIBLE_DEVICES:-}"}
-RESULT
-    bring_caches_back
-    exit "$code"
+    [ -z "$each_node" ] || finish_node "$1" "$2" # only: multi_node
+    write_result "$1" "$2"
+    bring_cache_back # only: node_local cache
+    exit "$1"
 }
 
-# What SLURM says of a job that it has sent SIGTERM.
-why_stopped() {
-    local id=$SLURM_JOB_ID job
-    if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
-    job=$(timeout 5 scontrol --oneliner show job "$id" 2>/dev/null)
-    if [[ $job == *" Reason=TimeLimit "* ]]; then
+write_result() { # exit code, reason
+    local signal=null
+    if [ "$1" -gt 128 ] && [ "$1" -le 192 ]; then signal=$(($1 - 128)); fi
+    # Written as a whole and then renamed: who finds it finds all of it.
+    cat >"$here/result.json.part" <<RESULT && mv "$here/result.json.part" "$here/result.json"
+{"run_id": "$run_id", "task": ${task_index:-null}, "attempt": $attempt,
+ "exit_code": $1, "signal": $signal, "reason": "$2",
+ "start": $started, "end": $(date +%s), "node": "$node_name", "job_id": "$job_id",
+ "nodes": $job_nodes, "cpus": ${job_cpus:-1}, "gpus": "${CUDA_VISIBLE_DEVICES:-}"}
+RESULT
+}
+
+why_it_ended() { # the program's exit code
+    if [ -n "$warned" ] || { [ -n "$time_is_short" ] && [ -n "$stopped" ]; }; then
         echo time-limit
-    elif [[ $job == *" PreemptTime="[0-9]* ]]; then
-        echo preempted
-    elif [[ $job =~ " Restarts="([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$attempt" ]; then
-        # It will run again: it had to make room, or somebody has requeued it.
-        echo preempted
+    elif [ -n "$stopped" ] && [ -n "$each_node" ]; then # only: multi_node
+        echo cancelled # only: multi_node
+    elif [ -n "$stopped" ]; then
+        why_stopped
+    elif [ "$1" -eq 0 ]; then
+        echo ok
+    elif out_of_memory; then
+        echo out-of-memory
+    elif [ -n "$time_is_short" ] && [ "$1" -eq 143 ]; then
+        # At the limit SIGTERM may reach the program before it reaches this script.
+        echo time-limit
     else
-        echo cancelled
+        echo "${failure:-program-error}"
     fi
 }
 
@@ -74,45 +74,52 @@ out_of_memory() {
     return 1
 }
 
-bring_caches_back() {
-    if [ -n "$cache" ] && [ "$cache_here" != "$cache" ]; then
-        rsync -a --update "$cache_here/" "$cache/" || say "what is new in $cache_here did not get to $cache"
+# Whatever ends this script before its own end is no success, `exit 0` in the site's lines neither.
+on_exit() { say "the job ended before its program began" && finish 1 launch-failure; }
+
+# ---- Signals --------------------------------------------------------------------------------------
+
+on_term() { # cancelled or preempted; where processes are tracked by cgroups, only this script is told
+    stopped=yes again=yes
+    # The scheduler itself tells the part on each node. What was started here would kill them at once. # only: multi_node
+    [ -n "$each_node" ] || return # only: multi_node
+    kill -TERM $! 2>/dev/null
+}
+
+on_usr1() { # the time limit is near; the program may save and stop
+    time_is_short=yes again=yes
+    if [ -n "$program_runs" ]; then
+        warn_program $!
+    else
+        kill -USR1 $! 2>/dev/null
     fi
 }
 
-# Whatever ends this script before its own end is no success, `exit 0` in the site's lines neither.
-time_is_short='' stopped='' again='' failure='' cache_here=$cache
-on_exit() { say "the job ended before its program began" && finish 1 launch-failure; }
-trap on_exit EXIT
-trap 'stopped=yes; finish 143 "$(why_stopped)"' TERM
-trap 'time_is_short=yes' USR1
-readonly run_id run_dir image nodes cache attempt attempts here each_node started
-readonly -f finish why_stopped on_exit
+# A program that has no handler for SIGUSR1 would be ended by it. That one is left alone and runs to the limit.
+warn_program() { # the container's process id
+    local pid caught
+    pid=$(find_program "$1") && caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$pid/status") || return
+    if (((16#$caught >> $(kill -l USR1) - 1) & 1)); then
+        warned=yes
+        : >"$here/warned" # only: multi_node
+        kill -USR1 "$pid"
+    fi
+} 2>/dev/null
 
-# The site's modules, and its lines to run before the program.
-# @modules@
-# @before@
-# ----------------------------------------------------------------------------------------------------
-
-# The site's lines may have changed how the shell works.
-set +efuC +o pipefail
-shopt -u nullglob failglob
-trap - ERR DEBUG
-IFS=$' \t\n'
-cd / || exit 1
-trap on_exit EXIT
-
-on_usr1() { # SLURM warns of the time limit; the program may save and stop
-    time_is_short=yes again=yes
-    kill -USR1 $! 2>/dev/null
+# The program is the first process, from the container's down, that has the environment which only the program gets.
+find_program() { # a process id
+    local child children
+    # In a trap, a return without a number returns what was before the trap.
+    if grep -Fqxz "SLIPWAY_RUN=$run_id" "/proc/$1/environ"; then
+        echo "$1"
+        return 0
+    fi
+    children=$(cat "/proc/$1/task/"*/children)
+    for child in $children; do
+        if find_program "$child"; then return 0; fi
+    done
+    return 1
 }
-on_term() { # cancelled or preempted; where SLURM tracks processes by cgroups, only this script is told
-    stopped=yes again=yes
-    # srun would kill the program at once. SLURM itself tells the parts of this script on all nodes.
-    if [ -n "$each_node" ] || [ "$nodes" -eq 1 ]; then kill -TERM $! 2>/dev/null; fi
-}
-trap on_usr1 USR1
-trap on_term TERM
 
 # Runs a command beside the shell, which so can pass signals on, and returns its exit code.
 await() {
@@ -129,117 +136,49 @@ await() {
         code=$?
         [ -n "$again" ]
     do :; done 2>/dev/null
+    # Bash 5.2 says -1 of what ended in the very moment in which it was told to stop itself.
+    if [ "$code" -lt 0 ] && [ -n "$stopped" ]; then code=143; fi
     return "$code"
 }
 
-# @node_local@
-# Where this is a folder of a node's own disk, the image is copied there by whichever job of a node is the first.
-# It has a digest in its name, and the copy gets this name only when it was read back and has it.
-copy_image() { # the copy's path; file descriptor 9 is its lock
-    local copy=$1 size digest began=$SECONDS
-    flock -w 1800 9 || return
-    size=$(stat -c %s "$image") || return
-    if [ "$(stat -c %s "$copy" 2>/dev/null)" != "$size" ]; then
-        make_room "$copy" "$size" || return
-        digest=${image%.sif} digest=${digest##*-}
-        case $(cp "$image" "$copy.part" && sha256sum <"$copy.part") in
-        "$digest"*) mv "$copy.part" "$copy" || return ;;
-        *) rm -f "$copy.part" && say "the copy of the image is damaged" && return 1 ;;
-        esac
-        say "image copied to $copy in $((SECONDS - began)) s"
-    fi
-    touch "$copy"
-    # As long as a job uses the copy nobody makes room with it, but somebody may have been faster.
-    flock -s 9 && [ -e "$copy" ]
-}
-make_room() { # the copy's path, its size in bytes
-    local old folder=${1%/*}
-    rm -f "$1.part"
-    for old in "$folder"/*.sif ''; do
-        if [ "$(df --output=avail -B1 "$folder" | tail -n 1)" -gt "$2" ]; then return 0; fi
-        [ ! -e "$old" ] || (flock -n 8 && rm -f "$old" && say "$old removed to make room") 8>>"$old.lock"
-    done
-    say "$folder has no room for the image" && return 1
-}
+# ---- The program ----------------------------------------------------------------------------------
 
-image_here=$image
-use_node_local() {
-    local folder
-    folder=$node_local/slipway-$(id -un)
-    # Where everybody may write, the folder may be somebody else's.
-    [ -d "$node_local" ] && (umask 077 && mkdir -p "$folder") && [ -O "$folder" ] && [ ! -L "$folder" ] || return
-    mkdir -p "$folder/images" "$folder/cache" || return
-    exec 9>>"$folder/images/${image##*/}.lock" || return
-    if await copy_image "$folder/images/${image##*/}"; then image_here=$folder/images/${image##*/}; fi
-    if [ -n "$cache" ] && await rsync -a --update "$cache/" "$folder/cache/${cache##*/}/"; then
-        cache_here=$folder/cache/${cache##*/}
-    fi
-    [ "$image_here" != "$image" ]
-}
-if [ -n "$cache" ]; then mkdir -p "$cache" || exit 1; fi
-if [ "$node_local" != none ] && { [ -n "$each_node" ] || [ "$nodes" -eq 1 ]; } && ! use_node_local; then
-    say "the image is used from scratch, not from paths.node_local: ${node_local:-which is empty here}"
-fi
-
-if [ -n "$time_is_short" ]; then
-    say "the time limit is too near to begin"
-    finish 1 time-limit
-fi
-
-# The program, its arguments and its own environment are data, each word ended by a zero byte.
+# Its arguments and its own environment are data, each word ended by a zero byte.
 read_words() {
     # In UTF-8 bash takes the zero byte for a part of the letter before it, where that is cut short.
     local LC_ALL=C word
     words=()
     while IFS= read -r -d '' word; do words+=("$word"); done
 }
-read_words <"$run_dir/argv" && program=("${words[@]}") || exit 1
-read_words <"$run_dir/environment" && settings=("${words[@]}") || exit 1
 
-# They reach the container in a file that is there until the program starts: apptainer expands every $ in the
-# values of --env and APPTAINERENV_, and changes arguments that are not UTF-8.
-entry=.slipway-entry-${SLURM_NODEID:-0}
-quoted() { # what stands before it, and any bytes as one word of any POSIX shell
+quote() { # what stands before it, and any bytes as one word of any POSIX shell
     local LC_ALL=C quote="'\\''"
     printf "%s'%s'" "$1" "${2//\'/$quote}"
 }
-pass() { # name, value
-    quoted "export $1=" "$2"
-    echo
-}
-previous=$attempts/attempt-$((attempt - 1))/out
-# The container gets a clean environment and, of this one, only what follows.
-write_entry() {
-    local LC_ALL=C name
-    for name in $(compgen -A export SLURM_) CUDA_VISIBLE_DEVICES OMP_NUM_THREADS \
-        http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-        if [ -n "${!name+set}" ]; then pass "$name" "${!name}"; fi
-    done
-    [ -z "$cache" ] || pass XDG_CACHE_HOME /cache
-    for name in "${settings[@]}"; do pass "${name%%=*}" "${name#*=}"; done
-    pass SLIPWAY_RUN "$run_id"
-    pass SLIPWAY_ATTEMPT "$attempt"
-    pass SLIPWAY_OUT /out
-    if [ -d "$previous" ]; then pass SLIPWAY_PREVIOUS /previous; fi
-    printf 'set --'
-    for name in "${program[@]}"; do quoted " " "$name"; done
+
+export_line() { # name, value
+    quote "export $1=" "$2"
     echo
 }
 
-# Apptainer serves the image by a process of its own, which SIGTERM would end under the feet of a program that is
-# saving: where SLURM does not track processes by cgroups, all of them get it. What is ignored stays ignored.
-# An Apptainer that has its own such program, in libexec/apptainer/bin, takes that first: docs/jobs.md.
-shield=$here/shield-${SLURM_NODEID:-0}
-guard_image() {
-    local name path
-    mkdir -p "$shield" || return
-    for name in squashfuse_ll squashfuse fuse-overlayfs fuse2fs; do
-        path=$(command -v "$name") || continue
-        printf '#!/bin/sh\ntrap "" TERM USR1\nexec %q "$@"\n' "$path" >"$shield/$name" && chmod 755 "$shield/$name"
-        # Scratch may be mounted so that nothing in it can be started.
-        [ -x "$shield/$name" ] || rm -f "$shield/$name"
+# The container gets a clean environment and, of this one, only what follows. It gets there in a file that exists
+# until the program starts: apptainer expands every $ in the values of --env and APPTAINERENV_, and changes arguments
+# that are not UTF-8.
+write_entry() {
+    local LC_ALL=C name
+    for name in $(scheduler_variables) CUDA_VISIBLE_DEVICES OMP_NUM_THREADS \
+        http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+        if [ -n "${!name+set}" ]; then export_line "$name" "${!name}"; fi
     done
-    PATH=$shield:$PATH
+    export_line XDG_CACHE_HOME /cache # only: cache
+    for name in "${settings[@]}"; do export_line "${name%%=*}" "${name#*=}"; done
+    export_line SLIPWAY_RUN "$run_id"
+    export_line SLIPWAY_ATTEMPT "$attempt"
+    export_line SLIPWAY_OUT /out
+    if [ -d "$previous" ]; then export_line SLIPWAY_PREVIOUS /previous; fi
+    printf 'set --'
+    for name in "${program[@]}"; do quote " " "$name"; done
+    echo
 }
 
 # That the entry is gone shows that the program was reached.
@@ -247,44 +186,90 @@ guard_image() {
 enter='. "/out/$0" || exit
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
 rm -f "/out/$0" && exec "$@"'
-run_container() {
+
+start_container() {
     # Bash has what runs beside it ignore these, and so would the program.
     trap - INT QUIT
-    exec 9>&- && exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
+    exec 9>&- # only: node_local
+    exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
 }
 
-if [ "$nodes" -gt 1 ] && [ -z "$each_node" ]; then
-    await srun --nodes="$nodes" --ntasks-per-node=1 --export=ALL --kill-on-bad-exit=1 --input=none \
-        ${SLURM_CPUS_PER_TASK:+"--cpus-per-task=$SLURM_CPUS_PER_TASK"} \
-        bash -l "$run_dir/job.sh" each-node
-    code=$?
-    # srun has the highest of all codes, and that of a program that it killed because another failed is higher.
-    if [ "$code" -ne 0 ] || [ -e "$here/first-failure" ]; then
-        read -r code failure <"$here/first-failure" || failure=launch-failure
-    fi 2>/dev/null
-else
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
+run_program() {
+    local code
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${job_cpus:-1}}
     container+=(--bind "$here/out:/out")
-    if [ -n "$cache" ]; then container+=(--bind "$cache_here:/cache"); fi
+    container+=(--bind "$cache_here:/cache") # only: cache
     if [ -d "$previous" ]; then container+=(--bind "$previous:/previous:ro"); fi
     (umask 077 && write_entry >"$here/out/$entry") || exit 1
-    guard_image
-    await run_container
+    guard_image # only: image_guard
+    program_runs=yes
+    await start_container
     code=$?
-    rm -rf "$shield"
+    rm -rf "$shield" # only: image_guard
     if [ -e "$here/out/$entry" ]; then failure=launch-failure; fi
     rm -f "$here/out/$entry"
-fi
+    return "$code"
+}
 
-reason=${failure:-program-error}
+# @image_guard@
+
+# @node_local@
+
+# @multi_node@
+
+# ---- From here on it runs -------------------------------------------------------------------------
+
+# A requeued job is a new attempt with a folder of its own: processes of the last one may still be alive on a
+# lost node, and may still write. So is each task of an array.
+attempts=$run_dir${task_index:+/task-$task_index}
+here=$attempts/attempt-$attempt
+previous=$attempts/attempt-$((attempt - 1))/out
+entry=.slipway-entry-$node_index
+mkdir -p "$here/out" || exit 1
+each_node=${1:-} # only: multi_node
+[ -n "$each_node" ] || exec >>"$here/log" 2>&1 # only: multi_node
+exec >>"$here/log" 2>&1 # only: single_node
+started=$(date +%s)
+time_is_short='' stopped='' again='' warned='' failure='' program_runs=''
+image_here=$image
+cache_here=$cache # only: cache
+
+trap on_exit EXIT
+trap 'stopped=yes; finish 143 "$(why_stopped)"' TERM
+trap 'time_is_short=yes' USR1
+# The site's lines may not change these.
+readonly run_id run_dir image attempts here previous entry enter started
+readonly attempt job_id task_index node_name node_index job_nodes job_cpus
+readonly nodes each_node # only: multi_node
+readonly cache # only: cache
+readonly -f say finish write_result why_it_ended out_of_memory on_exit on_term on_usr1 warn_program find_program \
+    await read_words quote export_line write_entry start_container run_program
+
+# The site's modules, and its lines to run before the program.
+# @modules@
+# @before@
+# ---------------------------------------------------------------------------------------------------
+
+# The site's lines may have changed how the shell works.
+set +efuC +o pipefail
+shopt -u nullglob failglob
+trap - ERR DEBUG
+IFS=$' \t\n'
+cd / || exit 1
+trap on_exit EXIT
+trap on_usr1 USR1
+trap on_term TERM
+
+mkdir -p "$cache" || exit 1 # only: cache
+# @node_local_path@
+use_node_local # only: node_local
 if [ -n "$time_is_short" ]; then
-    reason=time-limit
-elif [ -n "$stopped" ]; then
-    reason=cancelled
-    if [ -z "$each_node" ]; then reason=$(why_stopped); fi
-elif [ "$code" -eq 0 ]; then
-    reason=ok
-elif out_of_memory; then
-    reason=out-of-memory
+    say "the time limit is too near to begin"
+    finish 1 time-limit
 fi
-finish "$code" "$reason"
+read_words <"$run_dir/argv" && program=("${words[@]}") || exit 1
+read_words <"$run_dir/environment" && settings=("${words[@]}") || exit 1
+if [ -z "$each_node" ]; then run_on_all_nodes; else run_program; fi # only: multi_node
+run_program # only: single_node
+code=$?
+finish "$code" "$(why_it_ended "$code")"

@@ -92,6 +92,7 @@ def make_user_checkout(
         (folder / name).mkdir(parents=True)
     shutil.copy(ROOT / "tasks.py", folder)
     shutil.copy(ROOT / "cluster" / "job.sh", folder / "cluster")
+    shutil.copytree(ROOT / "cluster" / "job", folder / "cluster" / "job")
     for name in (".env.example", ".env.base"):
         shutil.copy(ROOT / "env" / name, folder / "env")
     (folder / "code" / "main.py").write_text("print(1)\n")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         "push": "Build, convert and send the image first, where the site does not have it.",
         "no_push": "Use the site's image, and ask nothing.",
         "dry_run": "Print the job script; send and submit nothing.",
-        "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS.",
+        "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS. A handler for SIGUSR1 is called before its end.",
         "cpus": "Processor cores.",
         "mem": "Memory a node, such as 16G.",
         "gpus": "GPUs: a number, or a type and a number such as a100:2.",
@@ -91,6 +91,11 @@ def job(
             run = done.run
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
             screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
+            if run.resources.get("time"):
+                screen.note(
+                    "If the program has a handler for SIGUSR1, it is warned before the time limit; if not, "
+                    "it runs until the limit ends it (docs/jobs.md)"
+                )
             if wait:
                 _follow(session, screen, done.host, run, choice.site, raw=raw)
 

@@ -9,6 +9,7 @@ from slipway.host.scratch import Scratch
 from slipway.job.inputs import Inputs
 from slipway.job.run import Run, new_run_id
 from slipway.job.script import Job, directives, render_script
+from slipway.job.template import Template
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
 
@@ -32,7 +33,9 @@ class Plan:
     options: tuple[str, ...]
 
 
-def make_plan(inputs: Inputs, request: ResourceRequest, site: Site, scratch: Scratch, template: str) -> Plan:
+def make_plan(
+    inputs: Inputs, request: ResourceRequest, site: Site, scratch: Scratch, template: Template
+) -> Plan:
     """The record and the script of a new run.
 
     Args:
@@ -40,7 +43,7 @@ def make_plan(inputs: Inputs, request: ResourceRequest, site: Site, scratch: Scr
         request: what the scheduler is asked for.
         site: where it is to run.
         scratch: the site's folders.
-        template: the text of ``cluster/job.sh``.
+        template: ``cluster/job.sh`` and its blocks.
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(inputs.profile, now)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.errors import ConfigError, JobError
+from slipway.errors import JobError
 from slipway.job.run import RunPaths
+from slipway.job.template import Template
 from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
@@ -35,34 +36,48 @@ class Job:
     cache: PurePosixPath | None = None
 
 
-def render_script(job: Job, site: Site, template: str) -> str:
-    """The text of the job script.
+def render_script(job: Job, site: Site, template: Template) -> str:
+    """The text of the job script, with the blocks that this job uses and no others.
 
     Args:
         job: what is to run.
         site: where; its modules, its lines, its container command and how it wants GPUs asked for.
-        template: ``cluster/job.sh``, whose lines ``# @name@`` are replaced.
+        template: ``cluster/job.sh`` and ``cluster/job/``.
 
     Raises:
-        ConfigError: the template lacks one of these lines.
+        ConfigError: the template lacks one of the lines or blocks.
     """
-    blocks = {
+    parts = _parts(job, site)
+    values = {
         "directives": find_scheduler(site.scheduler).script_lines(directives(job, site)),
         "settings": _settings(job, site),
         "modules": [
             f"{shlex.join(['module', 'load', name])} || finish 1 launch-failure" for name in site.modules
         ],
         "before": site.before.splitlines(),
-        "node_local": [f'node_local="{site.paths.node_local or "none"}"'],
+        "node_local_path": [f'node_local="{site.paths.node_local}"'] if "node_local" in parts else [],
     }
-    lines = template.splitlines()
-    for name, block in blocks.items():
-        mark = f"# @{name}@"
-        if mark not in lines:
-            raise ConfigError(f"cluster/job.sh has no line `{mark}`; put it back where the {name} belong")
-        place = lines.index(mark)
-        lines[place : place + 1] = block
-    return "\n".join(lines) + "\n"
+    blocks: dict[str, str] = {"scheduler": site.scheduler}
+    blocks |= {name: name for name in ("image_guard", "node_local", "multi_node") if name in parts}
+    if "multi_node" in parts:
+        blocks["on_each_node"] = f"{site.scheduler}_nodes"
+    if {"node_local", "cache"} <= parts:
+        blocks["node_cache"] = "node_cache"
+    return template.fill(values, blocks, parts)
+
+
+def _parts(job: Job, site: Site) -> frozenset[str]:
+    """What of the template this job uses."""
+    several = (job.resources.nodes or 1) > 1
+    used = {
+        "single_node": not several,
+        "multi_node": several,
+        "node_local": site.paths.node_local is not None,
+        "cache": job.cache is not None,
+        # An image that is unpacked first is served by no process.
+        "image_guard": "--unsquash" not in site.container.flags,
+    }
+    return frozenset(name for name, wanted in used.items() if wanted)
 
 
 def directives(job: Job, site: Site) -> list[str]:
@@ -129,11 +144,12 @@ def _shown(word: bytes) -> str:
 
 
 def _settings(job: Job, site: Site) -> list[str]:
+    parts = _parts(job, site)
     return [
         f"run_id={shlex.quote(job.run_id)}",
         f"run_dir={shlex.quote(str(job.run_dir))}",
         f"image={shlex.quote(str(job.image))}",
-        f"nodes={job.resources.nodes or 1}",
-        f"cache={shlex.quote(str(job.cache or ''))}",
+        *([f"nodes={job.resources.nodes}"] if "multi_node" in parts else []),
+        *([f"cache={shlex.quote(str(job.cache))}"] if "cache" in parts else []),
         f"container=({shlex.join(container_command(job, site))})",
     ]

@@ -26,6 +26,7 @@ from slipway.job.submission_lock import (
     locked_submit_command,
     parse_answer,
 )
+from slipway.job.template import load_template
 from slipway.progress import Progress, explain_stop
 from slipway.project import Project
 from slipway.push.upload import PushedSif
@@ -114,7 +115,7 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
 
 def _plan(project: Project, request: Request, scratch: Scratch, snapshot: Snapshot, image: PushedSif) -> Plan:
     inputs = resolve_inputs(project, request, image, snapshot)
-    template = (project.sites / "job.sh").read_text(encoding="utf-8")
+    template = load_template(project.sites)
     return make_plan(inputs, request.resource_request, request.site, scratch, template)
 
 

@@ -24,6 +24,7 @@ from slipway.job.plan import make_plan
 from slipway.job.request import Request
 from slipway.job.run import Run, RunPaths
 from slipway.job.submit import settle, submit, submit_plan
+from slipway.job.template import load_template
 from slipway.job.watch import follow
 from slipway.progress import NullProgress
 from slipway.scheduler.base import State
@@ -392,7 +393,7 @@ def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> No
         scratch = open_scratch(host, small.choice.site)
         first = submit(small.session.project, request, host, scratch, NullProgress())
         inputs = repeat_inputs(host, scratch, first)
-        template = (small.session.project.sites / "job.sh").read_text()
+        template = load_template(small.session.project.sites)
         plan = make_plan(inputs, request.resource_request, small.choice.site, scratch, template)
         second = submit_plan(plan, host, small.session.store, NullProgress())
         for run in (first, second):

@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 from slipway.job.script import Job, render_script, words_file
+from slipway.job.template import load_template
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 
-TEMPLATE = (Path(__file__).parents[2] / "cluster" / "job.sh").read_text()
+TEMPLATE = load_template(Path(__file__).parents[2] / "cluster")
 SITE = SlurmSite(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
 
 

@@ -1,6 +1,8 @@
+import itertools
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -127,8 +129,14 @@ def test_the_head_of_a_script() -> None:
     script = render_script(job(), site, TEMPLATE)
     assert script.startswith(
         "#!/bin/bash -l\n"
-        "# A job of Slipway: one program in one container. docs/jobs.md says what it promises.\n"
-        "#SBATCH --job-name=k3f9-cpu-20260131-142530\n"
+        "# A job of Slipway: one program in one container. docs/jobs.md says what it promises. "
+        "What it does, in order:\n"
+    )
+    outline, _, rest = script.partition("\n#\n#SBATCH ")
+    assert all(line.startswith("#") for line in outline.splitlines())
+    assert len(outline.splitlines()) <= 12
+    assert rest.startswith(
+        "--job-name=k3f9-cpu-20260131-142530\n"
         "#SBATCH --output=/s/slipway/runs/k3f9-cpu-20260131-142530/slurm.log\n"
         "#SBATCH --open-mode=append\n"
         "#SBATCH --requeue\n"
@@ -140,8 +148,6 @@ def test_the_head_of_a_script() -> None:
         "run_id=k3f9-cpu-20260131-142530\n"
         "run_dir=/s/slipway/runs/k3f9-cpu-20260131-142530\n"
         "image=/s/slipway/images/a-1.sif\n"
-        "nodes=1\n"
-        "cache=''\n"
         "container=(apptainer exec --cleanenv --no-home --pwd /code --bind /s/slipway/code/c0de:/code:ro "
         "--bind /s/slipway/data:/data:ro --bind /s/slipway/weights:/weights:ro)\n"
         "\n"
@@ -153,7 +159,6 @@ def test_the_head_of_a_script() -> None:
         "module load cuda || finish 1 launch-failure",
         "ulimit -c 0",
     ]
-    assert 'node_local="none"' in lines
 
 
 def test_the_node_fills_in_where_its_disk_is() -> None:
@@ -165,15 +170,61 @@ def test_the_node_fills_in_where_its_disk_is() -> None:
 
 def test_a_template_without_its_marks_is_named() -> None:
     with pytest.raises(ConfigError, match="no line `# @modules@`"):
-        render_script(job(), SITE, TEMPLATE.replace("# @modules@", ""))
+        render_script(job(), SITE, replace(TEMPLATE, main=TEMPLATE.main.replace("# @modules@", "")))
+    with pytest.raises(ConfigError, match=r"cluster/job/slurm.sh is missing"):
+        render_script(job(), SITE, replace(TEMPLATE, blocks={}))
 
 
-def test_a_rendered_script_is_clean_shell(tmp_path: Path) -> None:
-    script = tmp_path / "job.sh"
-    script.write_text(render_script(job(), SITE, TEMPLATE))
+def render_with(nodes: int, cache: bool, node_local: bool, guard: bool) -> str:
+    site = SITE.model_copy(
+        update={
+            "paths": SITE.paths.model_copy(update={"node_local": "/local" if node_local else None}),
+            "container": Container(flags=() if guard else ("--unsquash",)),
+        }
+    )
+    cached = PurePosixPath("/s/slipway/cache/mine") if cache else None
+    return render_script(job(resources=SlurmResources(nodes=nodes), cache=cached), site, TEMPLATE)
+
+
+COMBINATIONS = list(itertools.product([1, 2], [False, True], [False, True], [False, True]))
+
+
+def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
+    scripts = [tmp_path / f"{number}.sh" for number in range(len(COMBINATIONS))]
+    for script, combination in zip(scripts, COMBINATIONS, strict=True):
+        script.write_text(render_with(*combination))
     # SC2329: the traps call these functions. SC2100: program-error is a word, not a sum.
     shellcheck = Path(sys.executable).with_name("shellcheck")
-    subprocess.run([str(shellcheck), "--shell=bash", "--exclude=SC2329,SC2100", str(script)], check=True)
+    subprocess.run(
+        [str(shellcheck), "--shell=bash", "--exclude=SC2329,SC2100", *map(str, scripts)], check=True
+    )
+
+
+@pytest.mark.parametrize(("nodes", "cache", "node_local", "guard"), COMBINATIONS)
+def test_a_script_holds_what_its_job_uses_and_nothing_else(
+    nodes: int, cache: bool, node_local: bool, guard: bool
+) -> None:
+    script = render_with(nodes, cache, node_local, guard)
+    assert ("srun" in script) is ("each_node" in script) is (nodes > 1)
+    assert ("XDG_CACHE_HOME" in script) is cache
+    assert ("copy_image" in script) is ("exec 9>&-" in script) is node_local
+    assert ("bring_cache_back" in script) is (cache and node_local)
+    assert ("guard_image" in script) is ("shield" in script) is guard
+    assert "# @" not in script
+    assert "# only:" not in script
+    assert "\n\n\n" not in script
+
+
+def test_what_is_of_slurm_is_one_block() -> None:
+    script = render_with(2, cache=True, node_local=True, guard=True)
+    head, _, rest = script.partition("# ---- SLURM: ")
+    _, _, other = rest.partition("# ---- End of what is SLURM's ")
+    assert head
+    assert other
+    # A user's own words there are the directives and the site's.
+    for word in ("SLURM", "SLURMD", "scontrol", "srun"):
+        assert word not in other
+        assert word not in head.replace("#SBATCH", "")
 
 
 def test_a_zero_byte_is_refused() -> None:

@@ -247,6 +247,55 @@ def test_before_the_time_limit_the_program_can_save(node: Node, code: int) -> No
     assert node.log() == "running\nsaved\n"
 
 
+SHELL_SAVER = "trap 'echo saved; exit 5' USR1; echo running; while :; do sleep 0.1; done"
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_shell_script_can_save_too(node: Node, shell: str) -> None:
+    # A shell cannot trap a signal that was ignored when it began.
+    with node.start(shell, "-c", SHELL_SAVER) as process:
+        wait_for(node, "running")
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(timeout=20) == 5
+    assert (node.result()["reason"], node.log()) == ("time-limit", "running\nsaved\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "reason"),
+    [
+        # What ends by itself although the limit is near has done what it was to do.
+        ("echo running; sleep 1; echo done", 0, "ok"),
+        ("echo running; sleep 1; echo done; exit 3", 3, "program-error"),
+        ("trap '' USR1; echo running; sleep 1; echo done", 0, "ok"),
+    ],
+)
+def test_a_program_without_a_handler_does_not_notice_the_warning(
+    node: Node, program: str, code: int, reason: str
+) -> None:
+    with node.start("sh", "-c", program) as process:
+        wait_for(node, "running")
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(timeout=20) == code
+    assert (node.result()["reason"], node.result()["exit_code"]) == (reason, code)
+    assert node.log() == "running\ndone\n"
+
+
+@pytest.mark.parametrize("told", ["the script", "the program", "both"])
+def test_a_program_without_a_handler_is_ended_by_the_limit(node: Node, told: str) -> None:
+    with node.start("sh", "-c", "echo $$; echo running; exec sleep 20") as process:
+        wait_for(node, "running")
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        assert process.poll() is None
+        # At the limit SLURM tells all processes or only the script, and in no order.
+        if told != "the script":
+            os.kill(int(node.log().split()[0]), signal.SIGTERM)
+        if told != "the program":
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    assert (node.result()["reason"], node.result()["exit_code"]) == ("time-limit", 143)
+
+
 def test_cancelled(node: Node) -> None:
     with node.start("python3", "-c", SAVER, "4", "SIGTERM") as process:
         wait_for(node, "running")

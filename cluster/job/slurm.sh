@@ -1,0 +1,37 @@
+# ---- SLURM: all that is known of the scheduler; another one has a block of its own here -----------
+
+attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
+job_id=$SLURM_JOB_ID
+# Of this task in an array; empty where the job is none.
+task_index=${SLURM_ARRAY_TASK_ID:-}
+node_name=${SLURMD_NODENAME:-$(hostname)}
+# Of this node among the job's, from 0.
+node_index=${SLURM_NODEID:-0}
+job_nodes=${SLURM_JOB_NUM_NODES:-1}
+# For the program on each node; empty where it was not asked for.
+job_cpus=${SLURM_CPUS_PER_TASK:-}
+
+# The names of the variables by which it tells a program of its job.
+scheduler_variables() { compgen -A export SLURM_; }
+
+# What SLURM says of a job that it has sent SIGTERM: time-limit, preempted or cancelled.
+why_stopped() {
+    local id=$job_id job
+    if [ -n "$task_index" ]; then id=${SLURM_ARRAY_JOB_ID}_$task_index; fi
+    job=$(timeout 5 scontrol --oneliner show job "$id" 2>/dev/null)
+    if [[ $job == *" Reason=TimeLimit "* ]]; then
+        echo time-limit
+    elif [[ $job == *" PreemptTime="[0-9]* ]]; then
+        echo preempted
+    elif [[ $job =~ " Restarts="([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$attempt" ]; then
+        # It will run again: it had to make room, or somebody has requeued it.
+        echo preempted
+    else
+        echo cancelled
+    fi
+}
+
+# @on_each_node@
+readonly -f scheduler_variables why_stopped
+
+# ---- End of what is SLURM's -----------------------------------------------------------------------
