@@ -47,6 +47,8 @@ def infer(
     began = time.monotonic()
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
+    for note in sequence.notes:
+        say(f"note       {note}")
     say(f"engine     {engine}, {settings.threads} threads")
     with results.workspace(out) as workspace, writable_cache(workspace):
         estimate = run_engine(load_engine(engine), sequence, settings, workspace)
@@ -152,6 +154,7 @@ def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict
         "camera": dict(estimate.camera),
         **estimate.facts,
         **({"caveat": estimate.caveat} if estimate.caveat else {}),
+        **({"notes": list(sequence.notes)} if sequence.notes else {}),
         "versions": {"python": platform.python_version(), **estimate.versions, **libraries},
     }
 

@@ -11,6 +11,8 @@ from slam.errors import InputError
 from slam.text import read_lines
 
 CALIBRATION = "calib.txt"
+# Parts of an image's width and height; lenses are centred to a few hundredths.
+_MOST_OFF_MIDDLE = 0.1
 EXPECTED = "expected `fx fy cx cy`, then nothing, `k1 k2 p1 p2`, `… k3` or `… k3 k4 k5 k6`, in pixels"
 
 
@@ -74,6 +76,20 @@ def read_calibration(path: Path) -> Intrinsics:
     if fx <= 0 or fy <= 0:
         raise InputError(f"{path}:{number}: the focal lengths {fx:g} and {fy:g} must be positive")
     return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, distortion=tuple(distortion) if any(distortion) else ())
+
+
+def describe_middle(camera: Intrinsics, size: tuple[int, int]) -> tuple[str, ...]:
+    """A note where the principal point is far from the middle of images of ``size`` (width, height)."""
+    width, height = size
+    if max(abs(camera.cx / width - 0.5), abs(camera.cy / height - 0.5)) <= _MOST_OFF_MIDDLE:
+        return ()
+    other = max(abs(camera.cx / height - 0.5), abs(camera.cy / width - 0.5)) <= _MOST_OFF_MIDDLE
+    likely = f"; it looks like one for {height}x{width} images, those of the camera turned" if other else ""
+    note = (
+        f"the principal point ({camera.cx:g}, {camera.cy:g}) is far from the middle of the {width}x{height} "
+        f"images{likely}; the calibration has to be for the images as a viewer shows them"
+    )
+    return (note,)
 
 
 def read_camera(folder: Path, size: tuple[int, int], *, else_by: str = "") -> Intrinsics:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slam.dataset.camera import read_calibration
 from slam.dataset.files import list_files
-from slam.dataset.frames import add_depth, choose, common_size, make_sequence, seconds_of
+from slam.dataset.frames import add_depth, choose, make_sequence, seconds_of, survey
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.dataset.tum import FRAME_LIST, read_frames, require_no_stereo
@@ -45,14 +45,14 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     is_listed = (folder / FRAME_LIST).exists()
     every = read_frames(folder, choice) if is_listed else _list_frames(folder, choice)
     frames = choose(every, choice, stride=1, folder=folder)
-    camera, size = read_calibration(folder / CALIBRATION), common_size(frames, choice)
+    camera, images = read_calibration(folder / CALIBRATION), survey(frames, choice)
     return make_sequence(
         folder,
         frames,
         choice,
-        size=size,
+        images=images,
         camera=camera,
-        left=fit_usual_area(camera, size),
+        left=fit_usual_area(camera, images.size),
         settings=SETTINGS,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slam.dataset.camera import Intrinsics
 from slam.dataset.files import list_files
-from slam.dataset.frames import choose, common_size, make_sequence, require_size
+from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation, Rectification
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
@@ -87,14 +87,15 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     if choice.mode == "rgbd":
         raise InputError(f"{folder}: EuRoC has no depth images; leave --depth out, or use --stereo")
     frames = choose(_list_frames(folder, stereo=choice.mode == "stereo"), choice, stride=1, folder=folder)
-    require_size(folder, "EuRoC", common_size(frames, choice), SIZE)
+    images = survey(frames, choice)
+    require_size(folder, "EuRoC", images.size, SIZE)
     left = Preparation(camera=LEFT_CAMERA, size=SIZE, resized=RESIZED, rectification=LEFT_RECTIFICATION)
     right = Preparation(camera=RIGHT_CAMERA, size=SIZE, resized=RESIZED, rectification=RIGHT_RECTIFICATION)
     return make_sequence(
         folder,
         frames,
         choice,
-        size=SIZE,
+        images=images,
         camera=LEFT_CAMERA,
         left=left,
         right=right,

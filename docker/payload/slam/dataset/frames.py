@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slam.dataset.camera import Intrinsics
+from slam.dataset.camera import Intrinsics, describe_middle
 from slam.dataset.files import exists
 from slam.dataset.geometry import Preparation, bound
-from slam.dataset.image import read_color, read_depth, size_of_image
+from slam.dataset.image import find_range, read_color, read_depth, read_header
 from slam.dataset.sequence import (
     FEWEST_FRAMES,
     GROUND_TRUTH,
@@ -21,6 +21,7 @@ from slam.dataset.sequence import (
     Picture,
     Sequence,
     Units,
+    ValueRange,
 )
 from slam.errors import InputError
 
@@ -31,23 +32,36 @@ DEPTH_UNITS_PER_METRE = 5000.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Images:
+    """What the images of a sequence have in common: ``size``, their width and height in pixels when upright.
+
+    ``values`` are those of images with more than 8 bits, and ``notes`` what a person should know of them.
+    """
+
+    size: tuple[int, int]
+    values: ValueRange | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pictures:
     """Frames that are read and prepared when they are asked for, as often as they are."""
 
     frames: tuple[Frame, ...]
     left: Preparation
     right: Preparation | None = None
+    values: ValueRange | None = None
     units_per_metre: float = DEPTH_UNITS_PER_METRE
 
     def __iter__(self) -> Iterator[Picture]:
         for index, frame in enumerate(self.frames):
             picture = Picture(
                 index=index,
-                image=self.left.image(read_color(frame.image, self.left.size)),
+                image=self.left.image(read_color(frame.image, self.left.size, self.values)),
                 intrinsics=self.left.intrinsics,
             )
             if frame.right is not None and self.right is not None:
-                pixels = read_color(frame.right, self.right.size)
+                pixels = read_color(frame.right, self.right.size, self.values)
                 picture = replace(picture, right=self.right.image(pixels))
             if frame.depth is not None:
                 metres = read_depth(frame.depth, self.left.size, self.units_per_metre)
@@ -60,7 +74,7 @@ def make_sequence(
     frames: tuple[Frame, ...],
     choice: Choice,
     *,
-    size: tuple[int, int],
+    images: Images,
     camera: Intrinsics | None,
     left: Preparation | None = None,
     right: Preparation | None = None,
@@ -77,7 +91,7 @@ def make_sequence(
         folder: where it lies.
         frames: those that are taken.
         choice: what was asked for.
-        size: width and height of all images.
+        images: what all images have in common.
         camera: that of the images as they were taken.
         left: how images are prepared; unless ``choice`` takes them as they are.
         right: the same for the other camera of a pair.
@@ -91,8 +105,8 @@ def make_sequence(
     sequence = Sequence(
         name=folder.name,
         frames=frames,
-        width=size[0],
-        height=size[1],
+        width=images.size[0],
+        height=images.size[1],
         intrinsics=camera,
         is_video=is_video,
         mode=choice.mode,
@@ -100,6 +114,8 @@ def make_sequence(
         units=units,
         settings=settings or {},
         baseline_m=baseline_m if choice.mode == "stereo" else None,
+        values=images.values,
+        notes=(*images.notes, *(describe_middle(camera, images.size) if camera else ())),
     )
     if choice.as_taken or left is None:
         return sequence
@@ -109,7 +125,7 @@ def make_sequence(
         sequence,
         width=left.width,
         height=left.height,
-        pictures=Pictures(frames=frames, left=left, right=right),
+        pictures=Pictures(frames=frames, left=left, right=right, values=images.values),
         tracked_every=tracked_every,
     )
 
@@ -131,23 +147,39 @@ def choose(frames: tuple[Frame, ...], choice: Choice, *, stride: int, folder: Pa
     return chosen
 
 
-def common_size(frames: tuple[Frame, ...], choice: Choice) -> tuple[int, int]:
-    """Width and height of all images in pixels, left and right, by their files' first bytes.
+def survey(frames: tuple[Frame, ...], choice: Choice) -> Images:
+    """What all images of these frames have in common, left and right, by their files' first bytes.
 
     An engine that reads the files itself may pass over broken ones, so for it each is decoded.
 
     Raises:
-        InputError: they differ, or one is no image.
+        InputError: their sizes differ, or one is no image.
     """
-    first = frames[0].image
-    size = size_of_image(first, whole=choice.as_taken)
-    for path in (path for frame in frames for path in (frame.image, frame.right) if path is not None):
-        if (other := size_of_image(path, whole=choice.as_taken)) != size:
+    paths = [path for frame in frames for path in (frame.image, frame.right) if path is not None]
+    headers = [read_header(path, whole=choice.as_taken) for path in paths]
+    size = headers[0].size
+    for path, header in zip(paths, headers, strict=True):
+        if header.size != size:
             raise InputError(
-                f"{path} is {other[0]}x{other[1]}, but {first.name} is {size[0]}x{size[1]}; one sequence is "
-                "one camera with images of one size"
+                f"{path} is {header.size[0]}x{header.size[1]}, but {paths[0].name} is {size[0]}x{size[1]}; "
+                "one sequence is one camera with images of one size"
             )
-    return size
+    values = find_range([path for path, header in zip(paths, headers, strict=True) if header.is_deep])
+    turned = sum(header.is_turned for header in headers)
+    return Images(size=size, values=values, notes=tuple(_describe(turned, len(paths), values)))
+
+
+def _describe(turned: int, count: int, values: ValueRange | None) -> Iterator[str]:
+    if turned:
+        yield (
+            f"{turned} of {count} images are stored turned, and are read upright, as their orientation "
+            "(EXIF) says; the calibration has to be for upright images"
+        )
+    if values is not None:
+        yield (
+            f"images are grey with more than 8 bits: values from {values.low:g} to {values.high:g} become "
+            "0 to 255, the same in all images"
+        )
 
 
 def require_size(folder: Path, dataset: str, size: tuple[int, int], expected: tuple[int, int]) -> None:

@@ -1,60 +1,195 @@
-"""Image files, and the pixels in them."""
+"""Image files, and the pixels in them: upright, and with 8 bits, whatever the format and the engine.
+
+Cameras that are held upright store rows of pixels as columns, or upside down, and write an orientation
+(EXIF) beside them. Viewers turn such images, and a calibration is for what a viewer shows. Here Pillow
+decodes all formats. OpenCV turns some formats and some not, and COLMAP turns none.
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from slam.dataset.sequence import Bytes, Metres, Numbers
+from slam.dataset.sequence import Bytes, Metres, Numbers, ValueRange
 from slam.errors import InputError
 
 Pixels = npt.NDArray[Any]
 
-# https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4: rows of pixels are columns then.
-_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
+_BROKEN = (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError, EOFError)
+# https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4: what each orientation asks for.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LYING = (5, 6, 7, 8)
+# Pillow's words for grey images of more than 8 bits.
+_DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+# Hot and dead pixels are fewer than this; they would leave little of the range to all others.
+_EXTREMES_PERCENT = 0.1
+# So many images, and pixels along each side of them, say what the range of a sequence is.
+_SAMPLED_IMAGES, _SAMPLED_PIXELS = 50, 300
 
 
-def _opencv() -> Any:
-    """Whether it is there to be looked at or not, type checkers take it for anything."""
-    import cv2
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What an image file says at its beginning.
 
-    return cv2
+    ``size`` is width and height of the upright image. ``is_turned`` says that the file's own rows are not the
+    upright image's, ``is_deep`` that it is grey with more than 8 bits.
+    """
+
+    size: tuple[int, int]
+    is_turned: bool
+    is_deep: bool
 
 
-def size_of_image(path: Path, *, whole: bool = False) -> tuple[int, int]:
-    """Width and height in pixels, by what the file says at its beginning, turned as a camera says in a JPEG.
-
-    OpenCV, which reads the pixels, turns them. With ``whole`` it is decoded, and not turned.
+def read_header(path: Path, *, whole: bool = False) -> Header:
+    """What an image file is; with ``whole`` it is decoded as well, so that a broken one is found.
 
     Raises:
         InputError: it is no image.
     """
+    with _opened(path) as (image, orientation):
+        width, height = _stored_size(image)
+        header = Header(
+            size=(height, width) if orientation in _LYING else (width, height),
+            is_turned=orientation in _TURNS,
+            is_deep=image.mode in _DEEP,
+        )
+        if whole:
+            image.load()
+        return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image.Image, int]]:
+    """An image file and its orientation, which is 1 for an upright one.
+
+    Raises:
+        InputError: it is no image, or is found to be broken within the block.
+    """
     try:
-        with Image.open(path) as image:
-            if whole:
-                image.load()
-                return image.size
-            is_turned = image.format == "JPEG" and image.getexif().get(_ORIENTATION) in _LYING
-            return (image.height, image.width) if is_turned else image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            # Of EXIF that is broken, which leaves the pixels as they are.
+            warnings.simplefilter("ignore", UserWarning)
+            with Image.open(path) as image:
+                yield image, _orientation(image)
+    except _BROKEN as error:
         raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
 
 
-def read_color(path: Path, size: tuple[int, int]) -> Bytes:
-    """An image file as blue, green, red [h, w, 3].
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow raises many kinds of errors for what is no EXIF; the pixels may be well
+        return 1
+    return int(found) if found in _TURNS else 1
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height as they lie in the file; of a TIFF, Pillow gives those of the upright image."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(image.tag_v2[256]), int(image.tag_v2[257])
+    return image.size
+
+
+def read_upright(path: Path) -> Image.Image:
+    """The image in a file, turned as its orientation says.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _opened(path) as (image, orientation):
+        image.load()
+        # Pillow turns a TIFF by itself while it loads it.
+        if isinstance(image, TiffImagePlugin.TiffImageFile) or orientation not in _TURNS:
+            return image.copy()
+        return image.transpose(_TURNS[orientation])
+
+
+def find_range(paths: Iterable[Path]) -> ValueRange | None:
+    """The one range of values of all deep images of a sequence; ``None`` where there is no such image.
+
+    One for all of them, because what is equally bright in two images has to stay so. It leaves out the
+    darkest and the brightest thousandth of pixels, and looks at some images and pixels only.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    deep = list(paths)
+    if not deep:
+        return None
+    step = -(-len(deep) // _SAMPLED_IMAGES)
+    values = np.concatenate([_sample(read_upright(path)) for path in deep[::step]])
+    if not len(values):
+        return ValueRange(low=0.0, high=1.0)
+    low, high = np.percentile(values, [_EXTREMES_PERCENT, 100 - _EXTREMES_PERCENT])
+    return ValueRange(low=float(low), high=float(high))
+
+
+def _sample(image: Image.Image) -> Numbers:
+    pixels = np.asarray(image)
+    down, right = (-(-side // _SAMPLED_PIXELS) for side in pixels.shape[:2])
+    some = pixels[::down, ::right].astype(np.float64).ravel()
+    return some[np.isfinite(some)]
+
+
+def reduce_depth(image: Image.Image, values: ValueRange | None) -> Image.Image:
+    """An image with 8 bits: of a deep one, ``values`` become 0 to 255, and what is outside 0 or 255."""
+    if image.mode not in _DEEP:
+        return image
+    low, high = (values.low, values.high) if values else (0.0, 65535.0)
+    scaled = (np.asarray(image).astype(np.float64) - low) * (255 / max(high - low, 1e-9))
+    return Image.fromarray(np.clip(np.rint(np.nan_to_num(scaled)), 0, 255).astype(np.uint8))
+
+
+def read_color(path: Path, size: tuple[int, int], values: ValueRange | None = None) -> Bytes:
+    """An image file as blue, green, red [h, w, 3], upright; ``values`` are those of deep images.
 
     Raises:
         InputError: it cannot be read, or is not of ``size`` (width, height).
     """
-    cv2 = _opencv()
-
-    pixels = _decode(path, cv2.IMREAD_COLOR)
+    image = reduce_depth(read_upright(path), values)
+    pixels = np.asarray(image.convert("RGB"))
     _require_size(path, pixels.shape, size)
-    return np.asarray(pixels, dtype=np.uint8)
+    return np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+def write_upright(source: Path, path: Path, values: ValueRange | None) -> None:
+    """Write an image with 8 bits and upright as PNG, without a loss, and with what else its EXIF says.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _opened(source) as (image, _):
+        exif = _exif_of(image)
+    upright = reduce_depth(read_upright(source), values)
+    shown = upright if upright.mode in ("L", "RGB") else upright.convert("RGB")
+    shown.save(path, format="PNG", compress_level=1, **({"exif": exif} if exif else {}))
+
+
+def _exif_of(image: Image.Image) -> bytes:
+    """An image's EXIF without its orientation; it may hold the focal length."""
+    try:
+        exif = image.getexif()
+        exif.pop(_ORIENTATION, None)
+        return exif.tobytes() if exif else b""
+    except Exception:  # see _orientation
+        return b""
 
 
 def read_depth(path: Path, size: tuple[int, int], units_per_metre: float) -> Metres:
@@ -70,8 +205,8 @@ def read_depth(path: Path, size: tuple[int, int], units_per_metre: float) -> Met
 
 
 def _read_units(path: Path) -> Pixels:
-    units = _decode(path, _opencv().IMREAD_ANYDEPTH)
-    if units.dtype != np.uint16:
+    units = np.asarray(read_upright(path))
+    if units.dtype.itemsize == 1 or units.ndim != 2:
         raise InputError(f"{path}: a depth image has 16 bits a pixel, and this one has {8 * units.itemsize}")
     return units
 
@@ -81,22 +216,6 @@ def _load(path: Path) -> Numbers:
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a readable depth image ({error}); stage the sequence again") from error
-
-
-def _decode(path: Path, flags: int) -> Pixels:
-    cv2 = _opencv()
-
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
-    try:
-        pixels = cv2.imdecode(data, flags) if len(data) else None
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise InputError(f"{path}: not a readable image; replace it or take it out")
-    return np.asarray(pixels)
 
 
 def _require_size(path: Path, shape: tuple[int, ...], size: tuple[int, int]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slam.dataset.camera import CALIBRATION, read_camera
 from slam.dataset.files import SUFFIXES, exists, list_folder
-from slam.dataset.frames import choose, common_size, make_sequence
+from slam.dataset.frames import choose, make_sequence, survey
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.sequence import PLACES, Choice, Frame, Sequence
 from slam.dataset.tum import require_no_stereo
@@ -37,16 +37,16 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
             "does, with rgb.txt and depth.txt, or leave --depth out"
         )
     frames = choose(list_images(folder), choice, stride=1, folder=folder)
-    size = common_size(frames, choice)
+    images = survey(frames, choice)
     is_known = exists(folder / CALIBRATION) or not choice.as_taken
-    camera = read_camera(folder, size) if is_known else None
+    camera = read_camera(folder, images.size) if is_known else None
     return make_sequence(
         folder,
         frames,
         choice,
-        size=size,
+        images=images,
         camera=camera,
-        left=fit_usual_area(camera, size) if camera else None,
+        left=fit_usual_area(camera, images.size) if camera else None,
         units=PLACES,
         is_video=False,
     )

@@ -79,6 +79,14 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValueRange:
+    """The values of grey images with more than 8 bits that become 0 and 255."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sequence:
     """The frames of one camera in order.
 
@@ -93,7 +101,9 @@ class Sequence:
     ``settings`` are DROID-SLAM's own options, by their names there, that this dataset is known to need;
     the command line goes before them. ``tracked_every`` n says that DROID-SLAM tracks frames 0, n, 2n …, and
     fills in the poses of the others at the end. ``baseline_m`` is the distance of a stereo pair's cameras in
-    metres; DROID-SLAM takes it for 0.1.
+    metres; DROID-SLAM takes it for 0.1. ``values`` are those of images with more than 8 bits, for an engine
+    that reads the files; ``None`` where there are none. ``notes`` are what a person should know of how the
+    sequence was read.
     """
 
     name: str
@@ -109,6 +119,8 @@ class Sequence:
     settings: Mapping[str, float] = field(default_factory=dict)
     tracked_every: int = 1
     baseline_m: float | None = None
+    values: ValueRange | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def stamps(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slam.dataset.camera import Intrinsics
 from slam.dataset.files import list_files
-from slam.dataset.frames import choose, common_size, make_sequence, require_size
+from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation
 from slam.dataset.sequence import Choice, Frame, Sequence, Units
 from slam.errors import InputError
@@ -46,11 +46,11 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     Raises:
         InputError: a file is missing or not what it should be, or the choice cannot be had.
     """
-    images = list_files(folder / IMAGES, ".png")
-    if not images:
+    lefts = list_files(folder / IMAGES, ".png")
+    if not lefts:
         raise InputError(f"{folder / IMAGES}: there is no image; stage the sequence as it was published")
-    rights = _partners(folder / OTHER_IMAGES, ".png", images) if choice.mode == "stereo" else None
-    depths = _partners(folder / DEPTHS, ".npy", images) if choice.mode == "rgbd" else None
+    rights = _partners(folder / OTHER_IMAGES, ".png", lefts) if choice.mode == "stereo" else None
+    depths = _partners(folder / DEPTHS, ".npy", lefts) if choice.mode == "rgbd" else None
     every = tuple(
         Frame(
             stamp=f"{place:.1f}",
@@ -58,16 +58,17 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
             right=rights[place] if rights else None,
             depth=depths[place] if depths else None,
         )
-        for place, image in enumerate(images)
+        for place, image in enumerate(lefts)
     )
     frames = choose(every, choice, stride=1, folder=folder)
-    require_size(folder, "TartanAir", common_size(frames, choice), SIZE)
+    images = survey(frames, choice)
+    require_size(folder, "TartanAir", images.size, SIZE)
     preparation = Preparation(camera=CAMERA, size=SIZE, resized=RESIZED)
     return make_sequence(
         folder,
         frames,
         choice,
-        size=SIZE,
+        images=images,
         camera=CAMERA,
         left=preparation,
         right=preparation,

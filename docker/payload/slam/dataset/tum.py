@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slam.dataset.camera import CALIBRATION, Intrinsics, read_camera, tum_intrinsics
 from slam.dataset.files import exists
-from slam.dataset.frames import add_depth, choose, common_size, make_sequence
+from slam.dataset.frames import add_depth, choose, make_sequence, survey
 from slam.dataset.geometry import Preparation, fit_usual_area
 from slam.dataset.sequence import SECONDS, Choice, Frame, Sequence
 from slam.errors import InputError
@@ -56,17 +56,17 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     require_no_stereo(folder, choice)
     published = None if exists(folder / CALIBRATION) else _published_camera(folder)
     frames = choose(read_frames(folder, choice), choice, stride=STRIDE if published else 1, folder=folder)
-    size = common_size(frames, choice)
-    camera = published or read_camera(folder, size, else_by=_BY_NAME)
-    if published and size == SIZE:
-        preparation = Preparation(camera=camera, size=size, resized=RESIZED, margin=MARGIN)
+    images = survey(frames, choice)
+    camera = published or read_camera(folder, images.size, else_by=_BY_NAME)
+    if published and images.size == SIZE:
+        preparation = Preparation(camera=camera, size=images.size, resized=RESIZED, margin=MARGIN)
     else:
-        preparation = fit_usual_area(camera, size)
+        preparation = fit_usual_area(camera, images.size)
     return make_sequence(
         folder,
         frames,
         choice,
-        size=size,
+        images=images,
         camera=camera,
         left=preparation,
         units=SECONDS,

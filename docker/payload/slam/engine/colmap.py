@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slam.dataset.camera import Intrinsics
-from slam.dataset.sequence import FEWEST_FRAMES, Frame, Sequence
+from slam.dataset.image import read_header, write_upright
+from slam.dataset.sequence import FEWEST_FRAMES, Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.errors import InputError, ReconstructionError
 from slam.output.cloud import Cloud
@@ -31,11 +32,12 @@ FEW_FRAMES = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What the steps share: COLMAP's image folder and database beside what was asked."""
+    """What the steps share: COLMAP's images, by their names in a folder, and database; what was asked."""
 
     sequence: Sequence
     settings: Settings
     images: Path
+    names: tuple[str, ...]
     database: Path
 
 
@@ -46,16 +48,17 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         InputError: COLMAP cannot read one of the images.
         ReconstructionError: COLMAP fails, or places fewer than three frames together.
     """
-    start_colmap(settings.seed)
-    import pycolmap
-
+    # First the images: Pillow's JPEG library and pycolmap's get in each other's way once both are loaded.
     project = Project(
         sequence=sequence,
         settings=settings,
         images=workspace / "images",
+        names=link_images(sequence, workspace / "images"),
         database=workspace / "database.db",
     )
-    link_images(sequence, project.images)
+    start_colmap(settings.seed)
+    import pycolmap
+
     try:
         # This connection only watches; the steps open their own.
         with pycolmap.Database.open(project.database) as database:
@@ -79,16 +82,23 @@ def start_colmap(seed: int) -> None:
     pycolmap.set_random_seed(seed)
 
 
-def link_images(sequence: Sequence, folder: Path) -> None:
-    """Link the frames as 000000.png and so on, because COLMAP orders images by name."""
+def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
+    """Give COLMAP the frames as 000000.png and so on, because it orders images by name; how each is called.
+
+    It reads the files themselves, but for those that are stored turned, which it would take as they lie, and
+    those with more than 8 bits, of which it would take the upper 8.
+    """
     folder.mkdir()
+    names = []
     for place, frame in enumerate(sequence.frames):
-        (folder / link_name(place, frame)).symlink_to(frame.image.resolve())
-
-
-def link_name(place: int, frame: Frame) -> str:
-    """The name that COLMAP knows a frame by."""
-    return f"{place:06d}{frame.image.suffix.lower()}"
+        header = read_header(frame.image)
+        if header.is_turned or header.is_deep:
+            names.append(f"{place:06d}.png")
+            write_upright(frame.image, folder / names[-1], sequence.values)
+        else:
+            names.append(f"{place:06d}{frame.image.suffix.lower()}")
+            (folder / names[-1]).symlink_to(frame.image.resolve())
+    return tuple(names)
 
 
 def camera_model(intrinsics: Intrinsics) -> tuple[str, list[float]]:
@@ -151,8 +161,8 @@ def require_images(project: Project, names: set[str]) -> None:
     Raises:
         InputError: an image is not among ``names``, those of its links.
     """
-    for place, frame in enumerate(project.sequence.frames):
-        if link_name(place, frame) not in names:
+    for name, frame in zip(project.names, project.sequence.frames, strict=True):
+        if name not in names:
             raise InputError(
                 f"{frame.image}: COLMAP cannot read this image, whose content may be another format than its "
                 "name says; convert it to PNG or JPEG, or take it out"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from slam.dataset.camera import CALIBRATION
+from slam.dataset.image import read_upright
 from slam.errors import InputError
 from slam.train.covisibility import (
     GRID_PX,
@@ -39,21 +40,16 @@ _BASE_PX = 96.0
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """An image [h, w, 3], blue, green, red.
+    """An image [h, w, 3], blue, green, red, upright.
 
     Raises:
         InputError: it is not a readable image.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                # Pillow would make white of all that is not dark.
-                raise InputError(
-                    f"{path}: its pixels have more than 8 bits; write images with 8 bits a channel"
-                )
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-    except BROKEN as error:
-        raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
+    image = read_upright(path)
+    if image.mode.startswith(("I", "F")):
+        # Pillow would make white of all that is not dark.
+        raise InputError(f"{path}: its pixels have more than 8 bits; write images with 8 bits a channel")
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
 
 
 def read_depth(path: Path, divisor: float) -> Floats:
