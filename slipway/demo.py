@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from slipway.job.results import read_figures
 from slipway.job.run import Run
 from slipway.resources import Resources
 from slipway.steps import box, data, image, runs
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request, submitted
 from slipway.terminal import Terminal
-from slipway.view import show_figures, show_files
+from slipway.view import show_output
 from slipway.wording import megabytes, short
 
 DATASET = "room"
@@ -42,9 +41,9 @@ def run_demo(session: Session, screen: Terminal) -> int:
     )
     run = _job(session, screen, choice)
     screen.heading(f"7  Its results                invoke pull --run {run.run_id}")
-    home = runs.pull(session, run.run_id).home
-    show_figures(screen, read_figures(home))
-    show_files(screen, home / "out")
+    results = runs.pull(session, run.run_id).results
+    show_output(screen, results.output)
+    results.check()
     if run.status.wait_code == 0:
         screen.heading("Done")
         screen.say("The box is still there: `./run status`, `ssh -F .slipway/box/ssh_config box`.")

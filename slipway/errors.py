@@ -168,3 +168,9 @@ class DownloadError(SlipwayError):
     """A file could not be fetched from the internet, or another one came in its place."""
 
     exit_code = 90
+
+
+class IncompleteError(SlipwayError):
+    """Some files could not be brought or sent, and are named; all others were."""
+
+    exit_code = 91

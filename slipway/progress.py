@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+from slipway.skipped import Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +15,7 @@ class Transfer:
     """What was moved: ``sent_bytes`` and ``received_bytes`` went over the connection, as counted here.
 
     ``elapsed_s`` is how long it took, with all that belongs to it, where somebody has measured that.
+    ``skipped`` could not be transferred, and ``left_out`` are pipes, sockets and devices, which never are.
     """
 
     sent_bytes: int
@@ -20,6 +23,8 @@ class Transfer:
     total_bytes: int
     files: int
     elapsed_s: float | None = None
+    skipped: Sequence[Skipped] = ()
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from slipway.job.output import Output
 from slipway.job.run import Run
 from slipway.report import figure_words, run_values
 from slipway.runtable import run_table, widest
 from slipway.terminal import Terminal
-from slipway.wording import megabytes, one_line, short, text_width
+from slipway.wording import one_line, text_width
 
 _COLOURS = {
     "COMPLETED": "green",
@@ -46,8 +46,10 @@ def show_figures(screen: Terminal, figures: Mapping[str, Mapping[str, Any]]) -> 
             screen.row([(f"  {key}", ""), (value, "")], [widest_key + 2, 0])
 
 
-def show_files(screen: Terminal, folder: Path) -> None:
-    """The files below a folder, with their sizes."""
-    for file in sorted(folder.glob("**/*")):
-        if file.is_file():
-            screen.say(f"{one_line(short(file), 400)}  {megabytes(file.stat().st_size)}")
+def show_output(screen: Terminal, output: Output) -> None:
+    """A run's output: its figures, its files, and what is not shown of them."""
+    show_figures(screen, output.figures)
+    for line in output.listing:
+        screen.say(line)
+    for note in output.notes:
+        screen.note(note)

@@ -151,21 +151,27 @@ def logs(context: Context, run: str | None = None, follow: bool = False, raw: bo
 def pull(context: Context, run: str | None = None) -> None:
     """Bring a run's results home, to results/<run>/, and show its figures: invoke pull RUN."""
     with open_session(context) as (session, screen):
-        from slipway.job.results import read_figures
+        from slipway.skipped import some_of
         from slipway.steps import runs
-        from slipway.view import show_figures, show_files
+        from slipway.view import show_output
         from slipway.wording import megabytes, short
 
         pulled = runs.pull(session, run)
-        found, home = pulled.run, pulled.home
+        found, results = pulled.run, pulled.results
+        transfer = results.transfer
         screen.done()
-        show_figures(screen, read_figures(home))
-        show_files(screen, home / "out")
+        show_output(screen, results.output)
+        if transfer.left_out:
+            screen.note(
+                f"{len(transfer.left_out):,} left there, since they are pipes, sockets or devices: "
+                + some_of(transfer.left_out)
+            )
         state = found.status.state.value
         if not found.status.state.is_over:
             screen.note(f"{found.run_id} is {state}: these are not its last results; pull again later")
-        received = megabytes(pulled.transfer.received_bytes)
-        screen.note(f"{found.run_id} {state}: {received} brought to {short(home)}/")
+        received = megabytes(transfer.received_bytes)
+        screen.note(f"{found.run_id} {state}: {received} brought to {short(results.home)}/")
+        results.check()
 
 
 @task(help={"run": "The run's id or the beginning of it. Without one you are asked."}, auto_shortflags=False)

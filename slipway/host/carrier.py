@@ -42,6 +42,7 @@ class Carrier(Protocol):
         *,
         names: Sequence[str] | None = None,
         old: PurePosixPath | None = None,
+        partial: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """Send what is in a folder to ``target``: files, folders and links as they are, with their times.
@@ -53,6 +54,8 @@ class Carrier(Protocol):
             target: the folder on the cluster; it is made where it is missing. Nothing in it is removed.
             names: only these, relative to ``source``; folders among them are made, and are not entered.
             old: a folder on the cluster that has earlier versions of the same files.
+            partial: go on where single files here cannot be read, or change meanwhile; the answer names them.
+                Otherwise the first one ends all.
             on_progress: is told how far it is.
         """
         ...
@@ -67,9 +70,11 @@ class Carrier(Protocol):
     ) -> Transfer:
         """Bring what is in a folder on the cluster to ``target``, in the same way.
 
+        What cannot be read there, or cannot be written here, is skipped, and the answer names it.
+
         Args:
             source: the folder on the cluster.
-            target: the folder here.
+            target: the folder here; it exists.
             without: names in ``source`` itself that stay there; ``*`` stands for any characters.
             on_progress: is told how far it is.
         """

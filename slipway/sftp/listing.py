@@ -18,7 +18,12 @@ Listing = dict[str, Entry]
 
 
 def list_tree(
-    pool: ChannelPool, root: PurePosixPath, enters: Callable[[str], bool], *, missing_ok: bool = True
+    pool: ChannelPool,
+    root: PurePosixPath,
+    enters: Callable[[str], bool],
+    *,
+    missing_ok: bool = True,
+    on_refused: Callable[[str, RefusedError], None] | None = None,
 ) -> Listing:
     """Files, folders and links below a folder, by their names relative to it; links are not followed.
 
@@ -27,12 +32,19 @@ def list_tree(
         root: the folder.
         enters: whether to look into a folder.
         missing_ok: where it is missing, there is nothing in it; otherwise that is refused.
+        on_refused: is told of folders in it that cannot be looked into; without it the first one ends all.
     """
     found: Listing = {}
     work = WorkQueue()
 
     def look(folder: str) -> Operation:
-        for name, entry in (yield from list_folder(root / folder, missing_ok=missing_ok and not folder)):
+        try:
+            entries = yield from list_folder(root / folder, missing_ok=missing_ok and not folder)
+        except RefusedError as refusal:
+            if on_refused is None or not folder:
+                raise
+            return on_refused(folder, refusal)
+        for name, entry in entries:
             path = f"{folder}/{name}" if folder else name
             found[path] = entry
             if entry.is_folder and enters(path):

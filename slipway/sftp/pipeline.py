@@ -7,13 +7,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slipway.errors import SlipwayError
 from slipway.sftp.wire import MalformedError, Reader, RefusedError, Request
 
 if TYPE_CHECKING:
     from slipway.sftp.session import Session
 
 # A conversation asks some things at once, and is given their answers in the same order. The first refusal
-# among them is raised in it, after all have been answered.
+# among them is raised in it, after all have been answered; so is an error in making one of its requests.
 Operation = Generator[Iterable[Request], list[Any], Any]
 
 
@@ -40,7 +41,7 @@ class RunningOperation:
         self.left_bytes = size_bytes
         self.result: Any = None
         self.is_over = False
-        self._refusal: RefusedError | None = None
+        self._failure: RefusedError | SlipwayError | None = None
         self._answers: list[Any] = []
         self._asked = self._open = 0
         self._requests: Iterator[Request] = iter(())
@@ -49,7 +50,7 @@ class RunningOperation:
     def next_request(self) -> Request | None:
         """What is to be asked next; ``None`` where it waits for answers, or is over."""
         while not self.is_over:
-            request = None if self._refusal else next(self._requests, None)
+            request = self._take_request()
             if request is not None:
                 self._asked += 1
                 self._open += 1
@@ -60,13 +61,22 @@ class RunningOperation:
             self._resume()
         return None
 
+    def _take_request(self) -> Request | None:
+        if self._failure is not None:
+            return None
+        try:
+            return next(self._requests, None)
+        except SlipwayError as error:  # what it reads for its next request; it is told when all are answered
+            self._failure = error
+            return None
+
     def put(self, place: int, request: Request, kind: int, reader: Reader) -> bool:
         """Take the answer to the request that was asked at a place; False where it is a refusal."""
         self._open -= 1
         try:
             self._answers[place] = request.answer(kind, reader)
         except RefusedError as refusal:
-            self._refusal = self._refusal or refusal
+            self._failure = self._failure or refusal
             return False
         return True
 
@@ -76,14 +86,14 @@ class RunningOperation:
         return self._asked - 1
 
     def _resume(self) -> None:
-        answers, refusal = self._answers, self._refusal
-        self._answers, self._refusal, self._asked = [], None, 0
+        answers, failure = self._answers, self._failure
+        self._answers, self._failure, self._asked = [], None, 0
         try:
             if not self._begun:
                 self._begun = True
                 self._requests = iter(next(self.operation))
-            elif refusal:
-                self._requests = iter(self.operation.throw(refusal))
+            elif failure:
+                self._requests = iter(self.operation.throw(failure))
             else:
                 self._requests = iter(self.operation.send(answers))
         except StopIteration as end:

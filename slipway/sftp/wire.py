@@ -70,6 +70,12 @@ class RefusedError(Exception):
         self.writes = writes
         self.path: PurePosixPath | None = None
 
+    @property
+    def reason(self) -> str:
+        """Why, in a few words."""
+        plain = {NO_SUCH_FILE: "it went away meanwhile", PERMISSION_DENIED: "Permission denied"}
+        return plain.get(self.code) or self.words or f"SFTP's code {self.code}"
+
 
 class MalformedError(ParseError):
     """What the server sent is no message of the protocol, or one that is cut short."""

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 
 from slipway.errors import JobError, SlipwayError, SshError, TransferOnlyError, UsageError
 from slipway.host.host import Host
 from slipway.job import results, watch
 from slipway.job.poll import poll
+from slipway.job.results import Results
 from slipway.job.run import Run, Status
 from slipway.job.submit import settle
 from slipway.job.tail import LogTail
-from slipway.progress import Transfer, explain_stop
+from slipway.progress import explain_stop
 from slipway.scheduler.base import State
 from slipway.site import Site
 from slipway.steps.session import Session
@@ -24,11 +24,10 @@ from slipway.wording import one_line
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """A run whose results were brought home: as it stands, their folder, and what was copied."""
+    """A run whose results were brought home, as it stands, and what was brought."""
 
     run: Run
-    home: Path
-    transfer: Transfer
+    results: Results
 
 
 def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
@@ -159,8 +158,8 @@ def pull(session: Session, prefix: str | None) -> Pulled:
         run = current(session, host, run)
         if run.job_id is None and run.status.state.is_over:
             raise JobError(f"{run.run_id} has no results: {run.status.note}")
-        home, transfer = results.pull(host, run, session.project.results, session.progress)
-    return Pulled(run=run, home=home, transfer=transfer)
+        brought = results.pull(host, run, session.project.results, session.progress)
+    return Pulled(run=run, results=brought)
 
 
 def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:

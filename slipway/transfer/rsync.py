@@ -7,6 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from slipway.errors import (
@@ -21,23 +22,34 @@ from slipway.errors import (
 )
 from slipway.host.host import Host
 from slipway.progress import Amount, OnProgress, Transfer
+from slipway.sftp.listing import list_tree
 from slipway.shell import LocalShell, Result
+from slipway.skipped import Skipped
 from slipway.transfer.basis import prepare_attempt
+from slipway.transfer.letter_case import explain_clash, find_clashes, ignores_case
 from slipway.transfer.rsync_tunnel import RsyncTunnel, open_rsync_tunnel
+from slipway.transfer.rsync_words import (
+    NO_ROOM,
+    SOME_FAILED,
+    VANISHED,
+    SkipRule,
+    exclude_patterns,
+    parse_left_out,
+)
+from slipway.transfer.sftp.local_file import told
 
 # rsync wants a host before the colon; the name is never looked up.
 _HOST = "cluster"
 # Half a file lies in a folder of its own until the rest has come.
 _TREE = ("--links", "--times", "--partial-dir=.slipway-partial")
+# Whoever has a copy has to be able to read it, replace it and remove it.
+_MODES = "--chmod=Du=rwx,Fu+rw"
 # The rsync of a connection that is gone ends at last, and does not wait there for ever.
 _SILENCE_S = 600
 # rsync's own codes, from its manual.
 _FILE_IO = 11
-_VANISHED = 24
 _TIMEOUT = 30
 _NOT_FOUND = 127
-# rsync writes the system's own number of an error behind its words: ENOSPC and EDQUOT of Linux.
-_NO_ROOM = re.compile(r"\((28|122)\)")
 _STATS = {
     "sent_bytes": re.compile(r"^Total bytes sent: ([\d,.]+)$", re.M),
     "received_bytes": re.compile(r"^Total bytes received: ([\d,.]+)$", re.M),
@@ -69,13 +81,18 @@ def parse_stats(stdout: str) -> Transfer:
     Raises:
         ParseError: a line that every rsync since version 3 prints is missing.
     """
-    found = {}
+    found: dict[str, int] = {}
     for name, pattern in _STATS.items():
         match = pattern.search(stdout)
         if match is None:
             raise ParseError(f"rsync's statistics have no {name}; it printed {stdout[-300:]!r}")
         found[name] = int(re.sub(r"\D", "", match[1]))
-    return Transfer(**found)
+    return Transfer(
+        sent_bytes=found["sent_bytes"],
+        received_bytes=found["received_bytes"],
+        total_bytes=found["total_bytes"],
+        files=found["files"],
+    )
 
 
 def parse_progress(text: str) -> tuple[int, int] | None:
@@ -116,11 +133,11 @@ class Rsync:
         *,
         names: Sequence[str] | None = None,
         old: PurePosixPath | None = None,
+        partial: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """See :meth:`slipway.host.carrier.Carrier.send_tree`."""
-        # One who sends data has to be able to send it again, whatever its modes are here.
-        options = [*_TREE, "--executability", "--chmod=Du=rwx,Fu+rw"]
+        options = [*_TREE, _MODES, "--executability"]
         if old is not None:
             options.append(f"--copy-dest={old}")
         with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
@@ -128,10 +145,12 @@ class Rsync:
                 # rsync takes a name that begins with # or ; for a comment.
                 listed.write(b"".join(b"./" + os.fsencode(name) + b"\0" for name in names))
                 listed.flush()
-                options += [f"--files-from={listed.name}", "--from0"]
+                options += ["--from0", f"--files-from={listed.name}"]
             else:
                 options.append("--recursive")
-            return self._run([f"{source.absolute()}/"], remote(target, inside=True), options, on_progress)
+            root = source.absolute()
+            skips = SkipRule(roots=(str(root),), only_here=True) if partial else None
+            return self._run([f"{root}/"], remote(target, inside=True), options, on_progress, skips=skips)
 
     def fetch_tree(
         self,
@@ -142,8 +161,27 @@ class Rsync:
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """See :meth:`slipway.host.carrier.Carrier.fetch_tree`."""
-        options = [*_TREE, "--recursive", *(f"--exclude=/{name}" for name in without)]
-        return self._run([remote(source, inside=True)], str(target), options, on_progress)
+        options = [*_TREE, _MODES, "--recursive", *(f"--exclude=/{name}" for name in without)]
+        with told(target):
+            target.mkdir(parents=True, exist_ok=True)
+            clashes = self._find_clashes(source, target)
+        skips = SkipRule(roots=(str(source), str(target.absolute()), str(target)), only_here=False)
+        with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
+            listed.write(b"".join(os.fsencode(one) + b"\0" for one in exclude_patterns(list(clashes))))
+            listed.flush()
+            options += ["--from0", f"--exclude-from={listed.name}"] if clashes else []
+            transfer = self._run(
+                [remote(source, inside=True)], str(target), options, on_progress, skips=skips
+            )
+        clashed = [Skipped(name=name, why=explain_clash(other)) for name, other in clashes.items()]
+        return replace(transfer, skipped=[*transfer.skipped, *clashed])
+
+    def _find_clashes(self, source: PurePosixPath, target: Path) -> dict[str, str]:
+        """What rsync would write over something else, since the disk here does not tell the names apart."""
+        if not ignores_case(target):
+            return {}
+        with self.host.pool(1) as pool:
+            return find_clashes(list_tree(pool, source, lambda _: True, on_refused=lambda *_: None))
 
     def _run(
         self,
@@ -152,6 +190,7 @@ class Rsync:
         options: Sequence[str],
         on_progress: OnProgress | None,
         total_bytes: int | None = None,
+        skips: SkipRule | None = None,
     ) -> Transfer:
         began: float | None = None
         with open_rsync_tunnel(self.host) as tunnel:
@@ -175,9 +214,10 @@ class Rsync:
 
             argv = rsync_command(sources, destination, rsh_command=tunnel.command, options=options)
             result = LocalShell(env={**os.environ, "LC_ALL": "C.UTF-8"}).stream(argv, on_output=listen)
-        if not result.ok:
+        skipped = skips.find(result, tunnel.said) if skips is not None and tunnel.lost is None else []
+        if not (result.ok or skipped):
             raise _failure(self.host, result, tunnel, destination)
-        return parse_stats(result.stdout)
+        return replace(parse_stats(result.stdout), skipped=skipped, left_out=parse_left_out(result.stdout))
 
 
 def _failure(host: Host, result: Result, tunnel: RsyncTunnel, target: str) -> Exception:
@@ -196,13 +236,14 @@ def _failure(host: Host, result: Result, tunnel: RsyncTunnel, target: str) -> Ex
         return RemoteError(f"{host.target}: rsync is not installed there; ask the site to install it")
     if there is not None and there < 0:
         return RemoteError(f"{host.target}: rsync was killed there (out of memory?); try again")
-    if code == _FILE_IO and _NO_ROOM.search(said) and not target.startswith(f"{_HOST}:"):
+    no_room = NO_ROOM.search(f"{tunnel.said}\n{result.stderr}")
+    if code in (_FILE_IO, SOME_FAILED) and no_room and not target.startswith(f"{_HOST}:"):
         return SpaceError(f"{target}: there is no room for it on this machine; rsync said:{said}")
-    if _FILE_IO in (code, there) and _NO_ROOM.search(said):
+    if no_room and (_FILE_IO in (code, there) or code == SOME_FAILED):
         return RemoteSpaceError(f"{host.target}: the disk is full, or a quota is reached; rsync said:{said}")
     if there == _FILE_IO:
         # A sender that finds its line closed does not always come to read why.
         said += "\n  (The other side could not write: is the disk full there, or a quota reached?)"
-    if code == _VANISHED:
+    if code == VANISHED:
         return DataError(f"files were removed while they were sent, or fetched; try again. rsync said:{said}")
     return RemoteError(f"{host.target}: rsync failed with exit code {code}:{said}")

@@ -62,8 +62,8 @@ def piped(program: str, *words: str) -> bytes:
 
 EVERYTHING = """
 from pathlib import Path
-from slipway.job.results import read_figures
-from slipway.view import show_figures, show_files, show_runs
+from slipway.job.output import read_output
+from slipway.view import show_output, show_runs
 from dataclasses import replace
 from tests.unit.test_run import make_run
 from slipway.job.run import Status
@@ -76,8 +76,7 @@ screen.note(bad)
 screen.tell(bad)
 screen.heading(bad)
 screen.log(bad + "\\n")
-show_figures(screen, read_figures(Path(sys.argv[2])))
-show_files(screen, Path(sys.argv[2]))
+show_output(screen, read_output(Path(sys.argv[2])))
 status = Status(state=State.FAILED, reason=bad, note=bad)
 show_runs(screen, [replace(make_run("k3f9"), args=(bad,), site=bad, job_id=bad, status=status)])
 from slipway.errors import JobError
@@ -91,7 +90,7 @@ def test_nothing_that_is_shown_does_anything_to_a_terminal(tmp_path: Path) -> No
     figures = {"k\x1b]0;X\x07": "\x1b]52;c;aGFjaw==\x07", "\ud800": "\udcff"}
     (out / "fig.json").write_text(json.dumps(figures))
     (out / "[red]\x1b]0;Y\x07\u202e.json").write_text('{"[bold]a[/bold]": ":smile:"}')
-    text = OWN.sub("", shown(EVERYTHING, json.dumps(HOSTILE), str(tmp_path), width=200))
+    text = OWN.sub("", shown(EVERYTHING, json.dumps(HOSTILE), str(out), width=200))
     left = [character for character in text if not character.isprintable() and character not in "\n\r"]
     assert left == []
     assert "  k\\x1b]0;X\\x07  \\x1b]52;c;aGFjaw==\\x07\n" in text

@@ -10,16 +10,16 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from slipway.errors import RemoteError
+from slipway.errors import HostError, SpaceError
 from slipway.sftp import fxp
 from slipway.sftp.listing import PARTIAL, Listing
 from slipway.sftp.pipeline import Operation
-from slipway.sftp.wire import CHUNK_BYTES, READ, Entry, RefusedError
+from slipway.sftp.wire import CHUNK_BYTES, FAILURE, READ, Entry, RefusedError
 from slipway.transfer.sftp.journal import PIECE_BYTES, identity, line, parse_journal, pieces, place
-from slipway.transfer.sftp.local_file import as_executable, told
+from slipway.transfer.sftp.local_file import as_executable, explain, told
 
 _STALE_S = 24 * 3600
 
@@ -27,9 +27,12 @@ _STALE_S = 24 * 3600
 class Download:
     """One tree on its way home.
 
+    What cannot be read there or written here is skipped, and the rest comes.
+
     Args:
         source: the folder on the cluster.
         there: what is in it.
+        skipped: names of which it is known that they cannot be brought, and why; the others are added.
         target: the folder here; it exists.
         add: takes conversations that come up meanwhile.
         tell: is told of bytes that need not be fetched.
@@ -41,22 +44,30 @@ class Download:
         there: Listing,
         target: Path,
         *,
+        skipped: dict[str, str],
         add: Callable[[Operation, int], None],
         tell: Callable[[int], None],
     ) -> None:
         self.source = source
         self.there = there
         self.target = target
+        self.skipped = skipped
         self.partial = target / PARTIAL
         self.own = self.partial / secrets.token_hex(8)
         self._add = add
         self._tell = tell
         self._numbers = iter(range(1 << 62))
+        self._parts: dict[str, Path] = {}
 
     @property
     def files(self) -> dict[str, Entry]:
-        """The files there."""
-        return {name: entry for name, entry in self.there.items() if entry.is_file}
+        """The files there that are to come."""
+        return {name: entry for name, entry in self._wanted() if entry.is_file}
+
+    @property
+    def left_out(self) -> list[str]:
+        """Pipes, sockets and devices."""
+        return [name for name, one in self._wanted() if not (one.is_file or one.is_folder or one.is_link)]
 
     def is_same(self, name: str) -> bool:
         """True where the file is here with the same size and time."""
@@ -71,10 +82,11 @@ class Download:
         folders = [name for name, entry in self.there.items() if entry.is_folder]
         for name in sorted(folders, key=lambda name: name.count("/")):
             path = self.target / name
-            with told(path):
-                if path.is_symlink() or path.is_file():
-                    path.unlink()
-                path.mkdir(exist_ok=True)
+            if self._is_wanted(name):
+                with self._skipping(name), told(path):
+                    if path.is_symlink() or path.is_file():
+                        path.unlink()
+                    path.mkdir(exist_ok=True)
         with told(self.own):
             self.own.mkdir(parents=True)
 
@@ -82,19 +94,22 @@ class Download:
         """What brings the files, and then the links, and how many bytes each conversation moves itself."""
         for name, entry in self.files.items():
             if self.is_same(name):
-                with told(self.target / name):
+                with self._skipping(name), told(self.target / name):
                     _set_executable(self.target / name, entry.mode)
             elif entry.size_bytes > PIECE_BYTES:
                 yield self._about(name, self._begin_large(name, entry)), 0
             else:
                 yield self._about(name, self._get(name, entry)), entry.size_bytes
-        for name, entry in self.there.items():
+        for name, entry in self._wanted():
             if entry.is_link:
                 yield self._about(name, self._get_link(name)), 0
 
     def tidy(self) -> None:
         """Remove what is needed no more, and what was left for more than a day; it never fails."""
         shutil.rmtree(self.own, ignore_errors=True)
+        for part in (one for name, one in self._parts.items() if name in self.skipped):
+            part.unlink(missing_ok=True)
+            _journal(part).unlink(missing_ok=True)
         for path in self.partial.glob("*"):
             with suppress(OSError):
                 if path.lstat().st_mtime < time.time() - _STALE_S:
@@ -104,17 +119,33 @@ class Download:
 
     def set_times(self) -> None:
         """Give the folders their times, after their content has come."""
-        for name, entry in self.there.items():
+        for name, entry in self._wanted():
             if entry.is_folder:
-                with told(self.target / name):
+                with self._skipping(name), told(self.target / name):
                     os.utime(self.target / name, (time.time(), entry.mtime_s))
 
-    def _about(self, name: str, operation: Operation) -> Operation:
+    def _wanted(self) -> list[tuple[str, Entry]]:
+        return [(name, entry) for name, entry in self.there.items() if self._is_wanted(name)]
+
+    def _is_wanted(self, name: str) -> bool:
+        """True for what is not skipped, and does not lie in a folder that is."""
+        return not self.skipped or self.skipped.keys().isdisjoint([name, *_parents(name)])
+
+    @contextmanager
+    def _skipping(self, name: str) -> Iterator[None]:
+        """Note a name as skipped where it cannot be read there or written here; no room here ends all."""
         try:
-            return (yield from operation)
+            yield
         except RefusedError as refusal:
-            refusal.path = refusal.path or self.source / name
+            self.skipped.setdefault(name, refusal.reason)
+        except SpaceError:
             raise
+        except HostError as error:
+            self.skipped.setdefault(name, explain(error))
+
+    def _about(self, name: str, operation: Operation) -> Operation:
+        with self._skipping(name):
+            yield from operation
 
     def _part(self) -> Path:
         return self.own / str(next(self._numbers))
@@ -132,7 +163,7 @@ class Download:
         content = yield from read_range(handle, start, size)
         yield [fxp.close(handle)]
         if len(content) < size:
-            raise RemoteError(f"{self.source / name} became shorter while it was fetched; pull again")
+            raise RefusedError(FAILURE, "it became shorter while it was fetched; pull again")
         return content
 
     def _settle(self, name: str, entry: Entry, part: Path) -> None:
@@ -153,7 +184,7 @@ class Download:
                 part.replace(path)
 
     def _begin_large(self, name: str, entry: Entry) -> Operation:
-        part = self.partial / identity(name, entry.size_bytes, entry.mtime_s)
+        part = self._parts[name] = self.partial / identity(name, entry.size_bytes, entry.mtime_s)
         large = _Large(name, entry, part)
         with told(part):
             part.touch(_mode(entry))
@@ -165,6 +196,8 @@ class Download:
         yield
 
     def _piece(self, large: _Large, start: int, size: int) -> Operation:
+        if large.name in self.skipped:
+            return
         if large.has(start, size):
             self._tell(size)
         else:
@@ -185,7 +218,7 @@ class _Large:
         self.name = name
         self.entry = entry
         self.part = part
-        self.journal = part.with_name(f"{part.name}.journal")
+        self.journal = _journal(part)
         self.arrived: dict[int, str] = {}
         self._left = {start for start, _ in pieces(entry.size_bytes)}
         self._lock = threading.Lock()
@@ -224,6 +257,15 @@ def read_range(handle: bytes, start: int, size: int) -> Operation:
             break
         content += piece
     return bytes(content)
+
+
+def _journal(part: Path) -> Path:
+    return part.with_name(f"{part.name}.journal")
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 def _mode(entry: Entry) -> int:

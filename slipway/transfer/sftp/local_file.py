@@ -12,6 +12,7 @@ from pathlib import Path
 
 from slipway.errors import DataError, HostError, SlipwayError, SpaceError
 from slipway.sftp.wire import CHUNK_BYTES, LATEST_S, Entry
+from slipway.skipped import reason
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -104,6 +105,12 @@ def told(path: Path, *, reading: bool = False) -> Iterator[None]:
         if error.errno in _FULL:
             raise SpaceError(f"{path}: there is no room for it here: {error.strerror}") from error
         raise HostError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def explain(error: SlipwayError) -> str:
+    """Why one file could not be used, without its name; for what :func:`told` and :class:`Original` raise."""
+    cause = error.__cause__
+    return reason(cause) if isinstance(cause, OSError) else "it changed meanwhile"
 
 
 def _no_link(path: str, flags: int) -> int:

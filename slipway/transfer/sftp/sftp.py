@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,8 @@ from slipway.progress import OnProgress, Transfer
 from slipway.sftp.channel_pool import ChannelPool, Tally, WorkQueue
 from slipway.sftp.fxp import set_attributes
 from slipway.sftp.listing import PARTIAL, list_tree
+from slipway.skipped import Skipped
+from slipway.transfer.letter_case import explain_clash, find_clashes, ignores_case
 from slipway.transfer.sftp.download import Download
 from slipway.transfer.sftp.local_file import told
 from slipway.transfer.sftp.upload import Upload
@@ -51,12 +54,15 @@ class Sftp:
         *,
         names: Sequence[str] | None = None,
         old: PurePosixPath | None = None,
+        partial: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """See :meth:`slipway.host.carrier.Carrier.send_tree`."""
         with told(source, reading=True):
             mtime_s = source.stat().st_mtime_ns // 10**9
-        transfer = self._send(plan_tree(source, names), target, old, on_progress)
+        transfer = self._send(
+            plan_tree(source, names, partial=partial), target, old, on_progress, partial=partial
+        )
         if names is None:
             with self.host.pool(1) as pool:
                 pool.sessions[0].ask(set_attributes(target, times_s=(time.time(), mtime_s)))
@@ -79,28 +85,49 @@ class Sftp:
 
         with told(target):
             target.mkdir(parents=True, exist_ok=True)
+            is_tight = ignores_case(target)
         work = WorkQueue()
+        skipped: dict[str, str] = {}
         with self.host.pool(self.channels) as pool:
-            listed = list_tree(pool, source, is_wanted, missing_ok=False)
+            listed = list_tree(
+                pool,
+                source,
+                is_wanted,
+                missing_ok=False,
+                on_refused=lambda name, refusal: skipped.update({name: refusal.reason}),
+            )
             there = {name: entry for name, entry in listed.items() if is_wanted(name)}
-            total = sum(entry.size_bytes for entry in there.values() if entry.is_file)
-            tally = Tally(total, 0, on_progress)
-            down = Download(source, there, target, add=work.add, tell=tally.add)
-            new = {name: entry for name, entry in down.files.items() if not down.is_same(name)}
-            left = sum(entry.size_bytes for entry in new.values())
-            tally.add(total - left)
-            down.make_folders()
-            for operation, size_bytes in down.contents():
-                work.add(operation, size_bytes)
-            try:
-                pool.run(work, tally, most=_channels_for(left, len(new)))
-            finally:
-                down.tidy()
-            down.set_times()
-            return _transfer(pool, tally, len(new))
+            if is_tight:
+                skipped |= {name: explain_clash(other) for name, other in find_clashes(there).items()}
+            tally = Tally(0, 0, on_progress)
+            down = Download(source, there, target, skipped=skipped, add=work.add, tell=tally.add)
+            return self._fetch(pool, work, down, tally)
+
+    def _fetch(self, pool: ChannelPool, work: WorkQueue, down: Download, tally: Tally) -> Transfer:
+        down.make_folders()
+        files = down.files
+        new = {name: entry for name, entry in files.items() if not down.is_same(name)}
+        tally.total_bytes = sum(entry.size_bytes for entry in files.values())
+        left = sum(entry.size_bytes for entry in new.values())
+        tally.add(tally.total_bytes - left)
+        for operation, size_bytes in down.contents():
+            work.add(operation, size_bytes)
+        try:
+            pool.run(work, tally, most=_channels_for(left, len(new)))
+        finally:
+            down.tidy()
+        down.set_times()
+        done = _transfer(pool, tally, len(new.keys() - down.skipped.keys()))
+        return replace(done, skipped=_listed(down.skipped), left_out=down.left_out)
 
     def _send(
-        self, plan: Plan, target: PurePosixPath, old: PurePosixPath | None, on_progress: OnProgress | None
+        self,
+        plan: Plan,
+        target: PurePosixPath,
+        old: PurePosixPath | None,
+        on_progress: OnProgress | None,
+        *,
+        partial: bool = False,
     ) -> Transfer:
         self.host.make_folder(target)
         work, up = WorkQueue(), None
@@ -109,7 +136,7 @@ class Sftp:
                 there = list_tree(pool, target, plan.holds)
                 earlier = (old, list_tree(pool, old, plan.holds)) if old is not None else None
                 tally = Tally(plan.total_bytes, 0, on_progress)
-                up = Upload(plan, target, there, add=work.add, tell=tally.add, old=earlier)
+                up = Upload(plan, target, there, add=work.add, tell=tally.add, old=earlier, partial=partial)
                 return self._bring(pool, work, up, tally)
         except SlipwayError:
             self._tidy(up)
@@ -132,11 +159,16 @@ class Sftp:
         pool.run(work, tally, most=_channels_for(left, len(new)))
         pool.run(WorkQueue(up.times()), tally, most=1)
         pool.run(WorkQueue([up.tidy()]), tally, most=1)
-        return _transfer(pool, tally, len(new))
+        done = _transfer(pool, tally, len([one for one in new if one.name not in up.skipped]))
+        return replace(done, skipped=_listed(up.skipped))
 
 
 def _channels_for(size_bytes: int, files: int) -> int:
     return 1 + max(size_bytes // _BYTES_A_CHANNEL, files // _FILES_A_CHANNEL)
+
+
+def _listed(skipped: Mapping[str, str]) -> list[Skipped]:
+    return [Skipped(name=name, why=why) for name, why in sorted(skipped.items())]
 
 
 def _transfer(pool: ChannelPool, tally: Tally, files: int) -> Transfer:

@@ -26,7 +26,7 @@ from slipway.sftp.wire import (
 )
 from slipway.transfer.sftp.journal import PIECE_BYTES, identity, line, pieces, place
 from slipway.transfer.sftp.large_file import Large, find_arrived, write_range, write_times
-from slipway.transfer.sftp.local_file import Original, as_executable, is_version
+from slipway.transfer.sftp.local_file import Original, as_executable, explain, is_version
 from slipway.transfer.sftp.upload_plan import Plan
 
 _STALE_S = 24 * 3600
@@ -44,6 +44,7 @@ class Upload:
         add: takes conversations that come up meanwhile.
         tell: is told of bytes that need not be sent.
         old: a folder with earlier versions, and what is in it.
+        partial: skip files here that cannot be read, or change meanwhile; otherwise the first one ends all.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Upload:
         add: Callable[[Operation, int], None],
         tell: Callable[[int], None],
         old: tuple[PurePosixPath, Listing] | None = None,
+        partial: bool = False,
     ) -> None:
         self.plan = plan
+        self.skipped = dict(plan.skipped)
         self.target = target
         self.there = there
         self.partial = target / PARTIAL
@@ -64,6 +67,7 @@ class Upload:
         self._add = add
         self._tell = tell
         self._old = old
+        self._partial = partial
         self._numbers = iter(range(1 << 62))
 
     def is_same(self, one: Original) -> bool:
@@ -131,6 +135,10 @@ class Upload:
         except RefusedError as refusal:
             refusal.path = refusal.path or self.target / name
             raise
+        except DataError as error:
+            if not self._partial or isinstance(error.__cause__, RefusedError):
+                raise
+            self.skipped.setdefault(name, explain(error))
 
     def _make_folder(self, name: str) -> Operation:
         entry, path = self.there.get(name), self.target / name
@@ -159,9 +167,8 @@ class Upload:
             self._tell(one.size_bytes)
         else:
             (handle,) = yield [fxp.open_file(part, WRITE | CREATE | EXCLUSIVE, one.mode & 0o777 | 0o600)]
-            yield write_range(
-                one, handle, 0, one.size_bytes, last=[write_times(handle, one), fxp.close(handle)]
-            )
+            last = [write_times(handle, one), fxp.close(handle)]
+            yield from _closing(handle, write_range(one, handle, 0, one.size_bytes, last=last))
         yield from self._settle(one.name, part)
 
     def _copied(self, one: Original, part: PurePosixPath) -> Operation:
@@ -213,12 +220,16 @@ class Upload:
 
     def _piece(self, large: Large, start: int, size: int) -> Operation:
         one = large.one
+        if one.name in self.skipped:
+            return
         if start in large.arrived and one.digest(start, size) == large.arrived[start]:
             self._tell(size)
         else:
             (handle,) = yield [fxp.open_file(large.part, WRITE)]
             sha256 = hashlib.sha256()
-            yield write_range(one, handle, start, size, last=[fxp.close(handle)], update=sha256.update)
+            last = [fxp.close(handle)]
+            requests = write_range(one, handle, start, size, last=last, update=sha256.update)
+            yield from _closing(handle, requests)
             (handle,) = yield [fxp.open_file(large.journal, WRITE | CREATE)]
             yield [fxp.write(handle, place(start), line(sha256.hexdigest())), fxp.close(handle)]
         if large.is_last(start):
@@ -243,6 +254,15 @@ class Upload:
             yield [fxp.remove(large.journal)]
         except RefusedError:
             return
+
+
+def _closing(handle: bytes, requests: Iterator[Request]) -> Operation:
+    """Write what a file here has; where that cannot be read, the one there is closed all the same."""
+    try:
+        yield requests
+    except DataError:
+        yield [fxp.close(handle)]
+        raise
 
 
 def _only(request: Request) -> Operation:

@@ -8,17 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from slipway.errors import DataError
 from slipway.sftp.listing import PARTIAL
-from slipway.transfer.sftp.local_file import Original, original, told
+from slipway.transfer.sftp.local_file import Original, explain, original, told
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be there in the end: folders with modes and times in seconds, files, and links."""
+    """What is to be there in the end: folders with modes and times in seconds, files, and links.
+
+    ``skipped`` are names that could not be looked at, and why.
+    """
 
     folders: dict[str, tuple[int, int]] = field(default_factory=dict)
     files: dict[str, Original] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:
@@ -30,8 +35,10 @@ class Plan:
         return folder in self.folders
 
 
-def plan_tree(source: Path, names: Sequence[str] | None) -> Plan:
+def plan_tree(source: Path, names: Sequence[str] | None, *, partial: bool = False) -> Plan:
     """Look at a folder, or at some names in it and the folders that they are in.
+
+    With ``partial``, a name that cannot be looked at is skipped.
 
     Raises:
         DataError: something cannot be looked at.
@@ -39,7 +46,12 @@ def plan_tree(source: Path, names: Sequence[str] | None) -> Plan:
     plan = Plan()
     with told(source, reading=True):
         for name in _with_parents(names) if names is not None else _walk(source):
-            _add(plan, source, name)
+            try:
+                _add(plan, source, name)
+            except DataError as error:
+                if not partial:
+                    raise
+                plan.skipped[name] = explain(error)
     return plan
 
 
