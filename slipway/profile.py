@@ -77,6 +77,7 @@ class Profile(BaseModel):
     lietorch_source: Path | None = None
     code_dir: Path
     code_limit: Annotated[str, AfterValidator(_check_limit)] | None = None
+    # Empty where a job's arguments are the whole command line.
     program: tuple[str, ...]
     site: str | None = None
     resources: SerializeAsAny[Resources]
@@ -198,7 +199,7 @@ def _known(settings: dict[str, Setting], schema: Mapping[str, Setting]) -> dict[
 
 def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
     given = {key: setting.value for key, setting in settings.items() if setting.value != ""}
-    for key in ("IMAGE", "DOCKERFILE", "PROGRAM", "CODE_DIR"):
+    for key in ("IMAGE", "DOCKERFILE", "CODE_DIR"):
         if key not in given:
             raise ConfigError(
                 f"{settings[key].origin}: {key} is empty; env/.env.{name} must set it (see env/.env.example)"

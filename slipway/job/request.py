@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from slipway.errors import UsageError
 from slipway.job.script import words_file
 from slipway.profile import Profile
 from slipway.resources import Resources
@@ -18,6 +19,7 @@ class Request:
     """What a user asks for: the program's arguments, and resources that go before all defaults.
 
     Raises:
+        UsageError: there is no program.
         JobError: it cannot be, or would never start, as far as that is known here.
     """
 
@@ -28,6 +30,11 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""
+        if not self.profile.program and not self.args:
+            raise UsageError(
+                f"there is nothing to run: profile {self.profile.name} has no PROGRAM, and nothing stands "
+                "behind `--`; write the command there, such as `-- python3 train.py`, or set PROGRAM"
+            )
         check_partition(self.resource_request, self.site)
         _ = self.argv
 

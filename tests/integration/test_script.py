@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from slipway.host.host import Host
+from slipway.host.scratch import open_scratch
+from slipway.job.request import Request
 from slipway.job.run import Run
+from slipway.job.submit import submit
+from slipway.progress import NullProgress
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.box import box_up
 from slipway.steps.session import Choice
@@ -86,6 +90,19 @@ def test_hostile_lists_of_arguments_arrive(small: SmallImageBox) -> None:
             record = Run.from_json(remote.read(PurePosixPath(run.run_dir) / "run.json") or b"")
             assert record.args == (*SHOW[1:], *job)
             assert record == run
+
+
+def test_without_a_program_the_arguments_are_the_command_line(small: SmallImageBox) -> None:
+    profile = small.choice.profile.model_copy(update={"program": ()})
+    args = ("sh", "-c", 'echo "$0|$1"', "a b", "")
+    request = Request(profile=profile, site=small.choice.site, args=args, resources=SlurmResources(cpus=1))
+    with small.connect() as host:
+        scratch = open_scratch(host, small.choice.site)
+        run = submit(small.session.project, request, host, scratch, NullProgress())
+        assert result(host, run)["reason"] == "ok", log(host, run)
+        assert log(host, run) == "a b|\n"
+        record = Run.from_json(host.read(PurePosixPath(run.run_dir) / "run.json") or b"")
+        assert (record.program, record.args) == ((), args)
 
 
 def test_the_program_starts_once_on_each_node(small: SmallImageBox) -> None:

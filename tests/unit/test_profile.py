@@ -70,6 +70,10 @@ def test_each_profile_starts_from_its_own_image_and_slipways_tools_from_debian()
     )
 
 
+def test_a_profile_may_have_no_program(folder: Path) -> None:
+    assert load_profile(folder, "base", ["PROGRAM="]).program == ()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

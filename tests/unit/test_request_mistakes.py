@@ -162,8 +162,14 @@ CASES = (
     Case(
         words="a required key is missing",
         code=65,
-        spoil=lambda user_checkout: write_profile(user_checkout, PROFILE.replace("python3 main.py", "")),
+        spoil=lambda user_checkout: write_profile(user_checkout, PROFILE.replace("IMAGE=lab", "IMAGE=")),
         remedy="Set it in the profile.",
+    ),
+    Case(
+        words="no program, neither in the profile nor behind `--`",
+        code=64,
+        task=(*JOB, "--set", "PROGRAM="),
+        remedy="Write the command behind `--`.",
     ),
     # Sites
     in_site("an unknown key in a site's file", module=["apptainer"], remedy="Use the name it gives."),
