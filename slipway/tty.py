@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import io
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -54,6 +56,24 @@ def read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
     if not answer:
         raise EOFError
     return answer.removesuffix("\n")
+
+
+def terminal_session() -> str | None:
+    """What sets the terminal session of this process apart from all others, on any machine.
+
+    All programs that are started in one terminal window have the same. ``None`` where there is no terminal,
+    and on Windows.
+    """
+    if not _has_termios():
+        return None
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return None
+    boot = ""  # Session numbers begin anew with it; only Linux tells it.
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{os.getuid()}@{socket.gethostname()} {boot} {os.getsid(0)}"
 
 
 def _has_termios() -> bool:

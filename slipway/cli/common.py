@@ -21,7 +21,7 @@ PROFILE = {
     "set_": "KEY=VALUE over the profile.",
 }
 SITE = {"site": "The cluster: a file cluster/<site>.yaml. Default: the profile's SITE."}
-RUN = {"run": "A run's id or the beginning of it. Default: the newest run."}
+RUN = {"run": "A run's id or the beginning of it. Default: the newest of this terminal window, else of all."}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from slipway.job.script import Job, directives, render_script
 from slipway.job.template import Template
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
+from slipway.tty import terminal_session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def make_plan(
         profile_values=inputs.profile_values,
         site_values=site.model_dump(mode="json"),
         run_dir=str(job.run_dir),
+        session=terminal_session(),
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

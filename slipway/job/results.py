@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from slipway.errors import HostError, IncompleteError
 from slipway.host.host import Host
 from slipway.job.output import Output, read_output
+from slipway.job.record import format_run
 from slipway.job.run import Run, RunPaths
 from slipway.job.tail import last_attempt
 from slipway.progress import Progress, Transfer
@@ -93,7 +94,7 @@ def pull(host: Host, run: Run, folder: Path, progress: Progress) -> Results:
         out = home / f"attempt-{attempt}" / "out"
         shown = home / "out" if _point(home / "out", f"attempt-{attempt}/out", progress) else out
         _point(home / "log", f"attempt-{attempt}/log", progress)
-    _write(home / "run.json", run.to_json())
+    _write(home / "run.json", format_run(run))
     return Results(home=home, out=out, shown=shown, transfer=transfer)
 
 

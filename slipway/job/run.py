@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field, InstanceOf
 
 from slipway.host.scratch import Scratch
 from slipway.resources import parse_array
@@ -17,6 +18,10 @@ from slipway.scheduler.base import State
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
+
+# By these a record is checked that is read (record.py). Pydantic's own str refuses what is no UTF-8.
+Text = InstanceOf[str]
+Whole = Annotated[int, Field(ge=-(1 << 40), le=1 << 40)]
 
 
 class Reason(str, Enum):
@@ -49,14 +54,14 @@ class Status:
     """
 
     state: State
-    reason: str | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    elapsed_s: int | None = None
-    slurm_state: str | None = None
-    script_reason: str | None = None
-    note: str | None = None
-    missing_since_s: int | None = None
+    reason: Text | None = None
+    exit_code: Whole | None = None
+    signal: Whole | None = None
+    elapsed_s: Whole | None = None
+    slurm_state: Text | None = None
+    script_reason: Text | None = None
+    note: Text | None = None
+    missing_since_s: Whole | None = None
 
     @property
     def wait_code(self) -> int:
@@ -68,26 +73,35 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that a run was made of. It is written before the job is submitted."""
+    """Everything that a run was made of. It is written before the job is submitted; record.py has its form.
 
-    run_id: str
-    site: str
-    profile: str
-    submitted: datetime
-    program: tuple[str, ...]
-    args: tuple[str, ...]
-    commit: str | None
+    Attributes:
+        submitted: when, with its time zone.
+        session: the terminal session that submitted it, on the machine that did; see
+            :func:`slipway.tty.terminal_session`.
+        unknown: what its record has besides, by a Slipway that knows more; it is written down again.
+    """
+
+    run_id: Text
+    site: Text
+    profile: Text
+    submitted: AwareDatetime
+    program: tuple[Text, ...]
+    args: tuple[Text, ...]
+    commit: Text | None
     dirty: bool
-    image_id: str
-    sif: str
-    sif_sha256: str
-    code: str
+    image_id: Text
+    sif: Text
+    sif_sha256: Text
+    code: Text
     resources: Mapping[str, Any]
     profile_values: Mapping[str, Any]
     site_values: Mapping[str, Any]
-    run_dir: str
-    job_id: str | None = None
+    run_dir: Text
+    job_id: Text | None = None
     status: Status = Status(state=State.SUBMITTING)
+    session: Text | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tasks(self) -> Sequence[int | None]:
@@ -99,27 +113,6 @@ class Run:
     def scheduler(self) -> str:
         """The name of the scheduler that it was given to."""
         return str(self.site_values.get("scheduler", "slurm"))
-
-    def to_json(self) -> str:
-        """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates."""
-        values = {**asdict(self), "submitted": self.submitted.isoformat()}
-        return json.dumps(values, indent=1) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Run:
-        """Read a record.
-
-        Raises:
-            ValueError: it is no JSON, or not of this form.
-        """
-        try:
-            values = json.loads(text)
-            status = Status(**{**values["status"], "state": State(values["status"]["state"])})
-            lists = {key: tuple(values[key]) for key in ("program", "args")}
-            submitted = datetime.fromisoformat(values["submitted"])
-            return cls(**{**values, **lists, "status": status, "submitted": submitted})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"unexpected content: {error}") from error
 
 
 class RunPaths:

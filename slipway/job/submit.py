@@ -17,6 +17,7 @@ from slipway.job.input import find_missing
 from slipway.job.inputs import find_image, resolve_inputs, snapshot_code
 from slipway.job.plan import Plan, make_plan
 from slipway.job.poll import poll
+from slipway.job.record import format_run
 from slipway.job.request import Request
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.store import RunStore
@@ -109,7 +110,7 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
         store.save(run)
     # The record there lacks no more than the job's id: a connection that is cut now does not undo the job.
     with suppress(SshError):
-        host.write(RunPaths(PurePosixPath(run.run_dir)).record, run.to_json().encode())
+        host.write(RunPaths(PurePosixPath(run.run_dir)).record, format_run(run).encode())
     return run
 
 
@@ -219,7 +220,7 @@ def _write_run(host: Host, plan: Plan) -> None:
     host.write(paths.argv, plan.inputs.argv)
     host.write(paths.environment, plan.inputs.environment)
     host.write(paths.script, plan.script.encode())
-    host.write(paths.record, plan.run.to_json().encode())
+    host.write(paths.record, format_run(plan.run).encode())
     diff = plan.inputs.revision.diff
     if diff is not None:
         host.write(paths.diff, diff.encode("utf-8", errors="surrogateescape"))

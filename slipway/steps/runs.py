@@ -13,12 +13,15 @@ from slipway.job import results, watch
 from slipway.job.poll import poll
 from slipway.job.results import Results
 from slipway.job.run import Run, Status
+from slipway.job.store import UnreadableRecordError, describe_unreadable
 from slipway.job.submit import settle
 from slipway.job.tail import LogTail
 from slipway.progress import explain_stop
 from slipway.scheduler.base import State
 from slipway.site import Site
+from slipway.steps.recover import recover, recover_there
 from slipway.steps.session import Session
+from slipway.tty import terminal_session
 from slipway.wording import one_line
 
 
@@ -31,10 +34,13 @@ class Pulled:
 
 
 def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
-    """A run by the beginning of its id, and its site; without one the newest, which is then named."""
-    run = session.store.find(prefix)
+    """A run by the beginning of its id, and its site.
+
+    Without one it is the newest of this terminal window, else the newest of all, and is named.
+    """
+    run = _find(session, prefix)
     if not prefix:
-        session.progress.note(f"{run.run_id}, the newest run: {describe_arguments(run)}")
+        session.progress.note(f"{run.run_id}, {_which(run)}: {describe_arguments(run)}")
     try:
         return run, session.site(run.site)
     except UsageError as error:
@@ -80,22 +86,27 @@ def list_runs(session: Session, prefix: str | None, count: int) -> tuple[list[Ru
         prefix: the beginning of one run's id; ``None`` for all runs.
         count: how many runs at most.
     """
-    store = session.store
-    runs = [store.find(prefix)] if prefix else store.list()[:count]
+    runs, unreadable = ([_find(session, prefix)], ()) if prefix else session.store.read_all()
+    runs = runs[:count]
     known = {run.run_id: run for run in runs}
     errors: dict[str, SlipwayError] = {}
     alive = sorted((run for run in runs if not run.status.state.is_over), key=lambda run: run.site)
     for name, group in groupby(alive, key=lambda run: run.site):
         some = list(group)
         try:
-            with session.connect(session.site(name)) as host:
+            site = session.site(name)
+            with session.connect(site) as host:
+                some += recover_there(session, host, site, unreadable)
                 new = refresh(session, host, some)
         except SlipwayError as error:
             errors[name] = error
             unknown = Status(state=State.UNKNOWN, note=str(error))
             new = [replace(run, status=unknown) for run in some]
         known.update({run.run_id: run for run in new})
-    return list(known.values()), _as_one(errors)
+    if left := [record for record in unreadable if record.run_id not in known]:
+        session.progress.note(describe_unreadable(left))
+    listed = sorted(known.values(), key=lambda run: run.submitted, reverse=True)
+    return listed[:count], _as_one(errors)
 
 
 def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable[[str], None]) -> Run:
@@ -180,10 +191,24 @@ def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
 def _confirm_newest(session: Session) -> Run:
     run = session.store.find(None)
     newest = f"{run.run_id} ({describe_arguments(run)})"
-    answer = session.prompt.ask(f"Cancel {newest}, the newest run? (yes) ", echo=True)
+    answer = session.prompt.ask(f"Cancel {newest}, {_which(run)}? (yes) ", echo=True)
     if answer is None or answer.strip().lower() not in ("y", "yes"):
         raise UsageError(f"nothing was cancelled; name the run: `invoke cancel RUN`. The newest is {newest}")
     return run
+
+
+def _which(run: Run) -> str:
+    """What a run is that was taken without a name."""
+    is_of_window = run.session is not None and run.session == terminal_session()
+    return "the newest run of this terminal window" if is_of_window else "the newest run"
+
+
+def _find(session: Session, prefix: str | None) -> Run:
+    """As the store finds it; one whose record here is damaged is brought again from its cluster."""
+    try:
+        return session.store.find(prefix)
+    except UnreadableRecordError as error:
+        return recover(session, error.record)
 
 
 def _as_one(errors: Mapping[str, SlipwayError]) -> SlipwayError | None:

@@ -44,7 +44,7 @@ class Session:
     @property
     def store(self) -> RunStore:
         """The records of runs on this machine."""
-        return RunStore(self.project.state / "runs")
+        return RunStore(self.project.state / "runs", self.progress.note)
 
     def profile(self, name: str, overrides: Iterable[str] = ()) -> Profile:
         """A profile; see :func:`slipway.profile.load_profile`."""

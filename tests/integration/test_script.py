@@ -11,6 +11,7 @@ import pytest
 
 from slipway.host.host import Host
 from slipway.host.scratch import open_scratch
+from slipway.job.record import parse_run
 from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.submit import submit
@@ -87,7 +88,7 @@ def test_hostile_lists_of_arguments_arrive(small: SmallImageBox) -> None:
             assert result(remote, run)["reason"] == "ok", log(remote, run)
             assert words(remote, run, "argv")[4:] == [each.encode(errors="surrogateescape") for each in job]
             assert b"MINE=" + value.encode(errors="surrogateescape") in words(remote, run, "environ")
-            record = Run.from_json(remote.read(PurePosixPath(run.run_dir) / "run.json") or b"")
+            record = parse_run(remote.read(PurePosixPath(run.run_dir) / "run.json") or b"")
             assert record.args == (*SHOW[1:], *job)
             assert record == run
 
@@ -101,7 +102,7 @@ def test_without_a_program_the_arguments_are_the_command_line(small: SmallImageB
         run = submit(small.session.project, request, host, scratch, NullProgress())
         assert result(host, run)["reason"] == "ok", log(host, run)
         assert log(host, run) == "a b|\n"
-        record = Run.from_json(host.read(PurePosixPath(run.run_dir) / "run.json") or b"")
+        record = parse_run(host.read(PurePosixPath(run.run_dir) / "run.json") or b"")
         assert (record.program, record.args) == ((), args)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from slipway.errors import RemoteError
 from slipway.host.host import Host
+from slipway.job.record import format_run
 from slipway.job.run import Run
 from slipway.push.prune import _FILES, _RECORDS, _YOUNG, Uses, _move, describe, parse_images, parse_records
 
@@ -15,7 +16,7 @@ ONE, TWO = "cpu-0123456789abcdef.sif", "cpu-fedcba9876543210.sif"
 
 
 def record(run_id: str, sif: str, *args: str) -> str:
-    return Run(
+    run = Run(
         run_id=run_id,
         site="hpc",
         profile="cpu",
@@ -32,7 +33,8 @@ def record(run_id: str, sif: str, *args: str) -> str:
         profile_values={},
         site_values={},
         run_dir=f"/scratch/slipway/runs/{run_id}",
-    ).to_json()
+    )
+    return format_run(run)
 
 
 def run_script(script: str, *words: object) -> subprocess.CompletedProcess[str]:

@@ -119,9 +119,9 @@ CASES = (
     Case(
         words="the record of a run is broken",
         code=64,
-        task=("status",),
+        task=("status", "k3f9"),
         spoil=lambda user_checkout: (user_checkout.folder / "state" / "runs" / "k3f9.json").write_text("{"),
-        remedy="Move the file away; the run's folder on the cluster has another.",
+        remedy="Copy one from the cluster, which Slipway does where it can tell the site; or move it away.",
     ),
     Case(
         words="`status` of how many",

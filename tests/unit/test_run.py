@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import UsageError
+from slipway.job.record import VERSION, format_run, parse_run
 from slipway.job.run import Run, Status, new_run_id
-from slipway.job.store import RunStore
+from slipway.job.store import RunStore, UnreadableRecordError
 from slipway.scheduler.base import State
 
 NOW = datetime(2026, 1, 31, 14, 25, 30, tzinfo=timezone.utc)
@@ -72,11 +73,63 @@ def test_a_prefix_has_to_be_clear(store: RunStore) -> None:
         store.find("k3f8-cpu")
 
 
-def test_a_broken_record_is_named(store: RunStore) -> None:
+def test_records_that_cannot_be_read_block_no_others(store: RunStore) -> None:
+    notes: list[str] = []
+    store = RunStore(store.folder, notes.append)
+    for run_id in ("k3f9", "m4p2", "n5q3", "p6r4", "q7s5"):
+        store.save(make_run(run_id))
+    (store.folder / "k3f9.json").write_text((store.folder / "k3f9.json").read_text()[:200])
+    newer = (store.folder / "m4p2.json").read_text().replace(f'"version": {VERSION}', '"version": 99')
+    (store.folder / "m4p2.json").write_text(newer)
+    (store.folder / "n5q3.json").replace(store.folder / "other.json")
+    (store.folder / "folder.json").mkdir()
+    assert [run.run_id for run in store.list()] == ["p6r4", "q7s5"]
+    assert store.find("p").run_id == "p6r4"
+    assert len(notes) == 1
+    assert notes[0].splitlines() == [
+        "4 records are left out:",
+        f"  {store.folder}/folder.json: it is too large, or not a file",
+        f"  {store.folder}/k3f9.json: it is not JSON, or cut: Expecting value: line 16 column 1 (char 200)",
+        f"  {store.folder}/m4p2.json: a newer Slipway wrote it (version 99; this one reads up to {VERSION})",
+        f"  {store.folder}/other.json: it is the record of n5q3",
+        "  `invoke status folder` brings it again from its cluster",
+        "  Update Slipway in this checkout to read what a newer one wrote",
+    ]
+    with pytest.raises(UnreadableRecordError, match=r"k3f9.json cannot be read: ") as caught:
+        store.find("k3")
+    assert caught.value.record.run_id == "k3f9"
+
+
+def test_an_unreadable_record_is_replaced_and_kept(store: RunStore) -> None:
     store.save(make_run("k3f9"))
     (store.folder / "k3f9.json").write_text("{")
-    with pytest.raises(UsageError, match=r"k3f9.json is not the record of a run"):
-        store.find("k3f9")
+    (unreadable,) = store.read_all()[1]
+    kept = store.replace_unreadable(unreadable, make_run("k3f9"))
+    assert kept is not None
+    assert kept.read_text() == "{"
+    assert store.read_all() == ([make_run("k3f9")], [])
+    # Another command was faster.
+    assert store.replace_unreadable(unreadable, make_run("k3f9")) is None
+    assert store.read_all() == ([make_run("k3f9")], [])
+
+
+def test_the_newest_run_of_a_terminal_session_goes_first(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(replace(make_run("mine"), session="one"))
+    store.save(replace(make_run("other", NOW + timedelta(seconds=1)), session="two"))
+    store.save(make_run("nobodys", NOW + timedelta(seconds=2)))
+    assert store.newest("one").run_id == "mine"
+    assert store.newest("three").run_id == "nobodys"
+    assert store.newest(None).run_id == "nobodys"
+    monkeypatch.setattr("slipway.job.store.terminal_session", lambda: "two")
+    assert store.find(None).run_id == "other"
+
+
+def test_only_the_local_record_has_the_session() -> None:
+    run = replace(make_run("k3f9"), session="1000@laptop 1")
+    assert parse_run(format_run(run, local=True)) == run
+    assert "laptop" not in format_run(run)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from slipway.job.run import Run
+from slipway.job.record import format_run, parse_run
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Paths
 from tests.unit.node import SITE, Node
@@ -63,7 +63,7 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Node:
 def test_any_arguments_arrive_and_are_recorded(shared_node: Node, words: list[str], locale: str) -> None:
     assert arrived(shared_node, words, locale) == words
     run = replace(make_run("k3f9-cpu"), args=tuple(words))
-    assert Run.from_json(run.to_json().encode()) == run
+    assert parse_run(format_run(run).encode()) == run
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def keep_run(checkout: Path, site: str, state: State = State.RUNNING) -> None:
         resources={},
         profile_values={},
         site_values={},
-        run_dir="/s/runs/a",
+        run_dir=f"/s/runs/{site}-{state.value}",
         status=Status(state=state),
     )
     store.save(run)

@@ -1,0 +1,128 @@
+"""The record of a run as text: written as JSON, and read from any version of it, by a model.
+
+The version is raised where an older Slipway would misread a record. A key that is merely new is ignored by
+it, and kept. Older versions are read for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, fields
+from functools import cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import ParseError
+from slipway.job.run import Run
+from slipway.jsontext import load_json
+from slipway.resources import parse_array
+from slipway.scheduler.choose import find_scheduler
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+VERSION = 2
+# Fields of Run that are no keys of a record, or only of the one on the machine that submitted the run.
+_UNKNOWN, _LOCAL = "unknown", frozenset({"session"})
+_KEYS = frozenset(field.name for field in fields(Run)) - {_UNKNOWN}
+# It names files, here and on the cluster.
+_RUN_ID = re.compile(r"\w[\w.+-]*")
+# It is written into a list of lines, and sent as UTF-8.
+_RUN_DIR = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]*")
+_JOB_ID = re.compile(r"\w[\w.@\[\]-]*")
+
+
+class NewerRecordError(ValueError):
+    """A record was written by a newer Slipway, and may mean something else."""
+
+
+def format_run(run: Run, *, local: bool = False) -> str:
+    """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates.
+
+    Args:
+        run: the run.
+        local: with what concerns only the machine that submitted it.
+    """
+    # Images in use are found by the line `"sif": "…"`, with one space before it: see push/prune.py.
+    names = sorted(_KEYS if local else _KEYS - _LOCAL, key=_order().__getitem__)
+    values = {name: getattr(run, name) for name in names}
+    values |= {"status": asdict(run.status), "submitted": run.submitted.isoformat()}
+    return json.dumps({"version": VERSION, **values, **run.unknown}, indent=1) + "\n"
+
+
+def parse_run(text: str | bytes) -> Run:
+    """Read a record of any version. Keys that are not known are kept in the run.
+
+    Raises:
+        NewerRecordError: a newer Slipway wrote it.
+        ValueError: it is not a record.
+    """
+    values = load_json(text)
+    if not isinstance(values, dict):
+        raise ValueError("it is not a record")
+    version = values.pop("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError("its version is not a number")
+    if version > VERSION:
+        raise NewerRecordError(
+            f"a newer Slipway wrote it (version {version}; this one reads up to {VERSION})"
+        )
+    unknown = {key: value for key, value in values.items() if key not in _KEYS}
+    known = {key: value for key, value in values.items() if key in _KEYS}
+    return _checked(_validated({**known, _UNKNOWN: unknown}))
+
+
+def _validated(values: dict[str, Any]) -> Run:
+    from pydantic import ValidationError
+
+    try:
+        return _adapter().validate_python(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise ValueError(f"{key}: {problem['msg']}") from error
+
+
+def _checked(run: Run) -> Run:
+    """Refuse values that would lead somewhere else, or fail where they are used."""
+    tests = {
+        "run_id": _RUN_ID.fullmatch(run.run_id),
+        "run_dir": _RUN_DIR.fullmatch(run.run_dir) and PurePosixPath(run.run_dir).name == run.run_id,
+        "job_id": run.job_id is None or _JOB_ID.fullmatch(run.job_id),
+        "submitted": 2000 <= run.submitted.year < 2500,
+        "resources.array": _has_tasks(run),
+        "site_values.scheduler": _has_scheduler(run),
+    }
+    bad = [key for key, is_good in tests.items() if not is_good]
+    if bad:
+        raise ValueError(f"{bad[0]} has a value that no run has")
+    return run
+
+
+def _has_tasks(run: Run) -> bool:
+    array = run.resources.get("array")
+    try:
+        return array is None or (isinstance(array, str) and len(parse_array(array)) > 0)
+    except ParseError:
+        return False
+
+
+def _has_scheduler(run: Run) -> bool:
+    try:
+        find_scheduler(run.scheduler)
+    except KeyError:
+        return False
+    return True
+
+
+@cache
+def _adapter() -> TypeAdapter[Run]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Run)
+
+
+@cache
+def _order() -> dict[str, int]:
+    return {field.name: place for place, field in enumerate(fields(Run))}

@@ -1,0 +1,48 @@
+"""Text from outside, read so that nothing in it can do more than be refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+# Deeper nesting is refused: what reads and writes values recursively has a limit, too.
+_DEEPEST = 50
+
+
+def load_json(text: str | bytes) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: it is not JSON, is nested too deeply, or has a number that is not finite or far too long.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON, or cut: {error}") from error
+    if not _is_flat(value):
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number
+
+
+def _is_flat(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return True
+    return False
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

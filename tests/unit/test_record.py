@@ -1,0 +1,137 @@
+"""Records of runs: each version is read for ever, and whatever stands in a file, reading it can only fail."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.job.record import VERSION, NewerRecordError, format_run, parse_run
+from slipway.jsontext import load_json
+from slipway.scheduler.base import State
+from tests.unit.test_run import make_run
+
+DATA = Path(__file__).parent / "data"
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["1", "9" * 5000])
+)
+JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+KEYS = sorted(json.loads(format_run(make_run("k3f9"), local=True)))
+
+
+def values() -> dict[str, Any]:
+    return dict(json.loads(format_run(make_run("k3f9"))))
+
+
+def test_version_1_is_read() -> None:
+    run = parse_run((DATA / "run-1.json").read_bytes())
+    assert (run.run_id, run.site, run.job_id) == ("k3f9-cpu-20260131-142530", "box", "4711")
+    assert run.args == ("--task", "infer", "--dataset", "a b\n", "\udcff")
+    assert run.submitted.isoformat() == "2026-01-31T14:25:30+00:00"
+    assert (run.status.state, run.status.reason, run.status.exit_code) == (State.FAILED, "program-error", 3)
+    assert list(run.tasks) == [0, 1, 2, 3]
+    assert json.loads(format_run(run))["version"] == VERSION
+
+
+def test_there_is_a_sample_of_each_version() -> None:
+    samples = {int(file.stem.removeprefix("run-")) for file in DATA.glob("run-*.json")}
+    assert samples == set(range(1, VERSION + 1))
+    for version in samples:
+        text = (DATA / f"run-{version}.json").read_text()
+        assert json.loads(text).get("version", 1) == version
+        assert parse_run(format_run(parse_run(text))) == parse_run(text)
+
+
+def test_what_a_newer_slipway_added_is_kept() -> None:
+    text = json.dumps({**values(), "colour": {"a": [1]}, "unknown": 2, "submitted_by": "\ud800"})
+    run = parse_run(text)
+    assert replace(run, unknown={}) == make_run("k3f9")
+    kept = json.loads(format_run(replace(run, job_id="8")))
+    assert (kept["colour"], kept["unknown"], kept["submitted_by"]) == ({"a": [1]}, 2, "\ud800")
+    assert kept["job_id"] == "8"
+
+
+def test_a_newer_version_is_not_guessed_at() -> None:
+    with pytest.raises(NewerRecordError, match=f"version 99; this one reads up to {VERSION}"):
+        parse_run(json.dumps({**values(), "version": 99}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("resources", "x"),
+        ("args", [1.5]),
+        ("args", "abc"),
+        ("submitted", "2026-01-31T14:25:30"),
+        ("submitted", "0001-01-01T00:00:00+00:00"),
+        ("version", "2"),
+        ("version", True),
+        ("version", 0),
+        ("run_id", "../k3f9"),
+        ("run_id", ""),
+        ("run_dir", "/"),
+        ("run_dir", "s/runs/k3f9"),
+        ("run_dir", "/s\n/runs/k3f9"),
+        ("job_id", "-u me"),
+        ("job_id", 7),
+        ("status", {"state": "LOST"}),
+        ("status", {"state": "FAILED", "exit_code": 10**4000}),
+        ("status", None),
+        ("resources", {"array": "0-9:0"}),
+        ("resources", {"array": "0-99999999999"}),
+        ("resources", {"array": "0-99999999999999999999999"}),
+        ("resources", {"array": ""}),
+        ("resources", {"array": "9-0"}),
+        ("resources", {"array": "\u00b2"}),
+        ("resources", {"array": 5}),
+        ("site_values", {"scheduler": "abacus"}),
+    ],
+)
+def test_values_of_wrong_types_are_refused(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_run(json.dumps({**values(), key: value}))
+
+
+def test_a_record_that_is_cut_anywhere_is_refused() -> None:
+    text = format_run(make_run("k3f9"))
+    for end in range(len(text) - 1):
+        with pytest.raises(ValueError, match=r".+"):
+            parse_run(text[:end])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "1e999", "NaN", "-Infinity", "\0" * 100, b"\xff\xfe"],
+)
+def test_json_that_would_break_its_reader_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        load_json(text)
+
+
+@given(st.binary() | st.text())
+def test_any_text_is_read_or_refused(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_run(text)
+
+
+@given(st.sampled_from(KEYS), JSON)
+def test_any_value_is_read_or_refused(key: str, value: object) -> None:
+    try:
+        run = parse_run(json.dumps({**values(), key: value}))
+    except ValueError:
+        return
+    assert parse_run(format_run(run, local=True)) == run
+    assert len(run.tasks) > 0
+
+
+@given(st.sampled_from(sorted(values()["status"])), JSON)
+def test_any_status_is_read_or_refused(key: str, value: object) -> None:
+    status = {**values()["status"], key: value}
+    try:
+        run = parse_run(json.dumps({**values(), "status": status}))
+    except ValueError:
+        return
+    assert parse_run(format_run(run)) == run
