@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.job.run import Run
+from slipway.job.run import Run, Status
 
 _LONGEST_FIGURE = 100
 
@@ -22,15 +22,30 @@ def run_values(run: Run) -> dict[str, Any]:
         "site": run.site,
         "profile": run.profile,
         "state": status.state.value,
-        "reason": status.reason,
+        # While it waits, what for.
+        "reason": status.reason or status.pending_reason,
         "exit_code": status.exit_code,
         "signal": status.signal,
-        "slurm_state": status.slurm_state,
+        "native_state": status.native_state,
+        # What it was called first; scripts may read it.
+        "slurm_state": status.native_state,
         "script_reason": status.script_reason,
         "note": status.note,
         "submitted": run.submitted.isoformat(),
         "elapsed_s": status.elapsed_s,
         "args": list(run.args),
+        "parent": run.parent,
+        "tasks": [_task_values(index, status) for index, status in run.task_statuses.items()],
+    }
+
+
+def _task_values(index: int, status: Status) -> dict[str, Any]:
+    return {
+        "index": index,
+        "state": status.state.value,
+        "reason": status.reason or status.pending_reason,
+        "exit_code": status.exit_code,
+        "elapsed_s": status.elapsed_s,
     }
 
 

@@ -90,13 +90,13 @@ def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
         note = _NEW_STATE if job.state is State.UNKNOWN else None
         return Status(
             state=job.state,
-            reason=job.why,
+            pending_reason=job.pending_reason,
             elapsed_s=job.elapsed_s,
-            slurm_state=job.state.value,
+            native_state=job.native_state,
             note=note,
         )
     status = _by_both(job, script_result) if script_result else _by_slurm(job)
-    return replace(status, elapsed_s=job.elapsed_s, slurm_state=job.state.value)
+    return replace(status, elapsed_s=job.elapsed_s, native_state=job.native_state)
 
 
 def _by_script(script_result: ScriptResult) -> Status:

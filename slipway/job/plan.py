@@ -10,6 +10,7 @@ from slipway.job.inputs import Inputs
 from slipway.job.run import Run, new_run_id
 from slipway.job.script import Job, directives, render_script
 from slipway.job.template import Template
+from slipway.resources import parse_array
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
 from slipway.tty import terminal_session
@@ -60,6 +61,7 @@ def make_plan(
         home=bool(inputs.profile_values.get("mount_home")),
         cache=scratch.root / "cache" / cache if cache else None,
     )
+    array = request.resources.array
     run = Run(
         run_id=run_id,
         site=site.name,
@@ -78,6 +80,7 @@ def make_plan(
         site_values=site.model_dump(mode="json"),
         run_dir=str(job.run_dir),
         session=terminal_session(),
+        task_indices=tuple(parse_array(array)) if array else (),
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

@@ -95,7 +95,8 @@ def _updated(run: Run, asked: QueryResult, results: Mapping[str, str]) -> Run:
     )
     statuses = {task: status for task, (status, _) in stands.items()}
     tasks = {task: status for task, status in statuses.items() if task is not None}
-    return replace(run, job_id=job_id, status=combine(tasks) if tasks else statuses[None])
+    status = combine(tasks) if tasks else statuses[None]
+    return replace(run, job_id=job_id, status=status, task_statuses=tasks)
 
 
 def _stand(
@@ -113,7 +114,7 @@ def _stand(
         return Status(state=State.UNKNOWN, note=asked.problem), script_result
     if job is None and script_result is None:
         submitting = Status(state=State.SUBMITTING)
-        return submitting if run.job_id is None else _missing(run, asked, note), None
+        return submitting if run.job_id is None else _missing(run, task, asked, note), None
     if job is None and script_result and script_result.job_id and run.job_id is None:
         # It was over before anybody knew its id. Now SLURM can be asked, too.
         return Status(state=State.COMPLETING), script_result
@@ -134,15 +135,19 @@ def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None
     if job is not None and job.state is State.COMPLETED:
         # There is a result, so the script came to its end; only nobody can read it.
         status = Status(
-            state=job.state, reason=Reason.OK.value, exit_code=job.exit_code, slurm_state=job.state.value
+            state=job.state,
+            reason=Reason.OK.value,
+            exit_code=job.exit_code,
+            native_state=job.native_state,
         )
     return replace(status, note=f"{note}; SLURM alone is believed")
 
 
-def _missing(run: Run, asked: QueryResult, note: str | None) -> Status:
+def _missing(run: Run, task: int | None, asked: QueryResult, note: str | None) -> Status:
     """A job that SLURM had, and of which nobody can say how it ended."""
     now = int(time.time())
-    since = run.status.missing_since_s or now
+    before = run.status if task is None else run.task_statuses.get(task, run.status)
+    since = before.missing_since_s or now
     words = [f"SLURM does not know job {run.job_id} any more, and its script left no result"]
     words += filter(None, [asked.history_problem, note])
     if now - since > GONE_S:

@@ -14,7 +14,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ParseError
-from slipway.job.run import Run
+from slipway.job.older import to_current
+from slipway.job.run import Run, Status
 from slipway.jsontext import load_json
 from slipway.resources import parse_array
 from slipway.scheduler.choose import find_scheduler
@@ -48,7 +49,13 @@ def format_run(run: Run, *, local: bool = False) -> str:
     names = sorted(_KEYS if local else _KEYS - _LOCAL, key=_order().__getitem__)
     values = {name: getattr(run, name) for name in names}
     values |= {"status": asdict(run.status), "submitted": run.submitted.isoformat()}
+    # There may be thousands of tasks.
+    values["task_statuses"] = {task: _short(status) for task, status in run.task_statuses.items()}
     return json.dumps({"version": VERSION, **values, **run.unknown}, indent=1) + "\n"
+
+
+def _short(status: Status) -> dict[str, Any]:
+    return {key: value for key, value in asdict(status).items() if value is not None}
 
 
 def parse_run(text: str | bytes) -> Run:
@@ -69,7 +76,7 @@ def parse_run(text: str | bytes) -> Run:
             f"a newer Slipway wrote it (version {version}; this one reads up to {VERSION})"
         )
     unknown = {key: value for key, value in values.items() if key not in _KEYS}
-    known = {key: value for key, value in values.items() if key in _KEYS}
+    known = to_current({key: value for key, value in values.items() if key in _KEYS})
     return _checked(_validated({**known, _UNKNOWN: unknown}))
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field, InstanceOf
 
 from slipway.host.scratch import Scratch
-from slipway.resources import parse_array
 from slipway.scheduler.base import State
 
 # No vowels, so that no words come out, and nothing that is read as something else.
@@ -43,11 +42,12 @@ class Status:
 
     Attributes:
         state: what is believed.
-        reason: a :class:`Reason`, or SLURM's own while the job waits.
+        reason: a :class:`Reason`; ``None`` as long as the run is not over.
+        pending_reason: why it waits, in the scheduler's own words.
         exit_code: the program's; 128 and the signal where one killed it.
         signal: the signal that killed the program.
         elapsed_s: seconds that the last attempt has run.
-        slurm_state: what SLURM itself says.
+        native_state: the scheduler's own word for the state.
         script_reason: what the job script itself says.
         note: what else there is to know, such as that these two disagree, or why nobody could be asked.
         missing_since_s: since when SLURM has not known the job that it once accepted, in seconds since 1970.
@@ -55,10 +55,11 @@ class Status:
 
     state: State
     reason: Text | None = None
+    pending_reason: Text | None = None
     exit_code: Whole | None = None
     signal: Whole | None = None
     elapsed_s: Whole | None = None
-    slurm_state: Text | None = None
+    native_state: Text | None = None
     script_reason: Text | None = None
     note: Text | None = None
     missing_since_s: Whole | None = None
@@ -77,6 +78,10 @@ class Run:
 
     Attributes:
         submitted: when, with its time zone.
+        status: how it stands; of an array, by all its tasks.
+        task_indices: of an array.
+        task_statuses: how each of them stands, by its index, as far as that was asked.
+        parent: the id of the run that this one continues or repeats.
         session: the terminal session that submitted it, on the machine that did; see
             :func:`slipway.tty.terminal_session`.
         unknown: what its record has besides, by a Slipway that knows more; it is written down again.
@@ -100,14 +105,16 @@ class Run:
     run_dir: Text
     job_id: Text | None = None
     status: Status = Status(state=State.SUBMITTING)
+    task_indices: tuple[Whole, ...] = ()
+    task_statuses: Mapping[int, Status] = field(default_factory=dict)
+    parent: Text | None = None
     session: Text | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tasks(self) -> Sequence[int | None]:
         """The indices of an array's tasks; one ``None`` for a run that is no array."""
-        spec = self.resources.get("array")
-        return parse_array(spec) if spec else [None]
+        return self.task_indices or (None,)
 
     @property
     def scheduler(self) -> str:

@@ -140,7 +140,7 @@ class _Following:
         Raises:
             RemoteError: it has.
         """
-        if now.state is not State.UNKNOWN or now.slurm_state is not None:
+        if now.state is not State.UNKNOWN or now.native_state is not None:
             self._failures = 0
             return
         self._failures = self._failures + 1 if now.note == before.note else 1

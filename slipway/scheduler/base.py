@@ -70,20 +70,22 @@ class Job:
         job_id: of an array, the whole array's.
         name: the job's name.
         state: how it stands.
+        native_state: the scheduler's own word for that.
         exit_code: the batch script's.
         signal: what killed the batch script.
         elapsed_s: seconds that it has run.
-        why: why it waits.
+        pending_reason: why it waits, in the scheduler's own words.
         task: its index in the array; ``None`` for a job that is none, or for those that are not named.
     """
 
     job_id: str
     name: str
     state: State
+    native_state: str | None = None
     exit_code: int | None = None
     signal: int | None = None
     elapsed_s: int | None = None
-    why: str | None = None
+    pending_reason: str | None = None
     task: int | None = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from slipway.job.run import Run
+from slipway.job.run import Run, Status
 from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
 from slipway.report import run_values
@@ -113,15 +113,18 @@ def night(small: SmallImageBox) -> Iterator[Night]:
 
 
 def ending(run: Run) -> tuple[object, ...]:
-    status = run.status
-    return status.state.value, status.reason, status.exit_code, status.wait_code
+    return *ending_of(run.status), run.status.wait_code
+
+
+def ending_of(status: Status) -> tuple[object, ...]:
+    return status.state.value, status.reason, status.exit_code
 
 
 def test_ok(night: Night) -> None:
     run = night.ended("ok")
     assert ending(run) == ("COMPLETED", "ok", 0, 0)
     assert night.told("ok") == ("ok", 0, None)
-    assert (run.status.slurm_state, run.status.script_reason, run.status.note) == ("COMPLETED", "ok", None)
+    assert (run.status.native_state, run.status.script_reason, run.status.note) == ("COMPLETED", "ok", None)
     assert night.file("ok", "attempt-1/out/file") == "kept\n"
 
 
@@ -146,7 +149,7 @@ def test_out_of_memory(night: Night) -> None:
         pytest.skip("SLURM does not enforce memory limits in this box")
     run = night.ended("memory")
     assert ending(run) == ("OUT_OF_MEMORY", "out-of-memory", 137, 137)
-    assert run.status.slurm_state == "OUT_OF_MEMORY"
+    assert run.status.native_state == "OUT_OF_MEMORY"
     assert night.told("memory") == ("out-of-memory", 137, 9)
     assert night.file("memory", "attempt-1/out/file") == "kept\n"
 
@@ -154,8 +157,14 @@ def test_out_of_memory(night: Night) -> None:
 def test_an_array_ends_as_its_worst_task(night: Night) -> None:
     run = night.ended("array")
     assert ending(run) == ("FAILED", "program-error", 3, 3)
-    assert (run.status.slurm_state, run.status.script_reason) == ("FAILED", "program-error")
+    assert (run.status.native_state, run.status.script_reason) == ("FAILED", "program-error")
     assert run.status.note == "2 of 3 tasks ok; task 5: program-error 3"
+    (kept,) = [one for one in night.small.session.store.list() if one.run_id == run.run_id]
+    assert {task: ending_of(status) for task, status in kept.task_statuses.items()} == {
+        1: ("COMPLETED", "ok", 0),
+        5: ("FAILED", "program-error", 3),
+        7: ("COMPLETED", "ok", 0),
+    }
     assert run.job_id is not None
     assert run.job_id.isdigit()
     assert night.file("array", "task-5/attempt-1/out/file") == "kept\n"

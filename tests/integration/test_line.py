@@ -29,6 +29,7 @@ def test_the_demo_ends_with_a_good_trajectory(line: TaskRunner) -> None:
         "site",
         "profile",
         "state",
+        "native_state",
         "slurm_state",
         "script_reason",
         "reason",
@@ -38,6 +39,8 @@ def test_the_demo_ends_with_a_good_trajectory(line: TaskRunner) -> None:
         "submitted",
         "elapsed_s",
         "args",
+        "parent",
+        "tasks",
     }
     out = line.results / run["run_id"] / "out"
     summary = json.loads((out / "summary.json").read_text())

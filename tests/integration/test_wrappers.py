@@ -55,19 +55,21 @@ def test_all_programs_talk(small: SmallImageBox, fake: Fake) -> None:
     module = shlex.quote(f"module() {{ {TALK}; }}")
     small.on_box(f"echo {module} >>~/.bash_profile")
     site = small.choice.site
-    paths = site.paths.model_copy(update={"node_local": "/tmp"})
+    paths = site.paths.model_copy(update={"node_local": "/dev/shm"})
     local = site.model_copy(update={"paths": paths, "queues": {}})
     with small.connect() as host:
         one = small.submit(host, "sh", "-c", "echo fine", site=local)
         two = small.submit(host, "true", wanted=SlurmResources(nodes=2))
         held = small.submit(host, "true", wanted=SlurmResources(sbatch=("--hold",)))
-        assert state_of(small, held).status.reason == "JobHeldUser"
+        assert state_of(small, held).status.pending_reason == "JobHeldUser"
         scratch = open_scratch(host, site)
         progress = NullProgress()
         prune_images(host, scratch, small.choice.profile.image, find_scheduler("slurm"), progress)
         assert watch.cancel(host, held).status.state is State.CANCELLED
+        log = f"{one.run_dir}/attempt-1/log"
         for run in (one, two):
             assert (ended(small, run).status.reason, run.job_id is not None) == ("ok", True)
+        assert "image copied to /dev/shm/" in small.on_box(f"cat {log}")
         with pytest.raises(JobError, match=r"(?s)emory.*  partitions: debug .*  your account lab with qos: "):
             small.submit(host, "true", wanted=SlurmResources(mem="900G"), site=local)
 

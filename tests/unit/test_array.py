@@ -4,7 +4,7 @@ from slipway.job.array import combine
 from slipway.job.run import Status
 from slipway.scheduler.base import State
 
-OK = Status(state=State.COMPLETED, reason="ok", exit_code=0, elapsed_s=5, slurm_state="COMPLETED")
+OK = Status(state=State.COMPLETED, reason="ok", exit_code=0, elapsed_s=5, native_state="COMPLETED")
 
 
 def over(state: State, reason: str, code: int | None = None, note: str | None = None) -> Status:
@@ -56,12 +56,12 @@ def test_the_note_names_those_that_did_not_do_well() -> None:
 
 
 def test_an_array_is_over_when_all_of_it_is() -> None:
-    waiting = Status(state=State.PENDING, reason="JobArrayTaskLimit")
+    waiting = Status(state=State.PENDING, pending_reason="JobArrayTaskLimit")
     running = Status(state=State.RUNNING, elapsed_s=2)
     status = combine({0: ERROR, 1: running, 2: waiting})
     assert (status.state, status.reason, status.note) == (State.RUNNING, None, "1 of 3 tasks are over")
     status = combine({0: ERROR, 1: OK, 2: waiting})
-    assert (status.state, status.reason) == (State.PENDING, "JobArrayTaskLimit")
+    assert (status.state, status.pending_reason) == (State.PENDING, "JobArrayTaskLimit")
     assert status.note == "2 of 3 tasks are over"
     assert combine({0: waiting, 1: waiting}).note is None
     unknown = Status(state=State.UNKNOWN, note="nobody knows", missing_since_s=5)

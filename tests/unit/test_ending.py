@@ -8,8 +8,17 @@ from slipway.job.run import Reason, Status
 from slipway.scheduler.base import Job, State
 
 
-def slurm(state: State, code: int | None = 0, signal: int | None = None, why: str | None = None) -> Job:
-    return Job(job_id="7", name="a", state=state, exit_code=code, signal=signal, elapsed_s=5, why=why)
+def slurm(state: State, code: int | None = 0, signal: int | None = None, waits_for: str | None = None) -> Job:
+    return Job(
+        job_id="7",
+        name="a",
+        state=state,
+        native_state=state.value,
+        exit_code=code,
+        signal=signal,
+        elapsed_s=5,
+        pending_reason=waits_for,
+    )
 
 
 def script_result(code: int, reason: str) -> ScriptResult:
@@ -22,8 +31,10 @@ def test_a_job_that_nobody_knows_of_is_unknown() -> None:
 
 
 def test_a_waiting_job_has_slurms_reason() -> None:
-    job = slurm(State.PENDING, None, why="PartitionTimeLimit")
-    status = Status(state=State.PENDING, reason="PartitionTimeLimit", elapsed_s=5, slurm_state="PENDING")
+    job = slurm(State.PENDING, None, None, "PartitionTimeLimit")
+    status = Status(
+        state=State.PENDING, pending_reason="PartitionTimeLimit", elapsed_s=5, native_state="PENDING"
+    )
     assert merge_status(job, None) == status
 
 
@@ -108,7 +119,7 @@ def test_endings(
 def test_where_they_disagree_both_are_shown(job: Job, result: ScriptResult, note: str) -> None:
     status = merge_status(job, result)
     assert status.note == note + "; the more severe state wins"
-    assert (status.slurm_state, status.script_reason) == (job.state.value, result.reason.value)
+    assert (status.native_state, status.script_reason) == (job.state.value, result.reason.value)
     assert status.wait_code != 0
 
 

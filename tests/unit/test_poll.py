@@ -62,7 +62,7 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def array(run: Run) -> Run:
-    return replace(run, resources={"array": "0-3%2"})
+    return replace(run, resources={"array": "0-3%2"}, task_indices=(0, 1, 2, 3))
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +119,39 @@ def test_an_array_ends_as_its_worst_task(array: Run) -> None:
     assert now.status.note == "1 of 4 tasks ok; task 0: program-error 3; task 2: cancelled; task 3: cancelled"
 
 
+def test_how_each_task_stands_is_kept(array: Run) -> None:
+    write_result(array, "task-0/attempt-1", 3, "program-error")
+    cluster = Cluster(
+        queue="7_1|k3f9|RUNNING|0:05|None\n7_[2-3]|k3f9|PENDING|0:00|JobArrayTaskLimit\n",
+        accounting="7_0|k3f9|FAILED|3:0|5\n",
+    )
+    (now,) = ask(cluster, array)
+    tasks = now.task_statuses
+    assert list(tasks) == [0, 1, 2, 3]
+    assert (tasks[0].state, tasks[0].reason, tasks[0].exit_code) == (State.FAILED, "program-error", 3)
+    assert (tasks[1].state, tasks[1].elapsed_s, tasks[1].native_state) == (State.RUNNING, 5, "RUNNING")
+    assert (tasks[3].reason, tasks[3].pending_reason) == (None, "JobArrayTaskLimit")
+
+
+def since_long_ago(run: Run, *missing: int) -> Run:
+    """The same run, of which SLURM has not known these tasks for hours."""
+    before = {task: replace(run.task_statuses[task], missing_since_s=1) for task in missing}
+    return replace(run, task_statuses={**run.task_statuses, **before})
+
+
+def test_each_task_is_missed_for_itself(array: Run) -> None:
+    cluster = Cluster(queue="7_0|k3f9|RUNNING|0:05|None\n")
+    (now,) = ask(cluster, array)
+    first = now.task_statuses[1]
+    assert (first.state, now.status.state) == (State.UNKNOWN, State.RUNNING)
+    long_ago = {
+        task: replace(status, missing_since_s=1) for task, status in now.task_statuses.items() if task > 1
+    }
+    (now,) = ask(cluster, replace(now, task_statuses={**now.task_statuses, **long_ago}))
+    states = [now.task_statuses[task].state for task in (1, 2, 3)]
+    assert states == [State.UNKNOWN, State.FAILED, State.FAILED]
+
+
 def test_an_array_of_which_slurm_names_only_the_first(array: Run) -> None:
     write_result(array, "task-0/attempt-1")
     cluster = Cluster(accounting="7_0|k3f9|COMPLETED|0:0|5\n7_[1,...]|k3f9|CANCELLED by 1|0:0|0\n")
@@ -140,8 +173,7 @@ def test_an_array_where_no_accounts_are_kept(array: Run) -> None:
     assert now.status.state is State.UNKNOWN
     assert now.status.missing_since_s is not None
     assert "accounting is disabled" in str(now.status.note)
-    long_ago = replace(now, status=replace(now.status, missing_since_s=1))
-    (now,) = ask(Cluster(accounting=NO_ACCOUNTS), long_ago)
+    (now,) = ask(Cluster(accounting=NO_ACCOUNTS), since_long_ago(now, 3))
     assert (now.status.state, now.status.reason) == (State.FAILED, "node-failure")
 
 
@@ -192,6 +224,6 @@ def test_thousands_of_runs_are_asked_for_in_a_few_questions(run: Run) -> None:
     cluster = Cluster(accounting="".join(f"{one.job_id}|{one.run_id}|CANCELLED by 1|0:0|0\n" for one in runs))
     asked = ask(cluster, *runs)
     assert {one.status for one in asked} == {
-        Status(state=State.CANCELLED, reason="cancelled", elapsed_s=0, slurm_state="CANCELLED")
+        Status(state=State.CANCELLED, reason="cancelled", elapsed_s=0, native_state="CANCELLED")
     }
     assert cluster.asked == ["squeue"] * 3 + ["sacct"] * 3

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.job.record import VERSION, NewerRecordError, format_run, parse_run
+from slipway.job.run import Status
 from slipway.jsontext import load_json
 from slipway.scheduler.base import State
 from tests.unit.test_run import make_run
@@ -34,6 +35,16 @@ def test_version_1_is_read() -> None:
     assert (run.status.state, run.status.reason, run.status.exit_code) == (State.FAILED, "program-error", 3)
     assert list(run.tasks) == [0, 1, 2, 3]
     assert json.loads(format_run(run))["version"] == VERSION
+
+
+def test_tasks_and_the_parent_are_read_back() -> None:
+    tasks = {
+        0: Status(state=State.FAILED, exit_code=3),
+        7: Status(state=State.PENDING, pending_reason="Priority"),
+    }
+    run = replace(make_run("k3f9"), task_indices=(0, 7), task_statuses=tasks, parent="b7c4")
+    assert parse_run(format_run(run)) == run
+    assert parse_run((DATA / "run-1.json").read_bytes()).status.native_state == "FAILED"
 
 
 def test_there_is_a_sample_of_each_version() -> None:

@@ -18,7 +18,7 @@ def test_the_list_has_the_documented_keys() -> None:
         reason="program-error",
         exit_code=3,
         elapsed_s=5,
-        slurm_state="FAILED",
+        native_state="FAILED",
         script_reason="program-error",
     )
     run = replace(make_run("k3f9"), job_id="7", status=status)
@@ -31,13 +31,30 @@ def test_the_list_has_the_documented_keys() -> None:
         "reason": "program-error",
         "exit_code": 3,
         "signal": None,
+        "native_state": "FAILED",
         "slurm_state": "FAILED",
         "script_reason": "program-error",
         "note": None,
         "submitted": "2026-01-31T14:25:30+00:00",
         "elapsed_s": 5,
         "args": ["--task", "a b", "", "\ud800"],
+        "parent": None,
+        "tasks": [],
     }
+
+
+def test_each_task_of_an_array_is_told() -> None:
+    tasks = {
+        0: Status(state=State.FAILED, reason="program-error", exit_code=3, elapsed_s=5),
+        7: Status(state=State.PENDING, pending_reason="JobArrayTaskLimit"),
+    }
+    run = replace(make_run("k3f9"), task_statuses=tasks, parent="b7c4")
+    values = run_values(run)
+    assert values["parent"] == "b7c4"
+    assert values["tasks"] == [
+        {"index": 0, "state": "FAILED", "reason": "program-error", "exit_code": 3, "elapsed_s": 5},
+        {"index": 7, "state": "PENDING", "reason": "JobArrayTaskLimit", "exit_code": None, "elapsed_s": None},
+    ]
 
 
 def test_figures_are_numbers_and_short_words() -> None:

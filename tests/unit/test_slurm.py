@@ -1,4 +1,5 @@
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -7,6 +8,11 @@ from slipway.host.login_shell import login_command, parse_login
 from slipway.scheduler.base import Job, State, Submission
 from slipway.scheduler.slurm import commands, parse
 from slipway.shell import LocalShell
+
+
+def in_state(word: str) -> dict[str, Any]:
+    """A state that SLURM calls as we do."""
+    return {"state": State(word), "native_state": word}
 
 
 def test_submit_command() -> None:
@@ -81,10 +87,17 @@ def test_queue() -> None:
             job_id="7",
             name="k3f9-cpu-20260131-142530",
             state=State.PENDING,
+            native_state="PENDING",
             elapsed_s=0,
-            why="PartitionTimeLimit",
+            pending_reason="PartitionTimeLimit",
         ),
-        Job(job_id="8", name="m2p4-cpu-20260131-142531", state=State.RUNNING, elapsed_s=93784),
+        Job(
+            job_id="8",
+            name="m2p4-cpu-20260131-142531",
+            state=State.RUNNING,
+            native_state="RUNNING",
+            elapsed_s=93784,
+        ),
     ]
 
 
@@ -122,10 +135,26 @@ def test_accounting() -> None:
         "7|a|COMPLETED|0:0|61\n8|b|FAILED|3:0|5\n9|c|CANCELLED by 1000|0:15|2\n10|d|OUT_OF_MEMORY|0:125|9\n"
     )
     assert parse.parse_accounting(printed) == [
-        Job(job_id="7", name="a", state=State.COMPLETED, exit_code=0, elapsed_s=61),
-        Job(job_id="8", name="b", state=State.FAILED, exit_code=3, elapsed_s=5),
-        Job(job_id="9", name="c", state=State.CANCELLED, exit_code=0, signal=15, elapsed_s=2),
-        Job(job_id="10", name="d", state=State.OUT_OF_MEMORY, exit_code=0, signal=125, elapsed_s=9),
+        Job(job_id="7", name="a", **in_state("COMPLETED"), exit_code=0, elapsed_s=61),
+        Job(job_id="8", name="b", **in_state("FAILED"), exit_code=3, elapsed_s=5),
+        Job(
+            job_id="9",
+            name="c",
+            state=State.CANCELLED,
+            native_state="CANCELLED",
+            exit_code=0,
+            signal=15,
+            elapsed_s=2,
+        ),
+        Job(
+            job_id="10",
+            name="d",
+            state=State.OUT_OF_MEMORY,
+            native_state="OUT_OF_MEMORY",
+            exit_code=0,
+            signal=125,
+            elapsed_s=9,
+        ),
     ]
 
 
@@ -140,6 +169,7 @@ def test_what_the_controller_remembers() -> None:
             job_id="2",
             name="33qj-cpu-20261121-150903",
             state=State.FAILED,
+            native_state="FAILED",
             exit_code=139,
             elapsed_s=7,
         )
@@ -147,6 +177,13 @@ def test_what_the_controller_remembers() -> None:
     assert parse.parse_shown("\n") == []
     with pytest.raises(ParseError, match="scontrol printed"):
         parse.parse_shown("JobId=2 JobName=a\n")
+
+
+def test_a_state_is_kept_as_slurm_calls_it() -> None:
+    (held,) = parse.parse_queue("slipway|7|a|REQUEUE_HOLD|0:00|job_requeued_in_held_state\n")
+    assert (held.state, held.native_state) == (State.PENDING, "REQUEUE_HOLD")
+    (new,) = parse.parse_accounting("7|a|HIBERNATED by 1000|0:0|61\n")
+    assert (new.state, new.native_state) == (State.UNKNOWN, "HIBERNATED")
 
 
 def test_a_cut_line_is_noticed() -> None:

@@ -95,7 +95,7 @@ def test_slurms_words_are_shown_where_there_are_no_others(tmp_path: Path) -> Non
 
 def test_the_tasks_of_an_array_come_in_order(tmp_path: Path) -> None:
     pieces: list[str] = []
-    run = replace(make_run("k3f9"), resources={"array": "1,5,7%2"})
+    run = replace(make_run("k3f9"), task_indices=(1, 5, 7))
     tail, line = LogTail(run, pieces.append), TaskRunner(tmp_path)
     for task in (1, 5, 7):
         (tmp_path / f"task-{task}").mkdir()

@@ -32,7 +32,7 @@ def follow(folder: Path, *statuses: Status) -> tuple[Run, int]:
 
 
 def unknown(note: str, native: str | None = None) -> Status:
-    return Status(state=State.UNKNOWN, note=note, slurm_state=native)
+    return Status(state=State.UNKNOWN, note=note, native_state=native)
 
 
 OVER = Status(state=State.COMPLETED, reason="ok")

@@ -78,7 +78,7 @@ def parse_queue(stdout: str) -> list[Job]:
     if not rows:
         raise ParseError("squeue printed nothing; expected at least its header")
     jobs = []
-    for shown_id, name, state, elapsed, why in rows:
+    for shown_id, name, state, elapsed, waits_for in rows:
         if shown_id == "JOBID":
             continue
         jobs += [
@@ -87,8 +87,9 @@ def parse_queue(stdout: str) -> list[Job]:
                 task=task,
                 name=name,
                 state=parse_state(state),
+                native_state=state,
                 elapsed_s=parse_elapsed(elapsed),
-                why=None if why in ("None", "") else why,
+                pending_reason=None if waits_for in ("None", "") else waits_for,
             )
             for job_id, task in _tasks(shown_id, "squeue")
         ]
@@ -112,7 +113,8 @@ def parse_accounting(stdout: str) -> list[Job]:
                 task=task,
                 name=name,
                 # "CANCELLED by 1000"
-                state=parse_state(state.split(" ")[0]),
+                state=parse_state(state.partition(" ")[0]),
+                native_state=state.partition(" ")[0],
                 exit_code=code,
                 signal=signal,
                 elapsed_s=parse_number(elapsed),
@@ -150,6 +152,7 @@ def _shown(line: str) -> Iterator[Job]:
             task=task,
             name=fields["JobName"],
             state=parse_state(fields["JobState"]),
+            native_state=fields["JobState"],
             exit_code=code,
             signal=signal,
             elapsed_s=parse_elapsed(fields.get("RunTime", "")),
