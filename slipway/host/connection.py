@@ -94,7 +94,8 @@ class Connection:
         except (paramiko.SSHException, EOFError, OSError) as error:
             if _is_of_this_machine(error) and self.is_open:
                 raise
-            what = str(error) or type(error).__name__
+            # A server that hangs up may say why: some let a connection have so many channels and no more.
+            what = getattr(self._transports[-1], "farewell", "") or str(error) or type(error).__name__
             raise ConnectionLostError(
                 f"{self.target}: the connection was lost ({what}); try again"
             ) from error

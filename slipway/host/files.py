@@ -297,10 +297,11 @@ class Files(Connection):
                 raise
             raise self._explain_no_files(error, error.text) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
+            text = channel.recv(1 << 10) if channel.recv_ready() else b""
             channel.close()
             if not self.is_open or isinstance(error, TimeoutError):
                 raise
-            raise self._explain_no_files(error, b"") from error
+            raise self._explain_no_files(error, text) from error
 
     def _explain_no_files(self, error: Exception, text: bytes) -> NoFileTransferError:
         """Why no file transfer begins, where a text came in its place, or nothing."""

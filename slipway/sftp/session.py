@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from slipway.sftp.pipeline import Operation, Pipeline, QueuedOperation, RunningOperation
@@ -55,7 +55,9 @@ class Session:
         self._channel = channel
         self._buffer = bytearray()
         self._number = 0
-        self._send(pack(Kind.INIT, struct.pack(">I", _VERSION)))
+        # A login shell that has ended takes nothing any more; what it has printed is still to be read.
+        with suppress(OSError):
+            self._send(pack(Kind.INIT, struct.pack(">I", _VERSION)))
         self._wait_for_greeting()
         try:
             self.extensions = parse_version(self._message()[1])

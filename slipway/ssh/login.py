@@ -30,6 +30,8 @@ Hop = tuple[Target, Transport]
 _PROHIBITED = 1  # RFC 4254, 5.1
 _CHECK_PORT = "check login.port in the site's file or Port in ssh_config"
 _HUNG_UP = (EOFError, OSError)
+# A server with many logins under way (MaxStartups) hangs up on some new ones, by chance.
+AGAIN_S: tuple[float, ...] = (0.5, 1, 2)
 
 
 def log_in(
@@ -61,7 +63,7 @@ def log_in(
     try:
         for number, hop in enumerate(hops, 1):
             with _on_the_way(number, hops):
-                opened.append(_greet(hop, (hops[number - 2], opened[-1]) if opened else None))
+                opened.append(_greet_patiently(hop, (hops[number - 2], opened[-1]) if opened else None))
                 (on_host_key or refuse_unknown_key)(hop, shown_key(opened[-1]))
                 if enter or hop is not target:
                     authenticate(opened[-1], hop, ask)
@@ -108,6 +110,23 @@ def _on_the_way(number: int, hops: Sequence[Target]) -> Iterator[None]:
         raise type(error)(f"{way}: {error}") from error
 
 
+class _HungUpError(UnreachableError):
+    """The server has hung up before it said anything."""
+
+
+def _greet_patiently(target: Target, through: Hop | None) -> Transport:
+    """Like :func:`_greet`, and some times more where the server hangs up at once."""
+    for pause_s in AGAIN_S:
+        try:
+            return _greet(target, through)
+        except _HungUpError:
+            time.sleep(pause_s)
+    try:
+        return _greet(target, through)
+    except _HungUpError as error:
+        raise UnreachableError(str(error)) from error
+
+
 def _greet(target: Target, through: Hop | None) -> Transport:
     """A connection on which both sides have agreed on keys and the host has shown its own."""
     transport = Transport(_socket(target, through))
@@ -130,7 +149,10 @@ def _greet(target: Target, through: Hop | None) -> Transport:
                 f"{target}: the server and this side have no algorithm in common ({error}). One of them is "
                 "very old, or set up to take very little: show this to the site's administrators"
             ) from error
-        raise UnreachableError(f"{target}: {_no_handshake(transport, target, error, is_late)}") from error
+        # What a ProxyCommand does has no such reason.
+        is_busy = _has_hung_up(error) and not (is_late or transport.remote_version or target.proxy_command)
+        kind = _HungUpError if is_busy else UnreachableError
+        raise kind(f"{target}: {_no_handshake(transport, target, error, is_late)}") from error
     return transport
 
 
@@ -148,12 +170,16 @@ def _no_handshake(transport: Transport, target: Target, error: Exception, is_lat
             f"no SSH server answers through its ProxyCommand `{target.proxy_command}`; try that command in a "
             "shell"
         )
-    if transport.remote_version or isinstance(error, _HUNG_UP) or isinstance(error.__context__, _HUNG_UP):
+    if transport.remote_version or _has_hung_up(error):
         return (
             "the server hung up before the login. It may be overloaded, or keep this address out for a while "
             "after failed logins; try again in some minutes"
         )
     return f"what answers on {where} is not an SSH server; {_CHECK_PORT}"
+
+
+def _has_hung_up(error: Exception) -> bool:
+    return isinstance(error, _HUNG_UP) or isinstance(error.__context__, _HUNG_UP)
 
 
 def _socket(target: Target, through: Hop | None) -> Any:

@@ -1,24 +1,40 @@
 """Login shells of all kinds, and start files that print, wait, or end them: real ones under a real sshd."""
 
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+import paramiko
 import pytest
 
-from slipway.errors import ParseError, RemoteError, SshError, TransferOnlyError
+from slipway.errors import (
+    ConnectionLostError,
+    ParseError,
+    RemoteError,
+    SshError,
+    TransferOnlyError,
+    UnreachableError,
+)
 from slipway.host import files as host_files
+from slipway.host.command_line import MARK
+from slipway.host.host import Host, connect
 from slipway.host.inventory import place, take_inventory
 from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import open_scratch
 from slipway.progress import NullProgress
-from slipway.site import Paths, Site
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Login, Paths
+from slipway.ssh import login
+from slipway.ssh.target import resolve_target
+from slipway.ssh.userauth import Transport
 from slipway.transfer.choice import choose_carrier
 from slipway.transfer.rsync import Rsync
 from slipway.transfer.sftp.sftp import Sftp
-from tests.integration.files_host import FilesHost, start_host
+from tests.integration.files_host import TIMEOUT_S, FilesHost, start_host
 
 NASTY = [
     "a'b",
@@ -86,7 +102,7 @@ def use_everything(host: FilesHost, user: str, folder: Path) -> None:
         there = remote.run(login_command(["sh", "-c", 'printf %s "$SCRATCH"; echo wrong >&2']))
         assert (parse_login(there.stdout), there.stderr) == (f"/srv/{user}", "wrong\n")
         scratch = open_scratch(
-            remote, Site(name="x", login=host.login(user), paths=Paths(scratch="$SCRATCH"))
+            remote, SlurmSite(name="x", login=host.login(user), paths=Paths(scratch="$SCRATCH"))
         )
         assert str(scratch.root) == f"/srv/{user}/slipway"
         remote.write(scratch.data / "small", b"by SFTP")
@@ -119,6 +135,7 @@ def use_everything(host: FilesHost, user: str, folder: Path) -> None:
         ("zsh", ZSH, f"{UNENDED}alias sh='echo no'\nsetopt no_unset err_exit\n"),
         ("fish", FISH, "echo Welcome; echo quota >&2; alias rsync 'echo no'; set -gx LANG xx_YY\n"),
     ],
+    ids=["bash", "unended", "odd", "traced", "execs", "dash", "tcsh", "csh", "zsh", "fish"],
 )
 def test_start_files_that_print(host: FilesHost, tmp_path: Path, shell: str, names: str, text: str) -> None:
     names = names if shell in ("bash", "dash", "fish") else names.removesuffix(" .profile")
@@ -128,12 +145,15 @@ def test_start_files_that_print(host: FilesHost, tmp_path: Path, shell: str, nam
 
 def test_a_slow_login_shell(host: FilesHost) -> None:
     with (
-        start_files(host, "with-bash", ".bashrc", "sleep 10; echo Welcome\n"),
+        start_files(
+            host, "with-bash", ".bashrc", "test -e /tmp/quick && sleep 3 || sleep 10; echo Welcome\n"
+        ),
         host.connect("with-bash") as remote,
     ):
         began = time.monotonic()
         assert remote.run(["echo", "there"]).stdout == "there\n"
         assert time.monotonic() - began > 10
+        host.sh("touch /tmp/quick")
         with pytest.raises(SshError, match=r"`true` did not end within 1 s.*had not begun.*~/.bashrc"):
             remote.run(["true"], timeout_s=1)
         assert set(remote.list(remote_home("with-bash"))) >= {".bashrc", ".profile"}
@@ -168,7 +188,7 @@ def test_a_start_file_that_begins_to_end_the_shell(host: FilesHost, tmp_path: Pa
 
 
 def test_a_start_file_that_waits(host: FilesHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_files, "FILES_TIMEOUT_S", 2)
+    monkeypatch.setattr(host_files, "FILES_TIMEOUT_S", 6)
     text = 'echo "Your name?"; sleep 30\n'
     with start_files(host, "with-bash", ".bashrc", text), host.connect("with-bash") as remote:
         monkeypatch.setattr(remote, "say_why_no_files", lambda: None)
@@ -183,6 +203,72 @@ def test_input_is_for_the_program_alone(host: FilesHost) -> None:
         with pytest.raises(TransferOnlyError):
             remote.run(["cat"], stdin="touch /tmp/was-run\n")
         assert host.sh("ls /tmp").count("was-run") == 0
+
+
+class FewChannels(paramiko.ServerInterface):
+    """A server that hangs up after so many channels, and says why. sshd cannot be made to."""
+
+    def __init__(self, transport: paramiko.Transport, most: int) -> None:
+        self.transport = transport
+        self.left = most
+
+    def check_auth_none(self, username: str) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        self.left -= 1
+        if self.left < 0:
+            bye = paramiko.Message()
+            bye.add_byte(paramiko.common.cMSG_DISCONNECT)
+            bye.add_int(12)
+            bye.add_string("no more channels on this connection")
+            bye.add_string("")
+            self.transport._send_message(bye)
+            self.transport.close()
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def answer() -> None:
+            channel.sendall(MARK)
+            channel.send_exit_status(0)
+            channel.close()
+
+        threading.Thread(target=answer).start()
+        return True
+
+
+def test_a_server_that_hangs_up_after_some_channels(host: FilesHost) -> None:
+    ours, theirs = socket.socketpair()
+    server, client = paramiko.Transport(theirs), Transport(ours)
+    server.add_server_key(paramiko.ECDSAKey.generate())
+    server.start_server(threading.Event(), FewChannels(server, 2))
+    client.start_client(timeout=TIMEOUT_S)
+    client.auth_none("somebody")
+    with Host(resolve_target(host.login("files"), host.state), [client]) as remote:
+        assert [remote.run(["true"]).exit_code for _ in range(2)] == [0, 0]
+        with pytest.raises(ConnectionLostError, match=r"lost \(no more channels on this connection\)"):
+            remote.run(["true"])
+    for one in (server, client, ours, theirs):
+        one.close()
+
+
+def test_a_server_with_many_logins_under_way(host: FilesHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = "/usr/sbin/sshd -p 2231 -o MaxStartups=1:100:1 -o PidFile=none"
+    place = host.sh(f"{begin}; hostname -i").strip()
+    config = host.state / "config-busy"
+    text = (host.state / host.login("with-bash").ssh_config).read_text()
+    config.write_text(text.replace("127.0.0.1", place).replace(f"Port {host.port}", "Port 2231"))
+    way = Login(host="files", user="with-bash", ssh_config=config.name)
+    with socket.create_connection((place, 2231)) as other:
+        assert other.recv(4) == b"SSH-"
+        threading.Timer(1, other.close).start()
+        with connect(way, host.state) as remote:
+            assert remote.run(["true"]).ok
+    monkeypatch.setattr(login, "AGAIN_S", ())
+    with socket.create_connection((place, 2231)) as other:
+        assert other.recv(4) == b"SSH-"
+        with pytest.raises(UnreachableError, match=r"hung up before the login\. It may be overloaded"):
+            connect(way, host.state)
 
 
 def test_a_login_shell_that_ends_early(host: FilesHost) -> None:

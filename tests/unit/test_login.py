@@ -15,6 +15,7 @@ import pytest
 from paramiko.message import Message
 
 from slipway.errors import HostNameError, LoginError, SshError, UnreachableError
+from slipway.ssh import login
 from slipway.ssh.agent import IdentityError
 from slipway.ssh.hostkey import HostKey
 from slipway.ssh.identity import Keyring, read_key_file
@@ -50,6 +51,12 @@ def refusal(target: Target, kind: type[SshError] = UnreachableError) -> str:
     assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
     return str(caught.value).removeprefix(f"{target}: ")
+
+
+@pytest.fixture(autouse=True)
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each server here takes one connection."""
+    monkeypatch.setattr(login, "AGAIN_S", ())
 
 
 @pytest.fixture
