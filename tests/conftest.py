@@ -1,7 +1,9 @@
 """For all tests: their figures at the end of the run, whichever process they ran in, and signals as ever."""
 
 import signal
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +25,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def tell(record_property: Callable[[str, object], None]) -> Tell:
     """Have some lines printed at the end of the run."""
     return lambda text: record_property(TOLD, text)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users of this machine may enter; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        try:
+            yield folder
+        finally:
+            for path in (folder, *folder.rglob("*")):
+                if path.is_dir() and not path.is_symlink():
+                    path.chmod(0o755)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

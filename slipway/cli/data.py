@@ -76,7 +76,7 @@ def stage(
 ) -> None:
     """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
     with open_session(context) as (session, screen):
-        from slipway.dataset.survey import some_of
+        from slipway.skipped import some_of
         from slipway.steps import data
         from slipway.wording import megabytes
 
@@ -84,7 +84,7 @@ def stage(
         done = data.stage(session, chosen, Path(path), name, delete=delete, verify=verify)
         if done.left_out:
             screen.note(
-                f"{len(done.left_out)} not sent, since they lead out of the folder or are no files: "
+                f"{len(done.left_out):,} not sent, since they are pipes, sockets or devices: "
                 + some_of(done.left_out)
             )
         if done.surplus and not done.removed:
@@ -97,3 +97,4 @@ def stage(
             f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
             f"there already, {megabytes(done.sent_bytes)} sent{gone}  --dataset {done.name}"
         )
+        done.check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from slipway.dataset.manifest import File, Manifest, parents
@@ -20,6 +20,7 @@ class Comparison:
         blocking_folders: folders there in the place of which files or links are here, and those in them.
         blocked: files and links in those folders.
         surplus: files, links and others that are there and not here, ``blocked`` among them.
+        unread: files and links there of which there is something here that could not be sent; they stay.
         surplus_folders: folders that are there and nothing of their name here.
     """
 
@@ -29,6 +30,7 @@ class Comparison:
     blocking_folders: frozenset[str]
     blocked: frozenset[str]
     surplus: frozenset[str]
+    unread: frozenset[str]
     surplus_folders: frozenset[str]
 
     @property
@@ -38,13 +40,16 @@ class Comparison:
         return sorted([*self.surplus, *(self.surplus_folders - filled)])
 
 
-def compare(here: Manifest, there: Mapping[str, Entry], digests: Mapping[str, str]) -> Comparison:
+def compare(
+    here: Manifest, there: Mapping[str, Entry], digests: Mapping[str, str], skipped: Collection[str] = ()
+) -> Comparison:
     """Find what differs.
 
     Args:
         here: the dataset.
         there: what is in its folder on the cluster.
         digests: the SHA-256 of files there, as far as they are known.
+        skipped: what is here and could not be sent; nobody knows what is in a folder among it.
     """
     leaves = {*here.files, *here.links}
     folders = here.all_folders()
@@ -53,15 +58,18 @@ def compare(here: Manifest, there: Mapping[str, Entry], digests: Mapping[str, st
     same |= {name for name, target in here.links.items() if name in there and there[name].target == target}
     in_the_way = folders_there & leaves
     below = {name for name in there if in_the_way & parents([name])} if in_the_way else set()
-    surplus = there.keys() - folders_there - leaves - folders
+    surplus = there.keys() - folders_there - leaves - folders - below
+    unknown = set(skipped)
+    unread = {name for name in there if unknown and not unknown.isdisjoint([name, *parents([name])])}
     return Comparison(
         send=frozenset(leaves - same),
         make=frozenset(folders - folders_there),
         blocking=frozenset(folders & (there.keys() - folders_there)),
         blocking_folders=frozenset(in_the_way | (below & folders_there)),
         blocked=frozenset(below - folders_there),
-        surplus=frozenset(surplus),
-        surplus_folders=frozenset(folders_there - folders - in_the_way),
+        surplus=frozenset((surplus - unread) | (below - folders_there)),
+        unread=frozenset(surplus & unread),
+        surplus_folders=frozenset(folders_there - folders - in_the_way - unread - parents(unknown)),
     )
 
 

@@ -6,25 +6,34 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.dataset.manifest import File
-from slipway.dataset.survey import Survey, some_of
-from slipway.errors import DataError
+from slipway.dataset.survey import Survey
 from slipway.hash_cache import FileKey, HashCache, Hashed, file_key
 from slipway.progress import Amount, Progress
+from slipway.skipped import Skipped, reason
 
 _CHUNK = 1 << 20
 _MOST_THREADS = 8
 _TOLD_EVERY_S = 0.2
 
 
+@dataclass(frozen=True, kw_only=True)
+class HashedFiles:
+    """The files of a folder with their SHA-256, by name, and those that could not be read."""
+
+    files: Mapping[str, File]
+    skipped: Sequence[Skipped]
+
+
 def hash_files(
     survey: Survey, memory: Path, progress: Progress, *, doubted: Collection[str] = ()
-) -> dict[str, File]:
-    """The files of a folder with their SHA-256, by name.
+) -> HashedFiles:
+    """Hash the files of a folder.
 
     A hash that is remembered is believed as long as size, both times and inode of the file are what they
     were. That of a file that was written only seconds before is not remembered.
@@ -34,15 +43,13 @@ def hash_files(
         memory: a folder of Slipway's own, where the hashes are kept.
         progress: is told how far it is.
         doubted: files whose hash is not believed if it is remembered.
-
-    Raises:
-        DataError: files cannot be read.
     """
     cache = HashCache(memory, survey.root)
     keys = {name: file_key(status) for name, status in survey.files.items()}
     recalled = {name: cache.find(name, key) for name, key in keys.items() if name not in doubted}
     known = {name: (keys[name], digest) for name, digest in recalled.items() if digest is not None}
     wanted = sorted(keys.keys() - known.keys(), key=lambda name: keys[name][0], reverse=True)
+    skipped: dict[str, str] = {}
     if wanted:
         total_bytes = sum(keys[name][0] for name in wanted)
         progress.step(f"Hashing {len(wanted)} files ({total_bytes / 1e6:,.1f} MB)")
@@ -52,7 +59,11 @@ def hash_files(
         finally:
             known |= hashing.found
             cache.remember(known)
-    return {name: _file(survey.files[name], *one) for name, one in known.items()}
+        skipped = hashing.skipped
+    return HashedFiles(
+        files={name: _file(survey.files[name], *one) for name, one in known.items()},
+        skipped=[Skipped(name=name, why=why) for name, why in sorted(skipped.items())],
+    )
 
 
 class _Hashing:
@@ -63,7 +74,7 @@ class _Hashing:
         self.found: dict[str, Hashed] = {}
         self._total_bytes = total_bytes
         self._progress = progress
-        self._unreadable: list[str] = []
+        self.skipped: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._done_bytes = 0
@@ -78,8 +89,6 @@ class _Hashing:
                 self._stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        if self._unreadable:
-            raise DataError(_explain(self.root, self._unreadable))
 
     def _hash(self, name: str) -> None:
         digest = hashlib.sha256()
@@ -92,8 +101,8 @@ class _Hashing:
                         return
                 # One that was written meanwhile has a time of now, so that its hash is not remembered.
                 self.found[name] = (file_key(os.fstat(file.fileno())), digest.hexdigest())
-        except OSError:
-            self._unreadable.append(name)
+        except OSError as error:
+            self.skipped[name] = reason(error)
 
     def _tell(self, size_bytes: int) -> None:
         with self._lock:
@@ -120,14 +129,3 @@ def _file(status: os.stat_result, key: FileKey, digest: str) -> File:
 def _open_no_link(path: str, flags: int) -> int:
     # It was a file a moment ago; what took its place may lead anywhere.
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
-
-
-def _explain(root: Path, names: Iterable[str]) -> str:
-    listed = sorted(names)
-    gone = [name for name in listed if not os.path.lexists(root / name)]
-    if gone:
-        return f"{root}: {some_of(gone)} went away meanwhile; stage again when nothing is changed there"
-    return (
-        f"{root}: {len(listed)} files cannot be read: {some_of(listed)}; make them readable (`chmod u+r`), "
-        "or move them out of the folder"
-    )

@@ -53,6 +53,12 @@ class Manifest:
             links={name: target for name, target in self.links.items() if name not in gone},
         )
 
+    def leaving_out(self, names: Collection[str]) -> Manifest:
+        """The same without these files and links, but with the folders that they lie in."""
+        rest = self.without(names)
+        folders = {*self.folders, *parents(names)}
+        return replace(rest, folders=frozenset(folders - parents([*rest.files, *rest.links, *folders])))
+
 
 def parents(names: Collection[str]) -> set[str]:
     """All folders that something of these names lies in, relative, without the top."""

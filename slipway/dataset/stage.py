@@ -8,12 +8,13 @@ from pathlib import Path
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
 from slipway.dataset.staging import Staged, Staging
-from slipway.dataset.survey import some_of, take_survey
+from slipway.dataset.survey import take_survey
 from slipway.dataset.upload_dir import UploadDir
 from slipway.errors import DataError, RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import Progress
+from slipway.skipped import Skipped, list_skipped
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 # Somebody else may stage the same at the same time, from another machine. It needs much bad luck to be
@@ -38,7 +39,8 @@ def stage(
     What differs is sent to a folder beside it, checked there by hash, and moved into place: a new dataset as
     a whole, of one that is there each file as a whole. What is there is known from the manifest beside the
     dataset (``.<name>.sha256``) and from sizes and times. Links that lead out of the folder are not followed
-    and not sent. :func:`check_dataset` comes before.
+    and not sent. What cannot be sent is in the answer's ``skipped``; all else is sent, and what is there of
+    such a name stays. :func:`check_dataset` comes before.
 
     Args:
         host: the connection.
@@ -52,15 +54,18 @@ def stage(
         verify: believe no hash that was computed before, here or there.
 
     Raises:
-        DataError: something here cannot be read, changes all the time, or would remove what is there.
+        DataError: nothing here can be read, or something would remove what is there.
         RemoteSpaceError: there is not enough room on the cluster.
         RemoteError: a command on the cluster failed.
     """
     survey = take_survey(source)
-    if not (survey.files or survey.links or survey.folders):
-        raise DataError(f"{source}: nothing in it can be sent, only {some_of(survey.left_out)}")
-    files = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
-    here = Manifest(files=files, links=survey.links, folders=survey.folders)
+    hashed = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
+    skipped = [*survey.skipped, *hashed.skipped]
+    here = Manifest(files=hashed.files, links=survey.links, folders=survey.folders)
+    if not (here.files or here.links or here.folders):
+        special = [Skipped(name=name, why="it is no file") for name in survey.left_out]
+        raise DataError(f"{source}: nothing in it can be sent:\n{list_skipped([*skipped, *special])}")
+    here = here.leaving_out([one.name for one in hashed.skipped])
     path = scratch.data / name
     part = path.with_name(f".{name}.{client}.part")
     upload_dir = UploadDir(host=host, source=source, memory=memory, folder=part, progress=progress)
@@ -68,7 +73,7 @@ def stage(
         host=host, path=path, upload_dir=upload_dir, progress=progress, delete=delete, verify=verify
     )
     for _ in range(_TRIES):
-        staged = staging.attempt(survey, here)
+        staged = staging.attempt(here, skipped, survey.left_out)
         if staged is not None:
             return staged
     raise RemoteError(

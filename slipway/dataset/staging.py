@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 
 from slipway.dataset.comparison import Comparison, believed, compare
 from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, parse_manifest
-from slipway.dataset.survey import Survey, some_of
 from slipway.dataset.upload_dir import Arrived, UploadDir
-from slipway.errors import DataError, ParseError, RemoteError
+from slipway.errors import DataError, IncompleteError, ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.host.inventory import (
     Entry,
@@ -26,6 +25,7 @@ from slipway.host.inventory import (
     write_text,
 )
 from slipway.progress import Progress
+from slipway.skipped import Skipped, list_skipped, some_of
 from slipway.transfer.checksum import hash_remote
 
 
@@ -42,7 +42,8 @@ class Staged:
         sent_bytes: what was sent for them.
         surplus: what is there and not here; it was removed if that was asked for.
         removed: whether it was.
-        left_out: what is here and was not sent: links that lead out of the folder, pipes, sockets, devices.
+        left_out: pipes, sockets and devices that are here; they are never sent.
+        skipped: what else is here and could not be sent, and why.
     """
 
     name: str
@@ -54,6 +55,23 @@ class Staged:
     surplus: Sequence[str]
     removed: bool
     left_out: Sequence[str]
+    skipped: Sequence[Skipped]
+
+    def check(self) -> None:
+        """Say what could not be sent, once all else is said.
+
+        Raises:
+            IncompleteError: there is something.
+        """
+        if self.skipped:
+            count = len(self.skipped)
+            what = "1 file, link or folder" if count == 1 else f"{count:,} files, links or folders"
+            raise IncompleteError(
+                f"{what} could not be sent to {self.name}; all others are there:\n"
+                f"{list_skipped(self.skipped)}\n"
+                "Make them readable (`chmod -R u+rX`), copy in what a link leads to, or move them out of the "
+                "folder; then stage again, which sends only what is missing"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +104,26 @@ class Staging:
     delete: bool
     verify: bool
 
-    def attempt(self, survey: Survey, here: Manifest) -> Staged | None:
+    def attempt(self, here: Manifest, skipped: Sequence[Skipped], left_out: Sequence[str]) -> Staged | None:
         """Bring it there; ``None`` where somebody else has changed it there in the meantime.
 
         Args:
-            survey: what is here.
-            here: the same, with hashes.
+            here: what is here and can be sent.
+            skipped: what cannot; what is there of these names stays.
+            left_out: pipes, sockets and devices.
+
+        Raises:
+            DataError: nothing can be sent, or something would remove what is there.
         """
         there = self._look()
-        different = compare(here, there.entries, self._hash_there(here, there))
+        digests = self._hash_there(here, there)
+        different = compare(here, there.entries, digests, [one.name for one in skipped])
         self._refuse_loss(different)
         arrived = Arrived(here=here, entries={}, sent_bytes=0)
         if different.send or not there.exists:
             arrived = self.upload_dir.send(here, different.send, self.path if there.exists else None)
-            here = arrived.here
+            here, skipped = arrived.here, [*skipped, *arrived.skipped]
+            different = compare(here, there.entries, digests, [one.name for one in skipped])
         wanted = self._describe(here, different, there, arrived)
         if not self._settle(here, different, there, wanted):
             return None
@@ -112,7 +136,8 @@ class Staging:
             sent_bytes=arrived.sent_bytes,
             surplus=different.listed_surplus,
             removed=self.delete,
-            left_out=survey.left_out,
+            left_out=left_out,
+            skipped=skipped,
         )
 
     def _look(self) -> _There:
@@ -155,11 +180,10 @@ class Staging:
         entries = {**there.entries, **{name: arrived.entries[name] for name in different.send}}
         files = {name: replace(file, mtime_s=entries[name].mtime_s) for name, file in here.files.items()}
         links = dict(here.links)
-        if not self.delete:
-            kept = different.surplus - different.blocked
-            known = believed(there.manifest, there.entries).keys() & kept
-            files |= {name: there.manifest.files[name] for name in known}
-            links |= {name: target for name in kept if (target := entries[name].target) is not None}
+        kept = different.unread | (frozenset() if self.delete else different.surplus - different.blocked)
+        known = believed(there.manifest, there.entries).keys() & kept
+        files |= {name: there.manifest.files[name] for name in known}
+        links |= {name: target for name in kept if (target := entries[name].target) is not None}
         manifest = Manifest(files=files, links=links, folders=here.folders)
         return format_manifest(manifest, self.path.name)
 

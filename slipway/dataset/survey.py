@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.dataset.manifest import parents
 from slipway.errors import DataError
+from slipway.skipped import Skipped, reason, show_name
 
 _MOST_LINKS = 40  # so many does Linux follow on one path
-_SHOWN = 5
+_LONGEST_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class Survey:
         files: regular files, each as it was found.
         links: links that stay in the folder, and what they say.
         folders: folders that nothing lies in, of what is named here.
-        left_out: links that lead out, pipes, sockets and devices.
+        left_out: pipes, sockets and devices.
+        skipped: what else cannot be sent: links that lead out, folders that cannot be read, names too long.
     """
 
     root: Path
@@ -33,31 +34,43 @@ class Survey:
     links: Mapping[str, str]
     folders: Collection[str]
     left_out: Sequence[str]
+    skipped: Sequence[Skipped]
 
 
 def take_survey(source: Path) -> Survey:
     """Look through a folder; no link is followed.
 
     Raises:
-        DataError: a folder in it cannot be read.
+        DataError: the folder itself cannot be read.
     """
     root = source.resolve()
     files: dict[str, os.stat_result] = {}
     links: dict[str, str] = {}
     folders, left_out = [], []
-    for name, status in _walk(root):
+    skipped: list[Skipped] = []
+    for name, status in _walk(root, skipped):
         path = root / name
         if stat.S_ISREG(status.st_mode):
             files[name] = status
         elif stat.S_ISDIR(status.st_mode):
             folders.append(name)
-        elif stat.S_ISLNK(status.st_mode) and not leads_out(root, name):
-            links[name] = os.readlink(path)  # noqa: PTH115 - a Path would change what the link says
-        else:
+        elif not stat.S_ISLNK(status.st_mode):
             left_out.append(name)
-    filled = parents([*files, *links, *folders])
-    empty = frozenset(folders) - filled
-    return Survey(root=root, files=files, links=links, folders=empty, left_out=sorted(left_out))
+        elif leads_out(root, name):
+            to = show_name(_read_link(path) or "?")
+            skipped.append(Skipped(name=name, why=f"the link to {to} leads out of the folder"))
+        else:
+            links[name] = _read_link(path) or ""
+    closed = {one.name for one in skipped}
+    empty = frozenset(folders) - closed - parents([*files, *links, *folders])
+    return Survey(
+        root=root,
+        files=files,
+        links=links,
+        folders=empty,
+        left_out=sorted(left_out),
+        skipped=sorted(skipped, key=lambda one: one.name),
+    )
 
 
 def leads_out(root: Path, name: str) -> bool:
@@ -93,13 +106,6 @@ def leads_out(root: Path, name: str) -> bool:
     return False
 
 
-def some_of(names: Iterable[str]) -> str:
-    """The first of some names, fit to be shown."""
-    listed = list(names)
-    shown = [name if name.isprintable() else repr(name) for name in listed[:_SHOWN]]
-    return ", ".join([*shown, *(["…"] if len(listed) > _SHOWN else [])])
-
-
 def _read_link(path: Path) -> str | None:
     try:
         return str(os.readlink(path))  # noqa: PTH115 - a Path would change what the link says
@@ -107,25 +113,32 @@ def _read_link(path: Path) -> str | None:
         return None
 
 
-def _walk(root: Path) -> list[tuple[str, os.stat_result]]:
-    found = []
-    closed = []
+def _walk(root: Path, skipped: list[Skipped]) -> Iterator[tuple[str, os.stat_result]]:
+    """All that is in a folder; what cannot be looked at is ``skipped``, with all that is in it."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()
         try:
-            for path in list((root / folder).iterdir()):
-                name = f"{folder}/{path.name}".lstrip("/")
-                with suppress(FileNotFoundError):  # gone by now
-                    status = path.lstat()
-                    found.append((name, status))
-                    if stat.S_ISDIR(status.st_mode):
-                        waiting.append(name)
-        except OSError:
-            closed.append(folder or ".")
-    if closed:
-        raise DataError(
-            f"{root}: {len(closed)} folders cannot be read: {some_of(sorted(closed))}; make them readable "
-            "(`chmod u+rx`), or move them out of the folder"
-        )
-    return found
+            paths = list((root / folder).iterdir())
+        except OSError as error:
+            if not folder:
+                raise DataError(
+                    f"{root} cannot be read: {reason(error)}; make it readable (`chmod u+rx`)"
+                ) from error
+            skipped.append(Skipped(name=folder, why=reason(error)))
+            continue
+        for path in paths:
+            name = f"{folder}/{path.name}".lstrip("/")
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue  # gone by now
+            except OSError as error:
+                skipped.append(Skipped(name=name, why=reason(error)))
+                continue
+            if len(os.fsencode(path.name)) > _LONGEST_NAME_BYTES:
+                skipped.append(Skipped(name=name, why="Linux has no names as long as that"))
+                continue
+            yield name, status
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(name)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from slipway.dataset.comparison import compare
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
-from slipway.dataset.survey import some_of, take_survey
-from slipway.errors import DataError, RemoteError, RemoteSpaceError
+from slipway.dataset.survey import take_survey
+from slipway.errors import DataError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.inventory import Entry, Kind, make_folders, remove, remove_folders, take_inventory
 from slipway.progress import Progress
+from slipway.skipped import Skipped, list_skipped
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """What arrived: the dataset as it was sent, its entries on the cluster, and the bytes sent."""
+    """The dataset as it was sent, its entries on the cluster, the bytes sent, and what could not be sent."""
 
     here: Manifest
     entries: Mapping[str, Entry]
     sent_bytes: int
+    skipped: Sequence[Skipped] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,31 +50,35 @@ class UploadDir:
     def send(self, here: Manifest, names: Collection[str], old: PurePosixPath | None) -> Arrived:
         """Send files and links, and check what arrived; what changes here meanwhile is sent once more.
 
+        What cannot be read here by now, or changes again, is skipped.
+
         Args:
             here: the dataset.
             names: what of it is sent.
             old: a folder on the cluster with earlier versions.
 
         Raises:
-            DataError: something here changes all the time, or goes away.
+            DataError: nothing could be sent.
             RemoteSpaceError: there is not enough room for it.
         """
         self._prepare(here, names)
         self.progress.step(f"Sending {len(names)} files of {self.source}")
         sent_bytes = self._carry(names, old)
         wrong, entries = self._check(here, names)
+        skipped: list[Skipped] = []
         if wrong:
-            self.progress.step(f"Sending {len(wrong)} files again, which were changed meanwhile")
-            here = self._look_again(here, wrong)
-            remove(self.host, self.folder, wrong)
-            sent_bytes += self._carry(wrong, None)
-            wrong, entries = self._check(here, wrong)
-        if wrong:
-            raise DataError(
-                f"{self.source}: {some_of(wrong)} changed while it was sent, twice; stage again when nothing "
-                "is written there. The dataset on the cluster is as it was"
-            )
-        return Arrived(here=here, entries=entries, sent_bytes=sent_bytes)
+            here, skipped = self._look_again(here, wrong)
+            remove(self.host, self.folder, entries.keys() & set(wrong))
+            again = sorted(set(wrong) - {one.name for one in skipped})
+            self.progress.step(f"Sending {len(again)} files again, which were changed meanwhile")
+            sent_bytes += self._carry(again, None) if again else 0
+            twice, entries = self._check(here, again)
+            remove(self.host, self.folder, entries.keys() & set(twice))
+            skipped += [Skipped(name=name, why="it changed while it was sent, twice") for name in twice]
+            here = here.leaving_out([one.name for one in skipped])
+        if not (here.files or here.links or here.folders):
+            raise DataError(f"{self.source}: nothing in it could be sent:\n{list_skipped(skipped)}")
+        return Arrived(here=here, entries=entries, sent_bytes=sent_bytes, skipped=skipped)
 
     def finish(self, here: Manifest, folders: Collection[str]) -> None:
         """Make it the whole dataset: with its empty folders, and without what it does not have."""
@@ -103,13 +108,10 @@ class UploadDir:
     def _carry(self, names: Collection[str], old: PurePosixPath | None) -> int:
         carrier = choose_carrier(self.host, self.progress)
         root, listed, listen = self.source.resolve(), sorted(names), self.progress.transfer
-        try:
-            return carrier.send_tree(root, self.folder, names=listed, old=old, on_progress=listen).sent_bytes
-        except RemoteError as error:
-            gone = [name for name in listed if not os.path.lexists(root / name)]
-            if gone:
-                raise _went_away(self.source, gone) from error
-            raise
+        # What was skipped is found when it is checked what arrived.
+        return carrier.send_tree(
+            root, self.folder, names=listed, old=old, partial=True, on_progress=listen
+        ).sent_bytes
 
     def _check(self, here: Manifest, names: Collection[str]) -> tuple[list[str], Mapping[str, Entry]]:
         self.progress.step(f"Checking what arrived ({len(names)} files)")
@@ -119,27 +121,20 @@ class UploadDir:
         wrong = [name for name in sorted(names) if not _is_right(here, name, entries.get(name), digests)]
         return wrong, entries
 
-    def _look_again(self, here: Manifest, names: Collection[str]) -> Manifest:
+    def _look_again(self, here: Manifest, names: Collection[str]) -> tuple[Manifest, list[Skipped]]:
+        """The dataset with these files as they are by now, and those of them that cannot be read any more."""
         survey = take_survey(self.source)
-        gone = [name for name in names if name not in survey.files and name not in survey.links]
-        if gone:
-            raise _went_away(self.source, gone)
-        files = hash_files(survey, self.memory, self.progress, doubted=names)
+        hashed = hash_files(survey, self.memory, self.progress, doubted=names)
+        why = {one.name: one.why for one in (*survey.skipped, *hashed.skipped)}
+        gone = [name for name in names if name not in hashed.files and name not in survey.links]
+        skipped = [Skipped(name=name, why=why.get(name, "it went away meanwhile")) for name in gone]
         rest = here.without(names)
-        return replace(
-            here,
-            files={**rest.files, **{name: files[name] for name in names if name in files}},
-            links={**rest.links, **{name: survey.links[name] for name in names if name in survey.links}},
-        )
+        files = {name: hashed.files[name] for name in names if name in hashed.files}
+        links = {name: survey.links[name] for name in names if name in survey.links}
+        return replace(here, files={**rest.files, **files}, links={**rest.links, **links}), skipped
 
 
 def _is_right(here: Manifest, name: str, entry: Entry | None, digests: Mapping[str, str]) -> bool:
     if name in here.links:
         return entry is not None and entry.target == here.links[name]
     return digests.get(name) == here.files[name].sha256
-
-
-def _went_away(source: Path, names: Collection[str]) -> DataError:
-    return DataError(
-        f"{source}: {some_of(names)} went away while it was sent; stage again when nothing is changed there"
-    )

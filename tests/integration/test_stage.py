@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import math
 import os
 import random
@@ -23,10 +24,12 @@ from typing import Any
 
 import pytest
 
+from slipway.dataset.stage import stage
 from slipway.dataset.staging import Staged
 from slipway.errors import (
     ConnectionLostError,
     DataError,
+    IncompleteError,
     RemoteError,
     RemoteSpaceError,
 )
@@ -34,6 +37,7 @@ from slipway.host.host import Host
 from slipway.progress import NullProgress, Transfer
 from slipway.project import Project
 from slipway.site_file import load_site
+from slipway.skipped import Skipped
 from slipway.steps.box import box_down, box_up
 from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
@@ -179,7 +183,8 @@ def test_what_arrives_and_that_sha256sum_can_check_it(place: Place, source: Path
     (source / "to_out").symlink_to("out/x")
     os.mkfifo(source / "pipe")
     staged = place.stage(source)
-    assert staged.left_out == ["out", "pipe", "to_out"]
+    assert staged.left_out == ["pipe"]
+    assert [one.name for one in staged.skipped] == ["out", "to_out"]
     assert (staged.files, staged.sent_files) == (len(odd) + 6, len(odd) + 6)
     assert place.content() == expected
     assert place.beside() == {"data", ".data.sha256"}
@@ -324,16 +329,112 @@ def test_a_file_that_changes_while_it_is_sent(
     file = source / "a"
     file.write_text("changed")
     changes += [lambda: file.write_text("once"), lambda: file.write_text("twice")]
-    with pytest.raises(DataError, match=f"{source}: a changed while it was sent, twice"):
-        place.stage(source)
-    assert place.content() == before
+    (source / "sub" / "b").write_text("new")
+    staged = place.stage(source)
+    assert staged.skipped == [Skipped(name="a", why="it changed while it was sent, twice")]
+    with pytest.raises(IncompleteError, match=r"1 file, link or folder could not be sent to data"):
+        staged.check()
+    # The others are there, and of this one what was there before.
+    assert place.content() == {**content(source), "a": before["a"]}
     changes.append(lambda: file.write_text("thrice"))
     assert place.stage(source).sent_files == 1
     assert place.content() == content(source) != before
     file.write_text("changed")
     changes.append(file.unlink)
-    with pytest.raises(DataError, match="a went away while it was sent"):
-        place.stage(source)
+    staged = place.stage(source)
+    assert staged.skipped == [Skipped(name="a", why="it went away meanwhile")]
+    assert place.content().items() >= content(source).items()
+
+
+# Also root may not read everything then.
+WITHOUT_RIGHTS = ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+@dataclass
+class Reader:
+    """Stages a folder as somebody who may not read all of it."""
+
+    place: Place
+    source: Path
+    carrier: str
+
+    def close(self, *names: str) -> None:
+        for name in names:
+            (self.source / name).chmod(0)
+
+    def open(self) -> None:
+        subprocess.run(["chmod", "-R", "u+rwX", self.source], check=True, timeout=30)
+
+    def stage(self, *options: str) -> dict[str, Any]:
+        argv = [sys.executable, "-m", "tests.integration.stage_program"]
+        argv += [str(self.place.session.project.state), str(self.source), self.carrier, *options]
+        argv = [*([] if os.geteuid() else WITHOUT_RIGHTS), *argv]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=True, timeout=120)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture(params=["rsync", "sftp"])
+def reader(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    made = Reader(place=place, source=tmp_path / "source", carrier=request.param)
+    fill(made.source, {"a": "one", "secret": "two", "closed/x": "x", "closed/deep/y": "y", "sub/only": "z"})
+    yield made
+    made.open()
+
+
+def test_what_cannot_be_read_here_is_named_and_the_rest_is_sent(reader: Reader) -> None:
+    reader.close("secret", "closed", "sub/only")
+    denied = dict.fromkeys(["closed", "secret", "sub/only"], "Permission denied")
+    assert reader.stage() == {"skipped": denied, "sent": 1, "surplus": []}
+    assert set(reader.place.content()) == {"a", "sub"}
+    assert reader.place.on_box("cd data && sha256sum --strict -c ../.data.sha256") == b"a: OK\n"
+    assert reader.place.beside() == {"data", ".data.sha256"}
+    # What can be read by now is all that is sent then.
+    reader.open()
+    assert reader.stage() == {"skipped": {}, "sent": 4, "surplus": []}
+    assert reader.place.content() == content(reader.source)
+    # What cannot be read any more is not taken for what is gone here.
+    reader.close("secret", "closed")
+    (reader.source / "a").write_text("changed")
+    denied.pop("sub/only")
+    assert reader.stage("delete") == {"skipped": denied, "sent": 1, "surplus": []}
+    reader.open()
+    assert reader.place.content() == content(reader.source)
+    assert reader.place.on_box("cd data && sha256sum -c ../.data.sha256").count(b"OK") == 5
+    assert reader.stage() == {"skipped": {}, "sent": 0, "surplus": []}
+    # Where nothing can be read, nothing is changed.
+    reader.close("a", "secret", "closed", "sub")
+    said = reader.stage("delete")["error"]
+    assert "nothing in it can be sent:\n  closed: Permission denied\n  sub: Permission denied" in said
+    reader.open()
+    assert reader.place.content() == content(reader.source)
+
+
+@pytest.mark.parametrize("carrier", ["rsync", "sftp"])
+def test_files_that_go_away_between_hashing_and_sending(place: Place, source: Path, carrier: str) -> None:
+    fill(source, {"large": "x" * 5_000_000, "gone/x": "x"})
+
+    def change(text: str) -> None:
+        if text.startswith("Sending 6 files"):
+            shutil.rmtree(source / "gone")
+            (source / "large").unlink()
+            (source / "link").unlink()
+            with (source / "a").open("a") as file:
+                file.write("more")
+
+    site = load_site(ROOT / "cluster", "box")
+    with place.session.open_scratch(site) as (host, scratch):
+        host.transfer = carrier
+        memory = place.session.project.state / "memory"
+        staged = stage(host, scratch, source, "data", "0123abcd", Ear(change), memory=memory)
+    assert {one.name: one.why for one in staged.skipped} == dict.fromkeys(
+        ["gone/x", "large", "link"], "it went away meanwhile"
+    )
+    there = place.content()
+    assert there.pop("gone") == ("folder", "")
+    assert there == content(source)
+    assert place.on_box("cat data/a") == b"onemore"
+    assert place.beside() == {"data", ".data.sha256"}
 
 
 def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
@@ -650,6 +751,14 @@ def test_the_words(place: Place, source: Path) -> None:
         0,
         "room  0.0 kB  3 files, 3 there already, 0.0 kB sent, 1 removed  --dataset room\n",
     )
+    (source / "out").symlink_to("/nowhere")
+    os.mkfifo(source / "pipe")
+    out, told, code = invoke("--name", "room")
+    assert (code, out) == (91, "room  0.0 kB  3 files, 3 there already, 0.0 kB sent  --dataset room\n")
+    assert "1 not sent, since they are pipes, sockets or devices: pipe\n" in told
+    assert "error: 1 file, link or folder could not be sent to room; all others are there:\n" in told
+    assert "  out: the link to /nowhere leads out of the folder\n" in told
+    (source / "out").unlink()
     place.on_box("mv room x && ln -s x room")
     _, told, code = invoke("--name", "room")
     assert code == 69

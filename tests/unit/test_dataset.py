@@ -74,6 +74,33 @@ def test_types_that_change() -> None:
     assert compare(here, there, {}).listed_surplus == ["gone", "more", "was_folder/sub", "was_folder/x"]
 
 
+def test_what_could_not_be_sent_stays_there() -> None:
+    here = Manifest(files={"a": a_file()})
+    there = {
+        "a": an_entry(),
+        "secret": an_entry(),
+        "closed": FOLDER,
+        "closed/deep": FOLDER,
+        "closed/deep/x": an_entry(),
+        "sub": FOLDER,
+        "sub/secret": an_entry(Kind.LINK, target="x"),
+        "sub/gone": an_entry(),
+        "secrets": an_entry(),
+    }
+    compared = compare(here, there, {"a": "d"}, ["secret", "closed", "sub/secret"])
+    assert compared.unread == {"secret", "closed/deep/x", "sub/secret"}
+    assert compared.surplus == {"sub/gone", "secrets"}
+    assert compared.surplus_folders == set()
+    assert compared.listed_surplus == ["secrets", "sub/gone"]
+
+
+def test_a_manifest_without_a_file_keeps_its_folder() -> None:
+    whole = Manifest(files={"a/b": a_file(), "a/c/d": a_file(), "e": a_file()}, folders=frozenset({"f"}))
+    assert whole.leaving_out(["a/c/d", "e"]) == Manifest(
+        files={"a/b": a_file()}, folders=frozenset({"f", "a/c"})
+    )
+
+
 def test_a_manifest_is_believed_where_size_and_time_are_the_same() -> None:
     old = Manifest(files={"same": a_file("1"), "size": a_file("2"), "time": a_file("3"), "gone": a_file("4")})
     there = {"same": an_entry(), "size": an_entry(size_bytes=2), "time": an_entry(mtime_s=8)}

@@ -7,8 +7,8 @@ import pytest
 
 from slipway.dataset.digest import hash_files
 from slipway.dataset.survey import take_survey
-from slipway.errors import DataError
 from slipway.progress import NullProgress
+from slipway.skipped import Skipped
 
 
 class Ear(NullProgress):
@@ -21,7 +21,7 @@ class Ear(NullProgress):
 
 def hashes(source: Path, memory: Path, **options: object) -> tuple[dict[str, str], list[str]]:
     ear = Ear()
-    files = hash_files(take_survey(source), memory, ear, **options)  # type: ignore[arg-type]
+    files = hash_files(take_survey(source), memory, ear, **options).files  # type: ignore[arg-type]
     for name, file in files.items():
         content = (source / name).read_bytes()
         assert (file.sha256, file.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
@@ -84,8 +84,9 @@ def test_a_broken_memory_is_no_trouble(source: Path, tmp_path: Path, broken: str
 def test_what_is_gone_or_a_link_by_now_is_not_read(source: Path, tmp_path: Path) -> None:
     survey = take_survey(source)
     (source / "a").unlink()
-    with pytest.raises(DataError, match="a went away meanwhile"):
-        hash_files(survey, tmp_path / "m", NullProgress())
+    gone = hash_files(survey, tmp_path / "m", NullProgress())
+    assert gone.skipped == [Skipped(name="a", why="it went away meanwhile")]
+    assert set(gone.files) == set(survey.files) - {"a"}
     (source / "a").symlink_to("/etc/hostname")
-    with pytest.raises(DataError, match="1 files cannot be read: a"):
-        hash_files(survey, tmp_path / "m", NullProgress())
+    linked = hash_files(survey, tmp_path / "m", NullProgress())
+    assert linked.skipped == [Skipped(name="a", why="it became a link meanwhile")]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from slipway.dataset.digest import hash_files
-from slipway.dataset.survey import leads_out, some_of, take_survey
+from slipway.dataset.survey import leads_out, take_survey
 from slipway.errors import DataError
 from slipway.progress import NullProgress
+from slipway.skipped import Skipped, some_of
 
 
 def test_a_survey(tmp_path: Path) -> None:
@@ -27,7 +28,8 @@ def test_a_survey(tmp_path: Path) -> None:
     assert set(survey.files) == {"full/deep/file"}
     assert survey.links == {"link": "full", "dangling": "nowhere"}
     assert survey.folders == {"empty/inside", "only"}
-    assert survey.left_out == ["only/out", "pipe"]
+    assert survey.left_out == ["pipe"]
+    assert survey.skipped == [Skipped(name="only/out", why="the link to / leads out of the folder")]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,25 @@ def test_what_cannot_be_read_is_named(open_folder: Path) -> None:
     (source / "file").chmod(0)
     (open_folder / "memory").mkdir(mode=0o777)
     (open_folder / "memory").chmod(0o777)
-    with as_somebody(), pytest.raises(DataError, match=r"1 folders cannot be read: closed; make them"):
+    with as_somebody():
+        survey = take_survey(source)
+        hashed = hash_files(survey, open_folder / "memory", NullProgress())
+    assert survey.skipped == [Skipped(name="closed", why="Permission denied")]
+    assert survey.folders == set()
+    assert hashed.files == {}
+    assert hashed.skipped == [Skipped(name="file", why="Permission denied")]
+    source.chmod(0)
+    with as_somebody(), pytest.raises(DataError, match=r"source cannot be read: Permission denied; make it"):
         take_survey(source)
-    (source / "closed").rmdir()
-    with as_somebody(), pytest.raises(DataError, match=r"1 files cannot be read: file; make them readable"):
-        hash_files(take_survey(source), open_folder / "memory", NullProgress())
+
+
+def test_a_folder_that_lists_names_and_no_more(open_folder: Path) -> None:
+    source = open_folder / "source"
+    (source / "half").mkdir(parents=True)
+    (source / "half" / "x").write_text("x")
+    (source / "good").write_text("x")
+    (source / "half").chmod(0o744)
+    with as_somebody():
+        survey = take_survey(source)
+    assert set(survey.files) == {"good"}
+    assert survey.skipped == [Skipped(name="half/x", why="Permission denied")]
