@@ -5,8 +5,8 @@ from pathlib import Path
 from invoke import Collection
 
 from slipway.cli import box, data, develop, image, job, ssh
-from slipway.uncaught import set_hooks
-from slipway.words import read_words
+from slipway.cli.parser import read_words
+from slipway.terminal.uncaught import set_hooks
 
 set_hooks()
 read_words()

@@ -7,9 +7,9 @@ from slipway.resources import Resources
 from slipway.steps import box, data, image, runs
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request, submitted
-from slipway.terminal import Terminal
-from slipway.view import show_output
-from slipway.wording import megabytes, short
+from slipway.terminal.terminal import Terminal
+from slipway.terminal.view import show_output
+from slipway.text.wording import megabytes, short
 
 DATASET = "room"
 ARGUMENTS = ("--task", "infer", "--dataset", DATASET)

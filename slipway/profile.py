@@ -13,9 +13,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from slipway.errors import ConfigError, UsageError
-from slipway.nearest import nearest
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
+from slipway.text.nearest import nearest
 from slipway.validation import explain, form
 
 FREE_PREFIXES = ("ENV_", "ARG_")

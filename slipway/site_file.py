@@ -11,9 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from slipway.errors import ConfigError, UsageError
-from slipway.nearest import nearest
 from slipway.scheduler.choose import SITES
 from slipway.site import Container, Login, Paths, Queue, Site
+from slipway.text.nearest import nearest
 from slipway.validation import explain
 
 

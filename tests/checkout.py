@@ -78,7 +78,7 @@ def front_door() -> Iterator[Forked]:
         "paramiko",
         "rich.console",
         "slipway.steps.session",
-        "slipway.terminal",
+        "slipway.terminal.terminal",
     )
     with forking("invoke", imports, environment) as tunnel:
         yield tunnel

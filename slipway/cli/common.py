@@ -12,7 +12,7 @@ from invoke.context import Context
 
 if TYPE_CHECKING:
     from slipway.steps.session import Session
-    from slipway.terminal import Terminal
+    from slipway.terminal.terminal import Terminal
 
 # Heavy packages are imported by the task that needs them, so that `invoke --list` is quick.
 
@@ -27,7 +27,7 @@ RUN = {"run": "A run's id or the beginning of it. Default: the newest of this te
 @contextmanager
 def open_session(context: Context) -> Iterator[tuple[Session, Terminal]]:
     """The checkout's session, shown on a terminal that turns errors into messages and exit codes."""
-    from slipway.terminal import terminal
+    from slipway.terminal.terminal import terminal
 
     with terminal() as screen:
         from slipway.project import Project

@@ -35,7 +35,7 @@ def weights(
     """Fetch the weights of a network, check them, and stage them; jobs see them as /weights/NAME."""
     with open_session(context) as (session, screen):
         from slipway.steps import data
-        from slipway.wording import megabytes
+        from slipway.text.wording import megabytes
 
         chosen = session.profile(profile, set_ or ())
         found, new = data.find_weights(
@@ -78,7 +78,7 @@ def stage(
     with open_session(context) as (session, screen):
         from slipway.skipped import some_of
         from slipway.steps import data
-        from slipway.wording import megabytes
+        from slipway.text.wording import megabytes
 
         chosen = session.choose(profile, site, set_ or ()).site
         done = data.stage(session, chosen, Path(path), name, delete=delete, verify=verify)

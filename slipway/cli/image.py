@@ -77,7 +77,7 @@ def push(
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
         from slipway.steps import image
-        from slipway.wording import megabytes, sent
+        from slipway.text.wording import megabytes, sent
 
         choice = session.choose(profile, site, set_ or ())
         if from_registry:
@@ -128,8 +128,8 @@ def publish(
     """Push the image to a registry, with the credentials of `docker login`, and print its digest."""
     with open_session(context) as (session, screen):
         from slipway.steps import image
-        from slipway.terminal import print_json
-        from slipway.wording import megabytes
+        from slipway.terminal.terminal import print_json
+        from slipway.text.wording import megabytes
 
         chosen = session.profile(profile, set_ or ())
         done = image.publish(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from slipway.site import Site
     from slipway.steps.session import Session
     from slipway.steps.submit import Push
-    from slipway.terminal import Terminal
+    from slipway.terminal.terminal import Terminal
 
 
 @task(
@@ -108,10 +108,10 @@ def status(context: Context, run: str | None = None, json: bool = False, count: 
     """Show how runs stand."""
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
-        from slipway.report import run_values
+        from slipway.report.values import run_values
         from slipway.steps.runs import list_runs
-        from slipway.terminal import print_json
-        from slipway.view import show_runs
+        from slipway.terminal.terminal import print_json
+        from slipway.terminal.view import show_runs
 
         if not count.isdigit():
             raise UsageError(f"--count {count}: write how many runs as a number")
@@ -153,8 +153,8 @@ def pull(context: Context, run: str | None = None) -> None:
     with open_session(context) as (session, screen):
         from slipway.skipped import some_of
         from slipway.steps import runs
-        from slipway.view import show_output
-        from slipway.wording import megabytes, short
+        from slipway.terminal.view import show_output
+        from slipway.text.wording import megabytes, short
 
         pulled = runs.pull(session, run)
         found, results = pulled.run, pulled.results

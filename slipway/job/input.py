@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
-from slipway.nearest import nearest
+from slipway.text.nearest import nearest
 
 # As a job sees what is staged, and as `invoke stage` names it.
 _MOUNTED = re.compile(r"(?:--?[\w-]+=)?/data/([^/]+)(?:/.*)?", re.S)

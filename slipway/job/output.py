@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.wording import megabytes, one_line, short
+from slipway.text.wording import megabytes, one_line, short
 
 Value = str | int | float | bool
 

@@ -13,7 +13,7 @@ from slipway.errors import UsageError
 from slipway.job.record import NewerRecordError, format_run, parse_run
 from slipway.job.run import Run
 from slipway.lock import is_locked, try_lock
-from slipway.nearest import nearest
+from slipway.text.nearest import nearest
 from slipway.tty import terminal_session
 
 # Arguments may have 2 MB, and JSON has six bytes for some of theirs.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.errors import JobError
-from slipway.nearest import nearest
 from slipway.resources import Resources, mebibytes, minutes
 from slipway.site import Queue, Site
+from slipway.text.nearest import nearest
 
 
 @dataclass(frozen=True, kw_only=True)

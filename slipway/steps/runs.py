@@ -21,8 +21,8 @@ from slipway.scheduler.base import State
 from slipway.site import Site
 from slipway.steps.recover import recover, recover_there
 from slipway.steps.session import Session
+from slipway.text.wording import one_line
 from slipway.tty import terminal_session
-from slipway.wording import one_line
 
 
 @dataclass(frozen=True, kw_only=True)

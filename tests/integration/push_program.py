@@ -17,7 +17,7 @@ from slipway.sif.store import Sif
 from slipway.site import Login, Paths
 from slipway.steps import image
 from slipway.steps.session import Choice, Session
-from slipway.terminal import terminal
+from slipway.terminal.terminal import terminal
 
 ROOT = Path(__file__).parents[2]
 

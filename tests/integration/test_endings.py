@@ -10,7 +10,7 @@ import pytest
 from slipway.job.run import Run, Status
 from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
-from slipway.report import run_values
+from slipway.report.values import run_values
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.escapes import RESET, LogFilter, neutral
+from slipway.text.escapes import RESET, LogFilter, neutral
 
 COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from slipway.nearest import find_nearest, nearest
+from slipway.text.nearest import find_nearest, nearest
 
 TASKS = ["base", "build", "push", "publish", "weights", "stage", "job", "status", "logs", "pull", "cancel"]
 TASKS += ["demo", "test", "box.up", "box.down", "ssh.trust"]

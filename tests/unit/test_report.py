@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from slipway.job.run import Run, Status
-from slipway.report import figure_words, run_values
-from slipway.runtable import GAP, Columns, run_table, tell_apart, widest
+from slipway.report.run_table import GAP, Columns, run_table, tell_apart, widest
+from slipway.report.values import figure_words, run_values
 from slipway.scheduler.base import State
 from tests.unit.test_run import make_run
 

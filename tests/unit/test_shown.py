@@ -20,8 +20,8 @@ OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A")
 HOSTILE = "\x1b]0;X\x07\x1b]52;c;aGFjaw==\x07\x1b[2J\x1b[10;10H\x9b2J\u202e\x0e"
 START = """
 import json, sys
-from slipway.terminal import terminal
-from slipway.uncaught import set_hooks
+from slipway.terminal.terminal import terminal
+from slipway.terminal.uncaught import set_hooks
 set_hooks()
 with terminal() as screen:
 """
@@ -63,7 +63,7 @@ def piped(program: str, *words: str) -> bytes:
 EVERYTHING = """
 from pathlib import Path
 from slipway.job.output import read_output
-from slipway.view import show_output, show_runs
+from slipway.terminal.view import show_output, show_runs
 from dataclasses import replace
 from tests.unit.test_run import make_run
 from slipway.job.run import Status

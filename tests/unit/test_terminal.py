@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from slipway.progress import Amount, Transfer
-from slipway.terminal import Terminal
-from slipway.wording import duration, sent
+from slipway.terminal.terminal import Terminal
+from slipway.text.wording import duration, sent
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.
 PROGRAM = """
 import fcntl, os, sys, termios
 fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
-from slipway.terminal import Terminal
+from slipway.terminal.terminal import Terminal
 screen = Terminal()
 screen.step("Logging in")
 screen.tell("Read \\x1b[2Jthis [bold]first :smile:")
@@ -78,7 +78,7 @@ ERRORS = """
 import sys
 from invoke.exceptions import Exit
 from slipway.errors import LoginError
-from slipway.terminal import terminal
+from slipway.terminal.terminal import terminal
 try:
     with terminal() as screen:
         screen.step("Logging in")
@@ -134,7 +134,7 @@ def test_errors_are_not_wrapped_for_a_program() -> None:
 
 
 def test_without_a_terminal_there_is_no_answer() -> None:
-    program = "from slipway.terminal import Terminal; print(Terminal().ask('Code: ', echo=True))"
+    program = "from slipway.terminal.terminal import Terminal; print(Terminal().ask('Code: ', echo=True))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

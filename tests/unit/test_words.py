@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from invoke.parser import Parser
 
-from slipway.words import name_runs
+from slipway.cli.parser import name_runs
 
 ROOT = Path(__file__).parents[2]
 TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts()).contexts

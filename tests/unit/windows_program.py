@@ -95,7 +95,7 @@ def lock(folder: Path) -> None:
 
 
 def prompt() -> None:
-    from slipway.terminal import Terminal
+    from slipway.terminal.terminal import Terminal
 
     Path("CONIN$").write_text("123\r\n")
     Path("CONOUT$").touch()

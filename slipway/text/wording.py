@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slipway.escapes import neutral
 from slipway.progress import Amount, Transfer
+from slipway.text.escapes import neutral
 
 _BREAKS = re.compile(r"[\n\t]+")
 

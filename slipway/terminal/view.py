@@ -7,10 +7,10 @@ from typing import Any
 
 from slipway.job.output import Output
 from slipway.job.run import Run
-from slipway.report import figure_words, run_values
-from slipway.runtable import run_table, widest
-from slipway.terminal import Terminal
-from slipway.wording import one_line, text_width
+from slipway.report.run_table import run_table, widest
+from slipway.report.values import figure_words, run_values
+from slipway.terminal.terminal import Terminal
+from slipway.text.wording import one_line, text_width
 
 _COLOURS = {
     "COMPLETED": "green",

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 from slipway.errors import HostError, SlipwayError
-from slipway.escapes import RESET, LogFilter, neutral
 from slipway.progress import Amount
-from slipway.runtable import GAP
+from slipway.report.run_table import GAP
+from slipway.terminal.uncaught import READER_GONE
+from slipway.text.escapes import RESET, LogFilter, neutral
+from slipway.text.wording import how_far, one_line, wrapped
 from slipway.tty import open_tty, read_answer
-from slipway.uncaught import READER_GONE
-from slipway.wording import how_far, one_line, wrapped
 
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
@@ -35,7 +35,8 @@ class _Console(Console):
 class Terminal:
     """Shows the steps of a task as they happen, one line each, and what goes on below the last of them.
 
-    Whatever is shown goes through :func:`slipway.escapes.neutral`, logs through its like for pieces of text.
+    Whatever is shown goes through :func:`slipway.text.escapes.neutral`, logs through its like for pieces
+    of text.
     """
 
     def __init__(self) -> None:

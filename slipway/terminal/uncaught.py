@@ -8,7 +8,7 @@ import sys
 import traceback
 from types import TracebackType
 
-from slipway.escapes import neutral
+from slipway.text.escapes import neutral
 
 # What a shell says of a program that SIGPIPE has ended, as it does most: 128 and the signal's number. Python
 # ignores that signal, and has to: it would end us for a connection that is closed, too.

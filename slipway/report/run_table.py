@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from typing import Any
 
-from slipway.wording import clock, cut, one_line, text_width
+from slipway.text.wording import clock, cut, one_line, text_width
 
 TITLES = ("RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "ARGUMENTS")
 GAP = 2
@@ -29,7 +29,7 @@ def run_table(runs: Sequence[Mapping[str, Any]], width: int | None = None) -> Co
     them, which tasks take as well. JOB, SITE and EXIT are always whole.
 
     Args:
-        runs: what :func:`slipway.report.run_values` says of each; there is at least one.
+        runs: what :func:`slipway.report.values.run_values` says of each; there is at least one.
         width: how many columns the terminal has; ``None`` for no limit.
     """
     cells = (_cells(run) for run in runs)

@@ -13,8 +13,8 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from slipway.errors import UsageError
-from slipway.escapes import neutral
-from slipway.nearest import find_nearest
+from slipway.text.escapes import neutral
+from slipway.text.nearest import find_nearest
 
 
 def read_words() -> None:

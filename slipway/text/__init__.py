@@ -1,0 +1,1 @@
+"""Text for people: neutralised, worded, and the nearest of some words. Pure."""
