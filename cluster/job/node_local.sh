@@ -40,10 +40,12 @@ copy_image() { # the copy's path; file descriptor 9 is its lock
 }
 
 make_room() { # the copy's path, its size in bytes
-    local old folder=${1%/*}
+    local old room folder=${1%/*}
     rm -f "$1.part"
     for old in "$folder"/*.sif ''; do
-        if [ "$(df --output=avail -B1 "$folder" | tail -n 1)" -gt "$2" ]; then return 0; fi
+        # A wrapper of df may print other lines, too.
+        room=$(df --output=avail -B1 "$folder" | grep -Ex ' *[0-9]+' | tail -n 1)
+        if [ "${room:-0}" -gt "$2" ]; then return 0; fi
         [ ! -e "$old" ] || (flock -n 8 && rm -f "$old" && say "$old removed to make room") 8>>"$old.lock"
     done
     say "$folder has no room for the image" && return 1

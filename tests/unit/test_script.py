@@ -393,10 +393,11 @@ def test_without_a_disk_scratch_serves(disk: Disk, tmp_path: Path, where: str) -
     assert "the image is used from scratch" in node.log()
 
 
-# A stand-in for a full disk: it says that there is room only when the file of another image is gone.
+# A stand-in for a full disk, with a notice: it says that there is room only when another image's file is gone.
 DF = r"""#!/bin/bash
 echo Avail
 if [ -e "$OLD_IMAGE" ]; then echo 5; else echo 999999; fi
+echo Mind your quota
 """
 
 
