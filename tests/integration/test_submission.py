@@ -372,7 +372,8 @@ def test_a_user_whose_start_files_print(small: SmallImageBox) -> None:
             follow(done.host, done.run, said.append, lambda run: None)
         (run,), error = list_runs(small.session, done.run.run_id, 1)
         assert (run.status.state, run.status.reason, error) == (State.COMPLETED, "ok", None)
-        assert (pull(small.session, run.run_id).home / "attempt-1" / "out" / "file").read_text() == "there\n"
+        home = pull(small.session, run.run_id).results.home
+        assert (home / "attempt-1" / "out" / "file").read_text() == "there\n"
     finally:
         small.as_root("su", "-", "researcher", "-c", "for f in .bashrc .profile; do mv .$f.old $f; done")
     assert said[-1].strip() == "there"
