@@ -393,7 +393,7 @@ def test_without_a_disk_scratch_serves(disk: Disk, tmp_path: Path, where: str) -
     assert "the image is used from scratch" in node.log()
 
 
-# A stand-in for a full disk, with a notice: it says that there is room only when another image's file is gone.
+# A stand-in for a full disk: it says that there is room only when another image's file is gone, and more.
 DF = r"""#!/bin/bash
 echo Avail
 if [ -e "$OLD_IMAGE" ]; then echo 5; else echo 999999; fi
