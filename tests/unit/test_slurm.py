@@ -1,3 +1,5 @@
+import shlex
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -7,7 +9,8 @@ from slipway.errors import ParseError
 from slipway.host.login_shell import login_command, parse_login
 from slipway.scheduler.base import Job, State, Submission
 from slipway.scheduler.slurm import commands, parse
-from slipway.shell import LocalShell
+from slipway.scheduler.slurm.scheduler import Slurm
+from slipway.shell import LocalShell, Result
 
 
 def in_state(word: str) -> dict[str, Any]:
@@ -242,3 +245,29 @@ def test_a_login_shell_that_ends_early_is_noticed() -> None:
         ParseError, match=r"before it came to the command.*'your account has expired'.*~/.profile"
     ):
         parse_login("your account has expired\n")
+
+
+class Queue:
+    """Stands in for a connection: its squeue prints this and ends so."""
+
+    def __init__(self, printed: str, code: int = 0) -> None:
+        self.printed, self.code = printed, code
+
+    def run(self, _: Sequence[str]) -> Result:
+        script = f"printf %s {shlex.quote(self.printed)}; exit {self.code}"
+        return LocalShell().run(login_command(["sh", "-c", script]))
+
+
+def active(printed: str, code: int = 0) -> set[str] | None:
+    return Slurm().active_names(Queue(printed, code))  # type: ignore[arg-type]
+
+
+def test_images_count_as_unused_only_where_the_queue_was_read() -> None:
+    """What removes images that no job uses believes this: words of a wrapper are no empty queue."""
+    header = "slipway|JOBID|NAME|STATE|TIME|REASON\n"
+    assert active(header) == set()
+    assert active(f"Welcome\n{header}slipway|7|k3f9|RUNNING|0:05|None\n") == {"k3f9"}
+    assert active("", code=1) is None
+    for unread in ("", "Welcome\n", "JOBID NAME\n7 k3f9\n"):
+        with pytest.raises(ParseError, match="squeue printed"):
+            active(unread)
