@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from slipway.jsontext import load_json
+
 # A file that is written twice within one tick of its disk's clock looks the same after the second time; FAT's
 # clock ticks every 2 s, and a server's clock may differ from this machine's.
 _RACY_NS = 10 * 10**9
@@ -61,10 +63,21 @@ class HashCache:
 
 def _recall(place: Path) -> dict[str, Hashed]:
     try:
-        rows = json.loads(place.read_text(encoding="utf-8"))
+        rows = load_json(place.read_bytes())
+        if not all(_is_row(row) for row in rows.values()):
+            return {}
         return {
             name: ((size, mtime, ctime, inode), digest)
             for name, (size, mtime, ctime, inode, digest) in rows.items()
         }
     except (OSError, ValueError, AttributeError, TypeError):
         return {}  # there is none yet, or it is broken: everything is hashed
+
+
+def _is_row(row: object) -> bool:
+    return (
+        isinstance(row, list)
+        and len(row) == 5
+        and all(type(number) is int for number in row[:4])
+        and isinstance(row[4], str)
+    )

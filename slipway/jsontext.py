@@ -34,15 +34,10 @@ def _finite(text: str) -> float:
 
 
 def _is_flat(value: Any) -> bool:
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(_DEEPEST):
-        level = [part for one in level for part in _parts(one)]
         if not level:
             return True
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [part for parts in inner for part in parts if type(part) in (dict, list)]
     return False
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []

@@ -33,17 +33,26 @@ class Project:
     @property
     def client(self) -> str:
         """What sets this checkout apart from others who send to the same cluster; made once, at random."""
-        file = self.state / "client"
+        return self._drawn("client", 4).strip()
+
+    @property
+    def key(self) -> bytes:
+        """The key of hashes that only this checkout can make; made once, at random."""
+        return self._drawn("key", 32).encode()
+
+    def _drawn(self, name: str, size_bytes: int) -> str:
+        """What a file holds that is drawn at random where there is none; nobody else may read it."""
+        file = self.state / name
         if not file.exists():
             self.state.mkdir(parents=True, exist_ok=True)
-            name = secrets.token_hex(4)
-            part = file.with_name(f"client.{name}.part")
-            part.write_text(name, encoding="ascii")
+            part = file.with_name(f"{name}.{secrets.token_hex(4)}.part")
+            part.touch(mode=0o600, exist_ok=False)
+            part.write_text(secrets.token_hex(size_bytes), encoding="ascii")
             # Of two at once the first one counts.
             with suppress(FileExistsError):
                 file.hardlink_to(part)
             part.unlink()
-        return file.read_text(encoding="ascii").strip()
+        return file.read_text(encoding="ascii")
 
     @property
     def profiles(self) -> Path:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway.errors import ParseError
+
 HOST_ALIAS = "box"
 # Its port changes at every start; under this name its host key is known all the same.
 HOST_KEY_ALIAS = "slipway-box"
@@ -140,10 +142,18 @@ def archive_for(folder: Path) -> bytes:
 
 
 def parse_ready(archive: bytes) -> ReadyFile:
-    """Read the box's own report, a file of KEY=VALUE lines, from the archive that the engine makes of it."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        file = tar.extractfile(tar.getmembers()[0])
-        text = file.read().decode("utf-8", errors="replace") if file else ""
+    """Read the box's own report, a file of KEY=VALUE lines, from the archive that the engine makes of it.
+
+    Raises:
+        ParseError: it is no archive, or none of a file.
+    """
+    try:
+        # Without a compression, which could hold any amount.
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            file = tar.extractfile(tar.getmembers()[0])
+            text = file.read().decode("utf-8", errors="replace") if file else ""
+    except (tarfile.TarError, ValueError, OverflowError, LookupError, EOFError, OSError) as error:
+        raise ParseError(f"the box's report {READY_FILE} cannot be read: {error}") from error
     # The last line of a key counts: the box starts with ready=no.
     values = {key: value for key, _, value in (line.partition("=") for line in text.splitlines())}
     limits = values.get("memory_limits", "none")

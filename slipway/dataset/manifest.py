@@ -13,6 +13,7 @@ _VERSION = "# Slipway manifest 1"
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN = {escaped: plain for plain, escaped in _ESCAPES.items()}
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -111,13 +112,13 @@ def parse_manifest(text: str) -> Manifest:
         try:
             kind, *words = line.split("\t")
             if kind == "# folder":
-                folders.append(_unescape(*words))
+                folders.append(_name(*map(_unescape, words)))
             elif kind == "# link":
                 link, target = map(_unescape, words)
-                links[link] = target
+                links[_name(link)] = target
             elif kind == "# file":
                 path, file = _parse_file(words, next(lines))
-                files[path] = file
+                files[_name(path)] = file
             elif line and not line.startswith("# To check"):
                 raise ValueError(kind)
         except (ValueError, KeyError, TypeError, StopIteration) as error:
@@ -132,8 +133,17 @@ def _parse_file(words: list[str], line: str) -> tuple[str, File]:
         raise ValueError(line)
     if line.startswith("\\"):
         path = _unescape(path)
+    if not _NUMBER.fullmatch(size.lstrip("-")) or not _NUMBER.fullmatch(mtime.lstrip("-")):
+        raise ValueError(line)
     file = File(sha256=digest, size_bytes=int(size), mtime_s=int(mtime), executable=mode == "x")
     return path, file
+
+
+def _name(path: str) -> str:
+    """A name inside of the dataset: what leads out of it is no part of a manifest."""
+    if "\0" in path or not all(part not in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(path)
+    return path
 
 
 def _hash_line(path: str, digest: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 
 from slipway.errors import ParseError
-from slipway.job.run import Reason, Status
+from slipway.job.run import JOB_ID, Reason, Status
+from slipway.jsontext import load_json
 from slipway.scheduler.base import Job, State
 
 _REASONS = {
@@ -61,20 +61,28 @@ def parse_result(content: str) -> ScriptResult:
         ParseError: it is no JSON, or not of this form.
     """
     try:
-        values = json.loads(content)
-        signal = values.get("signal")
+        values = load_json(content)
+        signal, job_id = values.get("signal"), values.get("job_id")
+        if job_id and not JOB_ID.fullmatch(job_id):
+            raise ValueError(job_id)
         return ScriptResult(
-            exit_code=int(values["exit_code"]),
-            signal=None if signal is None else int(signal),
+            exit_code=_whole(values["exit_code"], 255),
+            signal=None if signal is None else _whole(signal, 255),
             reason=Reason(values["reason"]),
-            start=int(values["start"]),
-            end=int(values["end"]),
-            job_id=str(values["job_id"]) if values.get("job_id") else None,
+            start=_whole(values["start"], 1 << 40),
+            end=_whole(values["end"], 1 << 40),
+            job_id=job_id or None,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ParseError(
             f"result.json holds {content[:200]!r}, which the job script did not write"
         ) from error
+
+
+def _whole(value: object, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{value!r:.50} is not from 0 to {most}")
+    return value
 
 
 def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:

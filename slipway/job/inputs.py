@@ -5,7 +5,6 @@ Both give the same value, and planning a run starts from that; so any run can be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,10 +21,9 @@ from slipway.host.scratch import Scratch
 from slipway.job.request import Request
 from slipway.job.run import Run, RunPaths
 from slipway.job.script import words_file
+from slipway.job.secret import keyed_hash
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
-
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,9 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, snapsho
         profile=profile.name,
         profile_values={
             **profile.model_dump(mode="json", exclude={"build_args"}),
-            "environment": _masked(profile.environment),
+            "environment": {
+                name: keyed_hash(project.key, name, value) for name, value in profile.environment.items()
+            },
         },
         program=profile.program,
         args=request.args,
@@ -152,7 +152,3 @@ def _read(host: Host, path: PurePosixPath, run: Run) -> bytes:
     if content is None:
         raise JobError(f"{host.target}:{path} is gone, so {run.run_id} cannot be repeated; submit it anew")
     return content
-
-
-def _masked(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: "***" if _SECRET.search(name) else value for name, value in environment.items()}

@@ -7,19 +7,28 @@ from typing import Any
 
 from slipway.errors import ParseError
 from slipway.job.run import Reason
+from slipway.job.secret import without_commands, without_values
 from slipway.resources import parse_array
 
 _REASONS = frozenset(reason.value for reason in Reason)
 
 
-def to_current(values: Mapping[str, Any]) -> dict[str, Any]:
+def to_current(values: Mapping[str, Any], version: int = 1) -> dict[str, Any]:
     """The keys of a record as they are called today; what is no record is left to whoever reads it."""
     current = dict(values)
+    if version == 1:
+        current |= _without_secrets(current)
     if isinstance(status := current.get("status"), Mapping):
         current["status"] = _status(status)
     if "task_indices" not in current:
         current["task_indices"] = _indices(current.get("resources"))
     return current
+
+
+def _without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 1 had the values of the environment, and all of the site's lines."""
+    hide = {"profile_values": without_values, "site_values": without_commands}
+    return {key: hidden(values[key]) for key, hidden in hide.items() if isinstance(values.get(key), Mapping)}
 
 
 def _status(values: Mapping[str, Any]) -> dict[str, Any]:

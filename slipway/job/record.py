@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ParseError
 from slipway.job.older import to_current
-from slipway.job.run import Run, Status
+from slipway.job.run import JOB_ID, Run, Status
+from slipway.job.secret import without_commands, without_passwords
 from slipway.jsontext import load_json
 from slipway.resources import parse_array
 from slipway.scheduler.choose import find_scheduler
@@ -31,7 +32,6 @@ _KEYS = frozenset(field.name for field in fields(Run)) - {_UNKNOWN}
 _RUN_ID = re.compile(r"\w[\w.+-]*")
 # It is written into a list of lines, and sent as UTF-8.
 _RUN_DIR = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]*")
-_JOB_ID = re.compile(r"\w[\w.@\[\]-]*")
 
 
 class NewerRecordError(ValueError):
@@ -39,7 +39,7 @@ class NewerRecordError(ValueError):
 
 
 def format_run(run: Run, *, local: bool = False) -> str:
-    """The record as text. Arguments that are no UTF-8 are kept, as lone surrogates.
+    """The record as text, without secrets. Arguments that are no UTF-8 are kept, as lone surrogates.
 
     Args:
         run: the run.
@@ -51,7 +51,8 @@ def format_run(run: Run, *, local: bool = False) -> str:
     values |= {"status": asdict(run.status), "submitted": run.submitted.isoformat()}
     # There may be thousands of tasks.
     values["task_statuses"] = {task: _short(status) for task, status in run.task_statuses.items()}
-    return json.dumps({"version": VERSION, **values, **run.unknown}, indent=1) + "\n"
+    values["site_values"] = without_commands(run.site_values)
+    return json.dumps({"version": VERSION, **without_passwords({**values, **run.unknown})}, indent=1) + "\n"
 
 
 def _short(status: Status) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def parse_run(text: str | bytes) -> Run:
             f"a newer Slipway wrote it (version {version}; this one reads up to {VERSION})"
         )
     unknown = {key: value for key, value in values.items() if key not in _KEYS}
-    known = to_current({key: value for key, value in values.items() if key in _KEYS})
+    known = to_current({key: value for key, value in values.items() if key in _KEYS}, version)
     return _checked(_validated({**known, _UNKNOWN: unknown}))
 
 
@@ -96,7 +97,7 @@ def _checked(run: Run) -> Run:
     tests = {
         "run_id": _RUN_ID.fullmatch(run.run_id),
         "run_dir": _RUN_DIR.fullmatch(run.run_dir) and PurePosixPath(run.run_dir).name == run.run_id,
-        "job_id": run.job_id is None or _JOB_ID.fullmatch(run.job_id),
+        "job_id": run.job_id is None or JOB_ID.fullmatch(run.job_id),
         "submitted": 2000 <= run.submitted.year < 2500,
         "resources.array": _has_tasks(run),
         "site_values.scheduler": _has_scheduler(run),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from slipway.scheduler.base import State
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 
+# What a scheduler's id of a job may look like; it becomes an argument of the scheduler's commands.
+JOB_ID = re.compile(r"\w[\w.@\[\]-]{0,199}")
 # By these a record is checked that is read (record.py). Pydantic's own str refuses what is no UTF-8.
 Text = InstanceOf[str]
 Whole = Annotated[int, Field(ge=-(1 << 40), le=1 << 40)]

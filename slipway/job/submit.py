@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from slipway.code.snapshot import Snapshot
 from slipway.code.upload import remember_sent, send_code
-from slipway.errors import DataError, JobError, RemoteError, SlipwayError, SshError
+from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
@@ -161,8 +161,12 @@ def settle(host: Host, run: Run) -> Run:
     scheduler = find_scheduler(run.scheduler)
     submission = Submission()
     if content is not None:
-        answer = parse_answer(content.decode("utf-8", errors="replace"))
-        submission = scheduler.read_submission(answer.exit_code, answer.stdout, answer.stderr)
+        try:
+            answer = parse_answer(content.decode("utf-8", errors="replace"))
+            submission = scheduler.read_submission(answer.exit_code, answer.stdout, answer.stderr)
+        except ParseError as error:
+            where = f"{host.target}:{RunPaths(folder).answer}"
+            return replace(run, status=Status(state=State.UNKNOWN, note=f"{where}: {error}"))
     if submission.job_id is not None:
         return _accepted(run, submission.job_id)
     # sbatch also fails where the controller is too busy to answer; the job may be there all the same.

@@ -20,6 +20,7 @@ from slipway.errors import (
 from slipway.host.host import Host
 from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.host.scratch import Scratch
+from slipway.jsontext import load_json
 from slipway.progress import Amount, Progress, Transfer, explain_stop
 from slipway.sif.store import Sif
 from slipway.transfer.checksum import hash_remote
@@ -115,13 +116,11 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
         ParseError: it is something else.
     """
     try:
-        content = json.loads(record)
-        return PushedSif(
-            path=path,
-            image_id=str(content["image_id"]),
-            sha256=str(content["sha256"]),
-            size_bytes=int(content["size_bytes"]),
-        )
+        content = load_json(record)
+        image_id, sha256, size_bytes = (content[key] for key in ("image_id", "sha256", "size_bytes"))
+        if not (isinstance(image_id, str) and isinstance(sha256, str)) or type(size_bytes) is not int:
+            raise TypeError("a value is of the wrong kind")
+        return PushedSif(path=path, image_id=image_id, sha256=sha256, size_bytes=size_bytes)
     except (ValueError, KeyError, TypeError) as error:
         raise ParseError(
             f"{path.with_suffix('.json')} on the cluster is no record of an image ({error}); push again"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.errors import ConversionError, EngineError, ImageError
 from slipway.image.engine import Image, find_image, run_container
 from slipway.image.recipe import Recipe
+from slipway.jsontext import load_json
 from slipway.lock import only_one
 from slipway.progress import Progress
 from slipway.project import Project
@@ -83,9 +84,11 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
     """
     path = _path(project, image, compression)
     try:
-        record = json.loads(_record(path).read_text(encoding="utf-8"))
+        record = load_json(_record(path).read_bytes())
         stamp = record.pop("stamp")
         sif = Sif(**{**record, "path": path})
+        if not (isinstance(sif.sha256, str) and isinstance(sif.name, str)):
+            return None
         if (sif.image_id, sif.compression) != (
             image.id,
             compression,
@@ -266,7 +269,7 @@ def _forget_older(newest: Sif) -> None:
     # Research images have gigabytes: of each name and compression only the newest stays.
     for record in newest.path.parent.glob("*.json"):
         try:
-            content = json.loads(record.read_text(encoding="utf-8"))
+            content = load_json(record.read_bytes())
             same = (content["name"], content.get("compression")) == (newest.name, newest.compression)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue

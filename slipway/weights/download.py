@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import DownloadError
+from slipway.jsontext import load_json
 from slipway.progress import Amount, OnProgress
 from slipway.web import ca_bundle, hide_password, reason
 
@@ -85,10 +86,13 @@ def _receive(reply: requests.Response, url: str, part: Path, note: Path, on_prog
 def _resume(have: int, url: str, note: Path) -> dict[str, str]:
     """The headers that ask for the rest; without a word on its version, the rest of what is there now."""
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = load_json(note.read_bytes())
+        if known["url"] != hide_password(url):
+            return {}
+        version = known.get("version")
+        if not isinstance(version, str | None) or not (version or "").isprintable():
+            return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    if known.get("url") != hide_password(url):
-        return {}
-    same = {"If-Range": str(known["version"])} if known.get("version") else {}
+    same = {"If-Range": version} if version else {}
     return {"Range": f"bytes={have}-", **same}

@@ -14,6 +14,7 @@ from slipway.host.host import Host
 from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image, run_container
+from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer
 from slipway.sif.store import sha256
 from slipway.transfer.checksum import hash_remote
@@ -80,12 +81,21 @@ def find_source(file: Path, name: str) -> Source:
     if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
         raise UsageError(f"--name {name!r}: write the name of a file, such as droid.pth")
     try:
-        known = json.loads(file.read_text(encoding="utf-8")).get(name, {})
-        source = Source(name=name, **known)
-    except (ValueError, TypeError, AttributeError) as error:
+        source = _checked(Source(name=name, **load_json(file.read_bytes()).get(name, {})))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file}: what it says of {name} cannot be understood: {error}") from error
     if source.sha256 is not None and not _SHA256.fullmatch(source.sha256):
         raise ConfigError(f"{file}: the sha256 of {name} is no hash; write 64 digits of 0-9 and a-f")
+    return source
+
+
+def _checked(source: Source) -> Source:
+    for value in (source.url, source.sha256):
+        if not isinstance(value, str | None):
+            raise TypeError(f"{value!r:.50} is no text")
+    for size_bytes in (source.least_bytes, source.most_bytes):
+        if type(size_bytes) is not int:
+            raise TypeError(f"{size_bytes!r:.50} is no number of bytes")
     return source
 
 
@@ -246,6 +256,6 @@ def _note(path: Path) -> Path:
 
 def _record(path: Path) -> str | None:
     try:
-        return str(json.loads(_note(path).read_text(encoding="utf-8"))["sha256"])
+        return str(load_json(_note(path).read_bytes())["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

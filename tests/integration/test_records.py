@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 import pytest
 
 from slipway.errors import UsageError
-from slipway.job.run import Run
+from slipway.host.scratch import open_scratch
+from slipway.job.request import Request
+from slipway.job.run import Run, RunPaths
+from slipway.job.submit import submit
 from slipway.progress import NullProgress
+from slipway.resources import Resources
+from slipway.scheduler.base import State
 from slipway.steps.runs import cancel, find_run, list_runs
 from slipway.steps.session import Session
 from tests.integration.small_image import SmallImageBox
@@ -76,3 +82,72 @@ def test_status_brings_records_along_where_it_logs_in(
         find_run(session, "zzzz")
     assert lost.read_text() == "{"
     lost.unlink()
+
+
+def test_a_broken_result_is_its_own_runs_trouble_alone(
+    small: SmallImageBox, session: Session, alive: Run
+) -> None:
+    with small.connect() as host:
+        runs = [small.submit(host, "true") for _ in range(3)]
+        names = " ".join(run.run_id for run in runs)
+        small.on_box(
+            f"cd $SCRATCH/slipway/runs; for run in {names}; do "
+            "until [ -e $run/attempt-1/result.json ]; do sleep 0.2; done; done; "
+            f"head -c 100000 /dev/zero >{runs[0].run_id}/attempt-1/result.json; "
+            f"yes 9 | head -c 5000 | tr -d '\\n' >{runs[1].run_id}/attempt-1/result.json"
+        )
+    listed, error = list_runs(session, None, 20)
+    assert error is None
+    stands = {run.run_id: run.status for run in listed}
+    assert stands[alive.run_id].state in (State.RUNNING, State.PENDING)
+    for run in runs[:2]:
+        assert "which the job script did not write" in str(stands[run.run_id].note)
+    assert (stands[runs[2].run_id].reason, stands[runs[2].run_id].note) == ("ok", None)
+
+
+def test_a_broken_answer_is_its_own_runs_trouble_alone(
+    small: SmallImageBox, session: Session, alive: Run
+) -> None:
+    with small.connect() as host:
+        run = small.submit(host, "true")
+        lost = replace(run, run_id="zzzz-never", run_dir=f"{PurePosixPath(run.run_dir).parent}/zzzz-never")
+        host.check(["cp", "-a", run.run_dir, lost.run_dir])
+        host.write(RunPaths(PurePosixPath(lost.run_dir)).answer, b"\0" * 100)
+    session.store.save(replace(lost, job_id=None))
+    try:
+        listed, error = list_runs(session, None, 20)
+    finally:
+        session.store.forget(lost)
+    assert error is None
+    stands = {one.run_id: one.status for one in listed}
+    assert stands[alive.run_id].state in (State.RUNNING, State.PENDING)
+    assert stands["zzzz-never"].state is State.UNKNOWN
+    assert "`answer` holds" in str(stands["zzzz-never"].note)
+
+
+def test_no_secret_is_in_a_record(small: SmallImageBox, session: Session) -> None:
+    profile = small.choice.profile.model_copy(
+        update={"program": ("sh",), "environment": {"DB_PWD": "s3cret", "MODE": "s3cret"}}
+    )
+    site = small.choice.site.model_copy(update={"before": "export HF=s3cret"})
+    args = ("-c", 'echo "$DB_PWD $0"', "https://me:s3cret@h/x")
+    request = Request(
+        profile=profile, site=site, args=args, resources=Resources(cpus=1, mem="200M", time="10")
+    )
+    with small.connect() as host:
+        runs = [
+            submit(session.project, request, host, open_scratch(host, site), NullProgress()) for _ in range(2)
+        ]
+        records = [host.read(RunPaths(PurePosixPath(run.run_dir)).record) for run in runs]
+        mode = host.check(["stat", "-c", "%a", runs[0].run_dir]).stdout.strip()
+        # The program gets all of it.
+        log = RunPaths(PurePosixPath(runs[0].run_dir)).log(1)
+        small.on_box(f"until grep -q . {log}; do sleep 0.2; done")
+        assert host.read(log) == b"s3cret https://me:s3cret@h/x\n"
+    assert mode == "700"
+    local = [(session.store.folder / f"{run.run_id}.json").read_bytes() for run in runs]
+    assert all(record and b"s3cret" not in record for record in (*records, *local))
+    hashes = [session.store.find(run.run_id).profile_values["environment"] for run in runs]
+    assert hashes[0] == hashes[1]
+    assert sorted(hashes[0]) == ["DB_PWD", "MODE"]
+    assert hashes[0]["DB_PWD"] != hashes[0]["MODE"]

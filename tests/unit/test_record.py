@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from slipway.job.record import VERSION, NewerRecordError, format_run, parse_run
 from slipway.job.run import Status
+from slipway.job.secret import keyed_hash
 from slipway.jsontext import load_json
+from slipway.project import Project
 from slipway.scheduler.base import State
 from tests.unit.test_run import make_run
 
@@ -34,7 +36,14 @@ def test_version_1_is_read() -> None:
     assert run.submitted.isoformat() == "2026-01-31T14:25:30+00:00"
     assert (run.status.state, run.status.reason, run.status.exit_code) == (State.FAILED, "program-error", 3)
     assert list(run.tasks) == [0, 1, 2, 3]
-    assert json.loads(format_run(run))["version"] == VERSION
+    written = format_run(run)
+    assert json.loads(written)["version"] == VERSION
+    # It had them whole, but for names that look secret.
+    assert json.loads(written)["profile_values"]["environment"] == dict.fromkeys(
+        ("MODE", "WANDB_API_KEY", "DB_PWD"), "***"
+    )
+    assert "hunter2" not in written
+    assert "HF_TOKEN" not in written
 
 
 def test_tasks_and_the_parent_are_read_back() -> None:
@@ -53,7 +62,7 @@ def test_there_is_a_sample_of_each_version() -> None:
     for version in samples:
         text = (DATA / f"run-{version}.json").read_text()
         assert json.loads(text).get("version", 1) == version
-        assert parse_run(format_run(parse_run(text))) == parse_run(text)
+        assert parse_run(format_run(parse_run(text), local=True)) == parse_run(text)
 
 
 def test_what_a_newer_slipway_added_is_kept() -> None:
@@ -63,6 +72,61 @@ def test_what_a_newer_slipway_added_is_kept() -> None:
     kept = json.loads(format_run(replace(run, job_id="8")))
     assert (kept["colour"], kept["unknown"], kept["submitted_by"]) == ({"a": [1]}, 2, "\ud800")
     assert kept["job_id"] == "8"
+
+
+def test_a_record_has_no_secrets() -> None:
+    run = replace(
+        make_run("k3f9"),
+        args=(
+            "--repo",
+            "https://me:s3cret@h/x?a=b@c",
+            "git=ssh://git@h/x and HTTP://s3cret@h",
+            "ftp://a:s3cret@h",
+        ),
+        profile_values={"droid_slam_repo": "https://s3cret@h/x.git", "list": [{"a": "x://u:s3cret@"}]},
+        site_values={
+            "before": "export TOKEN=s3cret",
+            "container": {"flags": ("--env", "A=s3cret", "--env=B=s3cret", "--nv")},
+        },
+        status=Status(state=State.FAILED, note="cannot reach http://u:s3cret@proxy:3128"),
+        unknown={"s": ["http://u:s3cret@proxy"]},
+    )
+    for text in (format_run(run), format_run(run, local=True)):
+        assert "s3cret" not in text
+    kept = parse_run(format_run(run))
+    assert kept.args == (
+        "--repo",
+        "https://***@h/x?a=b@c",
+        "git=ssh://git@h/x and HTTP://***@h",
+        "ftp://a:***@h",
+    )
+    assert kept.site_values == {
+        "before": "***",
+        "container": {"flags": ["--env", "***", "--env=***", "--nv"]},
+    }
+    # The run itself, from which the job is made, has them.
+    assert run.args[1] == "https://me:s3cret@h/x?a=b@c"
+
+
+def test_a_keyed_hash_tells_only_changes() -> None:
+    one = keyed_hash(b"key", "TOKEN", "value")
+    assert one == keyed_hash(b"key", "TOKEN", "value")
+    others = {
+        keyed_hash(b"key", "TOKEN", "value2"),
+        keyed_hash(b"key", "OTHER", "value"),
+        keyed_hash(b"yek", "TOKEN", "value"),
+    }
+    assert len({one, *others}) == 4
+    assert keyed_hash(b"key", "TOKEN", "\udcff").startswith("hmac-sha256:")
+
+
+def test_the_key_is_made_once_and_is_ones_own(tmp_path: Path) -> None:
+    project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path)
+    assert len(project.key) == 64
+    assert project.key == project.key
+    assert (tmp_path / "state" / "key").stat().st_mode & 0o777 == 0o600
+    assert project.key != project.client.encode()
+    assert sorted(file.name for file in (tmp_path / "state").iterdir()) == ["client", "key"]
 
 
 def test_a_newer_version_is_not_guessed_at() -> None:
