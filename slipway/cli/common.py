@@ -34,6 +34,7 @@ def open_session(context: Context) -> Iterator[tuple[Session, Terminal]]:
         from slipway.steps.session import Session
 
         project = Project.find(Path(context.config.slipway.root))
+        screen.keep_lines(project.state / "logs")
         yield Session(project=project, progress=screen, prompt=screen), screen
 
 

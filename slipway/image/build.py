@@ -24,6 +24,7 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 _NOISE = re.compile(r"\s*--->|Removing intermediate container|Successfully (built|tagged) ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OURS = "slipway: "
+_WORKS = ("RUN ", "COPY ", "ADD ")
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.S)
 
 
@@ -159,7 +160,9 @@ def _follow(recipe: Recipe, events: Iterable[Mapping[str, Any]], progress: Progr
             problem = error
         elif match:
             step, lines, said = f"step {match[1]}/{match[2]} ({match[3]})", [], []
-            progress.step(f"[{match[1]}/{match[2]}] {match[3]}")
+            shown = f"[{match[1]}/{match[2]}] {' '.join(match[3].split())}"
+            # The others are settings, and take no time.
+            (progress.step if match[3].startswith(_WORKS) else progress.line)(shown)
         elif text:
             lines.append(text)
             # A step of ours that knows what is wrong says so in a line that begins with our name.

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit
@@ -18,9 +19,10 @@ from rich.text import Text
 from slipway.errors import HostError, SlipwayError
 from slipway.progress import Amount
 from slipway.report.run_table import GAP
+from slipway.terminal.output_log import OutputLog
 from slipway.terminal.uncaught import READER_GONE
 from slipway.text.escapes import RESET, LogFilter, neutral
-from slipway.text.wording import how_far, one_line, wrapped
+from slipway.text.wording import how_far, one_line, short, wrapped
 from slipway.tty import open_tty, read_answer
 
 INTERRUPTED = 130
@@ -50,7 +52,18 @@ class Terminal:
         self._since = 0.0
         self._told = 0.0
         self._log = LogFilter()
+        self._kept: OutputLog | None = None
+        self._step_is_open = False
         self._line_is_open = False
+
+    def keep_lines(self, folder: Path) -> None:
+        """Keep all lines of programs in a file of this folder, which is named when something fails."""
+        self._kept = OutputLog(folder)
+
+    @property
+    def kept(self) -> Path | None:
+        """The file with what was printed below the last step; ``None`` where nothing was."""
+        return self._kept.file if self._kept and self._kept.has_step else None
 
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
@@ -61,14 +74,18 @@ class Terminal:
             self._status = self.err.status(_text(self._step))
             self._status.start()
         else:
-            self._print(self._step)
+            # Its seconds come behind it when it is done.
+            self.err.print(_text(self._step), soft_wrap=True, end="")
+            self._step_is_open = True
+        if self._kept is not None:
+            self._kept.step(text)
 
     def line(self, text: str) -> None:
-        """Show a line of a program below the step; where there is no terminal, print it."""
+        """Show a line of a program below the step; without a terminal it is only kept."""
+        if self._kept is not None:
+            self._kept.line(neutral(text.rstrip()))
         if self._status is not None:
             self._update("\n  ", one_line(text, 100), "dim")
-        else:
-            self._print("  " + text.rstrip())
 
     def transfer(self, amount: Amount) -> None:
         """Show how far a copy is; without a terminal, now and then."""
@@ -76,6 +93,7 @@ class Terminal:
             self._update("  ", how_far(amount), "cyan")
         elif time.monotonic() - self._told >= _TELL_EVERY_S:
             self._told = time.monotonic()
+            self._end_step()
             self._print(f"  {how_far(amount)}")
 
     def done(self) -> None:
@@ -85,12 +103,20 @@ class Terminal:
             self._status = None
             took = time.monotonic() - self._since
             self._print(_text("✓", "green").append(f" {self._step} ").append(f"{took:.1f} s", "dim"))
+        elif self._step_is_open:
+            self._end_step(f"  {time.monotonic() - self._since:.1f} s")
 
     def fail(self) -> None:
         """End the last step without a tick."""
         if self._status is not None:
             self._status.stop()
             self._status = None
+        self._end_step()
+
+    def _end_step(self, text: str = "") -> None:
+        if self._step_is_open:
+            self._step_is_open = False
+            self._print(text)
 
     def error(self, text: str) -> None:
         """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
@@ -123,6 +149,7 @@ class Terminal:
     def _paused(self) -> Iterator[None]:
         """Without the line that moves, which would write over a question; and its clock stands still."""
         status, began = self._status, time.monotonic()
+        self._end_step()
         if status is not None:
             status.stop()
         try:
@@ -167,6 +194,8 @@ class Terminal:
     def close(self) -> None:
         """Leave the terminal as it was found."""
         self.fail()
+        if self._kept is not None:
+            self._kept.close()
         if sys.stdout.isatty():
             self._write(self._log.end())
 
@@ -235,6 +264,8 @@ def terminal() -> Iterator[Terminal]:
         screen.done()
     except SlipwayError as error:
         screen.fail()
+        if screen.kept:
+            screen.note(f"The whole output of this step is in {short(screen.kept)}")
         screen.error(str(error))
         raise Exit(code=error.exit_code) from error
     except BrokenPipeError as error:

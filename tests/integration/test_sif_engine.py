@@ -27,6 +27,7 @@ ENGINE = "slipway-test-engine"
 IMAGE = "slipway-test-saved"
 DOCKERFILES = {
     ENGINE: "FROM debian:trixie-slim\n"
+    "ARG DEBIAN_FRONTEND=noninteractive\n"
     "RUN apt-get update && apt-get install -y --no-install-recommends docker.io\n",
     IMAGE: 'FROM debian:trixie-slim\nENV A="b \\"c\\" $d"\nLABEL e=f\nRUN echo x >/x\nUSER nobody\n'
     'WORKDIR /tmp\nENTRYPOINT ["/bin/echo", "a b"]\n',

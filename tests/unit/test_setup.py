@@ -1,6 +1,7 @@
 """The script ``run``: which tasks it wants a Docker engine for, and what it says without one."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,28 @@ def run(tmp_path: Path) -> Run:
 def write(path: Path, line: str) -> None:
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
+
+
+def test_what_setting_up_prints_is_in_a_file_which_a_failure_names(run: Run, tmp_path: Path) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    for name in ("date", "mkdir", "tail", "cp"):
+        (tmp_path / "programs" / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / ".venv" / ".installed").unlink()
+    write(python, "echo 'WARNING: noise'")
+    done = run("status")
+    assert (done.returncode, done.stdout.endswith(" status\n")) == (0, True)
+    assert re.fullmatch(r"Installing Slipway into \.venv … \d s\n", done.stderr)
+    log = tmp_path / ".slipway" / "logs" / "setup.log"
+    assert log.read_text() == "==> Installing Slipway into .venv\nWARNING: noise\n"
+    (tmp_path / ".venv" / ".installed").unlink()
+    write(python, "echo 'no such package'; exit 1")
+    done = run("status")
+    assert done.returncode == 66
+    assert "no such package" in done.stderr
+    assert done.stderr.endswith(
+        f"run: Installing Slipway into .venv: this failed. Its last lines are above, "
+        f"and all of them in {log}\n"
+    )
 
 
 @pytest.mark.parametrize("words", [("build",), ("publish", "--registry=h.io/me"), ("push", "--site", "box")])

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import Exit
 
+from slipway.errors import ImageError
 from slipway.progress import Amount, Transfer
-from slipway.terminal.terminal import Terminal
+from slipway.terminal.output_log import OutputLog
+from slipway.terminal.terminal import Terminal, terminal
 from slipway.text.wording import duration, sent
 
 ROOT = Path(__file__).parents[2]
@@ -172,3 +176,51 @@ def test_how_far_a_log_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert capsys.readouterr().err == (
         "Sending\n  11.0 MB  22 %  1.0 MB/s  0:00:39 left\n  22.0 MB  44 %  1.0 MB/s  0:00:28 left\n"
     )
+
+
+def fail(folder: Path, steps: Sequence[tuple[str, ...]]) -> None:
+    """A task with these steps, each with its lines, that fails in the last one."""
+    with terminal() as screen:
+        screen.keep_lines(folder)
+        for step, *lines in steps:
+            screen.step(step)
+            for line in lines:
+                screen.line(line)
+        raise ImageError("it failed")
+
+
+def test_without_a_terminal_steps_have_their_seconds_and_lines_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [("Installing", "debconf: unable to initialize frontend"), ("Compiling", "cc main.c  ")]
+    with pytest.raises(Exit):
+        fail(tmp_path, steps)
+    (log,) = tmp_path.iterdir()
+    assert log.read_text() == (
+        "==> Installing\ndebconf: unable to initialize frontend\n==> Compiling\ncc main.c\n"
+    )
+    assert re.fullmatch(
+        rf"Installing  0\.0 s\nCompiling\nThe whole output of this step is in {log}\nerror: it failed\n",
+        capsys.readouterr().err,
+    )
+
+
+def test_without_lines_no_file_is_made_or_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exit):
+        fail(tmp_path, [("Logging in",)])
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == "Logging in\nerror: it failed\n"
+
+
+def test_the_newest_logs_are_kept(tmp_path: Path) -> None:
+    for number in range(15):
+        (tmp_path / f"20260101-0000{number:02}-1.log").touch()
+    (tmp_path / "setup.log").touch()
+    log = OutputLog(tmp_path)
+    log.line("a")
+    log.close()
+    kept = sorted(file.name for file in tmp_path.iterdir())
+    assert len(kept) == 11
+    assert kept[0] == "20260101-000006-1.log"
+    assert log.file.name in kept
+    assert "setup.log" in kept
