@@ -94,7 +94,8 @@ def _why(error: BaseException) -> str:
         return error.strerror or str(error)
     if isinstance(error, (RecursionError, MemoryError)):
         return "it is nested too deeply, or takes too much memory"
-    return f"it is no JSON that can be read ({one_line(str(error), 100)})"
+    where = f" ({one_line(str(error), 100)})" if isinstance(error, json.JSONDecodeError) else ""
+    return f"it is no JSON that can be read{where}"
 
 
 def _is_short(value: object) -> bool:

@@ -75,13 +75,18 @@ class RsyncTunnel:
         with self._host.start(argv) as program:
             if program.wait_for_begin():
                 threading.Thread(target=self._pump, args=(connection, program), daemon=True).start()
+            # Errors share a window with the output: where nobody reads them, both wait.
+            said: list[bytes] = []
+            listener = threading.Thread(target=lambda: said.append(program.errors()), daemon=True)
+            listener.start()
             while chunk := program.recv(1 << 16):
                 try:
                     connection.sendall(chunk)
                 except OSError:
                     return  # rsync has ended before that, and says itself why
                 self.received_bytes += len(chunk)
-            self.said = program.errors().decode(errors="replace")
+            listener.join()
+            self.said = b"".join(said).decode(errors="replace")
             self.exit_code = program.exit_code()
             if self.exit_code < 0 and self._host.is_lost:
                 raise EOFError("no exit code came back")

@@ -231,6 +231,17 @@ def test_a_disk_that_ignores_case_and_has_no_links(small: SmallImageBox, run: Ru
         assert len(brought.output.listing) == 2
 
 
+def test_rsync_may_say_more_than_a_channel_holds(small: SmallImageBox, run: Run, tmp_path: Path) -> None:
+    """Each file that cannot be read is a line: here they are more than the 2 MB that wait to be read."""
+    run = left(small, run, "echo good >good; seq 20000 | xargs touch; seq 20000 | xargs chmod 0")
+    brought = pull(small, run, tmp_path, "rsync")
+    assert len(brought.transfer.skipped) == 20_000
+    assert (brought.home / "out" / "good").read_text() == "good\n"
+    with pytest.raises(IncompleteError) as caught:
+        brought.check()
+    assert str(caught.value).splitlines()[-2] == "  … and 19,990 more"
+
+
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_files_that_go_away_meanwhile(small: SmallImageBox, run: Run, tmp_path: Path, carrier: str) -> None:
     """A program that is still at work: it makes and removes files all the time, and one of them grows."""

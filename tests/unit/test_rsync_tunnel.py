@@ -27,6 +27,9 @@ class Endless:
     def recv(self, size_bytes: int) -> bytes:
         return bytes(size_bytes)
 
+    def errors(self) -> bytes:
+        return b""
+
     def send(self, content: bytes) -> None:
         """Take it."""
 
