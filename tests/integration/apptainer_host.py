@@ -20,12 +20,12 @@ from pathlib import Path
 from slipway.sif import store as sif
 from slipway.errors import SlipwayError
 from slipway.image.engine import engine, find_image
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.image.recipe import Recipe
 state, name, factor = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 notes = []
-class Listener(Silence):
+class Listener(NullProgress):
     def note(self, text): notes.append(text)
 if factor:
     sif.SPACE_FACTOR = float(factor)

@@ -54,8 +54,9 @@ class UserCheckout:
         return done
 
     def _files(self) -> set[Path]:
-        # A lock's file stays, for whoever waits for it, and so do the hashes of files that were read.
-        kept = {self.state / name for name in ("locks", "digests")}
+        # A lock's file stays, for whoever waits for it, and so do the hashes of files that were read. What
+        # programs printed stays, too: the message names the file.
+        kept = {self.state / name for name in ("locks", "digests", "logs")}
         found = {*self.folder.rglob("*"), *self.state.rglob("*")}
         return {path for path in found if kept.isdisjoint((path, *path.parents))}
 

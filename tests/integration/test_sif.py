@@ -362,13 +362,13 @@ from pathlib import Path
 from slipway.image.engine import engine, find_image
 from slipway.profile import load_profile
 from slipway.project import Project
-from slipway.progress import Silence
+from slipway.progress import NullProgress
 from slipway.sif.store import make_sif, tools_recipe
 root, state, name = sys.argv[1:]
 project = Project(root=Path(root), state=Path(state), results=Path(state))
 client = engine()
 tools = tools_recipe(project, load_profile(project.profiles, "cpu"))
-make_sif(client, find_image(client, name), project, tools, Silence())
+make_sif(client, find_image(client, name), project, tools, NullProgress())
 """
 
 
