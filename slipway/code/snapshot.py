@@ -18,11 +18,10 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from slipway.code.checkout import find_checkout
 from slipway.code.listing import Listing, list_folder, show
@@ -31,6 +30,9 @@ from slipway.code.size_limit import Bulk, describe_heaviest, size_of, weigh
 from slipway.code.tree import Entry, Tree
 from slipway.errors import DataError
 from slipway.hash_cache import HashCache, Hashed, file_key
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _CHUNK_BYTES = 1 << 20
 # Windows has no such links and pipes, but text files.
@@ -55,20 +57,26 @@ class Snapshot:
     package: Package
     notes: tuple[str, ...] = ()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the copy."""
+        self.package.archive.close()
+
 
 class _ChangedError(Exception):
     """Something changed between two looks at it."""
 
 
-@contextmanager
 def take_snapshot(
     source: Path, state: Path, *, limit: Bulk | None = None, base: Tree | None = None
-) -> Iterator[Snapshot]:
+) -> Snapshot:
     """Hash the code folder, and copy what of it is to be sent, so that both are of the same moment.
 
     :func:`slipway.code.listing.list_folder` says what of it is sent. A file that looks as it did when it was
     hashed is not read again. A file that changes while it is read, or goes away before, is noticed; then all
-    is done once more. The copy is removed afterwards.
+    is done once more. The copy is removed at the end of the snapshot's `with`.
 
     Args:
         source: the code folder.
@@ -85,12 +93,6 @@ def take_snapshot(
         raise DataError(
             f"CODE_DIR is {source}, which is not a folder; name the folder of your code in the profile"
         )
-    snapshot = _take(source, state, limit, base)
-    with snapshot.package.archive:
-        yield snapshot
-
-
-def _take(source: Path, state: Path, limit: Bulk | None, base: Tree | None) -> Snapshot:
     root = source.resolve()
     for _attempt in range(2):
         try:

@@ -74,11 +74,20 @@ def find_image(client: DockerClient, name: str) -> Image | None:
     """The image of a name, such as ``slipway-cpu``, or ``None``."""
     import docker.errors
 
-    ref = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    ref = full_name(name)
     try:
-        attributes: dict[str, Any] = client.images.get(ref).attrs
+        return read_image(ref, client.images.get(ref).attrs)
     except docker.errors.ImageNotFound:
         return None
+
+
+def full_name(name: str) -> str:
+    """A name with its tag."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def read_image(ref: str, attributes: Mapping[str, Any]) -> Image:
+    """What the engine says of an image."""
     labels = attributes["Config"].get("Labels") or {}
     return Image(ref=ref, id=attributes["Id"], labels=labels, size_bytes=attributes["Size"])
 

@@ -6,7 +6,6 @@ Both give the same value, and planning a run starts from that; so any run can be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +21,7 @@ from slipway.job.request import Request
 from slipway.job.run import Run, RunPaths
 from slipway.job.script import words_file
 from slipway.job.secret import keyed_hash
+from slipway.profile import Profile
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
 
@@ -53,28 +53,34 @@ class Inputs:
     revision: Revision
 
 
-def snapshot_code(
-    project: Project, request: Request, *, whole: bool = False
-) -> AbstractContextManager[Snapshot]:
-    """The profile's code folder as it is now; see :func:`slipway.code.snapshot.take_snapshot`.
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The code of one moment, and what git says of it."""
 
-    What the tree that was last sent from here has need not be sent, unless the ``whole`` is wanted.
+    snapshot: Snapshot
+    revision: Revision
+
+
+def read_code(project: Project, profile: Profile, site: str, *, whole: bool = False) -> Code:
+    """A profile's code folder as it is now; see :func:`slipway.code.snapshot.take_snapshot`.
+
+    What the tree that was last sent to this site has need not be sent, unless the ``whole`` is wanted.
     """
-    profile = request.profile
     source = project.root / profile.code_dir
     limit = parse_limit(profile.code_limit) if profile.code_limit else None
-    base = None if whole else recall_sent(project.state, request.site.name, source)
-    return take_snapshot(source, project.state, limit=limit, base=base)
+    base = None if whole else recall_sent(project.state, site, source)
+    snapshot = take_snapshot(source, project.state, limit=limit, base=base)
+    return Code(snapshot=snapshot, revision=find_revision(source))
 
 
-def resolve_inputs(project: Project, request: Request, image: PushedSif, snapshot: Snapshot) -> Inputs:
+def resolve_inputs(project: Project, request: Request, image: PushedSif, code: Code) -> Inputs:
     """The inputs that a profile has now.
 
     Args:
-        project: the checkout, in which the profile's code folder is.
+        project: the checkout, whose key the environment is hashed with.
         request: the profile, and the program's arguments.
         image: the profile's image on the cluster.
-        snapshot: the profile's code.
+        code: the profile's code.
     """
     profile = request.profile
     environment = [f"{name}={value}" for name, value in sorted(profile.environment.items())]
@@ -91,8 +97,8 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, snapsho
         argv=request.argv,
         environment=words_file(environment),
         image=image,
-        code=snapshot.tree.name,
-        revision=find_revision(project.root / profile.code_dir),
+        code=code.snapshot.tree.name,
+        revision=code.revision,
     )
 
 

@@ -13,6 +13,9 @@ from slipway.resources import Resources
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Site
 
+# Said where a submission is stopped before the job is submitted.
+NOTHING_SUBMITTED = "nothing was submitted; the same command begins anew"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:

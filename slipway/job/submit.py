@@ -14,11 +14,11 @@ from slipway.host.host import Host
 from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
 from slipway.job.input import find_missing
-from slipway.job.inputs import find_image, resolve_inputs, snapshot_code
+from slipway.job.inputs import Code, find_image, read_code, resolve_inputs
 from slipway.job.plan import Plan, make_plan
 from slipway.job.poll import poll
 from slipway.job.record import format_run
-from slipway.job.request import Request
+from slipway.job.request import NOTHING_SUBMITTED, Request
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.store import RunStore
 from slipway.job.submission_lock import (
@@ -34,7 +34,6 @@ from slipway.push.upload import PushedSif
 from slipway.scheduler.base import State, Submission
 from slipway.scheduler.choose import find_scheduler
 
-NOTHING_SUBMITTED = "nothing was submitted; the same command begins anew"
 _NEVER = "it was never submitted: "
 
 
@@ -46,8 +45,9 @@ def preview(project: Project, request: Request) -> str:
     scratch = Scratch(root=PurePosixPath(request.site.paths.scratch) / "slipway")
     newest = scratch.images / f"{request.profile.image}.sif"
     image = PushedSif(path=newest, image_id="", sha256="", size_bytes=0)
-    with snapshot_code(project, request) as snapshot:
-        plan = _plan(project, request, scratch, snapshot, image)
+    code = read_code(project, request.profile, request.site.name)
+    with code.snapshot:
+        plan = _plan(project, request, scratch, code, image)
     environment = sorted(request.profile.environment)
     remarks = [
         f"argv, the program and its arguments: {shlex.join([*plan.run.program, *plan.run.args])}",
@@ -67,10 +67,11 @@ def submit(
     progress: Progress,
     *,
     image: PushedSif | None = None,
+    code: Code | None = None,
 ) -> Run:
     """Send the code, and submit a job with the profile's image, code and environment as they are now.
 
-    With ``image``, that of the site is known already, and not looked for.
+    With ``image``, that of the site is known already, and not looked for; with ``code``, that of the profile.
 
     Raises:
         ImageError: the image was never pushed.
@@ -79,11 +80,12 @@ def submit(
         TransferOnlyError: the host runs no commands.
     """
     host.require_commands()
-    with explain_stop(NOTHING_SUBMITTED), snapshot_code(project, request) as snapshot:
+    code = code or read_code(project, request.profile, request.site.name)
+    with explain_stop(NOTHING_SUBMITTED), code.snapshot as snapshot:
         for note in snapshot.notes:
             progress.note(note)
         image = image or find_image(host, scratch, request)
-        plan = _plan(project, request, scratch, snapshot, image)
+        plan = _plan(project, request, scratch, code, image)
         find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
@@ -114,8 +116,8 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
     return run
 
 
-def _plan(project: Project, request: Request, scratch: Scratch, snapshot: Snapshot, image: PushedSif) -> Plan:
-    inputs = resolve_inputs(project, request, image, snapshot)
+def _plan(project: Project, request: Request, scratch: Scratch, code: Code, image: PushedSif) -> Plan:
+    inputs = resolve_inputs(project, request, image, code)
     template = load_template(project.sites)
     return make_plan(inputs, request.resource_request, request.site, scratch, template)
 
@@ -131,7 +133,7 @@ def _send_code(
     if host.is_folder(scratch.code / snapshot.tree.name):
         return
     if not send_code(host, scratch, snapshot, progress):
-        with snapshot_code(project, request, whole=True) as whole:
+        with read_code(project, request.profile, request.site.name, whole=True).snapshot as whole:
             if whole.tree.name != snapshot.tree.name:
                 raise DataError("CODE_DIR was changed before all of it was sent; submit again")
             send_code(host, scratch, whole, progress)

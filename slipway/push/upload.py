@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from slipway.errors import (
     ConnectionLostError,
@@ -22,9 +23,11 @@ from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
 from slipway.progress import Amount, Progress, Transfer, explain_stop
-from slipway.sif.store import Sif
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
+
+if TYPE_CHECKING:
+    from slipway.sif.store import Sif
 
 _RESUME = "What has arrived is kept there: the same command goes on where this one was"
 _MAKE_ROOM = (

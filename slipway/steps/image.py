@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from slipway.registry.publish import Published
-
-# Whoever only wants to know about an image waits no longer for the engine.
-ENGINE_S = 1.0
 
 
 @explain_stop("the image that was being made is not there; the same command begins it anew")
@@ -102,29 +98,6 @@ def _built(client: DockerClient, profile: Profile) -> Image:
             f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
     return image
-
-
-def look_for_image(profile: Profile) -> Callable[[], Image | None]:
-    """Look for a profile's image here, beside other work.
-
-    Returns:
-        What gives the image; ``None`` where there is none, or where the engine does not answer soon.
-    """
-    found: list[Image | None] = []
-
-    def look() -> None:
-        with suppress(Exception):  # docker-py lets those of requests and urllib3 through
-            found.append(find_image(engine(), profile.image))
-
-    # A daemon, so that an engine that hangs keeps nobody waiting at the end.
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-
-    def answer() -> Image | None:
-        thread.join(ENGINE_S)
-        return found[0] if found else None
-
-    return answer
 
 
 def push(

@@ -6,18 +6,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from slipway.background import Background
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image
-from slipway.job import submit as job
-from slipway.job.request import Request
+from slipway.image.look import look_for_image
+from slipway.job.request import NOTHING_SUBMITTED, Request
 from slipway.job.run import Run
+from slipway.profile import Profile
 from slipway.progress import explain_stop
-from slipway.push.upload import PushedSif, find_pushed
 from slipway.resources import Resources
-from slipway.steps.image import build, convert, look_for_image, send_sif
+from slipway.site import Site
 from slipway.steps.session import Choice, Session
+
+if TYPE_CHECKING:
+    from slipway.job.inputs import Code
+    from slipway.push.upload import PushedSif
 
 
 class Push(Enum):
@@ -44,6 +50,8 @@ def make_request(choice: Choice, args: tuple[str, ...], resources: Resources) ->
 
 def preview(session: Session, request: Request) -> str:
     """The job script that :func:`submitted` would submit; nobody is asked, and nothing sent or written."""
+    from slipway.job import submit as job
+
     return job.preview(session.project, request)
 
 
@@ -60,20 +68,33 @@ def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iter
         KeyboardInterrupt: the person who was asked about the image does not want to go on.
     """
     profile, site = request.profile, request.site
-    find_local = look_for_image(profile)
+    find_local = look_for_image(profile.image)
+    # A login waits for the network most of its time.
+    reading = Background(lambda: _read_code(session, profile, site))
     sif = None
     if push is Push.ALWAYS:
-        with explain_stop(job.NOTHING_SUBMITTED):
+        from slipway.steps.image import build, convert, send_sif
+
+        with explain_stop(NOTHING_SUBMITTED):
             build(session, profile)
             sif, _ = convert(session, profile, site.container.compression)
     with session.open_scratch(site) as (host, scratch):
-        with explain_stop(job.NOTHING_SUBMITTED):
+        with explain_stop(NOTHING_SUBMITTED):
             if sif is None:
                 image = _choose_image(session, request, host, scratch, find_local, push)
             else:
                 image, _ = send_sif(session, site, sif, host, scratch)
-        run = job.submit(session.project, request, host, scratch, session.progress, image=image)
+            code, progress = reading.result(), session.progress
+        from slipway.job import submit as job
+
+        run = job.submit(session.project, request, host, scratch, progress, image=image, code=code)
         yield Submitted(run=run, host=host)
+
+
+def _read_code(session: Session, profile: Profile, site: Site) -> Code:
+    from slipway.job import inputs, submit  # noqa: F401 - its import takes time, too
+
+    return inputs.read_code(session.project, profile, site.name)
 
 
 def _choose_image(
@@ -86,10 +107,14 @@ def _choose_image(
 ) -> PushedSif | None:
     """The site's image, or the one here where the person at the terminal wants it sent now."""
     profile, site = request.profile, request.site
+    from slipway.push.upload import find_pushed
+
     there, here = find_pushed(host, scratch, profile.image), find_local()
     if here is None or (there is not None and there.image_id == here.id):
         return there
     if push is Push.ASK and _wants_push(session, request, is_there=there is not None):
+        from slipway.steps.image import convert, send_sif
+
         sif, _ = convert(session, profile, site.container.compression)
         return send_sif(session, site, sif, host, scratch)[0]
     if there is not None:

@@ -19,6 +19,7 @@ import pytest
 from slipway.errors import JobError
 from slipway.host.scratch import open_scratch
 from slipway.image.engine import engine, find_image
+from slipway.image.look import look_for_image
 from slipway.job.inputs import repeat_inputs
 from slipway.job.plan import make_plan
 from slipway.job.request import Request
@@ -29,7 +30,7 @@ from slipway.job.watch import follow
 from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.steps.image import build, look_for_image, push
+from slipway.steps.image import build, push
 from slipway.steps.runs import list_runs, pull
 from slipway.steps.submit import Push, submitted
 from tests.conftest import Tell
@@ -248,14 +249,14 @@ def test_an_image_that_was_not_pushed_is_noticed(
     profile = small.choice.profile
     with small.connect() as host:
         run = small.submit(host, "true")
-    local = look_for_image(profile)()
+    local = look_for_image(profile.image)()
     assert local is not None
     assert local.id == run.image_id
-    assert look_for_image(profile.model_copy(update={"image": "slipway-none"}))() is None
+    assert look_for_image("slipway-none")() is None
     # An engine that takes the question and never answers.
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
-        assert look_for_image(profile)() is None
+        assert look_for_image(profile.image)() is None
 
 
 def job_says(small: SmallImageBox, image: str) -> str:
