@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +79,18 @@ def pack(
         files=len(names),
         size_bytes=size_bytes,
     )
+
+
+def pack_files(files: Mapping[str, bytes]) -> bytes:
+    """A tar archive of small files that only their owner writes, in this order."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            # A scratch may be cleared of what is old.
+            member.size, member.mtime = len(content), int(time.time())
+            tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
 
 
 def _write(

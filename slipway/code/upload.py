@@ -19,6 +19,7 @@ from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import Amount, Progress
+from slipway.shell import Result
 
 _CHUNK_BYTES = 1 << 16
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
@@ -29,6 +30,7 @@ _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
 _MAKE = f"""
 LC_ALL=C; export LC_ALL
 cd -- "$1" || exit
+[ ! -d "$2" ] || exit 0
 tree=$2 part=$1/$3 base=$4 gone=$5 proof=$6
 trap 'rm -rf -- "$part"' EXIT
 if [ -n "$base" ]; then
@@ -48,7 +50,7 @@ exit 0
 
 
 def send_code(host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progress) -> bool:
-    """Send a snapshot's package, and make the tree of it.
+    """Send a snapshot's package, and make the tree of it, unless it is there already.
 
     Returns:
         False where its base does not serve: it is not there any more, or not what it was.
@@ -64,17 +66,25 @@ def send_code(host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progre
     gone = b"".join(os.fsencode(name) + b"\0" for name in package.gone)
     part = f".{tree.name}.{secrets.token_hex(4)}.part"
     words = [str(scratch.code), tree.name, part, base, str(len(gone)), tree.proof]
-    package.archive.seek(0)
-    exit_code, said = host.feed(["sh", "-c", _MAKE, "slipway", *words], _told(gone, package, progress))
-    if exit_code == 0:
+    made = host.run_in_login_shell(
+        ["sh", "-c", _MAKE, "slipway", *words],
+        stdin=_told(gone, package, progress),
+        stdin_bytes=len(gone) + package.size_bytes,
+        timeout_s=None,
+    )
+    if made.ok:
         return True
     if base:
         return False
-    lines = "".join(f"\n  {line}" for line in said.strip().splitlines()[-8:])
-    where = f"{host.target}:{scratch.code}"
-    if _NO_ROOM.search(said):
-        raise RemoteSpaceError(f"{where}: the disk is full, or a quota is reached:{lines}")
-    raise RemoteError(f"{where}: the code cannot be put there (exit code {exit_code}):{lines}")
+    raise explain_unpacked(f"{host.target}:{scratch.code}: the code cannot be put there", made)
+
+
+def explain_unpacked(what: str, result: Result) -> RemoteError:
+    """The error for an archive that could not be unpacked there."""
+    lines = "".join(f"\n  {line}" for line in result.stderr.strip().splitlines()[-8:])
+    if _NO_ROOM.search(result.stderr):
+        return RemoteSpaceError(f"{what}, since the disk is full, or a quota is reached:{lines}")
+    return RemoteError(f"{what} (exit code {result.exit_code}):{lines}")
 
 
 def recall_sent(state: Path, site: str, source: Path) -> Tree | None:

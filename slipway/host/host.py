@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from slipway.errors import ConnectionLostError, LoginError, RemoteError, SshErro
 from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
 from slipway.host.login_shell import drop_greeting
+from slipway.host.open_shell import OpenShell, open_shell_command
 from slipway.host.program import Ending, Program
 from slipway.shell import Result
 from slipway.site import Login
@@ -45,6 +46,8 @@ class Host(Files):
         self.transfer = transfer
         self.carrier: Carrier | None = None
         self._runs_commands: bool | None = None
+        self._shell: OpenShell | None = None
+        self._shell_stack = ExitStack()
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
         """Run a program on the login node to its end.
@@ -177,31 +180,85 @@ class Host(Files):
             raise self.no_begin(program.greeting)
         return KILLED if code < 0 else code
 
-    def feed(self, argv: Sequence[str], chunks: Iterable[bytes]) -> tuple[int, str]:
-        """Run a program, however long it takes, and give it bytes as they come.
+    def run_in_login_shell(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: Iterable[bytes] = (),
+        stdin_bytes: int = 0,
+        timeout_s: float | None = 60,
+    ) -> Result:
+        """Run a program to its end with a login shell's environment, in a shell that stays open.
 
-        Returns:
-            The exit code, and what it printed on its two outputs.
+        One thread at a time may do this.
+
+        Args:
+            argv: the program and its arguments.
+            stdin: its input.
+            stdin_bytes: the size of that.
+            timeout_s: how long it may take; ``None`` for as long as it takes.
 
         Raises:
             ConnectionLostError: the connection was lost.
+            SshError: the program did not end within ``timeout_s`` seconds.
             TransferOnlyError: this host runs no commands for this user.
+            RemoteError: the login shell ended before it came to the program.
         """
-        self.require_commands()
-        with self.start(argv, merge_outputs=True) as program:
-            if program.wait_for_begin():
-                # A program that has ended takes no more, and says why; so does a lost connection, below.
-                with suppress(OSError, EOFError):
-                    for chunk in chunks:
-                        program.send(chunk)
-                    program.end_input()
-            said = b"".join(program.chunks())
-            code = program.exit_code()
-        if code < 0 and self.is_lost:
-            raise ConnectionLostError(f"{self.target}: the connection was lost; try again")
-        if code >= 0 and not program.has_begun:
-            raise self.no_begin(program.greeting)
-        return KILLED if code < 0 else code, _text(said)
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self._close_shell()
+
+        timer = threading.Timer(timeout_s or 0, expire)
+        timer.daemon = True
+        try:
+            with self.translated():
+                shell = self._own_shell()
+                if timeout_s is not None:
+                    timer.start()
+                code, stdout, stderr = shell.run(argv, stdin, stdin_bytes)
+        except BaseException as error:
+            self._close_shell()
+            if expired.is_set():
+                raise SshError(
+                    f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s"
+                ) from error
+            raise
+        finally:
+            timer.cancel()
+        return Result(argv=tuple(argv), exit_code=code, stdout=_text(stdout), stderr=_text(stderr))
+
+    def spare_channel(self) -> None:
+        """Give up the channels for files and for the open shell; their next use opens others."""
+        super().spare_channel()
+        self._close_shell()
+
+    def close(self) -> None:
+        """Log out."""
+        self._close_shell()
+        super().close()
+
+    def _own_shell(self) -> OpenShell:
+        if self._runs_commands is False:
+            raise self._transfer_only("")
+        if self._shell is None:
+            stack = ExitStack()
+            program = stack.enter_context(self.start(open_shell_command()))
+            if not program.wait_for_begin():
+                code, errors = program.exit_code(), program.errors()
+                stack.close()
+                if code >= 0:
+                    self._explain_no_begin(code, program.greeting, errors)
+                raise self.no_begin(program.greeting + b" " + errors)
+            self._runs_commands = True
+            self._shell, self._shell_stack = OpenShell(program), stack
+        return self._shell
+
+    def _close_shell(self) -> None:
+        stack, self._shell, self._shell_stack = self._shell_stack, None, ExitStack()
+        with suppress(OSError, EOFError):
+            stack.close()
 
     def say_why_no_files(self) -> None:
         """Raise where no command works either, and that says why: an expired password, say."""

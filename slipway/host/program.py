@@ -69,6 +69,10 @@ class Program:
         """All that it prints, as it comes."""
         return iter(lambda: self.recv(_CHUNK_BYTES), b"")
 
+    def recv_errors(self, size_bytes: int) -> bytes:
+        """Some of what it and its login shell print on standard error; nothing at the end."""
+        return self._channel.recv_stderr(size_bytes)
+
     def lines(self) -> Iterator[bytes]:
         """The lines that it prints, as they come, without their ends."""
         begun = b""

@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from slipway.errors import ConfigError, RemoteError, RemoteSpaceError, ScratchError, TransferOnlyError
 from slipway.host.files import NoFileTransferError
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command, parse_login
 from slipway.site import Site, resolve_path
 
 # The names are a site file's, and nothing but letters, digits and _. sh reads no start file.
@@ -58,13 +57,15 @@ def open_scratch(host: Host, site: Site, *, make: bool = True) -> Scratch:
 
     def lookup(names: Sequence[str]) -> Mapping[str, str]:
         try:
-            output = parse_login(host.check(login_command(["sh", "-c", _LOOK_UP, "slipway", *names])).stdout)
+            result = host.run_in_login_shell(["sh", "-c", _LOOK_UP, "slipway", *names])
         except TransferOnlyError as error:
             raise ConfigError(
                 f"{site.paths.scratch!r}, and ${names[0]} cannot be looked up there; without commands "
                 f"write the path itself. {error}"
             ) from error
-        pairs = (pair.partition("=") for pair in output.split("\0") if pair)
+        if not result.ok:
+            raise RemoteError(f"{host.target}: {result.explain()}")
+        pairs = (pair.partition("=") for pair in result.stdout.split("\0") if pair)
         return {name: value for name, _, value in pairs if value}
 
     try:
@@ -87,7 +88,7 @@ def open_scratch(host: Host, site: Site, *, make: bool = True) -> Scratch:
 def _make_folders(host: Host, folders: Sequence[PurePosixPath]) -> str | None:
     """Make folders, and say why where that fails."""
     try:
-        made = host.run(["mkdir", "-p", "--", *(str(folder) for folder in folders)])
+        made = host.run_in_login_shell(["mkdir", "-p", "--", *(str(folder) for folder in folders)])
         # It says the same of each folder.
         return None if made.ok else "\n".join(dict.fromkeys(made.stderr.strip().splitlines()))
     except TransferOnlyError:

@@ -18,6 +18,16 @@ from slipway.errors import ParseError
 
 # The exit code of a shell that the other side was faster than. Neither sbatch nor timeout has it.
 TOO_LATE = 79
+# The exit codes of a shell that could not make a run's folder, not write its files, or found no image.
+NOT_MADE, NOT_WRITTEN, NO_IMAGE = 76, 77, 78
+# Others may not read the arguments. Of an archive that is cut short, the last file is missing or not whole.
+# Whoever removes images looks at the records first; this one may have been written too late for them.
+_MAKE_RUN = f"""run=$1 last=$2 image=$3
+mkdir -m 700 -- "$run" || exit {NOT_MADE}
+tar -xf - -C "$run" --no-same-owner --no-same-permissions && [ -f "$run/$last" ] ||
+    {{ rm -rf -- "$run"; exit {NOT_WRITTEN}; }}
+[ -e "$image" ] || {{ rm -rf -- "$run"; exit {NO_IMAGE}; }}
+"""
 _LOCK_AND_SUBMIT = f"""folder=$1 limit_s=$2
 shift 2
 trap '' HUP PIPE
@@ -63,6 +73,20 @@ def locked_submit_command(folder: PurePosixPath, submit: Sequence[str], limit_s:
         limit_s: seconds after which that is ended.
     """
     return ["sh", "-c", _LOCK_AND_SUBMIT, "slipway", str(folder), str(limit_s), *submit]
+
+
+def make_run_command(folder: PurePosixPath, last: str, image: PurePosixPath) -> list[str]:
+    """Make a run's folder of the archive on standard input.
+
+    It is a command of its own. Whoever gives a run up takes it that what has no folder is never submitted; a
+    command that is still on its way must not do both.
+
+    Args:
+        folder: the run's; it must not be there yet.
+        last: the name of the archive's last file.
+        image: the run's image.
+    """
+    return ["sh", "-c", _MAKE_RUN, "slipway", str(folder), last, str(image)]
 
 
 def give_up_command(folder: PurePosixPath) -> list[str]:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from slipway.code.package import pack_files
 from slipway.code.snapshot import Snapshot
-from slipway.code.upload import remember_sent, send_code
+from slipway.code.upload import explain_unpacked, remember_sent, send_code
 from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import Scratch
 from slipway.job.input import find_missing
 from slipway.job.inputs import Code, find_image, read_code, resolve_inputs
@@ -22,9 +22,12 @@ from slipway.job.request import NOTHING_SUBMITTED, Request
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.store import RunStore
 from slipway.job.submission_lock import (
+    NO_IMAGE,
+    NOT_MADE,
     TOO_LATE,
     give_up_command,
     locked_submit_command,
+    make_run_command,
     parse_answer,
 )
 from slipway.job.template import load_template
@@ -33,7 +36,9 @@ from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.scheduler.base import State, Submission
 from slipway.scheduler.choose import find_scheduler
+from slipway.shell import Result
 
+_LITTLE_BYTES = 1_000_000
 _NEVER = "it was never submitted: "
 
 
@@ -106,13 +111,12 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
     with store.submitting(plan.run):
         with explain_stop(NOTHING_SUBMITTED):
             _make_run(host, plan, store)
-        _check_image(host, plan.run, store)
         progress.step(f"Submitting {plan.run.run_id}")
         run = _submit(host, plan, store, progress)
         store.save(run)
     # The record there lacks no more than the job's id: a connection that is cut now does not undo the job.
     with suppress(SshError):
-        host.write(RunPaths(PurePosixPath(run.run_dir)).record, format_run(run).encode())
+        _write_record(host, run)
     return run
 
 
@@ -130,7 +134,9 @@ def _send_code(
     Raises:
         DataError: the code folder has changed, and what was kept of it was not enough.
     """
-    if host.is_folder(scratch.code / snapshot.tree.name):
+    # A little is sent more quickly than it is asked for.
+    much = snapshot.package.size_bytes > _LITTLE_BYTES
+    if much and host.is_folder(scratch.code / snapshot.tree.name):
         return
     if not send_code(host, scratch, snapshot, progress):
         with read_code(project, request.profile, request.site.name, whole=True).snapshot as whole:
@@ -205,42 +211,53 @@ def _locked_s(host: Host, folder: PurePosixPath) -> int:
     return int(host.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
 
 
+def _run_files(plan: Plan) -> dict[str, bytes]:
+    """The files of a run by name, the job script last."""
+    paths, diff = RunPaths(PurePosixPath()), plan.inputs.revision.diff
+    files = {
+        paths.argv: plan.inputs.argv,
+        paths.environment: plan.inputs.environment,
+        paths.diff: None if diff is None else diff.encode("utf-8", errors="surrogateescape"),
+        paths.record: format_run(plan.run).encode(),
+        paths.script: plan.script.encode(),
+    }
+    return {str(path): content for path, content in files.items() if content is not None}
+
+
+def _write_record(host: Host, run: Run) -> None:
+    record, content = RunPaths(PurePosixPath(run.run_dir)).record, format_run(run).encode()
+    script = 'cat >"$1.part" && mv -f -- "$1.part" "$1"'
+    argv = ["sh", "-c", script, "slipway", str(record)]
+    host.run_in_login_shell(argv, stdin=[content], stdin_bytes=len(content))
+
+
 def _make_run(host: Host, plan: Plan, store: RunStore) -> None:
-    # The second of two who make the same folder fails. Others may not read the arguments.
-    made = host.run(["mkdir", "-m", "700", "--", plan.run.run_dir])
-    if not made.ok:
-        store.forget(plan.run)
-        raise RemoteError(f"{host.target}: {made.explain()}")
+    run, files = plan.run, _run_files(plan)
+    archive = pack_files(files)
+    command = make_run_command(PurePosixPath(run.run_dir), [*files][-1], PurePosixPath(run.sif))
+    # Where the connection is lost, `status` finds that it was not submitted, and removes what is there.
     try:
-        _write_run(host, plan)
-    except SshError:
-        raise  # `status` will find that it was not submitted, and remove what is there
-    except (SlipwayError, KeyboardInterrupt):
-        host.run(["rm", "-rf", "--", plan.run.run_dir])
-        store.forget(plan.run)
+        made = host.run_in_login_shell(command, stdin=[archive], stdin_bytes=len(archive))
+    except KeyboardInterrupt:
+        # It may still be on its way.
+        host.run(give_up_command(PurePosixPath(run.run_dir)))
+        store.forget(run)
         raise
+    if not made.ok:
+        store.forget(run)
+        raise _explain_no_run(host, run, made)
 
 
-def _write_run(host: Host, plan: Plan) -> None:
-    paths = RunPaths(PurePosixPath(plan.run.run_dir))
-    host.write(paths.argv, plan.inputs.argv)
-    host.write(paths.environment, plan.inputs.environment)
-    host.write(paths.script, plan.script.encode())
-    host.write(paths.record, format_run(plan.run).encode())
-    diff = plan.inputs.revision.diff
-    if diff is not None:
-        host.write(paths.diff, diff.encode("utf-8", errors="surrogateescape"))
-
-
-def _check_image(host: Host, run: Run, store: RunStore) -> None:
-    # Whoever removes images looks at the records first; this one was written too late for them.
-    if host.size(PurePosixPath(run.sif)) is not None:
-        return
-    host.run(["rm", "-rf", "--", run.run_dir])
-    store.forget(run)
-    raise JobError(
-        f"{host.target}:{run.sif}: the image has been removed just now; nothing was submitted. Push it again"
-    )
+def _explain_no_run(host: Host, run: Run, result: Result) -> SlipwayError:
+    where = f"{host.target}:{run.run_dir}"
+    if result.exit_code == NO_IMAGE:
+        return JobError(
+            f"{host.target}:{run.sif}: the image has been removed just now; nothing was submitted. "
+            "Push it again"
+        )
+    if result.exit_code == NOT_MADE:
+        return RemoteError(f"{where}: the run's folder cannot be made: {result.stderr.strip()}")
+    return explain_unpacked(f"{where}: the run's files cannot be written", result)
 
 
 def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
@@ -250,9 +267,10 @@ def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
     command = locked_submit_command(folder, submitting, scheduler.submit_s)
     unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
     try:
-        result = host.run(login_command(command), timeout_s=scheduler.submit_s + 30)
+        done = host.run_in_login_shell(command, timeout_s=scheduler.submit_s + 30)
+        result = replace(done, argv=tuple(submitting))
         if result.ok:
-            submission = scheduler.read_submission(0, parse_login(result.stdout), result.stderr)
+            submission = scheduler.read_submission(0, result.stdout, result.stderr)
             if submission.job_id is not None:
                 return _accepted(run, submission.job_id)
         if result.exit_code == TOO_LATE:

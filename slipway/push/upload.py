@@ -41,6 +41,11 @@ for folder in "$1"/.*.part; do
     young=$(find "$folder" -newermt '7 days ago' -print -quit) && test -z "$young" && rm -rf -- "$folder"
 done
 """
+# The image that a link leads to, and what is written beside it.
+_FIND = """
+file=$(readlink -e -- "$1") && printf "%s\\0" "$file" || exit
+[ ! -e "${file%.*}.json" ] || { printf "\\0"; cat -- "${file%.*}.json"; }
+"""
 _TIMEOUT_S = 3600
 _HARDLY_ANY_BYTES = 1_000_000
 
@@ -103,13 +108,11 @@ def find_pushed(host: Host, scratch: Scratch, name: str) -> PushedSif | None:
     Raises:
         ParseError: what is written beside it is something else.
     """
-    target = host.run(["readlink", "-e", "--", str(scratch.images / f"{name}.sif")]).stdout.strip()
-    if not target:
+    link = str(scratch.images / f"{name}.sif")
+    words = host.run_in_login_shell(["sh", "-c", _FIND, "slipway", link]).stdout.split("\0", 2)
+    if len(words) < 3:
         return None
-    record = host.read(PurePosixPath(target).with_suffix(".json"))
-    if record is None:
-        return None
-    return parse_record(record, PurePosixPath(target))
+    return parse_record(words[2].encode("utf-8", "surrogateescape"), PurePosixPath(words[0]))
 
 
 def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:

@@ -17,6 +17,7 @@ from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import NullProgress
+from slipway.shell import Result
 
 
 class HereHost:
@@ -26,12 +27,17 @@ class HereHost:
 
     def __init__(self) -> None:
         self.fed_bytes = 0
+        self.most_bytes: int | None = None
 
-    def feed(self, argv: Sequence[str], chunks: Iterable[bytes]) -> tuple[int, str]:
-        content = b"".join(chunks)
+    def run_in_login_shell(
+        self, argv: Sequence[str], *, stdin: Iterable[bytes], stdin_bytes: int, timeout_s: None
+    ) -> Result:
+        content = b"".join(stdin)
         self.fed_bytes = len(content)
-        done = subprocess.run(list(argv), input=content, capture_output=True, check=False)
-        return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+        assert stdin_bytes == self.fed_bytes
+        done = subprocess.run(list(argv), input=content[: self.most_bytes], capture_output=True, check=False)
+        said = done.stderr.decode(errors="replace")
+        return Result(argv=tuple(argv), exit_code=done.returncode, stderr=said)
 
 
 class Cluster:
@@ -170,8 +176,7 @@ def test_a_base_that_is_not_what_it_was_does_not_serve(cluster: Cluster, harm: s
 
 
 def test_what_is_cut_short_is_not_taken_for_a_tree(cluster: Cluster) -> None:
-    real = cluster.host.feed
-    cluster.host.feed = lambda argv, chunks: real(argv, [b"".join(chunks)[:2048]])  # type: ignore[method-assign]
+    cluster.host.most_bytes = 2048
     with pytest.raises(
         RemoteError, match=r"code: the code cannot be put there \(exit code 1\):\n.*another hash"
     ):

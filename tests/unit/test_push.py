@@ -1,6 +1,7 @@
 """Pushes as far as they can be shown on this machine; tests/integration/test_push.py has the real thing."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -11,7 +12,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import NullProgress
 from slipway.push.upload import _ABANDONED, PushedSif, find_pushed, push_sif
-from slipway.shell import LocalShell
+from slipway.shell import LocalShell, Result
 from slipway.sif.store import Sif
 
 
@@ -19,6 +20,9 @@ class HereLink(LocalShell):
     """This machine in the place of the cluster."""
 
     target = "here"
+
+    def run_in_login_shell(self, argv: Sequence[str]) -> Result:
+        return self.run(argv)
 
     def read(self, path: PurePosixPath) -> bytes | None:
         return Path(path).read_bytes() if Path(path).exists() else None

@@ -1,0 +1,87 @@
+"""A login shell that stays open: programs run in it one after the other, for one round trip each.
+
+A login shell reads its start files, which takes longer than most commands, and a channel of its own costs a
+command two round trips more. The start files have nothing to read. The loop reads a line with a token and two
+sizes, then so many bytes of a script, then so many of its input. Marks with the token stand before and behind
+what the script prints, and behind the last one its exit code.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+
+from slipway.host.program import Program
+
+_CHUNK_BYTES = 1 << 16
+# What a script has not read of its input must not be taken for the next one.
+_LOOP = r"""
+unset TMOUT
+while IFS=' ' read -r token script_bytes input_bytes; do
+    script=$(head -c "$script_bytes"; echo .)
+    script=${script%.}
+    printf '\0b%s\0' "$token"
+    printf '\0b%s\0' "$token" >&2
+    if [ "$input_bytes" = 0 ]; then
+        (eval "$script") </dev/null
+        code=$?
+    else
+        head -c "$input_bytes" | { (eval "$script"); code=$?; cat >/dev/null; exit "$code"; }
+        code=$?
+    fi
+    printf '\0e%s\0' "$token" >&2
+    printf '\0e%s\0%s\0' "$token" "$code"
+done
+"""
+
+
+def open_shell_command() -> list[str]:
+    """The argv of the loop, in a login shell's environment."""
+    begin = 'exec 3<&0 </dev/null; exec bash -lc \'exec "$@" <&3 3<&-\' slipway sh -c "$1"'
+    return ["sh", "-c", begin, "slipway", _LOOP]
+
+
+class OpenShell:
+    """The shell, on a channel of its own. One thread at a time may use it."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._left = {"output": b"", "errors": b""}
+
+    def run(self, argv: Sequence[str], chunks: Iterable[bytes], input_bytes: int) -> tuple[int, bytes, bytes]:
+        """Run a program to its end, with the ``input_bytes`` bytes of ``chunks`` as its input.
+
+        All of that is sent before anything is read, so it must not print much before it has read everything.
+
+        Returns:
+            The exit code, and what it printed on its two outputs.
+
+        Raises:
+            EOFError: the shell has ended.
+        """
+        token = secrets.token_hex(8)
+        script = f"exec {shlex.join(argv)}".encode("utf-8", "surrogateescape")
+        self._program.send(b"%s %d %d\n" % (token.encode(), len(script), input_bytes) + script)
+        for chunk in chunks:
+            self._program.send(chunk)
+        output = self._read("output", self._program.recv, token)
+        code = self._until("output", self._program.recv, b"\0")
+        return int(code), output, self._read("errors", self._program.recv_errors, token)
+
+    def _read(self, kind: str, receive: Callable[[int], bytes], token: str) -> bytes:
+        self._until(kind, receive, f"\0b{token}\0".encode())
+        return self._until(kind, receive, f"\0e{token}\0".encode())
+
+    def _until(self, kind: str, receive: Callable[[int], bytes], mark: bytes) -> bytes:
+        """What comes before a mark."""
+        seen = bytearray(self._left[kind])
+        searched = 0
+        while (place := seen.find(mark, searched)) < 0:
+            searched = max(0, len(seen) - len(mark))
+            chunk = receive(_CHUNK_BYTES)
+            if not chunk:
+                raise EOFError("the login shell has ended")
+            seen += chunk
+        self._left[kind] = bytes(seen[place + len(mark) :])
+        return bytes(seen[:place])
