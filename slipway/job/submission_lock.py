@@ -24,6 +24,7 @@ NOT_MADE, NOT_WRITTEN, NO_IMAGE = 76, 77, 78
 # Whoever removes images looks at the records first; this one may have been written too late for them.
 _MAKE_RUN = f"""run=$1 last=$2 image=$3
 mkdir -m 700 -- "$run" || exit {NOT_MADE}
+[ ! -L "${{run%/*}}/.${{run##*/}}.given-up" ] || {{ rm -rf -- "$run"; exit {TOO_LATE}; }}
 tar -xf - -C "$run" --no-same-owner --no-same-permissions && [ -f "$run/$last" ] ||
     {{ rm -rf -- "$run"; exit {NOT_WRITTEN}; }}
 [ -e "$image" ] || {{ rm -rf -- "$run"; exit {NO_IMAGE}; }}
@@ -44,13 +45,18 @@ printf '%s\\n' "$out"
 printf '%s\\n' "$err" >&2
 exit "$code"
 """
-# A folder that does not exist was never claimed, and nobody can any more. It goes in one step: while its
-# content is removed, the link would be gone before the folder is, and could be made again.
+# A folder that does not exist was never claimed. Should it still be made, by a command whose sender was
+# killed, the link beside it says that it is to go again; after an hour nothing is on its way. A folder
+# that exists goes in one step: while its content is removed, the link would be gone before the folder is, and
+# could be made again.
 _GIVE_UP = f"""folder=$1
+runs=${{folder%/*}} name=${{folder##*/}}
+find "$runs" -maxdepth 1 -name '.*.given-up' -mmin +60 -exec rm -f -- {{}} + 2>/dev/null
+[ -d "$folder" ] || ln -s given-up "$runs/.$name.given-up" 2>/dev/null
 [ -d "$folder" ] || exit 0
 ln -s given-up "$folder/claim" 2>/dev/null
 [ "$(readlink "$folder/claim")" = given-up ] || exit {TOO_LATE}
-gone=${{folder%/*}}/.${{folder##*/}}.gone
+gone=$runs/.$name.gone
 mv -- "$folder" "$gone" && rm -rf -- "$gone"
 """
 

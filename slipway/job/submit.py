@@ -255,6 +255,8 @@ def _explain_no_run(host: Host, run: Run, result: Result) -> SlipwayError:
             f"{host.target}:{run.sif}: the image has been removed just now; nothing was submitted. "
             "Push it again"
         )
+    if result.exit_code == TOO_LATE:
+        return JobError(f"{run.run_id} was given up by another `invoke status` in the meantime; try again")
     if result.exit_code == NOT_MADE:
         return RemoteError(f"{where}: the run's folder cannot be made: {result.stderr.strip()}")
     return explain_unpacked(f"{where}: the run's files cannot be written", result)

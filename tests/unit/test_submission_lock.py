@@ -6,8 +6,19 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from slipway.code.package import pack_files
 from slipway.errors import ParseError
-from slipway.job.submission_lock import TOO_LATE, Answer, give_up_command, locked_submit_command, parse_answer
+from slipway.job.submission_lock import (
+    NO_IMAGE,
+    NOT_MADE,
+    NOT_WRITTEN,
+    TOO_LATE,
+    Answer,
+    give_up_command,
+    locked_submit_command,
+    make_run_command,
+    parse_answer,
+)
 from slipway.shell import LocalShell, Result
 
 
@@ -99,6 +110,43 @@ def test_the_answer_is_kept_where_nobody_listens_any_more(folder: Folder) -> Non
         process.stderr.close()
         go.write_text("go\n")
     assert folder.answer() == Answer(exit_code=0, stdout="7", stderr="")
+
+
+def make_run(folder: PurePosixPath, image: Path, archive: bytes) -> int:
+    argv = make_run_command(folder, "job.sh", PurePosixPath(image))
+    return subprocess.run(argv, input=archive, capture_output=True, check=False).returncode
+
+
+def test_a_run_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    image = tmp_path / "image.sif"
+    image.touch()
+    folder = tmp_path / "runs" / "k3f9"
+    folder.parent.mkdir()
+    run = PurePosixPath(folder)
+    archive = pack_files({"argv": b"a\0", "run.json": b"x" * 5000, "job.sh": b"#!/bin/sh\n"})
+    # Cut anywhere, also between two files, where tar itself sees no mistake.
+    for size_bytes in (0, 512, 1024, 1536, 3000, 1024 + 512 + 5120, 1024 + 512 + 5120 + 512):
+        assert make_run(run, image, archive[:size_bytes]) == NOT_WRITTEN
+        assert not folder.exists()
+    assert make_run(run, tmp_path / "none.sif", archive) == NO_IMAGE
+    assert not folder.exists()
+    assert make_run(run, image, archive) == 0
+    assert (folder / "run.json").read_bytes() == b"x" * 5000
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert make_run(run, image, archive) == NOT_MADE
+
+
+def test_what_was_given_up_is_not_made_later(tmp_path: Path) -> None:
+    image = tmp_path / "image.sif"
+    image.touch()
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / ".older.given-up").symlink_to("given-up")
+    subprocess.run(["touch", "-h", "-d", "2 hours ago", str(runs / ".older.given-up")], check=True)
+    run = PurePosixPath(runs / "k3f9")
+    subprocess.run(give_up_command(run), check=True)
+    assert make_run(run, image, pack_files({"job.sh": b""})) == TOO_LATE
+    assert [path.name for path in runs.iterdir()] == [".k3f9.given-up"]
 
 
 @pytest.mark.parametrize("broken", ["", "7", "a\0b\0c\0", "0\0b\0"])
