@@ -63,8 +63,7 @@ def pack(
     with _explained(workspace):
         workspace.mkdir(parents=True, exist_ok=True)
         # Closed by whoever has it.
-        spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, "w+b", prefix="code-", dir=str(workspace))  # noqa: SIM115
-        archive = cast(BinaryIO, spool)
+        archive = _open_archive(workspace, sum(statuses[name].st_size for name in names))
         try:
             _write(archive, tree, names, statuses, read)
         except BaseException:
@@ -79,6 +78,12 @@ def pack(
         files=len(names),
         size_bytes=size_bytes,
     )
+
+
+def _open_archive(workspace: Path, size_bytes: int) -> BinaryIO:
+    if size_bytes <= _IN_MEMORY_BYTES:
+        return io.BytesIO()
+    return cast(BinaryIO, tempfile.TemporaryFile(prefix="code-", dir=workspace))
 
 
 def pack_files(files: Mapping[str, bytes]) -> bytes:

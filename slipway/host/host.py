@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from slipway.errors import ConnectionLostError, LoginError, RemoteError, SshErro
 from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
 from slipway.host.login_shell import drop_greeting
-from slipway.host.open_shell import OpenShell, open_shell_command
+from slipway.host.open_shell import KeptShell, ShellTimeoutError
 from slipway.host.program import Ending, Program
 from slipway.shell import Result
 from slipway.site import Login
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import paramiko
 
     from slipway.host.carrier import Carrier
+    from slipway.sftp.channel_pool import ChannelPool
 
 KILLED = 128
 # What sshd prints in the place of any command's own output; it has no exit code of its own.
@@ -46,8 +47,7 @@ class Host(Files):
         self.transfer = transfer
         self.carrier: Carrier | None = None
         self._runs_commands: bool | None = None
-        self._shell: OpenShell | None = None
-        self._shell_stack = ExitStack()
+        self._shell = KeptShell(self._begun)
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
         """Run a program on the login node to its end.
@@ -204,61 +204,45 @@ class Host(Files):
             TransferOnlyError: this host runs no commands for this user.
             RemoteError: the login shell ended before it came to the program.
         """
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            self._close_shell()
-
-        timer = threading.Timer(timeout_s or 0, expire)
-        timer.daemon = True
+        if self._runs_commands is False:
+            raise self._transfer_only("")
         try:
             with self.translated():
-                shell = self._own_shell()
-                if timeout_s is not None:
-                    timer.start()
-                code, stdout, stderr = shell.run(argv, stdin, stdin_bytes)
-        except BaseException as error:
-            self._close_shell()
-            if expired.is_set():
-                raise SshError(
-                    f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s"
-                ) from error
-            raise
-        finally:
-            timer.cancel()
+                code, stdout, stderr = self._shell.run(argv, stdin, stdin_bytes, timeout_s)
+        except ShellTimeoutError as error:
+            raise SshError(
+                f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s"
+            ) from error
         return Result(argv=tuple(argv), exit_code=code, stdout=_text(stdout), stderr=_text(stderr))
 
     def spare_channel(self) -> None:
         """Give up the channels for files and for the open shell; their next use opens others."""
         super().spare_channel()
-        self._close_shell()
+        self._shell.close()
+
+    @contextmanager
+    def pool(self, most: int) -> Iterator[ChannelPool]:
+        """See :meth:`slipway.host.files.Files.pool`; the shell leaves its channel to it."""
+        self._shell.close()
+        with super().pool(most) as pool:
+            yield pool
 
     def close(self) -> None:
         """Log out."""
-        self._close_shell()
+        self._shell.close()
         super().close()
 
-    def _own_shell(self) -> OpenShell:
-        if self._runs_commands is False:
-            raise self._transfer_only("")
-        if self._shell is None:
-            stack = ExitStack()
-            program = stack.enter_context(self.start(open_shell_command()))
+    @contextmanager
+    def _begun(self, argv: Sequence[str]) -> Iterator[Program]:
+        """A program that has begun."""
+        with self.start(argv) as program:
             if not program.wait_for_begin():
                 code, errors = program.exit_code(), program.errors()
-                stack.close()
                 if code >= 0:
                     self._explain_no_begin(code, program.greeting, errors)
                 raise self.no_begin(program.greeting + b" " + errors)
             self._runs_commands = True
-            self._shell, self._shell_stack = OpenShell(program), stack
-        return self._shell
-
-    def _close_shell(self) -> None:
-        stack, self._shell, self._shell_stack = self._shell_stack, None, ExitStack()
-        with suppress(OSError, EOFError):
-            stack.close()
+            yield program
 
     def say_why_no_files(self) -> None:
         """Raise where no command works either, and that says why: an expired password, say."""

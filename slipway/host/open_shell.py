@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 
 from slipway.host.program import Program
 
@@ -85,3 +87,57 @@ class OpenShell:
             seen += chunk
         self._left[kind] = bytes(seen[place + len(mark) :])
         return bytes(seen[:place])
+
+
+class ShellTimeoutError(Exception):
+    """A program did not end in time."""
+
+
+class KeptShell:
+    """The shell that is kept open: started where it is needed, and again where it has ended."""
+
+    def __init__(self, start: Callable[[Sequence[str]], AbstractContextManager[Program]]) -> None:
+        self._start = start
+        self._shell: OpenShell | None = None
+        self._stack = ExitStack()
+
+    def run(
+        self, argv: Sequence[str], chunks: Iterable[bytes], input_bytes: int, timeout_s: float | None
+    ) -> tuple[int, bytes, bytes]:
+        """See :meth:`OpenShell.run`.
+
+        Raises:
+            ShellTimeoutError: the program did not end within ``timeout_s`` seconds.
+            EOFError: the shell has ended.
+        """
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self.close()
+
+        timer = threading.Timer(timeout_s or 0, expire)
+        timer.daemon = True
+        try:
+            shell = self._open()
+            if timeout_s is not None:
+                timer.start()
+            return shell.run(argv, chunks, input_bytes)
+        except BaseException as error:
+            self.close()
+            if expired.is_set():
+                raise ShellTimeoutError from error
+            raise
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """End it; the next program starts another."""
+        stack, self._stack, self._shell = self._stack, ExitStack(), None
+        with suppress(OSError, EOFError):
+            stack.close()
+
+    def _open(self) -> OpenShell:
+        if self._shell is None:
+            self._shell = OpenShell(self._stack.enter_context(self._start(open_shell_command())))
+        return self._shell

@@ -98,7 +98,10 @@ def use_everything(host: FilesHost, user: str, folder: Path) -> None:
         lines: list[str] = []
         assert remote.stream(["sh", "-c", "cat; echo two >&2"], lines.append, stdin="one\n") == 0
         assert lines == ["one", "two"]
-        assert remote.feed(["sh", "-c", "cat; echo four >&2"], [b"three\n"]) == (0, "three\nfour\n")
+        for text in ("three", "four"):
+            argv = ["sh", "-c", 'cat; printf %s "$SCRATCH" >&2; exit 5']
+            fed = remote.run_in_login_shell(argv, stdin=[text.encode()], stdin_bytes=len(text))
+            assert (fed.exit_code, fed.stdout, fed.stderr) == (5, text, f"/srv/{user}")
         there = remote.run(login_command(["sh", "-c", 'printf %s "$SCRATCH"; echo wrong >&2']))
         assert (parse_login(there.stdout), there.stderr) == (f"/srv/{user}", "wrong\n")
         scratch = open_scratch(

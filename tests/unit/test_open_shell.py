@@ -2,13 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 import pytest
 
-from slipway.host.open_shell import OpenShell, open_shell_command
+from slipway.host.open_shell import KeptShell, OpenShell, ShellTimeoutError, open_shell_command
 from slipway.host.program import Program
 
 PROFILE = "echo Welcome; echo to stderr >&2; printf '\\0b\\0e 7\\0'; cat; read line; cd /; export MINE=yes\n"
@@ -84,3 +85,29 @@ def test_input_that_is_not_read_is_not_taken_for_the_next_program(run: RunShell)
 def test_a_shell_that_ends_is_told(shell: OpenShell) -> None:
     with pytest.raises(EOFError):
         shell.run(["sh", "-c", "kill -9 $PPID; sleep 1"], [], 0)
+
+
+def test_a_shell_that_has_ended_or_hangs_is_started_again(tmp_path: Path) -> None:
+    begun = []
+
+    @contextmanager
+    def start(argv: Sequence[str]) -> Iterator[Program]:
+        local = Local(list(argv), tmp_path)
+        begun.append(local)
+        try:
+            yield cast(Program, local)
+        finally:
+            local.process.kill()
+            local.process.communicate()
+
+    shell = KeptShell(start)
+    assert [shell.run(["pwd"], [], 0, 60)[0] for _ in range(2)] == [0, 0]
+    assert len(begun) == 1
+    with pytest.raises(ShellTimeoutError):
+        shell.run(["sleep", "3"], [], 0, 0.5)
+    assert shell.run(["cat"], [b"x"], 1, None) == (0, b"x", b"")
+    with pytest.raises(EOFError):
+        shell.run(["sh", "-c", "kill -9 $PPID; sleep 1"], [], 0, 60)
+    assert shell.run(["true"], [], 0, 60)[0] == 0
+    assert len(begun) == 3
+    shell.close()
