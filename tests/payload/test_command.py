@@ -117,7 +117,7 @@ def test_images_of_nothing_fail_with_their_own_code(slam, tmp_path: Path) -> Non
     for name in ("summary.json", "rpe.json"):
         (out / name).write_text("of an earlier run")
     done = slam("--task", "infer", "--data-root", tmp_path.parent, "--dataset", tmp_path.name, "--out", out)
-    check_refused(done, 3, "no 3 of the 4 images could be placed")
+    check_refused(done, 3, "there is not one feature in 4 images, which are 8-bit colour with values from 0")
     assert list(out.iterdir()) == []
 
 

@@ -66,6 +66,18 @@ def flatten(folder: Path) -> None:
         Image.new("RGB", (40, 30), (9, 90, 90)).save(path)
 
 
+def unlike(folder: Path) -> None:
+    """Images with features, and nothing in common."""
+    for place, path in enumerate(sorted(folder.glob("*.[pjJ]*"))):
+        pixels = np.random.default_rng(place).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((256, 192), Image.Resampling.BICUBIC).save(path)
+    (folder / "calib.txt").unlink()
+
+
+def only(name: str) -> Callable[[Path], object]:
+    return lambda folder: (empty(folder), write(name, "x")(folder))
+
+
 def unknown_camera(folder: Path) -> None:
     (folder / "calib.txt").unlink()
     (folder / "rgb.txt").write_text("0.1 a.jpg\n0.2 b.png\n0.3 c.JPG\n")
@@ -134,6 +146,18 @@ CASES = (
         remedy="Convert them to one of these formats, and stage again.",
     ),
     Case(
+        words="a video in the place of images",
+        code=4,
+        spoil=only("walk.mp4"),
+        remedy="Take frames out of it, and stage those.",
+    ),
+    Case(
+        words="photos of a format that is not read",
+        code=4,
+        spoil=only("IMG_0001.HEIC"),
+        remedy="Convert them, and stage those.",
+    ),
+    Case(
         words="the images are in folders of the folder",
         code=4,
         spoil=lambda folder: (empty(folder), [(folder / name).mkdir() for name in ("left", "right")]),
@@ -188,6 +212,12 @@ CASES = (
         remedy="Write one line as it says; this looks like a matrix.",
     ),
     Case(
+        words="`calib.txt` is UTF-16",
+        code=4,
+        spoil=write("calib.txt", "50 51 20 15\n".encode("utf-16-le")),
+        remedy="Save it as UTF-8, as Windows' editors can.",
+    ),
+    Case(
         words="`calib.txt` is of images of another size",
         code=4,
         spoil=write("calib.txt", "500 500 320 240\n"),
@@ -204,6 +234,12 @@ CASES = (
         code=4,
         spoil=make_video,
         remedy="Stage all of it, or correct the list.",
+    ),
+    Case(
+        words="`rgb.txt` names an image outside of the sequence",
+        code=4,
+        spoil=write("rgb.txt", "0.1 a.jpg\n0.2 ../other/b.png\n"),
+        remedy="Put the images into the sequence's folder.",
     ),
     Case(
         words="a line of `rgb.txt` is broken",
@@ -248,9 +284,15 @@ CASES = (
         remedy="Correct the path; jobs see what was staged in `/data`.",
     ),
     Case(
-        words="nothing to reconstruct from",
+        words="no feature in any image",
         code=3,
         spoil=flatten,
+        remedy="Look at the images: they may be too dark, blurred, of a blank wall, or badly exported.",
+    ),
+    Case(
+        words="nothing to reconstruct from",
+        code=3,
+        spoil=unlike,
         remedy="Use images with texture and overlap, of a camera that moves sideways.",
     ),
     Case(

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -123,7 +124,8 @@ def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence:
     choice = choice_of(arguments)
     if arguments.engine == "colmap" and choice.mode != "mono":
         raise UsageError("colmap has no use for --stereo and --depth; leave them out, or use --engine droid")
-    return open_sequence(folder, choice)
+    top = arguments.data_root / folder.relative_to(arguments.data_root).parts[0]
+    return open_sequence(folder, replace(choice, top=top))
 
 
 def _plain(value: object) -> object:

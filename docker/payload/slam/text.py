@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+import codecs
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from slam.errors import InputError
+
+# The longer mark first: it begins with the shorter one.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# From so many on, a timestamp counts billionths, millionths or thousandths of a second: the last of them, as
+# seconds, is in the year 5138.
+_SMALLER_UNITS = ((Decimal("1e17"), 9), (Decimal("1e14"), 6), (Decimal("1e11"), 3))
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a file, stripped, each with its number from 1 on; ``#`` comments and empty lines left out.
 
+    It is UTF-8, or what a byte order mark at its beginning says.
+
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is no text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
+    text = data.decode(encoding, errors="replace")
+    if "\0" in text:
+        raise InputError(
+            f"{path}: there are zero bytes in it, as in UTF-16 without a byte order mark; save it as UTF-8"
+        )
     lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
+def to_seconds(stamp: str) -> str:
+    """A timestamp in seconds, where its size says that it counts nano-, micro- or milliseconds since 1970.
+
+    Seconds, and what is no number, stay letter by letter as they are.
+    """
+    try:
+        number = Decimal(stamp)
+    except InvalidOperation:
+        return stamp
+    if not number.is_finite():
+        return stamp
+    digits = next((digits for least, digits in _SMALLER_UNITS if number >= least), 0)
+    return f"{number.scaleb(-digits):f}" if digits else stamp

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from slam.errors import InputError
 from slam.output.results import replacing
-from slam.text import read_lines
+from slam.text import read_lines, to_seconds
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,6 +44,8 @@ class Trajectory:
 def read_trajectory(path: Path) -> Trajectory:
     """Read a trajectory in TUM format; ``#`` comments and empty lines are skipped.
 
+    Timestamps that are larger than seconds can be are taken for what they are (:func:`slam.text.to_seconds`).
+
     https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats#ground-truth_trajectories
 
     Raises:
@@ -55,8 +57,9 @@ def read_trajectory(path: Path) -> Trajectory:
     stamps: list[str] = []
     poses: list[list[float]] = []
     for number, line in read_lines(path):
-        stamp, *_ = words = line.split()
+        words = line.split()
         poses.append(_parse_pose(words, f"{path}:{number}"))
+        stamp = to_seconds(words[0])
         if stamps and float(stamp) <= float(stamps[-1]):
             raise InputError(
                 f"{path}:{number}: {stamp} is not after {stamps[-1]}; sort the lines by their timestamps, "

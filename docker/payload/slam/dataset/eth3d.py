@@ -9,7 +9,7 @@ from slam.dataset.files import list_files
 from slam.dataset.frames import add_depth, choose, make_sequence, seconds_of, survey
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.sequence import Choice, Frame, Sequence
-from slam.dataset.tum import FRAME_LIST, read_frames, require_no_stereo
+from slam.dataset.tum import FRAME_LIST, describe_times, read_frames, require_no_stereo
 from slam.errors import InputError
 
 CALIBRATION = "calibration.txt"
@@ -52,6 +52,8 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         choice,
         images=images,
         camera=camera,
+        camera_file=CALIBRATION,
+        notes=describe_times(folder) if is_listed else (),
         left=fit_usual_area(camera, images.size),
         settings=SETTINGS,
     )

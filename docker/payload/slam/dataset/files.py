@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 
 from slam.errors import InputError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
+# Before, in and after the only number of a name; the number of a time may have a fraction.
+_ONE_NUMBER = re.compile(r"([^0-9]*)([0-9]+(?:\.[0-9]+)?)([^0-9]*)")
 
 
 def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
@@ -49,8 +54,42 @@ def list_folder(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: it cannot be read ({error.strerror})") from error
 
 
+def sort_images(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Files in the order of the numbers in their names: ``frame2.png`` comes before ``frame10.png``.
+
+    Where names differ in one number alone, it may have a fraction, as times do: ``1.25.png`` comes before
+    ``1.5.png``.
+    """
+    found = tuple(paths)
+    matches = [_ONE_NUMBER.fullmatch(path.stem) for path in found]
+    numbers = [Decimal(match[2]) for match in matches if match]
+    if len(numbers) == len(found) and len({(match[1], match[3]) for match in matches if match}) == 1:
+        ordered = sorted(zip(numbers, (path.name for path in found), found, strict=True))
+        return tuple(path for _, _, path in ordered)
+    return tuple(sorted(found, key=lambda path: (_split_numbers(path.name), path.name)))
+
+
+def _split_numbers(name: str) -> list[str | int]:
+    """Text and numbers in turn; the first is text."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def describe_order(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    """A note where the order of images is another than that of their names' letters."""
+    by_letters = sorted(paths, key=lambda path: path.name)
+    for place, (path, other) in enumerate(zip(paths, by_letters, strict=True)):
+        if path != other:
+            note = (
+                f"images are in the order of the numbers in their names: {path.name} is number {place}, "
+                f"where the order of letters has {other.name}"
+            )
+            return (note,)
+    return ()
+
+
 def list_files(folder: Path, *suffixes: str) -> tuple[Path, ...]:
-    """The files of these kinds in a folder, in the order of their names; none where there is no folder.
+    """The files of these kinds in a folder, in the order of their numbers; none where there is no folder.
 
     Raises:
         InputError: the folder cannot be read.
@@ -58,7 +97,7 @@ def list_files(folder: Path, *suffixes: str) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
     there = list_folder(folder)
-    return tuple(path for path in there if path.suffix in suffixes and not path.name.startswith("."))
+    return sort_images(path for path in there if path.suffix in suffixes and not path.name.startswith("."))
 
 
 def exists(path: Path) -> bool:

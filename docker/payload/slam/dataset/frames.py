@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slam.dataset.camera import Intrinsics, describe_middle
+from slam.dataset.camera import Intrinsics, describe_middle, describe_unread
 from slam.dataset.files import exists
 from slam.dataset.geometry import Preparation, bound
 from slam.dataset.image import find_range, read_color, read_depth, read_header
@@ -76,6 +76,8 @@ def make_sequence(
     *,
     images: Images,
     camera: Intrinsics | None,
+    camera_file: str | None = None,
+    notes: tuple[str, ...] = (),
     left: Preparation | None = None,
     right: Preparation | None = None,
     truth: str | Path = GROUND_TRUTH,
@@ -93,6 +95,8 @@ def make_sequence(
         choice: what was asked for.
         images: what all images have in common.
         camera: that of the images as they were taken.
+        camera_file: the name of the file in ``folder`` that says so, if one does.
+        notes: what a person should know of how its files were read.
         left: how images are prepared; unless ``choice`` takes them as they are.
         right: the same for the other camera of a pair.
         truth: where in the folder the ground truth lies, if it does.
@@ -115,7 +119,12 @@ def make_sequence(
         settings=settings or {},
         baseline_m=baseline_m if choice.mode == "stereo" else None,
         values=images.values,
-        notes=(*images.notes, *(describe_middle(camera, images.size) if camera else ())),
+        notes=(
+            *notes,
+            *images.notes,
+            *(describe_middle(camera, images.size) if camera else ()),
+            *describe_unread(folder, choice.top, camera_file),
+        ),
     )
     if choice.as_taken or left is None:
         return sequence

@@ -8,7 +8,7 @@ decodes all formats. OpenCV turns some formats and some not, and COLMAP turns no
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +146,19 @@ def _sample(image: Image.Image) -> Numbers:
     down, right = (-(-side // _SAMPLED_PIXELS) for side in pixels.shape[:2])
     some = pixels[::down, ::right].astype(np.float64).ravel()
     return some[np.isfinite(some)]
+
+
+def describe_pixels(paths: Sequence[Path]) -> str:
+    """How deep the pixels of some images are, and from what to what, by the first, the middle and the last.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    images = [read_upright(paths[place]) for place in sorted({0, len(paths) // 2, len(paths) - 1})]
+    arrays = [np.asarray(image) for image in images]
+    kind = "grey" if images[0].mode in ("1", "L", "LA", *_DEEP) else "colour"
+    low, high = min(array.min() for array in arrays), max(array.max() for array in arrays)
+    return f"{8 * arrays[0].itemsize}-bit {kind} with values from {low:g} to {high:g}"
 
 
 def reduce_depth(image: Image.Image, values: ValueRange | None) -> Image.Image:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from slam.dataset.camera import CALIBRATION, read_camera
-from slam.dataset.files import SUFFIXES, exists, list_folder
+from slam.dataset.files import SUFFIXES, describe_order, exists, list_folder, sort_images
 from slam.dataset.frames import choose, make_sequence, survey
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.sequence import PLACES, Choice, Frame, Sequence
 from slam.dataset.tum import require_no_stereo
 from slam.errors import InputError
+
+_VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+_PHOTOS = frozenset(
+    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".jxl", ".nef", ".webp"}
+)
 
 
 def holds(folder: Path) -> bool:
@@ -22,7 +28,9 @@ def holds(folder: Path) -> bool:
 
 
 def open_sequence(folder: Path, choice: Choice) -> Sequence:
-    """The images of a folder in name order; a timestamp is the image's place in it, from 0.
+    """The images of a folder in the order of the numbers in their names.
+
+    A timestamp is the image's place in this order, from 0.
 
     For DROID-SLAM they are undistorted and brought to about 384 by 512 pixels. COLMAP can do without a
     ``calib.txt``.
@@ -36,16 +44,19 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
             f"{folder}: which depth belongs to which image is not known in a plain folder; lay it out as TUM "
             "does, with rgb.txt and depth.txt, or leave --depth out"
         )
-    frames = choose(list_images(folder), choice, stride=1, folder=folder)
+    every = list_images(folder)
+    frames = choose(every, choice, stride=1, folder=folder)
     images = survey(frames, choice)
     is_known = exists(folder / CALIBRATION) or not choice.as_taken
-    camera = read_camera(folder, images.size) if is_known else None
+    camera = read_camera(folder, images.size, top=choice.top) if is_known else None
     return make_sequence(
         folder,
         frames,
         choice,
         images=images,
         camera=camera,
+        camera_file=CALIBRATION,
+        notes=describe_order(tuple(frame.image for frame in every)),
         left=fit_usual_area(camera, images.size) if camera else None,
         units=PLACES,
         is_video=False,
@@ -53,7 +64,9 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
 
 
 def list_images(folder: Path) -> tuple[Frame, ...]:
-    """The images in ``images/`` or in the folder itself, in name order; their places are their timestamps.
+    """The images in ``images/`` or in the folder itself, by the numbers in their names.
+
+    Their places in this order are their timestamps.
 
     Raises:
         InputError: there are none.
@@ -61,14 +74,32 @@ def list_images(folder: Path) -> tuple[Frame, ...]:
     inner = folder / "images"
     place = inner if inner.is_dir() else folder
     there = list_folder(place)
-    paths = [path for path in there if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    visible = [path for path in there if not path.name.startswith(".")]
+    paths = sort_images(path for path in visible if path.suffix.lower() in SUFFIXES)
     if not there:
         raise InputError(f"{place}: it is empty; stage a folder with images in it")
     if not paths:
-        folders = [path.name for path in there if path.is_dir()][:20]
-        hint = f"choose one of its folders with --sequence: {', '.join(folders)}"
         raise InputError(
-            f"{place}: no images ({', '.join(sorted(SUFFIXES))}) in it; "
-            + (hint if folders else "stage a folder with images in it")
+            f"{place}: no images ({', '.join(sorted(SUFFIXES))}) in it{_describe_others(visible)}"
         )
     return tuple(Frame(stamp=f"{place:.1f}", image=path) for place, path in enumerate(paths))
+
+
+def _describe_others(there: list[Path]) -> str:
+    """What is there in the place of images, and what to do about it."""
+    for suffixes, what, remedy in (
+        (
+            _VIDEOS,
+            "a video",
+            "take frames out and stage those: `mkdir images; ffmpeg -i {name} -vf fps=10 images/%06d.png`",
+        ),
+        (_PHOTOS, "photos of another format", "convert them to JPEG or PNG, and stage those"),
+    ):
+        found = [path.name for path in there if path.suffix.lower() in suffixes and path.is_file()]
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            return f", but {what}: {found[0]}{more}; {remedy.format(name=shlex.quote(found[0]))}"
+    folders = [path.name for path in there if path.is_dir()][:20]
+    if folders:
+        return f"; choose one of its folders with --sequence: {', '.join(folders)}"
+    return "; stage a folder with images in it"

@@ -40,7 +40,7 @@ class Choice:
     Every ``stride``-th (``None``: as the dataset is usually read), from the ``t0``-th of these on, and at
     most ``max_frames``. No prepared image is longer than ``max_image_size`` pixels. ``as_taken`` is for an
     engine that reads the image files itself: nothing is prepared, and every image is taken where no stride
-    is asked for.
+    is asked for. ``top`` is the dataset's folder, in which the sequence's lies.
     """
 
     mode: Mode = "mono"
@@ -49,6 +49,7 @@ class Choice:
     max_frames: int | None = None
     max_image_size: int | None = None
     as_taken: bool = False
+    top: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

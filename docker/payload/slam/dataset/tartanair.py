@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slam.dataset.camera import Intrinsics
-from slam.dataset.files import list_files
+from slam.dataset.files import describe_order, list_files
 from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation
 from slam.dataset.sequence import Choice, Frame, Sequence, Units
@@ -70,6 +70,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         choice,
         images=images,
         camera=CAMERA,
+        notes=describe_order(lefts),
         left=preparation,
         right=preparation,
         truth=GROUND_TRUTH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from slam.dataset.camera import CALIBRATION, Intrinsics, read_camera, tum_intrinsics
@@ -11,7 +12,7 @@ from slam.dataset.frames import add_depth, choose, make_sequence, survey
 from slam.dataset.geometry import Preparation, fit_usual_area
 from slam.dataset.sequence import SECONDS, Choice, Frame, Sequence
 from slam.errors import InputError
-from slam.text import read_lines
+from slam.text import read_lines, to_seconds
 
 FRAME_LIST = "rgb.txt"
 DEPTH_LIST = "depth.txt"
@@ -57,7 +58,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     published = None if exists(folder / CALIBRATION) else _published_camera(folder)
     frames = choose(read_frames(folder, choice), choice, stride=STRIDE if published else 1, folder=folder)
     images = survey(frames, choice)
-    camera = published or read_camera(folder, images.size, else_by=_BY_NAME)
+    camera = published or read_camera(folder, images.size, else_by=_BY_NAME, top=choice.top)
     if published and images.size == SIZE:
         preparation = Preparation(camera=camera, size=images.size, resized=RESIZED, margin=MARGIN)
     else:
@@ -68,6 +69,8 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         choice,
         images=images,
         camera=camera,
+        camera_file=CALIBRATION,
+        notes=describe_times(folder),
         left=preparation,
         units=SECONDS,
         settings=SETTINGS if published else {},
@@ -136,8 +139,18 @@ def read_frame_list(folder: Path, name: str = FRAME_LIST) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
+def describe_times(folder: Path) -> tuple[str, ...]:
+    """A note where the timestamps of ``rgb.txt`` are no seconds."""
+    stamp = next((line.split()[0] for _, line in read_lines(folder / FRAME_LIST)), "")
+    seconds = to_seconds(stamp)
+    if seconds == stamp:
+        return ()
+    return (f"{folder / FRAME_LIST}: {stamp} is too large for seconds, and is taken for {seconds} s",)
+
+
 def _parse_frame(line: str, folder: Path, place: str) -> Frame:
     stamp, *name = line.split(maxsplit=1)
+    stamp = to_seconds(stamp)
     try:
         seconds = float(stamp)
     except ValueError:
@@ -145,6 +158,12 @@ def _parse_frame(line: str, folder: Path, place: str) -> Frame:
     if not math.isfinite(seconds) or not name:
         raise InputError(f"{place}: {line!r}; expected `timestamp filename`")
     path = folder / name[0]
+    inner = Path(os.path.normpath(name[0]))
+    if inner.is_absolute() or inner.parts[:1] == ("..",):
+        raise InputError(
+            f"{place}: {name[0]} is outside of {folder}; a list names the sequence's own images, by their "
+            "paths in its folder"
+        )
     if not exists(path):
         raise InputError(
             f"{place}: the image {path} does not exist; stage all of {folder.name}, or correct the list"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slam.dataset.camera import Intrinsics
-from slam.dataset.image import read_header, write_upright
+from slam.dataset.image import describe_pixels, read_header, write_upright
 from slam.dataset.sequence import FEWEST_FRAMES, Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.errors import InputError, ReconstructionError
@@ -38,6 +38,7 @@ class Project:
     settings: Settings
     images: Path
     names: tuple[str, ...]
+    pixels: str
     database: Path
 
 
@@ -54,6 +55,7 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         settings=settings,
         images=workspace / "images",
         names=link_images(sequence, workspace / "images"),
+        pixels=describe_pixels([frame.image for frame in sequence.frames]),
         database=workspace / "database.db",
     )
     start_colmap(settings.seed)
@@ -152,7 +154,13 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
         lambda: f"features   {sum(map(database.exists_keypoints, ids.values()))}/{len(ids)}",
     )
     require_images(project, {name for name, number in ids.items() if database.exists_keypoints(number)})
-    say(f"features   {len(ids)}/{len(ids)}, {database.num_keypoints():,} in all")
+    found = int(database.num_keypoints())
+    say(f"features   {len(ids)}/{len(ids)}, {found:,} in all")
+    if not found:
+        raise ReconstructionError(
+            f"{project.sequence.name}: there is not one feature in {len(ids)} images, which are "
+            f"{project.pixels}; they need texture, light and focus"
+        )
 
 
 def require_images(project: Project, names: set[str]) -> None:
@@ -193,7 +201,9 @@ def match_features(project: Project, database: pycolmap.Database) -> None:
         ),
         lambda: f"matching   {database.num_matched_image_pairs():,} pairs",
     )
-    matched, verified = database.num_matched_image_pairs(), database.num_verified_image_pairs()
+    matched = database.num_matched_image_pairs()
+    # A pair without an inlier has a geometry as well: none.
+    verified = sum(count > 0 for count in database.read_two_view_geometry_num_inliers()[1])
     say(f"matching   {matched:,} pairs, {verified:,} of them see the same things")
 
 

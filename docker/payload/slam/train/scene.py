@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slam.dataset.camera import CALIBRATION, Intrinsics, read_calibration
-from slam.dataset.files import SUFFIXES
+from slam.dataset.files import SUFFIXES, list_folder, sort_images
 from slam.errors import InputError
 from slam.text import read_lines
 from slam.trajectory import read_trajectory
@@ -144,11 +144,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 def _list(folder: Path, suffixes: frozenset[str]) -> tuple[Path, ...]:
     if not folder.is_dir():
         raise InputError(f"{folder} is missing; docs/droid-slam.md, Training, says what a scene consists of")
-    try:
-        there = sorted(folder.iterdir(), key=lambda path: path.name)
-    except OSError as error:
-        raise InputError(f"{folder}: it cannot be read ({error.strerror})") from error
-    paths = tuple(path for path in there if path.suffix.lower() in suffixes and not path.name.startswith("."))
+    there = list_folder(folder)
+    paths = sort_images(
+        path for path in there if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
     if not paths:
         raise InputError(f"{folder}: no file in it ends in {', '.join(sorted(suffixes))}")
     kinds = sorted({path.suffix.lower() for path in paths} & _DEPTH_SUFFIXES)
