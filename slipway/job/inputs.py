@@ -40,6 +40,7 @@ class Inputs:
         image: the image on the cluster.
         code: the name of the tree of code on the cluster.
         revision: what git says of the code.
+        parent: the id of the run that is repeated.
     """
 
     profile: str
@@ -150,6 +151,7 @@ def repeat_inputs(host: Host, scratch: Scratch, run: Run) -> Inputs:
             dirty=run.dirty,
             diff=None if diff is None else diff.decode("utf-8", errors="surrogateescape"),
         ),
+        parent=run.run_id,
     )
 
 

@@ -81,6 +81,7 @@ def make_plan(
         run_dir=str(job.run_dir),
         session=terminal_session(),
         task_indices=tuple(parse_array(array)) if array else (),
+        parent=inputs.parent,
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

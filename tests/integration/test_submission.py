@@ -403,6 +403,7 @@ def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> No
             assert ended.status.reason == "ok"
             assert host.read(PurePosixPath(run.run_dir) / "attempt-1/out/words") == b"|it's|*|a $b|"
         assert (second.sif, second.code, second.commit) == (first.sif, first.code, first.commit)
+        assert (first.parent, second.parent) == (None, first.run_id)
         host.check(["rm", str(RunPaths(PurePosixPath(first.run_dir)).argv)])
         with pytest.raises(JobError, match=r"argv is gone, so .* cannot be repeated"):
             repeat_inputs(host, scratch, first)
