@@ -52,6 +52,7 @@ class Inputs:
     image: PushedSif
     code: str
     revision: Revision
+    parent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
