@@ -206,7 +206,8 @@ def test_12_bits_in_16_are_as_good_as_8(scene: Path, tmp_path: Path, slam) -> No
     for path in scene.glob("rgb/*.png"):
         grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16)
         Image.fromarray(16 * grey).save(folder / "rgb" / path.name)
-    done = slam("--task", "infer", "--data-root", tmp_path, "--dataset", "deep", "--out", tmp_path / "out")
+    words = ("--task", "infer", "--data-root", tmp_path, "--dataset", "deep", "--out", tmp_path / "out")
+    done = slam(*words, "--max-frames", "5")
     assert (done.returncode, done.stderr) == (0, "")
     assert "note       images are grey with more than 8 bits: values from " in done.stdout
-    assert "8 of 8 registered" in done.stdout
+    assert "5 of 5 registered" in done.stdout

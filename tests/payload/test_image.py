@@ -110,15 +110,16 @@ def test_what_else_a_camera_wrote_beside_an_image_stays(tmp_path: Path) -> None:
 def test_colmap_makes_the_same_of_turned_images(scene: Path, tmp_path: Path, slam) -> None:
     turned = tmp_path / "turned"
     shutil.copytree(scene, turned)
-    for place, path in enumerate(sorted(turned.glob("rgb/*.png"))):
-        store(path, np.asarray(Image.open(path)), 1 + place)
+    orientations = (6, 3, 1, 8, 5)
+    for orientation, path in zip(orientations, sorted(turned.glob("rgb/*.png")), strict=False):
+        store(path, np.asarray(Image.open(path)), orientation)
     for folder in (scene, turned):
         done = slam(
             *("--task", "infer", "--data-root", folder.parent, "--dataset", folder.name),
-            *("--threads", "1", "--max-frames", "8", "--out", tmp_path / "out" / folder.name),
+            *("--threads", "1", "--max-frames", "5", "--out", tmp_path / "out" / folder.name),
         )
         assert (done.returncode, done.stderr) == (0, "")
-    assert "note       7 of 8 images are stored turned" in done.stdout
+    assert "note       4 of 5 images are stored turned" in done.stdout
     first, second = (tmp_path / "out" / folder.name / "trajectory.tum" for folder in (scene, turned))
     assert first.read_bytes() == second.read_bytes()
 
