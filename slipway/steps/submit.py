@@ -92,7 +92,9 @@ def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iter
 
 
 def _read_code(session: Session, profile: Profile, site: Site) -> Code:
-    from slipway.job import inputs, submit  # noqa: F401 - its import takes time, too
+    import filelock  # noqa: F401 - what is used later: its import takes time, too
+
+    from slipway.job import inputs, submit  # noqa: F401
 
     return inputs.read_code(session.project, profile, site.name)
 
