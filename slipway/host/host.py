@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from slipway.errors import ConnectionLostError, LoginError, RemoteError, SshError, TransferOnlyError
 from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
-from slipway.host.login_shell import drop_greeting
 from slipway.host.open_shell import KeptShell, ShellTimeoutError
 from slipway.host.program import Ending, Program
 from slipway.shell import Result
@@ -65,7 +64,7 @@ class Host(Files):
             # What a start file puts in the place of the command must not read what is meant for the program.
             self.run(["true"])
         ending = self._execute(argv, (stdin or "").encode("utf-8", "surrogateescape"), timeout_s)
-        code, stdout, stderr = ending.exit_code, _text(ending.stdout), drop_greeting(_text(ending.stderr))
+        code, stdout, stderr = ending.exit_code, _text(ending.stdout), _text(ending.stderr)
         if ending.has_begun:
             self._runs_commands = True
         elif code >= 0:  # killed before it could say anything: that proves nothing

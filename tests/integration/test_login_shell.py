@@ -13,7 +13,6 @@ import pytest
 
 from slipway.errors import (
     ConnectionLostError,
-    ParseError,
     RemoteError,
     SshError,
     TransferOnlyError,
@@ -23,7 +22,6 @@ from slipway.host import files as host_files
 from slipway.host.command_line import MARK
 from slipway.host.host import Host, connect
 from slipway.host.inventory import place, take_inventory
-from slipway.host.login_shell import login_command, parse_login
 from slipway.host.scratch import open_scratch
 from slipway.progress import NullProgress
 from slipway.scheduler.slurm.site import SlurmSite
@@ -102,8 +100,8 @@ def use_everything(host: FilesHost, user: str, folder: Path) -> None:
             argv = ["sh", "-c", 'cat; printf %s "$SCRATCH" >&2; exit 5']
             fed = remote.run_in_login_shell(argv, stdin=[text.encode()], stdin_bytes=len(text))
             assert (fed.exit_code, fed.stdout, fed.stderr) == (5, text, f"/srv/{user}")
-        there = remote.run(login_command(["sh", "-c", 'printf %s "$SCRATCH"; echo wrong >&2']))
-        assert (parse_login(there.stdout), there.stderr) == (f"/srv/{user}", "wrong\n")
+        there = remote.run_in_login_shell(["sh", "-c", 'printf %s "$SCRATCH"; echo wrong >&2'])
+        assert (there.stdout, there.stderr) == (f"/srv/{user}", "wrong\n")
         scratch = open_scratch(
             remote, SlurmSite(name="x", login=host.login(user), paths=Paths(scratch="$SCRATCH"))
         )
@@ -278,7 +276,6 @@ def test_a_login_shell_that_ends_early(host: FilesHost) -> None:
     with (
         start_files(host, "with-bash", ".profile", "echo no more; exit 0\n"),
         host.connect("with-bash") as remote,
+        pytest.raises(RemoteError, match=r"'no more'.*~/.profile"),
     ):
-        done = remote.run(login_command(["true"]))
-        with pytest.raises(ParseError, match=r"'no more'.*~/.profile"):
-            parse_login(done.stdout)
+        remote.run_in_login_shell(["true"])

@@ -1,4 +1,3 @@
-import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -6,11 +5,10 @@ from typing import Any
 import pytest
 
 from slipway.errors import ParseError
-from slipway.host.login_shell import login_command, parse_login
 from slipway.scheduler.base import Job, State, Submission
 from slipway.scheduler.slurm import commands, parse
 from slipway.scheduler.slurm.scheduler import Slurm
-from slipway.shell import LocalShell, Result
+from slipway.shell import Result
 
 
 def in_state(word: str) -> dict[str, Any]:
@@ -235,27 +233,14 @@ def test_elapsed(text: str, seconds: int | None) -> None:
     assert parse.parse_elapsed(text) == seconds
 
 
-def test_login_shell_may_say_what_it_likes() -> None:
-    result = LocalShell().run(login_command(["printf", "%s|", "a b", "$HOME", "*"]))
-    assert parse_login("Welcome to the cluster!\nquota: 5 %" + result.stdout) == "a b|$HOME|*|"
-
-
-def test_a_login_shell_that_ends_early_is_noticed() -> None:
-    with pytest.raises(
-        ParseError, match=r"before it came to the command.*'your account has expired'.*~/.profile"
-    ):
-        parse_login("your account has expired\n")
-
-
 class Queue:
     """Stands in for a connection: its squeue prints this and ends so."""
 
     def __init__(self, printed: str, code: int = 0) -> None:
         self.printed, self.code = printed, code
 
-    def run(self, _: Sequence[str]) -> Result:
-        script = f"printf %s {shlex.quote(self.printed)}; exit {self.code}"
-        return LocalShell().run(login_command(["sh", "-c", script]))
+    def run_in_login_shell(self, _: Sequence[str]) -> Result:
+        return Result(argv=(), exit_code=self.code, stdout=self.printed, stderr="")
 
 
 def active(printed: str, code: int = 0) -> set[str] | None:

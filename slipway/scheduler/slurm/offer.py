@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from slipway.errors import JobError, ParseError
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command, parse_login
 from slipway.progress import Progress
 from slipway.scheduler.limits import ResourceRequest, find_problem
 from slipway.scheduler.slurm.commands import associations_command, partitions_command, qos_command
@@ -89,8 +88,8 @@ def _may_be_lifted(host: Host) -> bool:
 
 def _ask(host: Host, command: list[str], parse: Callable[[str], _ANSWER]) -> _ANSWER | None:
     """An answer, or ``None`` where the site does not give it: it is for words only."""
-    result = host.run(login_command(command))
+    result = host.run_in_login_shell(command)
     with suppress(ParseError):
         if result.ok:
-            return parse(parse_login(result.stdout))
+            return parse(result.stdout)
     return None

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 
 from slipway.errors import RemoteError
 from slipway.host.host import Host
-from slipway.host.login_shell import login_command, parse_login
 from slipway.progress import Progress
 from slipway.resources import Resources
 from slipway.scheduler.base import JobQuery, QueryResult, Submission
@@ -52,12 +51,12 @@ class Slurm:
 
     def active_names(self, host: Host) -> set[str] | None:
         """The names of the user's jobs that wait or run; ``None`` where squeue fails."""
-        result = host.run(login_command(queue_command()))
-        return {job.name for job in parse_queue(parse_login(result.stdout))} if result.ok else None
+        result = host.run_in_login_shell(queue_command())
+        return {job.name for job in parse_queue(result.stdout)} if result.ok else None
 
     def cancel(self, host: Host, job_id: str) -> None:
         """Cancel a job."""
-        result = host.run(login_command(cancel_command(job_id)))
+        result = host.run_in_login_shell(cancel_command(job_id))
         if not result.ok:
             raise RemoteError(f"{host.target}: job {job_id} was not cancelled: {result.stderr.strip()}")
 
