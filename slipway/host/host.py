@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from slipway.errors import ConnectionLostError, LoginError, RemoteError, SshError, TransferOnlyError
 from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
-from slipway.host.open_shell import KeptShell, ShellTimeoutError
+from slipway.host.open_shell import KeptShell, ShellEndedError, ShellTimeoutError
 from slipway.host.program import Ending, Program
 from slipway.shell import Result
 from slipway.site import Login
@@ -207,12 +207,30 @@ class Host(Files):
             raise self._transfer_only("")
         try:
             with self.translated():
-                code, stdout, stderr = self._shell.run(argv, stdin, stdin_bytes, timeout_s)
+                code, stdout, stderr = self._run_in_shell(argv, stdin, stdin_bytes, timeout_s)
         except ShellTimeoutError as error:
             raise SshError(
                 f"{self.target}: `{shlex.join(argv)}` did not end within {timeout_s:g} s"
             ) from error
         return Result(argv=tuple(argv), exit_code=code, stdout=_text(stdout), stderr=_text(stderr))
+
+    def _run_in_shell(
+        self, argv: Sequence[str], stdin: Iterable[bytes], stdin_bytes: int, timeout_s: float | None
+    ) -> tuple[int, bytes, bytes]:
+        try:
+            return self._shell.run(argv, stdin, stdin_bytes, timeout_s)
+        except ShellEndedError as error:
+            if self.is_lost or not self.is_open:
+                raise
+            raise self._explain_ended(error.printed) from error
+
+    def _explain_ended(self, printed: bytes) -> RemoteError:
+        said = f"it printed {quote_text(printed)}" if printed.strip() else "it printed nothing"
+        return RemoteError(
+            f"{self.target}: `bash -l` on the cluster ended before it came to the command ({said}); look "
+            "in /etc/profile.d, ~/.bash_profile, ~/.bash_login, ~/.profile and ~/.bashrc there for what ends "
+            "it: an `exit`, a `set -e` or an `exec` that is not only for interactive shells"
+        )
 
     def spare_channel(self) -> None:
         """Give up the channels for files and for the open shell; their next use opens others."""

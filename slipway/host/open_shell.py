@@ -44,6 +44,14 @@ def open_shell_command() -> list[str]:
     return ["sh", "-c", begin, "slipway", _LOOP]
 
 
+class ShellEndedError(EOFError):
+    """The shell has ended, or the connection was lost; ``printed`` is what it printed last."""
+
+    def __init__(self, printed: bytes) -> None:
+        super().__init__("the login shell has ended")
+        self.printed = printed
+
+
 class OpenShell:
     """The shell, on a channel of its own. One thread at a time may use it."""
 
@@ -60,7 +68,7 @@ class OpenShell:
             The exit code, and what it printed on its two outputs.
 
         Raises:
-            EOFError: the shell has ended.
+            ShellEndedError: the shell has ended.
         """
         token = secrets.token_hex(8)
         script = f"exec {shlex.join(argv)}".encode("utf-8", "surrogateescape")
@@ -83,7 +91,7 @@ class OpenShell:
             searched = max(0, len(seen) - len(mark))
             chunk = receive(_CHUNK_BYTES)
             if not chunk:
-                raise EOFError("the login shell has ended")
+                raise ShellEndedError(bytes(seen))
             seen += chunk
         self._left[kind] = bytes(seen[place + len(mark) :])
         return bytes(seen[:place])
@@ -108,7 +116,7 @@ class KeptShell:
 
         Raises:
             ShellTimeoutError: the program did not end within ``timeout_s`` seconds.
-            EOFError: the shell has ended.
+            ShellEndedError: the shell has ended.
         """
         expired = threading.Event()
 

@@ -225,7 +225,8 @@ class FewChannels(paramiko.ServerInterface):
             bye.add_string("no more channels on this connection")
             bye.add_string("")
             self.transport._send_message(bye)
-            self.transport.close()
+            # Closed at once, the socket may be reset before the other side has read that.
+            threading.Timer(0.5, self.transport.close).start()
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
