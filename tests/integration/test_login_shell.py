@@ -235,7 +235,8 @@ class FewChannels(paramiko.ServerInterface):
             channel.send_exit_status(0)
             channel.close()
 
-        threading.Thread(target=answer).start()
+        # The reply to the request goes out once this has returned, and has to come before the channel's end.
+        threading.Timer(0.5, answer).start()
         return True
 
 
