@@ -231,7 +231,7 @@ def test_cancelled_while_it_runs(night: Night) -> None:
 
 def test_cancelled_while_it_waits(night: Night) -> None:
     night.submit("waiting", "true", sbatch=("--begin=now+1hour",))
-    night.wait(lambda: night.runs["waiting"].status.reason == "BeginTime", "the reason")
+    night.wait(lambda: night.runs["waiting"].status.pending_reason == "BeginTime", "the reason")
     with night.small.connect() as host:
         night.runs["waiting"] = cancel(host, night.runs["waiting"])
     assert ending(night.ended("waiting")) == ("CANCELLED", "cancelled", None, 1)

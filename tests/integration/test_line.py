@@ -193,8 +193,8 @@ def test_what_is_not_staged_is_said(line: TaskRunner, tmp_path: Path) -> None:
     (folder / "file").write_text("x")
     (folder / "inside").symlink_to("file")
     (folder / "outside").symlink_to("/etc/hostname")
-    told = line.invoke("stage", str(folder), "--name", "odd", "--site", "box")
-    assert "1 not sent, since they lead out of the folder or are no files: outside" in told.stderr
+    told = line.invoke("stage", str(folder), "--name", "odd", "--site", "box", code=91)
+    assert "outside: the link to /etc/hostname leads out of the folder" in told.stderr
     assert line.on_box("cd $SCRATCH/slipway/data && find odd | sort") == "odd\nodd/file\nodd/inside\n"
 
 

@@ -37,6 +37,7 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.registry.publish import Published
+from slipway.report.values import run_values
 from slipway.sif.file import read_sif
 from slipway.steps.box import box_down, box_up
 from slipway.steps.data import find_weights, stage_weights
@@ -403,7 +404,7 @@ def check_nobody_saw_the_password(push_box: PushBox, seen: list[str], run: Run) 
     ]
     state = push_box.session.project.state
     seen += [path.read_text(errors="replace") for path in state.rglob("*") if path.is_file()]
-    seen += [json.dumps(run.listed()), *push_box.listener.said]
+    seen += [json.dumps(run_values(run)), *push_box.listener.said]
     assert not [secret for secret in secrets for text in seen if secret in text]
     for secret in secrets:
         found = push_box.as_root(

@@ -406,7 +406,7 @@ def test_what_a_killed_conversion_left_is_cleaned_by_the_next(
     process.kill()
     process.wait(timeout=60)
     assert len(conversions(client, tmp_path)) == 1
-    assert len(list((tmp_path / "tmp").iterdir())) == 1
+    assert len([path for path in (tmp_path / "tmp").iterdir() if path.is_dir()]) == 1
     project = Project(root=ROOT, state=tmp_path, results=tmp_path)
     image = find_image(client, image_name("debian"))
     assert image
