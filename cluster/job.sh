@@ -12,6 +12,13 @@
 #
 # @directives@
 
+# Start files, and the site's lines, may put aliases and functions in the place of commands.
+plain_commands() {
+    unalias -a
+    unset -f cat cd cp date df echo grep head mkdir mv printf read rm rsync sha256sum stat tail touch wait
+}
+plain_commands 2>/dev/null
+
 # What is to run, filled in by `invoke job`.
 # @settings@
 
@@ -242,7 +249,7 @@ readonly run_id run_dir image attempts here previous entry enter started
 readonly attempt job_id task_index node_name node_index job_nodes job_cpus
 readonly nodes each_node # only: multi_node
 readonly cache # only: cache
-readonly -f say finish write_result why_it_ended out_of_memory on_exit on_term on_usr1 warn_program find_program \
+readonly -f plain_commands say finish write_result why_it_ended out_of_memory on_exit on_term on_usr1 warn_program find_program \
     await read_words quote export_line write_entry start_container run_program
 
 # The site's modules, and its lines to run before the program.
@@ -251,6 +258,7 @@ readonly -f say finish write_result why_it_ended out_of_memory on_exit on_term o
 # ---------------------------------------------------------------------------------------------------
 
 # The site's lines may have changed how the shell works.
+plain_commands 2>/dev/null
 set +efuC +o pipefail
 shopt -u nullglob failglob
 trap - ERR DEBUG

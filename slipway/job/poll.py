@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from slipway.errors import ParseError
+from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.job.array import combine
 from slipway.job.ending import ScriptResult, merge_status, parse_result
@@ -18,6 +18,8 @@ from slipway.scheduler.choose import find_scheduler
 
 LOOK_S = 1.0
 LOOKS = 5
+# Their names are sent before an answer is read, and have to fit into the channel's window of some 2 MB.
+FOLDERS_AT_ONCE = 5000
 # A run that SLURM has forgotten, and whose script said nothing, is given up after this time.
 GONE_S = 600
 # Whatever a file holds, what stands between two of them was drawn for this question, and is in none.
@@ -77,11 +79,21 @@ def _folder(run: Run, task: int | None) -> str:
 
 
 def _read_results(host: Host, folders: Sequence[str]) -> dict[str, str]:
-    if not folders:
-        return {}
-    asked = "".join(f"{folder}\n" for folder in folders)
+    results: dict[str, str] = {}
+    for start in range(0, len(folders), FOLDERS_AT_ONCE):
+        results |= _read_some_results(host, folders[start : start + FOLDERS_AT_ONCE])
+    return results
+
+
+def _read_some_results(host: Host, folders: Sequence[str]) -> dict[str, str]:
+    asked = "".join(f"{folder}\n" for folder in folders).encode()
     mark = f"-{secrets.token_hex(16)}-"
-    contents = host.check(["sh", "-c", _RESULTS, "slipway", mark], stdin=asked).stdout.split(mark)
+    done = host.run_in_login_shell(
+        ["sh", "-c", _RESULTS, "slipway", mark], stdin=[asked], stdin_bytes=len(asked)
+    )
+    if not done.ok:
+        raise RemoteError(f"{host.target}: results could not be read: {done.explain()}")
+    contents = done.stdout.split(mark)
     if len(contents) != len(folders) + 1:
         raise ParseError(
             f"{host.target}: {len(contents) - 1} results were read, not {len(folders)}; try again"

@@ -191,7 +191,7 @@ def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
 def _confirm_newest(session: Session) -> Run:
     run = session.store.find(None)
     newest = f"{run.run_id} ({describe_arguments(run)})"
-    answer = session.prompt.ask(f"Cancel {newest}, {_which(run)}? (yes) ", echo=True)
+    answer = session.prompt.ask(f"Cancel {newest}, {_which(run)}? Type yes to cancel it: ", echo=True)
     if answer is None or answer.strip().lower() not in ("y", "yes"):
         raise UsageError(f"nothing was cancelled; name the run: `invoke cancel RUN`. The newest is {newest}")
     return run

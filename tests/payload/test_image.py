@@ -9,7 +9,7 @@ from PIL import Image
 
 from slam.dataset.camera import Intrinsics, describe_middle
 from slam.dataset.geometry import fit_usual_area
-from slam.dataset.image import read_color, read_depth, read_header
+from slam.dataset.image import read_color, read_depth, read_header, write_upright
 from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice, ValueRange
 from slam.engine.colmap import link_images
@@ -47,6 +47,22 @@ def test_an_image_is_read_upright(tmp_path: Path, ending: str, orientation: int)
     assert (header.size, header.is_turned) == ((48, 32), orientation != 1)
     pixels = read_color(path, (48, 32))[:, :, ::-1].astype(int)
     assert np.abs(pixels - upright).max() <= (0 if ending in LOSSLESS else 6)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_is_turned_and_written_for_colmap(tmp_path: Path, mode: str, compression: str | None) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (24, 32), dtype=np.uint8)
+    upright = Image.fromarray(pixels).convert(mode)
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x0110: "Camera"})
+    stored = upright.transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "a.tif", exif=exif, compression=compression)
+    write_upright(tmp_path / "a.tif", tmp_path / "a.png", None)
+    with Image.open(tmp_path / "a.png") as written:
+        assert np.array_equal(np.asarray(written), np.asarray(upright))
+        # Where a TIFF keeps its pixels is no word of a PNG: COLMAP would not read it.
+        assert dict(written.getexif()) == {0x0110: "Camera"}
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "jpg", "bmp", "ppm"])

@@ -77,7 +77,7 @@ def test_nothing_is_cancelled_without_a_name_or_a_yes(project: Project, answer: 
     newest = r"k3f9-cpu \(--task 'a b'\)"
     with pytest.raises(UsageError, match=rf"nothing was cancelled; .*`invoke cancel RUN`\. .* {newest}"):
         runs.cancel(Session(project=project, prompt=person), None)
-    assert person.asked == ["Cancel k3f9-cpu (--task 'a b'), the newest run? (yes) "]
+    assert person.asked == ["Cancel k3f9-cpu (--task 'a b'), the newest run? Type yes to cancel it: "]
 
 
 def test_a_yes_cancels(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

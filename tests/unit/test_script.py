@@ -450,3 +450,13 @@ def test_a_job_that_is_cancelled_while_it_copies(disk: Disk, tmp_path: Path) -> 
         os.close(lock)
     assert node.result()["reason"] == "cancelled"
     assert "reached" not in node.log()
+
+
+def test_what_start_files_put_in_the_place_of_commands_is_not_called(node: Node) -> None:
+    (node.folder / ".profile").write_text(
+        'shopt -s expand_aliases; alias cat="cat -n" mv="mv -v"\n'
+        'cd() { builtin cd "$@" && echo now in; }; printf() { echo pf; }; export -f cd printf\n'
+    )
+    assert node.run("sh", "-c", 'echo "$1 $MINE"', "sh", "a b", environment=("MINE=c",)) == 0
+    assert node.result()["reason"] == "ok"
+    assert node.log() == "a b c\n"

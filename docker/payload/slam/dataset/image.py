@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
 
 from slam.dataset.sequence import Bytes, Metres, Numbers, ValueRange
 from slam.errors import InputError
@@ -114,9 +115,13 @@ def read_upright(path: Path) -> Image.Image:
         InputError: it cannot be read.
     """
     with _opened(path) as (image, orientation):
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            # Pillow turns a TIFF by itself while it loads it, but not one that it maps into memory by name.
+            image.filename = ""
+            image.load()
+            return image.copy()
         image.load()
-        # Pillow turns a TIFF by itself while it loads it.
-        if isinstance(image, TiffImagePlugin.TiffImageFile) or orientation not in _TURNS:
+        if orientation not in _TURNS:
             return image.copy()
         return image.transpose(_TURNS[orientation])
 
@@ -196,11 +201,16 @@ def write_upright(source: Path, path: Path, values: ValueRange | None) -> None:
 
 
 def _exif_of(image: Image.Image) -> bytes:
-    """An image's EXIF without its orientation; it may hold the focal length."""
+    """Of an image's EXIF the camera and how the photograph was made, the focal length above all.
+
+    The rest is left out. Of a TIFF it says how the file is laid out, and would be wrong of any other.
+    """
     try:
-        exif = image.getexif()
-        exif.pop(_ORIENTATION, None)
-        return exif.tobytes() if exif else b""
+        exif, kept = image.getexif(), Image.Exif()
+        kept.update({tag: exif[tag] for tag in (Base.Make, Base.Model) if tag in exif})
+        if details := exif.get_ifd(IFD.Exif):
+            kept[IFD.Exif] = dict(details)
+        return kept.tobytes() if kept else b""
     except Exception:  # see _orientation
         return b""
 
