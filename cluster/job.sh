@@ -12,15 +12,15 @@
 #
 # @directives@
 
+# What is to run, filled in by `invoke job`.
+# @settings@
+
 # Start files, and the site's lines, may put aliases and functions in the place of commands.
 plain_commands() {
     unalias -a
     unset -f cat cd cp date df echo grep head mkdir mv printf read rm rsync sha256sum stat tail touch wait
 }
 plain_commands 2>/dev/null
-
-# What is to run, filled in by `invoke job`.
-# @settings@
 
 # @scheduler@
 
