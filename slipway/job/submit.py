@@ -292,4 +292,4 @@ def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
     if not answered:
         raise RemoteError(f"{host.target}: {result.explain()}")
     why = (settled.status.note or "").removeprefix(_NEVER)
-    raise JobError(f"{host.target}: {why}{scheduler.describe_offer(host, plan.request)}")
+    raise JobError(f"{host.target}: {why}{scheduler.describe_resources(host, plan.request)}")

@@ -206,7 +206,7 @@ class Scheduler(Protocol):
             JobError: it would.
         """
 
-    def describe_offer(self, host: Host, request: ResourceRequest) -> str:
+    def describe_resources(self, host: Host, request: ResourceRequest) -> str:
         """What was asked for and what the cluster has, for a job that was refused; a line for each."""
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from slipway.progress import Progress
 from slipway.resources import Resources
 from slipway.scheduler.base import JobQuery, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
-from slipway.scheduler.slurm import offer
+from slipway.scheduler.slurm import check
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.option import quote_option
@@ -62,11 +62,11 @@ class Slurm:
 
     def check(self, host: Host, request: ResourceRequest, site: Site, progress: Progress) -> None:
         """Refuse what ``sinfo`` says would wait for ever."""
-        offer.check_partitions(host, request, site, progress)
+        check.check_partitions(host, request, site, progress)
 
-    def describe_offer(self, host: Host, request: ResourceRequest) -> str:
+    def describe_resources(self, host: Host, request: ResourceRequest) -> str:
         """What was asked for, and what ``sinfo`` and ``sacctmgr`` say there is."""
-        return offer.describe_partitions(host, request)
+        return check.describe_partitions(host, request)
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The argv of srun, in a login shell, which finds it."""
