@@ -152,7 +152,7 @@ class _Login:
             return LoginError(f"{self._target}: the server ended the login, and has said why{self._notes()}")
         if self._has_answered:
             return ConnectionLostError(
-                f"{text}. The line was cut, or an answer came too late; try again{self._notes()}"
+                f"{text}. The connection was cut, or an answer came too late; try again{self._notes()}"
             )
         if self._refused and (farewell or len(self._refused) >= _MANY):
             return LoginError(f"{self._target}: {self._too_many(words)}{self._notes()}")

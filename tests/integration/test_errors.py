@@ -308,7 +308,7 @@ def expired_account(checkout: SshdCheckout) -> Seen:
 
 
 @case(
-    "The line is cut while a password is typed",
+    "The connection is cut while a password is typed",
     82,
     "Give the same command again.",
     **{r"\(\[Errno[^)]+\)|\(without a word\)": "(WHY)"},
