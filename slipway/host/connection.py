@@ -81,7 +81,7 @@ class Connection:
 
         Raises:
             ConnectionLostError: it is.
-            LinkError: the server lets it have no more channels.
+            SshError: the server lets it have no more channels.
         """
         import paramiko
 

@@ -54,7 +54,7 @@ class Host(Files):
         What the login shell's start files print is no part of its outputs.
 
         Raises:
-            LinkError: the connection was lost, or the program did not end within ``timeout_s`` seconds.
+            SshError: the connection was lost, or the program did not end within ``timeout_s`` seconds.
             TransferOnlyError: this host runs no commands for this user.
             RemoteError: the login shell ended before it came to the program.
         """
@@ -301,7 +301,7 @@ def connect(login: Login, state: Path, ask: Prompt | None = None) -> Host:
 
     Raises:
         ConfigError: the ssh_config is missing or broken.
-        LinkError: a host cannot be reached, is not the one that is known, or refuses the login.
+        SshError: a host cannot be reached, is not the one that is known, or refuses the login.
     """
     from slipway.ssh.login import log_in
 

@@ -44,7 +44,7 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
     SLURM does not know, is SUBMITTING: :func:`slipway.job.submit.settle` decides about it.
 
     Raises:
-        LinkError: the connection was lost.
+        SshError: the connection was lost.
     """
     if not runs:
         return []

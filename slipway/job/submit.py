@@ -156,7 +156,7 @@ def settle(host: Host, run: Run) -> Run:
         The run: pending, failed as it was never submitted, or as it was where ``sbatch`` may be at it.
 
     Raises:
-        LinkError: the connection was lost.
+        SshError: the connection was lost.
     """
     folder = PurePosixPath(run.run_dir)
     content = host.read(RunPaths(folder).answer)

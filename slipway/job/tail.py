@@ -32,7 +32,7 @@ class LogTail:
         An array's tasks are read in order: what one prints is handed over when those before it are over.
 
         Raises:
-            LinkError: the connection was lost. Nothing is lost with it: call this again with a new one.
+            SshError: the connection was lost. Nothing is lost with it: call this again with a new one.
         """
         while self._tasks[self._current].read(host):
             if self._current == len(self._tasks) - 1:

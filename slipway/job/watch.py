@@ -55,7 +55,7 @@ def follow(
         The run as it ended.
 
     Raises:
-        LinkError: the connection was lost and could not be had again.
+        SshError: the connection was lost and could not be had again.
     """
     following = _Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one)
     first = host

@@ -182,7 +182,7 @@ class Scheduler(Protocol):
         """How jobs stand; all of them are asked for at once.
 
         Raises:
-            LinkError: the connection was lost.
+            SshError: the connection was lost.
         """
 
     def active_names(self, host: Host) -> set[str] | None:

@@ -35,7 +35,7 @@ def authenticate(transport: Transport, target: Target, ask: Prompt) -> None:
     Raises:
         LoginError: it refuses, or wants an answer that nobody can give.
         ConnectionLostError: it hangs up for no reason of ours, or falls silent.
-        LinkError: it does not keep to the protocol.
+        SshError: it does not keep to the protocol.
     """
     login = _Login(transport, target, ask)
     try:

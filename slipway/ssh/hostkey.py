@@ -136,7 +136,7 @@ def add_known(target: Target, key: HostKey) -> Path:
         The file.
 
     Raises:
-        LinkError: it cannot be written.
+        SshError: it cannot be written.
     """
     files = _user_files(target)
     if not files:
@@ -164,7 +164,7 @@ def remove_known(target: Target, known: Sequence[KnownKey]) -> list[Path]:
 
     Raises:
         HostKeyChangedError: a line belongs to the system or to more than this host.
-        LinkError: a file cannot be changed.
+        SshError: a file cannot be changed.
     """
     copies = []
     for file in dict.fromkeys(line.file for line in known):

@@ -56,7 +56,7 @@ def log_in(
         HostKeyChangedError: it is not the one that is known.
         LoginError: it refuses the login.
         ConnectionLostError: the connection was lost meanwhile.
-        LinkError: a host and this side have nothing in common.
+        SshError: a host and this side have nothing in common.
     """
     hops = (*target.jumps, target)
     opened: list[Transport] = []

@@ -70,7 +70,7 @@ def trust_host_keys(target: Target, ask: Prompt, *, yes: bool = False, replace: 
         What became of each host's key, a line a host.
 
     Raises:
-        LinkError: a host cannot be reached, or its key is not confirmed, has changed or is revoked.
+        SshError: a host cannot be reached, or its key is not confirmed, has changed or is revoked.
     """
     from slipway.ssh.login import close, log_in
 

@@ -28,7 +28,7 @@ def check_partitions(host: Host, resource_request: ResourceRequest, site: Site, 
 
     Raises:
         JobError: no partition that is named allows it.
-        LinkError: the connection was lost.
+        SshError: the connection was lost.
     """
     wanted = resource_request.resources
     if (resource_request.partitions and site.queues) or not (wanted.time or wanted.nodes):

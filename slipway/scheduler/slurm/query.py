@@ -25,7 +25,7 @@ def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
     """What SLURM knows of jobs. Where the queue cannot be read, its accounting and its controller serve.
 
     Raises:
-        LinkError: the connection was lost.
+        SshError: the connection was lost.
     """
     # sacct takes the cluster's own time, which may be a day behind.
     since = (min(query.submitted for query in wanted) - timedelta(days=1)).strftime("%Y-%m-%d")
