@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from slipway.ssh.target import Target
 if TYPE_CHECKING:
     import paramiko
     from typing_extensions import Self
+
+    LogIn = Callable[[], Sequence[paramiko.Transport]]
 
 CONNECT_TIMEOUT_S = 20
 CHANNEL_PATIENCE_S = 3
@@ -27,9 +30,15 @@ class Connection:
         target: the host.
     """
 
-    def __init__(self, target: Target, transports: Sequence[paramiko.Transport]) -> None:
+    def __init__(
+        self, target: Target, transports: Sequence[paramiko.Transport], log_in_again: LogIn | None = None
+    ) -> None:
         self.target = target
         self._transports = transports
+        self._log_in_again = log_in_again
+        self._renewing = threading.Lock()
+        # Since the last login.
+        self._has_opened = False
 
     @property
     def is_open(self) -> bool:
@@ -64,13 +73,38 @@ class Connection:
 
         deadline = time.monotonic() + patience_s
         while True:
+            transport = self._transports[-1]
             try:
-                return self._transports[-1].open_session(timeout=CONNECT_TIMEOUT_S)
+                channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
             except paramiko.ChannelException:
                 if time.monotonic() >= deadline:
                     raise
                 self.spare_channel()
                 time.sleep(_AGAIN_S)  # one that was closed just now may still count
+            except (paramiko.SSHException, EOFError):
+                if not self._renew(transport):
+                    raise
+            else:
+                self._has_opened = True
+                return channel
+
+    def _renew(self, lost: paramiko.Transport) -> bool:
+        """Log in once more where the server hung up and said why; False where that is not to be tried.
+
+        Some servers let a connection have so many channels and no more. One that is cut says nothing.
+        """
+        with self._renewing:
+            if self._transports[-1] is not lost:
+                return True  # another thread has done it
+            if self._log_in_again is None or not self._has_opened or not self.is_lost:
+                return False
+            if not getattr(lost, "farewell", ""):
+                return False
+            self.spare_channel()
+            for transport in reversed(self._transports):
+                transport.close()
+            self._transports, self._has_opened = self._log_in_again(), False
+            return True
 
     def spare_channel(self) -> None:
         """Give up a channel that is kept open only for speed."""

@@ -18,6 +18,7 @@ from slipway.ssh.target import Target
 if TYPE_CHECKING:
     import paramiko
 
+    from slipway.host.connection import LogIn
     from slipway.sftp.channel_pool import ChannelPool
     from slipway.sftp.listing import Listing
     from slipway.sftp.pipeline import Operation
@@ -31,8 +32,10 @@ _CHANNELS = 2
 class Files(Connection):
     """A connection that reads and writes files, over one channel that stays open."""
 
-    def __init__(self, target: Target, transports: Sequence[paramiko.Transport]) -> None:
-        super().__init__(target, transports)
+    def __init__(
+        self, target: Target, transports: Sequence[paramiko.Transport], log_in_again: LogIn | None = None
+    ) -> None:
+        super().__init__(target, transports, log_in_again)
         self._session: Session | None = None
 
     def write(self, path: PurePosixPath, content: bytes) -> None:

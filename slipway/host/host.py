@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import paramiko
 
     from slipway.host.carrier import Carrier
+    from slipway.host.connection import LogIn
     from slipway.sftp.channel_pool import ChannelPool
 
 KILLED = 128
@@ -40,9 +41,13 @@ class Host(Files):
     """
 
     def __init__(
-        self, target: Target, transports: Sequence[paramiko.Transport], transfer: str = "auto"
+        self,
+        target: Target,
+        transports: Sequence[paramiko.Transport],
+        transfer: str = "auto",
+        log_in_again: LogIn | None = None,
     ) -> None:
-        super().__init__(target, transports)
+        super().__init__(target, transports, log_in_again)
         self.transfer = transfer
         self.carrier: Carrier | None = None
         self._runs_commands: bool | None = None
@@ -305,8 +310,8 @@ def connect(login: Login, state: Path, ask: Prompt | None = None) -> Host:
     """
     from slipway.ssh.login import log_in
 
-    target = resolve_target(login, state)
-    return Host(target, log_in(target, ask or NoPrompt()), login.transfer)
+    target, prompt = resolve_target(login, state), ask or NoPrompt()
+    return Host(target, log_in(target, prompt), login.transfer, lambda: log_in(target, prompt))
 
 
 def _explain_greeting(greeting: bytes) -> str:

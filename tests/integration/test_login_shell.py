@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import paramiko
 import pytest
@@ -240,18 +241,29 @@ class FewChannels(paramiko.ServerInterface):
         return True
 
 
-def test_a_server_that_hangs_up_after_some_channels(host: FilesHost) -> None:
+def few_channels(opened: list[Any]) -> Transport:
+    """A connection to a server that hangs up after two channels."""
     ours, theirs = socket.socketpair()
     server, client = paramiko.Transport(theirs), Transport(ours)
     server.add_server_key(paramiko.ECDSAKey.generate())
     server.start_server(threading.Event(), FewChannels(server, 2))
     client.start_client(timeout=TIMEOUT_S)
     client.auth_none("somebody")
-    with Host(resolve_target(host.login("files"), host.state), [client]) as remote:
+    opened += [server, client, ours, theirs]
+    return client
+
+
+def test_a_server_that_hangs_up_after_some_channels(host: FilesHost) -> None:
+    opened: list[Any] = []
+    target = resolve_target(host.login("files"), host.state)
+    with Host(target, [few_channels(opened)], log_in_again=lambda: [few_channels(opened)]) as remote:
+        assert [remote.run(["true"]).exit_code for _ in range(5)] == [0] * 5
+        assert len(opened) == 4 * 3
+    with Host(target, [few_channels(opened)]) as remote:
         assert [remote.run(["true"]).exit_code for _ in range(2)] == [0, 0]
         with pytest.raises(ConnectionLostError, match=r"lost \(no more channels on this connection\)"):
             remote.run(["true"])
-    for one in (server, client, ours, theirs):
+    for one in opened:
         one.close()
 
 
