@@ -72,9 +72,13 @@ class OpenShell:
         """
         token = secrets.token_hex(8)
         script = f"exec {shlex.join(argv)}".encode("utf-8", "surrogateescape")
-        self._program.send(b"%s %d %d\n" % (token.encode(), len(script), input_bytes) + script)
-        for chunk in chunks:
-            self._program.send(chunk)
+        try:
+            self._program.send(b"%s %d %d\n" % (token.encode(), len(script), input_bytes) + script)
+            for chunk in chunks:
+                self._program.send(chunk)
+        except OSError as error:
+            printed = b"".join(iter(lambda: self._program.recv(_CHUNK_BYTES), b""))
+            raise ShellEndedError(self._left["output"] + printed) from error
         output = self._read("output", self._program.recv, token)
         code = self._until("output", self._program.recv, b"\0")
         return int(code), output, self._read("errors", self._program.recv_errors, token)
