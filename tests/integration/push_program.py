@@ -6,6 +6,7 @@ but for the conversion, which has tests of its own. On standard output: what was
 
 import hashlib
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +31,10 @@ def as_sif(path: Path, name: str) -> Sif:
             digest = hashlib.sha256()
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
-        kept.write_text(digest.hexdigest())
+        # Two programs may do this at once.
+        new = kept.with_suffix(f".{os.getpid()}")
+        new.write_text(digest.hexdigest())
+        new.replace(kept)
     size_bytes = path.stat().st_size
     return Sif(path=path, name=name, image_id="sha256:0", sha256=kept.read_text(), size_bytes=size_bytes)
 

@@ -63,10 +63,18 @@ class SmallImageBox:
         with self.connect() as remote:
             return remote.check(["bash", "-lc", command]).stdout
 
-    def begin_again(self, run: Run, attempt: int = 2) -> None:
-        """Let a requeued job begin at once, and wait until it has."""
+    def begin_again(self, run: Run) -> int:
+        """Let a requeued job begin at once, and wait until it has.
+
+        Returns:
+            The newest attempt's number. SLURM counts starts that a node refused, too: it may be more than 2.
+        """
         deadline = time.monotonic() + 120
-        while not self.on_box(f"ls -d {run.run_dir}/attempt-{attempt} 2>/dev/null || true"):
+        while True:
+            listed = self.on_box(f"ls -d {run.run_dir}/attempt-* 2>/dev/null || true").split()
+            newest = max((int(path.rpartition("-")[2]) for path in listed), default=0)
+            if newest > 1:
+                return newest
             assert time.monotonic() < deadline, self.as_root("scontrol", "show", "job", str(run.job_id))
             self.hurry(run)
             time.sleep(0.3)
