@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from slipway.errors import ConfigError, UsageError
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
+from slipway.share import share_folder
 from slipway.text.nearest import nearest
 from slipway.validation import explain, form
 
 FREE_PREFIXES = ("ENV_", "ARG_")
+# Files and folders of this machine.
+_PATHS = ("DOCKERFILE", "CODE_DIR", "CA_BUNDLE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE")
+_SCHEMA = ".env.example"
+_BASE = "base"
+_PERSONAL = "local"
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -51,14 +58,17 @@ def _check_limit(value: str) -> str:
 
 
 class Profile(BaseModel):
-    """One profile; every key is explained in ``env/.env.example``."""
+    """One profile; every key is explained in ``env/.env.example``.
+
+    Its paths are absolute.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     # It names files on the cluster too, so it is held to what is plain in both worlds.
     image: Annotated[str, AfterValidator(_check_image)]
-    dockerfile: PurePosixPath
+    dockerfile: Path
     platform: str
     base_image: str
     tools_base_image: str
@@ -98,40 +108,64 @@ class Profile(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One value and where it was written."""
+    """One value, where it was written, and the folder that a relative path in it starts from."""
 
     value: str
     origin: str
+    folder: Path
 
 
-def load_profile(folder: Path, name: str, overrides: Iterable[str] = ()) -> Profile:
+def load_profile(
+    folder: Path, name: str, overrides: Iterable[str] = (), *, share: Path | None = None
+) -> Profile:
     """Read a profile.
 
     Args:
-        folder: the folder of dotenv files, ``env/``.
+        folder: the project's folder of dotenv files, ``env/``.
         name: the profile's name, such as ``cpu`` for ``.env.cpu``.
-        overrides: ``KEY=VALUE`` words from the command line.
+        overrides: ``KEY=VALUE`` words from the command line. Paths in them start from the current folder.
+        share: the folder of the manual and of profiles that come with Slipway. Default: Slipway's own.
 
     Raises:
         ConfigError: a file is missing or broken, a key unknown or missing, or a value of the wrong kind.
         UsageError: there is no such profile, or an override is not ``KEY=VALUE``.
     """
-    schema = read_settings(folder / ".env.example")
+    share = share or share_folder() / "env"
+    # What is not set is the project's, also where the manual is not.
+    schema = read_settings(share / _SCHEMA, folder.parent)
     settings = dict(schema)
-    for file in _files(folder, name):
+    for file in _files(folder, name, share):
         settings.update(_known(read_settings(file), schema))
     settings.update(_known(parse_overrides(overrides), schema))
     return _profile(name, settings)
 
 
-def list_profiles(folder: Path) -> list[str]:
-    """The names of the profiles in a folder, in alphabetical order."""
+def list_profiles(folder: Path, share: Path | None = None) -> list[str]:
+    """The names of all profiles of a project, in alphabetical order: its own, and those of Slipway.
+
+    Args:
+        folder: the project's ``env/``.
+        share: as in :func:`load_profile`.
+    """
+    return sorted({*_own_profiles(folder), *_shared_profiles(share or share_folder() / "env")})
+
+
+def _own_profiles(folder: Path) -> list[str]:
     names = (file.name.removeprefix(".env.") for file in folder.glob(".env.*"))
-    return sorted(name for name in names if name not in ("example", "local"))
+    return [name for name in names if f".env.{name}" != _SCHEMA and name != _PERSONAL]
 
 
-def read_settings(file: Path) -> dict[str, Setting]:
+def _shared_profiles(share: Path) -> list[str]:
+    # Each project has a base of its own.
+    return [name for name in _own_profiles(share) if name != _BASE]
+
+
+def read_settings(file: Path, folder: Path | None = None) -> dict[str, Setting]:
     """Read one dotenv file, and remember the line of each key.
+
+    Args:
+        file: the file.
+        folder: what relative paths in it start from. Default: the project that it is in.
 
     Raises:
         ConfigError: the file cannot be read, or a line is not ``KEY=VALUE``.
@@ -153,7 +187,9 @@ def read_settings(file: Path) -> dict[str, Setting]:
         if binding.key is not None and binding.value is not None:
             if binding.key in settings:
                 raise ConfigError(f"{where}: {binding.key} is set twice in this file; remove one of the two")
-            settings[binding.key] = Setting(value=binding.value, origin=where)
+            settings[binding.key] = Setting(
+                value=binding.value, origin=where, folder=folder or file.absolute().parent.parent
+            )
     return settings
 
 
@@ -168,19 +204,22 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Setting]:
         key, equals, value = word.partition("=")
         if not equals or not _KEY.match(key):
             raise UsageError(f"--set {word!r}: write it as KEY=VALUE, for example --set TIME=0:30:00")
-        settings[key] = Setting(value=value, origin=f"--set {key}")
+        settings[key] = Setting(value=value, origin=f"--set {key}", folder=Path.cwd())
     return settings
 
 
-def _files(folder: Path, name: str) -> list[Path]:
-    chosen = folder / f".env.{name}"
-    if name in ("example", "local") or not chosen.is_file():
-        known = list_profiles(folder)
+def _files(folder: Path, name: str, share: Path) -> list[Path]:
+    if name in _own_profiles(folder):
+        place = folder
+    elif name in _shared_profiles(share):
+        place = share
+    else:
+        known = list_profiles(folder, share)
         raise UsageError(
             f"there is no profile {name!r} in {folder}{nearest(name, known)}; profiles: {', '.join(known)}"
         )
-    files = [folder / ".env.base"] + ([] if name == "base" else [chosen])
-    local = folder / ".env.local"
+    files = [place / f".env.{one}" for one in dict.fromkeys((_BASE, name))]
+    local = folder / f".env.{_PERSONAL}"
     return [*files, local] if local.is_file() else files
 
 
@@ -204,6 +243,7 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
             raise ConfigError(
                 f"{settings[key].origin}: {key} is empty; env/.env.{name} must set it (see env/.env.example)"
             )
+    given |= {key: _absolute(settings[key]) for key in _PATHS if key in given}
     fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
     wanted = {key: fields.pop(key) for key in FIELDS.model_fields if key in fields}
     wanted.pop("sbatch", None)
@@ -225,6 +265,20 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
         key = str(problem["loc"][0]).upper()
         where = f"{settings[key].origin}: {key}={settings[key].value}"
         raise ConfigError(f"{where}: {explain(problem)}") from error
+
+
+def _absolute(setting: Setting) -> str:
+    return os.path.normpath(setting.folder / Path(setting.value).expanduser())
+
+
+def record_values(profile: Profile, root: Path) -> dict[str, Any]:
+    """A profile's values as a record has them: paths in the project relative to its ``root``."""
+    values = profile.model_dump(mode="json", exclude={"build_args"})
+    for key in map(str.lower, _PATHS):
+        path = getattr(profile, key)
+        if path is not None and path.is_relative_to(root):
+            values[key] = path.relative_to(root).as_posix()
+    return values
 
 
 def _words(settings: Mapping[str, Setting], key: str) -> tuple[str, ...]:

@@ -1,25 +1,34 @@
-"""Where things are in the checkout that Slipway runs in."""
+"""Where things are in the repository that Slipway is used in."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from slipway.share import share_folder
+
+# By this file a folder is known as a project.
+MARK = Path("env") / ".env.base"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """The folders of one checkout.
+    """The folders of one project: a user's repository, or Slipway's own checkout.
 
-    ``state`` holds what Slipway makes for itself (converted images, records of runs, the box's keys) and
-    ``results`` what it brings home; neither is tracked by git.
+    Attributes:
+        root: the repository, with ``env/`` and ``cluster/`` in it.
+        state: what Slipway makes for itself: converted images, records of runs, the box's keys.
+        results: what it brings home. Neither is tracked by git.
+        share: what comes with Slipway; see :func:`slipway.share.share_folder`.
     """
 
     root: Path
     state: Path
     results: Path
+    share: Path = field(default_factory=share_folder)
 
     @classmethod
     def find(cls, root: Path) -> Project:
@@ -32,12 +41,12 @@ class Project:
 
     @property
     def client(self) -> str:
-        """What sets this checkout apart from others who send to the same cluster; made once, at random."""
+        """What sets this project apart from others who send to the same cluster; made once, at random."""
         return self._drawn("client", 4).strip()
 
     @property
     def key(self) -> bytes:
-        """The key of hashes that only this checkout can make; made once, at random."""
+        """The key of hashes that only this project can make; made once, at random."""
         return self._drawn("key", 32).encode()
 
     def _drawn(self, name: str, size_bytes: int) -> str:
@@ -55,11 +64,22 @@ class Project:
         return file.read_text(encoding="ascii")
 
     @property
+    def is_set_up(self) -> bool:
+        """True where `slipway init` was here."""
+        return (self.root / MARK).is_file()
+
+    @property
     def profiles(self) -> Path:
         """The folder of profiles: ``env/``."""
         return self.root / "env"
 
     @property
-    def sites(self) -> Path:
-        """The folder of sites: ``cluster/``."""
-        return self.root / "cluster"
+    def sites(self) -> tuple[Path, ...]:
+        """The folders of sites: the project's ``cluster/``, then the one that comes with Slipway."""
+        return tuple(dict.fromkeys((self.root / "cluster", self.share / "cluster")))
+
+
+def find_root(start: Path) -> Path | None:
+    """The nearest folder at or above ``start`` that is a project; ``None`` where there is none."""
+    folder = start.resolve()
+    return next((one for one in (folder, *folder.parents) if (one / MARK).is_file()), None)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from slipway.errors import ConfigError
 from slipway.resources import Memory, Resources, Time
 
+# `login.ssh_config` may begin with it: what `box.up` writes is in Slipway's state folder.
+BOX_FOLDER = "box/"
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 

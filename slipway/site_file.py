@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,40 +13,57 @@ from pydantic import BaseModel, ValidationError
 
 from slipway.errors import ConfigError, UsageError
 from slipway.scheduler.choose import SITES
-from slipway.site import Container, Login, Paths, Queue, Site
+from slipway.site import BOX_FOLDER, Container, Login, Paths, Queue, Site
 from slipway.text.nearest import nearest
 from slipway.validation import explain
 
+# The manual of site files is one itself.
+_MANUAL = "example"
 
-def load_site(folder: Path, name: str) -> Site:
+
+def load_site(folders: Sequence[Path], name: str) -> Site:
     """Read a site.
 
     Args:
-        folder: the folder of sites, ``cluster/``.
+        folders: the folders of sites, ``cluster/``; the first that has it counts.
         name: the site's name: its file without ``.yaml``.
 
     Raises:
         UsageError: there is no such site.
         ConfigError: the file is not YAML, or a key is unknown, missing or of the wrong kind.
     """
-    file = folder / f"{name}.yaml"
-    if not file.is_file() or Path(name).name != name:
-        known = list_sites(folder)
+    file = next((one for one in _places(folders, name) if one.is_file()), None)
+    if file is None or Path(name).name != name:
+        known = list_sites(folders)
+        new = f"{folders[0] / name}.yaml, which `invoke init --site {shlex.quote(name)}` writes"
         raise UsageError(
-            f"there is no site {name!r} in {folder}{nearest(name, known)}; sites: {', '.join(known)}; "
-            f"for a new one copy {folder / 'example.yaml'} to {file}"
+            f"there is no site {name!r} in {folders[0]}{nearest(name, known)}; sites: {', '.join(known)}; "
+            f"a new one is a file {new}"
         )
     content = _read(file)
     kind = _kind(file, content)
     try:
-        return kind.model_validate_json(_as_json({**content, "name": name}))
+        site = kind.model_validate_json(_as_json({**content, "name": name}))
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(kind, error.errors()[0])}") from error
+    return site.model_copy(update={"login": _located(site.login, file.parent)})
 
 
-def list_sites(folder: Path) -> list[str]:
-    """The names of the sites in a folder, in alphabetical order."""
-    return sorted(file.stem for file in folder.glob("*.yaml") if file.is_file())
+def list_sites(folders: Sequence[Path]) -> list[str]:
+    """The names of the sites in some folders, in alphabetical order."""
+    found = {file.stem for folder in folders for file in folder.glob("*.yaml") if file.is_file()}
+    return sorted(found - {_MANUAL})
+
+
+def _places(folders: Sequence[Path], name: str) -> list[Path]:
+    return [folder / f"{name}.yaml" for folder in folders]
+
+
+def _located(login: Login, folder: Path) -> Login:
+    """A login whose ``ssh_config`` starts from the site's file, unless it is the box's, which is state."""
+    if login.ssh_config is None or login.ssh_config.startswith(BOX_FOLDER):
+        return login
+    return login.model_copy(update={"ssh_config": str(folder / Path(login.ssh_config).expanduser())})
 
 
 def _kind(file: Path, content: Mapping[str, Any]) -> type[Site]:
@@ -65,9 +83,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"{file}: expected keys such as login and paths; see {file.parent / 'example.yaml'}"
-        )
+        raise ConfigError(f"{file}: expected keys such as login and paths; see cluster/example.yaml")
     return content
 
 

@@ -74,7 +74,7 @@ def box_recipe(project: Project, profile: Profile) -> Recipe:
     """The recipe of the box's image. It starts from the tools image, which has to be built before it."""
     return Recipe(
         name=BOX_IMAGE,
-        dockerfile=project.root / "cluster" / "box" / "Dockerfile",
+        dockerfile=project.share / "cluster" / "box" / "Dockerfile",
         platform="",  # it runs where the engine runs
         build_args={**profile.build_args, "TOOLS_IMAGE": TOOLS_IMAGE},
         ca_bundle=profile.ca_bundle,

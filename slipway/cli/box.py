@@ -11,7 +11,7 @@ from slipway.cli.common import open_session
 @task(name="up", auto_shortflags=False)
 def up(context: Context) -> None:
     """Start a SLURM cluster in a container on this machine: site `box`."""
-    with open_session(context) as (session, screen):
+    with open_session(context, anywhere=True) as (session, screen):
         from slipway.steps.box import box_up
 
         status = box_up(session)
@@ -22,7 +22,7 @@ def up(context: Context) -> None:
 @task(name="down", help={"purge": "Remove its images too."}, auto_shortflags=False)
 def down(context: Context, purge: bool = False) -> None:
     """End the box, with everything that is on it."""
-    with open_session(context) as (session, screen):
+    with open_session(context, anywhere=True) as (session, screen):
         from slipway.steps.box import box_down
 
         was_there = box_down(session, purge=purge)

@@ -1,4 +1,4 @@
-"""What the tasks share: help of common options, and a terminal with the session of this checkout."""
+"""What the tasks share: help of common options, and a terminal with the session of this project."""
 
 from __future__ import annotations
 
@@ -25,15 +25,29 @@ RUN = {"run": "A run's id or the beginning of it. Default: the newest of this te
 
 
 @contextmanager
-def open_session(context: Context) -> Iterator[tuple[Session, Terminal]]:
-    """The checkout's session, shown on a terminal that turns errors into messages and exit codes."""
+def open_session(context: Context, *, anywhere: bool = False) -> Iterator[tuple[Session, Terminal]]:
+    """The project's session, shown on a terminal that turns errors into messages and exit codes.
+
+    Args:
+        context: Invoke's.
+        anywhere: for tasks that need no project: what they make and keep goes to the current folder.
+
+    Raises:
+        Exit: with an error's exit code, also where there is no project.
+    """
     from slipway.terminal.terminal import terminal
 
     with terminal() as screen:
-        from slipway.project import Project
+        from slipway.errors import UsageError
+        from slipway.project import MARK, Project
         from slipway.steps.session import Session
 
         project = Project.find(Path(context.config.slipway.root))
+        if not (anywhere or project.is_set_up):
+            raise UsageError(
+                f"neither {project.root} nor a folder above it is a project: there is no {MARK}. "
+                "`invoke init` makes this folder one"
+            )
         screen.keep_lines(project.state / "logs")
         yield Session(project=project, progress=screen, prompt=screen), screen
 

@@ -16,7 +16,7 @@ from slipway.cli.common import open_session
 @task(auto_shortflags=False)
 def demo(context: Context) -> None:
     """Run the whole pipeline on this machine: build, convert, box, push, stage, job, results."""
-    with open_session(context) as (session, screen):
+    with open_session(context, anywhere=True) as (session, screen):
         from slipway.demo import run_demo
 
         code = run_demo(session, screen)

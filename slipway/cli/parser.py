@@ -13,6 +13,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from slipway.errors import UsageError
+from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
 from slipway.text.nearest import find_nearest
 
@@ -33,7 +34,7 @@ class _Parser(Parser):
         except ParseError as error:
             words = argv[: argv.index("--")] if "--" in argv else argv
             message = f"error: {_plain(str(error))}{self._hint(error, words)}"
-            raise Exit(code=UsageError.exit_code, message=neutral(message)) from error
+            raise Exit(code=UsageError.exit_code, message=neutral(as_typed(message))) from error
 
     def _hint(self, error: ParseError, words: Sequence[str]) -> str:
         # The one that Invoke names.

@@ -46,12 +46,14 @@ class Snapshot:
     """The code folder of one moment.
 
     Attributes:
+        source: the folder.
         tree: what is in it.
         size_bytes: what its files have together.
         package: a copy of what the tree has and ``package.base`` has not.
         notes: what of the code folder is not in it and might be missed.
     """
 
+    source: Path
     tree: Tree
     size_bytes: int
     package: Package
@@ -158,6 +160,7 @@ def _read_all(
             raise _ChangedError(f"{show(str(root / name))} changed")
 
     return Snapshot(
+        source=root,
         tree=tree,
         size_bytes=sum(map(size_of, statuses.values())),
         package=pack(tree, statuses, read, state / "tmp", base),

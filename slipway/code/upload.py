@@ -61,7 +61,7 @@ def send_code(host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progre
         RemoteError: it cannot be made there.
     """
     package, tree = snapshot.package, snapshot.tree
-    progress.step(f"Sending the code ({_describe(snapshot)})")
+    progress.step(f"Sending the code in {snapshot.source} ({_describe(snapshot)})")
     base = package.base.name if package.base is not None else ""
     gone = b"".join(os.fsencode(name) + b"\0" for name in package.gone)
     part = f".{tree.name}.{secrets.token_hex(4)}.part"

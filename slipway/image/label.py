@@ -34,7 +34,7 @@ def content_labels(
 
 
 def checkout_labels(root: Path) -> dict[str, str]:
-    """The commit of Slipway's own checkout that an image is built at; nothing where git does not say.
+    """The commit of the checkout that an image is built in; nothing where git does not say.
 
     It is no part of what an image is known by: a commit that changes nothing in the image rebuilds nothing.
     """

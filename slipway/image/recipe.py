@@ -70,7 +70,7 @@ class Recipe:
             raise ConfigError(f"{self.dockerfile}: there is no such Dockerfile for {self.name}") from error
 
 
-def profile_recipe(profile: Profile, root: Path) -> Recipe:
+def profile_recipe(profile: Profile) -> Recipe:
     """The recipe of a profile's image.
 
     Raises:
@@ -78,7 +78,7 @@ def profile_recipe(profile: Profile, root: Path) -> Recipe:
     """
     recipe = Recipe(
         name=profile.image,
-        dockerfile=root / profile.dockerfile,
+        dockerfile=profile.dockerfile,
         platform=profile.platform,
         build_args=profile.build_args,
         ca_bundle=profile.ca_bundle,
@@ -89,7 +89,7 @@ def profile_recipe(profile: Profile, root: Path) -> Recipe:
             f"profile {profile.name}: its DOCKERFILE is {profile.dockerfile}, which does not exist; "
             f"write it, or choose another profile"
         )
-    sources = find_sources(recipe.text(), profile.sources, root)
+    sources = find_sources(recipe.text(), profile.sources)
     if not sources:
         return recipe
     lock = recipe.context / (profile.requirements or REQUIREMENTS)

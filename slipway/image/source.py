@@ -75,13 +75,12 @@ class Source:
         return f"{_TITLES[self.name]} from {self.folder} ({state}{', with changes' * self.dirty})"
 
 
-def find_sources(dockerfile: str, settings: Mapping[str, Path | None], root: Path) -> tuple[Source, ...]:
+def find_sources(dockerfile: str, settings: Mapping[str, Path | None]) -> tuple[Source, ...]:
     """The sources that a Dockerfile asks for.
 
     Args:
         dockerfile: its text.
         settings: the profile's folders, by the names of the sources.
-        root: what relative folders are relative to.
 
     Raises:
         ConfigError: a folder is missing, is something else, or cannot be compiled for chosen architectures.
@@ -91,7 +90,7 @@ def find_sources(dockerfile: str, settings: Mapping[str, Path | None], root: Pat
     for name in wanted:
         folder = settings.get(name)
         if folder is not None:
-            found[name] = read_source(name, root / folder.expanduser(), f"{_key(name, 'SOURCE')} is")
+            found[name] = read_source(name, folder, f"{_key(name, 'SOURCE')} is")
         elif name == "lietorch" and (upstream := found.get("droid-slam")) and upstream.folder:
             found[name] = _submodule(upstream.folder / _SUBMODULE)
         else:

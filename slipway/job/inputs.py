@@ -21,7 +21,7 @@ from slipway.job.request import Request
 from slipway.job.run import Run, RunPaths
 from slipway.job.script import words_file
 from slipway.job.secret import keyed_hash
-from slipway.profile import Profile
+from slipway.profile import Profile, record_values
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
 
@@ -68,7 +68,7 @@ def read_code(project: Project, profile: Profile, site: str, *, whole: bool = Fa
 
     What the tree that was last sent to this site has need not be sent, unless the ``whole`` is wanted.
     """
-    source = project.root / profile.code_dir
+    source = profile.code_dir
     limit = parse_limit(profile.code_limit) if profile.code_limit else None
     base = None if whole else recall_sent(project.state, site, source)
     snapshot = take_snapshot(source, project.state, limit=limit, base=base)
@@ -89,7 +89,7 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, code: C
     return Inputs(
         profile=profile.name,
         profile_values={
-            **profile.model_dump(mode="json", exclude={"build_args"}),
+            **record_values(profile, project.root),
             "environment": {
                 name: keyed_hash(project.key, name, value) for name, value in profile.environment.items()
             },

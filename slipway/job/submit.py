@@ -122,7 +122,7 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
 
 def _plan(project: Project, request: Request, scratch: Scratch, code: Code, image: PushedSif) -> Plan:
     inputs = resolve_inputs(project, request, image, code)
-    template = load_template(project.sites)
+    template = load_template(project.share / "cluster")
     return make_plan(inputs, request.resource_request, request.site, scratch, template)
 
 
@@ -141,9 +141,11 @@ def _send_code(
     if not send_code(host, scratch, snapshot, progress):
         with read_code(project, request.profile, request.site.name, whole=True).snapshot as whole:
             if whole.tree.name != snapshot.tree.name:
-                raise DataError("CODE_DIR was changed before all of it was sent; submit again")
+                raise DataError(
+                    f"{request.profile.code_dir} was changed before all of it was sent; submit again"
+                )
             send_code(host, scratch, whole, progress)
-    remember_sent(project.state, request.site.name, project.root / request.profile.code_dir, snapshot.tree)
+    remember_sent(project.state, request.site.name, request.profile.code_dir, snapshot.tree)
 
 
 def settle(host: Host, run: Run) -> Run:

@@ -106,7 +106,7 @@ def convert(
         SpaceError: it ran out of room.
         EngineError: the engine does not run the container, or ended meanwhile.
     """
-    script = project.root / "singularity" / "convert.py"
+    script = project.share / "singularity" / "convert.py"
     lines: list[str] = []
     listen = _by_lines(lines, progress)
     if has_apptainer():

@@ -69,7 +69,7 @@ def tools_recipe(project: Project, profile: Profile) -> Recipe:
     """The recipe of the container that has Apptainer in it."""
     return Recipe(
         name=TOOLS_IMAGE,
-        dockerfile=project.root / "singularity" / "Dockerfile",
+        dockerfile=project.share / "singularity" / "Dockerfile",
         # Apptainer runs where the engine runs, so its image is for the engine's own processor.
         platform="",
         build_args={**profile.build_args, "BASE_IMAGE": profile.tools_base_image},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConfigError
-from slipway.site import Login
+from slipway.site import BOX_FOLDER, Login
 from slipway.ssh.config import read_config
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def resolve_target(login: Login, state: Path) -> Target:
 
     Args:
         login: the site's login.
-        state: Slipway's state folder, where a relative ``ssh_config`` is looked for.
+        state: Slipway's state folder, where the box's ``ssh_config`` is.
 
     Raises:
         ConfigError: the ssh_config that the site names does not exist, or is broken.
@@ -94,7 +94,7 @@ def resolve_target(login: Login, state: Path) -> Target:
         file = state / Path(login.ssh_config).expanduser()
         if not file.is_file():
             hint = "; correct it, or leave it out for ~/.ssh/config"
-            if login.ssh_config.startswith("box/"):
+            if login.ssh_config.startswith(BOX_FOLDER):
                 hint = "; `invoke box.up` makes it"
             raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist{hint}")
     try:

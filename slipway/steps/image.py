@@ -13,7 +13,7 @@ from slipway.host.scratch import Scratch
 from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
 from slipway.image.label import checkout_labels
-from slipway.image.recipe import profile_recipe
+from slipway.image.recipe import Recipe, profile_recipe
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
 from slipway.push.prune import prune_images
@@ -59,15 +59,22 @@ def build(
 
 
 def _build(session: Session, profile: Profile, *, fresh: bool, cache: str | None) -> tuple[Image, bool]:
-    recipe = profile_recipe(profile, session.project.root)
+    recipe = profile_recipe(profile)
     for source in recipe.sources:
         session.progress.step(str(source))
-    recipe = replace(recipe, remarks=checkout_labels(session.project.root))
+    recipe = replace(recipe, remarks=_revision(session, recipe))
     if cache:
         from slipway.registry.layercache import build_with_cache
 
         return build_with_cache(engine(), recipe, cache, session.progress, fresh=fresh)
     return build_image(engine(), recipe, session.progress, fresh=fresh)
+
+
+def _revision(session: Session, recipe: Recipe) -> dict[str, str]:
+    """The commit of what an image is built from, where that is the project's own and not Slipway's."""
+    project = session.project
+    is_own = project.share == project.root or not recipe.context.is_relative_to(project.share)
+    return checkout_labels(recipe.context) if is_own else {}
 
 
 def convert(session: Session, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
@@ -78,7 +85,7 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
         UsageError: there is no such compression.
     """
     check_compression(compression)
-    profile_recipe(profile, session.project.root)
+    profile_recipe(profile)
     client = engine()
     return _converted(session, client, _built(client, profile), profile, compression)
 
@@ -177,7 +184,7 @@ def push_from_registry(
         https=https,
         compression=compression,
     )
-    template = (session.project.sites / "pull.sh").read_text(encoding="utf-8")
+    template = (session.project.share / "cluster" / "pull.sh").read_text(encoding="utf-8")
     job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
     with _pushing(session, site, profile.image, prune=prune) as (host, scratch):
         script = render_pull(site, pull, scratch, template)

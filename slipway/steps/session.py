@@ -29,10 +29,10 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One use of Slipway in one checkout.
+    """One use of Slipway in one project.
 
     Attributes:
-        project: the checkout's folders.
+        project: its folders.
         progress: is told what a step does.
         prompt: answers passwords and questions.
     """
@@ -48,7 +48,7 @@ class Session:
 
     def profile(self, name: str, overrides: Iterable[str] = ()) -> Profile:
         """A profile; see :func:`slipway.profile.load_profile`."""
-        return load_profile(self.project.profiles, name, overrides)
+        return load_profile(self.project.profiles, name, overrides, share=self.project.share / "env")
 
     def site(self, name: str) -> Site:
         """A site; see :func:`slipway.site_file.load_site`."""

@@ -21,6 +21,7 @@ from slipway.progress import Amount
 from slipway.report.run_table import GAP
 from slipway.terminal.output_log import OutputLog
 from slipway.terminal.uncaught import READER_GONE
+from slipway.text.command_name import as_typed
 from slipway.text.escapes import RESET, LogFilter, neutral
 from slipway.text.wording import how_far, one_line, short, wrapped
 from slipway.tty import open_tty, read_answer
@@ -248,7 +249,7 @@ class Terminal:
 
 def _text(text: str, style: str = "") -> Text:
     """Text in which rich sees neither markup nor names of emoji, and a terminal nothing to obey."""
-    return Text(neutral(text), style)
+    return Text(neutral(as_typed(text)), style)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def main() -> dict[str, object]:
     state, source, carrier, *options = sys.argv[1:]
     session = Session(project=Project(root=ROOT, state=Path(state), results=Path(state) / "results"))
-    with session.open_scratch(load_site(ROOT / "cluster", "box")) as (host, scratch):
+    with session.open_scratch(load_site([ROOT / "cluster"], "box")) as (host, scratch):
         host.transfer = carrier
         staged = stage(
             host,

@@ -51,13 +51,13 @@ def profile(client: Any) -> Profile:
     words = {"BASE_IMAGE": devel.image, "RUNTIME_IMAGE": devel.base_image}
     words |= {key: os.environ[key] for key in KEYS if os.environ.get(key)}
     if words["BASE_IMAGE"] == devel.image:
-        build_image(client, profile_recipe(devel, ROOT), NullProgress())
+        build_image(client, profile_recipe(devel), NullProgress())
     return load_profile(ROOT / "env", "base", [f"{key}={value}" for key, value in words.items()])
 
 
 @pytest.fixture(scope="module")
 def image(client: Any, profile: Profile) -> Image:
-    return build_image(client, profile_recipe(profile, ROOT), NullProgress())[0]
+    return build_image(client, profile_recipe(profile), NullProgress())[0]
 
 
 def run(client: Any, image: Image, *argv: str) -> tuple[int, str]:

@@ -178,7 +178,7 @@ def test_a_base_image_without_a_compiler_is_told(client: Any) -> None:
     images = [f"{key}={CPU.base_image}" for key in ("BASE_IMAGE", "RUNTIME_IMAGE")]
     profile = load_profile(ROOT / "env", "base", [*images, f"IMAGE={NAME}"])
     with pytest.raises(ImageError) as caught:
-        build_image(client, profile_recipe(profile, ROOT), NullProgress())
+        build_image(client, profile_recipe(profile), NullProgress())
     told = "BASE_IMAGE has no nvcc; choose an image with the CUDA compiler (a devel image)"
     assert str(caught.value) == f"{ROOT / 'docker/Dockerfile.base'}: {told}"
 
@@ -222,7 +222,7 @@ def test_a_sif_is_made_once_and_is_what_the_image_was(client: Any, recipe: Recip
 
 
 def test_the_cpu_image_has_no_compiler(client: Any) -> None:
-    image, _ = build_image(client, profile_recipe(CPU, ROOT), NullProgress())
+    image, _ = build_image(client, profile_recipe(CPU), NullProgress())
     said: list[str] = []
     script = "for x in gcc cc g++ ld make pip; do command -v $x; done; python3 -m slam --help"
     assert run_container(client, image, ["sh", "-c", script], mounts={}, listen=said.append) == 0

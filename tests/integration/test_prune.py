@@ -132,7 +132,7 @@ def test_an_image_that_goes_before_its_job_is_submitted(pushes: PushBox, version
 
     class Remover(NullProgress):
         def step(self, text: str) -> None:
-            if text.startswith("Sending the code"):
+            if text.startswith("Sending the code in "):
                 pushes.there('rm -f -- "$1"', str(pushed.path))
 
     before = set(pushes.there(f"ls {pushes.scratch}/slipway/runs").split())

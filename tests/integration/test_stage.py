@@ -57,7 +57,7 @@ class Place:
     top: Path
 
     def stage(self, source: Path, name: str = "data", **options: Any) -> Staged:
-        return stage_step(self.session, load_site(ROOT / "cluster", "box"), source, name, **options)
+        return stage_step(self.session, load_site([ROOT / "cluster"], "box"), source, name, **options)
 
     def on_box(self, command: str) -> bytes:
         """Run a command in the data folder with plain ssh."""
@@ -103,7 +103,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     box_up(session)
     try:
         place = Place(session=session, config=top / "state" / "box" / "ssh_config", top=top)
-        with session.open_scratch(load_site(ROOT / "cluster", "box")):
+        with session.open_scratch(load_site([ROOT / "cluster"], "box")):
             yield place
     finally:
         box_down(session, purge=False)
@@ -422,7 +422,7 @@ def test_files_that_go_away_between_hashing_and_sending(place: Place, source: Pa
             with (source / "a").open("a") as file:
                 file.write("more")
 
-    site = load_site(ROOT / "cluster", "box")
+    site = load_site([ROOT / "cluster"], "box")
     with place.session.open_scratch(site) as (host, scratch):
         host.transfer = carrier
         memory = place.session.project.state / "memory"
@@ -438,7 +438,7 @@ def test_files_that_go_away_between_hashing_and_sending(place: Place, source: Pa
 
 
 def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
-    with place.session.open_scratch(load_site(ROOT / "cluster", "box")):
+    with place.session.open_scratch(load_site([ROOT / "cluster"], "box")):
         pass
     entered, leave = threading.Event(), threading.Event()
 

@@ -9,6 +9,9 @@ ROOT = Path(__file__).parents[2]
 # what is in its own layer or below.
 LAYERS = (
     ("tasks",),
+    ("slipway.__main__",),
+    ("slipway.cli.program",),
+    ("slipway.tasks",),
     ("slipway.cli",),
     ("slipway.demo",),
     ("slipway.terminal",),

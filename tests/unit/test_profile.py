@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError, UsageError
-from slipway.profile import Profile, load_profile, read_settings
+from slipway.profile import Profile, list_profiles, load_profile, read_settings, record_values
 from slipway.project import Project
 from slipway.scheduler.choose import parse_resources
 from slipway.scheduler.slurm.resources import SlurmResources
@@ -14,17 +14,54 @@ ENV = Path(__file__).parents[2] / "env"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / ".env.example").write_text((ENV / ".env.example").read_text())
-    (tmp_path / ".env.base").write_text("IMAGE=base-image\nDOCKERFILE=docker/Dockerfile.base\nGPUS=1\n")
-    (tmp_path / ".env.lab").write_text("IMAGE=lab-image\nENV_SEED=7\n")
-    return tmp_path
+    folder = tmp_path / "env"
+    folder.mkdir()
+    (folder / ".env.base").write_text("IMAGE=base-image\nDOCKERFILE=docker/Dockerfile.base\nGPUS=1\n")
+    (folder / ".env.lab").write_text("IMAGE=lab-image\nENV_SEED=7\n")
+    return folder
+
+
+def test_a_path_starts_from_what_it_is_written_in(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert load_profile(folder, "base").code_dir == tmp_path
+    assert load_profile(folder, "base", ["CODE_DIR=."]).code_dir == here
+    assert load_profile(folder, "base", ["CODE_DIR=../src/"]).code_dir == tmp_path / "src"
+    (folder / ".env.local").write_text("CODE_DIR=src\nCA_BUNDLE=~/ca.pem\nDROID_SLAM_SOURCE=/opt/droid\n")
+    profile = load_profile(folder, "lab", ["LIETORCH_SOURCE=lietorch"])
+    assert profile.code_dir == tmp_path / "src"
+    assert profile.ca_bundle == Path.home() / "ca.pem"
+    assert profile.sources == {"droid-slam": Path("/opt/droid"), "lietorch": here / "lietorch"}
+
+
+def test_profiles_that_come_with_slipway_are_in_each_project(folder: Path) -> None:
+    assert list_profiles(folder) == ["base", "cpu", "devel", "droid-slam", "lab"]
+    (folder / ".env.local").write_text("SITE=hpc\n")
+    droid = load_profile(folder, "droid-slam")
+    assert (droid.image, droid.program, droid.site) == ("slipway-base", ("python3", "-m", "slam"), "hpc")
+    assert droid.code_dir == ENV.parent / "docker" / "payload"
+    (folder / ".env.cpu").write_text("IMAGE=mine\n")
+    mine = load_profile(folder, "cpu")
+    assert (mine.image, mine.program, mine.code_dir) == ("mine", (), folder.parent)
+
+
+def test_a_record_has_paths_of_the_project_as_they_are_in_it(folder: Path) -> None:
+    values = record_values(load_profile(folder, "base", ["CA_BUNDLE=/etc/ca.pem"]), folder.parent)
+    assert (values["dockerfile"], values["code_dir"], values["ca_bundle"]) == (
+        "docker/Dockerfile.base",
+        ".",
+        "/etc/ca.pem",
+    )
 
 
 def test_each_file_is_read_over_the_one_before(folder: Path) -> None:
     (folder / ".env.local").write_text("SITE=hpc\nTIME=30\n")
     profile = load_profile(folder, "lab", ["TIME=2-00:00:00", "ENV_SEED=8"])
     assert profile.image == "lab-image"
-    assert str(profile.dockerfile) == "docker/Dockerfile.base"
+    assert profile.dockerfile == folder.parent / "docker" / "Dockerfile.base"
     assert profile.site == "hpc"
     assert profile.resources == SlurmResources(time="2-00:00:00", gpus="1")
     assert profile.environment == {"SEED": "8"}
@@ -50,7 +87,13 @@ def test_every_documented_key_is_one_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "image"), [("base", "slipway-base"), ("cpu", "slipway-cpu"), ("devel", "slipway-cuda-devel")]
+    ("name", "image"),
+    [
+        ("base", "slipway-base"),
+        ("cpu", "slipway-cpu"),
+        ("devel", "slipway-cuda-devel"),
+        ("droid-slam", "slipway-base"),
+    ],
 )
 def test_profiles_of_the_repository_are_valid(name: str, image: str) -> None:
     assert load_profile(ENV, name).image == image
@@ -108,7 +151,7 @@ def test_a_wrong_line_is_named(folder: Path, content: str, message: str) -> None
 
 def test_an_unknown_profile_names_the_nearest(folder: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"no profile 'labb' in .* \(did you mean lab\?\); profiles: base, lab"
+        UsageError, match=r"no profile 'labb' in .* \(did you mean lab\?\); profiles: base, cpu, devel, "
     ):
         load_profile(folder, "labb")
 

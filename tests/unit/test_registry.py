@@ -178,7 +178,7 @@ def test_what_to_do_where_only_this_machine_reaches_the_registry() -> None:
 
 def script(tmp_path: Path, **changes: object) -> str:
     one = pull(**changes)
-    site = load_site(ROOT / "cluster", "example")
+    site = load_site([ROOT / "cluster"], "example")
     template = (ROOT / "cluster" / "pull.sh").read_text()
     return render_pull(site, one, Scratch(root=PurePosixPath("/s/slipway")), template)
 
@@ -200,7 +200,7 @@ def test_the_script_that_pulls(tmp_path: Path) -> None:
 def test_the_script_needs_its_marks() -> None:
     one = pull()
     with pytest.raises(ConfigError, match="@settings@"):
-        render_pull(load_site(ROOT / "cluster", "box"), one, Scratch(root=PurePosixPath("/s")), "true\n")
+        render_pull(load_site([ROOT / "cluster"], "box"), one, Scratch(root=PurePosixPath("/s")), "true\n")
 
 
 def test_where_a_pull_runs() -> None:

@@ -114,7 +114,7 @@ def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(image_steps, "build_image", build_image)
     monkeypatch.setattr(image_steps, "engine", lambda: None)
     monkeypatch.setattr(image_steps, "profile_recipe", recipe)
-    monkeypatch.setattr(image_steps, "checkout_labels", lambda *_: {})
+    monkeypatch.setattr(image_steps, "_revision", lambda *_: {})
     monkeypatch.setattr(image_steps, "replace", lambda value, **_: value)
     project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
     first, second = (Session(project=project, progress=Listener()) for _ in range(2))

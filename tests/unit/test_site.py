@@ -12,7 +12,7 @@ SITES = Path(__file__).parents[2] / "cluster"
 
 @pytest.mark.parametrize("name", ["box", "example"])
 def test_sites_of_the_repository_are_valid(name: str) -> None:
-    assert load_site(SITES, name).name == name
+    assert load_site([SITES], name).name == name
 
 
 def test_example_explains_every_key() -> None:
@@ -71,17 +71,17 @@ def test_example_explains_every_key() -> None:
 def test_a_wrong_key_is_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "hpc.yaml").write_text(content)
     with pytest.raises(ConfigError) as caught:
-        load_site(tmp_path, "hpc")
+        load_site([tmp_path], "hpc")
     assert message in str(caught.value)
 
 
 def test_an_unknown_site_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "hpc.yaml").write_text("")
     with pytest.raises(
-        UsageError, match=r"no site 'hpx' in .* \(did you mean hpc\?\); sites: hpc; for a new one copy"
+        UsageError, match=r"no site 'hpx' in .* \(did you mean hpc\?\); sites: hpc; a new one is a file"
     ):
-        load_site(tmp_path, "hpx")
-    assert list_sites(tmp_path) == ["hpc"]
+        load_site([tmp_path], "hpx")
+    assert list_sites([tmp_path]) == ["hpc"]
 
 
 def test_variables_are_looked_up_once_and_filled_in() -> None:

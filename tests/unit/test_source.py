@@ -44,11 +44,11 @@ def lietorch(tmp_path: Path) -> Path:
 
 
 def test_a_dockerfile_that_compiles_nothing_has_no_sources(tmp_path: Path) -> None:
-    assert find_sources("FROM scratch\n", {"droid-slam": Path("/no/such")}, tmp_path) == ()
+    assert find_sources("FROM scratch\n", {"droid-slam": Path("/no/such")}) == ()
 
 
 def test_without_folders_both_are_fetched(tmp_path: Path) -> None:
-    found = find_sources(DOCKERFILE, {"droid-slam": None, "lietorch": None}, tmp_path)
+    found = find_sources(DOCKERFILE, {"droid-slam": None, "lietorch": None})
     assert [(one.name, one.folder, one.files, one.paths()) for one in found] == [
         ("droid-slam", None, (), []),
         ("lietorch", None, (), []),
@@ -58,9 +58,9 @@ def test_without_folders_both_are_fetched(tmp_path: Path) -> None:
 
 
 def test_a_checkouts_tracked_files_are_taken_as_they_are_now(droid: Path, lietorch: Path) -> None:
-    settings = {"droid-slam": Path("DROID-SLAM"), "lietorch": Path("lietorch")}
+    settings = {"droid-slam": droid, "lietorch": lietorch}
     commit = git(droid, "rev-parse", "HEAD")
-    found = find_sources(DOCKERFILE, settings, droid.parent)
+    found = find_sources(DOCKERFILE, settings)
     assert found[0] == Source(
         name="droid-slam",
         folder=droid,
@@ -92,16 +92,16 @@ def test_lietorch_is_the_checkouts_submodule_if_that_will_do(droid: Path, lietor
     git(droid, "submodule", "--quiet", "add", str(lietorch), "thirdparty/lietorch")
     git(droid, "commit", "--quiet", "--message=submodule")
     submodule = droid / "thirdparty/lietorch"
-    upstream, found = find_sources(DOCKERFILE, settings, droid)
+    upstream, found = find_sources(DOCKERFILE, settings)
     assert (found.folder, set(found.files)) == (submodule, set(LIETORCH))
     assert found.commit == git(lietorch, "rev-parse", "HEAD")
     # And with DROID-SLAM too, where other submodules would be as well.
     assert {f"thirdparty/lietorch/{name}" for name in LIETORCH} < set(upstream.files)
     (submodule / "setup.py").write_text("nvcc=['-gencode=arch=compute_60,code=sm_60']")
-    found = find_sources(DOCKERFILE, settings, droid)[1]
+    found = find_sources(DOCKERFILE, settings)[1]
     assert (found.folder, found.note) == (None, f"{submodule} is one that ignores TORCH_CUDA_ARCH_LIST")
     git(droid, "submodule", "--quiet", "deinit", "--force", "thirdparty/lietorch")
-    found = find_sources(DOCKERFILE, settings, droid)[1]
+    found = find_sources(DOCKERFILE, settings)[1]
     assert (found.folder, found.note) == (None, f"{submodule} is empty")
 
 
@@ -114,14 +114,14 @@ def test_lietorch_is_the_checkouts_submodule_if_that_will_do(droid: Path, lietor
 )
 def test_a_wrong_folder_is_explained(droid: Path, change, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        find_sources(DOCKERFILE, {"droid-slam": change(droid)}, droid)
+        find_sources(DOCKERFILE, {"droid-slam": change(droid)})
     assert message.format(droid) in str(caught.value)
 
 
 def test_a_lietorch_that_chooses_its_own_gpus_is_refused(lietorch: Path) -> None:
     (lietorch / "setup.py").write_text("nvcc=['-gencode=arch=compute_60,code=sm_60']")
     with pytest.raises(ConfigError, match=r"LIETORCH_SOURCE is .* names its own architectures \(-gencode\)"):
-        find_sources(DOCKERFILE, {"lietorch": lietorch}, lietorch)
+        find_sources(DOCKERFILE, {"lietorch": lietorch})
 
 
 def test_a_checkout_that_git_cannot_read_is_explained(droid: Path) -> None:
@@ -129,14 +129,14 @@ def test_a_checkout_that_git_cannot_read_is_explained(droid: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"DROID_SLAM_SOURCE is .*, which cannot be read: .*git cannot read"
     ):
-        find_sources(DOCKERFILE, {"droid-slam": droid}, droid)
+        find_sources(DOCKERFILE, {"droid-slam": droid})
 
 
 def test_an_image_is_known_by_its_sources(droid: Path, lietorch: Path) -> None:
     overrides = [f"DROID_SLAM_SOURCE={droid}", f"LIETORCH_SOURCE={lietorch}"]
 
     def known() -> str:
-        return inputs_hash(profile_recipe(load_profile(ROOT / "env", "base", overrides), ROOT), {})
+        return inputs_hash(profile_recipe(load_profile(ROOT / "env", "base", overrides)), {})
 
     first = known()
     (droid / "notes.md").write_text("not tracked")
@@ -149,10 +149,10 @@ def test_an_image_is_known_by_its_sources(droid: Path, lietorch: Path) -> None:
 
 
 def test_what_to_do_without_a_registry_is_said_for_what_is_compiled_alone() -> None:
-    hint = profile_recipe(load_profile(ROOT / "env", "base"), ROOT).hint
+    hint = profile_recipe(load_profile(ROOT / "env", "base")).hint
     assert "invoke build --profile devel" in hint
     assert "DROID_SLAM_SOURCE" in hint
-    assert profile_recipe(load_profile(ROOT / "env", "cpu"), ROOT).hint == ""
+    assert profile_recipe(load_profile(ROOT / "env", "cpu")).hint == ""
 
 
 def test_labels_say_what_is_in_the_image(droid: Path, tmp_path: Path) -> None:

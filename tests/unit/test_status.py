@@ -26,6 +26,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "tasks.py", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
+    (tmp_path / "env" / ".env.base").touch()
     (tmp_path / "cluster" / "closed.yaml").write_text(
         f"login: {{host: 127.0.0.1, port: {port}}}\npaths: {{scratch: /scratch}}\n"
     )

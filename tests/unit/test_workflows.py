@@ -40,11 +40,12 @@ def test_actions_are_pinned_by_hash(file: Path) -> None:
 
 
 def test_a_release_has_all_profiles() -> None:
-    # `devel` is a base image to build with, where NVIDIA's cannot be had; it is not for publishing.
+    # `devel` is a base image to build with, where NVIDIA's cannot be had; `droid-slam` is `base`.
     profiles = {file.name.removeprefix(".env.") for file in (ROOT / "env").glob(".env.*")}
     for job in ("image", "attest"):
         assert set(jobs("release.yml")[job]["strategy"]["matrix"]["profile"]) == profiles - {
             "devel",
+            "droid-slam",
             "example",
             "local",
         }

@@ -1,0 +1,49 @@
+"""Slipway's tasks for a repository's own ``tasks.py``, beside the tasks that it has already.
+
+::
+
+    from slipway.tasks import slipway_tasks
+
+    ns = slipway_tasks(__file__)
+
+``ns`` is Invoke's name for the collection that is loaded; ``ns.add_task(mine)`` adds a task of one's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.collection import Collection
+
+from slipway.cli import box, data, develop, image, job, ssh
+from slipway.cli.parser import read_words
+from slipway.terminal.uncaught import set_hooks
+
+
+def slipway_tasks(file: str | Path) -> Collection:
+    """All of Slipway's tasks, for the project in the folder that ``file``, a ``tasks.py``, lies in."""
+    return collect(Path(file).resolve().parent)
+
+
+def collect(root: Path) -> Collection:
+    """All of Slipway's tasks, for the project at ``root``."""
+    set_hooks()
+    read_words()
+    tasks = Collection(
+        image.base,
+        image.build,
+        image.push,
+        image.publish,
+        data.weights,
+        data.stage,
+        job.job,
+        job.status,
+        job.logs,
+        job.pull,
+        job.cancel,
+        develop.demo,
+        Collection("box", box.up, box.down),
+        Collection("ssh", ssh.trust),
+    )
+    tasks.configure({"slipway": {"root": str(root)}})
+    return tasks

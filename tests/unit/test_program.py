@@ -1,0 +1,115 @@
+"""The command `slipway`, and tasks of a user's own beside Slipway's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway.project import Project, find_root
+from slipway.share import share_folder
+from slipway.text.command_name import as_typed
+
+ROOT = Path(__file__).parents[2]
+TASKS = """
+from invoke import task
+
+from slipway.tasks import slipway_tasks
+
+ns = slipway_tasks(__file__)
+
+
+@task
+def hello(context):
+    print("hello of mine")
+
+
+ns.add_task(hello)
+"""
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("SLIPWAY_STATE", None)
+    argv = [sys.executable, "-m", *words]
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "my project"
+    (folder / "env").mkdir(parents=True)
+    (folder / "src" / "deep").mkdir(parents=True)
+    (folder / "env" / ".env.base").write_text("IMAGE=mine\nDOCKERFILE=Dockerfile\n")
+    (folder / "tasks.py").write_text(TASKS)
+    return folder
+
+
+def test_without_a_word_it_says_what_there_is(tmp_path: Path) -> None:
+    done = run(tmp_path, "slipway")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: slipway TASK")
+    assert "Submit a job: slipway job" in done.stdout
+    assert "invoke" not in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_its_help_names_it(tmp_path: Path) -> None:
+    shown = run(tmp_path, "slipway", "--help", "logs").stdout
+    assert "slipway logs RUN" in shown
+    assert "invoke" not in shown
+
+
+def test_a_folder_that_is_no_project_says_how_it_becomes_one(tmp_path: Path) -> None:
+    done = run(tmp_path, "slipway", "status")
+    assert done.returncode == 64
+    assert done.stderr == (
+        f"error: neither {tmp_path} nor a folder above it is a project: there is no env/.env.base. "
+        "`slipway init` makes this folder one\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", [".", "src/deep"])
+def test_the_project_is_found_from_any_folder_in_it(project: Path, where: str) -> None:
+    done = run(project / where, "slipway", "job", "--site", "nowhere", "--", "x")
+    assert done.returncode == 64
+    assert f"there is no site 'nowhere' in {project}/cluster; sites: box; a new one" in done.stderr
+    assert "`slipway init --site nowhere`" in done.stderr
+
+
+@pytest.mark.parametrize("where", [".", "src/deep"])
+def test_tasks_of_ones_own_stand_beside_slipways(project: Path, where: str) -> None:
+    assert run(project / where, "invoke", "hello").stdout == "hello of mine\n"
+    done = run(project / where, "invoke", "status")
+    assert (done.returncode, done.stdout) == (0, "There are no runs yet; `invoke job -- …` starts one.\n")
+
+
+def test_the_nearest_project_counts(project: Path) -> None:
+    inner = project / "src" / "env"
+    inner.mkdir()
+    (inner / ".env.base").touch()
+    assert find_root(project / "src" / "deep") == project / "src"
+    assert find_root(project / "env") == project
+    assert find_root(Path("/")) is None
+
+
+def test_a_project_has_runs_of_its_own_and_the_files_of_slipway(project: Path) -> None:
+    found = Project.find(project)
+    assert (found.state, found.results) == (project / ".slipway", project / "results")
+    assert found.share == share_folder() == ROOT
+    assert found.sites == (project / "cluster", ROOT / "cluster")
+    assert Project.find(ROOT).sites == (ROOT / "cluster",)
+
+
+def test_commands_in_messages_are_those_that_one_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "`invoke push` sends it; invoke and `invoke.yaml` are words"
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/invoke", "job"])
+    assert as_typed(text) == text
+    for program in ("/opt/bin/slipway", r"slipway.exe", "/lib/slipway/__main__.py"):
+        monkeypatch.setattr(sys, "argv", [program, "job"])
+        assert as_typed(text) == "`slipway push` sends it; invoke and `invoke.yaml` are words"
+    assert as_typed("Show it: invoke logs RUN, or invoke --list.", "slipway") == (
+        "Show it: slipway logs RUN, or slipway --list."
+    )
