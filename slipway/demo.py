@@ -9,6 +9,7 @@ from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request, submitted
 from slipway.terminal.terminal import Terminal
 from slipway.terminal.view import show_output
+from slipway.text.command_name import command_name
 from slipway.text.wording import megabytes, short
 
 DATASET = "room"
@@ -17,37 +18,41 @@ ARGUMENTS = ("--task", "infer", "--dataset", DATASET)
 
 def run_demo(session: Session, screen: Terminal) -> int:
     """Go from a Dockerfile to results; returns the job's exit code."""
-    profile = session.profile("cpu")
+    profile, command = session.profile("cpu"), command_name()
     screen.heading(f"1  The base image, {profile.base_image}")
     if any(image.ensure_base(session, profile).values()):
         screen.say("It can be pulled from nowhere, so it was made here from Debian packages.")
-    screen.heading("2  The image with COLMAP      invoke build --profile cpu")
+    screen.heading(f"2  The image with COLMAP      {command} build --profile cpu")
     built_image, built = image.build(session, profile)
     screen.say(f"{built_image.ref}, {megabytes(built_image.size_bytes)}" + ("" if built else ", unchanged"))
-    screen.heading("3  A SLURM cluster            invoke box.up")
-    for line in box.box_up(session).lines():
+    screen.heading(f"3  A SLURM cluster            {command} box.up")
+    status = box.box_up(session)
+    for line in status.lines():
         screen.say(line)
     choice = session.choose("cpu", "box")
-    screen.heading("4  The image, as a .sif       invoke push --profile cpu --site box")
+    screen.heading(f"4  The image, as a .sif       {command} push --profile cpu --site box")
     sif, _, pushed, transfer = image.push(session, choice)
     sent = megabytes(transfer.sent_bytes) if transfer else "nothing: it is there"
     screen.say(f"{pushed.path.name}, {megabytes(sif.size_bytes)}; sent: {sent}")
     scene = data.make_scene(session, profile)
-    screen.heading(f"5  Images to work on          invoke stage {short(scene)} --name {DATASET} --site box")
+    screen.heading(
+        f"5  Images to work on          {command} stage {short(scene)} --name {DATASET} --site box"
+    )
     staged = data.stage(session, choice.site, scene, DATASET)
     screen.say(f"{DATASET}: {megabytes(staged.size_bytes)}; sent: {megabytes(staged.sent_bytes)}")
     screen.heading(
-        "6  The job                    invoke job --profile cpu --site box --wait -- " + " ".join(ARGUMENTS)
+        f"6  The job                    {command} job --profile cpu --site box --wait -- "
+        + " ".join(ARGUMENTS)
     )
     run = _job(session, screen, choice)
-    screen.heading(f"7  Its results                invoke pull --run {run.run_id}")
+    screen.heading(f"7  Its results                {command} pull {run.run_id}")
     results = runs.pull(session, run.run_id).results
     show_output(screen, results.output)
     results.check()
     if run.status.wait_code == 0:
         screen.heading("Done")
-        screen.say("The box is still there: `./run status`, `ssh -F .slipway/box/ssh_config box`.")
-        screen.say("`./run box.down` ends it, with everything that is on it.")
+        screen.say(f"The box is still there: `invoke status`, `ssh -F {short(status.box.ssh_config)} box`.")
+        screen.say("`invoke box.down` ends it, with everything that is on it.")
     return run.status.wait_code
 
 

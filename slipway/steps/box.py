@@ -14,7 +14,8 @@ from slipway.steps.session import Session
 @explain_stop("`invoke box.up` goes on from here, and `invoke box.down` removes what there is of the box")
 def box_up(session: Session) -> box.BoxStatus:
     """Have the box ready; its images are built where they are missing."""
-    profile = session.profile("base")
+    # It is there in each project, and says where Debian and Slipway's tools come from.
+    profile = session.profile("cpu")
     ensure_base(session, profile)
     client = engine()
     build_image(client, tools_recipe(session.project, profile), session.progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import PurePath
@@ -13,7 +14,9 @@ _QUOTED = re.compile(r"`invoke (?=[a-z-])")
 
 
 def command_name() -> str:
-    """``slipway`` where that was started, else ``invoke``."""
+    """What a person starts Slipway with: ``slipway``, ``invoke``, or what SLIPWAY_COMMAND says."""
+    if said := os.environ.get("SLIPWAY_COMMAND"):
+        return said
     program = PurePath(sys.argv[0] if sys.argv else "")
     is_module = program.name == "__main__.py" and program.parent.name == NAME
     return NAME if program.stem == NAME or is_module else "invoke"
