@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import DataError, HostError
+from slipway.share import is_installed
 from slipway.shell import LocalShell, Result
 
 GIT = ".git"
@@ -44,8 +45,13 @@ class Revision:
 
 
 def find_checkout(folder: Path) -> Path | None:
-    """The top of the checkout that a folder is in: the nearest folder with a ``.git``."""
+    """The top of the checkout that a folder is in: the nearest folder with a ``.git``.
+
+    What was installed with Slipway is in none: a ``.venv`` in a checkout is ignored there as a whole.
+    """
     here = folder.resolve()
+    if is_installed(here):
+        return None
     return next((top for top in (here, *here.parents) if os.path.lexists(top / GIT)), None)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from slipway import share
+from slipway.code.checkout import find_revision
 from slipway.code.listing import list_folder, show
 from slipway.errors import DataError, HostError
 
@@ -104,6 +106,19 @@ def test_rules_from_above_the_code_folder_count(tmp_path: Path) -> None:
     (top / ".gitignore").write_text("*.log\n/code/data/\n")
     write(top, "code/a.log", "code/data/x", "code/pkg/data/x")
     assert names(top / "code") == ["main.py", "pkg/data/x"]
+
+
+def test_a_checkout_around_an_installed_slipway_has_no_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / ".venv" / "lib" / "slipway" / "share"
+    write(installed / "docker" / "payload", "slam/task.py")
+    (tmp_path / ".gitignore").write_text(".venv/\n")
+    git(tmp_path, "init")
+    monkeypatch.setattr(share, "PACKED", installed)
+    assert names(installed / "docker" / "payload") == ["slam/task.py"]
+    assert find_revision(installed / "docker" / "payload").commit is None
+    assert names(tmp_path) == [".gitignore"]
 
 
 def test_empty_folders_are_kept_unless_they_are_ignored(tmp_path: Path) -> None:
