@@ -24,6 +24,26 @@ def demo(context: Context) -> None:
         raise Exit(code=code)
 
 
+@task(
+    help={
+        "serve": "Show it at http://127.0.0.1:8000, and build it again at each change.",
+        "record": "Run the demo and record its terminal first: docs/pictures/demo.svg.",
+    },
+    auto_shortflags=False,
+)
+def docs(context: Context, serve: bool = False, record: bool = False) -> None:
+    """Build the site of docs/ into build/site; any broken link is an error."""
+    python = shlex.quote(sys.executable)
+    # Of Material's notice about MkDocs 2, which pyproject.toml keeps out.
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    with context.cd(context.config.slipway.root):
+        if record:
+            context.run(f"{python} -m manual.record docs/pictures/demo.svg ./run demo", pty=True)
+        context.run(
+            f"{python} -W error -m mkdocs {'serve' if serve else 'build'} --strict", echo=True, env=quiet
+        )
+
+
 @task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
 def test(context: Context, fast: bool = False) -> None:
     """Check style and types, and run all tests."""
