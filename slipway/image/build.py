@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import slipway
@@ -46,6 +47,7 @@ def build_image(
         ImageError: a base image is missing, or a step failed.
     """
     bases = {ref: _base(client, ref, recipe, progress).id for ref in _bases(recipe)}
+    recipe = _with_triggers(client, recipe)
     inputs = inputs_hash(recipe, bases)
     there = find_image(client, recipe.name)
     if there and there.labels.get(INPUTS) == inputs and not fresh:
@@ -72,7 +74,7 @@ def build_stage(client: DockerClient, recipe: Recipe, stage: str, progress: Prog
     Raises:
         ImageError: a step failed.
     """
-    _run_build(client, recipe, {}, progress, stage=stage)
+    _run_build(client, _with_triggers(client, recipe), {}, progress, stage=stage)
     image = find_image(client, f"{recipe.name}-{stage}")
     if image is None:
         raise ImageError(f"{recipe.name}: its stage {stage} was built, but is not there; build again")
@@ -105,6 +107,12 @@ def _base(client: DockerClient, ref: str, recipe: Recipe, progress: Progress) ->
     if image is None:
         raise ImageError(f"{ref} was pulled, but is not in the engine; try again")
     return image
+
+
+def _with_triggers(client: DockerClient, recipe: Recipe) -> Recipe:
+    """The recipe, made of all files where an image that it starts from has lines for it (ONBUILD)."""
+    configs = [client.images.get(ref).attrs.get("Config") or {} for ref in _bases(recipe)]
+    return replace(recipe, copies_all=any(config.get("OnBuild") for config in configs))
 
 
 def _split(ref: str) -> tuple[str, str]:

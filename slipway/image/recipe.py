@@ -13,6 +13,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, ImageError
+from slipway.image.copied import copied_files
 from slipway.image.label import content_labels
 from slipway.image.source import Source, find_sources
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from slipway.profile import Profile
 
 # Where the Dockerfiles find the certificates that the build trusts. No final stage copies it.
-CA_BUNDLE = ".slipway/ca-bundle.crt"
+_STATE = ".slipway"
+CA_BUNDLE = f"{_STATE}/ca-bundle.crt"
 # The lock file, as Dockerfile.base has it.
 REQUIREMENTS = "requirements-base.txt"
 # What takes the place of a registry and of GitHub, for an image that is compiled.
@@ -38,7 +40,8 @@ class Recipe:
     """A Dockerfile, the folder it lies in (its context) and what it is given.
 
     ``labels`` are part of what the image is known by, ``remarks`` are labels that are not.
-    ``hint`` is what to do where an image that it starts from cannot be had.
+    ``hint`` is what to do where an image that it starts from cannot be had. ``copies_all`` is for images that
+    are made of all files of the context, whatever the Dockerfile says.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Recipe:
     remarks: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     hint: str = ""
+    copies_all: bool = False
 
     @property
     def context(self) -> Path:
@@ -118,14 +122,25 @@ def parse_bases(dockerfile: str, given: Mapping[str, str]) -> list[str]:
 
 
 def context_files(recipe: Recipe) -> list[str]:
-    """The files of the context that ``.dockerignore`` lets through, relative, in order."""
+    """The files of the context that the Dockerfile copies, relative, in order.
+
+    They are those that ``.dockerignore`` lets through; see :func:`slipway.image.copied.copied_files`.
+    """
     from docker.utils.build import exclude_paths
 
     ignore = recipe.context / ".dockerignore"
     patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
     lines = [line.strip() for line in patterns]
     rules = [line for line in lines if line and not line.startswith("#")]
-    return sorted(exclude_paths(str(recipe.context), rules, dockerfile=recipe.dockerfile.name))
+    # Slipway's own state, where the context is a whole project. A rule of the user's cannot bring it back.
+    rules += [_STATE, f"**/{_STATE}"]
+    names = sorted(exclude_paths(str(recipe.context), rules, dockerfile=recipe.dockerfile.name))
+    if recipe.copies_all:
+        return names
+    text, kept = recipe.text(), {recipe.dockerfile.name, ignore.name}
+    given = declared_args(text, recipe.build_args)
+    copied = set(copied_files(text, names, given, lambda name: (recipe.context / name).is_symlink()))
+    return [name for name in names if name in copied or name in kept]
 
 
 def inputs_hash(recipe: Recipe, base_ids: Mapping[str, str]) -> str:

@@ -227,3 +227,23 @@ def test_the_cpu_image_has_no_compiler(client: Any) -> None:
     script = "for x in gcc cc g++ ld make pip; do command -v $x; done; python3 -m slam --help"
     assert run_container(client, image, ["sh", "-c", script], mounts={}, listen=said.append) == 0
     assert "".join(said).startswith("usage: ")
+
+
+def test_an_image_whose_base_copies_files_has_them(client: Any, tmp_path: Path) -> None:
+    """Only the base's ONBUILD says that the file is copied; the Dockerfile does not."""
+    base, child = f"{NAME}-base", f"{NAME}-child"
+    for name, text in (("base", "ONBUILD COPY secret.txt /\n"), ("child", "RUN cat /secret.txt\n")):
+        (tmp_path / name).mkdir()
+        start = CPU.base_image if name == "base" else base
+        (tmp_path / name / "Dockerfile").write_text(f"FROM {start}\n{text}")
+    (tmp_path / "child" / "secret.txt").write_text("here\n")
+    try:
+        listener = Listener()
+        for name, folder in ((base, "base"), (child, "child")):
+            recipe = Recipe(name=name, dockerfile=tmp_path / folder / "Dockerfile", platform="linux/amd64")
+            build_image(client, recipe, listener)
+        assert "here" in listener.lines
+    finally:
+        for name in (child, base):
+            if find_image(client, name):
+                client.images.remove(name, force=True)

@@ -17,7 +17,7 @@ ARG BASE_IMAGE=debian:trixie-slim
 ARG RUNTIME="debian:trixie-slim"
 FROM --platform=linux/amd64 ${BASE_IMAGE} AS builder
 ARG DEBIAN_MIRROR
-COPY a.txt /
+COPY *.txt *.log /
 from $RUNTIME
 COPY --from=builder /a.txt /
 FROM builder

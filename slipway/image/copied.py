@@ -1,0 +1,108 @@
+"""The files of a build's context that a Dockerfile copies: all others are nothing to the image. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from string import Template
+
+# A parser directive that changes what ends a line, and triggers of other images, are beyond this reader.
+_ODD = re.compile(r"^\s*(#\s*escape\s*=|ONBUILD\s)", re.I | re.M)
+_COPY = re.compile(r"\s*(?:COPY|ADD)\s+(.*)", re.I | re.S)
+_FLAG = re.compile(r"--(\w[\w-]*)(?:=(\S*))?\s+")
+_MOUNT = re.compile(r"\s*RUN\s.*--mount=", re.I | re.S)
+_ARG = re.compile(r"\s*(?:ARG|ENV)\s+(\w+)(?:[=\s](\S*))?", re.I)
+_URL = re.compile(r"https?://|git@|ftp://", re.I)
+
+
+def copied_files(
+    dockerfile: str, names: Iterable[str], given: Mapping[str, str], is_link: Callable[[str], bool]
+) -> list[str]:
+    """Those of a context's files and folders that COPY and ADD may take; all of them where that is not clear.
+
+    Args:
+        dockerfile: its text.
+        names: the files and folders, relative to the context.
+        given: values of the arguments that it declares.
+        is_link: whether one of them is a symbolic link. The builder follows one that is named.
+    """
+    names = list(names)
+    sources = parse_sources(dockerfile, given)
+    if sources is None:
+        return names
+    patterns = [_parts(source) for source in sources]
+    if any(_is_on_the_way(name, patterns) and is_link(name) for name in names):
+        return names
+    return [name for name in names if any(_matches(name.split("/"), one) for one in patterns)]
+
+
+def parse_sources(dockerfile: str, given: Mapping[str, str]) -> list[str] | None:
+    """What COPY and ADD name of the context, in order; ``None`` where this reader cannot tell.
+
+    Stages and addresses are no part of the context. Patterns are as they are written.
+    """
+    if _ODD.search(dockerfile):
+        return None
+    values: dict[str, str] = {}
+    sources: list[str] = []
+    for line in _instructions(dockerfile):
+        if _MOUNT.match(line):
+            return None
+        if match := _ARG.match(line):
+            name, default, seen = match[1], match[2], values.get(match[1])
+            value = given.get(name, seen or "" if default is None else default.strip("\"'"))
+            # Set twice it may have had either value.
+            values[name] = value if seen in (None, value) else "$"
+        if match := _COPY.match(line):
+            found = _read_copy(Template(match[1]).safe_substitute(values))
+            if found is None:
+                return None
+            sources += [one for one in found if one not in sources]
+    return sources
+
+
+def _instructions(dockerfile: str) -> list[str]:
+    lines = [line for line in dockerfile.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).splitlines()
+
+
+def _read_copy(words: str) -> list[str] | None:
+    flags = {}
+    while match := _FLAG.match(words):
+        flags[match[1]] = match[2]
+        words = words[match.end() :]
+    if "from" in flags:
+        return []
+    if set(flags) - {"chown", "chmod", "link", "keep-git-dir", "checksum"} or re.search(r"[$\\]|<<", words):
+        return None
+    try:
+        listed = json.loads(words) if words.lstrip().startswith("[") else words.split()
+    except ValueError:
+        return None
+    if len(listed) < 2 or not all(isinstance(one, str) and '"' not in one for one in listed):
+        return None
+    return [one for one in listed[:-1] if not _URL.match(one)]
+
+
+def _is_on_the_way(name: str, patterns: Iterable[list[str]]) -> bool:
+    """True for a name that a pattern names, or a folder that it goes through."""
+    parts = name.split("/")
+    return any(len(parts) <= len(one) and _matches(parts, one[: len(parts)]) for one in patterns)
+
+
+def _parts(source: str) -> list[str]:
+    parts: list[str] = []
+    for part in source.split("/"):
+        if part == "..":
+            parts = parts[:-1]  # the context has nothing above it
+        elif part not in ("", "."):
+            parts.append(part.replace("[^", "[!"))
+    return parts
+
+
+def _matches(parts: list[str], pattern: list[str]) -> bool:
+    """A pattern takes what it matches, and all below."""
+    heads = zip(parts, pattern, strict=False)
+    return len(parts) >= len(pattern) and all(fnmatchcase(part, one) for part, one in heads)
