@@ -106,3 +106,25 @@ def test_a_path_that_slurm_or_containers_cannot_take_is_refused(value: str) -> N
         ConfigError, match=r"'\$WORK', which there is .*write an absolute path without spaces"
     ):
         resolve_path("$WORK", lambda names: {"WORK": value})
+
+
+def test_an_ssh_config_starts_from_the_sites_file_and_the_boxs_from_the_state(tmp_path: Path) -> None:
+    for name, value in (("mine", "keys/config"), ("home", "~/config"), ("whole", "/etc/x"), ("box", "box/c")):
+        text = f"login: {{host: h, ssh_config: {value}}}\npaths: {{scratch: /s}}\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    found = {name: load_site([tmp_path], name).login.ssh_config for name in ("mine", "home", "whole", "box")}
+    assert found == {
+        "mine": str(tmp_path / "keys" / "config"),
+        "home": str(Path.home() / "config"),
+        "whole": "/etc/x",
+        "box": "box/c",
+    }
+
+
+def test_the_first_folder_that_has_a_site_counts(tmp_path: Path) -> None:
+    mine = tmp_path / "cluster"
+    assert load_site([mine, SITES], "box").login.host == "box"
+    mine.mkdir()
+    (mine / "box.yaml").write_text("login: {host: mine}\npaths: {scratch: /s}\n")
+    assert load_site([mine, SITES], "box").login.host == "mine"
+    assert list_sites([mine, SITES]) == ["box"]
