@@ -58,6 +58,23 @@ class LogTail:
             self._on_text(text)
 
 
+class EndTail:
+    """In the place of a :class:`LogTail` where nobody reads the log: only looks whether the run has ended."""
+
+    def __init__(self, run: Run) -> None:
+        paths = RunPaths(PurePosixPath(run.run_dir))
+        self._left = [paths.of_task(task) for task in run.tasks]
+
+    def read(self, host: Host) -> bool:
+        """See :meth:`LogTail.read`."""
+        while self._left and _look_for_end(host, self._left[0])[1]:
+            self._left.pop(0)
+        return not self._left
+
+    def finish(self, host: Host) -> None:
+        """Nothing is left to be read."""
+
+
 class _TaskTail:
     """The log of a run, or of one of its tasks."""
 
@@ -70,9 +87,8 @@ class _TaskTail:
         self._decoder = _decoder()
 
     def read(self, host: Host) -> bool:
-        newest = max(last_attempt(host, self._paths), 1)
         # Looked for first: what comes before the result is then in the log.
-        ended = host.size(self._paths.result(newest)) is not None
+        newest, ended = _look_for_end(host, self._paths)
         self._read_on(host)
         while self._attempt < newest:
             self._tell_text(self._decoder.decode(b"", final=True))
@@ -95,6 +111,12 @@ class _TaskTail:
         words = [] if self._task is None else [f"task {self._task}"]
         words += [] if self._attempt == 1 else [f"attempt {self._attempt}"]
         return ", ".join(words) or None
+
+
+def _look_for_end(host: Host, paths: RunPaths) -> tuple[int, bool]:
+    """The newest attempt's number, 1 at least, and whether it has written its result."""
+    newest = max(last_attempt(host, paths), 1)
+    return newest, host.size(paths.result(newest)) is not None
 
 
 def last_attempt(host: Host, paths: RunPaths) -> int:

@@ -17,7 +17,7 @@ from slipway.errors import (
 from slipway.host.host import Host
 from slipway.job.poll import LOOK_S, poll
 from slipway.job.run import Run, Status
-from slipway.job.tail import LogTail
+from slipway.job.tail import EndTail, LogTail
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
 
@@ -57,47 +57,63 @@ def follow(
     Raises:
         SshError: the connection was lost and could not be had again.
     """
-    following = _Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one)
+    following = Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one)
     first = host
     try:
         while True:
             try:
-                return following.go_on(host)
+                while not following.step(host):
+                    time.sleep(LOOK_S)
+                return following.run
             except (SshError, RemoteError) as error:
                 # What was under way may name the file and not the line.
                 if reconnect is None or (isinstance(error, RemoteError) and host.is_open):
                     raise
                 host.close()
-                host = _again(reconnect, error, on_trouble)
+                host = connect_again(reconnect, error, on_trouble)
     finally:
         if host is not first:
             host.close()
 
 
-class _Following:
-    """One run that is followed, over as many connections as it takes."""
+class Following:
+    """One run that is followed, over as many connections as it takes.
+
+    Args:
+        run: the run.
+        on_text: is given each new piece of the log; ``None`` where nobody reads it.
+        on_change: is given the run whenever its state has changed.
+        look: asks how the run stands.
+
+    Attributes:
+        run: as it was last seen.
+    """
 
     def __init__(
         self,
         *,
         run: Run,
-        on_text: Callable[[str], None],
+        on_text: Callable[[str], None] | None,
         on_change: Callable[[Run], None],
         look: Callable[[Host, Run], Run],
     ) -> None:
-        self._run = run
+        self.run = run
         self._on_change = on_change
         self._look = look
         self._on_text = on_text
-        self._tail = LogTail(run, self._keep)
+        self._tail = LogTail(run, self._keep) if on_text else EndTail(run)
         self._kept: list[str] = []
         self._said, self._has_printed = run.status.state, False
         self._asked, self._patience = -ASK_S, LOOK_S
         self._failures = 0
 
-    def go_on(self, host: Host) -> Run:
-        """To the end, or until the connection is lost."""
-        while not self._run.status.state.is_over:
+    def step(self, host: Host) -> bool:
+        """Look once; true where the run is over and everything is handed over.
+
+        Raises:
+            SshError: the connection was lost. Nothing is lost with it: call this again with a new one.
+        """
+        if not self.run.status.state.is_over:
             ended = self._tail.read(host)
             now = time.monotonic()
             # The script's last act hurries the next question, and so does its first: that the run has begun
@@ -106,32 +122,32 @@ class _Following:
             if begins or now - self._asked >= (LOOK_S if ended else self._patience):
                 self._asked, self._patience = now, min(self._patience * 1.5, ASK_S)
                 self._ask(host)
-            if not self._run.status.state.is_over:
+            if not self.run.status.state.is_over:
                 self._say_state()
                 self._print()
-                time.sleep(LOOK_S)
+                return False
         self._tail.finish(host)
         self._print()
         self._say_state()
-        return self._run
+        return True
 
     def _keep(self, text: str) -> None:
         # What was read is not read again, also where the connection is lost before it is shown.
         self._kept.append(text)
 
     def _print(self) -> None:
-        while self._kept:
+        while self._kept and self._on_text:
             self._on_text(self._kept.pop(0))
             self._has_printed = True
 
     def _say_state(self) -> None:
-        if self._run.status.state is not self._said:
-            self._said = self._run.status.state
-            self._on_change(self._run)
+        if self.run.status.state is not self._said:
+            self._said = self.run.status.state
+            self._on_change(self.run)
 
     def _ask(self, host: Host) -> None:
-        new = self._look(host, self._run)
-        before, self._run = self._run, new
+        new = self._look(host, self.run)
+        before, self.run = self.run, new
         self._count_failures(host, before.status, new.status)
 
     def _count_failures(self, host: Host, before: Status, now: Status) -> None:
@@ -146,7 +162,7 @@ class _Following:
         self._failures = self._failures + 1 if now.note == before.note else 1
         if self._failures >= EQUAL_FAILURES:
             raise RemoteError(
-                f"{host.target}: how {self._run.run_id} stands could not be found out {self._failures} times "
+                f"{host.target}: how {self.run.run_id} stands could not be found out {self._failures} times "
                 f"in a row: {now.note}. The job may go on; `invoke status` asks again"
             )
 
@@ -171,8 +187,20 @@ def _poll_one(host: Host, run: Run) -> Run:
     return poll(host, [run])[0]
 
 
-def _again(reconnect: Callable[[], Host], error: SlipwayError, on_trouble: Callable[[str], None]) -> Host:
-    """A new connection. Only what passes by itself is tried again: a login that is refused stays refused."""
+def connect_again(
+    reconnect: Callable[[], Host],
+    error: SlipwayError,
+    on_trouble: Callable[[str], None],
+    retry_s: float = RETRY_S,
+) -> Host:
+    """A new connection. Only what passes by itself is tried again: a login that is refused stays refused.
+
+    Args:
+        reconnect: makes it.
+        error: how the old one was lost.
+        on_trouble: is told of that, and when there is a new one.
+        retry_s: seconds for which it is tried.
+    """
     on_trouble(f"The connection was lost: {error}\nConnecting again")
     began, pause = time.monotonic(), LOOK_S
     while True:
@@ -181,7 +209,7 @@ def _again(reconnect: Callable[[], Host], error: SlipwayError, on_trouble: Calla
         except (HostKeyChangedError, HostKeyError, LoginError):
             raise
         except SshError:
-            if time.monotonic() - began > RETRY_S:
+            if time.monotonic() - began > retry_s:
                 raise
             time.sleep(pause)
             pause = min(pause * 2, PAUSE_S)

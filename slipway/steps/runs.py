@@ -134,7 +134,7 @@ def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable
             on_text,
             lambda new: note(f"{new.run_id} is {new.status.state.value}"),
             look=lambda host, run: refresh(session, host, [run])[0],
-            reconnect=lambda: session.connect(site),
+            reconnect=lambda: session.log_in(site),
             on_trouble=note,
         )
     except KeyboardInterrupt as error:

@@ -69,8 +69,12 @@ class Session:
             )
         return Choice(profile=profile, site=self.site(wanted))
 
-    def connect(self, site: Site) -> Host:
-        """A connection to a site. The caller closes it, best by `with`."""
+    def connect(self, site: Site) -> AbstractContextManager[Host]:
+        """A connection to a site, for the time of a `with`."""
+        return self.log_in(site)
+
+    def log_in(self, site: Site) -> Host:
+        """A new connection to a site. The caller closes it."""
         return connect(site.login, self.project.state, self.prompt)
 
     @contextmanager
