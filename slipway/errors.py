@@ -174,3 +174,15 @@ class IncompleteError(SlipwayError):
     """Some files could not be brought or sent, and are named; all others were."""
 
     exit_code = 91
+
+
+class RunFailedError(SlipwayError):
+    """A run that was waited for did not do well."""
+
+    exit_code = 92
+
+
+class WaitTimeoutError(SlipwayError, TimeoutError):
+    """A run was not over within the time that somebody wanted to wait; it goes on."""
+
+    exit_code = 93

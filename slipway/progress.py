@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from slipway.skipped import Skipped
 
@@ -64,24 +64,27 @@ class Amount:
 OnProgress = Callable[[Amount], None]
 
 
+@runtime_checkable
 class Progress(Protocol):
-    """Somebody who watches a long step."""
+    """Somebody who watches a long step. A class that is derived from it has what it wants to be told."""
+
+    # Each returns by its own word: without it, all four would have to be there.
 
     def step(self, text: str) -> None:
         """A new part of the work begins."""
-        ...
+        return
 
     def line(self, text: str) -> None:
         """A line that a program printed meanwhile."""
-        ...
+        return
 
     def transfer(self, amount: Amount) -> None:
         """So much has been copied."""
-        ...
+        return
 
     def note(self, text: str) -> None:
         """Something that the user should know, and that goes on."""
-        ...
+        return
 
 
 class NullProgress:

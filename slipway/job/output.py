@@ -57,7 +57,7 @@ def _read_figures(folder: Path, notes: list[str]) -> dict[str, Mapping[str, Valu
     names = sorted(one.name for one in _scan(folder, []) if one.name.endswith(".json"))
     for name in names[:_MOST_TABLES]:
         try:
-            content = json.loads(_read(folder / name))
+            content = json.loads(read_small(folder / name))
         except (OSError, ValueError, RecursionError, MemoryError) as error:
             notes.append(f"{one_line(name, 100)} is not shown as figures: {_why(error)}")
             continue
@@ -69,7 +69,7 @@ def _read_figures(folder: Path, notes: list[str]) -> dict[str, Mapping[str, Valu
     return figures
 
 
-def _read(path: Path) -> bytes:
+def read_small(path: Path) -> bytes:
     """A regular file of moderate size.
 
     Raises:

@@ -209,9 +209,10 @@ def connect_again(
         except (HostKeyChangedError, HostKeyError, LoginError):
             raise
         except SshError:
-            if time.monotonic() - began > retry_s:
+            left_s = retry_s - (time.monotonic() - began)
+            if left_s <= 0:
                 raise
-            time.sleep(pause)
+            time.sleep(min(pause, left_s))
             pause = min(pause * 2, PAUSE_S)
         else:
             on_trouble("Connected again")

@@ -43,6 +43,10 @@ class State(str, Enum):
     # The scheduler could not be asked, or its answer could not be read.
     UNKNOWN = "UNKNOWN"
 
+    def __str__(self) -> str:
+        """Its name alone; enumerations of text differ in this from one Python to the next."""
+        return self.value
+
     @property
     def is_over(self) -> bool:
         """True where nothing will change any more."""

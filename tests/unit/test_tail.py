@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConnectionLostError
-from slipway.job.tail import LogTail
+from slipway.job.tail import EndTail, LogTail
 from tests.unit.test_run import make_run
 
 
@@ -117,3 +117,15 @@ def test_the_tasks_of_an_array_come_in_order(tmp_path: Path) -> None:
     assert "".join(pieces) == (
         "--- task 1 ---\none\n--- task 5 ---\nfive\n--- task 1, attempt 2 ---\none again\n"
     )
+
+
+def test_the_end_is_seen_where_nobody_reads(tmp_path: Path) -> None:
+    tail, line = EndTail(replace(make_run("k3f9"), task_indices=(1, 2))), TaskRunner(tmp_path)
+    for task in (1, 2):
+        (tmp_path / f"task-{task}").mkdir()
+    for task in (2, 1):
+        assert tail.read(line) is False  # type: ignore[arg-type]
+        attempt(tmp_path / f"task-{task}", 1, b"said")
+        attempt(tmp_path / f"task-{task}", 2, b"said")
+        (tmp_path / f"task-{task}" / "attempt-2" / "result.json").write_text("{}")
+    assert tail.read(line) is True  # type: ignore[arg-type]

@@ -90,3 +90,18 @@ def test_the_first_output_hurries_the_question(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         watch.follow(host, run, on_text, lambda run: said.append(run.status.state.value), look=look)  # type: ignore[arg-type]
     assert said == ["RUNNING", "first\n"]
+
+
+def test_nobody_reads(tmp_path: Path) -> None:
+    attempt(tmp_path, 1, b"said")
+    said = list[str]()
+
+    def look(_: object, run: Run) -> Run:
+        return replace(run, status=OVER)
+
+    run = replace(make_run("k3f9"), status=Status(state=State.RUNNING))
+    following = watch.Following(
+        run=run, on_text=None, on_change=lambda run: said.append(run.status.state.value), look=look
+    )
+    assert following.step(TaskRunner(tmp_path)) is True  # type: ignore[arg-type]
+    assert (following.run.status, said) == (OVER, ["COMPLETED"])

@@ -1,0 +1,290 @@
+"""Runs, as the Python API has them."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from slipway.api.lines import Lines
+from slipway.errors import DataError, RunFailedError, SshError, UsageError, WaitTimeoutError
+from slipway.job.output import Value, read_output, read_small
+from slipway.job.run import RunPaths
+from slipway.job.tail import LogTail, last_attempt
+from slipway.job.watch import RETRY_S, Following
+from slipway.scheduler.base import State
+from slipway.steps import runs
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from slipway.api.session import KeptSession
+    from slipway.host.host import Host
+    from slipway.job.run import Run as Record
+    from slipway.site import Site
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a run has left, on this machine.
+
+    Attributes:
+        folder: the run's folder here, with all its attempts.
+        out: what the last attempt wrote to ``/out``; ``None`` where none has begun, and for an array.
+        figures: numbers and short words of the JSON files in ``out``, by the file's name without its ending.
+    """
+
+    folder: Path
+    out: Path | None
+    figures: Mapping[str, Mapping[str, Value]]
+
+    @property
+    def returned(self) -> Any:
+        """What the function of a ``call`` has returned.
+
+        Raises:
+            DataError: there is no such file, or it is not what such a job writes, or has more than 4 MB.
+        """
+        file = (self.out or self.folder) / "return.json"
+        try:
+            return json.loads(read_small(file))["value"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DataError(f"{file} has no value that a function returned: {error}") from error
+
+
+class Run:
+    """One submission, as it was last seen: ``refresh()`` and ``wait()`` look again.
+
+    ``Project.submit()``, ``Project.run()`` and ``Project.runs()`` make these.
+    """
+
+    def __init__(self, session: KeptSession, record: Record) -> None:
+        self._session = session
+        self._record = record
+        self._attempt: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.state.value}{f' {self.reason}' if self.reason else ''}>"
+
+    @property
+    def id(self) -> str:
+        """Its id, such as ``k3f9-cpu-20260131-142530``; its job in SLURM has this name."""
+        return self._record.run_id
+
+    @property
+    def site(self) -> str:
+        """The name of its site."""
+        return self._record.site
+
+    @property
+    def profile(self) -> str:
+        """The name of its profile."""
+        return self._record.profile
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Its command line, with passwords in addresses left out."""
+        return (*self._record.program, *self._record.args)
+
+    @property
+    def submitted(self) -> datetime:
+        """When it was submitted, in UTC."""
+        return self._record.submitted
+
+    @property
+    def job_id(self) -> str | None:
+        """SLURM's id of its job; ``None`` where the answer of ``sbatch`` has not come."""
+        return self._record.job_id
+
+    @property
+    def state(self) -> State:
+        """How it stands. A ``slipway.State`` is equal to its name: ``run.state == "RUNNING"``."""
+        return self._record.status.state
+
+    @property
+    def is_over(self) -> bool:
+        """True where nothing will change any more."""
+        return self.state.is_over
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ended so: ``ok``, ``program-error``, ``time-limit``, …; ``None`` before its end."""
+        return self._record.status.reason
+
+    @property
+    def exit_code(self) -> int | None:
+        """The program's; 128 and the signal where one killed it, ``None`` where it has none."""
+        return self._record.status.exit_code
+
+    @property
+    def pending_reason(self) -> str | None:
+        """Why it waits, in SLURM's own words."""
+        return self._record.status.pending_reason
+
+    @property
+    def elapsed_s(self) -> int | None:
+        """Seconds that the last attempt has run."""
+        return self._record.status.elapsed_s
+
+    @property
+    def note(self) -> str | None:
+        """What else there is to know of its state, such as why it is UNKNOWN."""
+        return self._record.status.note
+
+    @property
+    def attempt(self) -> int | None:
+        """The newest attempt, 0 before the first; ``None`` for an array, and before a look of this object."""
+        return self._attempt
+
+    @property
+    def tasks(self) -> Mapping[int, State]:
+        """How the tasks of an array stand, by their indices."""
+        return {index: status.state for index, status in self._record.task_statuses.items()}
+
+    def refresh(self) -> Self:
+        """Look how it stands now.
+
+        Raises:
+            SshError: the site cannot be reached.
+        """
+        self._record = self._ask(lambda host: self._look(host, self._record))
+        return self
+
+    def wait(self, timeout_s: float | None = None, *, check: bool = False, poll_s: float = 1.0) -> Self:
+        """Wait until it is over, also over connections that are lost and made again.
+
+        However it ends, that is no error here, unless ``check`` asks for it, as in ``subprocess.run``.
+
+        Args:
+            timeout_s: seconds to wait at most. The run goes on after that.
+            check: raise where it did not do well.
+            poll_s: seconds between two looks. SLURM itself is asked less often.
+
+        Raises:
+            RunFailedError: it did not do well, and ``check`` is on.
+            WaitTimeoutError: it was not over in time. It is a ``TimeoutError``, too.
+            SshError: the site cannot be reached at first, or not again for an hour.
+        """
+        deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            for is_over in self._watch(None, poll_s, deadline):
+                if not is_over and time.monotonic() >= deadline:
+                    raise self._late(timeout_s)
+        except SshError as error:
+            if time.monotonic() < deadline:
+                raise
+            raise self._late(timeout_s) from error
+        if check and self._record.status.wait_code:
+            code = "no exit code" if self.exit_code is None else f"exit code {self.exit_code}"
+            raise RunFailedError(
+                f"{self.id} {self.state.value}: {self.reason}, {code}. `run.logs()` has what it printed"
+            )
+        return self
+
+    def logs(self, follow: bool = False, *, poll_s: float = 1.0) -> Iterator[str]:
+        r"""What it has printed, line by line, both outputs.
+
+        Lines come without their ends; a carriage return ends a line, too, so that progress bars come as they
+        move. Bytes that are no UTF-8 stand as ``\xff``.
+
+        Args:
+            follow: go on until it is over.
+            poll_s: seconds between two looks.
+
+        Yields:
+            One line. An array's tasks come one after the other.
+
+        Raises:
+            SshError: the site cannot be reached; while a run is followed, not again for an hour.
+        """
+        lines = Lines()
+        if follow:
+            for _ in self._watch(lines.add, poll_s, float("inf")):
+                yield from lines.take()
+        else:
+            tail = LogTail(self._record, lines.add)
+            self._ask(tail.finish)
+        yield from lines.take(final=True)
+
+    def cancel(self) -> Self:
+        """Cancel its job; one that is over already stays as it is.
+
+        Raises:
+            JobError: SLURM does not know the job.
+            RemoteError: SLURM refused.
+            SshError: the site cannot be reached.
+        """
+        self._record, _ = self._ask(lambda _: runs.cancel(self._session, self.id))
+        return self
+
+    def pull(self) -> Results:
+        """Bring its results to ``results/<run>/``; called again, it brings what is new.
+
+        Raises:
+            IncompleteError: some files could not be brought. All others are here: see ``results``.
+            JobError: it was never submitted.
+            SshError: the site cannot be reached, or the connection was lost twice.
+        """
+        pulled = self._ask(lambda _: runs.pull(self._session, self.id))
+        self._record = pulled.run
+        brought = pulled.results
+        brought.check()
+        return Results(folder=brought.home, out=brought.out, figures=brought.output.figures)
+
+    @property
+    def results(self) -> Results | None:
+        """What was brought by a ``pull()`` of today or before; ``None`` where nothing was."""
+        folder = self._session.project.results / self.id
+        if not (folder / "run.json").is_file():
+            return None
+        names = [re.fullmatch(r"attempt-([0-9]{1,9})", path.name) for path in folder.iterdir()]
+        newest = max((int(name[1]) for name in names if name), default=None)
+        out = None if newest is None else folder / f"attempt-{newest}" / "out"
+        return Results(folder=folder, out=out, figures=read_output(out).figures if out else {})
+
+    def _ask(self, act: Callable[[Host], _Value]) -> _Value:
+        return self._session.connections.retry(self._find_site(), act)
+
+    def _find_site(self) -> Site:
+        try:
+            return self._session.site(self.site)
+        except UsageError as error:
+            raise UsageError(f"{self.id} is a run at {self.site}, but {error}") from error
+
+    def _look(self, host: Host, record: Record) -> Record:
+        new = runs.refresh(self._session, host, [record])[0]
+        if not record.task_indices:
+            self._attempt = last_attempt(host, RunPaths(PurePosixPath(record.run_dir)))
+        return new
+
+    def _watch(self, on_text: Callable[[str], None] | None, poll_s: float, deadline: float) -> Iterator[bool]:
+        """Look again and again, and tell each time whether it is over; between two looks others may."""
+        if self.is_over and on_text is None:
+            return
+        site, connections, note = self._find_site(), self._session.connections, self._session.progress.note
+        following = Following(
+            run=self._record,
+            on_text=on_text,
+            on_change=lambda new: note(f"{new.run_id} is {new.status.state.value}"),
+            look=self._look,
+        )
+        # Where there is no way to the site at all, that is said at once.
+        connections.retry(site, lambda _: None)
+        while True:
+            retry_s = min(RETRY_S, deadline - time.monotonic())
+            is_over = connections.persist(site, following.step, note, retry_s)
+            self._record = following.run
+            yield is_over
+            if is_over:
+                return
+            time.sleep(max(0.0, min(poll_s, deadline - time.monotonic())))
+
+    def _late(self, timeout_s: float | None) -> WaitTimeoutError:
+        return WaitTimeoutError(f"{self.id} is {self.state.value} after {timeout_s:g} s, and goes on")

@@ -1,0 +1,233 @@
+"""The Python API on the box, from a user's repository: one login, lines that are cut, threads, asyncio."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import slipway.steps.session
+from slipway import Project, Run, State
+from slipway.api import connections
+from slipway.errors import ConnectionLostError, RunFailedError, SshError, WaitTimeoutError
+from tests.integration.cuttable_proxy import CuttableProxy
+from tests.integration.small_image import IMAGE, SmallImageBox
+from tests.integration.task_runner import ROOT
+
+BASE = f"IMAGE={IMAGE}\nDOCKERFILE=Dockerfile\nPROGRAM=\nCODE_DIR=.\nSITE=box\nCPUS=1\nMEM=200M\nTIME=10\n"
+
+
+@pytest.fixture
+def root(small: SmallImageBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's repository, whose site is the box."""
+    monkeypatch.setenv("SLIPWAY_STATE", str(small.session.project.state))
+    monkeypatch.delenv("SLIPWAY_RESULTS", raising=False)
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / ".env.base").write_text(BASE)
+    (tmp_path / "code.txt").write_text("code\n")
+    return tmp_path
+
+
+@pytest.fixture
+def project(root: Path) -> Iterator[Project]:
+    with Project(root) as project:
+        yield project
+
+
+@pytest.fixture
+def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with each login."""
+    made, connect = [], slipway.steps.session.connect
+
+    def counted(*args: object) -> object:
+        made.append("login")
+        return connect(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(slipway.steps.session, "connect", counted)
+    return made
+
+
+@pytest.fixture
+def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
+    """All connections to the box go through it, as long as the test lasts."""
+    config = small.session.project.state / "box" / "ssh_config"
+    text = config.read_text()
+    port = re.search(r"Port (\d+)", text)
+    assert port is not None
+    proxy = CuttableProxy(int(port[1]))
+    config.write_text(text.replace(f"Port {port[1]}", f"Port {proxy.port}"))
+    yield proxy
+    config.write_text(text)
+    proxy.close()
+
+
+def test_a_run_from_its_submission_to_its_results(
+    project: Project, logins: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = 'cat code.txt; printf "%s|" "$@"; echo; echo \'{"loss": 0.25}\' >/out/figures.json; exit 3'
+    run = project.submit(["sh", "-c", script, "sh", "a b", b"\xff", "$HOME"], gpus="a100:1")
+    assert run.state == "PENDING"
+    assert run.job_id is not None
+    assert list(run.logs(follow=True)) == ["code", r"a b|\xff|$HOME|"]
+    assert (run.state, run.reason, run.exit_code, run.attempt) == (State.FAILED, "program-error", 3, 1)
+    assert run.is_over
+    assert list(run.logs()) == ["code", r"a b|\xff|$HOME|"]
+    with pytest.raises(RunFailedError, match="exit code 3"):
+        run.wait(check=True)
+    results = run.pull()
+    assert results.figures == {"figures": {"loss": 0.25}}
+    assert results.out is not None
+    assert (results.out / "figures.json").is_file()
+    assert results.folder == project.root / "results" / run.id
+    assert logins == ["login"]
+    # Another process of tomorrow has it all, and logs in for nothing of this.
+    again = Project(project.root).run(run.id[:9])
+    assert (again.state, again.results) == (State.FAILED, results)
+    assert logins == ["login"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_wait_that_ends_before_the_run(project: Project) -> None:
+    run = project.submit(["sleep", "60"])
+    with pytest.raises(WaitTimeoutError, match=rf"{run.id} is \w+ after 2 s, and goes on"):
+        run.wait(timeout_s=2)
+    assert not run.is_over
+    assert next(one for one in project.runs() if one.id == run.id).state in ("PENDING", "RUNNING")
+    assert run.cancel().wait(timeout_s=60).reason == "cancelled"
+    assert run.state == "CANCELLED"
+
+
+def test_lines_that_are_cut(project: Project, proxy: CuttableProxy, logins: list[str]) -> None:
+    run = project.submit(["sh", "-c", "for i in $(seq 40); do echo line $i; sleep 0.15; done"])
+    seen = []
+    for line in run.logs(follow=True):
+        seen.append(line)
+        if line in ("line 5", "line 20"):
+            proxy.cut()
+    assert seen == [f"line {number}" for number in range(1, 41)]
+    assert run.state == "COMPLETED"
+    assert len(logins) == 3
+    # What may be asked twice is, with a new login; that also finds it where nobody notices the cut before.
+    proxy.cut()
+    assert list(run.logs()) == seen
+    proxy.cut()
+    assert run.pull().out is not None
+    assert len(logins) == 5
+    proxy.cut(mend=False)
+    with pytest.raises(SshError):
+        run.refresh()
+    proxy.mend()
+    assert run.refresh().state == "COMPLETED"
+
+
+def test_a_submission_is_not_tried_again(
+    project: Project, proxy: CuttableProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.submit(["true"]).wait(timeout_s=60)
+    # The line goes while the connection idles: that is found out before anything is sent.
+    monkeypatch.setattr(connections, "IDLE_S", 0.0)
+    proxy.cut()
+    before = {run.id for run in project.runs()}
+    run = project.submit(["true"])
+    # It goes again when SLURM is asked to take the job.
+    cutting = Project(project.root, progress=lambda text: proxy.cut() if "Submitting" in text else None)
+    with cutting, pytest.raises(ConnectionLostError, match="is not known; `invoke status` finds out"):
+        cutting.submit(["true"])
+    new = [one for one in project.runs() if one.id not in {run.id, *before}]
+    assert len(new) == 1
+    new[0].wait(timeout_s=60)
+    assert (new[0].state, new[0].reason) in ((State.COMPLETED, "ok"), (State.FAILED, "launch-failure"))
+
+
+def test_threads_share_the_connection(project: Project, logins: list[str]) -> None:
+    done: list[Run] = []
+
+    def one(number: int) -> None:
+        run = project.submit(["sh", "-c", f"echo thread {number}"])
+        lines = list(run.logs(follow=True))
+        assert lines == [f"thread {number}"], lines
+        assert run.pull().out is not None
+        done.append(run.wait(timeout_s=60, check=True))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+    assert len({run.id for run in done}) == 4
+    assert logins == ["login"]
+
+
+def test_in_an_event_loop_as_in_a_notebook(project: Project) -> None:
+    """A notebook's cells run in a thread that has a running event loop."""
+
+    async def cells() -> None:
+        run = project.submit(["sh", "-c", "sleep 2; echo done"])
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.1)
+
+        ticking = asyncio.create_task(tick())
+        # Without blocking the loop, and with it.
+        await asyncio.to_thread(run.wait, 60)
+        ticking.cancel()
+        assert ticks > 5
+        assert list(run.logs()) == ["done"]
+
+    asyncio.run(cells(), debug=True)
+
+
+def examples() -> tuple[str, dict[str, str]]:
+    """The code of docs/api.md as one program, and the files that it shows."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    blocks = re.findall(r'^```python(?: title="(.*?)")?\n(.*?)^```$', text, re.M | re.S)
+    return "\n".join(code for title, code in blocks if not title), {
+        name: code for name, code in blocks if name
+    }
+
+
+def test_the_examples_of_the_documentation(root: Path) -> None:
+    program, files = examples()
+    (root / "env" / ".env.base").write_text(BASE.replace(IMAGE, "slipway-test-api"))
+    # The smallest image here that has Python.
+    (root / "Dockerfile").write_text("FROM slipway-apptainer\n")
+    (root / ".dockerignore").write_text("results\n")
+    (root / "photos").mkdir()
+    (root / "photos" / "1.png").write_text("a photo\n")
+    for name, content in {**files, "example.py": program}.items():
+        (root / name).write_text(content)
+    # It uses public names alone, as a user's program does, and is typed.
+    cache = ROOT / ".mypy_cache" / "api"
+    typed = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(cache), "example.py"]
+    subprocess.run(typed, cwd=root, env={**os.environ, "MYPYPATH": str(ROOT)}, check=True, timeout=300)
+    argv = [sys.executable, "-W", "error", "example.py"]
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["100 steps with a learning rate of 0.001", "COMPLETED 0", "0.9090909090909091"]
+    assert "True ok 1 0" in [re.sub("[0-9]+$", "0", line) for line in lines]
+    assert "{'loss': 0.047619047619047616}" in lines
+    assert "h100" in lines[-1]
+
+
+SCRIPT = """
+import sys
+from slipway import Project
+run = Project(sys.argv[1]).submit(["echo", "hello"])
+print(*run.logs(follow=True))
+"""
+
+
+def test_nothing_is_said_when_nobody_closes_it(root: Path) -> None:
+    argv = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(root)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
