@@ -15,7 +15,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from slipway.cli import box, data, develop, image, job, ssh
+from slipway.cli import box, data, develop, image, init, job, ssh
 from slipway.cli.parser import read_words
 from slipway.terminal.uncaught import set_hooks
 
@@ -30,6 +30,7 @@ def collect(root: Path) -> Collection:
     set_hooks()
     read_words()
     tasks = Collection(
+        init.init,
         image.base,
         image.build,
         image.push,

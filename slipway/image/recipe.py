@@ -124,11 +124,13 @@ def parse_bases(dockerfile: str, given: Mapping[str, str]) -> list[str]:
 def context_files(recipe: Recipe) -> list[str]:
     """The files of the context that the Dockerfile copies, relative, in order.
 
-    They are those that ``.dockerignore`` lets through; see :func:`slipway.image.copied.copied_files`.
+    They are those that ``.dockerignore`` lets through; see :func:`slipway.image.copied.copied_files`. As for
+    ``docker build``, a file ``<name of the Dockerfile>.dockerignore`` takes the place of that.
     """
     from docker.utils.build import exclude_paths
 
-    ignore = recipe.context / ".dockerignore"
+    own, ignore = (recipe.context / f"{name}.dockerignore" for name in (recipe.dockerfile.name, ""))
+    ignore = own if own.is_file() else ignore
     patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
     lines = [line.strip() for line in patterns]
     rules = [line for line in lines if line and not line.startswith("#")]

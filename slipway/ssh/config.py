@@ -33,6 +33,17 @@ def read_config(file: Path, home: Path, *, lenient: bool = False) -> str:
     return "".join(f"{line}\n" for line in _lines(file, home, "Host *", lenient, MAX_DEPTH))
 
 
+def list_aliases(file: Path, home: Path) -> list[str]:
+    """The hosts that an ``ssh_config`` names, without patterns, in the order of the file.
+
+    Raises:
+        ConfigError: as :func:`read_config`.
+    """
+    lines = read_config(file, home, lenient=True).splitlines()
+    words = [word for line in lines if line.startswith("Host ") for word in shlex.split(line)[1:]]
+    return [word for word in dict.fromkeys(words) if re.fullmatch(r"[\w.-]+", word)]
+
+
 def _lines(file: Path, home: Path, block: str, lenient: bool, depth: int) -> Iterator[str]:
     if depth == 0:
         raise ConfigError(f"{file}: the Include lines that lead here do not end")

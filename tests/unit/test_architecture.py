@@ -20,7 +20,7 @@ LAYERS = (
     ("slipway.steps",),
     ("slipway.job",),
     ("slipway.push",),
-    ("slipway.dataset", "slipway.weights", "slipway.registry", "slipway.box"),
+    ("slipway.dataset", "slipway.weights", "slipway.registry", "slipway.box", "slipway.init"),
     ("slipway.sif",),
     ("slipway.image",),
     ("slipway.profile", "slipway.site_file"),

@@ -53,6 +53,14 @@ def test_dockerignore_is_honoured(recipe: Recipe) -> None:
     assert "Dockerfile.a" in files
 
 
+def test_a_dockerignore_of_one_dockerfile_takes_the_place_of_the_other(recipe: Recipe) -> None:
+    (recipe.context / "Dockerfile.a.dockerignore").write_text("*\n!x.log\n")
+    assert [name for name in context_files(recipe) if name.endswith((".txt", ".log"))] == ["x.log"]
+    other = Recipe(name="b", dockerfile=recipe.context / "Dockerfile.b", platform="", copies_all=True)
+    assert "a.txt" in context_files(other)
+    assert "x.log" not in context_files(other)
+
+
 def test_the_hash_changes_with_what_goes_in_and_with_nothing_else(recipe: Recipe) -> None:
     bases = {"debian:trixie-slim": "sha256:1"}
     first = inputs_hash(recipe, bases)

@@ -1,0 +1,59 @@
+"""The task that sets up a repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.tasks import task
+
+if TYPE_CHECKING:
+    from slipway.steps.init import InitResult
+    from slipway.terminal.terminal import Terminal
+
+_WIDTH = 13
+_WORDS = {"write": "written", "append": "added to", "keep": "there already", "tell": "lines to add"}
+
+
+@task(
+    help={
+        "site": "A short name for the cluster, such as hpc. Default: box, the one on this machine.",
+        "host": "Its login node: a host's name, or an alias of ~/.ssh/config.",
+        "user": "Your user name there, where ~/.ssh/config does not say it.",
+        "scratch": "A large, fast folder there. Default: $SCRATCH, as a login shell there knows it.",
+        "yes": "Ask nobody, and take any folder.",
+    },
+    auto_shortflags=False,
+)
+def init(
+    context: Context,
+    site: str | None = None,
+    host: str | None = None,
+    user: str | None = None,
+    scratch: str | None = None,
+    yes: bool = False,
+) -> None:
+    """Set up the folder that you are in: write what is missing, and change nothing that is there."""
+    from slipway.terminal.terminal import terminal
+
+    with terminal() as screen:
+        from slipway.steps import init as step
+
+        options = step.InitOptions(site=site, host=host, user=user, scratch=scratch, yes=yes)
+        _show(step.init(Path.cwd(), options, screen), screen)
+
+
+def _show(done: InitResult, screen: Terminal) -> None:
+    from slipway.text.command_name import command_name
+
+    for file in done.files:
+        remark = f"  ({file.remark})" if file.remark else ""
+        screen.say(f"{_WORDS[file.action]:{_WIDTH}}  {file.name}{remark}")
+        for line in file.lines:
+            screen.say(f"{'':{_WIDTH}}    {line}")
+    for note in done.notes:
+        screen.note(note)
+    screen.say("Next:")
+    for command in done.commands:
+        screen.say(f"  {command_name()} {command}")

@@ -1,0 +1,1 @@
+"""What `init` puts into a user's repository: what is found there, and the files that are written."""
