@@ -50,15 +50,18 @@ class Connections:
     def use(self, site: Site) -> Iterator[Host]:
         """The connection to a site; it is made where there is none that answers.
 
-        Whatever ends this but an error of Slipway's own, such as Ctrl-C or an error in a listener, may have
-        left an answer half read: the next use makes a new connection.
+        It is given up where it was lost meanwhile, and where anything but an error of Slipway's own ends
+        this: Ctrl-C, or an error in a listener, may have left an answer half read. The next use makes one.
         """
         kept = self._of(site)
         with kept.turn:
             host = _ready(kept, site, self._log_in)
             try:
                 yield host
-            except SlipwayError:
+            except SlipwayError as error:
+                # What was under way may name the file and not the line.
+                if isinstance(error, (SshError, RemoteError)) and (host.is_lost or not _responds(host)):
+                    _drop(kept)
                 raise
             except BaseException:
                 _drop(kept)
@@ -72,12 +75,14 @@ class Connections:
         Raises:
             SshError: there is no connection, or it was lost again.
         """
+        closings = self._closings
         with self.turn(site):
+            host = None
             try:
                 with self.use(site) as host:
                     return act(host)
             except (SshError, RemoteError):
-                if not self._lost(site):
+                if self._closings != closings or self._of(site).host is host:
                     raise
             with self.use(site) as host:
                 return act(host)
@@ -102,14 +107,13 @@ class Connections:
         """
         closings = self._closings
         while True:
+            host = None
             try:
                 with self.use(site) as host:
                     return act(host)
             except (SshError, RemoteError) as error:
-                # What was under way may name the file and not the line.
-                if isinstance(error, RemoteError) and not self._lost(site):
-                    raise
-                if self._closings != closings:
+                is_there = self._of(site).host is host
+                if self._closings != closings or (is_there and isinstance(error, RemoteError)):
                     raise
                 connect_again(lambda: self._open(site), error, note, retry_s)
 
@@ -127,10 +131,6 @@ class Connections:
         with self.use(site) as host:
             return host
 
-    def _lost(self, site: Site) -> bool:
-        host = self._of(site).host
-        return host is not None and host.is_lost
-
 
 def _ready(kept: _Kept, site: Site, log_in: Callable[[Site], Host]) -> Host:
     # The site's file may have been edited meanwhile.
@@ -145,8 +145,10 @@ def _answers(host: Host, used_s: float) -> bool:
     if not host.is_open:
         return False
     # Not the monotonic clock, which stands still while a laptop sleeps.
-    if 0 <= time.time() - used_s < IDLE_S:
-        return True
+    return 0 <= time.time() - used_s < IDLE_S or _responds(host)
+
+
+def _responds(host: Host) -> bool:
     try:
         host.run(["true"], timeout_s=ANSWER_S)
     except TransferOnlyError:

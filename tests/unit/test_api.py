@@ -315,6 +315,17 @@ def test_a_lost_connection_is_made_again_once() -> None:
     # The connection was there all the time, so once more would be the same.
     assert len(seen) == 3
 
+    def hang(host: FakeHost) -> str:
+        seen.append(host)
+        if host is hosts.made[1]:
+            host.answers = False
+            raise SshError("it did not end within 60 s")
+        return "done"
+
+    # It looks open, but nothing comes back any more.
+    assert hosts.kept.retry(SITE, hang) == "done"  # type: ignore[arg-type]
+    assert [host.is_open for host in hosts.made] == [False, False, True]
+
 
 def test_who_follows_does_not_come_back_after_the_end() -> None:
     hosts, told = Hosts(), list[str]()
@@ -335,6 +346,9 @@ def test_who_follows_does_not_come_back_after_the_end() -> None:
     with pytest.raises(ConnectionLostError, match="closed"):
         hosts.kept.persist(SITE, end, told.append)  # type: ignore[arg-type]
     assert len(hosts.made) == 2
+    with pytest.raises(ConnectionLostError, match="closed"):
+        hosts.kept.retry(SITE, end)  # type: ignore[arg-type]
+    assert len(hosts.made) == 3
 
 
 def test_threads_take_turns() -> None:
