@@ -55,6 +55,12 @@ def test_without_a_word_it_says_what_there_is(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_runs_of_the_demo_can_be_looked_at(tmp_path: Path) -> None:
+    assert run(tmp_path, "slipway", "status").returncode == 64
+    (tmp_path / ".slipway" / "runs").mkdir(parents=True)
+    assert run(tmp_path, "slipway", "status").returncode == 0
+
+
 def test_its_help_names_it(tmp_path: Path) -> None:
     shown = run(tmp_path, "slipway", "--help", "logs").stdout
     assert "slipway logs RUN" in shown
