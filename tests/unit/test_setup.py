@@ -67,6 +67,32 @@ def test_what_setting_up_prints_is_in_a_file_which_a_failure_names(run: Run, tmp
     )
 
 
+def test_the_tests_run_with_the_versions_of_the_lock(run: Run, tmp_path: Path) -> None:
+    for name in ("date", "mkdir", "tail", "cp"):
+        (tmp_path / "programs" / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "lock").mkdir()
+    lock, venv = tmp_path / "lock" / "dev.txt", tmp_path / ".venv"
+    lock.write_text("a==1 --hash=sha256:1\n")
+    write(venv / "bin" / "python", 'case $* in *pip*) echo "python $*" ;; *) exit 1 ;; esac')
+    pip = "python -m pip install --disable-pip-version-check"
+    locked = f"{pip} --require-hashes --requirement {lock}"
+    checkout = f"{pip} --editable {tmp_path}[dev]"
+    log = tmp_path / ".slipway" / "logs" / "setup.log"
+
+    def installs() -> list[str]:
+        assert run("test").returncode == 66  # there is no engine
+        lines = [line for line in log.read_text().splitlines() if line.startswith("python")]
+        log.write_text("")
+        return lines
+
+    assert installs() == [locked, checkout]
+    assert installs() == []
+    lock.write_text("a==2 --hash=sha256:2\n")
+    assert installs() == [locked]
+    (tmp_path / "pyproject.toml").write_text("")
+    assert installs() == [checkout]
+
+
 @pytest.mark.parametrize("words", [("build",), ("publish", "--registry=h.io/me"), ("push", "--site", "box")])
 def test_without_an_engine_it_says_what_is_missing(run: Run, words: tuple[str, ...]) -> None:
     done = run(*words)
