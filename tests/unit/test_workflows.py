@@ -26,6 +26,14 @@ def test_zizmor_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_settings_of_dependabot_are_in_order() -> None:
+    zizmor = ["zizmor", "--offline", "--persona=pedantic", "--quiet", "--no-progress"]
+    for program, *words in (zizmor, ["check-jsonschema", "--builtin-schema", "vendor.dependabot"]):
+        argv = [str(BIN / program), *words, str(ROOT / ".github" / "dependabot.yml")]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
 def test_they_have_the_form_of_workflows() -> None:
     argv = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows"]
     done = subprocess.run([*argv, *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
@@ -52,15 +60,31 @@ def test_a_release_has_all_profiles() -> None:
 
 
 def test_who_builds_signs_nothing() -> None:
-    may = {name: set(job["permissions"]) for name, job in jobs("release.yml").items()}
+    release = jobs("release.yml")
+    may = {name: set(job["permissions"]) for name, job in release.items()}
     assert may == {
+        "package": {"contents"},
         "image": {"contents", "packages"},
+        "attest-package": {"id-token", "attestations"},
         "attest": {"id-token", "attestations"},
         "release": {"contents"},
+        "pypi": {"id-token"},
     }
-    assert jobs("release.yml")["image"]["permissions"]["contents"] == "read"
+    builds = {"package", "image"}
+    assert {release[name]["permissions"]["contents"] for name in builds} == {"read"}
     # No program of this repository runs beside a right to sign or to write to the repository.
-    assert [name for name, job in jobs("release.yml").items() if "actions/checkout@" in str(job)] == ["image"]
+    assert {name for name, job in release.items() if "actions/checkout@" in str(job)} == builds
+
+
+def test_what_cannot_be_taken_back_comes_last() -> None:
+    release = jobs("release.yml")
+    # The tag and CHANGELOG.md are checked there, before anything is built.
+    assert "needs" not in release["package"]
+    assert release["image"]["needs"] == "package"
+    assert set(release["release"]["needs"]) == set(release) - {"release", "pypi"}
+    assert (release["pypi"]["needs"], release["pypi"]["environment"]) == ("release", "pypi")
+    # A fork, and we before the project on PyPI is ours, publish nothing there.
+    assert release["pypi"]["if"] == "vars.PUBLISH_TO_PYPI == 'true'"
 
 
 @pytest.mark.parametrize("tag", ["v1.0+cuda", "v1/2", "-v1", "v" * 125, ""])
@@ -74,7 +98,7 @@ def test_a_tag_that_no_image_can_have_is_refused_first(tag: str, tmp_path: Path)
 
 
 def test_scripts_pass_shellcheck(tmp_path: Path) -> None:
-    scripts = [ROOT / ".ci" / "run", ROOT / ".ci" / "release"]
+    scripts = [ROOT / ".ci" / name for name in ("lock", "package", "release", "run")]
     for file in WORKFLOWS:
         for job in jobs(file.name).values():
             for step in job["steps"]:
