@@ -35,6 +35,8 @@ _PAUSE_S = 0.5
 
 # Lines that are seen at once.
 _VISIBLE = 34
+# Pixels that rich leaves above the first line.
+_ABOVE = 1.5
 # No fonts from another host, but a reader's own, set to the same width. The window scrolls what is in it.
 _FORMAT = """\
 <svg viewBox="0 0 {width} HEIGHT" xmlns="http://www.w3.org/2000/svg">
@@ -166,20 +168,24 @@ def _animation(recording: Recording, name: str, line_height: float) -> str:
     """Each line comes when it came, and the last ones stay. Who wants no motion sees these at once."""
     times = _without_pauses(recording.shown_s)
     end = max(times, default=0.0) + 1
-    last = max(0, len(times) - _VISIBLE)
+
+    def moved(line_count: int) -> str:
+        hidden = line_count - _VISIBLE
+        return f"translateY({-(hidden * line_height + _ABOVE):.1f}px)" if hidden > 0 else "none"
+
     rules = [
         f'[clip-path="url(#{name}-line-{number})"] {{ animation: {name} 1ms {at:.1f}s both; }}'
         for number, at in enumerate(times)
         if at > 0
     ]
-    steps = []
-    for number in range(_VISIBLE, len(times)):
-        up = (number + 1 - _VISIBLE) * line_height
-        steps.append(f"{100 * times[number] / end:.2f}% {{ transform: translateY({-up:.1f}px); }}")
+    steps = [
+        f"{100 * times[number] / end:.2f}% {{ transform: {moved(number + 1)}; }}"
+        for number in range(_VISIBLE, len(times))
+    ]
     lines = "\n".join(
         [
             f"@keyframes {name} {{ from {{ opacity: 0; }} }}",
-            f".{name}-lines {{ transform: translateY({-last * line_height:.1f}px); }}",
+            f".{name}-lines {{ transform: {moved(len(times))}; }}",
             f"@keyframes {name}-scroll {{ from {{ transform: none; }}",
             *steps,
             "}",

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from slipway.code.checkout import find_checkout, run_git
+from slipway.project import MARK
 
 Kind = Literal["uv", "requirements", "conda", "pyproject", "plain"]
 
@@ -41,6 +45,8 @@ class Findings:
         has_local: a requirement is a folder of the repository itself.
         has_src: modules lie in ``src/``.
         program: a program in the folder that looks like the one to run.
+        ignores_profiles: git ignores the profiles, as it does with the .gitignore that many begin with, which
+            takes ``env/`` for a virtual environment.
     """
 
     dockerfile: str | None = None
@@ -51,6 +57,7 @@ class Findings:
     has_local: bool = False
     has_src: bool = False
     program: str | None = None
+    ignores_profiles: bool = False
 
 
 def look_around(folder: Path) -> Findings:
@@ -72,6 +79,7 @@ def look_around(folder: Path) -> Findings:
         has_local=any(_LOCAL.match(line) for text in texts for line in text.splitlines()),
         has_src=(folder / "src").is_dir(),
         program=_find_program(folder),
+        ignores_profiles=_ignores(folder, MARK),
     )
 
 
@@ -110,6 +118,14 @@ def _with_included(folder: Path, name: str, above: tuple[str, ...]) -> Iterator[
         new = inner and not inner.startswith(("../", "/")) and inner not in (*above, name)
         if new and (folder / inner).is_file():
             yield from _with_included(folder, inner, (*above, name))
+
+
+def _ignores(folder: Path, name: Path) -> bool:
+    """True where git ignores a file, or would if it were there."""
+    if find_checkout(folder) is None or shutil.which("git") is None:
+        return False
+    # Any other code than 0 means no, or that git cannot tell; whoever submits a job is told why.
+    return run_git(folder, "check-ignore", "--quiet", "--", str(name)).ok
 
 
 def _find_program(folder: Path) -> str | None:

@@ -16,6 +16,7 @@ from slipway.init.project_files import (
     GITIGNORE,
     GITIGNORE_WHY,
     TASKS,
+    UNIGNORE,
     added_lines,
     find_setting,
     image_name,
@@ -60,8 +61,14 @@ def plan_files(folder: Path, found: Findings, answers: Answers) -> tuple[Planned
     ]
     if answers.site != BOX and (answers.host or (folder / site_file(answers.site)).exists()):
         planned.append(_new(folder, site_file(answers.site), render_site(answers)))
-    plans = (_plan_dockerignore, _plan_tasks, _plan_gitignore)
-    return (*planned, _plan_dockerfile(folder, found), *(plan(folder) for plan in plans))
+    ignored = _plan_gitignore(folder, found)
+    return (
+        *planned,
+        _plan_dockerfile(folder, found),
+        _plan_dockerignore(folder),
+        _plan_tasks(folder),
+        ignored,
+    )
 
 
 def site_file(site: str) -> str:
@@ -134,12 +141,20 @@ def _plan_tasks(folder: Path) -> PlannedFile:
     return PlannedFile(name=name, action="tell", lines=lines, remark=why)
 
 
-def _plan_gitignore(folder: Path) -> PlannedFile:
+def _plan_gitignore(folder: Path, found: Findings) -> PlannedFile:
     name = ".gitignore"
-    if not os.path.lexists(folder / name):
-        return _new(folder, name, "".join(f"{line}\n" for line in (GITIGNORE_WHY, *GITIGNORE)))
-    missing = missing_rules((folder / name).read_bytes(), GITIGNORE)
-    return _appended(folder, name, [GITIGNORE_WHY, *missing] if missing else [])
+    is_new = not os.path.lexists(folder / name)
+    content = b"" if is_new else (folder / name).read_bytes()
+    missing = missing_rules(content, GITIGNORE)
+    # Only once, whatever comes of it: a rule elsewhere may be stronger.
+    if found.ignores_profiles and UNIGNORE[-1].encode() not in content:
+        missing = [*(rule for rule in missing if rule != LOCAL), *UNIGNORE, LOCAL]
+    lines = [GITIGNORE_WHY, *missing] if missing else []
+    return (
+        _new(folder, name, "".join(f"{line}\n" for line in lines))
+        if is_new
+        else _appended(folder, name, lines)
+    )
 
 
 def _appended(folder: Path, name: str, lines: list[str]) -> PlannedFile:

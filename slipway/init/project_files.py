@@ -10,6 +10,8 @@ from slipway.init.answers import Answers
 
 GITIGNORE_WHY = "# Slipway: its state, results that it brought, and what is personal."
 GITIGNORE = ("/.slipway/", "/results/", "env/.env.local")
+# Where env/ is ignored, as a virtual environment would be: the profiles in it are not. The order counts.
+UNIGNORE = ("!/env/", "/env/*", "!/env/.env.*")
 # These have to be in a .dockerignore; the others in DOCKERIGNORE_TEXT are only of no use to a job.
 DOCKERIGNORE = (".slipway", "results", "env/.env.local")
 DOCKERIGNORE_TEXT = """\

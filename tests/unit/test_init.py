@@ -100,6 +100,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
 def actions(done: InitResult) -> dict[str, str]:
     return {one.name: one.action for one in done.files}
 
@@ -251,6 +255,35 @@ def test_what_is_there_stays(project: Path) -> None:
             "ns.add_task(mine)  # for each task of your own",
         ),
     }
+
+
+@pytest.mark.parametrize("ignore", ["env/\n", ".env.*\n", "env/.env.local\n.env*\nenv\n*.pt", None])
+def test_profiles_are_no_virtual_environment(project: Path, home: Path, ignore: str | None) -> None:
+    """GitHub's .gitignore for Python has `env/`, others have `.env.*`."""
+    git(project, "init", "--quiet")
+    if ignore is None:
+        (home / ".gitconfig").write_text("[core]\nexcludesFile = ~/mine\n")
+        (home / "mine").write_text(".env*\n")
+    else:
+        (project / ".gitignore").write_text(ignore)
+    (project / "env" / "bin").mkdir(parents=True)
+    (project / "env" / "bin" / "python").touch()
+    begin(project)
+    shown = git(project, "status", "--porcelain", "--untracked-files=all")
+    assert [line for line in shown.splitlines() if "env/" in line] == ["?? env/.env.base"]
+    once = files(project)
+    begin(project)
+    assert files(project) == once
+
+
+def test_a_rule_that_stays_stronger_is_answered_once(project: Path) -> None:
+    git(project, "init", "--quiet")
+    (project / "env").mkdir()
+    (project / "env" / ".gitignore").write_text("*\n")
+    begin(project)
+    once = files(project)
+    begin(project)
+    assert files(project) == once
 
 
 def test_links_are_followed_and_never_replaced(project: Path, home: Path) -> None:

@@ -1,0 +1,93 @@
+"""The examples in docs/ and the README: what needs no cluster is done as it says, and all else is checked."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from invoke import program
+from invoke.exceptions import Exit
+
+import tasks
+from slipway.profile import load_profile
+from slipway.scheduler.choose import SITES
+from slipway.site_file import load_site
+from tests.documents import ROOT, Block, make_reader, read_blocks, task_lines
+
+# Its commands want a Docker engine and a cluster; tests/integration/test_tour.py has them.
+TOUR = ROOT / "docs" / "tour.md"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = [block for file in DOCUMENTS for block in read_blocks(file)]
+RUN = [
+    file
+    for file in DOCUMENTS
+    if file != TOUR and any(block.language in ("console", "hidden") for block in read_blocks(file))
+]
+
+
+def named(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def of(*languages: str) -> Any:
+    some = [block for block in BLOCKS if block.language in languages]
+    return pytest.mark.parametrize("block", some, ids=lambda block: block.place)
+
+
+@pytest.mark.parametrize("file", RUN, ids=named)
+def test_what_a_page_has_one_do_works(file: Path, tmp_path: Path) -> None:
+    reader = make_reader(tmp_path)
+    for block in read_blocks(file):
+        reader.do(block)
+
+
+@of("bash", "console")
+def test_tasks_and_options_are_there(block: Block) -> None:
+    for words in task_lines(block.text):
+        parser = program.Parser(contexts=tasks.ns.to_contexts(), initial=program.Program().initial_context)
+        try:
+            parser.parse_argv(words)
+        except Exit as error:
+            pytest.fail(f"{block.place}: {' '.join(words)}: {error.message}")
+
+
+@of("yaml")
+def test_a_site_may_be_written_so(block: Block, tmp_path: Path) -> None:
+    if block.title and not block.title.startswith("cluster/"):
+        yaml.safe_load(block.text)
+        return
+    least = {"login": {"host": "h"}, "paths": {"scratch": "/s"}}
+    content = {**least, **yaml.safe_load(block.text)}
+    (tmp_path / "hpc.yaml").write_text(yaml.safe_dump(content))
+    assert isinstance(load_site([tmp_path], "hpc"), tuple(SITES.values()))
+
+
+@of("ini")
+def test_a_profile_may_be_written_so(block: Block, tmp_path: Path) -> None:
+    least = {"IMAGE": "mine", "DOCKERFILE": "Dockerfile"}
+    given = set(re.findall(r"(?m)^([A-Z_]+)=", block.text))
+    lines = [f"{key}={value}\n" for key, value in least.items() if key not in given]
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / ".env.base").write_text("".join(lines) + block.text)
+    load_profile(tmp_path / "env", "base")
+
+
+@of("python")
+def test_python_is_python(block: Block) -> None:
+    ast.parse(block.text, block.place)
+
+
+def test_blocks_say_what_they_are() -> None:
+    """A block without a language is none that is checked; it may be a listing, but no command."""
+    unknown = [
+        block.place
+        for block in BLOCKS
+        if block.language in ("", "text") and re.search(r"(?m)^(\$ |slipway |invoke |\./run )", block.text)
+    ]
+    assert unknown == []
+
+
+def test_something_is_run() -> None:
+    assert len(RUN) >= 5
