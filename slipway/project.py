@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +50,8 @@ class Project:
 
     def _drawn(self, name: str, size_bytes: int) -> str:
         """What a file holds that is drawn at random where there is none; nobody else may read it."""
+        import secrets  # Tab needs this module, and not the 5 ms that this one takes
+
         file = self.state / name
         if not file.exists():
             self.state.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,11 @@ class Project:
     def sites(self) -> tuple[Path, ...]:
         """The folders of sites: the project's ``cluster/``, then the one that comes with Slipway."""
         return tuple(dict.fromkeys((self.root / "cluster", self.share / "cluster")))
+
+    @property
+    def staged(self) -> Path:
+        """A folder for each site, with an empty file for each dataset that was staged there from here."""
+        return self.state / "staged"
 
 
 def find_root(start: Path) -> Path | None:

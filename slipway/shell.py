@@ -46,11 +46,20 @@ class Shell(Protocol):
 
 
 class LocalShell:
-    """Runs programs on this machine."""
+    """Runs programs on this machine.
 
-    def __init__(self, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    Args:
+        cwd: where they run.
+        env: their environment.
+        apart: they cannot reach the terminal, which an interactive shell would take.
+    """
+
+    def __init__(
+        self, cwd: Path | None = None, env: Mapping[str, str] | None = None, *, apart: bool = False
+    ) -> None:
         self.cwd = cwd
         self.env = env
+        self.apart = apart
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
         """Run a program to its end.
@@ -67,6 +76,7 @@ class LocalShell:
                 timeout=timeout_s,
                 cwd=self.cwd,
                 env=self.env,
+                start_new_session=self.apart,
                 check=False,
             )
         except FileNotFoundError as error:

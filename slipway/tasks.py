@@ -15,7 +15,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from slipway.cli import box, data, develop, image, init, job, ssh
+from slipway.cli import box, completion, data, develop, image, init, job, ssh
 from slipway.cli.parser import read_words
 from slipway.terminal.uncaught import set_hooks
 
@@ -43,6 +43,7 @@ def collect(root: Path) -> Collection:
         job.pull,
         job.cancel,
         develop.demo,
+        completion.completion,
         Collection("box", box.up, box.down),
         Collection("ssh", ssh.trust),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from invoke.parser import Parser
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
+from slipway.completion.grammar import BY_PLACE
 from slipway.errors import UsageError
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
@@ -32,7 +34,9 @@ class _Parser(Parser):
         try:
             return super().parse_argv(name_runs(argv, self.contexts))
         except ParseError as error:
-            words = argv[: argv.index("--")] if "--" in argv else argv
+            if "--complete" in _before_end(sys.argv):
+                raise  # Invoke's own completion goes on from here, and says nothing.
+            words = _before_end(argv)
             message = f"error: {_plain(str(error))}{self._hint(error, words)}"
             raise Exit(code=UsageError.exit_code, message=neutral(as_typed(message))) from error
 
@@ -48,7 +52,7 @@ class _Parser(Parser):
 
 
 def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[str]:
-    """The same words, with ``--run`` before a run that stands alone behind a task that takes one.
+    """The same words, with ``--run`` before a run that stands alone behind a task that takes one, and so on.
 
     A word is that where it is no option, no value of one, none that the task wants by its place, and no task.
     """
@@ -67,10 +71,14 @@ def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[s
             del places[0]
         elif word in tasks:
             task, places = tasks[word], list(tasks[word].positional_args)
-        elif task and "--run" in task.flags:
-            words.append("--run")
+        elif option := next((one for one in BY_PLACE if task and one in task.flags), None):
+            words.append(option)
         words.append(word)
     return words
+
+
+def _before_end(argv: Sequence[str]) -> Sequence[str]:
+    return argv[: argv.index("--")] if "--" in argv else argv
 
 
 def _option(word: str) -> str:

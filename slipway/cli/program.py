@@ -27,14 +27,19 @@ class _Program(Program):
         self.list_tasks()
 
 
-def main() -> None:
-    """Run the task that the command line names."""
+def make_program() -> Program:
+    """The command, with the tasks of the project that the current folder is in."""
     here = Path.cwd()
     tasks = collect(find_root(here) or here)
     for name in tasks.task_names:
         task = tasks[name]
         task.__doc__ = as_typed(task.__doc__ or "", NAME)
-    _Program(version=__version__, namespace=tasks, name="Slipway", binary=NAME, binary_names=[NAME]).run()
+    return _Program(version=__version__, namespace=tasks, name="Slipway", binary=NAME, binary_names=[NAME])
+
+
+def main() -> None:
+    """Run the task that the command line names."""
+    make_program().run()
 
 
 if __name__ == "__main__":

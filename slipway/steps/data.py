@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import current_user, engine, find_image, run_container
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
+from slipway.project import Project
 from slipway.site import Site
 from slipway.steps.session import Session
 
@@ -92,7 +94,7 @@ def stage(
         session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),
         session.open_scratch(site) as (host, scratch),
     ):
-        return dataset.stage(
+        staged = dataset.stage(
             host,
             scratch,
             source,
@@ -103,6 +105,16 @@ def stage(
             delete=delete,
             verify=verify,
         )
+    _remember(session.project, site, name)
+    return staged
+
+
+def _remember(project: Project, site: Site, name: str) -> None:
+    """Keep the name, for shells that complete it."""
+    file = project.staged / site.name / name
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
 
 
 def make_scene(session: Session, profile: Profile) -> Path:

@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("tasks",),
     ("slipway.__main__",),
+    ("slipway.completion.answer",),
+    ("slipway.completion.load",),
     ("slipway.cli.program",),
     ("slipway.tasks",),
     ("slipway.cli",),
@@ -29,6 +31,7 @@ LAYERS = (
     ("slipway.transfer",),
     ("slipway.host",),
     ("slipway.ssh", "slipway.sftp"),
+    ("slipway.completion",),
     ("slipway.site", "slipway.project"),
     ("slipway.resources",),
     ("slipway",),

@@ -96,7 +96,7 @@ def test_what_it_says_of_itself(built: tuple[Path, Path]) -> None:
     assert {"Version: 1.2.3", "License-Expression: MIT", "Requires-Python: >=3.10"} <= set(lines)
     extras = {line.removeprefix("Provides-Extra: ") for line in lines if line.startswith("Provides-Extra: ")}
     assert {"slam", "dask", "dev"} <= extras
-    assert "slipway = slipway.cli.program:main" in commands
+    assert "slipway = slipway.__main__:main" in commands
 
 
 def test_it_comes_out_the_same_each_time_and_from_the_sdist(

@@ -28,6 +28,8 @@ TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts
         ("status 8xfp logs 9ghj", "status --run 8xfp logs --run 9ghj"),
         ("logs --run 8xfp", "logs --run 8xfp"),
         ("logs --run=8xfp status", "logs --run=8xfp status"),
+        ("completion bash", "completion --shell bash"),
+        ("completion --install zsh", "completion --install --shell zsh"),
         # A task is a task, and what other tasks want by its place is theirs.
         ("build push", "build push"),
         ("logs status", "logs status"),

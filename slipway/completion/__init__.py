@@ -1,0 +1,1 @@
+"""Completion of what is typed in a shell: from words and a cursor to candidates."""

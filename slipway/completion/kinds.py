@@ -1,0 +1,60 @@
+"""What kind of value each option takes, by its long name; a test says that none of Slipway's is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+FOLDERS = frozenset({"--path", "--search-root"})
+FILES = frozenset({"--config", "--file"})
+# Keys of a profile that name files and folders of this machine.
+PATH_KEYS = frozenset({"CA_BUNDLE", "CODE_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE"})
+
+CHOICES: Mapping[str, Sequence[str]] = {
+    "--compression": ("zstd", "gzip"),
+    "--dependency": ("afterok:", "afterany:", "afternotok:", "after:", "aftercorr:"),
+    "--hide": ("out", "err", "both"),
+    "--list-format": ("flat", "nested", "json"),
+    "--print-completion-script": ("bash", "zsh", "fish"),
+    "--shell": ("bash", "zsh", "fish"),
+    # Those that people use; any other may be typed.
+    "--sbatch": (
+        "--begin=",
+        "--comment=",
+        "--deadline=",
+        "--exclude=",
+        "--hold",
+        "--licenses=",
+        "--mail-type=",
+        "--mail-user=",
+        "--nice=",
+        "--nodelist=",
+        "--reservation=",
+        "--tmp=",
+    ),
+}
+# What only the user knows.
+FREE = frozenset(
+    {
+        "--account",
+        "--array",
+        "--cache",
+        "--collection",
+        "--command-timeout",
+        "--constraint",
+        "--count",
+        "--cpus",
+        "--from-registry",
+        "--list",
+        "--list-depth",
+        "--mem",
+        "--name",
+        "--nodes",
+        "--qos",
+        "--registry",
+        "--scratch",
+        "--tag",
+        "--time",
+        "--url",
+        "--user",
+    }
+)
