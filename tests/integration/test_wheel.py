@@ -70,7 +70,7 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("mine")
     # In an environment of its own: what pyproject.toml says that a build needs is enough.
-    build = [sys.executable, "-m", "build", "--outdir", str(dist), str(ROOT)]
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(dist), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = dist.glob("*.whl")
