@@ -2,7 +2,7 @@
 
 - A block with ``title="FILE"`` is that file of the reader's repository.
 - ``console``: what is behind ``$`` is run, and what is printed is compared: ``…`` stands for anything,
-  also for any lines. A command may fail only if the block shows an ``error:``.
+  also for any lines, and times, sizes and ids may be others. Only one that shows an ``error:`` may fail.
 - ``<!-- run: COMMAND -->`` is run, too; a reader does not see it.
 - ``bash`` is not run, since it wants a cluster or an answer: its tasks and options have to be there.
 - ``yaml`` is of a site's file, ``ini`` of a profile, as a whole or in part: the loaders have to take them.
@@ -20,6 +20,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # In what a command prints: any part of a line, or any lines.
 ANYTHING = "…"
+# What differs from run to run, by kinds: as a document has it, and as it may be.
+_KINDS = {
+    "anything": (ANYTHING, ".*?"),
+    "run": (r"\b[a-z0-9]{4}-[a-z]+-\d{8}-\d{6}\b", r"[a-z0-9]{4}-[a-z]+-\d{8}-\d{6}"),
+    "digest": (r"\b[0-9a-f]{12,}\b", "[0-9a-f]{12,}"),
+    "amount": (r"\d[\d.,]*(?= (?:s|kB|MB|cores|files)\b)", r"[\d.,]+"),
+    "clock": (r"\b\d+:\d\d:\d\d\b(?=  )", r"\d+:\d\d:\d\d"),
+    "node": (r"(?<=\bnode)\d\b", r"\d"),
+}
+_VARIES = re.compile("|".join(f"(?P<{kind}>{written})" for kind, (written, _) in _KINDS.items()))
 _FENCE = re.compile(r"(?P<indent> *)(?P<mark>`{3,})(?P<language>\w*)(?P<rest>.*)\Z")
 _TITLE = re.compile(r'title="([^"]+)"')
 _HIDDEN = re.compile(r"<!-- run: (.+) -->\Z")
@@ -51,9 +61,15 @@ class Command:
 
 
 def _pattern(line: str) -> str:
+    """What a line of a block stands for: what differs from run to run may be another one of its kind."""
     if line.strip() == ANYTHING:
         return r"(?:.*\n)*?"
-    return re.escape(line.strip()).replace(ANYTHING, ".*?") + r"\n"
+    words, at = "", 0
+    for found in _VARIES.finditer(line.strip()):
+        words += re.escape(line.strip()[at : found.start()]) + _KINDS[found.lastgroup or ""][1]
+        at = found.end()
+    words += re.escape(line.strip()[at:])
+    return re.sub(r"(\\ ){2,}", " +", words) + r"\n"
 
 
 def read_blocks(file: Path) -> Iterator[Block]:
