@@ -122,3 +122,15 @@ def test_what_needs_no_engine_asks_for_none(run: Run, words: tuple[str, ...]) ->
 def test_an_engine_that_is_there_is_found(run: Run) -> None:
     done = run("build", engine="unix:///var/run/docker.sock")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("task", "extra"), [("docs", "[docs]"), ("status", "")])
+def test_a_task_has_the_packages_that_it_needs(run: Run, tmp_path: Path, task: str, extra: str) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    for name in ("date", "mkdir", "cp"):
+        (tmp_path / "programs" / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / ".venv" / ".installed").unlink()
+    write(python, 'echo "python $*"')
+    assert run(task).stdout == f"invoke --search-root {tmp_path} {task}\n"
+    log = (tmp_path / ".slipway" / "logs" / "setup.log").read_text()
+    assert log.endswith(f"--editable {tmp_path}{extra}\n")
