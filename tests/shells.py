@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -56,15 +57,18 @@ class Shell:
 
     def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
         self._dump = Path(env["HOME"]) / "dump"
-        self._child = pexpect.spawn(
-            name,
-            ["-i"],
-            cwd=str(folder),
-            env={**env, "DUMP": str(self._dump)},
-            dimensions=(50, 200),
-            encoding="utf-8",
-            timeout=PATIENCE_S,
-        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of a fork beside threads, which xdist has; the child runs the shell at once.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = pexpect.spawn(
+                name,
+                ["-i"],
+                cwd=str(folder),
+                env={**env, "DUMP": str(self._dump)},
+                dimensions=(50, 200),
+                encoding="utf-8",
+                timeout=PATIENCE_S,
+            )
         self._child.expect("ready> ")
         self.screen = ""
 

@@ -97,7 +97,7 @@ def _options(place: Place, grammar: Grammar) -> list[Candidate]:
     return [
         Candidate(word=name, help=option.help)
         for option in (*(place.task.options if place.task else ()), *of_all)
-        if option.repeats or option.name not in place.given
+        if option.repeats or option.name not in (*place.given, *kinds.HIDDEN)
         for name in option.names
         if name in (option.name, place.text)
     ]

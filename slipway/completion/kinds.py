@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+# Invoke's own options that nobody types.
+HIDDEN = frozenset({"--complete", "--print-completion-script", "--prompt-for-sudo-password", "--write-pyc"})
+
 FOLDERS = frozenset({"--path", "--search-root"})
 FILES = frozenset({"--config", "--file"})
 # Keys of a profile that name files and folders of this machine.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from invoke.parser.context import ParserContext
     from invoke.program import Program
 
-# Time in nanoseconds and size in bytes.
-Stamp = tuple[int, int]
+# Times of content and inode in ns, and size in bytes. The content of all files of a wheel has one time.
+Stamp = tuple[int, int, int]
 
 
 def load_grammar(project: Project, start: Path | None) -> Grammar:
@@ -47,7 +47,8 @@ def load_grammar(project: Project, start: Path | None) -> Grammar:
 
 
 def _tasks_file(start: Path) -> Path | None:
-    files = (folder / "tasks.py" for folder in (start, *start.parents))
+    names = ("tasks.py", "tasks/__init__.py")
+    files = (folder / name for folder in (start, *start.parents) for name in names)
     return next((file for file in files if file.is_file()), None)
 
 
@@ -128,7 +129,7 @@ def _stamp(file: str) -> Stamp | None:
         status = Path(file).stat()
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size)
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
 def _recall(file: Path, source: Sequence[str]) -> Grammar | None:

@@ -64,6 +64,7 @@ GRAMMAR = Grammar(
         Option(names=("--echo", "-e")),
         Option(names=("--help", "-h"), takes_value=True, optional=True),
         Option(names=("--list-format",), takes_value=True),
+        Option(names=("--write-pyc",)),
     ),
 )
 TASKS = ["build", "b", "job", "logs", "stage", "ssh.trust", "mine"]
