@@ -124,13 +124,17 @@ def test_an_engine_that_is_there_is_found(run: Run) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("task", "extra"), [("docs", "[docs]"), ("status", "")])
-def test_a_task_has_the_packages_that_it_needs(run: Run, tmp_path: Path, task: str, extra: str) -> None:
+def test_the_site_is_made_with_the_versions_of_its_lock(run: Run, tmp_path: Path) -> None:
     python = tmp_path / ".venv" / "bin" / "python"
     for name in ("date", "mkdir", "cp"):
         (tmp_path / "programs" / name).symlink_to(str(shutil.which(name)))
-    (tmp_path / ".venv" / ".installed").unlink()
+    (tmp_path / "lock").mkdir()
+    (tmp_path / "lock" / "docs.txt").write_text("a==1 --hash=sha256:1\n")
     write(python, 'echo "python $*"')
-    assert run(task).stdout == f"invoke --search-root {tmp_path} {task}\n"
+    assert run("docs").stdout == f"invoke --search-root {tmp_path} docs\n"
     log = (tmp_path / ".slipway" / "logs" / "setup.log").read_text()
-    assert log.endswith(f"--editable {tmp_path}{extra}\n")
+    pip = "python -m pip install --disable-pip-version-check"
+    assert [line for line in log.splitlines() if line.startswith("python")] == [
+        f"{pip} --require-hashes --requirement {tmp_path / 'lock' / 'docs.txt'}",
+        f"{pip} --editable {tmp_path}[docs]",
+    ]
