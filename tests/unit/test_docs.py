@@ -1,5 +1,6 @@
 """The site of docs/: it is built strictly, asks no other host for anything, and its reference is whole."""
 
+import logging
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from mkdocs.config import load_config
 from pymdownx.slugs import slugify
 
 from manual import exit_code, profile_key, repository, site_key, task
@@ -75,6 +77,14 @@ def pages(site: Path) -> Iterator[tuple[str, str]]:
 
 def ids(site: Path, name: str) -> set[str]:
     return Page((site / "reference" / name / "index.html").read_text(encoding="utf-8")).ids
+
+
+def test_nothing_that_is_broken_is_passed_over() -> None:
+    # `--strict` makes an error of each warning.
+    validation = load_config(str(ROOT / "mkdocs.yml")).validation
+    levels = {**validation.nav, **validation.links}
+    assert {name: level for name, level in levels.items() if level != logging.WARNING} == {}
+    assert {"not_found", "anchors", "omitted_files", "absolute_links", "unrecognized_links"} <= set(levels)
 
 
 def test_no_page_asks_another_host_for_anything(site: Path) -> None:
