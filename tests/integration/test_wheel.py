@@ -1,7 +1,7 @@
 """The wheel, in an empty environment, away from the checkout: the commands, and the whole demo.
 
-The demo finds a smaller room there than the one that it renders: ``test_line.py`` looks at what comes of that one. What
-is left to pay for is a conversion, a box and a short job.
+The demo finds a smaller room there than the one that it renders, which ``test_line.py`` looks at the
+results of. What is left to pay for is a conversion, a box and a short job.
 """
 
 import json
