@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # MkDocs loads this file by its path.
 sys.path.insert(0, str(ROOT))
 
-from manual import exit_code, profile_key, repository, site_key, task  # noqa: E402
+from manual import example, exit_code, profile_key, repository, site_key, task  # noqa: E402
 
 PAGES = {
     "reference/tasks.md": task.page,
@@ -25,9 +25,11 @@ PAGES = {
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made of the code."""
+    """Add the pages that are made of the code, and those of the examples."""
     for name, page in PAGES.items():
         files.append(File.generated(config, name, content=page()))
+    for name, text in example.pages().items():
+        files.append(File.generated(config, name, content=text))
     return files
 
 
