@@ -69,9 +69,10 @@ def job(
     dependency: str | None = None,
     sbatch: list[str] | None = None,
 ) -> None:
-    """Submit a job: invoke job --profile cpu --site box -- --task infer --dataset room.
+    """Submit a job: invoke job --push --wait -- python3 train.py.
 
-    Everything behind -- reaches the program exactly as typed.
+    Everything behind -- reaches the program exactly as typed. It runs in /code, which is read-only, and
+    writes to the folder $SLIPWAY_OUT (/out), which `invoke pull` brings home.
     """
     with open_session(context) as (session, screen):
         from slipway.scheduler.choose import parse_resources

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,20 @@ from slipway.errors import UsageError
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
 from slipway.text.nearest import find_nearest
+
+# What other tools call it.
+_OTHER_NAMES = {
+    **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),
+    **dict.fromkeys(("ps", "ls", "list", "runs", "jobs", "queue", "squeue", "sacct"), "status"),
+    **dict.fromkeys(("stop", "kill", "rm", "scancel"), "cancel"),
+    **dict.fromkeys(("log", "tail", "attach"), "logs"),
+    **dict.fromkeys(("get", "fetch", "download", "results", "sync"), "pull"),
+    **dict.fromkeys(("upload", "data", "put"), "stage"),
+    **dict.fromkeys(("new", "setup", "config"), "init"),
+    **dict.fromkeys(("up", "start"), "box.up"),
+    "down": "box.down",
+    "trust": "ssh.trust",
+}
 
 
 def read_words() -> None:
@@ -36,19 +51,36 @@ class _Parser(Parser):
         except ParseError as error:
             if "--complete" in _before_end(sys.argv):
                 raise  # Invoke's own completion goes on from here, and says nothing.
-            words = _before_end(argv)
-            message = f"error: {_plain(str(error))}{self._hint(error, words)}"
-            raise Exit(code=UsageError.exit_code, message=neutral(as_typed(message))) from error
+            raise refuse(error, argv, self.contexts, self.initial) from error
 
-    def _hint(self, error: ParseError, words: Sequence[str]) -> str:
-        # The one that Invoke names.
-        unknown = next((word for word in map(_option, words) if repr(word) in str(error)), "")
-        task = error.context
-        if task is None or task.name is None:
-            return f"{_nearest(unknown, self.contexts)} `invoke --list` shows the tasks"
-        flags = {*task.flags, *task.inverse_flags, *(self.initial.flags if self.initial else ())}
-        behind = "; what is for the program stands behind `--`" if task.name == "job" else ""
-        return f"{_nearest(unknown, flags)} `invoke --help {task.name}` lists its options{behind}"
+
+def refuse(
+    error: ParseError,
+    argv: Sequence[str],
+    tasks: Mapping[str, ParserContext],
+    core: ParserContext | None = None,
+) -> Exit:
+    """What Invoke says of words that it does not know, with what may have been meant, and an exit code."""
+    words = _before_end(argv)
+    # The one that Invoke names.
+    unknown = next((word for word in map(_option, words) if repr(word) in str(error)), "")
+    task = error.context
+    if task is None or task.name is None:
+        hint = f"{_meant(unknown, tasks)} `invoke --list` shows the tasks"
+    else:
+        flags = {*task.flags, *task.inverse_flags, *(core.flags if core else ())}
+        hint = f"{_nearest(unknown, flags)} `invoke --help {task.name}` lists its options"
+        hint += _behind_end(argv, unknown) if task.name == "job" else ""
+    return Exit(code=UsageError.exit_code, message=neutral(as_typed(f"error: {_plain(str(error))}{hint}")))
+
+
+def usage(task: ParserContext) -> str:
+    """How a task is called, in one line: ``job [--options] [-- PROGRAM ARGUMENTS]``."""
+    places = [str(argument.name).upper().replace("_", "-") for argument in task.positional_args]
+    places += [f"[{option.strip('-').upper()}]" for option in BY_PLACE if option in task.flags]
+    places += ["[--options]"] if task.flags else []
+    places += ["[-- PROGRAM ARGUMENTS]"] if task.name == "job" else []
+    return " ".join([str(task.name), *places])
 
 
 def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[str]:
@@ -89,6 +121,25 @@ def _plain(message: str) -> str:
     # Invoke shows an option as Python does.
     shown = re.sub(r"<Argument: ([\w-]+)[^>]*>", lambda match: f"--{match[1].replace('_', '-')}", message)
     return shown if shown.endswith((".", "!", "?")) else f"{shown}."
+
+
+def _behind_end(argv: Sequence[str], unknown: str) -> str:
+    """Where the program's words stand, with the line that is likely meant, where that can be told."""
+    behind = "; what is for the program stands behind `--`"
+    if "--" in argv or unknown.startswith("-") or unknown not in argv:
+        return behind
+    at = argv.index(unknown)
+    return f"{behind}: `invoke {shlex.join(argv[:at])} -- {shlex.join(argv[at:])}`"
+
+
+def _meant(word: str, tasks: Iterable[str]) -> str:
+    """The task, or those of a collection, that a word stands for: a slip, or another tool's name for it."""
+    known = list(tasks)
+    members = [task for task in known if task.startswith(f"{word}.")] if word else []
+    if members:
+        return f" Did you mean {' or '.join(sorted(members))}?"
+    other = _OTHER_NAMES.get(word.lower())
+    return f" Did you mean {other}?" if other in known else _nearest(word, known)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
+from invoke.exceptions import ParseError
 from invoke.program import Program
+from invoke.terminals import pty_size
 
 from slipway import __version__
+from slipway.cli.parser import refuse, usage
 from slipway.project import find_root
 from slipway.tasks import collect
 from slipway.text.command_name import NAME, as_typed
 
 _HELP = f"""\
-Usage: {NAME} TASK [--options] [-- the words of your program]
+Usage: {NAME} TASK [--options] [-- your program and its arguments]
 
   {NAME} --help TASK    explain a task
   {NAME} init           set up the folder that you are in
   {NAME} demo           the whole pipeline on this machine
 """
+# As one comes to need them; a test finds a task that is in none.
+GROUPS = {
+    "Set up": ("init", "ssh.trust", "box.up", "box.down", "completion"),
+    "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
+    "Jobs": ("job", "status", "logs", "pull", "cancel"),
+    "Try it": ("demo",),
+}
 
 
 class _Program(Program):
@@ -25,6 +39,30 @@ class _Program(Program):
         # Invoke's own options, which it would show first, are for those who run commands with it.
         print(_HELP)
         self.list_tasks()
+
+    def list_flat(self) -> None:
+        if self.list_root is not None:
+            super().list_flat()
+            return
+        rows = dict(self._make_pairs(self.scoped_collection))
+        width = max(map(len, rows))
+        for title, names in GROUPS.items():
+            print(f"{title}:")
+            self.print_columns([(name.ljust(width), rows[name]) for name in names])
+
+    def print_task_help(self, name: str) -> None:
+        context = self.parser.contexts[name]
+        print(f"Usage: {self.binary} {usage(context)}\n")
+        for paragraph in (inspect.getdoc(self.collection[name]) or "").split("\n\n"):
+            print(textwrap.fill(paragraph, pty_size()[0] - 1) + "\n")
+        print("Options:")
+        self.print_columns(context.help_tuples())
+
+    def parse_cleanup(self) -> None:
+        try:
+            super().parse_cleanup()
+        except ParseError as error:  # `--help` of a word that is no task
+            raise refuse(error, [str(self.args.help.value)], self.parser.contexts) from error
 
 
 def make_program() -> Program:
@@ -39,7 +77,12 @@ def make_program() -> Program:
 
 def main() -> None:
     """Run the task that the command line names."""
-    make_program().run()
+    make_program().run(_with_help(sys.argv))
+
+
+def _with_help(argv: Sequence[str]) -> list[str]:
+    # `slipway help job`, as with git or docker.
+    return [argv[0], "--help", *argv[2:]] if argv[1:2] == ["help"] else list(argv)
 
 
 if __name__ == "__main__":

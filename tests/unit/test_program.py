@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.cli.program import GROUPS, make_program
 from slipway.project import Project, find_root
 from slipway.share import share_folder
 from slipway.text.command_name import as_typed
@@ -65,6 +66,59 @@ def test_its_help_names_it(tmp_path: Path) -> None:
     shown = run(tmp_path, "slipway", "--help", "logs").stdout
     assert "slipway logs RUN" in shown
     assert "invoke" not in shown
+
+
+def test_help_has_each_task_in_a_group_and_invokes_own_words_nowhere(tmp_path: Path) -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(make_program().namespace.task_names)
+    shown = run(tmp_path, "slipway", "help").stdout
+    assert shown == run(tmp_path, "slipway").stdout
+    assert "\nJobs:\n  job " in shown
+    for name in grouped:
+        assert f"\n  {name} " in shown
+    job = run(tmp_path, "slipway", "job", "--help").stdout
+    assert (
+        job
+        == run(tmp_path, "slipway", "help", "job").stdout
+        == run(tmp_path, "slipway", "--help", "job").stdout
+    )
+    assert job.startswith(
+        "Usage: slipway job [--options] [-- PROGRAM ARGUMENTS]\n\nSubmit a job: slipway job "
+    )
+    assert "core-opts" not in job
+    assert "Docstring" not in job
+    assert run(tmp_path, "slipway", "help", "stage").stdout.startswith(
+        "Usage: slipway stage PATH [--options]\n"
+    )
+    assert run(tmp_path, "slipway", "help", "logs").stdout.startswith(
+        "Usage: slipway logs [RUN] [--options]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("help jbo", "Did you mean job? `slipway --list` shows the tasks"),
+        ("run", "Did you mean job? `slipway --list` shows the tasks"),
+        ("box", "Did you mean box.down or box.up? `slipway --list` shows the tasks"),
+        ("fly", "`slipway --list` shows the tasks"),
+        (
+            "job --gpus 1 python train.py --lr 1",
+            (
+                "`slipway --help job` lists its options; what is for the program stands behind `--`: "
+                "`slipway job --gpus 1 -- python train.py --lr 1`"
+            ),
+        ),
+    ],
+)
+def test_a_word_that_is_no_task_is_told_with_what_may_have_been_meant(
+    tmp_path: Path, typed: str, hint: str
+) -> None:
+    done = run(tmp_path, "slipway", *typed.split())
+    assert done.returncode == 64
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: No idea what ")
+    assert done.stderr.partition("is! ")[2] == f"{hint}\n"
 
 
 def test_a_folder_that_is_no_project_says_how_it_becomes_one(tmp_path: Path) -> None:
