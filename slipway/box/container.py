@@ -63,7 +63,7 @@ class BoxStatus:
     def lines(self) -> list[str]:
         """What to tell the user."""
         since = "was up already" if self.started_s is None else f"is up after {self.started_s:.1f} s"
-        nodes = f"three nodes, each with 2 cores, {self.node_memory_mb} MB and 2 mock GPUs"
+        nodes = f"3 nodes, each with 2 cores, {self.node_memory_mb} MB, 2 mock GPUs"
         here, config = Path.cwd(), self.box.ssh_config
         near = config.relative_to(here) if config.is_relative_to(here) else config
         login = shlex.join(["ssh", "-F", str(near), HOST_ALIAS])

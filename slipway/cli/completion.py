@@ -48,8 +48,11 @@ def _install(shell: str | None) -> list[str]:
     homes = steps.Homes.find(os.environ)
     shell = shell or steps.find_shell(os.environ)
     folder = steps.bash_folder(homes, os.environ) if shell == "bash" else None
-    change = steps.install(steps.plan(shell, homes, folder))
-    lines = [f"{file} written" for file in change.done]
+    wanted = steps.plan(shell, homes, folder)
+    change = steps.install(wanted)
+    lines = [
+        f"{file}{' written' if file in wanted.files else ': marked lines added'}" for file in change.done
+    ]
     lines += [f"{file} is not Slipway's and stays as it is" for file in change.foreign]
     if change.done:
         return [*lines, f"Completion for {shell} works in each new terminal."]

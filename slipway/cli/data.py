@@ -95,6 +95,6 @@ def stage(
         gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
         screen.say(
             f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
-            f"there already, {megabytes(done.sent_bytes)} sent{gone}  --dataset {done.name}"
+            f"there already, {megabytes(done.sent_bytes)} sent{gone}  for jobs: /data/{done.name}"
         )
         done.check()

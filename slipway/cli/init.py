@@ -51,7 +51,7 @@ def _show(done: InitResult, screen: Terminal) -> None:
         remark = f"  ({file.remark})" if file.remark else ""
         screen.say(f"{_WORDS[file.action]:{_WIDTH}}  {file.name}{remark}")
         for line in file.lines:
-            screen.say(f"{'':{_WIDTH}}    {line}")
+            screen.say(f"    {line}")
     for note in done.notes:
         screen.note(note)
     screen.say("Next:")

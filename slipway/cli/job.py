@@ -92,11 +92,8 @@ def job(
             run = done.run
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
             screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
-            if run.resources.get("time"):
-                screen.note(
-                    "If the program has a handler for SIGUSR1, it is warned before the time limit; if not, "
-                    "it runs until the limit ends it (docs/jobs.md)"
-                )
+            if limit := run.resources.get("time"):
+                screen.note(f"Time limit {limit}; a program with a handler for SIGUSR1 is warned before")
             if wait:
                 _follow(session, screen, done.host, run, choice.site, raw=raw)
 

@@ -118,6 +118,10 @@ def _option(word: str) -> str:
 
 
 def _plain(message: str) -> str:
+    missing = re.fullmatch(r"'([\w.]+)' did not receive required positional arguments: (.+)", message)
+    if missing:
+        places = re.sub(r"[',]", "", missing[2]).upper()
+        return f"{missing[1]} needs {places}: `invoke {missing[1]} {places}`."
     # Invoke shows an option as Python does.
     shown = re.sub(r"<Argument: ([\w-]+)[^>]*>", lambda match: f"--{match[1].replace('_', '-')}", message)
     return shown if shown.endswith((".", "!", "?")) else f"{shown}."

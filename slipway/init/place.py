@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from tempfile import gettempdir
 
 from slipway.errors import HostError, UsageError
 from slipway.project import find_root
@@ -16,7 +17,8 @@ def check_place(folder: Path, *, sure: bool) -> None:
 
     Args:
         folder: the folder.
-        sure: the user has confirmed it, be it the home folder or a part of another project.
+        sure: the user has confirmed it, be it the home folder, that of temporary files, or a part of another
+            project.
 
     Raises:
         UsageError: it is Slipway's own checkout, or somebody has to be sure first and is not.
@@ -33,7 +35,7 @@ def check_place(folder: Path, *, sure: bool) -> None:
             f"{folder} is in the project {root}: run `invoke init` there (`cd {shlex.quote(str(root))}`), or "
             "make it a project of its own with `invoke init --yes`"
         )
-    if folder in (Path(folder.anchor), Path.home()) and not sure:
+    if folder in (Path(folder.anchor), Path.home(), Path(gettempdir())) and not sure:
         raise UsageError(
             f"{folder} is no folder of one project: all that is in it would be the code of each job. Go to "
             "the folder with your code, or confirm it with `invoke init --yes`"

@@ -97,7 +97,7 @@ def _plan_local(folder: Path, site: str) -> PlannedFile:
             name=LOCAL if own is not None else PROFILE, action="keep", remark=f"SITE is {site}"
         )
     if own is not None:
-        why = f"it has SITE={own}; in its place, for `{site}`"
+        why = f"in the place of SITE={own}, to make {site} the default"
         return PlannedFile(name=LOCAL, action="tell", lines=(f"SITE={site}",), remark=why)
     if not os.path.lexists(folder / LOCAL):
         return _new(folder, LOCAL, render_local(site))
@@ -137,7 +137,7 @@ def _plan_tasks(folder: Path) -> PlannedFile:
     if b"slipway_tasks" in (folder / name).read_bytes():
         return PlannedFile(name=name, action="keep")
     lines = (*filter(None, TASKS.splitlines()), "ns.add_task(mine)  # for each task of your own")
-    why = "if Invoke is to know Slipway's tasks beside yours; the command slipway needs no tasks.py"
+    why = "only to use `invoke`; the command `slipway` works without"
     return PlannedFile(name=name, action="tell", lines=lines, remark=why)
 
 

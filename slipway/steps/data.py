@@ -27,7 +27,9 @@ _GOES_ON = "what has arrived is kept; the same command goes on where this one wa
 def find_weights(
     session: Session, name: str, *, file: Path | None = None, url: str | None = None, replace: bool = False
 ) -> tuple[Weights, bool]:
-    """Have weights here: what ``env/weights.json`` knows by this name, or what ``url`` or ``file`` has.
+    """Have weights here: what ``url`` or ``file`` has, or what ``env/weights.json`` knows by this name.
+
+    A project that has no such file takes the one that comes with Slipway.
 
     Returns:
         The weights, and whether they are new here; see :mod:`slipway.weights.stage`.
@@ -39,7 +41,10 @@ def find_weights(
 
     if file and url:
         raise UsageError("--file and --url: weights come from one place; leave one of them out")
-    source = find_source(session.project.profiles / "weights.json", name)
+    own, shared = (
+        folder / "weights.json" for folder in (session.project.profiles, session.project.share / "env")
+    )
+    source = find_source(own if own.is_file() else shared, name)
     folder = session.project.state / "weights"
     if file:
         return take_weights(folder, file, source, replace=replace), True

@@ -144,9 +144,11 @@ def _notes(folder: Path, found: Findings, answers: Answers, files: tuple[Planned
     if PROFILE in is_new:
         share = share_folder()
         notes.append(
-            f"{share / 'env' / '.env.example'} explains every key of a profile, "
-            f"{share / 'cluster' / 'example.yaml'} every key of a site."
+            "Jobs run in /code, which is read-only. What they write to the folder $SLIPWAY_OUT comes home by "
+            "`invoke pull`."
         )
+        notes.append(f"Every key of a profile: {share / 'env' / '.env.example'}")
+        notes.append(f"Every key of a site: {share / 'cluster' / 'example.yaml'}")
     if answers.site == BOX:
         notes.append(
             f"Jobs go to the site {BOX}, a cluster in a container on this machine. "

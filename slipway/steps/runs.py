@@ -190,6 +190,8 @@ def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
 
 def _confirm_newest(session: Session) -> Run:
     run = session.store.find(None)
+    if run.status.state.is_over:
+        return run  # There is nothing to lose.
     newest = f"{run.run_id} ({describe_arguments(run)})"
     answer = session.prompt.ask(f"Cancel {newest}, {_which(run)}? Type yes to cancel it: ", echo=True)
     if answer is None or answer.strip().lower() not in ("y", "yes"):

@@ -28,6 +28,9 @@ from slipway.tty import open_tty, read_answer
 
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
+_LINE = 100
+# What stands around a step: its tick before it, and how long it took behind it.
+_STEP_EXTRAS = len("✓  12:34:56 ")
 
 
 class _Console(Console):
@@ -69,7 +72,7 @@ class Terminal:
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
         self.done()
-        self._step, self._since = one_line(text, 100), time.monotonic()
+        self._step, self._since = one_line(text, self._room(_STEP_EXTRAS)), time.monotonic()
         self._told = self._since
         if self.err.is_terminal:
             self._status = self.err.status(_text(self._step))
@@ -81,12 +84,16 @@ class Terminal:
         if self._kept is not None:
             self._kept.step(text)
 
+    def _room(self, taken: int) -> int:
+        """How many columns a line may have, beside what else stands on it."""
+        return min(_LINE, max(self.err.width - taken, 1)) if self.err.is_terminal else _LINE
+
     def line(self, text: str) -> None:
         """Show a line of a program below the step; without a terminal it is only kept."""
         if self._kept is not None:
             self._kept.line(neutral(text.rstrip()))
         if self._status is not None:
-            self._update("\n  ", one_line(text, 100), "dim")
+            self._update("\n  ", one_line(text, self._room(len("  "))), "dim")
 
     def transfer(self, amount: Amount) -> None:
         """Show how far a copy is; without a terminal, now and then."""

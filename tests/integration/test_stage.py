@@ -741,7 +741,7 @@ def test_the_words(place: Place, source: Path) -> None:
     out, _, code = invoke("--name", "room")
     assert (code, re.sub(r"\S+ kB sent", "S sent", out)) == (
         0,
-        "room  0.0 kB  4 files, 0 there already, S sent  --dataset room\n",
+        "room  0.0 kB  4 files, 0 there already, S sent  for jobs: /data/room\n",
     )
     (source / "a").unlink()
     _, told, code = invoke("--name", "room")
@@ -749,12 +749,12 @@ def test_the_words(place: Place, source: Path) -> None:
     out, _, code = invoke("--name", "room", "--delete")
     assert (code, out) == (
         0,
-        "room  0.0 kB  3 files, 3 there already, 0.0 kB sent, 1 removed  --dataset room\n",
+        "room  0.0 kB  3 files, 3 there already, 0.0 kB sent, 1 removed  for jobs: /data/room\n",
     )
     (source / "out").symlink_to("/nowhere")
     os.mkfifo(source / "pipe")
     out, told, code = invoke("--name", "room")
-    assert (code, out) == (91, "room  0.0 kB  3 files, 3 there already, 0.0 kB sent  --dataset room\n")
+    assert (code, out) == (91, "room  0.0 kB  3 files, 3 there already, 0.0 kB sent  for jobs: /data/room\n")
     assert "1 not sent, since they are pipes, sockets or devices: pipe\n" in told
     assert "error: 1 file, link or folder could not be sent to room; all others are there:\n" in told
     assert "  out: the link to /nowhere leads out of the folder\n" in told

@@ -144,7 +144,7 @@ def test_the_user_is_told_how_to_log_in(tmp_path: Path, monkeypatch: pytest.Monk
     box = Box(state=tmp_path / ".slipway")
     status = BoxStatus(box=box, port=1, node_memory_mb=2000, memory_limits=None, notes=("Beware.",))
     assert status.lines() == [
-        "The box was up already: three nodes, each with 2 cores, 2000 MB and 2 mock GPUs.",
+        "The box was up already: 3 nodes, each with 2 cores, 2000 MB, 2 mock GPUs.",
         "Log in with `ssh -F .slipway/box/ssh_config box`.",
         "Beware.",
     ]

@@ -70,7 +70,11 @@ def test_what_was_changed_is_said(home: Path) -> None:
     _install("fish")
     assert file.read_text() == script("fish")
     (home / ".bashrc").write_text("alias x=y\n")
-    _install("bash")
+    assert _install("bash") == [
+        f"{home / '.local/share/slipway/completion.bash'} written",
+        f"{home / '.bashrc'}: marked lines added",
+        "Completion for bash works in each new terminal.",
+    ]
     assert _uninstall() == [
         f"{home / '.bashrc'} as it was before",
         f"{home / '.local/share/slipway/completion.bash'} removed",

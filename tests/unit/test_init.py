@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,7 @@ def test_without_answers_jobs_go_to_the_box(project: Path) -> None:
     assert load_profile(project / "env", "base").site == "box"
     assert done.commands == ("box.up", "build", "job --push --wait -- python3 train.py")
     assert any("`invoke init --site NAME` adds a real one" in note for note in done.notes)
+    assert any("$SLIPWAY_OUT" in note and "`invoke pull`" in note for note in done.notes)
 
 
 def test_a_cluster_is_asked_for(project: Path, home: Path) -> None:
@@ -429,6 +431,7 @@ def test_places_that_are_no_project(project: Path, home: Path) -> None:
     for folder, words in {
         Path("/"): "is no folder of one project",
         home: "is no folder of one project",
+        Path(gettempdir()): "is no folder of one project",
         inner: f"{inner} is in the project {project}: run `invoke init` there (`cd '{project}'`)",
         share_folder(): "is in Slipway's own checkout",
         share_folder() / "docs": "is in Slipway's own checkout",

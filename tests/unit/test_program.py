@@ -121,6 +121,14 @@ def test_a_word_that_is_no_task_is_told_with_what_may_have_been_meant(
     assert done.stderr.partition("is! ")[2] == f"{hint}\n"
 
 
+def test_what_a_task_cannot_do_without_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "slipway", "stage")
+    assert done.returncode == 64
+    assert done.stderr == (
+        "error: stage needs PATH: `slipway stage PATH`. `slipway --help stage` lists its options\n"
+    )
+
+
 def test_a_folder_that_is_no_project_says_how_it_becomes_one(tmp_path: Path) -> None:
     done = run(tmp_path, "slipway", "status")
     assert done.returncode == 64

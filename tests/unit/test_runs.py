@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from slipway.errors import ConfigError, UsageError
+from slipway.job.run import Status
 from slipway.progress import NullProgress, explain_stop
 from slipway.project import Project
+from slipway.scheduler.base import State
 from slipway.ssh.prompt import NoPrompt
 from slipway.steps import image as image_steps
 from slipway.steps import runs
@@ -78,6 +80,18 @@ def test_nothing_is_cancelled_without_a_name_or_a_yes(project: Project, answer: 
     with pytest.raises(UsageError, match=rf"nothing was cancelled; .*`invoke cancel RUN`\. .* {newest}"):
         runs.cancel(Session(project=project, prompt=person), None)
     assert person.asked == ["Cancel k3f9-cpu (--task 'a b'), the newest run? Type yes to cancel it: "]
+
+
+def test_nobody_is_asked_about_a_run_that_is_over(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "connect", lambda *_: pytest.fail("connects"))
+    session = Session(project=project, prompt=(person := Person(None)))
+    over = replace(
+        make_run("k4f9-cpu"), submitted=NOW + timedelta(hours=1), status=Status(state=State.COMPLETED)
+    )
+    session.store.save(over)
+    with pytest.raises(pytest.fail.Exception, match="connects"):
+        runs.cancel(session, None)
+    assert not person.asked
 
 
 def test_a_yes_cancels(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,20 @@ def test_errors_are_wrapped_and_commands_stay_whole(width: int) -> None:
     assert " ".join(text.split()) == "error: " + " ".join(TEXT.replace("\x1b[2J", "").split())
 
 
+@pytest.mark.parametrize(("columns", "width"), [(40, 40), (80, 80), (200, 112)])
+def test_a_step_takes_one_line_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    screen = Terminal()
+    screen.step("RUN apt-get update " + "x" * 200)
+    screen.done()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err).strip().splitlines()[-1]
+    assert re.fullmatch(r"✓ RUN apt-get update x+… \d\.\d s", shown)
+    assert width - 15 <= len(shown) <= width
+
+
 def test_errors_are_not_wrapped_for_a_program() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ERRORS, TEXT],

@@ -145,6 +145,12 @@ def test_weights_from_another_place_are_still_those_that_are_known(server: Serve
         find_weights(session, "mine.pth", url=server.url, file=DATA / "tensors.pth")
 
 
+def test_without_a_list_of_ones_own_slipways_counts(tmp_path: Path) -> None:
+    session = Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path))
+    weights, is_new = find_weights(session, "mine.pth", file=DATA / "tensors.pth")
+    assert (weights.name, is_new) == ("mine.pth", True)
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"droid.pth": {"hash": ""}}', '{"droid.pth": 1}', '{"droid.pth": {"sha256": "0A"}}']
 )
