@@ -88,4 +88,5 @@ class Project:
 def find_root(start: Path) -> Path | None:
     """The nearest folder at or above ``start`` that is a project; ``None`` where there is none."""
     folder = start.resolve()
-    return next((one for one in (folder, *folder.parents) if (one / MARK).is_file()), None)
+    # Path.is_file raises where an env/ above is somebody else's and may not be looked into.
+    return next((one for one in (folder, *folder.parents) if os.path.isfile(one / MARK)), None)  # noqa: PTH113

@@ -14,6 +14,7 @@ from invoke.terminals import pty_size
 
 from slipway import __version__
 from slipway.cli.parser import refuse, usage
+from slipway.errors import HostError
 from slipway.project import find_root
 from slipway.tasks import collect
 from slipway.text.command_name import NAME, as_typed
@@ -67,12 +68,20 @@ class _Program(Program):
 
 def make_program() -> Program:
     """The command, with the tasks of the project that the current folder is in."""
-    here = Path.cwd()
+    here = _here()
     tasks = collect(find_root(here) or here)
     for name in tasks.task_names:
         task = tasks[name]
         task.__doc__ = as_typed(task.__doc__ or "", NAME)
     return _Program(version=__version__, namespace=tasks, name="Slipway", binary=NAME, binary_names=[NAME])
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        print("error: the folder that you are in was removed; go to another one", file=sys.stderr)
+        sys.exit(HostError.exit_code)
 
 
 def main() -> None:

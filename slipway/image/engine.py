@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def engine() -> DockerClient:
         import docker
         from docker.context import ContextAPI
     except ImportError as error:
-        raise HostError("docker-py is not installed; start Slipway with ./run, which installs it") from error
+        raise HostError(_why_no_module()) from error
     client = None
     try:
         if os.environ.get("DOCKER_HOST"):
@@ -152,6 +153,14 @@ def _attend(container: Container, listen: Callable[[str], None]) -> int:
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def _why_no_module() -> str:
+    found = getattr(sys.modules.get("docker"), "__file__", None)
+    if found:
+        # Invoke looks for modules beside tasks.py first, and `python -m` in the current folder.
+        return f"{found} hides docker-py, which Slipway needs; rename it, or use the command `slipway`"
+    return "docker-py is not installed; start Slipway with ./run, which installs it"
 
 
 def _why_no_engine(error: Exception) -> str:

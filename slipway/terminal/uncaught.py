@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 from slipway.text.escapes import neutral
@@ -16,9 +17,20 @@ READER_GONE = 141
 
 
 def set_hooks() -> None:
-    """End this process quietly where `head` or `grep -q` has read enough; show other errors unobeyed."""
+    """End this process quietly where `head` or `grep -q` has read enough; show other errors unobeyed.
+
+    Where somebody has closed an output (``>&-``), what is printed goes nowhere.
+    """
+    _open_closed()
     sys.excepthook = _hook
     atexit.register(_flush)
+
+
+def _open_closed() -> None:
+    # In this order each takes its own number, which the next file or connection would take else.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # to the end
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,6 +1,7 @@
 """The command `slipway`, and tasks of a user's own beside Slipway's."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,50 @@ def test_commands_in_messages_are_those_that_one_types(monkeypatch: pytest.Monke
     assert as_typed("Show it: invoke logs RUN, or invoke --list.", "slipway") == (
         "Show it: slipway logs RUN, or slipway --list."
     )
+
+
+def test_a_folder_above_that_nobody_may_look_into_is_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may look anywhere, so the refusal is made here."""
+    refused, stat = tmp_path / "env" / ".env.base", os.stat
+
+    def refuse(path: str | os.PathLike[str], **rest: bool) -> os.stat_result:
+        if os.fspath(path) == str(refused):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **rest)
+
+    (tmp_path / "deep").mkdir()
+    monkeypatch.setattr(os, "stat", refuse)
+    assert find_root(tmp_path / "deep") is None
+
+
+def test_a_folder_that_was_removed_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    program = f"cd {shlex.quote(str(folder))} && rmdir ../gone && exec {sys.executable} -m slipway status"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(["sh", "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 66
+    assert done.stderr == "error: the folder that you are in was removed; go to another one\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_inputs_and_outputs_are_no_mistake(project: Path, closed: str) -> None:
+    program = f"exec {sys.executable} -m slipway status {closed}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", program], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["docker.py", "docker/__init__.py"])
+def test_a_module_of_the_users_that_hides_docker_py_is_named(project: Path, name: str) -> None:
+    module = project / name
+    module.parent.mkdir(exist_ok=True)
+    module.touch()
+    (project / "Dockerfile").write_text("FROM scratch\n")
+    done = run(project, "invoke", "build")
+    assert done.returncode == 66
+    assert f"{module} hides docker-py, which Slipway needs" in done.stderr
