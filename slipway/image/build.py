@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import slipway
 from slipway.errors import ImageError
 from slipway.image.context import pack_context
+from slipway.image.dockerfile import declared_args, parse_bases
 from slipway.image.engine import INPUTS, Image, find_image
-from slipway.image.recipe import Recipe, declared_args, inputs_hash, parse_bases
+from slipway.image.recipe import Recipe, inputs_hash
 from slipway.progress import Progress
 
 if TYPE_CHECKING:

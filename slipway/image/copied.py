@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from string import Template
 
+from slipway.image.dockerfile import instructions, read_from, read_settings
+
 # A parser directive that changes what ends a line, and triggers of other images, are beyond this reader.
 _ODD = re.compile(r"^\s*(#\s*escape\s*=|ONBUILD\s)", re.I | re.M)
 _COPY = re.compile(r"\s*(?:COPY|ADD)\s+(.*)", re.I | re.S)
 _FLAG = re.compile(r"--(\w[\w-]*)(?:=(\S*))?\s+")
 _MOUNT = re.compile(r"\s*RUN\s.*--mount=", re.I | re.S)
-_ARG = re.compile(r"\s*(?:ARG|ENV)\s+(\w+)(?:[=\s](\S*))?", re.I)
+# Other variables, or quotes, spaces and backslashes, which would be read anew in their place.
+_NOT_PLAIN = re.compile(r"[\s$\\\"']")
 _URL = re.compile(r"https?://|git@|ftp://", re.I)
 
 
@@ -45,27 +48,34 @@ def parse_sources(dockerfile: str, given: Mapping[str, str]) -> list[str] | None
     """
     if _ODD.search(dockerfile):
         return None
+    lines = instructions(dockerfile)
+    settings = [read_settings(line) for line in lines]
+    # ENV, also that of a stage before, is stronger than ARG.
+    unclear = _names(settings, "ENV") & _names(settings, "ARG")
+    above: dict[str, str] | None = None
     values: dict[str, str] = {}
     sources: list[str] = []
-    for line in _instructions(dockerfile):
+    for line, (kind, found) in zip(lines, settings, strict=True):
         if _MOUNT.match(line):
             return None
-        if match := _ARG.match(line):
-            name, default, seen = match[1], match[2], values.get(match[1])
-            value = given.get(name, seen or "" if default is None else default.strip("\"'"))
-            # Set twice it may have had either value.
-            values[name] = value if seen in (None, value) else "$"
+        if read_from(line):
+            # A stage knows what it declares itself; each value from above the first stage only by that.
+            above, values = (values if above is None else above), {}
+        for name, value in found.items():
+            default = (above or {}).get(name, "") if value is None else value
+            now = given.get(name, default) if kind == "ARG" else default
+            is_plain = name not in unclear and values.get(name, now) == now and not _NOT_PLAIN.search(now)
+            values[name] = now if is_plain else "$"
         if match := _COPY.match(line):
-            found = _read_copy(Template(match[1]).safe_substitute(values))
-            if found is None:
+            copied = _read_copy(Template(match[1]).safe_substitute(values))
+            if copied is None:
                 return None
-            sources += [one for one in found if one not in sources]
+            sources += [one for one in copied if one not in sources]
     return sources
 
 
-def _instructions(dockerfile: str) -> list[str]:
-    lines = [line for line in dockerfile.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).splitlines()
+def _names(settings: Iterable[tuple[str, Mapping[str, str | None]]], kind: str) -> set[str]:
+    return {name for one, found in settings for name in found if one == kind}
 
 
 def _read_copy(words: str) -> list[str] | None:
@@ -75,7 +85,7 @@ def _read_copy(words: str) -> list[str] | None:
         words = words[match.end() :]
     if "from" in flags:
         return []
-    if set(flags) - {"chown", "chmod", "link", "keep-git-dir", "checksum"} or re.search(r"[$\\]|<<", words):
+    if set(flags) - {"chown", "chmod", "link", "keep-git-dir", "checksum"} or re.search(r"[$\\']|<<", words):
         return None
     try:
         listed = json.loads(words) if words.lstrip().startswith("[") else words.split()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, ImageError
 from slipway.image.copied import copied_files
+from slipway.image.dockerfile import declared_args
 from slipway.image.label import content_labels
 from slipway.image.source import Source, find_sources
 
@@ -31,8 +30,6 @@ _OFFLINE = (
     "slipway-cuda-devel and RUNTIME_IMAGE=debian:trixie-slim. Where GitHub cannot be reached either, "
     "DROID_SLAM_SOURCE and LIETORCH_SOURCE name folders with checkouts"
 )
-_ARG = re.compile(r"^\s*ARG\s+(\w+)(?:=(\S*))?", re.I | re.M)
-_FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?", re.I | re.M)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +66,11 @@ class Recipe:
             ConfigError: there is no such file.
         """
         try:
-            return self.dockerfile.read_text(encoding="utf-8")
+            content = self.dockerfile.read_bytes()
         except OSError as error:
             raise ConfigError(f"{self.dockerfile}: there is no such Dockerfile for {self.name}") from error
+        # As Docker reads it: without a byte order mark, and with comments in whatever encoding.
+        return content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
 
 
 def profile_recipe(profile: Profile) -> Recipe:
@@ -101,26 +100,6 @@ def profile_recipe(profile: Profile) -> Recipe:
     return replace(recipe, sources=sources, labels=labels, hint=_OFFLINE)
 
 
-def declared_args(dockerfile: str, given: Mapping[str, str]) -> dict[str, str]:
-    """Those of ``given`` that the Dockerfile declares with ARG; Docker warns of all others."""
-    names = {name for name, _ in _ARG.findall(dockerfile)}
-    return {name: value for name, value in sorted(given.items()) if name in names}
-
-
-def parse_bases(dockerfile: str, given: Mapping[str, str]) -> list[str]:
-    """The images that a Dockerfile starts from, in order, its own stages left out."""
-    head = dockerfile[: match.start()] if (match := _FROM.search(dockerfile)) else ""
-    values = {**{name: default.strip("\"'") for name, default in _ARG.findall(head)}, **given}
-    stages: set[str] = {"scratch"}
-    bases = []
-    for image, stage in _FROM.findall(dockerfile):
-        ref = Template(image).safe_substitute(values)
-        if ref.lower() not in stages and ref not in bases:
-            bases.append(ref)
-        stages.add(stage.lower())
-    return bases
-
-
 def context_files(recipe: Recipe) -> list[str]:
     """The files of the context that the Dockerfile copies, relative, in order.
 
@@ -131,8 +110,8 @@ def context_files(recipe: Recipe) -> list[str]:
 
     own, ignore = (recipe.context / f"{name}.dockerignore" for name in (recipe.dockerfile.name, ""))
     ignore = own if own.is_file() else ignore
-    patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
-    lines = [line.strip() for line in patterns]
+    patterns = ignore.read_bytes().decode("utf-8-sig", errors="surrogateescape") if ignore.is_file() else ""
+    lines = [line.strip() for line in patterns.splitlines()]
     rules = [line for line in lines if line and not line.startswith("#")]
     # Slipway's own state, where the context is a whole project. A rule of the user's cannot bring it back.
     rules += [_STATE, f"**/{_STATE}"]

@@ -30,7 +30,7 @@ def _open_closed() -> None:
     # In this order each takes its own number, which the next file or connection would take else.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # to the end
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -31,7 +31,18 @@ def copied(dockerfile: str, **given: str) -> list[str]:
         ("RUN echo COPY a.txt /", []),
         ("ARG NAME=a\nCOPY $NAME.txt /", ["a.txt"]),
         ("ARG NAME=a\nFROM x\nARG NAME\nCOPY ${NAME}.txt /", ["a.txt"]),
+        ("COPY re\\\nquirements.txt /", ["requirements.txt"]),
+        ("LABEL x=y\\\\\nCOPY a.txt /", ["a.txt"]),
+        ("ENV X=1 NAME=a\nCOPY $NAME.txt /", ["a.txt"]),
+        ("FROM x\nARG NAME=b\nFROM y\nARG NAME=a\nCOPY $NAME.txt /", ["a.txt"]),
         # Not clear: all of them.
+        ("COPY 'a.txt' /", NAMES),
+        ("ARG NAME=b\nFROM x\nCOPY data$NAME /", NAMES),
+        ("FROM x\nARG NAME=b\nFROM y\nCOPY data$NAME /", NAMES),
+        ("ARG NAME=b\nENV X=1 NAME=a\nCOPY $NAME.txt /", NAMES),
+        ("FROM x AS one\nENV NAME=a\nFROM one\nARG NAME=b\nCOPY $NAME.txt /", NAMES),
+        ('ARG NAME="x y"\nCOPY $NAME /', NAMES),
+        ("ENV NAME x y\nCOPY $NAME /", NAMES),
         ("ARG NAME=a\nARG NAME=b\nCOPY $NAME.txt /", NAMES),
         ("COPY $UNKNOWN /", NAMES),
         ("COPY a\\ b.txt /", NAMES),
@@ -49,6 +60,11 @@ def test_what_a_line_copies(line: str, expected: list[str]) -> None:
 
 def test_an_argument_that_is_given_counts() -> None:
     assert copied("ARG NAME=b\nCOPY $NAME.txt /", NAME="a") == ["a.txt"]
+
+
+def test_an_argument_that_is_given_gives_way_to_the_environment() -> None:
+    assert copied("ARG NAME=x\nENV NAME=a\nCOPY $NAME.txt /", NAME="b") == NAMES
+    assert copied("ENV NAME=a\nCOPY $NAME.txt /", NAME="b") == ["a.txt"]
 
 
 def test_sources_are_listed_once() -> None:

@@ -6,10 +6,8 @@ from slipway.errors import ConfigError
 from slipway.image.recipe import (
     Recipe,
     context_files,
-    declared_args,
     find_ca_bundle,
     inputs_hash,
-    parse_bases,
 )
 
 DOCKERFILE = """# syntax
@@ -33,17 +31,6 @@ def recipe(tmp_path: Path) -> Recipe:
     for name in ("x.log", "keep.log"):
         (tmp_path / name).write_text("")
     return Recipe(name="a", dockerfile=tmp_path / "Dockerfile.a", platform="linux/amd64")
-
-
-def test_bases_are_found_with_their_arguments_filled_in() -> None:
-    assert parse_bases(DOCKERFILE, {}) == ["debian:trixie-slim"]
-    assert parse_bases(DOCKERFILE, {"BASE_IMAGE": "mine:1"}) == ["mine:1", "debian:trixie-slim"]
-    assert parse_bases("FROM scratch\n", {}) == []
-
-
-def test_only_declared_arguments_are_given() -> None:
-    given = {"DEBIAN_MIRROR": "m", "BASE_IMAGE": "b", "TIME": "10"}
-    assert declared_args(DOCKERFILE, given) == {"BASE_IMAGE": "b", "DEBIAN_MIRROR": "m"}
 
 
 def test_dockerignore_is_honoured(recipe: Recipe) -> None:
@@ -96,3 +83,14 @@ def test_a_missing_dockerfile_is_named(tmp_path: Path) -> None:
     recipe = Recipe(name="a", dockerfile=tmp_path / "Dockerfile.no", platform="")
     with pytest.raises(ConfigError, match=r"Dockerfile.no: there is no such Dockerfile for a"):
         recipe.text()
+
+
+def test_a_dockerfile_is_read_as_docker_does(tmp_path: Path) -> None:
+    recipe = Recipe(name="a", dockerfile=tmp_path / "Dockerfile", platform="")
+    recipe.dockerfile.write_bytes(b"\xef\xbb\xbfFROM debian\r\n# Z\xfcrich\r\nCOPY a.txt /\r\n")
+    (tmp_path / ".dockerignore").write_bytes(b"\xef\xbb\xbfb.txt\n# Z\xfcrich\n")
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "b.txt").touch()
+    assert recipe.text().startswith("FROM debian\n")
+    assert context_files(recipe) == [".dockerignore", "Dockerfile", "a.txt"]
+    assert len(inputs_hash(recipe, {})) == 64
