@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from slipway.errors import ImageError
@@ -22,33 +25,40 @@ def pack_context(recipe: Recipe, environment: Callable[[str], str | None]) -> An
         ConfigError: the certificates cannot be read.
         ImageError: a file of a source cannot be read.
     """
-    from docker.utils.build import create_archive
-
     # Slipway's own lines in the context: the certificates, which no final stage copies.
     bundle = find_ca_bundle(recipe, environment).decode("utf-8", errors="replace")
-    origins = [(f"{one.place}/origin.json", one.origin()) for one in recipe.sources]
-    names = context_files(recipe)
+    texts = [(f"{one.place}/origin.json", one.origin()) for one in recipe.sources]
+    files = [(recipe.context / name, name) for name in context_files(recipe)]
+    files += [pair for source in recipe.sources for pair in source.paths()]
     spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
-    extra = [(CA_BUNDLE, bundle), *origins]
-    archive = create_archive(str(recipe.context), files=names, fileobj=spool, extra_files=extra)
-    _add_sources(archive, recipe)
-    return archive
+    with tarfile.open(fileobj=spool, mode="w") as tar:
+        for path, name in files:
+            _add_file(tar, path, name)
+        for name, text in [*texts, (CA_BUNDLE, bundle)]:
+            _add_text(tar, name, text)
+    spool.seek(0)
+    return spool
 
 
-def _add_sources(archive: Any, recipe: Recipe) -> None:
-    with tarfile.open(fileobj=archive, mode="a") as tar:
-        for path, name in (pair for source in recipe.sources for pair in source.paths()):
-            try:
-                tar.add(path, name, recursive=False, filter=_plain)
-            except OSError as error:
-                raise ImageError(f"{path} cannot be read for the build: {error.strerror}") from error
-    archive.seek(0)
+def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    try:
+        tar.add(path, name, recursive=False, filter=_plain)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read for the build: {error.strerror}") from error
+
+
+def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+    content = text.encode()
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     # Whose files they are here, and who else may read them, is nothing to the image; each user's engine would
-    # compile anew for it.
+    # compile anew for it. A job is no root: what only its owner may read, as with umask 077, no job could.
     member.uid = member.gid = 0
     member.uname = member.gname = ""
-    member.mode = 0o755 if member.mode & 0o100 else 0o644
+    # On Windows no file is a program.
+    member.mode = 0o755 if member.mode & 0o100 or os.name == "nt" else 0o644
     return member
