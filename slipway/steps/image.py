@@ -13,6 +13,7 @@ from slipway.host.scratch import Scratch
 from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
 from slipway.image.label import checkout_labels
+from slipway.image.own import explain_other, remember_built
 from slipway.image.recipe import Recipe, profile_recipe
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
@@ -55,7 +56,9 @@ def build(
     """
     lock = session.lock(f"build-{profile.name}", f"Waiting for another build of profile {profile.name}")
     with lock:
-        return _build(session, profile, fresh=fresh, cache=cache)
+        image, is_new = _build(session, profile, fresh=fresh, cache=cache)
+    remember_built(session.project, image)
+    return image, is_new
 
 
 def _build(session: Session, profile: Profile, *, fresh: bool, cache: str | None) -> tuple[Image, bool]:
@@ -87,7 +90,8 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     check_compression(compression)
     profile_recipe(profile)
     client = engine()
-    return _converted(session, client, _built(client, profile), profile, compression)
+    image = _built(session, client, profile)
+    return _converted(session, client, image, profile, compression)
 
 
 @explain_stop("nothing of the conversion is kept; the same command begins it anew")
@@ -98,12 +102,14 @@ def _converted(
     return make_sif(client, image, session.project, tools, session.progress, compression=compression)
 
 
-def _built(client: DockerClient, profile: Profile) -> Image:
+def _built(session: Session, client: DockerClient, profile: Profile) -> Image:
     image = find_image(client, profile.image)
     if image is None:
         raise ImageError(
             f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
+    if other := explain_other(session.project, image, profile.name):
+        session.progress.note(other)
     return image
 
 
@@ -223,7 +229,7 @@ def publish(
 
     check_compression(compression)
     client = engine()
-    image = _built(client, profile)
+    image = _built(session, client, profile)
     reference = choose_reference(registry, image, tag)
     made = None
     if sif:

@@ -13,6 +13,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image
 from slipway.image.look import look_for_image
+from slipway.image.own import explain_other
 from slipway.job.request import NOTHING_SUBMITTED, Request
 from slipway.job.run import Run
 from slipway.profile import Profile
@@ -112,7 +113,10 @@ def _choose_image(
     from slipway.push.upload import find_pushed
 
     there, here = find_pushed(host, scratch, profile.image), find_local()
+    other = here and explain_other(session.project, here, profile.name)
     if here is None or (there is not None and there.image_id == here.id):
+        if other:
+            session.progress.note(f"{other}. This run uses that one")
         return there
     if push is Push.ASK and _wants_push(session, request, is_there=there is not None):
         from slipway.steps.image import convert, send_sif
