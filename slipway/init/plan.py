@@ -137,7 +137,7 @@ def _plan_tasks(folder: Path) -> PlannedFile:
     if b"slipway_tasks" in (folder / name).read_bytes():
         return PlannedFile(name=name, action="keep")
     lines = (*filter(None, TASKS.splitlines()), "ns.add_task(mine)  # for each task of your own")
-    why = "only to use `invoke`; the command `slipway` works without"
+    why = "for `invoke`; `slipway` works without"
     return PlannedFile(name=name, action="tell", lines=lines, remark=why)
 
 
