@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,8 @@ SHELLS = ("bash", "zsh", "fish")
 _COMMANDS = ("slipway", "invoke", "inv", "run")
 # Each of our files begins with it, and nothing else is overwritten or removed.
 _MARK = "# slipway completion"
-_BLOCK = re.compile(rf"\n?{_MARK}: begin\n.*?\n{_MARK}: end\n", re.S)
+# From a begin to its own end: where somebody has removed that, what follows is theirs.
+_BLOCK = re.compile(rf"\n?{_MARK}: begin\n(?:(?!{_MARK}).*\n)+{_MARK}: end\n")
 # Whether bash loads scripts from a folder, which the package bash-completion does.
 _ASK_BASH = (
     "{ declare -F _completion_loader || declare -F _comp_load; } >/dev/null "
@@ -198,7 +200,7 @@ def _is_ours(file: Path) -> bool:
         return any(line.startswith(_MARK) for line in file.read_text(encoding="utf-8").splitlines()[:2])
     except FileNotFoundError:
         return True
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, IsADirectoryError, PermissionError):
         return False
 
 
@@ -223,8 +225,21 @@ def _add_line(file: Path, line: str) -> bool:
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
     # A link, as people have who keep such files in a repository, stays one.
-    file.write_bytes(os.fsencode(_BLOCK.sub("", before) + block))
+    _replace(file, _BLOCK.sub("", before) + block)
     return True
+
+
+def _replace(file: Path, text: str) -> None:
+    """Give a file of the user's another content: all of it or, on a full disk, none."""
+    real = file.resolve()
+    part = real.with_name(f".{real.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(os.fsencode(text))
+        if real.exists():
+            shutil.copymode(real, part)
+        part.replace(real)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _remove_block(file: Path) -> bool:
@@ -233,7 +248,7 @@ def _remove_block(file: Path) -> bool:
     if before == after:
         return False
     if after or file.is_symlink():
-        file.write_bytes(os.fsencode(after))
+        _replace(file, after)
     else:
         file.unlink()
     return True

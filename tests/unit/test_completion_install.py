@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway.cli.completion import _install, _uninstall
-from slipway.completion.install import Homes, bash_folder, script
+from slipway.completion.install import Homes, bash_folder, install, plan, script, uninstall
 from slipway.errors import ConfigError, UsageError
 
 BLOCK = "# slipway completion: begin\n{}\n# slipway completion: end\n"
@@ -205,3 +205,45 @@ def test_scripts_are_right_for_their_shells() -> None:
     subprocess.run([str(checker), "--shell=bash", str(folder / "slipway.bash")], check=True, timeout=60)
     # Bash 3.2 has none of these.
     assert not re.search(r"mapfile|readarray|local -n|\$\{\w+@|\$\{\w+\^|\[\[ -v", script("bash"))
+
+
+def test_lines_behind_a_block_whose_end_is_gone_are_the_users(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+    file = home / ".zshrc"
+    _install(None)
+    file.write_text(file.read_text().replace("# slipway completion: end\n", "") + "export MINE=1\n")
+    _install(None)
+    _uninstall()
+    assert "export MINE=1\n" in file.read_text()
+
+
+def test_a_start_file_is_whole_where_the_disk_is_full(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is a fake: no test can fill the real one."""
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+    file, write = home / ".zshrc", Path.write_bytes
+    file.write_text("alias x=y\n")
+    file.chmod(0o600)
+
+    def fill(self: Path, content: bytes) -> int:
+        write(self, content[:5])
+        raise OSError(28, "No space left on device", str(self))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", fill)
+        with pytest.raises(ConfigError, match="No space left on device"):
+            _install(None)
+    assert file.read_text() == "alias x=y\n"
+    _install(None)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in home.iterdir() if one.name.endswith(".part")] == []
+
+
+def test_a_folder_in_the_place_of_a_script_is_no_script(home: Path) -> None:
+    folder = home / "completions"
+    (folder / "run").mkdir(parents=True)
+    homes = Homes.find(os.environ)
+    assert install(plan("bash", homes, folder)).foreign == [folder / "run"]
+    uninstall(homes, [folder])
+    assert [one.name for one in folder.iterdir()] == ["run"]
