@@ -35,11 +35,16 @@ def write_files(folder: Path, planned: Iterable[PlannedFile]) -> None:
 def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     part = _part(file, content)
-    # Another command may have made it meanwhile.
-    if os.path.lexists(file):
-        part.unlink()
-    else:
-        part.replace(file)
+    try:
+        # Unlike a rename it never takes the place of what another command has made meanwhile.
+        file.hardlink_to(part)
+    except FileExistsError:
+        pass
+    except OSError:  # a disk without such links
+        if not os.path.lexists(file):
+            part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _append(file: Path, content: bytes) -> None:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from slipway.errors import HostError, SlipwayError, UsageError
 from slipway.init.answers import guess_site
+from slipway.init.plan import PlannedFile
 from slipway.init.project_files import image_name
+from slipway.init.write import write_files
 from slipway.profile import load_profile
 from slipway.share import share_folder
 from slipway.site_file import load_site
@@ -500,3 +502,13 @@ def test_it_is_seen_in_a_terminal(at_a_terminal: tuple[subprocess.Popen[bytes], 
     assert "written        env/.env.base\r\n" in shown
     assert "Next:\r\n  slipway box.up\r\n  slipway build\r\n  slipway job --push --wait -- " in shown
     assert "`slipway init --site NAME` adds a real" in " ".join(shown.split())
+
+
+def test_what_another_command_writes_at_that_moment_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks.py").write_text("theirs")
+    # As it was a moment ago, when they had not come to it.
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    write_files(tmp_path, [PlannedFile(name="tasks.py", action="write", content=b"ours")])
+    assert [(file.name, file.read_text()) for file in tmp_path.glob("*tasks.py*")] == [("tasks.py", "theirs")]
