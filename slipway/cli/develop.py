@@ -58,7 +58,7 @@ def test(context: Context, fast: bool = False) -> None:
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
     dockerfiles = "docker/Dockerfile.* docker/*/Dockerfile singularity/Dockerfile cluster/box/Dockerfile"
-    dockerfiles += " tests/*/*/Dockerfile"
+    dockerfiles += " tests/*/*/Dockerfile examples/*/Dockerfile"
     with context.cd(context.config.slipway.root):
         for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
             context.run(command, echo=True, pty=sys.stdout.isatty())
