@@ -84,6 +84,15 @@ def wait_for(file: Path, writer: subprocess.Popen[bytes] | None = None) -> None:
         time.sleep(0.1)
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that has been told to end, but not for ever."""
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def lead(file: Path, node: Node, program: list[str]) -> int:
     """The first node's part; returns the program's exit code."""
     scheduler = subprocess.Popen(scheduler_command(file))
@@ -100,7 +109,7 @@ def lead(file: Path, node: Node, program: list[str]) -> int:
     # Workers on other nodes then end with 0. One that failed would end the job in the program's place.
     subprocess.run([sys.executable, "-c", SHUT_DOWN], check=False)
     for process in started:
-        process.wait(timeout=60)
+        end(process)
     # As a shell has it where a signal has killed the program.
     return code if code >= 0 else 128 - code
 
