@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+from manual.repository import PAGES
 
 
 def pages() -> dict[str, str]:
     """The text of each page, by its name in the site."""
-    return {f"examples/{file.parent.name}.md": _page(file) for file in sorted(EXAMPLES.glob("*/README.md"))}
+    return {name: _page(file) for file, name in PAGES.items()}
 
 
 def _page(file: Path) -> str:

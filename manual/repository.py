@@ -1,13 +1,16 @@
-"""Links from a page to files of the repository that are no pages."""
+"""Links from a page to files of the repository outside ``docs/``."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+# Files elsewhere that are pages of the site, too.
+PAGES = {file: f"examples/{file.parent.name}.md" for file in sorted(ROOT.glob("examples/*/README.md"))}
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -33,6 +36,8 @@ def link_files(markdown: str, folder: Path, where: str | None) -> str:
     def link(match: re.Match[str]) -> str:
         text, path, anchor = match[1], match[2], match[3] or ""
         target = (folder / path).resolve()
+        if target in PAGES:
+            return f"[{text}]({os.path.relpath(DOCS / PAGES[target], folder)}{anchor})"
         # What is missing, or a page, is MkDocs' own to tell.
         if not target.exists() or target.is_relative_to(DOCS):
             return match[0]

@@ -34,6 +34,7 @@ LOADED_LINKS = {
 # Scripts of Material's that fetch something, and what they look for in a page before they do.
 FETCHING = ('class="mermaid"', 'data-md-component="source"', 'data-md-component="consent"', "giscus")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"]
+DOCUMENTS += [f"examples/{name}/README.md" for name in ("dask", "own-video", "train-pytorch")]
 
 
 class Page(HTMLParser):
@@ -161,6 +162,13 @@ def test_files_of_the_repository_are_linked_where_it_is_known() -> None:
     assert repository.link_files(text, docs, repository.address(known)) == (
         f"[one]({at}/env/.env.base) [two]({at}/bench/README.md#pushpy) [three](../nothing.md) [four](jobs.md)"
     )
+
+
+def test_an_example_is_a_page() -> None:
+    assert len(repository.PAGES) == 3
+    text = "[one](../../examples/dask/README.md#how-it-works)"
+    linked = repository.link_files(text, ROOT / "docs" / "howto", None)
+    assert linked == "[one](../examples/dask.md#how-it-works)"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

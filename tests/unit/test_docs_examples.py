@@ -18,7 +18,11 @@ from tests.documents import ROOT, Block, make_reader, read_blocks, task_lines
 
 # Its commands want a Docker engine and a cluster; tests/integration/test_tour.py has them.
 TOUR = ROOT / "docs" / "tour.md"
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 BLOCKS = [block for file in DOCUMENTS for block in read_blocks(file)]
 RUN = [
     file
