@@ -53,7 +53,8 @@ def test(context: Context, fast: bool = False) -> None:
         # others do is to wait, for SLURM above all, so there are more of them than processors.
         first = "tests/integration/test_image.py tests/integration/test_box.py"
         ignored = " ".join(f"--ignore {name}" for name in first.split())
-        commands += [f"pytest {first}", f"pytest -n 4 --dist loadfile {ignored} tests/integration"]
+        spread = "-n 4 --dist loadfile --no-loadscope-reorder"
+        commands += [f"pytest {first}", f"pytest {spread} {ignored} tests/integration"]
     python = shlex.quote(sys.executable)
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))

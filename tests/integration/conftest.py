@@ -21,3 +21,11 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskRunner]:
         yield made
     finally:
         made.invoke("box.down")
+
+
+# Few tests, but minutes each: begun last they would run alone.
+LONG = ("test_examples.py", "test_wheel.py", "test_release.py", "test_init.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)

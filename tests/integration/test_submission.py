@@ -308,7 +308,7 @@ def test_the_image_here_is_pushed_on_request(small: SmallImageBox, tmp_path: Pat
     name = "slipway-test-stale"
     dockerfile = tmp_path / "Dockerfile"
     profile = small.choice.profile.model_copy(
-        update={"image": name, "dockerfile": PurePosixPath(dockerfile), "program": ("cat", "/version")}
+        update={"image": name, "dockerfile": dockerfile, "program": ("cat", "/version")}
     )
     request = Request(
         profile=profile,
@@ -397,7 +397,7 @@ def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> No
         scratch = open_scratch(host, small.choice.site)
         first = submit(small.session.project, request, host, scratch, NullProgress())
         inputs = repeat_inputs(host, scratch, first)
-        template = load_template(small.session.project.sites)
+        template = load_template(small.session.project.share / "cluster")
         plan = make_plan(inputs, request.resource_request, small.choice.site, scratch, template)
         second = submit_plan(plan, host, small.session.store, NullProgress())
         for run in (first, second):
