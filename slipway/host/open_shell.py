@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 
+from slipway.errors import SshError
 from slipway.host.program import Program
 
 _CHUNK_BYTES = 1 << 16
@@ -144,9 +145,9 @@ class KeptShell:
             timer.cancel()
 
     def close(self) -> None:
-        """End it; the next program starts another."""
+        """End it; the next program starts another. One whose connection was lost has ended already."""
         stack, self._stack, self._shell = self._stack, ExitStack(), None
-        with suppress(OSError, EOFError):
+        with suppress(OSError, EOFError, SshError):
             stack.close()
 
     def _open(self) -> OpenShell:

@@ -9,6 +9,7 @@ from typing import IO, cast
 
 import pytest
 
+from slipway.errors import ConnectionLostError
 from slipway.host.open_shell import KeptShell, OpenShell, ShellTimeoutError, open_shell_command
 from slipway.host.program import Program
 
@@ -110,4 +111,20 @@ def test_a_shell_that_has_ended_or_hangs_is_started_again(tmp_path: Path) -> Non
         shell.run(["sh", "-c", "kill -9 $PPID; sleep 1"], [], 0, 60)
     assert shell.run(["true"], [], 0, 60)[0] == 0
     assert len(begun) == 3
+    shell.close()
+
+
+def test_to_close_a_shell_whose_connection_is_lost_is_no_error(tmp_path: Path) -> None:
+    @contextmanager
+    def start(argv: Sequence[str]) -> Iterator[Program]:
+        local = Local(list(argv), tmp_path)
+        try:
+            yield cast(Program, local)
+        finally:
+            local.process.kill()
+            local.process.communicate()
+            raise ConnectionLostError("the connection was lost")  # as the channel's own end says it
+
+    shell = KeptShell(start)
+    assert shell.run(["true"], [], 0, 60)[0] == 0
     shell.close()
