@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pip._internal.models.index import PyPI
 
 from slipway.image.engine import engine
 from tests.integration.task_runner import ROOT
@@ -30,7 +31,7 @@ requires-python = ">=3.10"
 dependencies = ["iniconfig==2.1.0"]
 """
 # As `uv lock` writes it. The project itself is in it, and cannot be built: its code is not there.
-LOCK = """\
+LOCK = f"""\
 version = 1
 revision = 3
 requires-python = ">=3.10"
@@ -38,21 +39,21 @@ requires-python = ">=3.10"
 [[package]]
 name = "iniconfig"
 version = "2.1.0"
-source = { registry = "https://pypi.org/simple" }
+source = {{ registry = "{PyPI.simple_url}" }}
 wheels = [
-    { url = "https://files.pythonhosted.org/packages/2c/e1/e6716421ea10d38022b952c159d5161ca1193197fb744506875fbb87ea7b/iniconfig-2.1.0-py3-none-any.whl", hash = "sha256:9deba5723312380e77435581c6bf4935c94cbfab9b1ed33ef8d238ea168eb760", size = 6050 },
+    {{ url = "https://{PyPI.file_storage_domain}/packages/2c/e1/e6716421ea10d38022b952c159d5161ca1193197fb744506875fbb87ea7b/iniconfig-2.1.0-py3-none-any.whl", hash = "sha256:9deba5723312380e77435581c6bf4935c94cbfab9b1ed33ef8d238ea168eb760", size = 6050 }},
 ]
 
 [[package]]
 name = "mine"
 version = "0"
-source = { editable = "." }
+source = {{ editable = "." }}
 dependencies = [
-    { name = "iniconfig" },
+    {{ name = "iniconfig" }},
 ]
 
 [package.metadata]
-requires-dist = [{ name = "iniconfig", specifier = "==2.1.0" }]
+requires-dist = [{{ name = "iniconfig", specifier = "==2.1.0" }}]
 """  # noqa: E501
 VARIANTS = {
     "requirements": {"requirements.txt": "-e .\n-r more/in.txt\n", "more/in.txt": "iniconfig==2.1.0\n"},

@@ -370,7 +370,9 @@ def test_all_of_it_is_one_login(sshds: SshdContainers, tmp_path: Path) -> None:
 
 def test_the_task_pins_a_key(sshds: SshdContainers, tmp_path: Path) -> None:
     shutil.copy(ROOT / "tasks.py", tmp_path)
-    (tmp_path / "cluster").mkdir()
+    for name in ("cluster", "env"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "env" / ".env.base").touch()
     known = tmp_path / "known_hosts"
     login = sshds.login("key", UserKnownHostsFile=str(known))
     config = f"{sshds.state}/{login.ssh_config}"
