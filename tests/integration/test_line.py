@@ -222,7 +222,7 @@ def test_what_ends_a_job_before_its_program_is_no_success(
         (
             ["build", "--set", "DOCKERFILE=docker/Dockerfile.bsae"],
             65,
-            "its DOCKERFILE is docker/Dockerfile.bsae, which does not exist",
+            "docker/Dockerfile.bsae, which does not exist",
         ),
         (["stage", "no-such-folder", "--site", "box"], 73, "no-such-folder is not a folder"),
         (["stage", "docs", "--site", "box", "--name", "a/b"], 73, "--name 'a/b'"),
