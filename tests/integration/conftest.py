@@ -1,10 +1,12 @@
-"""The whole line, once for all integration tests: the demo, in a state folder of its own."""
+"""What integration tests share: the demo, which has run once; a line to the box that can be cut."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.small_image import small
+from tests.integration.cuttable_proxy import CuttableProxy
+from tests.integration.small_image import SmallImageBox, small
 from tests.integration.task_runner import TaskRunner
 
 __all__ = ["line", "small"]
@@ -21,6 +23,20 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskRunner]:
         yield made
     finally:
         made.invoke("box.down")
+
+
+@pytest.fixture
+def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
+    """All connections to the box go through it, as long as the test lasts."""
+    config = small.session.project.state / "box" / "ssh_config"
+    text = config.read_text()
+    port = re.search(r"Port (\d+)", text)
+    assert port is not None
+    proxy = CuttableProxy(int(port[1]))
+    config.write_text(text.replace(f"Port {port[1]}", f"Port {proxy.port}"))
+    yield proxy
+    config.write_text(text)
+    proxy.close()
 
 
 # Few tests, but minutes each: begun last they would run alone.

@@ -52,20 +52,6 @@ def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-@pytest.fixture
-def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
-    """All connections to the box go through it, as long as the test lasts."""
-    config = small.session.project.state / "box" / "ssh_config"
-    text = config.read_text()
-    port = re.search(r"Port (\d+)", text)
-    assert port is not None
-    proxy = CuttableProxy(int(port[1]))
-    config.write_text(text.replace(f"Port {port[1]}", f"Port {proxy.port}"))
-    yield proxy
-    config.write_text(text)
-    proxy.close()
-
-
 def test_a_run_from_its_submission_to_its_results(
     project: Project, logins: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,9 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from slipway.job.run import Run
 from slipway.scheduler.base import State
@@ -20,20 +17,6 @@ from tests.integration.task_runner import INVOKE, ROOT
 LINES = 120
 # What rich itself writes: colours, and the line that moves.
 OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A")
-
-
-@pytest.fixture
-def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
-    """All connections to the box go through it, as long as the test lasts."""
-    config = small.session.project.state / "box" / "ssh_config"
-    text = config.read_text()
-    port = re.search(r"Port (\d+)", text)
-    assert port is not None
-    proxy = CuttableProxy(int(port[1]))
-    config.write_text(text.replace(f"Port {port[1]}", f"Port {proxy.port}"))
-    yield proxy
-    config.write_text(text)
-    proxy.close()
 
 
 def submit(small: SmallImageBox, script: str) -> Run:
