@@ -1,5 +1,6 @@
 """Login shells of all kinds, and start files that print, wait, or end them: real ones under a real sshd."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -232,9 +233,11 @@ class FewChannels(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         def answer() -> None:
-            channel.sendall(MARK)
-            channel.send_exit_status(0)
-            channel.close()
+            # The other side may be gone once it has what it asked for.
+            with contextlib.suppress(EOFError, OSError):
+                channel.sendall(MARK)
+                channel.send_exit_status(0)
+                channel.close()
 
         # The reply to the request goes out once this has returned, and has to come before the channel's end.
         threading.Timer(0.5, answer).start()
