@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from slipway.job.run import Run
 from slipway.resources import Resources
-from slipway.steps import box, data, image, runs
+from slipway.steps import box, data, image
+from slipway.steps.follow import follow
+from slipway.steps.pull import pull
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request, submitted
 from slipway.terminal.terminal import Terminal
@@ -46,7 +48,7 @@ def run_demo(session: Session, screen: Terminal) -> int:
     )
     run = _job(session, screen, choice)
     screen.heading(f"7  Its results                {command} pull {run.run_id}")
-    results = runs.pull(session, run.run_id).results
+    results = pull(session, run.run_id).results
     show_output(screen, results.output)
     results.check()
     if run.status.wait_code == 0:
@@ -59,4 +61,4 @@ def run_demo(session: Session, screen: Terminal) -> int:
 def _job(session: Session, screen: Terminal, choice: Choice) -> Run:
     with submitted(session, make_request(choice, ARGUMENTS, Resources())) as done:
         screen.say(f"run {done.run.run_id}, job {done.run.job_id}")
-        return runs.follow(session, done.host, done.run, choice.site, screen.log)
+        return follow(session, done.host, done.run, choice.site, screen.log)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from slipway.cli import box, completion, data, develop, image, init, job, ssh
+from slipway.cli import box, cancel, completion, data, develop, image, init, job, logs, pull, ssh, status
 from slipway.cli.parser import read_words
 from slipway.terminal.uncaught import set_hooks
 
@@ -38,10 +38,10 @@ def collect(root: Path) -> Collection:
         data.weights,
         data.stage,
         job.job,
-        job.status,
-        job.logs,
-        job.pull,
-        job.cancel,
+        status.status,
+        logs.logs,
+        pull.pull,
+        cancel.cancel,
         develop.demo,
         completion.completion,
         Collection("box", box.up, box.down),

@@ -15,8 +15,10 @@ from slipway.api.session import Ask, Listener, keep_session
 from slipway.errors import ConnectionLostError, UsageError
 from slipway.project import Project as Folders
 from slipway.project import find_root
-from slipway.steps import data, image, runs
+from slipway.steps import data, image
+from slipway.steps.find import find_run
 from slipway.steps.session import Choice
+from slipway.steps.status import list_runs
 from slipway.steps.submit import Push, make_request, submitted
 
 if TYPE_CHECKING:
@@ -257,9 +259,9 @@ class Project:
         session, most = self._session, sys.maxsize if count is None else count
         if not refresh:
             return [Run(session, record) for record in session.store.list()[:most]]
-        records, error = runs.list_runs(session, None, most)
+        records, error = list_runs(session, None, most)
         if isinstance(error, ConnectionLostError):
-            records, _ = runs.list_runs(session, None, most)
+            records, _ = list_runs(session, None, most)
         return [Run(session, record) for record in records]
 
     def run(self, prefix: str) -> Run:
@@ -270,7 +272,7 @@ class Project:
         """
         if not prefix:
             raise UsageError("write the beginning of the run's id")
-        return Run(self._session, runs.find_run(self._session, prefix)[0])
+        return Run(self._session, find_run(self._session, prefix)[0])
 
     def _choose(self, profile: str, site: str | None, settings: Settings | None) -> Choice:
         return self._session.choose(profile, site, as_settings(settings))

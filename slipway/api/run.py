@@ -18,7 +18,9 @@ from slipway.job.run import RunPaths
 from slipway.job.tail import LogTail, last_attempt
 from slipway.job.watch import RETRY_S, Following
 from slipway.scheduler.base import State
-from slipway.steps import runs
+from slipway.steps.cancel import cancel
+from slipway.steps.pull import pull
+from slipway.steps.refresh import refresh
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -221,7 +223,7 @@ class Run:
             RemoteError: SLURM refused.
             SshError: the site cannot be reached.
         """
-        self._record, _ = self._ask(lambda _: runs.cancel(self._session, self.id))
+        self._record, _ = self._ask(lambda _: cancel(self._session, self.id))
         return self
 
     def pull(self) -> Results:
@@ -232,7 +234,7 @@ class Run:
             JobError: it was never submitted.
             SshError: the site cannot be reached, or the connection was lost twice.
         """
-        pulled = self._ask(lambda _: runs.pull(self._session, self.id))
+        pulled = self._ask(lambda _: pull(self._session, self.id))
         self._record = pulled.run
         brought = pulled.results
         brought.check()
@@ -259,7 +261,7 @@ class Run:
             raise UsageError(f"{self.id} is a run at {self.site}, but {error}") from error
 
     def _look(self, host: Host, record: Record) -> Record:
-        new = runs.refresh(self._session, host, [record])[0]
+        new = refresh(self._session, host, [record])[0]
         if not record.task_indices:
             self._attempt = last_attempt(host, RunPaths(PurePosixPath(record.run_dir)))
         return new

@@ -15,7 +15,7 @@ from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.steps.box import box_up
-from slipway.steps.runs import refresh
+from slipway.steps.refresh import refresh
 from slipway.steps.session import Choice
 from tests.integration.small_image import SmallImageBox, fakes
 

@@ -20,8 +20,8 @@ import pytest
 
 from slipway.job.run import Run
 from slipway.project import Project
-from slipway.steps.runs import list_runs
 from slipway.steps.session import Session
+from slipway.steps.status import list_runs
 from tests.conftest import Tell
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import ROOT

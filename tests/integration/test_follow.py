@@ -9,7 +9,7 @@ import time
 
 from slipway.job.run import Run
 from slipway.scheduler.base import State
-from slipway.steps.runs import list_runs
+from slipway.steps.status import list_runs
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT

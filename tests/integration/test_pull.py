@@ -19,7 +19,7 @@ from slipway.job import results
 from slipway.job.results import Results
 from slipway.job.run import Run
 from slipway.progress import NullProgress
-from slipway.steps.runs import list_runs
+from slipway.steps.status import list_runs
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
 

@@ -15,8 +15,10 @@ from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.resources import Resources
 from slipway.scheduler.base import State
-from slipway.steps.runs import cancel, find_run, list_runs
+from slipway.steps.cancel import cancel
+from slipway.steps.find import find_run
 from slipway.steps.session import Session
+from slipway.steps.status import list_runs
 from tests.integration.small_image import SmallImageBox
 
 

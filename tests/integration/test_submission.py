@@ -31,7 +31,8 @@ from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.image import build, push
-from slipway.steps.runs import list_runs, pull
+from slipway.steps.pull import pull
+from slipway.steps.status import list_runs
 from slipway.steps.submit import Push, submitted
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy

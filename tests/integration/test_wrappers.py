@@ -14,7 +14,7 @@ from slipway.push.prune import prune_images
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.steps.runs import refresh
+from slipway.steps.refresh import refresh
 from tests.integration.small_image import SmallImageBox, fakes
 
 Fake = Callable[[str, str], None]

@@ -18,7 +18,8 @@ from slipway.project import Project
 from slipway.scheduler.base import State
 from slipway.ssh.prompt import NoPrompt
 from slipway.steps import image as image_steps
-from slipway.steps import runs
+from slipway.steps.cancel import cancel
+from slipway.steps.find import find_run
 from slipway.steps.session import Session
 from tests.checkout import UserCheckout, front_door, make_user_checkout
 from tests.forked import Forked
@@ -67,9 +68,9 @@ def project(tmp_path: Path) -> Project:
 def test_the_newest_run_is_named_with_its_arguments(project: Project) -> None:
     listener = Listener()
     session = Session(project=project, progress=listener)
-    assert runs.find_run(session, None)[0].run_id == "k3f9-cpu"
+    assert find_run(session, None)[0].run_id == "k3f9-cpu"
     assert listener.said == ["k3f9-cpu, the newest run: --task 'a b'"]
-    assert runs.find_run(session, "k2")[0].run_id == "k2f9-cpu"
+    assert find_run(session, "k2")[0].run_id == "k2f9-cpu"
     assert len(listener.said) == 1
 
 
@@ -78,7 +79,7 @@ def test_nothing_is_cancelled_without_a_name_or_a_yes(project: Project, answer: 
     person = Person(answer)
     newest = r"k3f9-cpu \(--task 'a b'\)"
     with pytest.raises(UsageError, match=rf"nothing was cancelled; .*`invoke cancel RUN`\. .* {newest}"):
-        runs.cancel(Session(project=project, prompt=person), None)
+        cancel(Session(project=project, prompt=person), None)
     assert person.asked == ["Cancel k3f9-cpu (--task 'a b'), the newest run? Type yes to cancel it: "]
 
 
@@ -90,7 +91,7 @@ def test_nobody_is_asked_about_a_run_that_is_over(project: Project, monkeypatch:
     )
     session.store.save(over)
     with pytest.raises(pytest.fail.Exception, match="connects"):
-        runs.cancel(session, None)
+        cancel(session, None)
     assert not person.asked
 
 
@@ -101,7 +102,7 @@ def test_a_yes_cancels(project: Project, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Session, "connect", connect)
     for prefix, person in ((None, Person("yes")), ("k2", Person(None))):
         with pytest.raises(ConfigError, match="connects"):
-            runs.cancel(Session(project=project, prompt=person), prefix)
+            cancel(Session(project=project, prompt=person), prefix)
         assert len(person.asked) == int(prefix is None)
 
 

@@ -1,0 +1,57 @@
+"""Runs found by what a user calls them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from slipway.errors import UsageError
+from slipway.job.run import Run
+from slipway.job.store import UnreadableRecordError
+from slipway.site import Site
+from slipway.steps.recover import recover
+from slipway.steps.session import Session
+from slipway.text.wording import one_line
+from slipway.tty import terminal_session
+
+
+def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
+    """A run by the beginning of its id, and its site.
+
+    Without one it is the newest of this terminal window, else the newest of all, and is named.
+    """
+    run = find_record(session, prefix)
+    if not prefix:
+        session.progress.note(f"{run.run_id}, {which_run(run)}: {describe_arguments(run)}")
+    try:
+        return run, session.site(run.site)
+    except UsageError as error:
+        raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
+
+
+def find_runs(session: Session, prefixes: Sequence[str]) -> list[tuple[Run, Site]]:
+    """Runs by the beginnings of their ids, in this order and each once, and their sites.
+
+    Without any it is one: see :func:`find_run`.
+    """
+    found = [find_run(session, prefix) for prefix in prefixes or (None,)]
+    return [*{run.run_id: (run, site) for run, site in found}.values()]
+
+
+def describe_arguments(run: Run) -> str:
+    """A run's arguments on one line, or that there are none."""
+    return one_line(shlex.join(run.args), 200) or "no arguments"
+
+
+def which_run(run: Run) -> str:
+    """What a run is that was taken without a name."""
+    is_of_window = run.session is not None and run.session == terminal_session()
+    return "the newest run of this terminal window" if is_of_window else "the newest run"
+
+
+def find_record(session: Session, prefix: str | None) -> Run:
+    """As the store finds it; one whose record here is damaged is brought again from its cluster."""
+    try:
+        return session.store.find(prefix)
+    except UnreadableRecordError as error:
+        return recover(session, error.record)

@@ -1,0 +1,39 @@
+"""How runs stand now, asked and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.errors import TransferOnlyError
+from slipway.host.host import Host
+from slipway.job.poll import poll
+from slipway.job.run import Run
+from slipway.job.submit import settle
+from slipway.scheduler.base import State
+from slipway.steps.session import Session
+
+
+def save(session: Session, run: Run) -> Run:
+    """Write down how a run stands."""
+    session.store.save(run)
+    return run
+
+
+def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
+    """Runs of one site as they stand now, written down; a submission that was cut off is decided."""
+    store, refreshed = session.store, []
+    for old, run in zip(runs, poll(host, runs), strict=True):
+        left = old.job_id is None and not store.is_submitting(old)
+        new = settle(host, run) if left and run.status.state is State.SUBMITTING else run
+        # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
+        refreshed.append(save(session, new) if store.has(new) else new)
+    return refreshed
+
+
+def current(session: Session, host: Host, run: Run) -> Run:
+    """How a run stands; as it was last known, where the host only moves files."""
+    try:
+        return refresh(session, host, [run])[0]
+    except TransferOnlyError:
+        session.progress.note(f"how {run.run_id} stands is not known: this host runs no commands")
+        return run
