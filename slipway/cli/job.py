@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     help={
         **PROFILE,
         **SITE,
+        "name": "A short label; `invoke status` shows it, and other tasks find the run by it.",
         "wait": "Follow the log, and exit with the job's own exit code.",
         "raw": "With --wait: the program's bytes as they are, also on a terminal.",
         "push": "Build, convert and send the image first, where the site does not have it.",
@@ -45,6 +46,7 @@ def job(
     profile: str = "base",
     site: str | None = None,
     set_: list[str] | None = None,
+    name: str | None = None,
     wait: bool = False,
     raw: bool = False,
     dry_run: bool = False,
@@ -79,14 +81,14 @@ def job(
         wanted |= {"array": array, "dependency": dependency}
         resources = parse_resources(wanted, sbatch or ())
         choice = session.choose(profile, site, set_ or ())
-        request = make_request(choice, program_arguments(), resources)
+        request = make_request(choice, program_arguments(), resources, name=name)
         if dry_run:
             screen.log(preview(session, request))
             return
         with submitted(session, request, _push(push, no_push)) as done:
             run = done.run
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
-            screen.say(f"run {run.run_id}  job {run.job_id}  log {log}")
+            screen.say(f"run {run.shown}  job {run.job_id}  log {log}")
             if limit := run.resources.get("time"):
                 screen.note(f"Time limit {limit}; a program with a handler for SIGUSR1 is warned before")
             if wait:

@@ -47,7 +47,7 @@ def follow_run(session: Session, screen: Terminal, host: Host, run: Run, site: S
     run = follow(session, host, run, site, screen.raw if raw else screen.log)
     status = run.status
     code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
-    screen.say(f"run {run.run_id}  {status.state.value}  {status.reason}  {code}")
+    screen.say(f"run {run.shown}  {status.state.value}  {status.reason}  {code}")
     if status.note:
         screen.note(status.note)
     if status.wait_code:

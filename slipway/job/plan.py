@@ -36,7 +36,13 @@ class Plan:
 
 
 def make_plan(
-    inputs: Inputs, request: ResourceRequest, site: Site, scratch: Scratch, template: Template
+    inputs: Inputs,
+    request: ResourceRequest,
+    site: Site,
+    scratch: Scratch,
+    template: Template,
+    *,
+    name: str | None = None,
 ) -> Plan:
     """The record and the script of a new run.
 
@@ -46,6 +52,7 @@ def make_plan(
         site: where it is to run.
         scratch: the site's folders.
         template: ``cluster/job.sh`` and its blocks.
+        name: a short label for the run.
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(inputs.profile, now)
@@ -81,6 +88,7 @@ def make_plan(
         run_dir=str(job.run_dir),
         session=terminal_session(),
         task_indices=tuple(parse_array(array)) if array else (),
+        name=name,
         parent=inputs.parent,
     )
     script = render_script(job, site, template)

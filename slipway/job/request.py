@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from slipway.resources import Resources
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Site
 
+_NAME = re.compile(r"\w[\w.+-]{0,39}")
 # Said where a submission is stopped before the job is submitted.
 NOTHING_SUBMITTED = "nothing was submitted; the same command begins anew"
 
@@ -20,6 +22,8 @@ NOTHING_SUBMITTED = "nothing was submitted; the same command begins anew"
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What a user asks for: the program's arguments, and resources that go before all defaults.
+
+    ``name`` is a short label for the run.
 
     Raises:
         UsageError: there is no program.
@@ -30,6 +34,7 @@ class Request:
     site: Site
     args: tuple[str, ...]
     resources: Resources
+    name: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""
@@ -38,6 +43,7 @@ class Request:
                 f"there is nothing to run: profile {self.profile.name} has no PROGRAM, and nothing stands "
                 "behind `--`; write the command there, such as `-- python3 train.py`, or set PROGRAM"
             )
+        check_name(self.name)
         check_partition(self.resource_request, self.site)
         _ = self.argv
 
@@ -57,6 +63,19 @@ class Request:
         }
         wanted = self.resources.over(profile.resources).over(site.defaults)
         return ResourceRequest(resources=wanted, origins=origins)
+
+
+def check_name(name: str | None) -> None:
+    """Refuse a label that could not be typed, or shown in a table.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--name {name[:100]!r} cannot be a run's name: write up to 40 letters, digits and . _ + -, "
+            "of which the first is a letter or digit"
+        )
 
 
 def _named(resources: Resources) -> Iterable[str]:

@@ -84,6 +84,7 @@ class Run:
         status: how it stands; of an array, by all its tasks.
         task_indices: of an array.
         task_statuses: how each of them stands, by its index, as far as that was asked.
+        name: a short label that the user gave it.
         parent: the id of the run that this one continues or repeats.
         session: the terminal session that submitted it, on the machine that did; see
             :func:`slipway.tty.terminal_session`.
@@ -110,6 +111,7 @@ class Run:
     status: Status = Status(state=State.SUBMITTING)
     task_indices: tuple[Whole, ...] = ()
     task_statuses: Mapping[int, Status] = field(default_factory=dict)
+    name: Text | None = None
     parent: Text | None = None
     session: Text | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
@@ -118,6 +120,16 @@ class Run:
     def tasks(self) -> Sequence[int | None]:
         """The indices of an array's tasks; one ``None`` for a run that is no array."""
         return self.task_indices or (None,)
+
+    @property
+    def state(self) -> State:
+        """How it stands."""
+        return self.status.state
+
+    @property
+    def shown(self) -> str:
+        """What a person is told that it is: its id, and its label where it has one."""
+        return f"{self.run_id} ({self.name})" if self.name else self.run_id
 
     @property
     def scheduler(self) -> str:

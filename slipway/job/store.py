@@ -12,6 +12,7 @@ from pathlib import Path
 from slipway.errors import UsageError
 from slipway.job.record import NewerRecordError, format_run, parse_run
 from slipway.job.run import Run
+from slipway.job.selection import Selection, is_called
 from slipway.lock import is_locked, try_lock
 from slipway.text.nearest import nearest
 from slipway.tty import terminal_session
@@ -123,6 +124,10 @@ class RunStore:
             self._note(describe_unreadable(unreadable))
         return [*runs]
 
+    def select(self, selection: Selection, count: int | None = None) -> Sequence[Run]:
+        """The runs that are meant, the newest first, and no more than ``count``; see :meth:`list`."""
+        return [run for run in self.list() if selection.matches(run)][:count]
+
     def read_all(self) -> tuple[Sequence[Run], Sequence[UnreadableRecord]]:
         """All runs, the newest first, and the records that cannot be read."""
         found = [one for file in sorted(self.folder.glob("*.json")) if (one := self._read(file)) is not None]
@@ -145,7 +150,7 @@ class RunStore:
         return next((run for run in runs if session and run.session == session), runs[0])
 
     def find(self, prefix: str | None) -> Run:
-        """The run whose id starts with ``prefix``; without one, the newest of this terminal session.
+        """The run whose id or name starts with ``prefix``; without one, the newest of this terminal session.
 
         Raises:
             UnreadableRecordError: it is one whose record cannot be read.
@@ -157,15 +162,22 @@ class RunStore:
         known: Sequence[Run | UnreadableRecord] = [*runs, *unreadable]
         if not known:
             raise UsageError("there are no runs yet; `invoke job -- …` starts one")
-        found = [one for one in known if one.run_id.startswith(prefix)]
+        found = [
+            one
+            for one in known
+            if (is_called(one, prefix) if isinstance(one, Run) else one.run_id.startswith(prefix))
+        ]
         if not found:
             starts = {one[: len(prefix)] for one in (run.run_id for run in known)}
             raise UsageError(
-                f"no run's id starts with {prefix!r}{nearest(prefix, starts)}; `invoke status` lists them"
+                f"no run's id or name starts with {prefix!r}{nearest(prefix, starts)}; "
+                "`invoke status` lists them"
             )
         if len(found) > 1:
             ids = ", ".join(one.run_id for one in found)
-            raise UsageError(f"{prefix!r} is the beginning of several runs' ids: {ids}; write more of it")
+            raise UsageError(
+                f"{prefix!r} is the beginning of several runs' ids or names: {ids}; write more of it"
+            )
         if isinstance(found[0], UnreadableRecord):
             raise UnreadableRecordError(found[0])
         return found[0]

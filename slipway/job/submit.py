@@ -123,7 +123,7 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
 def _plan(project: Project, request: Request, scratch: Scratch, code: Code, image: PushedSif) -> Plan:
     inputs = resolve_inputs(project, request, image, code)
     template = load_template(project.share / "cluster")
-    return make_plan(inputs, request.resource_request, request.site, scratch, template)
+    return make_plan(inputs, request.resource_request, request.site, scratch, template, name=request.name)
 
 
 def _send_code(

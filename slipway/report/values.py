@@ -18,6 +18,7 @@ def run_values(run: Run) -> dict[str, Any]:
     status = run.status
     return {
         "run_id": run.run_id,
+        "name": run.name,
         "job_id": run.job_id,
         "site": run.site,
         "profile": run.profile,

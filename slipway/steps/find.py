@@ -22,7 +22,7 @@ def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
     """
     run = find_record(session, prefix)
     if not prefix:
-        session.progress.note(f"{run.run_id}, {which_run(run)}: {describe_arguments(run)}")
+        session.progress.note(f"{run.shown}, {which_run(run)}: {describe_arguments(run)}")
     try:
         return run, session.site(run.site)
     except UsageError as error:

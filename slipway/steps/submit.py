@@ -44,9 +44,11 @@ class Submitted:
     host: Host
 
 
-def make_request(choice: Choice, args: tuple[str, ...], resources: Resources) -> Request:
+def make_request(
+    choice: Choice, args: tuple[str, ...], resources: Resources, *, name: str | None = None
+) -> Request:
     """What a user asks for; see :class:`slipway.job.request.Request`."""
-    return Request(profile=choice.profile, site=choice.site, args=args, resources=resources)
+    return Request(profile=choice.profile, site=choice.site, args=args, resources=resources, name=name)
 
 
 def preview(session: Session, request: Request) -> str:

@@ -24,6 +24,7 @@ def test_the_list_has_the_documented_keys() -> None:
     run = replace(make_run("k3f9"), job_id="7", status=status)
     assert run_values(run) == {
         "run_id": "k3f9",
+        "name": None,
         "job_id": "7",
         "site": "box",
         "profile": "cpu",

@@ -66,10 +66,11 @@ def test_a_prefix_has_to_be_clear(store: RunStore) -> None:
     store.save(make_run("k3f9-cpu"))
     store.save(make_run("k3m2-cpu"))
     with pytest.raises(
-        UsageError, match=r"'k3' is the beginning of several runs' ids: k3\w\w-cpu, k3\w\w-cpu; write"
+        UsageError,
+        match=r"'k3' is the beginning of several runs' ids or names: k3\w\w-cpu, k3\w\w-cpu",
     ):
         store.find("k3")
-    with pytest.raises(UsageError, match=r"no run's id starts with 'k3f8-cpu' \(did you mean k3f9-cpu\?\)"):
+    with pytest.raises(UsageError, match=r"or name starts with 'k3f8-cpu' \(did you mean k3f9-cpu\?\)"):
         store.find("k3f8-cpu")
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from slipway.errors import ConfigError, UsageError
+from slipway.job.request import check_name
 from slipway.job.run import Status
+from slipway.job.selection import Selection
 from slipway.progress import NullProgress, explain_stop
 from slipway.project import Project
 from slipway.scheduler.base import State
@@ -181,3 +183,20 @@ def test_a_dry_run_needs_no_login_and_no_image(user_checkout: UserCheckout) -> N
     )
     left = [file.name for file in user_checkout.files() if file not in before]
     assert not [name for name in left if name.endswith(".json")]
+
+
+def test_a_run_is_found_by_its_name(project: Project) -> None:
+    session = Session(project=project)
+    session.store.save(replace(make_run("m4f9-cpu"), name="rpy-long"))
+    assert find_run(session, "rpy")[0].run_id == "m4f9-cpu"
+    assert [run.run_id for run in session.store.select(Selection(name="rpy-long"))] == ["m4f9-cpu"]
+    assert session.store.select(Selection(profile="other")) == []
+    session.store.save(replace(make_run("m5f9-cpu"), name="rpy-short"))
+    with pytest.raises(UsageError, match="several runs' ids or names: m4f9-cpu, m5f9-cpu"):
+        find_run(session, "rpy")
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "x" * 41, "a\n"])
+def test_a_name_that_cannot_be_one(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a run's name"):
+        check_name(name)
