@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from slipway.job.run import Reason, Status
@@ -36,9 +36,28 @@ def combine(tasks: Mapping[int, Status]) -> Status:
         tasks: how each stands, by its index.
     """
     worst = min(tasks.values(), key=lambda task: (_WORST.index(task.state), task.reason == Reason.OK))
-    elapsed_s = max((task.elapsed_s for task in tasks.values() if task.elapsed_s is not None), default=None)
     note = _ends(tasks) if worst.state.is_over else _progress(tasks.values(), worst)
-    return replace(worst, elapsed_s=elapsed_s, note=note)
+    return replace(
+        worst,
+        note=note,
+        node=_nodes(tasks.values(), worst),
+        elapsed_s=max(_known(task.elapsed_s for task in tasks.values()), default=None),
+        started_s=min(_known(task.started_s for task in tasks.values()), default=None),
+        ended_s=max(_known(task.ended_s for task in tasks.values()), default=None)
+        if worst.state.is_over
+        else None,
+        expected_s=min(_known(task.expected_s for task in tasks.values()), default=None),
+    )
+
+
+def _known(values: Iterable[int | None]) -> Iterator[int]:
+    return (value for value in values if value is not None)
+
+
+def _nodes(tasks: Collection[Status], worst: Status) -> str | None:
+    """Where tasks run, or, once all are over, where they ran."""
+    there = (task.node for task in tasks if worst.state.is_over or not task.state.is_over)
+    return ",".join(dict.fromkeys(filter(None, there))) or None
 
 
 def _progress(tasks: Collection[Status], worst: Status) -> str | None:

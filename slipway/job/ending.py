@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from slipway.errors import ParseError
 from slipway.job.run import JOB_ID, Reason, Status
@@ -47,6 +48,7 @@ class ScriptResult:
     start: int
     end: int
     job_id: str | None = None
+    node: str | None = None
 
     @property
     def is_last(self) -> bool:
@@ -62,7 +64,7 @@ def parse_result(content: str) -> ScriptResult:
     """
     try:
         values = load_json(content)
-        signal, job_id = values.get("signal"), values.get("job_id")
+        signal, job_id, node = values.get("signal"), values.get("job_id"), values.get("node")
         if job_id and not JOB_ID.fullmatch(job_id):
             raise ValueError(job_id)
         return ScriptResult(
@@ -72,6 +74,7 @@ def parse_result(content: str) -> ScriptResult:
             start=_whole(values["start"], 1 << 40),
             end=_whole(values["end"], 1 << 40),
             job_id=job_id or None,
+            node=node if isinstance(node, str) and node else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ParseError(
@@ -102,9 +105,16 @@ def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
             elapsed_s=job.elapsed_s,
             native_state=job.native_state,
             note=note,
+            expected_s=job.expected_s,
+            **_where_and_when(job),
         )
     status = _by_both(job, script_result) if script_result else _by_slurm(job)
-    return replace(status, elapsed_s=job.elapsed_s, native_state=job.native_state)
+    status = replace(status, elapsed_s=job.elapsed_s, native_state=job.native_state)
+    return replace(status, ended_s=job.ended_s, **_where_and_when(job))
+
+
+def _where_and_when(job: Job) -> dict[str, Any]:
+    return {"started_s": job.started_s, "node": job.node, "limit_s": job.limit_s}
 
 
 def _by_script(script_result: ScriptResult) -> Status:
@@ -118,6 +128,9 @@ def _by_script(script_result: ScriptResult) -> Status:
         exit_code=script_result.exit_code,
         signal=script_result.signal,
         elapsed_s=script_result.end - script_result.start,
+        started_s=script_result.start,
+        ended_s=script_result.end,
+        node=script_result.node,
         script_reason=script_result.reason.value,
     )
 

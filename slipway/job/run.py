@@ -53,6 +53,11 @@ class Status:
         native_state: the scheduler's own word for the state.
         script_reason: what the job script itself says.
         note: what else there is to know, such as that these two disagree, or why nobody could be asked.
+        started_s: when the last attempt began, in seconds since 1970; of an array its first task.
+        ended_s: when it ended, likewise; of an array its last task.
+        expected_s: when a waiting job is to begin, likewise: what the scheduler thinks now, which may change.
+        node: the list of its nodes, as the scheduler writes it.
+        limit_s: its time limit.
         missing_since_s: since when SLURM has not known the job that it once accepted, in seconds since 1970.
     """
 
@@ -65,6 +70,11 @@ class Status:
     native_state: Text | None = None
     script_reason: Text | None = None
     note: Text | None = None
+    started_s: Whole | None = None
+    ended_s: Whole | None = None
+    expected_s: Whole | None = None
+    node: Text | None = None
+    limit_s: Whole | None = None
     missing_since_s: Whole | None = None
 
     @property

@@ -33,7 +33,7 @@ def run_values(run: Run) -> dict[str, Any]:
         "script_reason": status.script_reason,
         "note": status.note,
         "submitted": run.submitted.isoformat(),
-        "elapsed_s": status.elapsed_s,
+        **_times(status),
         "args": list(run.args),
         "parent": run.parent,
         "tasks": [_task_values(index, status) for index, status in run.task_statuses.items()],
@@ -46,7 +46,19 @@ def _task_values(index: int, status: Status) -> dict[str, Any]:
         "state": status.state.value,
         "reason": status.reason or status.pending_reason,
         "exit_code": status.exit_code,
+        **_times(status),
+    }
+
+
+def _times(status: Status) -> dict[str, Any]:
+    """Where and when; moments are seconds since 1970."""
+    return {
         "elapsed_s": status.elapsed_s,
+        "limit_s": status.limit_s,
+        "started_s": status.started_s,
+        "ended_s": status.ended_s,
+        "expected_s": status.expected_s,
+        "node": status.node,
     }
 
 

@@ -80,6 +80,11 @@ class Job:
         elapsed_s: seconds that it has run.
         pending_reason: why it waits, in the scheduler's own words.
         task: its index in the array; ``None`` for a job that is none, or for those that are not named.
+        started_s: when it began, in seconds since 1970.
+        ended_s: when it ended, likewise; ``None`` as long as it is not over.
+        expected_s: when the scheduler means to start it, likewise, where it waits and that is known.
+        node: the list of its nodes, as the scheduler writes it: ``node[1-3]``.
+        limit_s: its time limit.
     """
 
     job_id: str
@@ -91,6 +96,11 @@ class Job:
     elapsed_s: int | None = None
     pending_reason: str | None = None
     task: int | None = None
+    started_s: int | None = None
+    ended_s: int | None = None
+    expected_s: int | None = None
+    node: str | None = None
+    limit_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

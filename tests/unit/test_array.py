@@ -69,3 +69,15 @@ def test_an_array_is_over_when_all_of_it_is() -> None:
     status = combine({0: ERROR, 1: unknown})
     assert (status.state, status.missing_since_s) == (State.UNKNOWN, 5)
     assert status.note == "1 of 2 tasks are over; nobody knows"
+
+
+def test_times_and_nodes_of_an_array_are_those_of_its_tasks() -> None:
+    done = Status(state=State.COMPLETED, reason="ok", started_s=100, ended_s=150, node="node1")
+    runs = Status(state=State.RUNNING, started_s=120, node="node[2-3]", limit_s=600)
+    waits = Status(state=State.PENDING, expected_s=700)
+    later = Status(state=State.PENDING, expected_s=900)
+    now = combine({0: done, 1: runs, 2: waits, 3: later})
+    assert (now.started_s, now.ended_s, now.expected_s) == (100, None, 700)
+    assert (now.node, now.limit_s) == ("node[2-3]", 600)
+    over = combine({0: done, 1: Status(state=State.COMPLETED, reason="ok", ended_s=190, node="node2")})
+    assert (over.started_s, over.ended_s, over.expected_s, over.node) == (100, 190, None, "node1,node2")

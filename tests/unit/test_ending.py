@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -156,3 +157,22 @@ def test_a_result_is_read() -> None:
 def test_a_broken_result_is_noticed(broken: str) -> None:
     with pytest.raises(ParseError, match=r"result\.json holds"):
         parse_result(broken)
+
+
+def test_where_and_when_are_slurms_and_else_the_scripts() -> None:
+    job = Job(
+        job_id="7",
+        name="a",
+        state=State.FAILED,
+        exit_code=3,
+        started_s=99,
+        ended_s=106,
+        node="node1",
+        limit_s=600,
+    )
+    both = merge_status(job, script_result(3, "program-error"))
+    assert (both.started_s, both.ended_s, both.node, both.limit_s) == (99, 106, "node1", 600)
+    alone = merge_status(None, replace(script_result(3, "program-error"), node="node1"))
+    assert (alone.started_s, alone.ended_s, alone.node) == (100, 105, "node1")
+    waits = merge_status(Job(job_id="7", name="a", state=State.PENDING, expected_s=700), None)
+    assert (waits.expected_s, waits.started_s) == (700, None)

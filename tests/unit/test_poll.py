@@ -28,9 +28,12 @@ class Cluster:
     target = "h"
 
     def __init__(self, queue: str = "", accounting: str | None = "", shown: str = "") -> None:
-        # Such as `squeue --format=slipway|…` prints them.
-        rows = "".join(f"slipway|{line}\n" for line in ["JOBID|NAME|STATE|TIME|REASON", *queue.splitlines()])
-        self.says = {"squeue": rows, "sacct": accounting, "sh": shown}
+        # Such as `squeue --format=slipway|…` prints them; a limit, times and nodes are added.
+        lines = ["JOBID|NAME|STATE|TIME|REASON", *queue.splitlines()]
+        split = (line.rsplit("|", 1) for line in lines)
+        rows = "".join(f"slipway|{line}|10:00|N/A||{reason}\n" for line, reason in split)
+        accounted = accounting and accounting.replace("\n", "|00:10:00|Unknown|Unknown|None assigned\n")
+        self.says = {"squeue": rows, "sacct": accounted, "sh": shown}
         self.asked: list[str] = []
 
     def run_in_login_shell(
@@ -228,6 +231,6 @@ def test_thousands_of_runs_are_asked_for_in_a_few_questions(run: Run) -> None:
     cluster = Cluster(accounting="".join(f"{one.job_id}|{one.run_id}|CANCELLED by 1|0:0|0\n" for one in runs))
     asked = ask(cluster, *runs)
     assert {one.status for one in asked} == {
-        Status(state=State.CANCELLED, reason="cancelled", elapsed_s=0, native_state="CANCELLED")
+        Status(state=State.CANCELLED, reason="cancelled", elapsed_s=0, native_state="CANCELLED", limit_s=600)
     }
     assert cluster.asked == ["squeue", "sacct"] * 5

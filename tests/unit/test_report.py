@@ -20,6 +20,10 @@ def test_the_list_has_the_documented_keys() -> None:
         elapsed_s=5,
         native_state="FAILED",
         script_reason="program-error",
+        started_s=1795961581,
+        ended_s=1795961586,
+        node="node1",
+        limit_s=600,
     )
     run = replace(make_run("k3f9"), job_id="7", status=status)
     assert run_values(run) == {
@@ -38,6 +42,11 @@ def test_the_list_has_the_documented_keys() -> None:
         "note": None,
         "submitted": "2026-01-31T14:25:30+00:00",
         "elapsed_s": 5,
+        "limit_s": 600,
+        "started_s": 1795961581,
+        "ended_s": 1795961586,
+        "expected_s": None,
+        "node": "node1",
         "args": ["--task", "a b", "", "\ud800"],
         "parent": None,
         "tasks": [],
@@ -46,15 +55,23 @@ def test_the_list_has_the_documented_keys() -> None:
 
 def test_each_task_of_an_array_is_told() -> None:
     tasks = {
-        0: Status(state=State.FAILED, reason="program-error", exit_code=3, elapsed_s=5),
-        7: Status(state=State.PENDING, pending_reason="JobArrayTaskLimit"),
+        0: Status(state=State.FAILED, reason="program-error", exit_code=3, elapsed_s=5, node="node1"),
+        7: Status(state=State.PENDING, pending_reason="JobArrayTaskLimit", expected_s=1795962360),
     }
     run = replace(make_run("k3f9"), task_statuses=tasks, parent="b7c4")
     values = run_values(run)
     assert values["parent"] == "b7c4"
-    assert values["tasks"] == [
-        {"index": 0, "state": "FAILED", "reason": "program-error", "exit_code": 3, "elapsed_s": 5},
-        {"index": 7, "state": "PENDING", "reason": "JobArrayTaskLimit", "exit_code": None, "elapsed_s": None},
+    told = [{key: value for key, value in task.items() if value is not None} for task in values["tasks"]]
+    assert told == [
+        {
+            "index": 0,
+            "state": "FAILED",
+            "reason": "program-error",
+            "exit_code": 3,
+            "elapsed_s": 5,
+            "node": "node1",
+        },
+        {"index": 7, "state": "PENDING", "reason": "JobArrayTaskLimit", "expected_s": 1795962360},
     ]
 
 

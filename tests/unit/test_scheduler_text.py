@@ -24,6 +24,7 @@ PIECES = [
         "JobId=7 JobName=a JobState=FAILED ExitCode=",
         "ArrayJobId=7 ArrayTaskId=",
         "RunTime=",
+        "StartTime=",
     ),
     *("0", "7", "²", "٣", "-1", "9" * 5000, "0-99999999999", "0-9:0", "9-0", "inf", "nan", "1e999"),
     *("RUNNING", "CANCELLED by 1000", "infinite", "1-00:00:00", "(null)", "gpu:a100:4"),
@@ -37,19 +38,19 @@ def row(fields: int, mark: str = "") -> st.SearchStrategy[str]:
     return st.lists(field, min_size=fields, max_size=fields).map(lambda some: mark + "|".join(some))
 
 
-@given(TEXTS | row(5, "slipway|"))
-@example("slipway|7_[0-99999999999]|a|RUNNING|0:05|None")
-@example("slipway|7_[0-9:0]|a|RUNNING|0:05|None")
-@example(f"slipway|{'9' * 5000}|a|RUNNING|0:05|None")
-@example(f"slipway|7|a|RUNNING|{'9' * 5000}:05|None")
+@given(TEXTS | row(8, "slipway|"))
+@example("slipway|7_[0-99999999999]|a|RUNNING|0:05|5:00|17|node1|None")
+@example("slipway|7_[0-9:0]|a|RUNNING|0:05|5:00|17|node1|None")
+@example(f"slipway|{'9' * 5000}|a|RUNNING|0:05|5:00|17|node1|None")
+@example(f"slipway|7|a|RUNNING|{'9' * 5000}:05|5:00|17|node1|None")
 def test_squeue(text: str) -> None:
     with suppress(ParseError):
         parse.parse_queue(text)
 
 
-@given(TEXTS | row(5))
-@example("7|a|COMPLETED|²:²|²")
-@example(f"7_[{'0-99999,' * 5000}1]|a|COMPLETED|0:0|1")
+@given(TEXTS | row(9))
+@example("7|a|COMPLETED|²:²|²|²|²|²|²")
+@example(f"7_[{'0-99999,' * 5000}1]|a|COMPLETED|0:0|1|1:00|1|2|node1")
 def test_sacct(text: str) -> None:
     with suppress(ParseError):
         parse.parse_accounting(text)

@@ -8,6 +8,9 @@ from pathlib import PurePosixPath
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.rows import MARK
 
+# Times are those of the cluster's own zone, which it does not print; with this they are seconds since 1970.
+TIME_FORMAT = ("SLURM_TIME_FORMAT", "%s")
+
 
 def submit_command(script: PurePosixPath, options: Sequence[str] = ()) -> list[str]:
     """Submit a script, and print no more than its id.
@@ -28,15 +31,16 @@ def cancel_command(job_id: str) -> list[str]:
 def queue_command(names: Iterable[str] | None = None) -> list[str]:
     """Ask for the user's waiting and running jobs, those of these names or all; arrays by their tasks.
 
-    The header shows that it was squeue that answered, also where there is no job.
+    %S is when a job has begun, or, where it waits, when SLURM means to start it. The header shows that it
+    was squeue that answered, also where there is no job.
     """
     named = [] if names is None else [f"--name={','.join(names)}"]
-    return ["squeue", "--me", "--array", *named, f"--format={MARK}|%i|%j|%T|%M|%r"]
+    return ["squeue", "--me", "--array", *named, f"--format={MARK}|%i|%j|%T|%M|%l|%S|%N|%r"]
 
 
 def accounting_command(names: Iterable[str], since: str) -> list[str]:
     """Ask accounting for the jobs of these names that were submitted since a date (``2026-01-31``)."""
-    fields = "JobID,JobName,State,ExitCode,ElapsedRaw"
+    fields = "JobID,JobName,State,ExitCode,ElapsedRaw,Timelimit,Start,End,NodeList"
     return [
         "sacct",
         "--noheader",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from slipway.errors import ParseError
 from slipway.resources import parse_array
@@ -32,7 +33,13 @@ _KILLED = range(124, 255)
 _SUBMITTED = re.compile(r"([0-9]{1,18})(;\S+)?")
 _ERROR = "sbatch: error: "
 # "JobId=7 JobName=a UserId=me(1000) …"; a value ends at a space.
-_SHOWN = re.compile(r"(?<!\S)(JobId|ArrayJobId|ArrayTaskId|JobName|JobState|ExitCode|RunTime)=(\S*)")
+_SHOWN = re.compile(
+    r"(?<!\S)(JobId|ArrayJobId|ArrayTaskId|JobName|JobState|ExitCode|RunTime|"
+    r"TimeLimit|StartTime|EndTime|NodeList)=(\S*)"
+)
+_LATEST_S = 1 << 40
+# A word that may stand where there are no nodes: "(null)", "None assigned".
+_NODES = re.compile(r"[\w.-][\w.,\[\]-]*")
 # "7", "7_3" for a task of an array, "7_[4-9%2]" for those of its tasks that have not begun.
 _ID = re.compile(r"([0-9]{1,18})(?:_(?:([0-9]{1,18})|\[(.*)\]))?")
 _ELAPSED = re.compile(r"(?:([0-9]{1,9})-)?(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?")
@@ -74,11 +81,11 @@ def parse_queue(stdout: str) -> list[Job]:
         ParseError: there is neither a header nor a row of those that were asked for, or one is of another
             form. An empty queue has its header.
     """
-    rows = marked_rows(stdout, 5, "squeue")
+    rows = marked_rows(stdout, 8, "squeue")
     if not rows:
         raise ParseError("squeue printed nothing; expected at least its header")
     jobs = []
-    for shown_id, name, state, elapsed, waits_for in rows:
+    for shown_id, name, state, elapsed, limit, start, nodes, waits_for in rows:
         if shown_id == "JOBID":
             continue
         jobs += [
@@ -90,6 +97,9 @@ def parse_queue(stdout: str) -> list[Job]:
                 native_state=state,
                 elapsed_s=parse_elapsed(elapsed),
                 pending_reason=None if waits_for in ("None", "") else waits_for,
+                limit_s=parse_elapsed(limit),
+                node=_nodes(nodes),
+                **_times(parse_state(state), nodes, start),
             )
             for job_id, task in _tasks(shown_id, "squeue")
         ]
@@ -100,11 +110,11 @@ def parse_accounting(stdout: str) -> list[Job]:
     """Read the answer to :func:`slipway.scheduler.slurm.commands.accounting_command`.
 
     Raises:
-        ParseError: there are words and no row of the five fields that were asked for.
+        ParseError: there are words and no row of the fields that were asked for.
     """
     jobs = []
-    for shown_id, name, state, codes, elapsed in rows_of(
-        stdout, 5, "sacct", lambda row: bool(_ID.fullmatch(row[0]))
+    for shown_id, name, state, codes, elapsed, limit, start, end, nodes in rows_of(
+        stdout, 9, "sacct", lambda row: bool(_ID.fullmatch(row[0]))
     ):
         code, signal = _codes(codes)
         jobs += [
@@ -118,6 +128,9 @@ def parse_accounting(stdout: str) -> list[Job]:
                 exit_code=code,
                 signal=signal,
                 elapsed_s=parse_number(elapsed),
+                limit_s=parse_elapsed(limit),
+                node=_nodes(nodes),
+                **_times(parse_state(state.partition(" ")[0]), nodes, start, end),
             )
             for job_id, task in _tasks(shown_id, "sacct")
         ]
@@ -156,6 +169,12 @@ def _shown(line: str) -> Iterator[Job]:
             exit_code=code,
             signal=signal,
             elapsed_s=parse_elapsed(fields.get("RunTime", "")),
+            limit_s=parse_elapsed(fields.get("TimeLimit", "")),
+            node=_nodes(fields.get("NodeList", "")),
+            **_times(
+                parse_state(fields["JobState"]),
+                *(fields.get(name, "") for name in ("NodeList", "StartTime", "EndTime")),
+            ),
         )
 
 
@@ -174,6 +193,28 @@ def parse_elapsed(text: str) -> int | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _times(state: State, nodes: str, start: str, end: str = "") -> dict[str, Any]:
+    """When a job began and ended, or when it is to begin; words such as ``N/A`` and ``Unknown`` are no times.
+
+    SLURM prints an end that is to come, too, and a beginning of a job that was cancelled while it waited.
+    """
+    if state is State.PENDING:
+        return {"expected_s": _time(start)}
+    return {
+        "started_s": _time(start) if _nodes(nodes) else None,
+        "ended_s": _time(end) if state.is_over else None,
+    }
+
+
+def _time(text: str) -> int | None:
+    seconds = parse_number(text)
+    return seconds if seconds and seconds < _LATEST_S else None
+
+
+def _nodes(text: str) -> str | None:
+    return text if _NODES.fullmatch(text) else None
 
 
 def _codes(text: str) -> tuple[int | None, int | None]:

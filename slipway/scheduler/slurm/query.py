@@ -12,7 +12,7 @@ from itertools import chain
 from slipway.errors import ParseError
 from slipway.host.host import Host
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
-from slipway.scheduler.slurm.commands import accounting_command, queue_command, show_command
+from slipway.scheduler.slurm.commands import TIME_FORMAT, accounting_command, queue_command, show_command
 from slipway.scheduler.slurm.parse import parse_accounting, parse_queue, parse_shown
 from slipway.shell import Result
 
@@ -85,12 +85,14 @@ def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
 def _run(host: Host, commands: Sequence[Sequence[str]]) -> list[Result]:
     """Run commands one after the other, in one round trip."""
     mark = secrets.token_hex(16)
+    name, value = TIME_FORMAT
+    times = f"{name}={value}; export {name}\n"
     ran = "".join(
         f"errors=$( {{ {shlex.join(command)} >&3; }} 2>&1 </dev/null )\n"
         f"printf '%s%s\\n%s%s' {mark} $? \"$errors\" {mark}\n"
         for command in commands
     )
-    printed = host.run_in_login_shell(["sh", "-c", f"exec 3>&1\n{ran}"]).stdout.split(mark)
+    printed = host.run_in_login_shell(["sh", "-c", f"{times}exec 3>&1\n{ran}"]).stdout.split(mark)
     if len(printed) != 2 * len(commands) + 1:
         raise ParseError(f"{host.target}: SLURM's answers were cut off; try again")
     results = []
