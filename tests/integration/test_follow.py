@@ -172,3 +172,30 @@ def read_until(terminal: int, end: bytes | None) -> str:
             break
         shown += chunk
     return shown.decode(errors="replace")
+
+
+def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
+    """slurmctld ends while a job runs, and comes back when the job's script has long ended."""
+    run = submit(small, "echo one; sleep 8; echo two > /out/figures; echo two")
+    with follow(small, run) as process:
+        try:
+            wait_for_state(small, run, State.RUNNING)
+            small.as_root("pkill", "-x", "slurmctld")
+            (away,), error = list_runs(small.session, run.run_id, 1)
+            assert not away.status.state.is_over, away
+            assert error is None
+            time.sleep(9)
+            (away,), _ = list_runs(small.session, run.run_id, 1)
+        finally:
+            small.as_root("slurmctld")
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert output.splitlines() == ["one", "two", f"run {run.run_id}  COMPLETED  ok  exit code 0"]
+    assert wait_for_state(small, run, State.COMPLETED).status.reason == "ok"
+    # Nobody is asked any more.
+    small.as_root("pkill", "-x", "slurmctld")
+    try:
+        (over,), error = list_runs(small.session, run.run_id, 1)
+        assert (over.status.state, error) == (State.COMPLETED, None)
+    finally:
+        small.as_root("slurmctld")
