@@ -15,7 +15,21 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from slipway.cli import box, cancel, completion, data, develop, image, init, job, logs, pull, ssh, status
+from slipway.cli import (
+    box,
+    cancel,
+    completion,
+    data,
+    develop,
+    image,
+    init,
+    job,
+    logs,
+    pull,
+    runs,
+    ssh,
+    status,
+)
 from slipway.cli.parser import read_words
 from slipway.terminal.uncaught import set_hooks
 
@@ -45,6 +59,7 @@ def collect(root: Path) -> Collection:
         develop.demo,
         completion.completion,
         Collection("box", box.up, box.down),
+        Collection("runs", runs.show),
         Collection("ssh", ssh.trust),
     )
     tasks.configure({"slipway": {"root": str(root)}})

@@ -83,6 +83,7 @@ def make_plan(
         sif_sha256=inputs.image.sha256,
         code=inputs.code,
         resources=request.resources.model_dump(mode="json"),
+        resource_origins=dict(request.origins),
         profile_values=inputs.profile_values,
         site_values=site.model_dump(mode="json"),
         run_dir=str(job.run_dir),

@@ -91,6 +91,7 @@ class Run:
 
     Attributes:
         submitted: when, with its time zone.
+        resource_origins: where each of its resources was written, by their names; older records have none.
         status: how it stands; of an array, by all its tasks.
         task_indices: of an array.
         task_statuses: how each of them stands, by its index, as far as that was asked.
@@ -117,6 +118,7 @@ class Run:
     profile_values: Mapping[str, Any]
     site_values: Mapping[str, Any]
     run_dir: Text
+    resource_origins: Mapping[str, Text] = field(default_factory=dict)
     job_id: Text | None = None
     status: Status = Status(state=State.SUBMITTING)
     task_indices: tuple[Whole, ...] = ()

@@ -15,6 +15,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.job.input import find_missing
 from slipway.job.inputs import Code, find_image, read_code, resolve_inputs
+from slipway.job.kept import keep_difference, keep_tree
 from slipway.job.plan import Plan, make_plan
 from slipway.job.poll import poll
 from slipway.job.record import format_run
@@ -95,7 +96,10 @@ def submit(
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
         _send_code(project, request, host, scratch, snapshot, progress)
-    return submit_plan(plan, host, RunStore(project.state / "runs"), progress)
+    run = submit_plan(plan, host, RunStore(project.state / "runs"), progress)
+    keep_tree(project.state, snapshot.tree)
+    keep_difference(project.state, run, plan.inputs.revision.diff)
+    return run
 
 
 def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> Run:

@@ -1,0 +1,85 @@
+"""One run looked at: what it was made of, its attempts, what was not committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.errors import SlipwayError
+from slipway.job.attempts import Attempt, There, read_home, read_there
+from slipway.job.kept import keep_difference, recall_difference
+from slipway.job.output import read_small
+from slipway.job.record import parse_run
+from slipway.job.run import Run
+from slipway.steps.find import find_record
+from slipway.steps.refresh import refresh
+from slipway.steps.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """A run, and what is not in its record.
+
+    Attributes:
+        run: as it stands.
+        attempts: its attempts; ``None`` where nobody could tell.
+        diff: what was not committed; ``None`` where there is nothing, or nobody could tell.
+        home: the folder with its results here; ``None`` where nothing was brought.
+    """
+
+    run: Run
+    attempts: Sequence[Attempt] | None
+    diff: str | None
+    home: Path | None
+
+
+def find_details(session: Session, prefix: str | None) -> Details:
+    """A run by the beginning of its id or by its name, with what is known of it here and on its cluster.
+
+    The cluster is asked only for what is not here: where the run is not over, or its results are not home.
+    What cannot be asked is told in a note, and is no error.
+    """
+    run = find_record(session, prefix)
+    home = _find_home(session, run)
+    attempts: Sequence[Attempt] | None = read_home(home) if home else None
+    diff = recall_difference(session.project.state, session.project.results, run)
+    if not (home and run.status.state.is_over and _has_ended(home)) and _was_submitted(run):
+        run, there = _ask(session, run, with_diff=run.dirty and diff is None)
+        if there is not None:
+            attempts, diff = there.attempts, there.diff or diff
+            keep_difference(session.project.state, run, diff)
+    return Details(run=run, attempts=attempts, diff=diff, home=home)
+
+
+def _find_home(session: Session, run: Run) -> Path | None:
+    folder = session.project.results / run.run_id
+    return folder if (folder / "run.json").is_file() else None
+
+
+def _has_ended(home: Path) -> bool:
+    """Whether the run was over when its results were brought."""
+    with suppress(OSError, ValueError):
+        return parse_run(read_small(home / "run.json")).status.state.is_over
+    return False
+
+
+def _was_submitted(run: Run) -> bool:
+    return run.job_id is not None or not run.status.state.is_over
+
+
+def _ask(session: Session, run: Run, *, with_diff: bool) -> tuple[Run, There | None]:
+    try:
+        site = session.site(run.site)
+        session.progress.step(f"Looking at {run.run_id} on {site.name}")
+        with session.connect(site) as host:
+            there = read_there(host, run, with_diff=with_diff)
+            if not run.status.state.is_over:
+                run = refresh(session, host, [run])[0]
+    except SlipwayError as error:
+        session.progress.note(f"{run.site} could not be asked for what is not here: {error}")
+        return run, None
+    if there is None:
+        session.progress.note(f"{run.run_dir} is gone from {run.site}: what was there is not known any more")
+    return run, there
