@@ -20,6 +20,7 @@ from slipway.job.secret import without_commands, without_passwords
 from slipway.jsontext import load_json
 from slipway.resources import parse_array
 from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.usage import Usage
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -51,12 +52,14 @@ def format_run(run: Run, *, local: bool = False) -> str:
     values |= {"status": asdict(run.status), "submitted": run.submitted.isoformat()}
     # There may be thousands of tasks.
     values["task_statuses"] = {task: _short(status) for task, status in run.task_statuses.items()}
+    values["usage"] = None if run.usage is None else _short(run.usage)
+    values["task_usages"] = {task: _short(usage) for task, usage in run.task_usages.items()}
     values["site_values"] = without_commands(run.site_values)
     return json.dumps({"version": VERSION, **without_passwords({**values, **run.unknown})}, indent=1) + "\n"
 
 
-def _short(status: Status) -> dict[str, Any]:
-    return {key: value for key, value in asdict(status).items() if value is not None}
+def _short(values: Status | Usage) -> dict[str, Any]:
+    return {key: value for key, value in asdict(values).items() if value is not None}
 
 
 def parse_run(text: str | bytes) -> Run:

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field, InstanceOf
 
 from slipway.host.scratch import Scratch
 from slipway.scheduler.base import State
+from slipway.scheduler.usage import Usage
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
@@ -96,6 +97,10 @@ class Run:
         task_indices: of an array.
         task_statuses: how each of them stands, by its index, as far as that was asked.
         name: a short label that the user gave it.
+        usage: what it used, once it is over and accounting has it; of an array, all its tasks together.
+        task_usages: what each task of an array used, by its index.
+        usage_tries: how often accounting was asked for that and did not have it.
+        usage_asked_s: when it was last asked, in seconds since 1970.
         parent: the id of the run that this one continues or repeats.
         session: the terminal session that submitted it, on the machine that did; see
             :func:`slipway.tty.terminal_session`.
@@ -124,6 +129,10 @@ class Run:
     task_indices: tuple[Whole, ...] = ()
     task_statuses: Mapping[int, Status] = field(default_factory=dict)
     name: Text | None = None
+    usage: Usage | None = None
+    task_usages: Mapping[int, Usage] = field(default_factory=dict)
+    usage_tries: Whole = 0
+    usage_asked_s: Whole | None = None
     parent: Text | None = None
     session: Text | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.job.run import Run, Status
+from slipway.report.usage import usage_values
 
 _LONGEST_FIGURE = 100
 
@@ -36,6 +37,7 @@ def run_values(run: Run) -> dict[str, Any]:
         **_times(status),
         "args": list(run.args),
         "parent": run.parent,
+        "usage": None if run.usage is None else usage_values(run),
         "tasks": [_task_values(index, status) for index, status in run.task_statuses.items()],
     }
 

@@ -49,6 +49,7 @@ def test_the_list_has_the_documented_keys() -> None:
         "node": "node1",
         "args": ["--task", "a b", "", "\ud800"],
         "parent": None,
+        "usage": None,
         "tasks": [],
     }
 
