@@ -36,7 +36,7 @@ def combine(tasks: Mapping[int, Status]) -> Status:
         tasks: how each stands, by its index.
     """
     worst = min(tasks.values(), key=lambda task: (_WORST.index(task.state), task.reason == Reason.OK))
-    note = _ends(tasks) if worst.state.is_over else _progress(tasks.values(), worst)
+    note = _ends(tasks) if worst.state.is_over else worst.note
     return replace(
         worst,
         note=note,
@@ -58,12 +58,6 @@ def _nodes(tasks: Collection[Status], worst: Status) -> str | None:
     """Where tasks run, or, once all are over, where they ran."""
     there = (task.node for task in tasks if worst.state.is_over or not task.state.is_over)
     return ",".join(dict.fromkeys(filter(None, there))) or None
-
-
-def _progress(tasks: Collection[Status], worst: Status) -> str | None:
-    over = sum(task.state.is_over for task in tasks)
-    words = [f"{over} of {len(tasks)} tasks are over"] if over else []
-    return "; ".join([*words, *filter(None, [worst.note])]) or None
 
 
 def _ends(tasks: Mapping[int, Status]) -> str | None:

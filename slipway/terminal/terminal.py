@@ -75,11 +75,11 @@ class Terminal:
         self._step, self._since = one_line(text, self._room(_STEP_EXTRAS)), time.monotonic()
         self._told = self._since
         if self.err.is_terminal:
-            self._status = self.err.status(_text(self._step))
+            self._status = self.err.status(safe_text(self._step))
             self._status.start()
         else:
             # Its seconds come behind it when it is done.
-            self.err.print(_text(self._step), soft_wrap=True, end="")
+            self.err.print(safe_text(self._step), soft_wrap=True, end="")
             self._step_is_open = True
         if self._kept is not None:
             self._kept.step(text)
@@ -110,7 +110,7 @@ class Terminal:
             self._status.stop()
             self._status = None
             took = time.monotonic() - self._since
-            self._print(_text("✓", "green").append(f" {self._step} ").append(f"{took:.1f} s", "dim"))
+            self._print(safe_text("✓", "green").append(f" {self._step} ").append(f"{took:.1f} s", "dim"))
         elif self._step_is_open:
             self._end_step(f"  {time.monotonic() - self._since:.1f} s")
 
@@ -129,7 +129,7 @@ class Terminal:
     def error(self, text: str) -> None:
         """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
         self._end_log()
-        shown = _text(self._wrapped(f"error: {text}"))
+        shown = safe_text(self._wrapped(f"error: {text}"))
         shown.stylize("bold red", 0, len("error:"))
         shown.highlight_regex(r"`[^`]+`", "bold")
         self._print(shown)
@@ -171,19 +171,19 @@ class Terminal:
         """An answer, on standard output."""
         self.done()
         self._end_log(answer=True)
-        self.out.print(_text(text, style), soft_wrap=True)
+        self.out.print(safe_text(text, style), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A remark that is not the answer, on standard error."""
         self.done()
         self._end_log()
-        self._print(_text(self._wrapped(text), "dim"))
+        self._print(safe_text(self._wrapped(text), "dim"))
 
     def heading(self, text: str) -> None:
         """The title of a part of a longer story."""
         self.done()
         self._print("")
-        self._print(_text(text, "bold"))
+        self._print(safe_text(text, "bold"))
 
     def log(self, text: str) -> None:
         """What a program printed, on standard output: harmless on a terminal, else exactly as it is."""
@@ -233,20 +233,19 @@ class Terminal:
         return "\n".join(wrapped(line, self.err.width) for line in lines) if self.err.is_terminal else text
 
     def _print(self, shown: str | Text) -> None:
-        self.err.print(_text(shown) if isinstance(shown, str) else shown, soft_wrap=True)
+        self.err.print(safe_text(shown) if isinstance(shown, str) else shown, soft_wrap=True)
 
     def _update(self, gap: str, shown: str, style: str) -> None:
-        self._status.update(_text(f"{self._step}{gap}").append_text(_text(shown, style)))
+        self._status.update(safe_text(f"{self._step}{gap}").append_text(safe_text(shown, style)))
 
     def row(self, cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> None:
         """A row of a table, on standard output: texts with their styles, and how many columns each has."""
+        self.show(row_text(cells, widths))
+
+    def show(self, line: Text) -> None:
+        """A line of an answer, in colours, on standard output; see :func:`safe_text`."""
         self.done()
-        row = _text("")
-        for (cell, style), width in zip(cells, widths, strict=True):
-            text = _text(cell, style)
-            row.append_text(text).append(" " * (width - text.cell_len + GAP))
-        row.rstrip()
-        self.out.print(row, soft_wrap=True)
+        self.out.print(line, soft_wrap=True)
 
     @property
     def width(self) -> int | None:
@@ -254,9 +253,19 @@ class Terminal:
         return self.out.width if sys.stdout.isatty() else None
 
 
-def _text(text: str, style: str = "") -> Text:
+def safe_text(text: str, style: str = "") -> Text:
     """Text in which rich sees neither markup nor names of emoji, and a terminal nothing to obey."""
     return Text(neutral(as_typed(text)), style)
+
+
+def row_text(cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> Text:
+    """A row of a table: texts with their styles, and how many columns each has."""
+    row = safe_text("")
+    for (cell, style), width in zip(cells, widths, strict=True):
+        text = safe_text(cell, style)
+        row.append_text(text).append(" " * (width - text.cell_len + GAP))
+    row.rstrip()
+    return row
 
 
 @contextmanager

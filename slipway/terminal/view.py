@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.text import Text
+
 from slipway.job.output import Output
 from slipway.job.run import Run
+from slipway.report.array_bar import Part, array_parts
 from slipway.report.run_table import run_table, widest
 from slipway.report.values import figure_words, run_values
-from slipway.terminal.terminal import Terminal
+from slipway.terminal.terminal import Terminal, row_text, safe_text
 from slipway.text.wording import one_line, text_width
 
 _COLOURS = {
@@ -20,20 +23,42 @@ _COLOURS = {
     "SUBMITTING": "yellow",
     "UNKNOWN": "magenta",
 }
+_BAR_COLOURS = {"done": "green", "failed": "red", "running": "cyan", "waiting": "yellow"}
 
 
 def show_runs(screen: Terminal, runs: Sequence[Run]) -> None:
     """A table of runs, of which there is one at least, and what else is to be said of them."""
+    for line in run_lines(runs, screen.width):
+        screen.show(line)
+
+
+def run_lines(runs: Sequence[Run], width: int | None) -> list[Text]:
+    """The lines of a table of runs: its header, a row for each, a bar below an array, and notes.
+
+    Args:
+        runs: of which there is one at least.
+        width: how many columns there are; ``None`` for no limit.
+    """
     values = [run_values(run) for run in runs]
-    table = run_table(values, screen.width)
+    table = run_table(values, width)
     widths = [widest(table, title) for title in table]
-    screen.row([(title, "bold") for title in table], widths)
+    lines = [row_text([(title, "bold") for title in table], widths)]
     for run, cells in zip(values, zip(*table.values(), strict=True), strict=True):
         styles = {"STATE": _COLOURS.get(run["state"], "red")}
-        screen.row([(cell, styles.get(title, "")) for title, cell in zip(table, cells, strict=True)], widths)
-    for run in values:
-        if run["note"]:
-            screen.say(f"{run['run_id']}: {one_line(run['note'], 400)}", style="dim")
+        row = [(cell, styles.get(title, "")) for title, cell in zip(table, cells, strict=True)]
+        lines.append(row_text(row, widths))
+        if run["tasks"]:
+            lines.append(_array_line(array_parts(run["tasks"])))
+    notes = (f"{run.shown}: {one_line(run.status.note, 400)}" for run in runs if run.status.note)
+    return [*lines, *(safe_text(note, "dim") for note in notes)]
+
+
+def _array_line(parts: Sequence[Part]) -> Text:
+    """``  ███▒▒···  3 done, 2 running, 3 waiting``."""
+    bar = safe_text("  ")
+    for part in parts:
+        bar.append(part.mark * part.length, _BAR_COLOURS.get(part.word, ""))
+    return bar.append(f"  {', '.join(f'{part.count:,} {part.word}' for part in parts)}")
 
 
 def show_figures(screen: Terminal, figures: Mapping[str, Mapping[str, Any]]) -> None:

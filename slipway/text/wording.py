@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 from slipway.progress import Amount, Transfer
@@ -16,6 +17,13 @@ def clock(seconds: int | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def moment(seconds: int, now: datetime) -> str:
+    """A moment near ``now``, in seconds since 1970, as short as it can be: ``14:26``, ``Dec 1 14:26``."""
+    then = datetime.fromtimestamp(seconds, now.tzinfo)
+    day = "" if then.date() == now.date() else f"{then:%b} {then.day} "
+    return f"{day}{then:%H:%M}"
 
 
 def duration(seconds: float) -> str:

@@ -59,16 +59,15 @@ def test_an_array_is_over_when_all_of_it_is() -> None:
     waiting = Status(state=State.PENDING, pending_reason="JobArrayTaskLimit")
     running = Status(state=State.RUNNING, elapsed_s=2)
     status = combine({0: ERROR, 1: running, 2: waiting})
-    assert (status.state, status.reason, status.note) == (State.RUNNING, None, "1 of 3 tasks are over")
+    assert (status.state, status.reason, status.note) == (State.RUNNING, None, None)
     status = combine({0: ERROR, 1: OK, 2: waiting})
     assert (status.state, status.pending_reason) == (State.PENDING, "JobArrayTaskLimit")
-    assert status.note == "2 of 3 tasks are over"
     assert combine({0: waiting, 1: waiting}).note is None
     unknown = Status(state=State.UNKNOWN, note="nobody knows", missing_since_s=5)
     assert combine({0: unknown, 1: running}).state is State.RUNNING
     status = combine({0: ERROR, 1: unknown})
     assert (status.state, status.missing_since_s) == (State.UNKNOWN, 5)
-    assert status.note == "1 of 2 tasks are over; nobody knows"
+    assert status.note == "nobody knows"
 
 
 def test_times_and_nodes_of_an_array_are_those_of_its_tasks() -> None:

@@ -107,7 +107,8 @@ def test_an_array_goes_on_as_long_as_one_of_its_tasks(array: Run) -> None:
     )
     (now,) = ask(cluster, replace(array, job_id=None))
     assert (now.job_id, now.status.state) == ("7", State.RUNNING)
-    assert now.status.note == "2 of 4 tasks are over"
+    states = [now.task_statuses[task].state.value for task in range(4)]
+    assert states == ["FAILED", "RUNNING", "FAILED", "PENDING"]
 
 
 def test_an_array_ends_as_its_worst_task(array: Run) -> None:

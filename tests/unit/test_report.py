@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
 from slipway.job.run import Run, Status
-from slipway.report.run_table import GAP, Columns, run_table, tell_apart, widest
+from slipway.report.arguments import tell_apart
+from slipway.report.array_bar import array_parts
+from slipway.report.run_table import GAP, Columns, run_table, widest
 from slipway.report.values import figure_words, run_values
 from slipway.scheduler.base import State
+from slipway.text.wording import moment
 from tests.unit.test_run import make_run
 
 
@@ -147,9 +151,70 @@ def test_arguments_give_way_first() -> None:
 
 def test_eighty_columns_tell_runs_apart() -> None:
     columns = table(some_runs(), 80)
-    assert columns["ARGUMENTS"] == ["--seed 10 …", "--seed 11 …", "--seed 12 …"]
+    assert columns["ARGUMENTS"] == ["… --seed 10", "… --seed 11", "… --seed 12"]
     assert columns["RUN"] == ["k0f9", "k1f9", "k2f9"]
     assert columns["STATE"] == ["COMPLETED", "FAILED", "PENDING"]
+
+
+def test_a_running_run_has_its_limit_and_node_and_a_waiting_one_its_start() -> None:
+    runs = some_runs()
+    runs[0] = replace(
+        runs[0],
+        name="rpy-long",
+        status=Status(state=State.RUNNING, elapsed_s=723, limit_s=3600, started_s=5, node="node[1-2]"),
+    )
+    starts_s = int(datetime.now(timezone.utc).timestamp()) + 3 * 86400
+    runs[2] = replace(runs[2], status=replace(runs[2].status, expected_s=starts_s, elapsed_s=0))
+    then = datetime.fromtimestamp(starts_s, timezone.utc).astimezone()
+    columns = table(runs, None)
+    assert columns["ELAPSED"] == ["0:12:03/1:00:00", "1:06:40", f"from {then:%b} {then.day} {then:%H:%M}"]
+    assert columns["NODE"] == ["node[1-2]", "", ""]
+    assert columns["NAME"] == ["rpy-long", "", ""]
+    narrow = table(runs, 80)
+    assert narrow["ELAPSED"][0] == "0:12:03"
+    assert narrow["NAME"][0] == "rpy-long"
+    for width in range(45, 200):
+        table(runs, width)
+    # Where no run has one, there is no column for it.
+    assert not {"NAME", "NODE"} & set(table(some_runs(), None))
+
+
+def test_a_start_today_is_a_time_of_day() -> None:
+    now = datetime(2026, 11, 29, 14, 0, tzinfo=timezone.utc)
+    assert moment(int(now.timestamp()) + 3600, now) == "15:00"
+    assert moment(int(now.timestamp()) + 12 * 3600, now) == "Nov 30 02:00"
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [
+        ({"done": 3, "failed": 1, "running": 2, "waiting": 4}, "███x▒▒····"),
+        # However few there are of some, each has its mark.
+        ({"done": 997, "failed": 1, "cancelled": 1, "running": 1}, "███████████████████████████x-▒"),
+        ({"waiting": 1000}, "·" * 30),
+        ({"unknown": 2}, "??"),
+        ({}, ""),
+    ],
+)
+def test_the_bar_of_an_array_says_how_its_tasks_stand_without_colour(
+    counts: dict[str, int], shown: str
+) -> None:
+    stands = {
+        "done": ("COMPLETED", "ok"),
+        "failed": ("TIMEOUT", "time-limit"),
+        "cancelled": ("CANCELLED", "cancelled"),
+        "running": ("RUNNING", None),
+        "waiting": ("PENDING", "JobArrayTaskLimit"),
+        "unknown": ("UNKNOWN", None),
+    }
+    tasks = [
+        dict(zip(("state", "reason"), stands[word], strict=True))
+        for word, count in counts.items()
+        for _ in range(count)
+    ]
+    parts = array_parts(tasks)
+    assert "".join(part.mark * part.length for part in parts) == shown
+    assert {part.word: part.count for part in parts} == counts
 
 
 def test_ids_that_begin_alike_stay_longer() -> None:
@@ -172,7 +237,7 @@ def test_ids_that_begin_alike_stay_longer() -> None:
             16,
             ["--rendering-c… 5", "--rendering-… 10"],
         ),
-        ([("--same", "--epochs=10"), ("--same", "--epochs=12")], 14, ["--epochs=10 …", "--epochs=12 …"]),
+        ([("--same", "--epochs=10"), ("--same", "--epochs=12")], 14, ["… --epochs=10", "… --epochs=12"]),
         (
             [("train.py", "--seed", "1"), ("infer.py",), ("--x", "", "")],
             9,
@@ -180,7 +245,18 @@ def test_ids_that_begin_alike_stay_longer() -> None:
         ),
         ([("--name", "日本語日本語"), ("--name", "日本語日本")], 12, ["--n… '日本…", "--n… '日本…"]),
         ([(), ("--a",)], 4, ["", "--a"]),
+        # The words of a command stay in their order.
+        (
+            [("python3", "train.py", "--lr", lr, "--epochs", "100") for lr in ("0.1", "0.01")],
+            16,
+            ["… --lr 0.1 …", "… --lr 0.01 …"],
+        ),
+        (
+            [("python3", name, "--a", "b" * 20) for name in ("train.py", "infer.py")],
+            24,
+            ["python3 train.py …", "python3 infer.py …"],
+        ),
     ],
 )
-def test_what_differs_comes_first(arguments: list[tuple[str, ...]], width: int, shown: list[str]) -> None:
+def test_what_differs_stays_in_place(arguments: list[tuple[str, ...]], width: int, shown: list[str]) -> None:
     assert tell_apart(arguments, width) == shown
