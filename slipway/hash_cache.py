@@ -15,7 +15,7 @@ from slipway.jsontext import load_json
 
 # A file that is written twice within one tick of its disk's clock looks the same after the second time; FAT's
 # clock ticks every 2 s, and a server's clock may differ from this machine's.
-_RACY_NS = 10 * 10**9
+RACY_NS = 10 * 10**9
 
 # Size in bytes, time of the content and of the inode in nanoseconds, inode.
 FileKey = tuple[int, int, int, int]
@@ -46,7 +46,7 @@ class HashCache:
 
     def remember(self, hashed: Mapping[str, Hashed]) -> None:
         """Keep these and no others for the next time, without those of files written seconds before."""
-        before_ns = self._began_ns - _RACY_NS
+        before_ns = self._began_ns - RACY_NS
         calm = {name: one for name, one in hashed.items() if max(one[0][1:3]) < before_ns}
         if calm == self.hashed:
             return

@@ -13,6 +13,7 @@ from slipway.api.request import Settings, Word, as_resources, as_settings, as_wo
 from slipway.api.run import Run
 from slipway.api.session import Ask, Listener, keep_session
 from slipway.errors import ConnectionLostError, UsageError
+from slipway.job.selection import ALL
 from slipway.project import Project as Folders
 from slipway.project import find_root
 from slipway.steps import data, image
@@ -258,10 +259,10 @@ class Project:
         """
         session, most = self._session, sys.maxsize if count is None else count
         if not refresh:
-            return [Run(session, record) for record in session.store.list()[:most]]
-        records, error = list_runs(session, None, most)
+            return [Run(session, record) for record in session.store.select(ALL, most)]
+        records, error = list_runs(session, ALL, most)
         if isinstance(error, ConnectionLostError):
-            records, _ = list_runs(session, None, most)
+            records, _ = list_runs(session, ALL, most)
         return [Run(session, record) for record in records]
 
     def run(self, prefix: str) -> Run:

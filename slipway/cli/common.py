@@ -21,7 +21,16 @@ PROFILE = {
     "set_": "KEY=VALUE over the profile.",
 }
 SITE = {"site": "The cluster: a file cluster/<site>.yaml. Default: the profile's SITE."}
-RUN = {"run": "A run's id or the beginning of it. Default: the newest of this terminal window, else of all."}
+FILTERS = {
+    "site": "Only runs at this site.",
+    "profile": "Only runs of this profile.",
+    "state": "Only runs in this state, such as FAILED. Several with commas, or repeated.",
+    "since": "Only runs submitted since then: 3d, 12h, 90m or 2w ago, 2026-11-01, 2026-11-01T14:30.",
+    "name": "Only runs of this name.",
+}
+RUN = {
+    "run": "A run's id or name, or its beginning. Default: the newest of this terminal window, else of all."
+}
 
 
 @contextmanager

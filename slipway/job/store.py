@@ -3,65 +3,28 @@
 from __future__ import annotations
 
 import secrets
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import UsageError
-from slipway.job.record import NewerRecordError, format_run, parse_run
+from slipway.job.index import RunEntry, RunIndex
+from slipway.job.record import format_run
+from slipway.job.record_file import (
+    UnreadableRecord,
+    UnreadableRecordError,
+    describe_unreadable,
+    read_record,
+)
 from slipway.job.run import Run
-from slipway.job.selection import Selection, is_called
+from slipway.job.selection import ALL, Selection, find_called, have_one_name
 from slipway.lock import is_locked, try_lock
 from slipway.text.nearest import nearest
 from slipway.tty import terminal_session
 
-# Arguments may have 2 MB, and JSON has six bytes for some of theirs.
-MOST_BYTES = 64 << 20
-# Records that a note names.
-_NAMED = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnreadableRecord:
-    """A file that should be a record and cannot be read as one.
-
-    Attributes:
-        run_id: of the run, by the file's name.
-        file: the file.
-        why: what is wrong with it.
-        is_newer: a newer Slipway wrote it, so nothing is wrong with it.
-        content: what it holds, as far as it can be read.
-    """
-
-    run_id: str
-    file: Path
-    why: str
-    is_newer: bool = False
-    content: bytes = b""
-
-
-class UnreadableRecordError(UsageError):
-    """The run that is asked for has a record that cannot be read."""
-
-    def __init__(self, record: UnreadableRecord) -> None:
-        super().__init__(f"{record.file} cannot be read: {record.why}")
-        self.record = record
-
-
-def describe_unreadable(records: Sequence[UnreadableRecord]) -> str:
-    """What is said of records that are left out: which, why, and what to do."""
-    are = "1 record is" if len(records) == 1 else f"{len(records)} records are"
-    lines = [f"{are} left out:", *(f"  {one.file}: {one.why}" for one in records[:_NAMED])]
-    if len(records) > _NAMED:
-        lines.append(f"  and {len(records) - _NAMED} more in {records[0].file.parent}")
-    damaged = next((one for one in records if not one.is_newer), None)
-    if damaged:
-        lines.append(f"  `invoke status {damaged.run_id}` brings it again from its cluster")
-    if any(one.is_newer for one in records):
-        lines.append("  Update Slipway in this checkout to read what a newer one wrote")
-    return "\n".join(lines)
+_NO_RUNS = "there are no runs yet; `invoke job -- …` starts one"
+# Runs that a message names.
+_NAMED = 10
 
 
 class RunStore:
@@ -74,6 +37,7 @@ class RunStore:
 
     def __init__(self, folder: Path, note: Callable[[str], None] = lambda text: None) -> None:
         self.folder = folder
+        self._index = RunIndex(folder)
         self._note = note
 
     def save(self, run: Run) -> None:
@@ -117,23 +81,33 @@ class RunStore:
         """True where there is a record of the run."""
         return self._path(run.run_id).is_file()
 
-    def list(self) -> list[Run]:
-        """All runs whose records can be read, the newest first; the others are told in one note."""
-        runs, unreadable = self.read_all()
-        if unreadable:
-            self._note(describe_unreadable(unreadable))
-        return [*runs]
+    def select(self, selection: Selection = ALL, count: int | None = None) -> Sequence[Run]:
+        """The runs that are meant, the newest first, and no more than ``count``. No other record is read.
 
-    def select(self, selection: Selection, count: int | None = None) -> Sequence[Run]:
-        """The runs that are meant, the newest first, and no more than ``count``; see :meth:`list`."""
-        return [run for run in self.list() if selection.matches(run)][:count]
+        Records that cannot be read are left out, and told in one note.
+        """
+        runs, unreadable = self.read(selection, count)
+        self._tell(unreadable)
+        return runs
 
-    def read_all(self) -> tuple[Sequence[Run], Sequence[UnreadableRecord]]:
-        """All runs, the newest first, and the records that cannot be read."""
-        found = [one for file in sorted(self.folder.glob("*.json")) if (one := self._read(file)) is not None]
-        runs = [one for one in found if isinstance(one, Run)]
-        unreadable = [one for one in found if isinstance(one, UnreadableRecord)]
-        return sorted(runs, key=lambda run: run.submitted, reverse=True), unreadable
+    def read(
+        self, selection: Selection = ALL, count: int | None = None
+    ) -> tuple[Sequence[Run], Sequence[UnreadableRecord]]:
+        """As :meth:`select`, and all records that cannot be read, of which nothing is told."""
+        entries, unreadable = self._index.look()
+        runs: list[Run] = []
+        for entry in filter(selection.matches, entries):
+            if len(runs) == count:
+                break
+            run = self._readable(entry, unreadable)
+            # Another command may just have written it.
+            if run and selection.matches(run):
+                runs.append(run)
+        return runs, unreadable
+
+    def entries(self) -> Iterator[RunEntry]:
+        """What is known of all runs without reading their records, the newest first."""
+        return self._index.look()[0]
 
     def newest(self, session: str | None) -> Run:
         """The newest run that a terminal session has submitted; the newest of all where there is none.
@@ -144,43 +118,46 @@ class RunStore:
         Raises:
             UsageError: there are no runs.
         """
-        runs = self.list()
-        if not runs:
-            raise UsageError("there are no runs yet; `invoke job -- …` starts one")
-        return next((run for run in runs if session and run.session == session), runs[0])
+        entries, unreadable = self._index.look()
+        self._tell(unreadable)
+        mine_first = sorted(entries, key=lambda entry: not (session and entry.session == session))
+        run = next(filter(None, (self._readable(entry, unreadable) for entry in mine_first)), None)
+        if run is None:
+            raise UsageError(_NO_RUNS)
+        return run
 
-    def find(self, prefix: str | None) -> Run:
-        """The run whose id or name starts with ``prefix``; without one, the newest of this terminal session.
+    def find(self, word: str | None) -> Run:
+        """The run that is called so; without a word, the newest of this terminal session.
+
+        Of several runs that have one name it is the newest, which is told.
+
+        Args:
+            word: an id or a name, or the beginning of either.
 
         Raises:
             UnreadableRecordError: it is one whose record cannot be read.
-            UsageError: there is none, or more than one.
+            UsageError: there is none, or it is not clear which.
         """
-        if not prefix:
+        if not word:
             return self.newest(terminal_session())
-        runs, unreadable = self.read_all()
-        known: Sequence[Run | UnreadableRecord] = [*runs, *unreadable]
-        if not known:
-            raise UsageError("there are no runs yet; `invoke job -- …` starts one")
-        found = [
-            one
-            for one in known
-            if (is_called(one, prefix) if isinstance(one, Run) else one.run_id.startswith(prefix))
-        ]
+        entries, unreadable = self._index.look()
+        known: Sequence[RunEntry | UnreadableRecord] = [*entries, *unreadable]
+        found = find_called(word, known)
         if not found:
-            starts = {one[: len(prefix)] for one in (run.run_id for run in known)}
-            raise UsageError(
-                f"no run's id or name starts with {prefix!r}{nearest(prefix, starts)}; "
-                "`invoke status` lists them"
-            )
+            raise UsageError(_unknown(word, known))
         if len(found) > 1:
-            ids = ", ".join(one.run_id for one in found)
-            raise UsageError(
-                f"{prefix!r} is the beginning of several runs' ids or names: {ids}; write more of it"
+            if not have_one_name(word, found):
+                raise UsageError(_unclear(word, found))
+            self._note(
+                f"{found[0].name} is the name of {len(found)} runs; this is the newest, {found[0].run_id}. "
+                f"`invoke status --name {found[0].name}` lists them"
             )
-        if isinstance(found[0], UnreadableRecord):
-            raise UnreadableRecordError(found[0])
-        return found[0]
+        run = read_record(self._path(found[0].run_id))
+        if isinstance(run, UnreadableRecord):
+            raise UnreadableRecordError(run)
+        if run is None:
+            raise UsageError(f"{found[0].run_id} has just been removed")
+        return run
 
     def replace_unreadable(self, record: UnreadableRecord, run: Run) -> Path | None:
         """Keep a record that was found elsewhere; the unreadable file gets another name beside it.
@@ -188,12 +165,24 @@ class RunStore:
         Returns:
             Where the unreadable file is now; ``None`` where another command has replaced it meanwhile.
         """
-        if not isinstance(self._read(record.file), UnreadableRecord):
+        if not isinstance(read_record(record.file), UnreadableRecord):
             return None
         kept = record.file.with_suffix(f".{secrets.token_hex(2)}.unreadable")
         record.file.replace(kept)
         self.save(run)
         return kept
+
+    def _readable(self, entry: RunEntry, unreadable: list[UnreadableRecord]) -> Run | None:
+        """The run of an entry; where its record cannot be read any more, that is added to the others."""
+        run = read_record(self._path(entry.run_id))
+        if isinstance(run, UnreadableRecord):
+            unreadable.append(run)
+            return None
+        return run
+
+    def _tell(self, unreadable: Sequence[UnreadableRecord]) -> None:
+        if unreadable:
+            self._note(describe_unreadable(unreadable))
 
     def _lock_path(self, run: Run) -> Path:
         return self.folder / f"{run.run_id}.lock"
@@ -201,25 +190,16 @@ class RunStore:
     def _path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.json"
 
-    def _read(self, file: Path) -> Run | UnreadableRecord | None:
-        content = b""
-        try:
-            status = file.stat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-                raise ValueError("it is too large, or not a file")
-            content = file.read_bytes()
-            run = parse_run(content)
-            if run.run_id != file.stem:
-                raise ValueError(f"it is the record of {run.run_id}")
-        except FileNotFoundError:  # another command has just removed it
-            return None
-        except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
-            return UnreadableRecord(
-                run_id=file.stem,
-                file=file,
-                why=why.splitlines()[0],
-                is_newer=isinstance(error, NewerRecordError),
-                content=content,
-            )
-        return run
+
+def _unknown(word: str, known: Sequence[RunEntry | UnreadableRecord]) -> str:
+    if not known:
+        return _NO_RUNS
+    names = {one.name for one in known if one.name}
+    starts = {one.run_id[: len(word)] for one in known} | names
+    return f"no run's id or name starts with {word!r}{nearest(word, starts)}; `invoke status` lists them"
+
+
+def _unclear(word: str, found: Sequence[RunEntry | UnreadableRecord]) -> str:
+    shown = ", ".join(f"{one.run_id} ({one.name})" if one.name else one.run_id for one in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f"{word!r} is the beginning of several runs' ids or names: {shown}{more}; write more of it"

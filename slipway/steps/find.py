@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 
 from slipway.errors import UsageError
+from slipway.job.record_file import UnreadableRecordError
 from slipway.job.run import Run
-from slipway.job.store import UnreadableRecordError
 from slipway.site import Site
 from slipway.steps.recover import recover
 from slipway.steps.session import Session

@@ -10,8 +10,8 @@ from slipway.errors import SlipwayError, SshError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import open_scratch
 from slipway.job.record import parse_run
+from slipway.job.record_file import MOST_BYTES, UnreadableRecord
 from slipway.job.run import Run, RunPaths
-from slipway.job.store import MOST_BYTES, UnreadableRecord
 from slipway.site import Site
 from slipway.steps.session import Session
 
@@ -54,7 +54,7 @@ def recover(session: Session, record: UnreadableRecord) -> Run:
     if record.is_newer:
         raise UsageError(f"{said}; update this checkout")
     named = _site_of(record)
-    sites = [named] if named else list(dict.fromkeys(run.site for run in session.store.read_all()[0]))
+    sites = [named] if named else list(dict.fromkeys(run.site for run in session.store.entries()))
     for name in sites:
         try:
             site = session.site(name)

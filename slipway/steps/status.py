@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from slipway.errors import SlipwayError, SshError
+from slipway.job.record_file import UnreadableRecord, describe_unreadable
 from slipway.job.run import Run, Status
-from slipway.job.store import describe_unreadable
+from slipway.job.selection import Selection
 from slipway.scheduler.base import State
-from slipway.steps.find import find_record
 from slipway.steps.recover import recover_there
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 
 
-def list_runs(session: Session, prefix: str | None, count: int) -> tuple[list[Run], SlipwayError | None]:
+def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[Run], SlipwayError | None]:
     """Runs as they stand now, the newest first, and why some could not be asked for, if that is so.
+
+    Nobody is asked about a run that is over.
 
     Args:
         session: the checkout's.
-        prefix: the beginning of one run's id; ``None`` for all runs.
+        selection: which runs.
         count: how many runs at most.
     """
-    runs, unreadable = ([find_record(session, prefix)], ()) if prefix else session.store.read_all()
-    runs = runs[:count]
+    runs, unreadable = _recorded(session, selection, count)
     known = {run.run_id: run for run in runs}
     errors: dict[str, SlipwayError] = {}
     alive = sorted((run for run in runs if not run.status.state.is_over), key=lambda run: run.site)
@@ -43,8 +44,21 @@ def list_runs(session: Session, prefix: str | None, count: int) -> tuple[list[Ru
         known.update({run.run_id: run for run in new})
     if left := [record for record in unreadable if record.run_id not in known]:
         session.progress.note(describe_unreadable(left))
-    listed = sorted(known.values(), key=lambda run: run.submitted, reverse=True)
-    return listed[:count], _as_one(errors)
+    meant = filter(selection.matches, known.values())
+    return sorted(meant, key=lambda run: run.submitted, reverse=True)[:count], _as_one(errors)
+
+
+def _recorded(
+    session: Session, selection: Selection, count: int
+) -> tuple[Sequence[Run], Sequence[UnreadableRecord]]:
+    """Runs that may be meant, by their records, and the records that cannot be read."""
+    if not selection.states and selection.over is None:
+        runs, unreadable = session.store.read(selection, count)
+    else:  # Those that are not over may stand otherwise by now.
+        alive, unreadable = session.store.read(replace(selection, states=frozenset(), over=False))
+        over, _ = session.store.read(replace(selection, over=True), count)
+        runs = [*alive, *over]
+    return runs, () if selection.prefixes else unreadable
 
 
 def _as_one(errors: Mapping[str, SlipwayError]) -> SlipwayError | None:

@@ -15,6 +15,7 @@ from slipway.host.scratch import open_scratch
 from slipway.image.engine import engine, find_image
 from slipway.job.request import Request
 from slipway.job.run import Run
+from slipway.job.selection import Selection
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.project import Project
@@ -24,6 +25,7 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.sif.store import make_sif, tools_recipe
 from slipway.steps.box import box_down, box_up
 from slipway.steps.session import Choice, Session
+from slipway.steps.status import list_runs
 from tests.integration.task_runner import ROOT
 
 IMAGE = "slipway-small"
@@ -49,6 +51,12 @@ class SmallImageBox:
         resources = (wanted or SlurmResources()).over(SlurmResources(cpus=1, mem="200M", time="10"))
         request = Request(profile=profile, site=site, args=argv[1:], resources=resources)
         return submit(self.session.project, request, remote, open_scratch(remote, site), NullProgress())
+
+    def look(self, run_id: str) -> Run:
+        """A run as it stands now."""
+        (run,), error = list_runs(self.session, Selection(prefixes=(run_id,)), 1)
+        assert error is None
+        return run
 
     def as_root(self, *argv: str, code: int | None = 0) -> str:
         """Run a command in the box as the cluster's owner."""

@@ -159,7 +159,7 @@ def test_an_array_ends_as_its_worst_task(night: Night) -> None:
     assert ending(run) == ("FAILED", "program-error", 3, 3)
     assert (run.status.native_state, run.status.script_reason) == ("FAILED", "program-error")
     assert run.status.note == "2 of 3 tasks ok; task 5: program-error 3"
-    (kept,) = [one for one in night.small.session.store.list() if one.run_id == run.run_id]
+    (kept,) = [one for one in night.small.session.store.select() if one.run_id == run.run_id]
     assert {task: ending_of(status) for task, status in kept.task_statuses.items()} == {
         1: ("COMPLETED", "ok", 0),
         5: ("FAILED", "program-error", 3),

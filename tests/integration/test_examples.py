@@ -21,7 +21,6 @@ import pytest
 from slipway.job.run import Run
 from slipway.project import Project
 from slipway.steps.session import Session
-from slipway.steps.status import list_runs
 from tests.conftest import Tell
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import ROOT
@@ -79,7 +78,7 @@ class Example:
         return SmallImageBox(session=session, choice=session.choose("base", "box"))
 
     def find(self, run: str) -> Run:
-        return list_runs(self.cluster().session, run, 1)[0][0]
+        return self.cluster().look(run)
 
 
 @pytest.fixture(scope="module")

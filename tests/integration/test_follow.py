@@ -9,7 +9,6 @@ import time
 
 from slipway.job.run import Run
 from slipway.scheduler.base import State
-from slipway.steps.status import list_runs
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
@@ -40,7 +39,7 @@ def follow(small: SmallImageBox, run: Run) -> subprocess.Popen[str]:
 
 def wait_for_state(small: SmallImageBox, run: Run, state: State) -> Run:
     deadline = time.monotonic() + 60
-    while (new := list_runs(small.session, run.run_id, 1)[0][0]).status.state is not state:
+    while (new := small.look(run.run_id)).status.state is not state:
         assert time.monotonic() < deadline, new
         time.sleep(0.2)
     return new
@@ -133,7 +132,7 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     assert f"The job goes on. `invoke logs {run.run_id} --follow` comes back to it" in told
     assert f"`invoke cancel {run.run_id}` ends it" in told
     assert "Traceback" not in told
-    assert list_runs(small.session, run.run_id, 1)[0][0].status.state is State.RUNNING
+    assert small.look(run.run_id).status.state is State.RUNNING
     small.on_box(f"scancel {run.job_id}")
 
 
@@ -181,11 +180,10 @@ def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
         try:
             wait_for_state(small, run, State.RUNNING)
             small.as_root("pkill", "-x", "slurmctld")
-            (away,), error = list_runs(small.session, run.run_id, 1)
+            away = small.look(run.run_id)
             assert not away.status.state.is_over, away
-            assert error is None
             time.sleep(9)
-            (away,), _ = list_runs(small.session, run.run_id, 1)
+            small.look(run.run_id)
         finally:
             small.as_root("slurmctld")
         output, errors = process.communicate(timeout=120)
@@ -195,7 +193,6 @@ def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
     # Nobody is asked any more.
     small.as_root("pkill", "-x", "slurmctld")
     try:
-        (over,), error = list_runs(small.session, run.run_id, 1)
-        assert (over.status.state, error) == (State.COMPLETED, None)
+        assert small.look(run.run_id).status.state is State.COMPLETED
     finally:
         small.as_root("slurmctld")

@@ -156,7 +156,7 @@ def submitted(user_checkout: UserCheckout, remote: Host, *words: str) -> tuple[R
     """A job that is accepted, what is said of it, and its record; the job is cancelled."""
     done = user_checkout.invoke(*JOB, "--sbatch=--hold", *words)
     assert done.returncode == 0, done.stderr
-    (run,) = RunStore(user_checkout.folder / "state" / "runs").list()
+    (run,) = RunStore(user_checkout.folder / "state" / "runs").select()
     remote.check(["bash", "-lc", f"scancel {run.job_id}"])
     return run, user_checkout.plain(done.stderr)
 

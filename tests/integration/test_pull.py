@@ -19,7 +19,6 @@ from slipway.job import results
 from slipway.job.results import Results
 from slipway.job.run import Run
 from slipway.progress import NullProgress
-from slipway.steps.status import list_runs
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
 
@@ -46,7 +45,7 @@ SKIPPED = {"secret", "sub/se\ncret", "large-secret", "closed"}
 
 def wait(small: SmallImageBox, run: Run) -> Run:
     deadline = time.monotonic() + 90
-    while not (new := list_runs(small.session, run.run_id, 1)[0][0]).status.state.is_over:
+    while not (new := small.look(run.run_id)).status.state.is_over:
         assert time.monotonic() < deadline, new
         time.sleep(0.3)
     return new

@@ -11,6 +11,7 @@ from slipway.errors import UsageError
 from slipway.host.scratch import open_scratch
 from slipway.job.request import Request
 from slipway.job.run import Run, RunPaths
+from slipway.job.selection import Selection
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.resources import Resources
@@ -76,7 +77,7 @@ def test_status_brings_records_along_where_it_logs_in(
     damage(session, over, b"\0" * 4096)
     lost = session.store.folder / "zzzz-lost.json"
     lost.write_text("{")
-    listed, error = list_runs(session, None, 20)
+    listed, error = list_runs(session, Selection(), 20)
     assert error is None
     assert {over.run_id, alive.run_id} <= {run.run_id for run in listed}
     assert "zzzz-lost.json: it is not JSON, or cut" in notes.notes[-1]
@@ -103,7 +104,7 @@ def test_a_broken_result_is_its_own_runs_trouble_alone(
     is_over = False
     while not is_over:  # for SLURM a job goes on for a moment after its script's last act
         assert time.monotonic() < deadline
-        listed, error = list_runs(session, None, 20)
+        listed, error = list_runs(session, Selection(), 20)
         assert error is None
         stands = {run.run_id: run.status for run in listed}
         is_over = all(stands[run.run_id].state.is_over for run in runs)
@@ -123,7 +124,7 @@ def test_a_broken_answer_is_its_own_runs_trouble_alone(
         host.write(RunPaths(PurePosixPath(lost.run_dir)).answer, b"\0" * 100)
     session.store.save(replace(lost, job_id=None))
     try:
-        listed, error = list_runs(session, None, 20)
+        listed, error = list_runs(session, Selection(), 20)
     finally:
         session.store.forget(lost)
     assert error is None

@@ -24,6 +24,7 @@ from slipway.job.inputs import repeat_inputs
 from slipway.job.plan import make_plan
 from slipway.job.request import Request
 from slipway.job.run import Run, RunPaths
+from slipway.job.selection import Selection
 from slipway.job.submit import settle, submit, submit_plan
 from slipway.job.template import load_template
 from slipway.job.watch import follow
@@ -80,7 +81,7 @@ class UserCheckout:
         while True:
             # Not by reading all records: by then it may be over.
             if {file.stem for file in store.folder.glob("*.json")} - known:
-                new = [run for run in store.list() if run.run_id not in known]
+                new = [run for run in store.select() if run.run_id not in known]
                 self._known = known | {new[0].run_id}
                 return new[0]
             assert process.poll() is None, process.communicate()
@@ -88,7 +89,7 @@ class UserCheckout:
 
     def remember(self) -> None:
         """From here on, all other runs are new."""
-        self._known = {run.run_id for run in self.small.session.store.list()}
+        self._known = {run.run_id for run in self.small.session.store.select()}
 
     def be_slow(self, before: float, after: float, *, unanswered: bool = False) -> None:
         """Let sbatch take so many seconds longer before and after SLURM has the job."""
@@ -109,7 +110,7 @@ class UserCheckout:
         """What `status` says as soon as it knows, and after how many seconds that is."""
         began = time.monotonic()
         while True:
-            runs, troubles = list_runs(self.small.session, run.run_id, 1)
+            runs, troubles = list_runs(self.small.session, Selection(prefixes=(run.run_id,)), 1)
             assert not troubles
             if runs[0].status.state not in (State.SUBMITTING, State.UNKNOWN):
                 return runs[0], time.monotonic() - began
@@ -195,7 +196,7 @@ def test_status_leaves_alone_what_is_being_submitted(checkout: UserCheckout) -> 
         run = checkout.started(process)
         seen = []
         while process.poll() is None:
-            seen.append(list_runs(checkout.small.session, run.run_id, 1)[0][0].status.state)
+            seen.append(checkout.small.look(run.run_id).status.state)
         output = process.communicate()
         assert process.returncode == 0, output
     assert output[0].split()[0] == run.run_id
@@ -232,7 +233,7 @@ def test_a_refusal_that_nobody_heard_is_found(checkout: UserCheckout) -> None:
 
 def test_what_slurm_refuses_leaves_nothing_behind(checkout: UserCheckout) -> None:
     checkout.be_slow(0, 0)
-    before = {run.run_id for run in checkout.small.session.store.list()}
+    before = {run.run_id for run in checkout.small.session.store.select()}
     folders = checkout.small.on_box("ls $SCRATCH/slipway/runs")
     defaults = checkout.small.choice.site.defaults.model_copy(update={"account": "nobodys"})
     site = checkout.small.choice.site.model_copy(update={"defaults": defaults})
@@ -241,7 +242,7 @@ def test_what_slurm_refuses_leaves_nothing_behind(checkout: UserCheckout) -> Non
         pytest.raises(JobError, match=r"SLURM refused the job: .*nvalid account"),
     ):
         checkout.small.submit(host, "true", site=site)
-    assert {run.run_id for run in checkout.small.session.store.list()} == before
+    assert {run.run_id for run in checkout.small.session.store.select()} == before
     assert checkout.small.on_box("ls $SCRATCH/slipway/runs") == folders
     assert not list(Path(checkout.small.session.store.folder).glob("*.lock"))
 
@@ -374,7 +375,7 @@ def test_a_user_whose_start_files_print(small: SmallImageBox) -> None:
         assert push(small.session, small.choice)[3] is not None
         with submitted(small.session, request, Push.NEVER) as done:
             follow(done.host, done.run, said.append, lambda run: None)
-        (run,), error = list_runs(small.session, done.run.run_id, 1)
+        (run,), error = list_runs(small.session, Selection(prefixes=(done.run.run_id,)), 1)
         assert (run.status.state, run.status.reason, error) == (State.COMPLETED, "ok", None)
         home = pull(small.session, run.run_id).results.home
         assert (home / "attempt-1" / "out" / "file").read_text() == "there\n"

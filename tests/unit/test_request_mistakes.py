@@ -130,6 +130,9 @@ CASES = (
         task=("status", "--count", "all"),
         remedy="Write a number.",
     ),
+    of_run("runs in a state that is none", "status", "--state", "FAILD", remedy="Use the state it gives."),
+    of_run("runs of a name that none has", "status", "--name", "rpy", remedy="`invoke status` shows them."),
+    of_run("runs since a time that is none", "status", "--since", "monday", remedy="Write it as it says."),
     # Values
     asked("a time that is none", "--time", "tomorrow"),
     asked("cores that are no number", "--cpus", "two"),

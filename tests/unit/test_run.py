@@ -8,8 +8,9 @@ import pytest
 
 from slipway.errors import UsageError
 from slipway.job.record import VERSION, format_run, parse_run
+from slipway.job.record_file import UnreadableRecordError
 from slipway.job.run import Run, Status, new_run_id
-from slipway.job.store import RunStore, UnreadableRecordError
+from slipway.job.store import RunStore
 from slipway.scheduler.base import State
 
 NOW = datetime(2026, 1, 31, 14, 25, 30, tzinfo=timezone.utc)
@@ -50,7 +51,7 @@ def test_ids_begin_with_their_random_part() -> None:
 def test_a_record_is_read_back_as_it_was(store: RunStore) -> None:
     run = replace(make_run("k3f9-cpu"), job_id="7")
     store.save(run)
-    assert store.list() == [run]
+    assert store.select() == [run]
 
 
 def test_the_newest_run_is_the_default(store: RunStore) -> None:
@@ -84,7 +85,7 @@ def test_records_that_cannot_be_read_block_no_others(store: RunStore) -> None:
     (store.folder / "m4p2.json").write_text(newer)
     (store.folder / "n5q3.json").replace(store.folder / "other.json")
     (store.folder / "folder.json").mkdir()
-    assert [run.run_id for run in store.list()] == ["p6r4", "q7s5"]
+    assert [run.run_id for run in store.select()] == ["p6r4", "q7s5"]
     assert store.find("p").run_id == "p6r4"
     assert len(notes) == 1
     assert notes[0].splitlines() == [
@@ -104,14 +105,14 @@ def test_records_that_cannot_be_read_block_no_others(store: RunStore) -> None:
 def test_an_unreadable_record_is_replaced_and_kept(store: RunStore) -> None:
     store.save(make_run("k3f9"))
     (store.folder / "k3f9.json").write_text("{")
-    (unreadable,) = store.read_all()[1]
+    (unreadable,) = store.read()[1]
     kept = store.replace_unreadable(unreadable, make_run("k3f9"))
     assert kept is not None
     assert kept.read_text() == "{"
-    assert store.read_all() == ([make_run("k3f9")], [])
+    assert store.read() == ([make_run("k3f9")], [])
     # Another command was faster.
     assert store.replace_unreadable(unreadable, make_run("k3f9")) is None
-    assert store.read_all() == ([make_run("k3f9")], [])
+    assert store.read() == ([make_run("k3f9")], [])
 
 
 def test_the_newest_run_of_a_terminal_session_goes_first(
@@ -145,7 +146,7 @@ def test_a_run_is_held_while_it_is_submitted(store: RunStore) -> None:
     run = make_run("k3f9")
     with store.submitting(run):
         assert store.is_submitting(run)
-        assert store.list() == [run]
+        assert store.select() == [run]
         with pytest.raises(FileExistsError), store.submitting(run):
             pass
     assert not store.is_submitting(run)

@@ -192,7 +192,7 @@ def test_a_run_is_found_by_its_name(project: Project) -> None:
     assert [run.run_id for run in session.store.select(Selection(name="rpy-long"))] == ["m4f9-cpu"]
     assert session.store.select(Selection(profile="other")) == []
     session.store.save(replace(make_run("m5f9-cpu"), name="rpy-short"))
-    with pytest.raises(UsageError, match="several runs' ids or names: m4f9-cpu, m5f9-cpu"):
+    with pytest.raises(UsageError, match=r"several runs' ids or names: m4f9-cpu \(rpy-long\), m5f9-cpu"):
         find_run(session, "rpy")
 
 
