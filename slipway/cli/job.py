@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -11,6 +14,9 @@ from slipway.cli.common import PROFILE, SITE, open_session, program_arguments
 from slipway.cli.logs import follow_run
 
 if TYPE_CHECKING:
+    from slipway.job.replay import Replay
+    from slipway.resources import Resources
+    from slipway.steps.session import Session
     from slipway.steps.submit import Push
 
 
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
         "raw": "With --wait: the program's bytes as they are, also on a terminal.",
         "push": "Build, convert and send the image first, where the site does not have it.",
         "no_push": "Use the site's image, and ask nothing.",
+        "replay": "An earlier run, once more: its image, code, arguments and resources, but for what is "
+        "given here as well.",
         "dry_run": "Print the job script; send and submit nothing.",
         "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS. A handler for SIGUSR1 is called before its end.",
         "cpus": "Processor cores.",
@@ -52,6 +60,7 @@ def job(
     dry_run: bool = False,
     push: bool = False,
     no_push: bool = False,
+    replay: str | None = None,
     time: str | None = None,
     cpus: str | None = None,
     mem: str | None = None,
@@ -73,6 +82,7 @@ def job(
     """
     with open_session(context) as (session, screen):
         from slipway.scheduler.choose import parse_resources
+        from slipway.steps.replay import preview_replay, replayed
         from slipway.steps.submit import make_request, preview, submitted
 
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
@@ -80,19 +90,51 @@ def job(
         wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
         wanted |= {"array": array, "dependency": dependency}
         resources = parse_resources(wanted, sbatch or ())
-        choice = session.choose(profile, site, set_ or ())
-        request = make_request(choice, program_arguments(), resources, name=name)
+        if replay is None:
+            choice = session.choose(profile, site, set_ or ())
+            request = make_request(choice, program_arguments(), resources, name=name)
+            look, start = partial(preview, session, request), partial(submitted, session, request)
+            at = choice.site
+        else:
+            again = _replay(session, replay, profile, site, set_ or (), resources, name)
+            look, start = partial(preview_replay, session, again), partial(replayed, session, again)
+            at = again.site
         if dry_run:
-            screen.log(preview(session, request))
+            screen.log(look())
             return
-        with submitted(session, request, _push(push, no_push)) as done:
+        with start(_push(push, no_push)) as done:
             run = done.run
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
             screen.say(f"run {run.shown}  job {run.job_id}  log {log}")
             if limit := run.resources.get("time"):
                 screen.note(f"Time limit {limit}; a program with a handler for SIGUSR1 is warned before")
             if wait:
-                follow_run(session, screen, done.host, run, choice.site, raw=raw)
+                follow_run(session, screen, done.host, run, at, raw=raw)
+
+
+def _replay(
+    session: Session,
+    prefix: str,
+    profile: str,
+    site: str | None,
+    overrides: Sequence[str],
+    resources: Resources,
+    name: str | None,
+) -> Replay:
+    from slipway.errors import UsageError
+    from slipway.steps.replay import make_replay
+
+    # Words behind `--`, even none, take the place of the run's own.
+    args = program_arguments() if "--" in sys.argv else None
+    again = make_replay(
+        session, prefix, site=site, overrides=overrides, args=args, resources=resources, name=name
+    )
+    if profile not in ("base", again.run.profile):
+        raise UsageError(
+            f"--profile {profile} and --replay contradict each other: {again.run.run_id} is a run of profile "
+            f"{again.run.profile}; leave one of them out"
+        )
+    return again
 
 
 def _push(push: bool, no_push: bool) -> Push:

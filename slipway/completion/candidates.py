@@ -190,6 +190,7 @@ SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
     "--host": lambda place, names: _plain(names.hosts()),
     "--partition": _partitions,
     "--profile": lambda place, names: _plain(names.profiles()),
+    "--replay": lambda place, names: _plain(names.runs()),
     "--run": lambda place, names: _plain(names.runs()),
     "--site": lambda place, names: _plain(names.sites()),
 }

@@ -82,6 +82,22 @@ def find_image(client: DockerClient, name: str) -> Image | None:
         return None
 
 
+def find_by_id(client: DockerClient, name: str, image_id: str) -> Image | None:
+    """The image of an id, or ``None``; one that has no name any more gets the tag ``NAME:replay-…``."""
+    import docker.errors
+
+    try:
+        found = client.images.get(image_id)
+    except (docker.errors.ImageNotFound, docker.errors.NullResource):
+        return None
+    tags = [tag for tag in found.tags if tag.rpartition(":")[0] == name]
+    tag = f"replay-{image_id.removeprefix('sha256:')[:12]}"
+    if not tags:
+        # An engine gives out an image under one of its names. It also keeps what has one.
+        found.tag(name, tag)
+    return read_image(tags[0] if tags else f"{name}:{tag}", found.attrs)
+
+
 def full_name(name: str) -> str:
     """A name with its tag."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -1,24 +1,22 @@
 """What a run is made of: image, code, arguments and environment, from a profile or from an earlier run.
 
-Both give the same value, and planning a run starts from that; so any run can be repeated exactly.
+Both give the same value, and planning a run starts from that; so any run can be repeated: see replay.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.code.checkout import Revision, find_revision
 from slipway.code.size_limit import parse_limit
 from slipway.code.snapshot import Snapshot, take_snapshot
 from slipway.code.upload import recall_sent
-from slipway.errors import ImageError, JobError
+from slipway.errors import ImageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.job.request import Request
-from slipway.job.run import Run, RunPaths
 from slipway.job.script import words_file
 from slipway.job.secret import keyed_hash
 from slipway.profile import Profile, record_values
@@ -118,46 +116,3 @@ def find_image(host: Host, scratch: Scratch, request: Request) -> PushedSif:
             f"`invoke push {flags}` brings it there"
         )
     return pushed
-
-
-def repeat_inputs(host: Host, scratch: Scratch, run: Run) -> Inputs:
-    """The inputs that an earlier run had, if they are still on the cluster.
-
-    Raises:
-        JobError: the image, the code or a file of the run is gone.
-    """
-    paths = RunPaths(PurePosixPath(run.run_dir))
-    size_bytes = host.size(PurePosixPath(run.sif))
-    if size_bytes is None:
-        raise JobError(f"{host.target}:{run.sif}: the image of {run.run_id} is gone; submit it anew")
-    if not host.is_folder(scratch.code / run.code):
-        raise JobError(f"{host.target}: the code of {run.run_id} is gone; submit it anew")
-    diff = host.read(paths.diff)
-    return Inputs(
-        profile=run.profile,
-        profile_values=run.profile_values,
-        program=run.program,
-        args=run.args,
-        argv=_read(host, paths.argv, run),
-        environment=_read(host, paths.environment, run),
-        image=PushedSif(
-            path=PurePosixPath(run.sif),
-            image_id=run.image_id,
-            sha256=run.sif_sha256,
-            size_bytes=size_bytes,
-        ),
-        code=run.code,
-        revision=Revision(
-            commit=run.commit,
-            dirty=run.dirty,
-            diff=None if diff is None else diff.decode("utf-8", errors="surrogateescape"),
-        ),
-        parent=run.run_id,
-    )
-
-
-def _read(host: Host, path: PurePosixPath, run: Run) -> bytes:
-    content = host.read(path)
-    if content is None:
-        raise JobError(f"{host.target}:{path} is gone, so {run.run_id} cannot be repeated; submit it anew")
-    return content

@@ -44,17 +44,21 @@ def keep_tree(state: Path, tree: Tree) -> None:
     path = _tree_path(state, tree.name)
     if path.exists():
         return
-    rows = {name: f"{entry.kind} {entry.value[:_DIGITS]}" for name, entry in tree.entries.items()}
-    _write(path, gzip.compress(json.dumps(rows).encode(), mtime=0))
+    _write(path, gzip.compress(json.dumps(tree_words(tree)).encode(), mtime=0))
+
+
+def tree_words(tree: Tree) -> dict[str, str]:
+    """A word for each entry of a tree, which is the same for the same entry."""
+    return {name: f"{entry.kind} {entry.value[:_DIGITS]}" for name, entry in tree.entries.items()}
 
 
 def recall_tree(state: Path, name: str) -> Mapping[str, str] | None:
-    """What is in a tree of code: a word for each entry, which is the same for the same entry."""
+    """The :func:`tree_words` of a tree; ``None`` where it is of before they were kept, or broken."""
     try:
         rows = json.loads(gzip.decompress(_tree_path(state, name).read_bytes()))
         return {str(key): str(value) for key, value in rows.items()}
     except (OSError, EOFError, ValueError, AttributeError):
-        return None  # It is of before such were kept, or broken.
+        return None
 
 
 def _difference_path(state: Path, run: Run) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -54,15 +55,22 @@ def preview(project: Project, request: Request) -> str:
     code = read_code(project, request.profile, request.site.name)
     with code.snapshot:
         plan = _plan(project, request, scratch, code, image)
-    environment = sorted(request.profile.environment)
     remarks = [
-        f"argv, the program and its arguments: {shlex.join([*plan.run.program, *plan.run.args])}",
-        f"environment, ENV_… of the profile: {' '.join(environment) or 'nothing'}",
         f"Not known before the job is submitted: the run's id, which image {newest.name} is then (the script",
         "names that one), and what variables of the site's paths are there.",
     ]
+    return with_remarks(plan, sorted(request.profile.environment), remarks)
+
+
+def with_remarks(plan: Plan, environment: Sequence[str], remarks: Sequence[str]) -> str:
+    """A plan's script, with the program's own words and other remarks behind it, as comments."""
+    words = [
+        f"argv, the program and its arguments: {shlex.join([*plan.run.program, *plan.run.args])}",
+        f"environment, ENV_… of the profile: {' '.join(environment) or 'nothing'}",
+    ]
     # A word may have newlines, and what is behind them is no command.
-    return plan.script + "".join(f"# {line}\n" for remark in remarks for line in remark.split("\n"))
+    lines = (line for remark in (*words, *remarks) for line in remark.split("\n"))
+    return plan.script + "".join(f"# {line}\n" for line in lines)
 
 
 def submit(

@@ -61,7 +61,7 @@ class PushedSif:
 
 
 def push_sif(
-    host: Host, scratch: Scratch, sif: Sif, client: str, progress: Progress
+    host: Host, scratch: Scratch, sif: Sif, client: str, progress: Progress, *, as_newest: bool = True
 ) -> tuple[PushedSif, Transfer | None]:
     """Send a ``.sif``, unless the same content is there, and point ``<name>.sif`` to it.
 
@@ -75,6 +75,7 @@ def push_sif(
         sif: the image. Nobody else of this client may push one of its name meanwhile.
         client: what sets this client apart from others who push to the same place.
         progress: is told what happens.
+        as_newest: off for an older image that is brought back: ``<name>.sif`` stays as it is.
 
     Returns:
         The image there, and what was sent; ``None`` where it was there already.
@@ -94,7 +95,8 @@ def push_sif(
         if host.size(path) != sif.size_bytes:
             transfer = _send(host, scratch, sif, upload_dir, progress)
         host.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
-        host.point(scratch.images / f"{sif.name}.sif", path.name)
+        if as_newest:
+            host.point(scratch.images / f"{sif.name}.sif", path.name)
         if host.size(path) != sif.size_bytes:
             raise RemoteError(f"{host.target}:{path}: somebody has removed it just now; push again")
         if host.is_folder(upload_dir):

@@ -103,6 +103,22 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
     return sif
 
 
+def find_by_hash(project: Project, sha256: str) -> Sif | None:
+    """The file of this hash, where it is still kept."""
+    for record in sorted((project.state / "sif").glob("*.json")):
+        try:
+            content = load_json(record.read_bytes())
+            if content["sha256"] != sha256:
+                continue
+            image = Image(ref=f"{content['name']}:", id=content["image_id"], labels={}, size_bytes=0)
+            found = find_sif(project, image, content["compression"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if found is not None and found.sha256 == sha256:
+            return found
+    return None
+
+
 def make_sif(
     client: DockerClient,
     image: Image,
@@ -111,6 +127,7 @@ def make_sif(
     progress: Progress,
     *,
     compression: str = "zstd",
+    as_newest: bool = True,
 ) -> tuple[Sif, bool]:
     """Convert an image, unless that was done before.
 
@@ -121,6 +138,7 @@ def make_sif(
         tools: the container that has Apptainer; it is built where this machine has no Apptainer.
         progress: is told what happens, and what the user should know of the file.
         compression: of the squashfs in it: ``zstd``, or ``gzip`` for clusters that cannot read zstd.
+        as_newest: off for an older image: what is kept of newer ones stays.
 
     Returns:
         The file, and whether it was made now.
@@ -161,7 +179,8 @@ def make_sif(
             path.parent.mkdir(parents=True, exist_ok=True)
             part.sif.rename(path)
         _keep(sif)
-        _forget_older(sif)
+        if as_newest:
+            _forget_older(sif)
     return sif, True
 
 

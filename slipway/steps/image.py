@@ -94,6 +94,15 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     return _converted(session, client, image, profile, compression)
 
 
+def convert_older(session: Session, profile: Profile, image: Image, compression: str) -> Sif:
+    """An image of before as a ``.sif``; what was made of newer ones stays as it is."""
+    tools = tools_recipe(session.project, profile)
+    made, _ = make_sif(
+        engine(), image, session.project, tools, session.progress, compression=compression, as_newest=False
+    )
+    return made
+
+
 @explain_stop("nothing of the conversion is kept; the same command begins it anew")
 def _converted(
     session: Session, client: DockerClient, image: Image, profile: Profile, compression: str
@@ -128,11 +137,12 @@ def push(
 
 
 def send_sif(
-    session: Session, site: Site, sif: Sif, host: Host, scratch: Scratch
+    session: Session, site: Site, sif: Sif, host: Host, scratch: Scratch, *, as_newest: bool = True
 ) -> tuple[PushedSif, Transfer | None]:
     """Send a ``.sif`` over a connection that is open; see :func:`slipway.push.upload.push_sif`."""
+    client, progress = session.client(site), session.progress
     with _push_lock(session, site, sif.name):
-        return push_sif(host, scratch, sif, session.client(site), session.progress)
+        return push_sif(host, scratch, sif, client, progress, as_newest=as_newest)
 
 
 def _push_lock(session: Session, site: Site, name: str) -> AbstractContextManager[None]:

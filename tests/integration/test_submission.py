@@ -12,23 +12,18 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from slipway.errors import JobError
-from slipway.host.scratch import open_scratch
 from slipway.image.engine import engine, find_image
 from slipway.image.look import look_for_image
-from slipway.job.inputs import repeat_inputs
-from slipway.job.plan import make_plan
 from slipway.job.request import Request
-from slipway.job.run import Run, RunPaths
+from slipway.job.run import Run
 from slipway.job.selection import Selection
-from slipway.job.submit import settle, submit, submit_plan
-from slipway.job.template import load_template
+from slipway.job.submit import settle
 from slipway.job.watch import follow
-from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.image import build, push
@@ -382,32 +377,3 @@ def test_a_user_whose_start_files_print(small: SmallImageBox) -> None:
     finally:
         small.as_root("su", "-", "researcher", "-c", "for f in .bashrc .profile; do mv .$f.old $f; done")
     assert said[-1].strip() == "there"
-
-
-def test_a_run_is_repeated_with_the_very_same_inputs(small: SmallImageBox) -> None:
-    program = 'printf "%s|" "$@" "$MINE" >/out/words'
-    profile = small.choice.profile.model_copy(
-        update={"program": ("sh", "-c", program, "sh"), "environment": {"MINE": "a $b"}}
-    )
-    request = Request(
-        profile=profile,
-        site=small.choice.site,
-        args=("", "it's", "*"),
-        resources=SlurmResources(cpus=1, mem="100M", time="5"),
-    )
-    with small.connect() as host:
-        scratch = open_scratch(host, small.choice.site)
-        first = submit(small.session.project, request, host, scratch, NullProgress())
-        inputs = repeat_inputs(host, scratch, first)
-        template = load_template(small.session.project.share / "cluster")
-        plan = make_plan(inputs, request.resource_request, small.choice.site, scratch, template)
-        second = submit_plan(plan, host, small.session.store, NullProgress())
-        for run in (first, second):
-            ended = follow(host, run, lambda text: None, lambda run: None)
-            assert ended.status.reason == "ok"
-            assert host.read(PurePosixPath(run.run_dir) / "attempt-1/out/words") == b"|it's|*|a $b|"
-        assert (second.sif, second.code, second.commit) == (first.sif, first.code, first.commit)
-        assert (first.parent, second.parent) == (None, first.run_id)
-        host.check(["rm", str(RunPaths(PurePosixPath(first.run_dir)).argv)])
-        with pytest.raises(JobError, match=r"argv is gone, so .* cannot be repeated"):
-            repeat_inputs(host, scratch, first)
