@@ -55,6 +55,7 @@ def collect(root: Path) -> Collection:
         status.status,
         logs.logs,
         pull.pull,
+        pull.extract,
         cancel.cancel,
         develop.demo,
         completion.completion,

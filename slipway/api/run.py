@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from slipway.api.lines import Lines
 from slipway.errors import DataError, RunFailedError, SshError, UsageError, WaitTimeoutError
+from slipway.job.home import read_home
 from slipway.job.output import Value, read_output, read_small
 from slipway.job.run import RunPaths
 from slipway.job.tail import LogTail, last_attempt
+from slipway.job.wanted import Wanted, parse_attempt, parse_only
 from slipway.job.watch import RETRY_S, Following
 from slipway.scheduler.base import State
 from slipway.steps.cancel import cancel
-from slipway.steps.pull import pull
+from slipway.steps.pull import Order, pull
 from slipway.steps.refresh import refresh
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ class Results:
         folder: the run's folder here, with all its attempts.
         out: what the last attempt wrote to ``/out``; ``None`` where none has begun, and for an array.
         figures: numbers and short words of the JSON files in ``out``, by the file's name without its ending.
+        is_complete: the run was over, and all that it has left is here.
     """
 
     folder: Path
     out: Path | None
     figures: Mapping[str, Mapping[str, Value]]
+    is_complete: bool = False
 
     @property
     def returned(self) -> Any:
@@ -226,19 +230,34 @@ class Run:
         self._record, _ = self._ask(lambda _: cancel(self._session, self.id))
         return self
 
-    def pull(self) -> Results:
+    def pull(
+        self, *, only: Iterable[str] = (), tasks: Iterable[int] = (), attempt: int | str | None = None
+    ) -> Results:
         """Bring its results to ``results/<run>/``; called again, it brings what is new.
+
+        Args:
+            only: patterns of names in the attempts' output folders; all else stays there.
+            tasks: of an array, these alone.
+            attempt: a number, or ``"last"``. Default: all.
 
         Raises:
             IncompleteError: some files could not be brought. All others are here: see ``results``.
+            UsageError: it has no such task, attempt or file.
             JobError: it was never submitted.
             SshError: the site cannot be reached, or the connection was lost twice.
         """
-        pulled = self._ask(lambda _: pull(self._session, self.id))
+        which = parse_attempt(None if attempt is None else str(attempt))
+        wanted = Wanted(only=parse_only(only), tasks=frozenset(tasks), attempt=which)
+        pulled = self._ask(lambda _: pull(self._session, self.id, Order(wanted=wanted)))
         self._record = pulled.run
         brought = pulled.results
         brought.check()
-        return Results(folder=brought.home, out=brought.out, figures=brought.output.figures)
+        return Results(
+            folder=brought.home,
+            out=brought.out,
+            figures=brought.output.figures,
+            is_complete=brought.mark.is_complete,
+        )
 
     @property
     def results(self) -> Results | None:
@@ -249,7 +268,13 @@ class Run:
         names = [re.fullmatch(r"attempt-([0-9]{1,9})", path.name) for path in folder.iterdir()]
         newest = max((int(name[1]) for name in names if name), default=None)
         out = None if newest is None else folder / f"attempt-{newest}" / "out"
-        return Results(folder=folder, out=out, figures=read_output(out).figures if out else {})
+        home = read_home(self._session.project.results, self._record)
+        return Results(
+            folder=folder,
+            out=out,
+            figures=read_output(out).figures if out else {},
+            is_complete=home is not None and home.is_complete,
+        )
 
     def _ask(self, act: Callable[[Host], _Value]) -> _Value:
         return self._session.connections.retry(self._find_site(), act)

@@ -31,6 +31,7 @@ FILTERS = {
 RUN = {
     "run": "A run's id or name, or its beginning. Default: the newest of this terminal window, else of all."
 }
+RUNS = {"run": f"{RUN['run']} May be repeated."}
 
 
 @contextmanager

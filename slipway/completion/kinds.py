@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 # Invoke's own options that nobody types.
 HIDDEN = frozenset({"--complete", "--print-completion-script", "--prompt-for-sudo-password", "--write-pyc"})
 
-FOLDERS = frozenset({"--path", "--search-root"})
+FOLDERS = frozenset({"--into", "--path", "--search-root"})
 FILES = frozenset({"--config", "--file"})
 # Keys of a profile that name files and folders of this machine.
 PATH_KEYS = frozenset({"CA_BUNDLE", "CODE_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE"})
 
 CHOICES: Mapping[str, Sequence[str]] = {
+    "--attempt": ("all", "last"),
     "--compression": ("zstd", "gzip"),
     "--dependency": ("afterok:", "afterany:", "afternotok:", "after:", "aftercorr:"),
     "--hide": ("out", "err", "both"),
@@ -67,11 +68,13 @@ FREE = frozenset(
         "--mem",
         "--name",
         "--nodes",
+        "--only",
         "--qos",
         "--registry",
         "--scratch",
         "--since",
         "--tag",
+        "--task",
         "--time",
         "--url",
         "--user",

@@ -65,6 +65,7 @@ class Carrier(Protocol):
         source: PurePosixPath,
         target: Path,
         *,
+        names: Sequence[str] | None = None,
         without: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Transfer:
@@ -75,6 +76,7 @@ class Carrier(Protocol):
         Args:
             source: the folder on the cluster.
             target: the folder here; it exists.
+            names: only these, relative to ``source``; folders among them are made, and are not entered.
             without: names in ``source`` itself that stay there; ``*`` stands for any characters.
             on_progress: is told how far it is.
         """

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from slipway.errors import HostError, IncompleteError
+from slipway.errors import HostError, IncompleteError, UsageError
+from slipway.host.carrier import Carrier
 from slipway.host.host import Host
+from slipway.job.comparison import Compared, compare, look_here
+from slipway.job.home import MARK, Home, forget_home, now, read_home, write_home, write_whole
+from slipway.job.last_attempt import describe_last
 from slipway.job.output import Output, read_output
 from slipway.job.record import format_run
 from slipway.job.run import Run, RunPaths
-from slipway.job.tail import last_attempt
+from slipway.job.wanted import Wanted, newest_attempts
 from slipway.progress import Progress, Transfer
-from slipway.skipped import list_skipped
+from slipway.sftp.listing import PARTIAL, Listing, list_tree
+from slipway.skipped import Skipped, list_skipped
 from slipway.transfer.choice import choose_carrier
+
+_CHANNELS = 2
+
+
+class NothingWantedError(UsageError):
+    """None of a run's files is one of those that are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +37,26 @@ class Results:
 
     Attributes:
         home: the run's folder here.
-        out: the last attempt's output in it; ``None`` where no attempt has begun.
+        out: the output of the attempt that is shown, the last one where that came; ``None`` where there is
+            none.
         shown: the name that ``out`` has for a person: the link to it, where that could be made.
         transfer: what was copied, and what was not.
+        mark: what is home by now.
+        is_part: only some of it was wanted.
+        is_checked: the files were compared, since the run is over.
+        different: files that are not as they are there, after a second try.
+        attempts: where there are several, how each ended, and which is ``out``; a line for each task.
     """
 
     home: Path
     out: Path | None
     shown: Path | None
     transfer: Transfer
+    mark: Home
+    is_part: bool = False
+    is_checked: bool = False
+    different: Sequence[Skipped] = ()
+    attempts: Sequence[str] = ()
 
     @property
     def output(self) -> Output:
@@ -47,55 +71,211 @@ class Results:
         Raises:
             IncompleteError: there is something.
         """
-        if self.transfer.skipped:
-            count = len(self.transfer.skipped)
-            what = "1 file or folder" if count == 1 else f"{count:,} files or folders"
-            raise IncompleteError(
-                f"{what} of {self.home.name} could not be brought; the rest is here:\n"
-                f"{list_skipped(self.transfer.skipped)}\n"
-                "Where you may not read them, `chmod -R u+rX` on the cluster helps; then pull again, which "
-                "brings only what is missing"
-            )
+        said = "\n".join(filter(None, [self._say_skipped(), self._say_different()]))
+        if said:
+            raise IncompleteError(said)
+
+    def _say_skipped(self) -> str:
+        if not self.transfer.skipped:
+            return ""
+        return (
+            f"{_count(self.transfer.skipped)} of {self.home.name} could not be brought; the rest is here:\n"
+            f"{list_skipped(self.transfer.skipped)}\n"
+            "Where you may not read them, `chmod -R u+rX` on the cluster helps; then pull again, which "
+            "brings only what is missing"
+        )
+
+    def _say_different(self) -> str:
+        if not self.different:
+            return ""
+        return (
+            f"{_count(self.different)} of {self.home.name} came twice, and are still not as they are there:\n"
+            f"{list_skipped(self.different)}\n"
+            "Something writes to them there, or here; pull again when that is over"
+        )
 
 
-def pull(host: Host, run: Run, folder: Path, progress: Progress) -> Results:
+def _count(names: Sequence[Skipped]) -> str:
+    return "1 file or folder" if len(names) == 1 else f"{len(names):,} files or folders"
+
+
+def pull(host: Host, run: Run, folder: Path, progress: Progress, wanted: Wanted | None = None) -> Results:
     """Bring a run's folder home; called again, it brings what is new.
 
     The folder looks as on the cluster, and ``out`` and ``log`` in it point to those of the last attempt.
-    What cannot be brought is in the answer's ``transfer.skipped``; all else comes.
+    What cannot be brought is in the answer's ``transfer.skipped``; all else comes. Of a run that is over, all
+    files are compared with those there; one that differs is brought once more.
 
     Args:
         host: the connection to the run's site.
         run: the run.
         folder: where results are kept: the run's get a folder of its id in there.
         progress: is told what is copied.
+        wanted: which files; all where it is left out.
 
     Raises:
         HostError: the folder cannot be made.
+        NothingWantedError: none of its files is wanted.
         RemoteError: nothing could be brought.
     """
-    paths = RunPaths(PurePosixPath(run.run_dir))
-    home = folder / run.run_id
+    wanted = wanted or Wanted()
+    home = _make(folder / run.run_id)
+    progress.step(f"Bringing {run.shown} home")
+    source = PurePosixPath(run.run_dir)
+    there = _look(host, source)
+    names = None if wanted.is_all else _choose(run, wanted, there)
+    before = read_home(folder, run)
+    forget_home(home)
+    puller = _Puller(choose_carrier(host, progress), source, home, progress)
+    transfer = puller.fetch(names)
+    files = _arriving(there, names, transfer.skipped)
+    is_over = run.status.state.is_over
+    if is_over:
+        compared, transfer = _compare(host, puller, files, transfer)
+    else:
+        compared = Compared(arrived=look_here(home, files), different={})
+    different = [Skipped(name=name, why=why) for name, why in sorted(compared.different.items())]
+    mark = Home(
+        folder=home,
+        is_complete=(is_over and not transfer.skipped and not different)
+        and (wanted.is_all or (before is not None and before.is_complete)),
+        brought=now(),
+        files=compared.arrived if wanted.is_all or before is None else {**before.files, **compared.arrived},
+    )
+    out, shown = _point_to_last(home, newest_attempts(there), wanted, progress)
+    write_whole(home / "run.json", format_run(run))
+    write_home(mark)
+    return Results(
+        home=home,
+        out=out,
+        shown=shown,
+        transfer=transfer,
+        mark=mark,
+        is_part=not wanted.is_all,
+        is_checked=is_over,
+        different=different,
+        attempts=describe_last(home, newest_attempts(there)),
+    )
+
+
+@dataclass(frozen=True)
+class _Puller:
+    """What brings files from a run's folder to its folder here."""
+
+    carrier: Carrier
+    source: PurePosixPath
+    home: Path
+    progress: Progress
+
+    def fetch(self, names: Sequence[str] | None) -> Transfer:
+        return self.carrier.fetch_tree(
+            self.source, self.home, names=names, without=_WITHOUT, on_progress=self.progress.transfer
+        )
+
+
+# What the program was given may be secret; the record that is written here has the arguments. The claim is a
+# link that leads nowhere, and of no use here.
+_PATHS = RunPaths(PurePosixPath("/"))
+_OWN = (_PATHS.argv, _PATHS.environment, _PATHS.record, _PATHS.claim)
+_WITHOUT = (*(path.name for path in _OWN), MARK, "*.part")
+
+
+def _make(home: Path) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HostError(
             f"{home} cannot be made: {error.strerror}; set SLIPWAY_RESULTS to another folder"
         ) from error
-    progress.step(f"Bringing {run.run_id} home")
-    # What the program was given may be secret; the record that is written here has the arguments. The claim
-    # is a link that leads nowhere, and of no use here.
-    without = [paths.argv.name, paths.environment.name, paths.record.name, paths.claim.name, "*.part"]
-    carrier = choose_carrier(host, progress)
-    transfer = carrier.fetch_tree(paths.folder, home, without=without, on_progress=progress.transfer)
-    attempt = last_attempt(host, paths)
-    out = shown = None
-    if attempt:
-        out = home / f"attempt-{attempt}" / "out"
-        shown = home / "out" if _point(home / "out", f"attempt-{attempt}/out", progress) else out
-        _point(home / "log", f"attempt-{attempt}/log", progress)
-    _write(home / "run.json", format_run(run))
-    return Results(home=home, out=out, shown=shown, transfer=transfer)
+    return home
+
+
+def _look(host: Host, source: PurePosixPath) -> Listing:
+    """All that is to be had of a run; folders that cannot be looked into are told by what brings them."""
+    with host.pool(_CHANNELS) as pool:
+        found = list_tree(
+            pool, source, lambda _: True, missing_ok=False, on_refused=lambda name, refusal: None
+        )
+    return {name: entry for name, entry in found.items() if _comes(name)}
+
+
+def _comes(name: str) -> bool:
+    words = name.split("/")
+    return PARTIAL not in words and not any(fnmatchcase(words[0], pattern) for pattern in _WITHOUT)
+
+
+def _choose(run: Run, wanted: Wanted, there: Listing) -> list[str]:
+    names = wanted.choose(there)
+    if not any(not there[name].is_folder for name in names):
+        has = sorted(set(newest_attempts(there).values()))
+        which = f"its newest attempt is {has[-1]}" if has else "it has no attempts"
+        what = " ".join(f"--only {pattern!r}" for pattern in wanted.only) or f"--attempt {wanted.attempt}"
+        raise NothingWantedError(f"{run.run_id} has no file of {what}; {which}")
+    return names
+
+
+def _arriving(there: Listing, names: Sequence[str] | None, skipped: Sequence[Skipped]) -> Listing:
+    """The files that should be here by now."""
+    wanted, gone = None if names is None else {*names}, {one.name for one in skipped}
+    return {
+        name: entry
+        for name, entry in there.items()
+        if entry.is_file and (wanted is None or name in wanted) and gone.isdisjoint(_with_folders(name))
+    }
+
+
+def _with_folders(name: str) -> Iterable[str]:
+    while name:
+        yield name
+        name = name.rpartition("/")[0]
+
+
+def _compare(host: Host, puller: _Puller, files: Listing, transfer: Transfer) -> tuple[Compared, Transfer]:
+    """Compare, and bring what differs once more."""
+    puller.progress.step(f"Comparing {len(files):,} files with those on the cluster")
+    first = compare(host, puller.source, puller.home, files)
+    if not first.different:
+        return first, transfer
+    names = sorted(first.different)
+    puller.progress.note(f"{len(names):,} files here are not as they are there; bringing them again")
+    for name in names:
+        # By size and time they may look the same.
+        with suppress(OSError):
+            (puller.home / name).unlink()
+    again = puller.fetch(names)
+    second = compare(host, puller.source, puller.home, {name: files[name] for name in names})
+    return (
+        Compared(arrived={**first.arrived, **second.arrived}, different=second.different),
+        replace(
+            transfer,
+            sent_bytes=transfer.sent_bytes + again.sent_bytes,
+            received_bytes=transfer.received_bytes + again.received_bytes,
+            files=transfer.files + again.files,
+        ),
+    )
+
+
+def _point_to_last(
+    home: Path, newest: Mapping[int | None, int], wanted: Wanted, progress: Progress
+) -> tuple[Path | None, Path | None]:
+    """Have ``out`` and ``log`` lead to the last attempt, of each task in the task's folder.
+
+    Returns:
+        The output to be shown, and its name for a person.
+    """
+    for task, attempt in newest.items():
+        place = home if task is None else home / f"task-{task}"
+        for name in ("out", "log"):
+            if (place / f"attempt-{attempt}").is_dir():
+                _point(place / name, f"attempt-{attempt}/{name}", progress)
+    if None not in newest:
+        return None, None
+    last = newest[None]
+    if isinstance(wanted.attempt, int) and wanted.attempt != last:
+        out = home / f"attempt-{wanted.attempt}" / "out"
+        return out, out
+    out = home / f"attempt-{last}" / "out"
+    return out, home / "out" if (home / "out").is_symlink() else out
 
 
 def _point(link: Path, target: str, progress: Progress) -> bool:
@@ -110,15 +290,3 @@ def _point(link: Path, target: str, progress: Progress) -> bool:
         progress.note(f"{link} cannot be a link to {target} ({error.strerror}); look there")
         return False
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file in one step, in the place of a link that has its name, too."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise HostError(f"{path} cannot be written: {error.strerror}") from error

@@ -8,8 +8,12 @@ from pathlib import PurePosixPath
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 
+_XARGS = 123  # a command that it started has failed
 
-def hash_remote(host: Host, folder: PurePosixPath, names: Sequence[str]) -> dict[str, str]:
+
+def hash_remote(
+    host: Host, folder: PurePosixPath, names: Sequence[str], *, some_closed: bool = False
+) -> dict[str, str]:
     """The SHA-256 of files on the cluster, in hex, by name.
 
     Where no command can be run there, they are read back and hashed here.
@@ -18,6 +22,8 @@ def hash_remote(host: Host, folder: PurePosixPath, names: Sequence[str]) -> dict
         host: the connection.
         folder: where the files are.
         names: the files, relative to ``folder``. One that is not there is not in the answer.
+        some_closed: one that cannot be read is no error, and is not in the answer either; only where
+            commands can be run.
 
     Raises:
         RemoteError: a file is there and cannot be read.
@@ -36,7 +42,7 @@ def hash_remote(host: Host, folder: PurePosixPath, names: Sequence[str]) -> dict
     script += " | xargs -0r sha256sum -bz --"
     listed = "".join(f"{name}\0" for name in names)
     done = host.run(["sh", "-c", script, "slipway", str(folder)], stdin=listed, timeout_s=24 * 3600)
-    if not done.ok:
+    if not (done.ok or (some_closed and done.exit_code == _XARGS)):
         raise RemoteError(f"{host.target}:{folder}: files cannot be read there: {done.stderr.strip()}")
     return dict(_parse_line(line) for line in done.stdout.split("\0") if line)
 

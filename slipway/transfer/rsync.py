@@ -6,7 +6,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -140,14 +141,8 @@ class Rsync:
         options = [*_TREE, _MODES, "--executability"]
         if old is not None:
             options.append(f"--copy-dest={old}")
-        with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
-            if names is not None:
-                # rsync takes a name that begins with # or ; for a comment.
-                listed.write(b"".join(b"./" + os.fsencode(name) + b"\0" for name in names))
-                listed.flush()
-                options += ["--from0", f"--files-from={listed.name}"]
-            else:
-                options.append("--recursive")
+        with _listed(_plain(names or ())) as wanted:
+            options += ["--recursive"] if names is None else ["--from0", f"--files-from={wanted}"]
             root = source.absolute()
             skips = SkipRule(roots=(str(root),), only_here=True) if partial else None
             return self._run([f"{root}/"], remote(target, inside=True), options, on_progress, skips=skips)
@@ -157,19 +152,19 @@ class Rsync:
         source: PurePosixPath,
         target: Path,
         *,
+        names: Sequence[str] | None = None,
         without: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """See :meth:`slipway.host.carrier.Carrier.fetch_tree`."""
-        options = [*_TREE, _MODES, "--recursive", *(f"--exclude=/{name}" for name in without)]
+        options = [*_TREE, _MODES, *(f"--exclude=/{name}" for name in without)]
         with told(target):
             target.mkdir(parents=True, exist_ok=True)
             clashes = self._find_clashes(source, target)
         skips = SkipRule(roots=(str(source), str(target.absolute()), str(target)), only_here=False)
-        with tempfile.NamedTemporaryFile(prefix="slipway-names-") as listed:
-            listed.write(b"".join(os.fsencode(one) + b"\0" for one in exclude_patterns(list(clashes))))
-            listed.flush()
-            options += ["--from0", f"--exclude-from={listed.name}"] if clashes else []
+        with _listed(exclude_patterns(list(clashes))) as excluded, _listed(_plain(names or ())) as wanted:
+            options += ["--from0", f"--exclude-from={excluded}"] if clashes else []
+            options += ["--recursive"] if names is None else ["--from0", f"--files-from={wanted}"]
             transfer = self._run(
                 [remote(source, inside=True)], str(target), options, on_progress, skips=skips
             )
@@ -218,6 +213,20 @@ class Rsync:
         if not (result.ok or skipped):
             raise _failure(self.host, result, tunnel, destination)
         return replace(parse_stats(result.stdout), skipped=skipped, left_out=parse_left_out(result.stdout))
+
+
+@contextmanager
+def _listed(words: Iterable[str]) -> Iterator[str]:
+    """A file of these words, each ended by a zero byte, as ``--from0`` reads it."""
+    with tempfile.NamedTemporaryFile(prefix="slipway-names-") as file:
+        file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+        file.flush()
+        yield file.name
+
+
+def _plain(names: Iterable[str]) -> Iterator[str]:
+    # rsync takes a name that begins with # or ; for a comment.
+    return (f"./{name}" for name in names)
 
 
 def _failure(host: Host, result: Result, tunnel: RsyncTunnel, target: str) -> Exception:

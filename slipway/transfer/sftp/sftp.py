@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -73,15 +73,17 @@ class Sftp:
         source: PurePosixPath,
         target: Path,
         *,
+        names: Sequence[str] | None = None,
         without: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Transfer:
         """See :meth:`slipway.host.carrier.Carrier.fetch_tree`."""
+        chosen = None if names is None else _with_folders(names)
 
         def is_wanted(name: str) -> bool:
-            return PARTIAL not in name.split("/") and not any(
-                fnmatchcase(name.split("/")[0], pattern) for pattern in without
-            )
+            if PARTIAL in name.split("/") or not (chosen is None or name in chosen):
+                return False
+            return not any(fnmatchcase(name.split("/")[0], pattern) for pattern in without)
 
         with told(target):
             target.mkdir(parents=True, exist_ok=True)
@@ -161,6 +163,15 @@ class Sftp:
         pool.run(WorkQueue([up.tidy()]), tally, most=1)
         done = _transfer(pool, tally, len([one for one in new if one.name not in up.skipped]))
         return replace(done, skipped=_listed(up.skipped))
+
+
+def _with_folders(names: Iterable[str]) -> set[str]:
+    """Names, and the folders that they lie in."""
+    found = set(names)
+    for name in names:
+        while (name := name.rpartition("/")[0]) and name not in found:
+            found.add(name)
+    return found
 
 
 def _channels_for(size_bytes: int, files: int) -> int:
