@@ -60,7 +60,7 @@ def collect(root: Path) -> Collection:
         develop.demo,
         completion.completion,
         Collection("box", box.up, box.down),
-        Collection("runs", runs.show),
+        Collection("runs", runs.show, runs.diff),
         Collection("ssh", ssh.trust),
     )
     tasks.configure({"slipway": {"root": str(root)}})

@@ -18,9 +18,9 @@ _MOST_ROWS = 40
 Rows = list[tuple[str, str]]
 
 
-def show_details(screen: Terminal, details: Mapping[str, Any]) -> None:
-    """All that :func:`slipway.report.run_details.run_details` tells of a run."""
-    rows = [*_what(details), *_made_of(details), *_how(details)]
+def show_details(screen: Terminal, details: Mapping[str, Any], used: Sequence[str] = ()) -> None:
+    """All that :func:`slipway.report.run_details.run_details` tells of a run, and lines on what it used."""
+    rows = [*_what(details), *_made_of(details), *_labelled("used", used), *_how(details)]
     width = max(text_width(label) for label, _ in rows)
     for label, text in rows:
         screen.row([(label, "bold"), (one_line(text, _LONGEST), "")], [width, 0])
