@@ -22,6 +22,8 @@ LOOKS = 5
 FOLDERS_AT_ONCE = 5000
 # A run that SLURM has forgotten, and whose script said nothing, is given up after this time.
 GONE_S = 600
+# What is printed of a run whose folder is not there; a task of it has none before it begins.
+_NO_FOLDER = "no folder\n"
 # Whatever a file holds, what stands between two of them was drawn for this question, and is in none.
 _RESULTS = """while IFS= read -r folder; do
     newest=0
@@ -31,7 +33,9 @@ _RESULTS = """while IFS= read -r folder; do
         [ "$number" -le "$newest" ] || newest=$number
     done
     file=$folder/attempt-$newest/result.json
-    if [ -f "$file" ]; then head -c 65536 "$file" 2>&1; elif [ -e "$file" ]; then echo 'no file'; fi
+    if [ -f "$file" ]; then head -c 65536 "$file" 2>&1
+    elif [ -e "$file" ]; then echo 'no file'
+    elif [ ! -e "${folder%/task-*}" ]; then echo 'no folder'; fi
     printf %s "$1"
 done
 """
@@ -50,7 +54,7 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
         return []
     wanted = [_query(run) for run in runs]
     asked = find_scheduler(runs[0].scheduler).query(host, wanted)
-    results = _results(host, [run for run in runs if asked.may_be_over(_query(run))], asked)
+    results = _results(host, runs, asked)
     return [_updated(run, asked, results) for run in runs]
 
 
@@ -59,11 +63,16 @@ def _query(run: Run) -> JobQuery:
 
 
 def _results(host: Host, runs: Sequence[Run], asked: QueryResult) -> dict[str, str]:
-    """What ``result.json`` of each last attempt holds, by the folder of its run or task."""
-    jobs = {_folder(run, task): asked.job(run.run_id, task) for run in runs for task in run.tasks}
+    """What ``result.json`` of each last attempt holds, by the folder of its run or task, where that tells."""
+    jobs = {
+        _folder(run, task): job
+        for run in runs
+        for task in run.tasks
+        if _has_ended(job := asked.job(run.run_id, task)) and not _is_settled(_before(run, task))
+    }
     results: dict[str, str] = {}
     for look in range(1 + LOOKS):
-        missing = [folder for folder in jobs if folder not in results]
+        missing = [folder for folder in jobs if results.get(folder, _NO_FOLDER) == _NO_FOLDER]
         if look:
             # A network file system may show the file some seconds late.
             done = filter(None, map(jobs.get, missing))
@@ -119,17 +128,23 @@ def _stand(
 ) -> tuple[Status, ScriptResult | None]:
     """How a run stands, or a task of it, and what its script said."""
     job, script_result, note = asked.job(run.run_id, task), None, None
+    before = _before(run, task)
+    if _has_ended(job) and _is_settled(before):
+        return before, None
     content = results.get(_folder(run, task))
-    if content is not None:
+    is_gone = content == _NO_FOLDER
+    if content is not None and not is_gone:
         try:
             script_result = parse_result(content)
         except ParseError as error:
             note = str(error)
     if job is None and asked.problem and not (script_result and script_result.is_last):
         return Status(state=State.UNKNOWN, note=asked.problem), script_result
+    if job is None and script_result is None and before.state.is_over:
+        return before, None
     if job is None and script_result is None:
         submitting = Status(state=State.SUBMITTING)
-        return submitting if run.job_id is None else _missing(run, task, asked, note), None
+        return submitting if run.job_id is None else _missing(run, before, asked, note, is_gone=is_gone), None
     if job is None and script_result and script_result.job_id and run.job_id is None:
         # It was over before anybody knew its id. Now SLURM can be asked, too.
         return Status(state=State.COMPLETING), script_result
@@ -158,14 +173,32 @@ def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None
     return replace(status, note=f"{note}; SLURM alone is believed")
 
 
-def _missing(run: Run, task: int | None, asked: QueryResult, note: str | None) -> Status:
+def _before(run: Run, task: int | None) -> Status:
+    """How a run stood, or a task of it, when it was asked for last."""
+    return run.status if task is None else run.task_statuses.get(task, run.status)
+
+
+def _has_ended(job: Job | None) -> bool:
+    """True where SLURM does not know of it that it goes on."""
+    return job is None or job.state.is_over
+
+
+def _is_settled(before: Status) -> bool:
+    """True where its script has said how it ended, and that it does not begin again by itself."""
+    return before.state.is_over and before.script_reason not in (None, Reason.PREEMPTED)
+
+
+def _missing(run: Run, before: Status, asked: QueryResult, note: str | None, *, is_gone: bool) -> Status:
     """A job that SLURM had, and of which nobody can say how it ended."""
     now = int(time.time())
-    before = run.status if task is None else run.task_statuses.get(task, run.status)
     since = before.missing_since_s or now
-    words = [f"SLURM does not know job {run.job_id} any more, and its script left no result"]
+    left = f"{run.run_dir} is gone" if is_gone else "its script left no result"
+    words = [f"SLURM does not know job {run.job_id} any more, and {left}"]
     words += filter(None, [asked.history_problem, note])
-    if now - since > GONE_S:
-        words.append("so it was killed outright, by whom is not known")
-        return Status(state=State.FAILED, reason=Reason.NODE_FAILURE.value, note="; ".join(words))
-    return Status(state=State.UNKNOWN, note="; ".join(words), missing_since_s=since)
+    if now - since <= GONE_S:
+        return Status(state=State.UNKNOWN, note="; ".join(words), missing_since_s=since)
+    if is_gone:
+        words.append("so nobody knows how it ended; it counts as failed")
+        return Status(state=State.FAILED, reason=Reason.UNKNOWN.value, note="; ".join(words))
+    words.append("so it was killed outright, by whom is not known")
+    return Status(state=State.FAILED, reason=Reason.NODE_FAILURE.value, note="; ".join(words))

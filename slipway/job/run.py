@@ -38,6 +38,8 @@ class Reason(str, Enum):
     OUT_OF_MEMORY = "out-of-memory"
     NODE_FAILURE = "node-failure"
     LAUNCH_FAILURE = "launch-failure"
+    # SLURM has forgotten the job, and its folder is gone.
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)

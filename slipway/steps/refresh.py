@@ -20,14 +20,19 @@ def save(session: Session, run: Run) -> Run:
 
 
 def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
-    """Runs of one site as they stand now, written down; a submission that was cut off is decided."""
-    store, refreshed = session.store, []
-    for old, run in zip(runs, poll(host, runs), strict=True):
+    """Runs of one site as they stand now, written down; a submission that was cut off is decided.
+
+    A run that is over stays as it ended: the cluster may have forgotten it.
+    """
+    store = session.store
+    alive = [run for run in runs if not run.status.state.is_over]
+    refreshed = {run.run_id: run for run in runs}
+    for old, run in zip(alive, poll(host, alive), strict=True):
         left = old.job_id is None and not store.is_submitting(old)
         new = settle(host, run) if left and run.status.state is State.SUBMITTING else run
         # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
-        refreshed.append(save(session, new) if store.has(new) else new)
-    return refreshed
+        refreshed[new.run_id] = save(session, new) if store.has(new) else new
+    return [refreshed[run.run_id] for run in runs]
 
 
 def current(session: Session, host: Host, run: Run) -> Run:

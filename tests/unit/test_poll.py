@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from slipway.job.poll import poll
 from slipway.job.run import Run, Status
 from slipway.scheduler.base import State
 from slipway.shell import LocalShell, Result
-from tests.unit.test_run import make_run
+from tests.unit.test_run import NOW, make_run
 
 # What the kernel takes as one argument, which the whole command is to the shell that sshd starts.
 ONE_ARGUMENT_BYTES = 128 * 1024
@@ -235,3 +236,43 @@ def test_thousands_of_runs_are_asked_for_in_a_few_questions(run: Run) -> None:
         Status(state=State.CANCELLED, reason="cancelled", elapsed_s=0, native_state="CANCELLED", limit_s=600)
     }
     assert cluster.asked == ["squeue", "sacct"] * 5
+
+
+def test_a_year_later_the_script_still_tells(run: Run) -> None:
+    """The record was written when the run began, and nobody has looked since."""
+    run = replace(run, submitted=NOW - timedelta(days=365), status=Status(state=State.RUNNING))
+    write_result(run, "attempt-1", 3, "program-error")
+    for cluster in (Cluster(), Cluster(accounting=NO_ACCOUNTS)):
+        (now,) = ask(cluster, run)
+        assert (now.status.state, now.status.reason, now.status.exit_code) == (
+            State.FAILED,
+            "program-error",
+            3,
+        )
+
+
+def test_where_nothing_is_left_nobody_knows(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(run.run_dir).rmdir()
+    (now,) = ask(Cluster(accounting=NO_ACCOUNTS), replace(run, status=Status(state=State.RUNNING)))
+    assert now.status.state is State.UNKNOWN
+    assert f"does not know job 7 any more, and {run.run_dir} is gone; sacct could" in str(now.status.note)
+    monkeypatch.setattr(polling, "GONE_S", -1)
+    (now,) = ask(Cluster(), now)
+    assert (now.status.state, now.status.reason, now.status.exit_code) == (State.FAILED, "unknown", None)
+    assert str(now.status.note).endswith("is gone; so nobody knows how it ended; it counts as failed")
+
+
+def test_a_task_that_ended_stays_as_it_ended(array: Run) -> None:
+    write_result(array, "task-1/attempt-1", 3, "program-error")
+    cluster = Cluster(
+        queue="7_[2-3]|k3f9|PENDING|0:00|JobArrayTaskLimit\n",
+        accounting="7_0|k3f9|OUT_OF_MEMORY|0:125|5\n7_1|k3f9|FAILED|3:0|5\n",
+    )
+    (then,) = ask(cluster, array)
+    # By now it is forgotten, and the second one's folder is purged.
+    Path(array.run_dir, "task-1", "attempt-1", "result.json").unlink()
+    write_result(array, "task-2/attempt-1")
+    later = Cluster(queue="7_3|k3f9|RUNNING|0:05|None\n", accounting="7_2|k3f9|COMPLETED|0:0|5\n")
+    (now,) = ask(later, then)
+    assert [now.task_statuses[task] for task in (0, 1)] == [then.task_statuses[task] for task in (0, 1)]
+    assert [now.task_statuses[task].state for task in (2, 3)] == [State.COMPLETED, State.RUNNING]

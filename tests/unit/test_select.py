@@ -5,17 +5,19 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slipway.completion.kinds import CHOICES
 from slipway.errors import UsageError
 from slipway.job.run import Run, Status
-from slipway.job.selection import parse_since, parse_states
+from slipway.job.selection import ALL, parse_since, parse_states
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.scheduler.base import State
 from slipway.steps.find import find_run
+from slipway.steps.refresh import refresh
 from slipway.steps.select import select_runs
 from slipway.steps.session import Session
 from slipway.steps.status import list_runs
@@ -185,3 +187,14 @@ def test_a_whole_name_goes_before_beginnings(session: Session, keep: Callable[..
         keep("k3x2", name="same")
         with pytest.raises(UsageError, match=f"{word!r} is the beginning of several runs' .*: {said}; write"):
             find_run(session, word)
+
+
+def test_nothing_is_asked_about_a_run_that_is_over(session: Session, keep: Callable[..., Run]) -> None:
+    over = keep("aaaa", 400, State.FAILED)
+    before = (session.store.folder / f"{over.run_id}.json").read_bytes()
+    nobody: Any = None
+    assert refresh(session, nobody, [over, over]) == [over, over]
+    assert (session.store.folder / f"{over.run_id}.json").read_bytes() == before
+    # Its site's file may even be gone.
+    (session.project.root / "cluster" / "hpc.yaml").unlink()
+    assert list_runs(session, ALL, 20) == ([over], None)
