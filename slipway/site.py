@@ -101,6 +101,7 @@ class Site(_Part):
     before: str = ""
     defaults: Resources = Resources()
     grace_s: int = Field(default=120, ge=0)
+    scratch_purge_days: int | None = Field(default=None, ge=1)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
 

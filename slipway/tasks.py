@@ -24,6 +24,7 @@ from slipway.cli import (
     image,
     init,
     job,
+    keep,
     logs,
     pull,
     runs,
@@ -57,10 +58,12 @@ def collect(root: Path) -> Collection:
         pull.pull,
         pull.extract,
         cancel.cancel,
+        keep.keep,
+        keep.restore,
         develop.demo,
         completion.completion,
         Collection("box", box.up, box.down),
-        Collection("runs", runs.show, runs.diff),
+        Collection("runs", runs.show, runs.diff, runs.prune),
         Collection("ssh", ssh.trust),
     )
     tasks.configure({"slipway": {"root": str(root)}})

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import RUN, open_session
+from slipway.cli.common import RUN, SITE, open_session
+
+if TYPE_CHECKING:
+    from slipway.keep.decision import Decision
+    from slipway.steps.prune import Costs
 
 
 @task(
@@ -71,3 +77,69 @@ def diff(context: Context, run: list[str] | None = None, json: bool = False) -> 
             print_json(found)
         else:
             show_diff(screen, found)
+
+
+@task(
+    help={
+        **SITE,
+        "profile": "Whose site and images are meant, where --site is not given.",
+        "older_than": "Only what nobody has written to for so long: 12h, 30d or 2w.",
+        "state": "Only runs that ended so, such as FAILED; may be repeated.",
+        "keep_last": "Leave so many of the newest runs.",
+        "run": "Only this run; may be repeated. Of another checkout's, the whole id.",
+        "kind": "What may go, with commas: runs, code, cache, images, results (here). Default: runs,code.",
+        "data": "A dataset that may go; may be repeated. No other does.",
+        "not_home": "Also runs whose results are not home, and results here that are nowhere else.",
+        "dry_run": "Show it, and remove nothing.",
+        "yes": "Ask nothing.",
+    },
+    iterable=["state", "run", "data"],
+    auto_shortflags=False,
+)
+def prune(
+    context: Context,
+    site: str | None = None,
+    profile: str = "base",
+    older_than: str | None = None,
+    state: list[str] | None = None,
+    keep_last: str | None = None,
+    run: list[str] | None = None,
+    kind: str | None = None,
+    data: list[str] | None = None,
+    not_home: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+) -> None:
+    """Show what lies at a site and here, and remove what is not wanted any more.
+
+    What a job that waits or runs needs always stays, and so does a run whose results are not home.
+    """
+    with open_session(context) as (session, screen):
+        from slipway.report.cost_table import total
+        from slipway.steps import prune as step
+        from slipway.terminal.cost_view import confirm_removal, show_costs, show_decision
+
+        chosen = session.choose(profile, site).site
+        criteria = step.make_criteria(
+            session,
+            chosen,
+            kinds=kind,
+            older_than=older_than,
+            states=state or (),
+            keep_last=keep_last,
+            runs=run or (),
+            data=data or (),
+            not_home=not_home,
+        )
+
+        def confirm(costs: Costs, decision: Decision) -> bool:
+            show_costs(screen, costs, chosen.name)
+            show_decision(screen, decision, costs.runs, criteria)
+            return confirm_removal(screen, decision, yes=yes, dry_run=dry_run)
+
+        done = step.prune(session, chosen, criteria, confirm)
+        for item, why in done.kept:
+            screen.note(f"{item.path} stays after all: it {why}")
+        if done.gone:
+            screen.say(f"removed {total(done.gone)}")
+        done.check()

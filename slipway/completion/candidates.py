@@ -186,6 +186,7 @@ def _partitions(place: Place, names: Names) -> list[Candidate]:
 
 # Options whose values are names, and where these come from.
 SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
+    "--data": lambda place, names: _plain(names.datasets(place)),
     "--gpus": lambda place, names: _plain(names.gpus(place)),
     "--host": lambda place, names: _plain(names.hosts()),
     "--partition": _partitions,

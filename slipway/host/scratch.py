@@ -21,6 +21,11 @@ class Scratch:
 
     root: PurePosixPath
 
+    @classmethod
+    def of_run(cls, folder: PurePosixPath) -> Scratch:
+        """The scratch that a run's folder lies in."""
+        return cls(root=folder.parent.parent)
+
     @property
     def images(self) -> PurePosixPath:
         """``<name>-<digest>.sif``, and ``<name>.sif`` that points to the newest."""
@@ -54,24 +59,7 @@ def open_scratch(host: Host, site: Site, *, make: bool = True) -> Scratch:
         ConfigError: a variable in the site's paths is not set on the cluster.
         ScratchError: scratch is missing or not writable.
     """
-
-    def lookup(names: Sequence[str]) -> Mapping[str, str]:
-        try:
-            result = host.run_in_login_shell(["sh", "-c", _LOOK_UP, "slipway", *names])
-        except TransferOnlyError as error:
-            raise ConfigError(
-                f"{site.paths.scratch!r}, and ${names[0]} cannot be looked up there; without commands "
-                f"write the path itself. {error}"
-            ) from error
-        if not result.ok:
-            raise RemoteError(f"{host.target}: {result.explain()}")
-        pairs = (pair.partition("=") for pair in result.stdout.split("\0") if pair)
-        return {name: value for name, _, value in pairs if value}
-
-    try:
-        folder = resolve_path(site.paths.scratch, lookup)
-    except ConfigError as error:
-        raise ConfigError(f"cluster/{site.name}.yaml: paths.scratch is {error}") from error
+    folder = _resolve(host, site, "scratch", site.paths.scratch)
     scratch = Scratch(root=folder / "slipway")
     if not make:
         return scratch
@@ -83,6 +71,35 @@ def open_scratch(host: Host, site: Site, *, make: bool = True) -> Scratch:
             f"{why}; check paths.scratch in cluster/{site.name}.yaml"
         )
     return scratch
+
+
+def kept_folder(host: Host, site: Site) -> PurePosixPath:
+    """The folder in the home folder there that `invoke keep` copies to; it need not be there yet.
+
+    Raises:
+        ConfigError: a variable in ``paths.home`` is not set on the cluster.
+    """
+    return _resolve(host, site, "home", site.paths.home) / "slipway-kept"
+
+
+def _resolve(host: Host, site: Site, key: str, written: str) -> PurePosixPath:
+    def lookup(names: Sequence[str]) -> Mapping[str, str]:
+        try:
+            result = host.run_in_login_shell(["sh", "-c", _LOOK_UP, "slipway", *names])
+        except TransferOnlyError as error:
+            raise ConfigError(
+                f"{written!r}, and ${names[0]} cannot be looked up there; without commands "
+                f"write the path itself. {error}"
+            ) from error
+        if not result.ok:
+            raise RemoteError(f"{host.target}: {result.explain()}")
+        pairs = (pair.partition("=") for pair in result.stdout.split("\0") if pair)
+        return {name: value for name, _, value in pairs if value}
+
+    try:
+        return resolve_path(written, lookup)
+    except ConfigError as error:
+        raise ConfigError(f"cluster/{site.name}.yaml: paths.{key} is {error}") from error
 
 
 def _make_folders(host: Host, folders: Sequence[PurePosixPath]) -> str | None:

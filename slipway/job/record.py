@@ -99,7 +99,8 @@ def _checked(run: Run) -> Run:
     """Refuse values that would lead somewhere else, or fail where they are used."""
     tests = {
         "run_id": _RUN_ID.fullmatch(run.run_id),
-        "run_dir": _RUN_DIR.fullmatch(run.run_dir) and PurePosixPath(run.run_dir).name == run.run_id,
+        "run_dir": _is_folder_of(run.run_dir, run),
+        "kept": run.kept is None or _is_folder_of(run.kept, run),
         "job_id": run.job_id is None or JOB_ID.fullmatch(run.job_id),
         "submitted": 2000 <= run.submitted.year < 2500,
         "resources.array": _has_tasks(run),
@@ -109,6 +110,10 @@ def _checked(run: Run) -> Run:
     if bad:
         raise ValueError(f"{bad[0]} has a value that no run has")
     return run
+
+
+def _is_folder_of(folder: str, run: Run) -> bool:
+    return _RUN_DIR.fullmatch(folder) is not None and PurePosixPath(folder).name == run.run_id
 
 
 def _has_tasks(run: Run) -> bool:

@@ -99,7 +99,15 @@ def _count(names: Sequence[Skipped]) -> str:
     return "1 file or folder" if len(names) == 1 else f"{len(names):,} files or folders"
 
 
-def pull(host: Host, run: Run, folder: Path, progress: Progress, wanted: Wanted | None = None) -> Results:
+def pull(
+    host: Host,
+    run: Run,
+    folder: Path,
+    progress: Progress,
+    wanted: Wanted | None = None,
+    *,
+    source: PurePosixPath | None = None,
+) -> Results:
     """Bring a run's folder home; called again, it brings what is new.
 
     The folder looks as on the cluster, and ``out`` and ``log`` in it point to those of the last attempt.
@@ -112,6 +120,7 @@ def pull(host: Host, run: Run, folder: Path, progress: Progress, wanted: Wanted 
         folder: where results are kept: the run's get a folder of its id in there.
         progress: is told what is copied.
         wanted: which files; all where it is left out.
+        source: where the run's folder is by now; where it was made, if it is left out.
 
     Raises:
         HostError: the folder cannot be made.
@@ -121,7 +130,7 @@ def pull(host: Host, run: Run, folder: Path, progress: Progress, wanted: Wanted 
     wanted = wanted or Wanted()
     home = _make(folder / run.run_id)
     progress.step(f"Bringing {run.shown} home")
-    source = PurePosixPath(run.run_dir)
+    source = source or PurePosixPath(run.run_dir)
     there = _look(host, source)
     names = None if wanted.is_all else _choose(run, wanted, there)
     before = read_home(folder, run)

@@ -104,6 +104,8 @@ class Run:
         usage_tries: how often accounting was asked for that and did not have it.
         usage_asked_s: when it was last asked, in seconds since 1970.
         parent: the id of the run that this one continues or repeats.
+        kept: its copy in the home folder on the cluster.
+        removed_s: when its folder in scratch was removed from here, in seconds since 1970.
         session: the terminal session that submitted it, on the machine that did; see
             :func:`slipway.tty.terminal_session`.
         unknown: what its record has besides, by a Slipway that knows more; it is written down again.
@@ -136,6 +138,8 @@ class Run:
     usage_tries: Whole = 0
     usage_asked_s: Whole | None = None
     parent: Text | None = None
+    kept: Text | None = None
+    removed_s: Whole | None = None
     session: Text | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 

@@ -18,16 +18,18 @@ from slipway.errors import ParseError
 
 # The exit code of a shell that the other side was faster than. Neither sbatch nor timeout has it.
 TOO_LATE = 79
-# The exit codes of a shell that could not make a run's folder, not write its files, or found no image.
-NOT_MADE, NOT_WRITTEN, NO_IMAGE = 76, 77, 78
+# The exit codes of a shell that found no code, could not make a run's folder, not write its files, or found
+# no image.
+NO_CODE, NOT_MADE, NOT_WRITTEN, NO_IMAGE = 75, 76, 77, 78
 # Others may not read the arguments. Of an archive that is cut short, the last file is missing or not whole.
-# Whoever removes images looks at the records first; this one may have been written too late for them.
-_MAKE_RUN = f"""run=$1 last=$2 image=$3
+# Whoever removes images or code looks at the records first; this one may have been written too late for that.
+_MAKE_RUN = f"""run=$1 last=$2 image=$3 code=$4
 mkdir -m 700 -- "$run" || exit {NOT_MADE}
 [ ! -L "${{run%/*}}/.${{run##*/}}.given-up" ] || {{ rm -rf -- "$run"; exit {TOO_LATE}; }}
 tar -xf - -C "$run" --no-same-owner --no-same-permissions && [ -f "$run/$last" ] ||
     {{ rm -rf -- "$run"; exit {NOT_WRITTEN}; }}
 [ -e "$image" ] || {{ rm -rf -- "$run"; exit {NO_IMAGE}; }}
+[ -d "$code" ] || {{ rm -rf -- "$run"; exit {NO_CODE}; }}
 """
 _LOCK_AND_SUBMIT = f"""folder=$1 limit_s=$2
 shift 2
@@ -81,7 +83,9 @@ def locked_submit_command(folder: PurePosixPath, submit: Sequence[str], limit_s:
     return ["sh", "-c", _LOCK_AND_SUBMIT, "slipway", str(folder), str(limit_s), *submit]
 
 
-def make_run_command(folder: PurePosixPath, last: str, image: PurePosixPath) -> list[str]:
+def make_run_command(
+    folder: PurePosixPath, last: str, image: PurePosixPath, code: PurePosixPath
+) -> list[str]:
     """Make a run's folder of the archive on standard input.
 
     It is a command of its own. Whoever gives a run up takes it that what has no folder is never submitted; a
@@ -91,8 +95,9 @@ def make_run_command(folder: PurePosixPath, last: str, image: PurePosixPath) -> 
         folder: the run's; it must not be there yet.
         last: the name of the archive's last file.
         image: the run's image.
+        code: the run's tree of code.
     """
-    return ["sh", "-c", _MAKE_RUN, "slipway", str(folder), last, str(image)]
+    return ["sh", "-c", _MAKE_RUN, "slipway", str(folder), last, str(image), str(code)]
 
 
 def give_up_command(folder: PurePosixPath) -> list[str]:

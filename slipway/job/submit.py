@@ -24,6 +24,7 @@ from slipway.job.request import NOTHING_SUBMITTED, Request
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.store import RunStore
 from slipway.job.submission_lock import (
+    NO_CODE,
     NO_IMAGE,
     NOT_MADE,
     TOO_LATE,
@@ -248,13 +249,14 @@ def _write_record(host: Host, run: Run) -> None:
 def _make_run(host: Host, plan: Plan, store: RunStore) -> None:
     run, files = plan.run, _run_files(plan)
     archive = pack_files(files)
-    command = make_run_command(PurePosixPath(run.run_dir), [*files][-1], PurePosixPath(run.sif))
+    folder, code = PurePosixPath(run.run_dir), Scratch.of_run(PurePosixPath(run.run_dir)).code / run.code
+    command = make_run_command(folder, [*files][-1], PurePosixPath(run.sif), code)
     # Where the connection is lost, `status` finds that it was not submitted, and removes what is there.
     try:
         made = host.run_in_login_shell(command, stdin=[archive], stdin_bytes=len(archive))
     except KeyboardInterrupt:
         # It may still be on its way.
-        host.run(give_up_command(PurePosixPath(run.run_dir)))
+        host.run(give_up_command(folder))
         store.forget(run)
         raise
     if not made.ok:
@@ -269,6 +271,8 @@ def _explain_no_run(host: Host, run: Run, result: Result) -> SlipwayError:
             f"{host.target}:{run.sif}: the image has been removed just now; nothing was submitted. "
             "Push it again"
         )
+    if result.exit_code == NO_CODE:
+        return JobError(f"{where}: the code has been removed just now; nothing was submitted. Submit again")
     if result.exit_code == TOO_LATE:
         return JobError(f"{run.run_id} was given up by another `invoke status` in the meantime; try again")
     if result.exit_code == NOT_MADE:

@@ -38,6 +38,8 @@ def run_values(run: Run) -> dict[str, Any]:
         "args": list(run.args),
         "parent": run.parent,
         "usage": None if run.usage is None else usage_values(run),
+        "kept": run.kept,
+        "removed_s": run.removed_s,
         "tasks": [_task_values(index, status) for index, status in run.task_statuses.items()],
     }
 

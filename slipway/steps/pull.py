@@ -20,6 +20,7 @@ from slipway.progress import explain_stop
 from slipway.site import Site
 from slipway.steps.find import find_run
 from slipway.steps.hosts import SiteHosts, is_lost
+from slipway.steps.keep import where_it_lies
 from slipway.steps.refresh import current, refresh
 from slipway.steps.session import Session
 from slipway.steps.several import as_one, never_submitted
@@ -142,7 +143,9 @@ def _there(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
         over += [run for run in (refresh(session, host, alive) if alive else []) if run.status.state.is_over]
     folders = {PurePosixPath(run.run_dir).parent for run in over}
     names = {folder: {*host.list(folder)} for folder in folders}
-    gone = [run for run in over if run.run_id not in names[PurePosixPath(run.run_dir).parent]]
+    gone = [
+        run for run in over if not run.kept and run.run_id not in names[PurePosixPath(run.run_dir).parent]
+    ]
     if gone:
         named = ", ".join(run.run_id for run in gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
         session.progress.note(
@@ -167,8 +170,9 @@ def _pull(session: Session, host: Host, run: Run, order: Order) -> Pulled:
     if never_submitted(run):
         raise JobError(f"{run.run_id} has no results: {run.status.note}")
     check_tasks(run, order.wanted.tasks)
-    folder = order.folder(session)
-    return Pulled(run=run, results=results.pull(host, run, folder, session.progress, order.wanted))
+    folder, source = order.folder(session), where_it_lies(session, host, run)
+    brought = results.pull(host, run, folder, session.progress, order.wanted, source=source)
+    return Pulled(run=run, results=brought)
 
 
 def _what_is_left(session: Session, run: Run, order: Order) -> str:

@@ -20,6 +20,7 @@ LAYERS = (
     ("slipway.report",),
     ("slipway.api",),
     ("slipway.steps",),
+    ("slipway.keep",),
     ("slipway.job",),
     ("slipway.push",),
     ("slipway.dataset", "slipway.weights", "slipway.registry", "slipway.box", "slipway.init"),

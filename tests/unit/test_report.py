@@ -54,6 +54,8 @@ def test_the_list_has_the_documented_keys() -> None:
         "args": ["--task", "a b", "", "\ud800"],
         "parent": None,
         "usage": None,
+        "kept": None,
+        "removed_s": None,
         "tasks": [],
     }
 

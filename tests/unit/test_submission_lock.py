@@ -9,6 +9,7 @@ import pytest
 from slipway.code.package import pack_files
 from slipway.errors import ParseError
 from slipway.job.submission_lock import (
+    NO_CODE,
     NO_IMAGE,
     NOT_MADE,
     NOT_WRITTEN,
@@ -113,13 +114,15 @@ def test_the_answer_is_kept_where_nobody_listens_any_more(folder: Folder) -> Non
 
 
 def make_run(folder: PurePosixPath, image: Path, archive: bytes) -> int:
-    argv = make_run_command(folder, "job.sh", PurePosixPath(image))
+    code = PurePosixPath(image.parent / "code")
+    argv = make_run_command(folder, "job.sh", PurePosixPath(image), code)
     return subprocess.run(argv, input=archive, capture_output=True, check=False).returncode
 
 
 def test_a_run_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     image = tmp_path / "image.sif"
     image.touch()
+    (tmp_path / "code").mkdir()
     folder = tmp_path / "runs" / "k3f9"
     folder.parent.mkdir()
     run = PurePosixPath(folder)
@@ -130,6 +133,10 @@ def test_a_run_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not folder.exists()
     assert make_run(run, tmp_path / "none.sif", archive) == NO_IMAGE
     assert not folder.exists()
+    (tmp_path / "code").rmdir()
+    assert make_run(run, image, archive) == NO_CODE
+    assert not folder.exists()
+    (tmp_path / "code").mkdir()
     assert make_run(run, image, archive) == 0
     assert (folder / "run.json").read_bytes() == b"x" * 5000
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,67 @@
+"""What runs and images cost on this machine, and what may go of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from slipway.keep.survey import Item
+from slipway.project import Project
+
+
+def results_here(project: Project) -> list[Item]:
+    """What was brought home, an item a run; whatever else lies in ``results/`` is not looked at."""
+    return [_measured("results", folder) for folder in _folders(project.results)]
+
+
+def state_here(project: Project) -> list[Item]:
+    """Converted images and records of runs, an item a file or a folder."""
+    places = {"images": project.state / "sif", "records": project.state / "runs"}
+    return [_measured(kind, path) for kind, folder in places.items() for path in _entries(folder)]
+
+
+def remove_here(project: Project, items: Sequence[Item]) -> tuple[list[Item], list[tuple[Item, str]]]:
+    """Remove what was brought home of runs: those that are gone, and why not, of the others."""
+    gone, failed = [], []
+    for item in items:
+        folder = project.results / item.name
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            failed.append((item, f"not all of {folder} could be removed; whose are the files in it?"))
+        else:
+            gone.append(item)
+    return gone, failed
+
+
+def _measured(kind: str, path: Path) -> Item:
+    files = size_bytes = newest = 0
+    for status in _files(path):
+        files += 1
+        size_bytes += status.st_size
+        newest = max(newest, int(status.st_mtime))
+    return Item(kind=kind, name=path.name, files=files, size_bytes=size_bytes, written_s=newest)
+
+
+def _files(path: Path) -> Iterator[os.stat_result]:
+    if not path.is_dir():
+        yield path.lstat()
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                yield os.lstat(os.path.join(folder, name))  # noqa: PTH118 - of a hundred thousand files
+            except OSError:
+                continue
+
+
+def _folders(path: Path) -> list[Path]:
+    return [entry for entry in _entries(path) if entry.is_dir() and not entry.is_symlink()]
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError:
+        return []
