@@ -126,13 +126,15 @@ class RunStore:
             raise UsageError(_NO_RUNS)
         return run
 
-    def find(self, word: str | None) -> Run:
+    def find(self, word: str | None, *, to_end: bool = False) -> Run:
         """The run that is called so; without a word, the newest of this terminal session.
 
         Of several runs that have one name it is the newest, which is told.
 
         Args:
             word: an id or a name, or the beginning of either.
+            to_end: it is to be ended: of several runs that have one name it is the one that is not over,
+                and it is not clear which where that is several.
 
         Raises:
             UnreadableRecordError: it is one whose record cannot be read.
@@ -148,10 +150,7 @@ class RunStore:
         if len(found) > 1:
             if not have_one_name(word, found):
                 raise UsageError(_unclear(word, found))
-            self._note(
-                f"{found[0].name} is the name of {len(found)} runs; this is the newest, {found[0].run_id}. "
-                f"`invoke status --name {found[0].name}` lists them"
-            )
+            found = self._of_one_name(found, to_end=to_end)
         run = read_record(self._path(found[0].run_id))
         if isinstance(run, UnreadableRecord):
             raise UnreadableRecordError(run)
@@ -171,6 +170,25 @@ class RunStore:
         record.file.replace(kept)
         self.save(run)
         return kept
+
+    def _of_one_name(
+        self, found: Sequence[RunEntry | UnreadableRecord], *, to_end: bool
+    ) -> Sequence[RunEntry]:
+        """The one of several runs that is meant, which is told."""
+        runs = [one for one in found if isinstance(one, RunEntry)]
+        name, alive = runs[0].name, [run for run in runs if not run.state.is_over]
+        if to_end and len(alive) > 1:
+            ids = ", ".join(run.run_id for run in alive[:_NAMED])
+            raise UsageError(
+                f"{name} is the name of {len(alive)} runs that are not over: {ids}"
+                f"{_more(alive)}; write the id of one, or `invoke cancel --name {name}` for all"
+            )
+        one, which = (alive[0], "one that is not over") if to_end and alive else (runs[0], "newest")
+        self._note(
+            f"{name} is the name of {len(runs)} runs; this is the {which}, {one.run_id}. "
+            f"`invoke status --name {name}` lists them"
+        )
+        return [one]
 
     def _readable(self, entry: RunEntry, unreadable: list[UnreadableRecord]) -> Run | None:
         """The run of an entry; where its record cannot be read any more, that is added to the others."""
@@ -201,5 +219,8 @@ def _unknown(word: str, known: Sequence[RunEntry | UnreadableRecord]) -> str:
 
 def _unclear(word: str, found: Sequence[RunEntry | UnreadableRecord]) -> str:
     shown = ", ".join(f"{one.run_id} ({one.name})" if one.name else one.run_id for one in found[:_NAMED])
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"{word!r} is the beginning of several runs' ids or names: {shown}{more}; write more of it"
+    return f"{word!r} is the beginning of several runs' ids or names: {shown}{_more(found)}; write more of it"
+
+
+def _more(runs: Sequence[object]) -> str:
+    return f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""

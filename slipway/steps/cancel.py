@@ -19,7 +19,7 @@ def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
     Raises:
         UsageError: it was not named, and nobody said yes.
     """
-    run, site = find_run(session, prefix or _confirm_newest(session).run_id)
+    run, site = find_run(session, prefix or _confirm_newest(session).run_id, to_end=True)
     with session.connect(site) as host:
         before = refresh(session, host, [run])[0]
         return save(session, watch.cancel(host, before)), before.status.state.is_over

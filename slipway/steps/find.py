@@ -15,12 +15,12 @@ from slipway.text.wording import one_line
 from slipway.tty import terminal_session
 
 
-def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
-    """A run by the beginning of its id, and its site.
+def find_run(session: Session, prefix: str | None, *, to_end: bool = False) -> tuple[Run, Site]:
+    """A run by its id or name, or the beginning of either, and its site; see :meth:`RunStore.find`.
 
-    Without one it is the newest of this terminal window, else the newest of all, and is named.
+    Without a word it is the newest of this terminal window, else the newest of all, and is named.
     """
-    run = find_record(session, prefix)
+    run = find_record(session, prefix, to_end=to_end)
     if not prefix:
         session.progress.note(f"{run.shown}, {which_run(run)}: {describe_arguments(run)}")
     try:
@@ -29,12 +29,12 @@ def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
         raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
 
 
-def find_runs(session: Session, prefixes: Sequence[str]) -> list[tuple[Run, Site]]:
-    """Runs by the beginnings of their ids, in this order and each once, and their sites.
+def find_runs(session: Session, prefixes: Sequence[str], *, to_end: bool = False) -> list[tuple[Run, Site]]:
+    """Runs by their ids or names, in this order and each once, and their sites.
 
     Without any it is one: see :func:`find_run`.
     """
-    found = [find_run(session, prefix) for prefix in prefixes or (None,)]
+    found = [find_run(session, prefix, to_end=to_end) for prefix in prefixes or (None,)]
     return [*{run.run_id: (run, site) for run, site in found}.values()]
 
 
@@ -49,9 +49,9 @@ def which_run(run: Run) -> str:
     return "the newest run of this terminal window" if is_of_window else "the newest run"
 
 
-def find_record(session: Session, prefix: str | None) -> Run:
+def find_record(session: Session, prefix: str | None, *, to_end: bool = False) -> Run:
     """As the store finds it; one whose record here is damaged is brought again from its cluster."""
     try:
-        return session.store.find(prefix)
+        return session.store.find(prefix, to_end=to_end)
     except UnreadableRecordError as error:
         return recover(session, error.record)

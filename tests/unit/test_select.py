@@ -172,6 +172,19 @@ def test_of_runs_with_one_name_it_is_the_newest(session: Session, keep: Callable
         assert said.endswith("`invoke status --name rpy-long` lists them")
 
 
+def test_of_runs_with_one_name_only_one_that_goes_on_is_ended(
+    session: Session, keep: Callable[..., Run]
+) -> None:
+    keep("aaaa", 1, name="rpy")
+    keep("bbbb", 2, State.RUNNING, name="rpy")
+    assert find_run(session, "rpy")[0].run_id.startswith("aaaa")
+    assert find_run(session, "rpy", to_end=True)[0].run_id.startswith("bbbb")
+    keep("cccc", 3, State.PENDING, name="rpy")
+    said = r"rpy is the name of 2 runs that are not over: bbbb\S*, cccc\S*; write the id of one, or `invoke"
+    with pytest.raises(UsageError, match=said):
+        find_run(session, "rpy", to_end=True)
+
+
 def test_a_whole_name_goes_before_beginnings(session: Session, keep: Callable[..., Run]) -> None:
     keep("aaaa", name="rpy")
     keep("bbbb", name="rpy-long")
