@@ -56,6 +56,9 @@ class Names(Protocol):
     def runs(self) -> Iterable[str]:
         """Ids of runs, the newest first."""
 
+    def run_names(self) -> Iterable[str]:
+        """Names that the newest runs were given."""
+
     def datasets(self, place: Place) -> Iterable[str]:
         """Datasets that were staged from here, on the chosen site where one is chosen."""
 
@@ -105,7 +108,8 @@ def _options(place: Place, grammar: Grammar) -> list[Candidate]:
 
 def _values_by_place(place: Place, names: Names) -> Iterable[Candidate]:
     option = place.task.by_place if place.task else None
-    return _known(place, option.name, names) if option and option.name not in place.given else ()
+    is_open = option and (option.repeats or option.name not in place.given)
+    return _known(place, option.name, names) if option and is_open else ()
 
 
 def _known(place: Place, name: str, names: Names) -> Iterable[Candidate]:
@@ -184,6 +188,16 @@ def _partitions(place: Place, names: Names) -> list[Candidate]:
     return [Candidate(word=name, help=note) for name, note in names.partitions(place).items()]
 
 
+def _runs(names: Names) -> Iterator[Candidate]:
+    yield from _plain(names.runs())
+    yield from _plain(names.run_names())
+
+
+def _run_names(place: Place, names: Names) -> Iterable[Candidate]:
+    of_data = place.task is not None and "stage" in place.task.names
+    return () if of_data else _plain(names.run_names())
+
+
 # Options whose values are names, and where these come from.
 SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
     "--data": lambda place, names: _plain(names.datasets(place)),
@@ -191,7 +205,8 @@ SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
     "--host": lambda place, names: _plain(names.hosts()),
     "--partition": _partitions,
     "--profile": lambda place, names: _plain(names.profiles()),
-    "--replay": lambda place, names: _plain(names.runs()),
-    "--run": lambda place, names: _plain(names.runs()),
+    "--name": _run_names,
+    "--replay": lambda place, names: _runs(names),
+    "--run": lambda place, names: _runs(names),
     "--site": lambda place, names: _plain(names.sites()),
 }

@@ -69,7 +69,6 @@ FREE = frozenset(
         "--list",
         "--list-depth",
         "--mem",
-        "--name",
         "--nodes",
         "--only",
         "--older-than",

@@ -16,7 +16,7 @@ from typing import Any
 from slipway.completion.place import Place
 from slipway.project import Project
 
-# Records that are read for the datasets that their arguments name, the newest ones.
+# Records that are read for names of runs, and of datasets in their arguments; the newest ones.
 _READ = 30
 _BASE, _LOCAL, _SCHEMA = "base", "local", "example"
 
@@ -49,6 +49,11 @@ class ProjectNames:
         found = [name.removesuffix(".json") for name in _list(self._records) if name.endswith(".json")]
         # An id ends in the time of its run: k3f9-cpu-20260131-142530.
         return sorted(found, key=lambda run: (run[-15:], run), reverse=True)
+
+    def run_names(self) -> Sequence[str]:
+        """Names that the newest runs were given."""
+        names = (_mapping(_json(self._records / f"{run}.json")).get("name") for run in self.runs()[:_READ])
+        return [*dict.fromkeys(name for name in names if isinstance(name, str))]
 
     def datasets(self, place: Place) -> Sequence[str]:
         """Datasets that were staged from here, and those that the newest runs have named."""

@@ -48,6 +48,13 @@ GRAMMAR = Grammar(
             names=("logs",), options=(Option(names=("--follow",)), Option(names=("--run",), takes_value=True))
         ),
         Task(
+            names=("pull",),
+            options=(
+                Option(names=("--name",), takes_value=True),
+                Option(names=("--run",), takes_value=True, repeats=True),
+            ),
+        ),
+        Task(
             names=("stage",),
             places=("--path",),
             options=(
@@ -67,7 +74,7 @@ GRAMMAR = Grammar(
         Option(names=("--write-pyc",)),
     ),
 )
-TASKS = ["build", "b", "job", "logs", "stage", "ssh.trust", "mine"]
+TASKS = ["build", "b", "job", "logs", "pull", "stage", "ssh.trust", "mine"]
 
 
 class FakeNames:
@@ -82,6 +89,9 @@ class FakeNames:
 
     def runs(self) -> Iterable[str]:
         return RUNS
+
+    def run_names(self) -> Iterable[str]:
+        return ["rpy-long", "rpy-short"]
 
     def datasets(self, place: Place) -> Iterable[str]:
         return ["door", "room"] if place.last("--site") != "box" else ["room"]
@@ -165,7 +175,11 @@ JOB_OPTIONS = ["--partition", "--profile", "--sbatch", "--set", "--site", "--tim
         ("job --sbatch=--comm", ["--sbatch=--comment="]),
         ("job --sbatch=--comment=x --sbatch=--comm", []),
         # Runs, by option and by their place.
-        ("logs ", [*RUNS]),
+        ("logs ", [*RUNS, "rpy-long", "rpy-short"]),
+        ("logs rpy-l", ["rpy-long"]),
+        ("pull 2bcd 8", [*RUNS[:2]]),
+        ("pull --name ", ["rpy-long", "rpy-short"]),
+        ("stage . --name ", []),
         ("logs 8", [*RUNS[:2]]),
         ("logs --run 2", [RUNS[2]]),
         ("logs --follow 2", [RUNS[2]]),
@@ -375,6 +389,14 @@ def test_runs_are_the_newest_first_by_the_names_of_their_records(project: Projec
         record(project, run)
     (project.state / "runs" / "x.lock").touch()
     assert [run[:4] for run in ProjectNames(project=project).runs()] == ["bbbb", "cccc", "zzzz"]
+
+
+def test_names_of_runs_are_those_of_the_newest(project: Project) -> None:
+    record(project, "aaaa-a-20260101-000000", name="rpy")
+    record(project, "bbbb-a-20260102-000000", name="rpy-long")
+    record(project, "cccc-a-20260103-000000", name="rpy")
+    record(project, "dddd-a-20260104-000000", name=None)
+    assert ProjectNames(project=project).run_names() == ["rpy", "rpy-long"]
 
 
 def test_datasets_are_those_staged_from_here_and_those_of_the_newest_runs(project: Project) -> None:
