@@ -134,6 +134,7 @@ def test_a_job_tracks_the_demo_without_a_gpu(
         "ate.json",
         "cloud.ply",
         "cloud.png",
+        "groundtruth.tum",
         "keyframes.tum",
         "reconstruction.npz",
         "reconstruction.pth",

@@ -38,6 +38,7 @@ NAMES = [
     "ate.json",
     "cloud.ply",
     "cloud.png",
+    "groundtruth.tum",
     "keyframes.tum",
     "reconstruction.npz",
     "reconstruction.pth",

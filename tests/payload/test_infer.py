@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-NAMES = ["ate.json", "cloud.ply", "summary.json", "trajectory.png", "trajectory.tum"]
+NAMES = ["ate.json", "cloud.ply", "groundtruth.tum", "summary.json", "trajectory.png", "trajectory.tum"]
 
 
 def run_infer(slam, dataset: Path, out: Path, *options: str, **variables: str):
@@ -40,6 +40,9 @@ def test_reconstructs_the_room(slam, scene: Path, tmp_path: Path) -> None:
         "ATE rmse",
     ):
         assert line in done.stdout
+    # The truth is kept with the estimate, under the stamps and in the unit of its file.
+    truth = np.loadtxt(tmp_path / "groundtruth.tum")
+    assert truth == pytest.approx(np.loadtxt(scene / "groundtruth.txt"), abs=1e-8)
     stamps = [line.split()[0] for line in (scene / "groundtruth.txt").read_text().splitlines()]
     assert [line.split()[0] for line in (tmp_path / "trajectory.tum").read_text().splitlines()] == stamps
 

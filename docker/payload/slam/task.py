@@ -58,6 +58,8 @@ def infer(
         with results.together(out) as folder:
             results.adopt(estimate.files, folder)
             write_trajectory(folder / results.TRAJECTORY, estimate.trajectory)
+            if truth is not None:
+                write_trajectory(folder / results.TRUTH, truth)
             write_cloud(folder / results.CLOUD, estimate.cloud)
             results.write_json(
                 folder / results.SUMMARY,

@@ -19,10 +19,11 @@ FIGURE = "trajectory.png"
 ATE = "ate.json"
 RPE = "rpe.json"
 KEYFRAMES = "keyframes.tum"
+TRUTH = "groundtruth.tum"
 RECONSTRUCTION = "reconstruction.npz"
 PTH = "reconstruction.pth"
 VIEW = "cloud.png"
-NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE, RPE, KEYFRAMES, RECONSTRUCTION, PTH, VIEW)
+NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE, RPE, KEYFRAMES, TRUTH, RECONSTRUCTION, PTH, VIEW)
 # With less than this on a disk it is as good as full.
 _PROBE_BYTES = 8_000_000
 
