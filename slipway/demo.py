@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slipway.job.run import Run
+from slipway.page.write import write_pages
 from slipway.resources import Resources
 from slipway.steps import box, data, image
 from slipway.steps.follow import follow
@@ -51,6 +52,8 @@ def run_demo(session: Session, screen: Terminal) -> int:
     results = pull(session, run.run_id).results
     show_output(screen, results.output)
     results.check()
+    page = write_pages([run], session.project.results, session.progress)
+    screen.say(f"A page of it, for a browser: {short(page)}")
     if run.status.wait_code == 0:
         screen.heading("Done")
         screen.say(f"The box is still there: `invoke status`, `ssh -F {short(status.box.ssh_config)} box`.")

@@ -28,6 +28,7 @@ from slipway.cli import (
     logs,
     pull,
     runs,
+    show,
     ssh,
     status,
 )
@@ -57,6 +58,7 @@ def collect(root: Path) -> Collection:
         logs.logs,
         pull.pull,
         pull.extract,
+        show.show,
         cancel.cancel,
         keep.keep,
         keep.restore,

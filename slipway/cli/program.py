@@ -30,7 +30,7 @@ Usage: {NAME} TASK [--options] [-- your program and its arguments]
 GROUPS = {
     "Set up": ("init", "ssh.trust", "box.up", "box.down", "completion"),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
-    "Jobs": ("job", "status", "logs", "pull", "extract", "cancel"),
+    "Jobs": ("job", "status", "logs", "pull", "extract", "show", "cancel"),
     "Records of runs": ("runs.show", "runs.diff", "runs.prune", "keep", "restore"),
     "Try it": ("demo",),
 }

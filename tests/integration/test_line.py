@@ -55,6 +55,26 @@ def test_the_demo_ends_with_a_good_trajectory(line: TaskRunner) -> None:
     assert summary["threads"] <= 2
 
 
+def test_the_demo_leaves_a_page(line: TaskRunner) -> None:
+    run = line.status()[0]["run_id"]
+    page = line.results / run / "index.html"
+    page.unlink()
+    shown = line.invoke("show", run[:6], "--no-open")
+    assert shown.stdout.strip() == str(page)
+    words = page.read_text()
+    # The payload's ground truth lies beside its estimate, and so the page has the error over time.
+    for part in (
+        'id="view"',
+        'id="error"',
+        'id="log"',
+        'id="pictures"',
+        "COMPLETED",
+        "ATE rmse",
+        "ground truth",
+    ):
+        assert part in words, part
+
+
 def test_nothing_is_done_twice(line: TaskRunner) -> None:
     built = line.invoke("build", "--profile", "cpu").stdout
     assert "unchanged, nothing built" in built

@@ -1,0 +1,1 @@
+"""Pages: one run, or several side by side, as a file that a browser shows without a network."""

@@ -1,0 +1,190 @@
+"""What there is of a run here: its attempts and files. No link is followed, and nothing fails by it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+
+from slipway.errors import ParseError
+from slipway.job.ending import ScriptResult, parse_result
+from slipway.job.output import read_small
+from slipway.job.run import Run
+from slipway.jsontext import load_json
+from slipway.text.wording import one_line, short
+
+_MOST_FILES = 20_000
+_MOST_ATTEMPTS = 400
+_NUMBERED = re.compile(r"(attempt|task)-([0-9]{1,9})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A regular file that a run has left.
+
+    Attributes:
+        path: where it is.
+        name: as the program knows it: in ``out/``, with the task of an array before it.
+        link: its path from the run's folder.
+        size_bytes: its size.
+    """
+
+    path: Path
+    name: str
+    link: str
+    size_bytes: int
+
+    @property
+    def folder(self) -> str:
+        """The folder that it lies in, of its name."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def stem(self) -> str:
+        """Its name without folder and ending."""
+        return self.name.rpartition("/")[2].rpartition(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt of a run or of a task: its folder, and how the job script says that it ended."""
+
+    number: int
+    task: int | None
+    folder: Path
+    result: ScriptResult | None
+    node: str
+
+    @property
+    def name(self) -> str:
+        """How it is called to a person."""
+        return f"attempt {self.number}" if self.task is None else f"task {self.task}, attempt {self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A run and what was brought home of it.
+
+    Attributes:
+        run: the record.
+        folder: ``results/<run>``, whether it is there or not.
+        attempts: in the order of tasks and numbers.
+        files: the output of each task's last attempt, by name.
+        notes: what was left out.
+    """
+
+    run: Run
+    folder: Path
+    attempts: Sequence[Attempt] = ()
+    files: Sequence[File] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_home(self) -> bool:
+        """Whether anything of it was brought home."""
+        return (self.folder / "run.json").is_file()
+
+    def with_ending(self, *endings: str) -> list[File]:
+        """Files by the ends of their names, in lower case."""
+        return [file for file in self.files if file.name.lower().endswith(endings)]
+
+
+def look(run: Run, folder: Path) -> Found:
+    """Look through a run's folder; one that is not there has nothing in it."""
+    notes: list[str] = []
+    attempts = sorted(_attempts(folder), key=lambda one: (one.task or 0, one.number))
+    if len(attempts) > _MOST_ATTEMPTS:
+        notes.append(f"{len(attempts) - _MOST_ATTEMPTS:,} more attempts are not looked at")
+        attempts = attempts[:_MOST_ATTEMPTS]
+    files: list[File] = []
+    for attempt in {one.task: one for one in attempts}.values():
+        files += _files(folder, attempt, _MOST_FILES - len(files), notes)
+    return Found(run=run, folder=folder, attempts=attempts, files=files, notes=notes)
+
+
+def _attempts(folder: Path) -> Iterator[Attempt]:
+    for path, kind, number in _numbered(folder):
+        if kind == "attempt":
+            yield _attempt(path, None, number)
+            continue
+        for inner, inner_kind, attempt in _numbered(path):
+            if inner_kind == "attempt":
+                yield _attempt(inner, number, attempt)
+
+
+def _numbered(folder: Path) -> Iterator[tuple[Path, str, int]]:
+    for entry in _scan(folder):
+        found = _NUMBERED.fullmatch(entry.name)
+        if found and entry.is_dir(follow_symlinks=False):
+            yield Path(entry.path), found[1], int(found[2])
+
+
+def _attempt(folder: Path, task: int | None, number: int) -> Attempt:
+    result, node = None, ""
+    try:
+        content = read_small(folder / "result.json").decode("utf-8", "replace")
+        result = parse_result(content)
+        node = str(load_json(content).get("node") or "")
+    except (OSError, ValueError, ParseError):
+        pass
+    return Attempt(number=number, task=task, folder=folder, result=result, node=one_line(node, 60))
+
+
+def _files(home: Path, attempt: Attempt, most: int, notes: list[str]) -> list[File]:
+    out = attempt.folder / "out"
+    prefix = "" if attempt.task is None else f"task-{attempt.task}/"
+    files: list[File] = []
+    for path, status in _walk(out):
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        if len(files) >= most:
+            notes.append(f"there are more than {_MOST_FILES:,} files; those after {short(path)} are left out")
+            break
+        name = prefix + path.relative_to(out).as_posix()
+        link = path.relative_to(home).as_posix()
+        files.append(File(path=path, name=name, link=link, size_bytes=status.st_size))
+    return files
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is below a folder, by name: a folder's files before those of the folders in it."""
+    if folder.is_symlink():
+        return
+    waiting = [folder]
+    while waiting:
+        below = []
+        for entry in sorted(_scan(waiting.pop()), key=lambda one: one.name):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                below.append(Path(entry.path))
+            else:
+                yield Path(entry.path), status
+        waiting += reversed(below)
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file, opened through no link, to read bytes from.
+
+    Raises:
+        OSError: it is something else, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it is no regular file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,1 @@
+"""Readers of what programs write: trajectories, clouds, event files, tables, logs."""
