@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from slipway.errors import HostError
-from slipway.page.markup import Html, element, join
+from slipway.page.markup import Html, element
 from slipway.page.sections import (
     again,
     attempts,
@@ -49,7 +49,7 @@ _HERE = Path(__file__).parent
 def run_page(subject: Subject) -> str:
     """The page of one run."""
     sections = [one for make in _SECTIONS if (one := make(subject)) is not None]
-    head = join(overview.header(subject), overview.missing(subject))
+    head = overview.header(subject)
     return document(f"{one_line(subject.name, 120)} · Slipway", head, sections)
 
 

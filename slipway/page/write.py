@@ -39,7 +39,7 @@ def write_pages(runs: Sequence[Run], results: Path, progress: Progress) -> Path:
         write_page(subject.found.folder / NAME, run_page(subject))
         if not subject.found.is_home:
             run_id = subject.run.run_id
-            progress.note(f"the results of {run_id} are not here; `invoke pull {run_id}` brings them")
+            progress.note(f"the results of {run_id} are not here; `invoke show {run_id} --pull` brings them")
     if len(runs) == 1:
         return subjects[0].found.folder / NAME
     progress.step("Making the page that compares them")

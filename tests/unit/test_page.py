@@ -130,7 +130,7 @@ def test_a_program_that_is_no_slam(tmp_path: Path) -> None:
 def test_a_run_that_is_not_home(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     assert "Its results are not on this machine" in page
-    assert "invoke pull k3f9-cpu-20260131-142530" in page
+    assert "invoke show k3f9-cpu-20260131-142530 --pull" in page
     assert 'id="log"' not in page
 
 

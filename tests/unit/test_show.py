@@ -60,7 +60,7 @@ def test_the_newest_is_named_and_may_be_away(project: Path) -> None:
     out, said = show(project, "--no-open")
     assert out == f"results/{SECOND.run_id}/index.html\n"
     assert f"{SECOND.run_id} (better), the newest run" in said
-    assert f"`invoke pull {SECOND.run_id}` brings them" in said
+    assert f"`invoke show {SECOND.run_id} --pull` brings them" in said
     assert "display" not in said
 
 

@@ -215,7 +215,7 @@
     ahead.normalize();
     ahead.addScaledVector(new THREE.Vector3().crossVectors(ahead, up), 0.4).normalize();
     const narrow = Math.min(1, (canvas.clientWidth || 4) / (canvas.clientHeight || 3));
-    const away = (0.82 * radius) / Math.sin((camera.fov / 2) * (Math.PI / 180)) / narrow;
+    const away = (0.88 * radius) / Math.sin((camera.fov / 2) * (Math.PI / 180)) / narrow;
     camera.up.copy(up);
     camera.position.copy(centre).addScaledVector(ahead, -0.88 * away).addScaledVector(up, 0.47 * away);
     camera.near = away / 500;

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slipway.job.home import read_home
 from slipway.job.run import Run
 from slipway.page.chart import number
-from slipway.page.markup import Html, element, facts, join
+from slipway.page.markup import Html, element, facts
 from slipway.page.subject import Subject
 from slipway.scheduler.base import State
 from slipway.text.shell_line import shell_line
@@ -56,6 +57,7 @@ def header(subject: Subject) -> Html:
         element("h1", one_line(subject.name, 200)),
         element("p", badge(run), element("span", how_it_stands(run), class_="ending"), class_="status"),
         element("p", run.status.note, class_="remark") if run.status.note else None,
+        missing(subject),
         element("pre", element("code", command_words(run)), class_="ran", tabindex=0, aria_label="what ran"),
         tiles(subject),
         facts(
@@ -154,17 +156,22 @@ def _rank(key: str) -> int | None:
     return None
 
 
-def missing(subject: Subject) -> Html:
-    """What is to be said where results are not here."""
-    run = subject.run
-    if subject.found.is_home:
-        return join()
+def missing(subject: Subject) -> Html | None:
+    """What is to be said where results are not here, or not all of them."""
+    run, found = subject.run, subject.found
+    home = read_home(found.folder.parent, run)
+    if not found.is_home:
+        what = "Its results are not on this machine: this page shows what the record has. "
+    elif not run.state.is_over:
+        what = "It is not over: these are not its last results. "
+    elif home is not None and not home.is_complete:
+        what = "Not all of its results are on this machine. "
+    else:
+        return None
     return element(
         "p",
-        "Its results are not on this machine: this page shows what the record has. ",
-        element("code", f"invoke pull {run.run_id}"),
-        " brings them, and ",
-        element("code", f"invoke show {run.run_id}"),
-        " then makes the page again.",
+        what,
+        element("code", f"invoke show {run.run_id} --pull"),
+        " brings them and makes the page again.",
         class_="remark",
     )
