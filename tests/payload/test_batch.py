@@ -8,7 +8,7 @@ import pytest
 
 from slam.arguments import changed_options
 from slam.batch import finish, run_each
-from slam.campaign import find_runs
+from slam.campaign import find_previous, find_runs
 from slam.dataset.catalog import Staged
 from slam.errors import InputError, MemoryShortError, OutputError, SeveralError
 from slam.evaluate.benchmark import TUM, choose_sequences, lay_beside
@@ -310,3 +310,54 @@ def test_infers_every_sequence_that_is_staged(slam, scene: Path, tmp_path: Path)
     alone = slam(*arguments[:-1], tmp_path / "alone", "--sequence", "fr1/xyz", "--t0", 2)
     assert (alone.returncode, alone.stderr) == (0, "")
     assert json.loads((tmp_path / "alone" / "summary.json").read_text())["frames"] == 6
+
+
+def test_what_the_last_attempt_has_finished_is_not_done_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(one: Staged, out: Path) -> None:
+        if one.name == "a":
+            raise InputError("a: once more")
+        if one.name == "d":
+            raise KeyboardInterrupt
+        succeed(out, 0.5)
+
+    first, second = tmp_path / "attempt-1", tmp_path / "attempt-2"
+    names = ("a", "b", "c/c", "d")
+    with pytest.raises(KeyboardInterrupt):
+        run_each(staged(*names), first, stopped)
+    # Written, but not finished.
+    succeed(first / "d", 9.0)
+    worked: list[str] = []
+
+    def work(one: Staged, out: Path) -> None:
+        worked.append(one.name)
+        succeed(out, 0.25)
+        # Whatever ends it now, what was finished before is kept for the next one.
+        assert {"b", "c/c"} <= {row["sequence"] for row in read_table(second)}
+
+    rows, errors = run_each(staged(*names), second, work, previous=first)
+    assert (worked, errors) == (["a", "d"], [])
+    assert [(row["sequence"], row["ate_rmse"], row["result"]) for row in rows] == [
+        ("a", 0.25, "ok"), ("b", 0.5, "ok"), ("c/c", 0.5, "ok"), ("d", 0.25, "ok")
+    ]  # fmt: skip
+    assert read_table(second)[2]["sequence"] == "c/c"
+    assert (second / "c/c" / "summary.json").is_file()
+    assert [path.name for path in second.rglob(".slam-part-*")] == []
+    assert "[2/4] b: the last attempt has done it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"rows": 3}', '{"rows": [{"sequence": "a"}, 4]}'])
+def test_a_last_attempt_without_a_table_is_none(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "table.json").write_text(content)
+    rows, _ = run_each(staged("a"), tmp_path / "out", lambda _, out: succeed(out, 1.0), previous=tmp_path)
+    assert rows[0]["ate_rmse"] == 1.0
+
+
+def test_where_the_last_attempt_had_its_results(tmp_path: Path) -> None:
+    job = {"SLIPWAY_OUT": "/out", "SLIPWAY_PREVIOUS": "/previous"}
+    assert find_previous(Path("/out"), job) == Path("/previous")
+    assert find_previous(Path("/out/tum"), job) == Path("/previous/tum")
+    assert find_previous(Path("/elsewhere"), job) is None
+    assert find_previous(Path("/out"), {"SLIPWAY_OUT": "/out"}) is None

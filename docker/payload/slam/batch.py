@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from slam.dataset.catalog import Staged
@@ -31,8 +31,13 @@ COLUMNS = {
 MEANS = ("ate_rmse", "rpe_trans_rmse", "rpe_rot_rmse_deg")
 
 
-def run_each(staged: Sequence[Staged], out: Path, work: Work) -> tuple[list[Row], list[SlamError]]:
+def run_each(
+    staged: Sequence[Staged], out: Path, work: Work, previous: Path | None = None
+) -> tuple[list[Row], list[SlamError]]:
     """Do the work for each sequence, in a folder of ``out`` with its name; one that fails stops no other.
+
+    What the last attempt has finished, by the table in ``previous``, is not done again: it is copied, so that
+    ``out`` is whole.
 
     Returns a row for each sequence, and the errors of those that failed.
 
@@ -40,19 +45,43 @@ def run_each(staged: Sequence[Staged], out: Path, work: Work) -> tuple[list[Row]
         OutputError: ``out`` cannot be written to.
     """
     results.prepare_folder(out, table.NAMES)
-    rows: list[Row] = []
+    done = _carry([one.name for one in staged], previous, out) if previous else {}
     errors: list[SlamError] = []
     for place, one in enumerate(staged, 1):
-        say(f"[{place}/{len(staged)}] {one.name}")
+        kept = one.name in done
+        say(f"[{place}/{len(staged)}] {one.name}{': the last attempt has done it' if kept else ''}")
+        if kept:
+            continue
         error = _try(one, out / one.name, work)
         if error is not None:
             say(f"failed     {one.name}: {error}")
             errors.append(error)
         row = {} if error else read_row(out / one.name)
-        rows.append({"sequence": one.name, **row, "result": str(error) if error else "ok"})
+        done[one.name] = {"sequence": one.name, **row, "result": str(error) if error else "ok"}
         # A job may be stopped at its time limit; what it has done until then should not be lost.
-        table.write_table(out, rows)
-    return rows, errors
+        table.write_table(out, _in_order(staged, done))
+    return _in_order(staged, done), errors
+
+
+def _in_order(staged: Sequence[Staged], done: Mapping[str, Row]) -> list[Row]:
+    return [done[one.name] for one in staged if one.name in done]
+
+
+def _carry(names: Sequence[str], previous: Path, out: Path) -> dict[str, Row]:
+    """Copy what another attempt has finished; a row for each of that."""
+    try:
+        recorded = _read(previous / table.JSON).get("rows")
+    except (ValueError, AttributeError):
+        recorded = None
+    rows = [row for row in recorded if isinstance(row, dict)] if isinstance(recorded, list) else []
+    ended_well = {row.get("sequence") for row in rows if row.get("result") == "ok"}
+    done: dict[str, Row] = {}
+    for name in names:
+        if name in ended_well and (previous / name).is_dir():
+            results.carry(previous / name, out / name)
+            done[name] = {"sequence": name, **read_row(out / name), "result": "ok"}
+            table.write_table(out, list(done.values()))
+    return done
 
 
 def _try(one: Staged, folder: Path, work: Work) -> SlamError | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,8 +38,17 @@ def infer(arguments: argparse.Namespace, work: Infer) -> None:
     if len(staged) == 1 and (arguments.sequence or is_itself):
         work(staged[0].folder, arguments.out)
         return
-    rows, errors = run_each(staged, arguments.out, lambda one, out: work(one.folder, out))
+    previous = find_previous(arguments.out, os.environ)
+    rows, errors = run_each(staged, arguments.out, lambda one, out: work(one.folder, out), previous)
     finish(rows, errors, arguments.out)
+
+
+def find_previous(out: Path, environment: Mapping[str, str]) -> Path | None:
+    """Where a job's last attempt had its results in the place of ``out``; ``None`` where there was none."""
+    previous, root = environment.get("SLIPWAY_PREVIOUS"), environment.get("SLIPWAY_OUT")
+    if not previous or not root or not out.is_relative_to(root):
+        return None
+    return Path(previous) / out.relative_to(root)
 
 
 def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
@@ -63,7 +73,8 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
     if arguments.runs:
         rows, errors = run_each(found, arguments.out, lambda one, out: evaluate_run(arguments, one, out))
     else:
-        rows, errors = run_each(found, arguments.out, lambda one, out: work(one.folder, out))
+        previous = find_previous(arguments.out, os.environ)
+        rows, errors = run_each(found, arguments.out, lambda one, out: work(one.folder, out), previous)
     wanted = () if arguments.sequence else missing
     rows += [{"sequence": name, "result": "missing"} for name in wanted]
     errors += [InputError(f"{name} is not there") for name in wanted]

@@ -75,6 +75,28 @@ def adopt(files: Mapping[str, Path], folder: Path) -> None:
         shutil.move(path, folder / name)
 
 
+def carry(folder: Path, to: Path) -> None:
+    """Copy another attempt's folder of results, as a whole.
+
+    Raises:
+        OutputError: it cannot be copied.
+    """
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".slam-part-", dir=to.parent))
+        try:
+            shutil.copytree(folder, part, dirs_exist_ok=True)
+            shutil.rmtree(to, ignore_errors=True)
+            part.replace(to)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"what the last attempt left in {folder} cannot be copied to {to} "
+            f"({error.strerror or error}); make room, or name another folder with --out"
+        ) from error
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` once the block has ended well."""
