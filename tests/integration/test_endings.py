@@ -1,22 +1,18 @@
 """Each way in which a job can end, provoked for real on the box."""
 
-import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
 
-from slipway.job.run import Run, Status
 from slipway.job.tail import LogTail
 from slipway.job.watch import cancel
 from slipway.report.values import run_values
 from slipway.scheduler.base import State
-from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.scheduler.slurm.site import SlurmSite
 from slipway.steps.box import box_up
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Choice
+from tests.integration.night import Night, ending, ending_of
 from tests.integration.small_image import SmallImageBox, fakes
 
 # Writes before its end, so that it shows whether output is kept.
@@ -24,69 +20,6 @@ KEEPS = "echo kept >/out/file; "
 SAVER = KEEPS + "trap 'echo saved >/out/saved; exit 0' USR1 TERM; echo running; while :; do sleep 0.1; done"
 SLEEPER = KEEPS + "echo running; exec sleep 300"
 ARRAY = "echo task $SLURM_ARRAY_TASK_ID; echo kept >/out/file; exit $((SLURM_ARRAY_TASK_ID == 5 ? 3 : 0))"
-PATIENCE_S = 120
-
-
-@dataclass
-class Night:
-    """Runs that are under way at once, by names of their own."""
-
-    small: SmallImageBox
-    runs: dict[str, Run] = field(default_factory=dict)
-
-    def submit(
-        self, name: str, script: str, *, site: SlurmSite | None = None, **wanted: str | int | tuple[str, ...]
-    ) -> None:
-        defaults = {"cpus": 1, "mem": "200M", "time": "10"}
-        resources = SlurmResources(**{**defaults, **wanted})  # type: ignore[arg-type]
-        # The box has partitions that the site's file does not list.
-        site = (site or self.small.choice.site).model_copy(update={"queues": {}})
-        with self.small.connect() as host:
-            self.runs[name] = self.small.submit(host, "sh", "-c", script, wanted=resources, site=site)
-
-    def look(self) -> None:
-        """Ask how those stand that are not over, all at once."""
-        alive = [name for name, run in self.runs.items() if not run.status.state.is_over]
-        with self.small.connect() as host:
-            looked = refresh(self.small.session, host, [self.runs[name] for name in alive])
-        self.runs.update(zip(alive, looked, strict=True))
-
-    def wait(self, done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < deadline, f"{what} did not come: {self.runs}"
-            time.sleep(0.5)
-            self.look()
-
-    def wait_for(self, name: str, *states: State) -> Run:
-        self.wait(lambda: self.runs[name].status.state in states, f"{name} {states}")
-        return self.runs[name]
-
-    def ended(self, name: str) -> Run:
-        self.wait(lambda: self.runs[name].status.state.is_over, f"the end of {name}")
-        return self.runs[name]
-
-    def wait_for_word(self, name: str, word: str, attempt: int = 1) -> None:
-        log = f"{self.runs[name].run_dir}/attempt-{attempt}/log"
-        self.wait(lambda: word in self.small.on_box(f"cat {log} 2>/dev/null || true"), f"{word} of {name}")
-
-    def is_over_or_hurried(self, name: str) -> bool:
-        run = self.runs[name]
-        if not run.status.state.is_over:
-            self.small.hurry(run)
-        return run.status.state.is_over
-
-    def result(self, name: str, attempt: int = 1) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.file(name, f"attempt-{attempt}/result.json"))
-        return found
-
-    def file(self, name: str, path: str) -> str:
-        return self.small.on_box(f"cat {self.runs[name].run_dir}/{path}")
-
-    def told(self, name: str, attempt: int = 1) -> tuple[object, ...]:
-        """What the job script wrote."""
-        result = self.result(name, attempt)
-        return result["reason"], result["exit_code"], result["signal"]
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +43,6 @@ def night(small: SmallImageBox) -> Iterator[Night]:
         for run in night.runs.values():
             if run.job_id:
                 host.run(["scancel", run.job_id])
-
-
-def ending(run: Run) -> tuple[object, ...]:
-    return *ending_of(run.status), run.status.wait_code
-
-
-def ending_of(status: Status) -> tuple[object, ...]:
-    return status.state.value, status.reason, status.exit_code
 
 
 def test_ok(night: Night) -> None:
