@@ -7,6 +7,7 @@
 #  - It copies the image to the node's own disk, unless it is there. # only: node_local
 #  - It reads the program's arguments and environment from files; no shell takes them for text.
 #  - It starts the program in the image. It sees /code, /data and /weights, and writes to /out.
+#  - Meanwhile it notes what the GPUs do in usage.csv. # only: usage
 #  - It passes on SIGTERM, and before the time limit SIGUSR1 if the program has a handler for that.
 #  - It writes how the program ended to result.json, and ends with the program's exit code.
 #
@@ -18,7 +19,8 @@
 # Start files, and the site's lines, may put aliases and functions in the place of commands.
 plain_commands() {
     unalias -a
-    unset -f cat cd cp date df echo grep head mkdir mv printf read rm rsync sha256sum stat tail touch wait
+    unset -f cat cd cmp cp date df disown echo find grep head kill mkdir mv nice printf read rm rsync sed sha256sum sleep \
+        stat tail timeout touch tr wait
 }
 plain_commands 2>/dev/null
 
@@ -28,22 +30,32 @@ plain_commands 2>/dev/null
 
 say() { echo "slipway: $node_name: $*"; }
 
+plain() { printf %s "$1" | tr -c '[:alnum:] .,:;/()_+-' ' ' | head -c 400; } # only: chain
+
 finish() { # exit code, reason
     trap '' EXIT TERM USR1
     [ -z "$each_node" ] || finish_node "$1" "$2" # only: multi_node
+    # The limit may come while this goes on. # only: chain
+    # shellcheck disable=SC2064 # these are the ending's # only: chain
+    trap "go_on $1 $2" TERM ALRM # only: chain
+    decide "$2" # only: chain
     write_result "$1" "$2"
+    go_on "$1" "$2" # only: chain
     bring_cache_back # only: node_local cache
     exit "$1"
 }
 
 write_result() { # exit code, reason
     local signal=null
+    local goes_on=false # only: chain
+    if [ -e "$here/continues" ]; then goes_on=true; fi # only: chain
     if [ "$1" -gt 128 ] && [ "$1" -le 192 ]; then signal=$(($1 - 128)); fi
     # Written as a whole and then renamed: who finds it finds all of it.
     cat >"$here/result.json.part" <<RESULT && mv "$here/result.json.part" "$here/result.json"
 {"run_id": "$run_id", "task": ${task_index:-null}, "attempt": $attempt,
  "exit_code": $1, "signal": $signal, "reason": "$2",
  "start": $started, "end": $(date +%s), "node": "$node_name", "job_id": "$job_id",
+ "link": $link, "links": $((continue_after_limit + 1)), "continues": $goes_on, "note": "$(plain "$note")", # only: chain
  "nodes": $job_nodes, "cpus": ${job_cpus:-1}, "gpus": "${CUDA_VISIBLE_DEVICES:-}"}
 RESULT
 }
@@ -87,6 +99,8 @@ on_exit() { say "the job ended before its program began" && finish 1 launch-fail
 # ---- Signals --------------------------------------------------------------------------------------
 
 on_term() { # cancelled or preempted; where processes are tracked by cgroups, only this script is told
+    [ -n "$stopped" ] || set_alarm # only: chain single_node
+    [ -n "$stopped$each_node" ] || set_alarm # only: chain multi_node
     stopped=yes again=yes
     # The scheduler itself tells the part on each node. What was started here would kill them at once. # only: multi_node
     [ -n "$each_node" ] || return # only: multi_node
@@ -194,6 +208,16 @@ enter='. "/out/$0" || exit
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
 rm -f "/out/$0" && exec "$@"'
 
+# What the last attempt that wrote anything has written; one that was ended before has nothing to go on from.
+find_previous() {
+    local number
+    for ((number = attempt - 1; number > 0; number--)); do
+        previous=$attempts/attempt-$number/out
+        if [ -n "$(find "$previous" -mindepth 1 ! -name '.slipway-entry-*' -print -quit)" ]; then return 0; fi
+    done 2>/dev/null
+    previous=$attempts/attempt-$((attempt - 1))/out
+}
+
 start_container() {
     # Bash has what runs beside it ignore these, and so would the program.
     trap - INT QUIT
@@ -204,17 +228,19 @@ start_container() {
 run_program() {
     local code
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${job_cpus:-1}}
-    container+=(--bind "$here/out:/out")
+    container+=(--bind "$out_here:/out")
     container+=(--bind "$cache_here:/cache") # only: cache
     if [ -d "$previous" ]; then container+=(--bind "$previous:/previous:ro"); fi
-    (umask 077 && write_entry >"$here/out/$entry") || exit 1
+    (umask 077 && write_entry >"$out_here/$entry") || exit 1
     guard_image # only: image_guard
+    start_sampling # only: usage
     program_runs=yes
     await start_container
     code=$?
+    stop_sampling # only: usage
     rm -rf "$shield" # only: image_guard
-    if [ -e "$here/out/$entry" ]; then failure=launch-failure; fi
-    rm -f "$here/out/$entry"
+    if [ -e "$out_here/$entry" ]; then failure=launch-failure; fi
+    rm -f "$out_here/$entry"
     return "$code"
 }
 
@@ -224,22 +250,29 @@ run_program() {
 
 # @multi_node@
 
+# @usage@
+
+# @chain@
+
 # ---- From here on it runs -------------------------------------------------------------------------
 
 # A requeued job is a new attempt with a folder of its own: processes of the last one may still be alive on a
 # lost node, and may still write. So is each task of an array.
 attempts=$run_dir${task_index:+/task-$task_index}
 here=$attempts/attempt-$attempt
-previous=$attempts/attempt-$((attempt - 1))/out
+find_previous
 entry=.slipway-entry-$node_index
 mkdir -p "$here/out" || exit 1
 each_node=${1:-} # only: multi_node
 [ -n "$each_node" ] || exec >>"$here/log" 2>&1 # only: multi_node
 exec >>"$here/log" 2>&1 # only: single_node
 started=$(date +%s)
+count_links # only: chain
 time_is_short='' stopped='' again='' warned='' failure='' program_runs=''
 image_here=$image
 cache_here=$cache # only: cache
+out_here=$here/out
+note='' decided='' asked='' # only: chain
 
 trap on_exit EXIT
 trap 'stopped=yes; finish 143 "$(why_stopped)"' TERM
@@ -249,8 +282,10 @@ readonly run_id run_dir image attempts here previous entry enter started
 readonly attempt job_id task_index node_name node_index job_nodes job_cpus
 readonly nodes each_node # only: multi_node
 readonly cache # only: cache
+readonly usage_sample_s # only: usage
+readonly continue_after_limit link # only: chain
 readonly -f plain_commands say finish write_result why_it_ended out_of_memory on_exit on_term on_usr1 warn_program find_program \
-    await read_words quote export_line write_entry start_container run_program
+    await read_words quote export_line write_entry find_previous start_container run_program
 
 # The site's modules, and its lines to run before the program.
 # @modules@
@@ -266,9 +301,12 @@ IFS=$' \t\n'
 cd / || exit 1
 trap on_exit EXIT
 trap on_usr1 USR1
+trap on_alarm ALRM # only: chain
 trap on_term TERM
 
 mkdir -p "$cache" || exit 1 # only: cache
+# Else a link that was asked for in the moment in which the run was cancelled would undo that. # only: chain
+if [ -e "$run_dir/cancelled" ]; then finish 143 cancelled; fi # only: chain
 # @node_local_path@
 use_node_local # only: node_local
 if [ -n "$time_is_short" ]; then

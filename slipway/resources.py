@@ -24,6 +24,9 @@ _Gpus = Annotated[
 Name = Annotated[str | None, form(r"[\w.,@+-]+", "a name of letters, digits and . , _ @ + -")]
 # The tasks of one run: SLURM itself takes 1001 of them, unless a site says otherwise (MaxArraySize).
 MOST_TASKS = 100_000
+# The links of a run that goes on after its time limit, where nobody says how many.
+LINKS = 10
+MOST_LINKS = 1000
 _RANGE = r"[0-9]{1,9}(-[0-9]{1,9}(:[0-9]{1,9})?)?"
 _ARRAY = rf"{_RANGE}(,{_RANGE})*(%[0-9]{{1,9}})?"
 _ARRAY_FORM = "numbers and ranges, such as 0-9, 1,3,5 or 0-99%4"
@@ -59,6 +62,8 @@ class Resources(BaseModel):
     account: Name = None
     array: _Array = None
     dependency: _Dependency = None
+    # How many times a job that ends by its time limit may begin again; it is for each task of an array.
+    continue_after_limit: int | None = Field(default=None, ge=0, le=MOST_LINKS)
 
     def over(self, other: _Kind) -> _Kind:
         """These, with what they leave open taken from ``other``; lists are put behind the other's."""

@@ -102,6 +102,7 @@ class Site(_Part):
     defaults: Resources = Resources()
     grace_s: int = Field(default=120, ge=0)
     scratch_purge_days: int | None = Field(default=None, ge=1)
+    usage_sample_s: int = Field(default=30, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
 

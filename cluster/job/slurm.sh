@@ -14,11 +14,13 @@ job_cpus=${SLURM_CPUS_PER_TASK:-}
 # The names of the variables by which it tells a program of its job.
 scheduler_variables() { compgen -A export SLURM_; }
 
+# What SLURM calls this job; the id of one task of an array is that of the whole array, too.
+own_id() { echo "${task_index:+${SLURM_ARRAY_JOB_ID}_}${task_index:-$job_id}"; }
+
 # What SLURM says of a job that it has sent SIGTERM: time-limit, preempted or cancelled.
 why_stopped() {
-    local id=$job_id job
-    if [ -n "$task_index" ]; then id=${SLURM_ARRAY_JOB_ID}_$task_index; fi
-    job=$(timeout 5 scontrol --oneliner show job "$id" 2>/dev/null)
+    local job
+    job=$(timeout 5 scontrol --oneliner show job "$(own_id)" 2>/dev/null)
     if [[ $job == *" Reason=TimeLimit "* ]]; then
         echo time-limit
     elif [[ $job == *" PreemptTime="[0-9]* ]]; then
@@ -32,6 +34,8 @@ why_stopped() {
 }
 
 # @on_each_node@
-readonly -f scheduler_variables why_stopped
+
+# @begin_again@
+readonly -f scheduler_variables own_id why_stopped
 
 # ---- End of what is SLURM's -----------------------------------------------------------------------

@@ -202,6 +202,7 @@ class Project:
         constraint: str | None = None,
         array: str | None = None,
         dependency: str | None = None,
+        continue_after_limit: int | None = None,
         sbatch: Sequence[str] = (),
     ) -> Run:
         """Submit a job, which SLURM gets once at most, whatever becomes of the connection.
@@ -225,6 +226,7 @@ class Project:
             constraint: features that the nodes must have.
             array: tasks of one run: ``"0-9"``, ``"1,3,5"`` or ``"0-99%4"``.
             dependency: what must be over before: ``f"afterok:{run.job_id}"``.
+            continue_after_limit: how many times a job that ends by its time limit may begin again.
             sbatch: other options of sbatch, such as ``"--comment=mine"``.
 
         Raises:
@@ -237,7 +239,7 @@ class Project:
         wanted = {
             "time": time, "cpus": cpus, "mem": mem, "gpus": gpus, "nodes": nodes, "exclusive": exclusive,
             "partition": partition, "account": account, "qos": qos, "constraint": constraint,
-            "array": array, "dependency": dependency,
+            "array": array, "dependency": dependency, "continue_after_limit": continue_after_limit,
         }  # fmt: skip
         resources = as_resources(wanted, sbatch)
         choice = self._choose(profile, site, set)

@@ -44,9 +44,11 @@ if TYPE_CHECKING:
         "constraint": "Features that the nodes must have.",
         "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
         "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
+        "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
         "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
     },
     iterable=["set_", "sbatch"],
+    optional=["continue_after_limit"],
     auto_shortflags=False,
 )
 def job(
@@ -73,6 +75,7 @@ def job(
     constraint: str | None = None,
     array: str | None = None,
     dependency: str | None = None,
+    continue_after_limit: str | bool | None = None,
     sbatch: list[str] | None = None,
 ) -> None:
     """Submit a job: invoke job --push --wait -- python3 train.py.
@@ -81,6 +84,7 @@ def job(
     writes to the folder $SLIPWAY_OUT (/out), which `invoke pull` brings home.
     """
     with open_session(context) as (session, screen):
+        from slipway.resources import LINKS
         from slipway.scheduler.choose import parse_resources
         from slipway.steps.replay import preview_replay, replayed
         from slipway.steps.submit import make_request, preview, submitted
@@ -89,6 +93,9 @@ def job(
         wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
         wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
         wanted |= {"array": array, "dependency": dependency}
+        # Invoke gives True for an option without its value.
+        times = str(LINKS) if isinstance(continue_after_limit, bool) else continue_after_limit
+        wanted["continue_after_limit"] = times
         resources = parse_resources(wanted, sbatch or ())
         if replay is None:
             choice = session.choose(profile, site, set_ or ())

@@ -61,6 +61,7 @@ FREE = frozenset(
         "--collection",
         "--command-timeout",
         "--constraint",
+        "--continue-after-limit",
         "--count",
         "--cpus",
         "--from-registry",

@@ -34,7 +34,9 @@ _SAME = {
     State.NODE_FAIL: frozenset({Reason.NODE_FAILURE}),
     State.PREEMPTED: frozenset({Reason.PREEMPTED, Reason.CANCELLED}),
 }
+_LONGEST_NOTE = 500
 _NEW_STATE = "SLURM calls the job's state by a word that its documentation did not have"
+_NOT_ANY_MORE = "it was to begin again after its time limit, but SLURM does not know it any more"
 _NO_RESULT = "the job script left no result.json: something ended it first, or scratch was full"
 
 
@@ -49,11 +51,14 @@ class ScriptResult:
     end: int
     job_id: str | None = None
     node: str | None = None
+    # Whether it asked for the next link of a run that goes on after its time limit.
+    continues: bool = False
+    note: str | None = None
 
     @property
     def is_last(self) -> bool:
         """True where no other attempt follows by itself."""
-        return self.reason is not Reason.PREEMPTED
+        return self.reason is not Reason.PREEMPTED and not self.continues
 
 
 def parse_result(content: str) -> ScriptResult:
@@ -75,11 +80,17 @@ def parse_result(content: str) -> ScriptResult:
             end=_whole(values["end"], 1 << 40),
             job_id=job_id or None,
             node=node if isinstance(node, str) and node else None,
+            continues=values.get("continues") is True,
+            note=_words(values.get("note")),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ParseError(
             f"result.json holds {content[:200]!r}, which the job script did not write"
         ) from error
+
+
+def _words(value: object) -> str | None:
+    return value[:_LONGEST_NOTE] if isinstance(value, str) and value else None
 
 
 def _whole(value: object, most: int) -> int:
@@ -108,6 +119,9 @@ def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
             expected_s=job.expected_s,
             **_where_and_when(job),
         )
+    if script_result and script_result.continues and job.state is not State.COMPLETED:
+        # What it says is of the link before.
+        script_result = None
     status = _by_both(job, script_result) if script_result else _by_slurm(job)
     status = replace(status, elapsed_s=job.elapsed_s, native_state=job.native_state)
     return replace(status, ended_s=job.ended_s, **_where_and_when(job))
@@ -132,6 +146,7 @@ def _by_script(script_result: ScriptResult) -> Status:
         ended_s=script_result.end,
         node=script_result.node,
         script_reason=script_result.reason.value,
+        note=_NOT_ANY_MORE if script_result.continues else script_result.note,
     )
 
 
@@ -166,7 +181,7 @@ def _by_both(job: Job, script_result: ScriptResult) -> Status:
         exit_code=code,
         signal=signal,
         script_reason=script_result.reason.value,
-        note=None if _agree(job, script_result) else _both(job, script_result),
+        note=script_result.note if _agree(job, script_result) else _both(job, script_result),
     )
 
 

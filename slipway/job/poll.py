@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.job.array import combine
+from slipway.job.chain import count_links, most_links, tell_link
 from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
@@ -55,7 +56,8 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
     wanted = [_query(run) for run in runs]
     asked = find_scheduler(runs[0].scheduler).query(host, wanted)
     results = _results(host, runs, asked)
-    return [_updated(run, asked, results) for run in runs]
+    links = count_links(host, runs)
+    return [_updated(run, asked, results, links) for run in runs]
 
 
 def _query(run: Run) -> JobQuery:
@@ -110,14 +112,22 @@ def _read_some_results(host: Host, folders: Sequence[str]) -> dict[str, str]:
     return {folder: content for folder, content in zip(folders, contents, strict=False) if content}
 
 
-def _updated(run: Run, asked: QueryResult, results: Mapping[str, str]) -> Run:
+def _updated(
+    run: Run,
+    asked: QueryResult,
+    results: Mapping[str, str],
+    links: Mapping[tuple[str, int | None], int],
+) -> Run:
     jobs = filter(None, (asked.job(run.run_id, task) for task in run.tasks))
     run = replace(run, job_id=next((job.job_id for job in jobs), run.job_id))
     stands = {task: _stand(run, task, asked, results) for task in run.tasks}
     job_id = run.job_id or next(
         (script_result.job_id for _, script_result in stands.values() if script_result), None
     )
-    statuses = {task: status for task, (status, _) in stands.items()}
+    statuses = {
+        task: tell_link(status, links.get((run.run_id, task)), most_links(run))
+        for task, (status, _) in stands.items()
+    }
     tasks = {task: status for task, status in statuses.items() if task is not None}
     status = combine(tasks) if tasks else statuses[None]
     return replace(run, job_id=job_id, status=status, task_statuses=tasks)

@@ -59,7 +59,7 @@ class Request:
         origins = {
             **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
             **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
-            **{key: f"--{key}" for key in _named(self.resources)},
+            **{key: f"--{key.replace('_', '-')}" for key in _named(self.resources)},
         }
         wanted = self.resources.over(profile.resources).over(site.defaults)
         return ResourceRequest(resources=wanted, origins=origins)

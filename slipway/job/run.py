@@ -61,6 +61,8 @@ class Status:
         expected_s: when a waiting job is to begin, likewise: what the scheduler thinks now, which may change.
         node: the list of its nodes, as the scheduler writes it.
         limit_s: its time limit.
+        link: of a run that goes on after its time limit, which link it is in, from 1.
+        links: how many it has at most.
         missing_since_s: since when SLURM has not known the job that it once accepted, in seconds since 1970.
     """
 
@@ -78,6 +80,8 @@ class Status:
     expected_s: Whole | None = None
     node: Text | None = None
     limit_s: Whole | None = None
+    link: Whole | None = None
+    links: Whole | None = None
     missing_since_s: Whole | None = None
 
     @property

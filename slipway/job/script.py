@@ -58,9 +58,13 @@ def render_script(job: Job, site: Site, template: Template) -> str:
         "node_local_path": [f'node_local="{site.paths.node_local}"'] if "node_local" in parts else [],
     }
     blocks: dict[str, str] = {"scheduler": site.scheduler}
-    blocks |= {name: name for name in ("image_guard", "node_local", "multi_node") if name in parts}
+    blocks |= {
+        name: name for name in ("image_guard", "node_local", "multi_node", "usage", "chain") if name in parts
+    }
     if "multi_node" in parts:
         blocks["on_each_node"] = f"{site.scheduler}_nodes"
+    if "chain" in parts:
+        blocks["begin_again"] = f"{site.scheduler}_requeue"
     if {"node_local", "cache"} <= parts:
         blocks["node_cache"] = "node_cache"
     return template.fill(values, blocks, parts)
@@ -74,6 +78,8 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "multi_node": several,
         "node_local": site.paths.node_local is not None,
         "cache": job.cache is not None,
+        "usage": bool(job.resources.gpu_count and site.usage_sample_s),
+        "chain": bool(job.resources.continue_after_limit),
         # An image that is unpacked first is served by no process.
         "image_guard": "--unsquash" not in site.container.flags,
     }
@@ -151,5 +157,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         f"image={shlex.quote(str(job.image))}",
         *([f"nodes={job.resources.nodes}"] if "multi_node" in parts else []),
         *([f"cache={shlex.quote(str(job.cache))}"] if "cache" in parts else []),
+        *([f"continue_after_limit={job.resources.continue_after_limit}"] if "chain" in parts else []),
+        *([f"usage_sample_s={site.usage_sample_s}"] if "usage" in parts else []),
         f"container=({shlex.join(container_command(job, site))})",
     ]

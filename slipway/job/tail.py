@@ -67,9 +67,12 @@ class EndTail:
 
     def read(self, host: Host) -> bool:
         """See :meth:`LogTail.read`."""
-        while self._left and _look_for_end(host, self._left[0])[1]:
+        while _look_for_end(host, self._left[0])[1]:
+            if len(self._left) == 1:
+                # It may begin again.
+                return True
             self._left.pop(0)
-        return not self._left
+        return False
 
     def finish(self, host: Host) -> None:
         """Nothing is left to be read."""

@@ -15,6 +15,7 @@ from slipway.errors import (
     SshError,
 )
 from slipway.host.host import Host
+from slipway.job.chain import cancel_mark, most_links
 from slipway.job.poll import LOOK_S, poll
 from slipway.job.run import Run, Status
 from slipway.job.tail import EndTail, LogTail
@@ -119,7 +120,9 @@ class Following:
             # The script's last act hurries the next question, and so does its first: that the run has begun
             # is said before what it prints.
             begins = bool(self._kept) and not self._has_printed
-            if begins or now - self._asked >= (LOOK_S if ended else self._patience):
+            # Of a job that begins again its last attempt has ended as well.
+            ends = ended and self.run.status.state is not State.PENDING
+            if begins or now - self._asked >= (LOOK_S if ends else self._patience):
                 self._asked, self._patience = now, min(self._patience * 1.5, ASK_S)
                 self._ask(host)
             if not self.run.status.state.is_over:
@@ -179,6 +182,8 @@ def cancel(host: Host, run: Run) -> Run:
         return run
     if run.job_id is None:
         raise JobError(f"{host.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
+    if most_links(run):
+        host.write(cancel_mark(run), b"")
     find_scheduler(run.scheduler).cancel(host, run.job_id)
     return _poll_one(host, run)
 

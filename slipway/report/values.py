@@ -33,6 +33,9 @@ def run_values(run: Run) -> dict[str, Any]:
         "slurm_state": status.native_state,
         "script_reason": status.script_reason,
         "note": status.note,
+        # Of a run that goes on after its time limit.
+        "link": status.link,
+        "links": status.links,
         "submitted": run.submitted.isoformat(),
         **_times(status),
         "args": list(run.args),

@@ -41,7 +41,8 @@ def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()
         return read_resources({key: str(value) for key, value in words.items() if value is not None}, options)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise UsageError(f"--{problem['loc'][0]} {problem['input']}: {explain(problem)}") from error
+        option = str(problem["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option} {problem['input']}: {explain(problem)}") from error
 
 
 def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resources:

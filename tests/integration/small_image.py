@@ -89,7 +89,9 @@ class SmallImageBox:
 
     def hurry(self, run: Run) -> None:
         """Let a requeued job begin at once, which else waits for two minutes; any other is left alone."""
-        if "BeginTime" in self.as_root("squeue", "-h", "-j", str(run.job_id), "-o", "%r", code=None):
+        waits = self.as_root("squeue", "-h", "-j", str(run.job_id), "-o", "%T %r", code=None)
+        # SLURM has no reason to say before it has thought about the job.
+        if any(line in ("PENDING BeginTime", "PENDING None") for line in waits.splitlines()):
             # slurmd does not start a job in the second in which it has ended it, and SLURM gives it up then.
             time.sleep(2)
             # It may have begun by itself meanwhile.

@@ -31,11 +31,13 @@ def job(**changes: object) -> Job:
 # A stand-in for Apptainer, which needs a cluster's node: it takes apptainer's options, notes which image it
 # was given, and runs the program here with an empty environment. The real one runs in tests/integration.
 APPTAINER = r"""#!/bin/bash
+binds=''
 while [[ $1 != *.sif ]]; do
-    case $1 in --bind) case $2 in *:/out) export STAND_IN_OUT=${2%:/out} ;; esac ;; esac
+    case $1 in --bind) binds+=$2$'\n' && case $2 in *:/out) export STAND_IN_OUT=${2%:/out} ;; esac ;; esac
     shift
 done
 echo "$1" >"$STAND_IN_OUT/../image"
+printf %s "$binds" >"$STAND_IN_OUT/../binds"
 [ -z "$NO_LAUNCH" ] || { echo 'FATAL: could not open image' >&2; exit 255; }
 exec env -i "PATH=$PATH" "$2" "$3" "${4//\/out/$STAND_IN_OUT}" "$5"
 """

@@ -175,7 +175,9 @@ def test_a_template_without_its_marks_is_named() -> None:
         render_script(job(), SITE, replace(TEMPLATE, blocks={}))
 
 
-def render_with(nodes: int, cache: bool, node_local: bool, guard: bool) -> str:
+def render_with(
+    nodes: int, cache: bool, node_local: bool, guard: bool, gpus: bool = False, chain: bool = False
+) -> str:
     site = SITE.model_copy(
         update={
             "paths": SITE.paths.model_copy(update={"node_local": "/local" if node_local else None}),
@@ -183,10 +185,17 @@ def render_with(nodes: int, cache: bool, node_local: bool, guard: bool) -> str:
         }
     )
     cached = PurePosixPath("/s/slipway/cache/mine") if cache else None
-    return render_script(job(resources=SlurmResources(nodes=nodes), cache=cached), site, TEMPLATE)
+    wanted = SlurmResources(
+        nodes=nodes, gpus="1" if gpus else None, continue_after_limit=3 if chain else None
+    )
+    return render_script(job(resources=wanted, cache=cached), site, TEMPLATE)
 
 
-COMBINATIONS = list(itertools.product([1, 2], [False, True], [False, True], [False, True]))
+# Not all of them: shellcheck takes half a second for each.
+COMBINATIONS = [
+    (nodes, cache, node_local, guard, cache is guard, node_local is (nodes == 2))
+    for nodes, cache, node_local, guard in itertools.product([1, 2], *[[False, True]] * 3)
+] + [(1, False, False, False, False, False), (1, True, True, True, True, True)]
 
 
 def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
@@ -200,23 +209,25 @@ def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("nodes", "cache", "node_local", "guard"), COMBINATIONS)
+@pytest.mark.parametrize(("nodes", "cache", "node_local", "guard", "gpus", "chain"), COMBINATIONS)
 def test_a_script_holds_what_its_job_uses_and_nothing_else(
-    nodes: int, cache: bool, node_local: bool, guard: bool
+    nodes: int, cache: bool, node_local: bool, guard: bool, gpus: bool, chain: bool
 ) -> None:
-    script = render_with(nodes, cache, node_local, guard)
+    script = render_with(nodes, cache, node_local, guard, gpus, chain)
     assert ("srun" in script) is ("each_node" in script) is (nodes > 1)
     assert ("XDG_CACHE_HOME" in script) is cache
     assert ("copy_image" in script) is ("exec 9>&-" in script) is node_local
     assert ("bring_cache_back" in script) is (cache and node_local)
     assert ("guard_image" in script) is ("shield" in script) is guard
+    assert ("nvidia-smi" in script) is ("usage" in script) is gpus
+    assert ("scontrol requeue" in script) is ("continues" in script) is ("ALRM" in script) is chain
     assert "# @" not in script
     assert "# only:" not in script
     assert "\n\n\n" not in script
 
 
 def test_what_is_of_slurm_is_one_block() -> None:
-    script = render_with(2, cache=True, node_local=True, guard=True)
+    script = render_with(2, cache=True, node_local=True, guard=True, gpus=True, chain=True)
     head, _, rest = script.partition("# ---- SLURM: ")
     _, _, other = rest.partition("# ---- End of what is SLURM's ")
     assert head

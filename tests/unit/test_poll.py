@@ -220,6 +220,15 @@ def test_where_the_queue_cannot_be_read_others_are_asked(run: Run) -> None:
     assert "the job script alone is believed" in str(now.status.note)
 
 
+def test_what_accounting_has_not_heard_of_the_controller_knows(run: Run) -> None:
+    # Seen with 24.11: a job that is cancelled as it is requeued stays so in accounting for two minutes.
+    accounting = "7|k3f9|REQUEUED|0:0|0\n"
+    shown = "JobId=7 JobName=k3f9 JobState=CANCELLED ExitCode=0:0 RunTime=00:00:00\n"
+    assert ask(Cluster(accounting=accounting, shown=shown), run)[0].status.state is State.CANCELLED
+    assert ask(Cluster(accounting=accounting), run)[0].status.state is State.PENDING
+    assert ask(Cluster("7|k3f9|PENDING|0:00|None\n", accounting, shown), run)[0].status.state is State.PENDING
+
+
 def test_where_nobody_can_be_asked_a_preempted_run_may_go_on(run: Run) -> None:
     write_result(run, "attempt-1", 143, "preempted")
     assert ask(unread(accounting=NO_ACCOUNTS), run)[0].status.state is State.UNKNOWN

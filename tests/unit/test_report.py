@@ -44,6 +44,8 @@ def test_the_list_has_the_documented_keys() -> None:
         "slurm_state": "FAILED",
         "script_reason": "program-error",
         "note": None,
+        "link": None,
+        "links": None,
         "submitted": "2026-01-31T14:25:30+00:00",
         "elapsed_s": 5,
         "limit_s": 600,

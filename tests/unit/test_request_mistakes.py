@@ -142,6 +142,7 @@ CASES = (
     asked("a partition with a space", "--partition", "gpu long"),
     asked("an array without its end", "--array", "0-"),
     asked("a dependency without a condition", "--dependency", "4711"),
+    asked("links that are no number", "--continue-after-limit=often"),
     asked("an option of sbatch without its dashes", "--sbatch=hold"),
     asked("an option of sbatch that is Slipway's own", "--sbatch=--output=log", remedy="Leave it out."),
     asked(

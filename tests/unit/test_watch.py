@@ -105,3 +105,26 @@ def test_nobody_reads(tmp_path: Path) -> None:
     )
     assert following.step(TaskRunner(tmp_path)) is True  # type: ignore[arg-type]
     assert (following.run.status, said) == (OVER, ["COMPLETED"])
+
+
+def test_a_job_that_waits_to_begin_again_is_not_asked_for_in_a_hurry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt(tmp_path, 1, b"said")
+    (tmp_path / "attempt-1" / "result.json").touch()
+    monkeypatch.setattr(watch, "ASK_S", 3600.0)
+    asked = list[Status]()
+
+    def look(_: object, run: Run) -> Run:
+        asked.append(run.status)
+        return replace(run, status=Status(state=State.PENDING))
+
+    run = replace(make_run("k3f9"), status=Status(state=State.RUNNING))
+    for on_text in (None, lambda _: None):
+        asked.clear()
+        following = watch.Following(run=run, on_text=on_text, on_change=lambda _: None, look=look)
+        # What it has waited for so far between two questions.
+        following._patience = 3600.0
+        for _ in range(5):
+            assert following.step(TaskRunner(tmp_path)) is False  # type: ignore[arg-type]
+        assert len(asked) == 1

@@ -39,7 +39,15 @@ def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
     # The queue is the fresher of the two: accounting may be some seconds late, also with what it says of an
     # array's tasks that have not begun.
     accounted.sort(key=lambda job: job.state is not State.PENDING)
+    # Of a job that was cancelled as it was requeued it says for minutes that it waits.
+    listed = {job.name for job in queue.jobs}
+    late = {
+        (job.name, job.task): job
+        for job in accounted
+        if not (queue_problem or job.state.is_over or job.name in listed)
+    }
     jobs = {(job.name, job.task): job for job in chain(accounted, queue.jobs)}
+    jobs = {key: job for key, job in jobs.items() if key not in late}
     found = QueryResult(jobs=jobs, problem=queue_problem, history_problem=accounting.problem)
     # Accounting may also be down, or not be kept at all: the controller remembers a job for some minutes.
     ids = [query.job_id for query in wanted if query.job_id and (queue_problem or _lacks(found, query))]
@@ -48,7 +56,7 @@ def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
         controller.add(_run(host, [show_command(some)])[0])
     known = {(job.name, job.task): job for job in controller.jobs if job.name in names}
     # The controller is fresher than accounting, and the queue is fresher than it says of jobs that are over.
-    return replace(found, jobs={**jobs, **known} if queue_problem else {**known, **jobs})
+    return replace(found, jobs={**jobs, **known} if queue_problem else {**late, **known, **jobs})
 
 
 def _lacks(found: QueryResult, query: JobQuery) -> bool:
