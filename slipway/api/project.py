@@ -268,13 +268,13 @@ class Project:
         return [Run(session, record) for record in records]
 
     def run(self, prefix: str) -> Run:
-        """A run by the beginning of its id, as it was last seen; nobody is asked.
+        """A run by its id or name, or the beginning of either, as it was last seen; nobody is asked.
 
         Raises:
             UsageError: there is none, or more than one.
         """
         if not prefix:
-            raise UsageError("write the beginning of the run's id")
+            raise UsageError("write the run's id or name, or the beginning of either")
         return Run(self._session, find_run(self._session, prefix)[0])
 
     def _choose(self, profile: str, site: str | None, settings: Settings | None) -> Choice:

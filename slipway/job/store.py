@@ -24,7 +24,7 @@ from slipway.tty import terminal_session
 
 _NO_RUNS = "there are no runs yet; `invoke job -- …` starts one"
 # Runs that a message names.
-_NAMED = 10
+_NAMED = 5
 
 
 class RunStore:

@@ -459,7 +459,7 @@ def test_a_run_that_is_over_is_not_asked_for(over: Callable[..., Run], folder: P
     assert [one.id for one in project.runs()] == ["k3f9"]
     with pytest.raises(UsageError, match="no run's id or name starts with 'x'"):
         project.run("x")
-    with pytest.raises(UsageError, match="write the beginning"):
+    with pytest.raises(UsageError, match="write the run"):
         project.run("")
 
 
