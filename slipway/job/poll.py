@@ -195,7 +195,7 @@ def _has_ended(job: Job | None) -> bool:
 
 def _is_settled(before: Status) -> bool:
     """True where its script has said how it ended, and that it does not begin again by itself."""
-    return before.state.is_over and before.script_reason not in (None, Reason.PREEMPTED)
+    return before.state.is_over and before.script_reason not in (None, Reason.PREEMPTED, Reason.TIME_LIMIT)
 
 
 def _missing(run: Run, before: Status, asked: QueryResult, note: str | None, *, is_gone: bool) -> Status:
