@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import io
 import os
+import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,6 +58,76 @@ def read_answer(tty: TextIO, prompt: str, *, echo: bool) -> str:
     if not answer:
         raise EOFError
     return answer.removesuffix("\n")
+
+
+class Keys:
+    """Single keys of a terminal, as they are pressed and not shown."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, timeout_s: float) -> str:
+        """What was pressed by now, or within so many seconds; empty where nothing was.
+
+        Raises:
+            EOFError: the terminal has gone.
+        """
+        ready, _, _ = select.select([self._descriptor], [], [], timeout_s)
+        if not ready:
+            return ""
+        pressed = os.read(self._descriptor, 64)
+        if not pressed:
+            raise EOFError
+        return pressed.decode("utf-8", "replace")
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Keys come without Enter and are not shown, for the time of a ``with``; Ctrl-Z does nothing."""
+        import termios
+
+        before = termios.tcgetattr(self._descriptor)
+        own = termios.tcgetattr(self._descriptor)
+        own[3] &= ~(termios.ECHO | termios.ICANON)
+        own[6][termios.VSUSP] = b"\0"
+        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, own)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
+
+
+class NoKeys(Keys):
+    """Where single keys cannot be read: only Ctrl-C ends what goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+
+    def read(self, timeout_s: float) -> str:
+        """Nothing, after that time."""
+        time.sleep(timeout_s)
+        return ""
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Change nothing."""
+        yield
+
+
+@contextmanager
+def open_keys() -> Iterator[Keys]:
+    """The keys of this process's terminal, whatever standard input is.
+
+    Raises:
+        OSError: it has none.
+    """
+    if not _has_termios():
+        yield NoKeys()
+        return
+    descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    try:
+        yield Keys(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def terminal_session() -> str | None:

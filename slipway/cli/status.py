@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.tasks import task
 
 from slipway.cli.common import FILTERS, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from slipway.errors import SlipwayError
+    from slipway.job.run import Run
+    from slipway.steps.kept_hosts import KeptHostsSession
+    from slipway.steps.session import Session
+    from slipway.terminal.terminal import Terminal
 
 
 @task(
@@ -14,6 +26,8 @@ from slipway.cli.common import FILTERS, open_session
         **FILTERS,
         "json": "As JSON.",
         "count": "How many runs, the newest first.",
+        "watch": "Go on, drawn in place, until you press q; with runs named, until they are over.",
+        "interval": "With --watch: seconds between questions. Default: 5, up to 30 while nothing changes.",
     },
     iterable=["run", "state"],
     auto_shortflags=False,
@@ -28,6 +42,8 @@ def status(
     name: str | None = None,
     json: bool = False,
     count: str = "20",
+    watch: bool = False,
+    interval: str | None = None,
 ) -> None:
     """Show how runs stand: invoke status --since 3d."""
     with open_session(context) as (session, screen):
@@ -41,9 +57,14 @@ def status(
 
         if not count.isdecimal():
             raise UsageError(f"--count {count}: write how many runs as a number")
+        interval_s = _interval(interval, watch=watch, json=json)
         selection = select_runs(
             session, run=run, site=site, profile=profile, state=state, since=since, name=name
         )
+        if watch:
+            listed = partial(list_runs, selection=selection, count=int(count))
+            _watch(session, screen, listed, interval_s, to_end=bool(run))
+            return
         runs, error = list_runs(session, selection, int(count))
         if json:
             print_json([run_values(one) for one in runs])
@@ -55,3 +76,42 @@ def status(
             screen.say("No run is like that; `invoke status` shows the newest of all.")
         if error:
             raise error
+
+
+def _interval(interval: str | None, *, watch: bool, json: bool) -> float | None:
+    from slipway.errors import UsageError
+
+    if watch and json:
+        raise UsageError("--watch and --json contradict each other; a script asks again itself")
+    if interval is None:
+        return None
+    if not watch:
+        raise UsageError("--interval is of --watch; add that")
+    if not interval.isdecimal() or not 1 <= int(interval) <= 86400:
+        raise UsageError(f"--interval {interval[:100]}: write seconds as a whole number, from 1 on")
+    return float(interval)
+
+
+def _watch(
+    session: Session,
+    screen: Terminal,
+    list_now: Callable[[KeptHostsSession], tuple[list[Run], SlipwayError | None]],
+    interval_s: float | None,
+    *,
+    to_end: bool,
+) -> None:
+    from slipway.steps.kept_hosts import KeptHostsSession
+    from slipway.steps.watch import Watch
+    from slipway.terminal.view import show_runs
+    from slipway.terminal.watch_view import ViewPrompt, watch_runs
+
+    prompt = ViewPrompt(screen)
+    kept = KeptHostsSession(project=session.project, prompt=prompt)
+    try:
+        seen = watch_runs(screen, prompt, Watch(kept, list_now, interval_s).ask, to_end=to_end)
+    finally:
+        kept.hosts.close()
+    if screen.width is not None and seen.runs:
+        show_runs(screen, seen.runs)
+        if seen.trouble:
+            screen.note(seen.trouble)

@@ -66,6 +66,7 @@ FREE = frozenset(
         "--cpus",
         "--from-registry",
         "--image",
+        "--interval",
         "--keep-last",
         "--list",
         "--list-depth",
