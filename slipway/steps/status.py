@@ -44,9 +44,13 @@ def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[
         known.update({run.run_id: run for run in new})
     if left := [record for record in unreadable if record.run_id not in known]:
         session.progress.note(describe_unreadable(left))
-    # Where nobody answers, what was known last decides: UNKNOWN is how a run is shown, not how it stands.
+    # Where nobody answers, what was known last may be meant, too.
     recorded = {run.run_id: run for run in runs if run.site in errors}
-    meant = [run for run in known.values() if selection.matches(recorded.get(run.run_id, run))]
+    meant = [
+        run
+        for run in known.values()
+        if selection.matches(run) or selection.matches(recorded.get(run.run_id, run))
+    ]
     return sorted(meant, key=lambda run: run.submitted, reverse=True)[:count], _as_one(errors)
 
 

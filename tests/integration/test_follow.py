@@ -136,6 +136,28 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     small.on_box(f"scancel {run.job_id}")
 
 
+def test_a_watch_outlives_a_line_that_is_cut(small: SmallImageBox, proxy: CuttableProxy) -> None:
+    run = submit(small, "sleep 9; exit 3")
+    before = proxy.connections
+    process, ours = on_terminal(small, "status", "--watch", "--interval", "1", run.run_id)
+    try:
+        shown = read_until(ours, b"RUNNING")
+        time.sleep(3)
+        assert proxy.connections == before + 1  # However often it has asked.
+        proxy.cut(mend=False)
+        shown += read_until(ours, b"asked again in")
+        proxy.mend()
+        shown += read_until(ours, None)
+        assert process.wait(timeout=20) == 0, shown
+    finally:
+        process.kill()
+        os.close(ours)
+    assert proxy.connections == before + 2
+    assert "Traceback" not in shown
+    left = OWN.sub("", shown.rpartition("\x1b[?1049l")[2])
+    assert re.search(rf"{run.run_id[:4]}.* FAILED +program-error +3 +0:00:\d\d", left), left
+
+
 HOSTILE = rb"\033]0;X\007\033]52;c;aGFjaw==\007\033[2J\302\2332J\377 \033[32mgreen\033[0m 10%%\r 20%%\n"
 FIGURES = r'{"k\\u001b]0;X\\u0007": "\\u001b]52;c;aGFjaw==\\u0007"}'
 
