@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from slipway.errors import ConfigError, UsageError
+from slipway.notify.target import Target, parse_targets
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
 from slipway.share import share_folder
@@ -97,6 +98,8 @@ class Profile(BaseModel):
     # The name of a folder of caches that outlives the job.
     cache: Annotated[str, AfterValidator(_check_cache)] | None = None
     build_args: Mapping[str, str]
+    # Who is told of a run's end. Addresses in it may be secrets, so no record has it.
+    notify: tuple[Target, ...] = ()
     # Where each key that is set was written, for messages; no part of what a profile is.
     origins: Mapping[str, str] = Field(default={}, exclude=True)
 
@@ -248,12 +251,14 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
     wanted = {key: fields.pop(key) for key in FIELDS.model_fields if key in fields}
     wanted.pop("sbatch", None)
     program = _words(settings, "PROGRAM")
+    notify = _targets(settings)
     try:
         return Profile.model_validate(
             {
                 **fields,
                 "name": name,
                 "program": program,
+                "notify": notify,
                 "resources": read_resources(wanted, _words(settings, "SBATCH")),
                 "environment": _prefixed(given, "ENV_"),
                 "build_args": _build_args(given),
@@ -273,7 +278,7 @@ def _absolute(setting: Setting) -> str:
 
 def record_values(profile: Profile, root: Path) -> dict[str, Any]:
     """A profile's values as a record has them: paths in the project relative to its ``root``."""
-    values = profile.model_dump(mode="json", exclude={"build_args"})
+    values = profile.model_dump(mode="json", exclude={"build_args", "notify"})
     for key in map(str.lower, _PATHS):
         path = getattr(profile, key)
         if path is not None and path.is_relative_to(root):
@@ -286,6 +291,13 @@ def _words(settings: Mapping[str, Setting], key: str) -> tuple[str, ...]:
         return tuple(shlex.split(settings[key].value))
     except ValueError as error:
         raise ConfigError(f"{settings[key].origin}: {key} has a quote without its end") from error
+
+
+def _targets(settings: Mapping[str, Setting]) -> tuple[Target, ...]:
+    try:
+        return parse_targets(_words(settings, "NOTIFY"))
+    except ValueError as error:
+        raise ConfigError(f"{settings['NOTIFY'].origin}: NOTIFY: {error}") from error
 
 
 def _prefixed(given: Mapping[str, str], prefix: str) -> dict[str, str]:

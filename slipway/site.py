@@ -105,6 +105,8 @@ class Site(_Part):
     usage_sample_s: int = Field(default=30, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
+    # Whether its scheduler can send mail.
+    mail: bool = True
 
     @field_validator("defaults")
     @classmethod

@@ -27,3 +27,35 @@ def reason(error: BaseException) -> str:
         if not isinstance(inner, Exception):
             return str(error) or type(error).__name__
         error = inner
+
+
+class PostError(Exception):
+    """A post failed. Its text does not have the address, which may be a secret.
+
+    Attributes:
+        is_final: the server has understood, and refused for good.
+    """
+
+    def __init__(self, text: str, *, is_final: bool) -> None:
+        super().__init__(text)
+        self.is_final = is_final
+
+
+def post_json(url: str, value: object, timeout_s: float = 10) -> None:
+    """Post a value to an address.
+
+    Raises:
+        PostError: nobody answered, or the answer was no success.
+    """
+    import requests
+
+    try:
+        answer = requests.post(url, json=value, timeout=timeout_s, verify=ca_bundle(), allow_redirects=False)
+    except requests.RequestException as error:
+        # Its own text has the whole address in it.
+        why = "no answer in time" if isinstance(error, requests.Timeout) else type(error).__name__
+        raise PostError(f"{why}; is the address right, and the network there?", is_final=False) from None
+    if not answer.ok or answer.is_redirect:
+        # Too many, or too slow, passes by itself.
+        passes = answer.status_code >= 500 or answer.status_code in (408, 425, 429)
+        raise PostError(f"HTTP {answer.status_code} {answer.reason}", is_final=not passes)

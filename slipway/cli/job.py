@@ -15,6 +15,7 @@ from slipway.cli.logs import follow_run
 
 if TYPE_CHECKING:
     from slipway.job.replay import Replay
+    from slipway.notify.target import Target
     from slipway.resources import Resources
     from slipway.steps.session import Session
     from slipway.steps.submit import Push
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         "raw": "With --wait: the program's bytes as they are, also on a terminal.",
         "push": "Build, convert and send the image first, where the site does not have it.",
         "no_push": "Use the site's image, and ask nothing.",
+        "notify": "Who is told of its end: mail, mail:ADDRESS, desktop or a webhook's address; repeatable.",
         "replay": "An earlier run, once more: its image, code, arguments and resources, but for what is "
         "given here as well.",
         "dry_run": "Print the job script; send and submit nothing.",
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
         "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
         "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
     },
-    iterable=["set_", "sbatch"],
+    iterable=["set_", "sbatch", "notify"],
     optional=["continue_after_limit"],
     auto_shortflags=False,
 )
@@ -63,6 +65,7 @@ def job(
     push: bool = False,
     no_push: bool = False,
     replay: str | None = None,
+    notify: list[str] | None = None,
     time: str | None = None,
     cpus: str | None = None,
     mem: str | None = None,
@@ -97,13 +100,14 @@ def job(
         times = str(LINKS) if isinstance(continue_after_limit, bool) else continue_after_limit
         wanted["continue_after_limit"] = times
         resources = parse_resources(wanted, sbatch or ())
+        targets = _targets(notify or ())
         if replay is None:
             choice = session.choose(profile, site, set_ or ())
-            request = make_request(choice, program_arguments(), resources, name=name)
+            request = make_request(choice, program_arguments(), resources, name=name, notify=targets)
             look, start = partial(preview, session, request), partial(submitted, session, request)
             at = choice.site
         else:
-            again = _replay(session, replay, profile, site, set_ or (), resources, name)
+            again = _replay(session, replay, profile, site, set_ or (), resources, name, targets)
             look, start = partial(preview_replay, session, again), partial(replayed, session, again)
             at = again.site
         if dry_run:
@@ -119,6 +123,16 @@ def job(
                 follow_run(session, screen, done.host, run, at, raw=raw)
 
 
+def _targets(words: Sequence[str]) -> tuple[Target, ...]:
+    from slipway.errors import UsageError
+    from slipway.notify.target import parse_targets
+
+    try:
+        return parse_targets(words)
+    except ValueError as error:
+        raise UsageError(f"--notify: {error}") from error
+
+
 def _replay(
     session: Session,
     prefix: str,
@@ -127,6 +141,7 @@ def _replay(
     overrides: Sequence[str],
     resources: Resources,
     name: str | None,
+    notify: Sequence[Target],
 ) -> Replay:
     from slipway.errors import UsageError
     from slipway.steps.replay import make_replay
@@ -134,7 +149,14 @@ def _replay(
     # Words behind `--`, even none, take the place of the run's own.
     args = program_arguments() if "--" in sys.argv else None
     again = make_replay(
-        session, prefix, site=site, overrides=overrides, args=args, resources=resources, name=name
+        session,
+        prefix,
+        site=site,
+        overrides=overrides,
+        args=args,
+        resources=resources,
+        name=name,
+        notify=notify,
     )
     if profile not in ("base", again.run.profile):
         raise UsageError(

@@ -43,6 +43,7 @@ def logs(context: Context, run: str | None = None, follow: bool = False, raw: bo
 def follow_run(session: Session, screen: Terminal, host: Host, run: Run, site: Site, *, raw: bool) -> None:
     """Show a run's log to its end, and exit as the job did."""
     from slipway.steps.follow import follow
+    from slipway.steps.tell import tell_endings
 
     run = follow(session, host, run, site, screen.raw if raw else screen.log)
     status = run.status
@@ -50,5 +51,6 @@ def follow_run(session: Session, screen: Terminal, host: Host, run: Run, site: S
     screen.say(f"run {run.shown}  {status.state.value}  {status.reason}  {code}")
     if status.note:
         screen.note(status.note)
+    tell_endings(session)
     if status.wait_code:
         raise Exit(code=status.wait_code)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from slipway.job.run import Run
     from slipway.steps.kept_hosts import KeptHostsSession
     from slipway.steps.session import Session
+    from slipway.steps.watch import Picture
     from slipway.terminal.terminal import Terminal
 
 
@@ -52,6 +53,7 @@ def status(
         from slipway.report.values import run_values
         from slipway.steps.select import select_runs
         from slipway.steps.status import list_runs
+        from slipway.steps.tell import tell_endings
         from slipway.terminal.terminal import print_json
         from slipway.terminal.view import show_runs
 
@@ -74,6 +76,7 @@ def status(
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
         else:
             screen.say("No run is like that; `invoke status` shows the newest of all.")
+        tell_endings(session)
         if error:
             raise error
 
@@ -101,17 +104,28 @@ def _watch(
     to_end: bool,
 ) -> None:
     from slipway.steps.kept_hosts import KeptHostsSession
+    from slipway.steps.tell import Teller
     from slipway.steps.watch import Watch
     from slipway.terminal.view import show_runs
     from slipway.terminal.watch_view import ViewPrompt, watch_runs
 
     prompt = ViewPrompt(screen)
     kept = KeptHostsSession(project=session.project, prompt=prompt)
+    watch, teller = Watch(kept, list_now, interval_s), Teller(kept)
+
+    def ask() -> Picture:
+        picture = watch.ask()
+        teller.go_on()
+        return picture
+
     try:
-        seen = watch_runs(screen, prompt, Watch(kept, list_now, interval_s).ask, to_end=to_end)
+        seen = watch_runs(screen, prompt, ask, to_end=to_end)
     finally:
         kept.hosts.close()
+        teller.finish()
     if screen.width is not None and seen.runs:
         show_runs(screen, seen.runs)
         if seen.trouble:
             screen.note(seen.trouble)
+    for note in teller.notes:
+        screen.note(note)

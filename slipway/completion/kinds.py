@@ -16,6 +16,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "--attempt": ("all", "last"),
     "--compression": ("zstd", "gzip"),
     "--dependency": ("afterok:", "afterany:", "afternotok:", "after:", "aftercorr:"),
+    "--notify": ("mail", "mail:", "desktop", "https://"),
     "--hide": ("out", "err", "both"),
     "--kind": ("runs", "code", "cache", "data", "images", "results"),
     "--list-format": ("flat", "nested", "json"),

@@ -16,6 +16,7 @@ from slipway.job.inputs import Inputs
 from slipway.job.run import Run, RunPaths
 from slipway.job.script import words_file
 from slipway.job.secret import HIDDEN, keyed_hash
+from slipway.notify.target import Target
 from slipway.push.upload import PushedSif
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
@@ -37,6 +38,7 @@ class Replay:
         args: its arguments; ``None`` for the run's own.
         environment: variables that are set otherwise; ``None`` for one that is left out.
         name: a short label for the new run.
+        notify: who is told from this machine when it has ended.
         notes: what is not as it was.
     """
 
@@ -48,6 +50,7 @@ class Replay:
     args: tuple[str, ...] | None = None
     environment: Mapping[str, str | None] = field(default_factory=dict)
     name: str | None = None
+    notify: tuple[Target, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from slipway.errors import UsageError
 from slipway.job.script import words_file
+from slipway.notify.target import Target
 from slipway.profile import Profile
 from slipway.resources import Resources
 from slipway.scheduler.limits import ResourceRequest, check_partition
@@ -23,7 +24,7 @@ NOTHING_SUBMITTED = "nothing was submitted; the same command begins anew"
 class Request:
     """What a user asks for: the program's arguments, and resources that go before all defaults.
 
-    ``name`` is a short label for the run.
+    ``name`` is a short label for the run. ``notify`` are told from this machine when it has ended.
 
     Raises:
         UsageError: there is no program.
@@ -35,6 +36,7 @@ class Request:
     args: tuple[str, ...]
     resources: Resources
     name: str | None = None
+    notify: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""

@@ -189,6 +189,13 @@ class Scheduler(Protocol):
     def submit_command(self, script: PurePosixPath, options: Sequence[str]) -> list[str]:
         """The argv that submits a script; the caller's submission lock runs it."""
 
+    def mail_options(self, address: str | None) -> list[str]:
+        """The options of a submission by which the scheduler itself sends a mail when the job ends.
+
+        Args:
+            address: whom to; ``None`` for the user, as the scheduler knows them.
+        """
+
     def read_submission(self, exit_code: int, stdout: str, stderr: str) -> Submission:
         """What came of it, by what the command of :meth:`submit_command` answered."""
 

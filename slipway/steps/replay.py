@@ -15,6 +15,7 @@ from slipway.job.replay import Replay, find_words, known_words, replay_inputs
 from slipway.job.replay_request import ask_again, site_changes
 from slipway.job.request import NOTHING_SUBMITTED, check_name
 from slipway.job.run import Run, RunPaths
+from slipway.notify.target import Target
 from slipway.profile import Profile, list_profiles, parse_overrides, record_values
 from slipway.progress import explain_stop
 from slipway.push.upload import PushedSif
@@ -24,7 +25,7 @@ from slipway.scheduler.limits import check_partition
 from slipway.steps.bring_back import find_code, find_image
 from slipway.steps.find import find_record
 from slipway.steps.session import Session
-from slipway.steps.submit import Push, Submitted
+from slipway.steps.submit import Push, Submitted, keep_notify, with_mail
 
 if TYPE_CHECKING:
     from slipway.job.inputs import Inputs
@@ -44,6 +45,7 @@ def make_replay(
     args: tuple[str, ...] | None = None,
     resources: Resources,
     name: str | None = None,
+    notify: Sequence[Target] = (),
 ) -> Replay:
     """What a user asks for who wants a run once more.
 
@@ -55,6 +57,7 @@ def make_replay(
         args: the program's arguments. Default: those that it had.
         resources: what the command line asks for.
         name: a short label for the new run.
+        notify: who is told of its end, beside the mail that the run had asked for.
 
     Raises:
         UsageError: there is no such run, site or key, or a key would need another image or other code.
@@ -65,7 +68,7 @@ def make_replay(
     chosen = session.site(site or run.site)
     changed = _changed_keys(overrides)
     profile = _profile(session, run, overrides) if changed else None
-    wanted, notes = ask_again(run, chosen, profile, changed, resources)
+    wanted, notes = ask_again(run, chosen, profile, changed, with_mail(resources, chosen, notify))
     check_partition(wanted, chosen)
     if keys := site_changes(run, chosen):
         where = f"cluster/{chosen.name}.yaml has changed since {run.run_id}"
@@ -83,6 +86,7 @@ def make_replay(
         args=args,
         environment=_environment(profile, changed),
         name=name,
+        notify=tuple(target for target in notify if target.kind != "mail"),
         notes=tuple(notes),
     )
 
@@ -127,6 +131,7 @@ def replayed(session: Session, replay: Replay, push: Push = Push.ASK) -> Iterato
             plan = _prepare(session, replay, host, scratch, push, stack)
         run = submit_plan(plan, host, session.store, session.progress)
         keep_difference(session.project.state, run, plan.inputs.revision.diff)
+        keep_notify(session, run, replay.notify)
         yield Submitted(run=run, host=host)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from slipway.background import Background
+from slipway.errors import UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image
@@ -16,9 +17,12 @@ from slipway.image.look import look_for_image
 from slipway.image.own import explain_other
 from slipway.job.request import NOTHING_SUBMITTED, Request
 from slipway.job.run import Run
+from slipway.notify.pending import Pending, PendingStore
+from slipway.notify.target import Target
 from slipway.profile import Profile
 from slipway.progress import explain_stop
 from slipway.resources import Resources
+from slipway.scheduler.choose import find_scheduler, parse_resources
 from slipway.site import Site
 from slipway.steps.session import Choice, Session
 
@@ -45,10 +49,53 @@ class Submitted:
 
 
 def make_request(
-    choice: Choice, args: tuple[str, ...], resources: Resources, *, name: str | None = None
+    choice: Choice,
+    args: tuple[str, ...],
+    resources: Resources,
+    *,
+    name: str | None = None,
+    notify: Sequence[Target] = (),
 ) -> Request:
-    """What a user asks for; see :class:`slipway.job.request.Request`."""
-    return Request(profile=choice.profile, site=choice.site, args=args, resources=resources, name=name)
+    """What a user asks for; see :class:`slipway.job.request.Request`.
+
+    ``notify`` are told of the end, beside those of the profile.
+
+    Raises:
+        UsageError: the site sends no mail.
+    """
+    targets = tuple(dict.fromkeys([*choice.profile.notify, *notify]))
+    return Request(
+        profile=choice.profile,
+        site=choice.site,
+        args=args,
+        resources=with_mail(resources, choice.site, targets),
+        name=name,
+        notify=tuple(target for target in targets if target.kind != "mail"),
+    )
+
+
+def with_mail(resources: Resources, site: Site, targets: Sequence[Target]) -> Resources:
+    """The same resources, with the scheduler's own options for a mail at the end where one is wanted.
+
+    Raises:
+        UsageError: the site sends none.
+    """
+    mail = next((target for target in targets if target.kind == "mail"), None)
+    if mail is None:
+        return resources
+    if not site.mail:
+        raise UsageError(
+            f"--notify {mail.word}: {site.name} sends no mail (mail: false in cluster/{site.name}.yaml); "
+            "name a webhook or desktop, or leave it out"
+        )
+    # The user's own options stand behind these, and go before them.
+    return resources.over(parse_resources({}, find_scheduler(site.scheduler).mail_options(mail.value)))
+
+
+def keep_notify(session: Session, run: Run, targets: Sequence[Target]) -> None:
+    """Keep whom to tell of a run's end, for the command that sees it; see :mod:`slipway.steps.tell`."""
+    if targets:
+        PendingStore(session.project.state).keep(run.run_id, Pending(targets=targets))
 
 
 def preview(session: Session, request: Request) -> str:
@@ -91,6 +138,7 @@ def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iter
         from slipway.job import submit as job
 
         run = job.submit(session.project, request, host, scratch, progress, image=image, code=code)
+        keep_notify(session, run, request.notify)
         yield Submitted(run=run, host=host)
 
 

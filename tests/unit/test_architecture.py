@@ -33,7 +33,7 @@ LAYERS = (
     ("slipway.host",),
     ("slipway.ssh", "slipway.sftp"),
     ("slipway.completion",),
-    ("slipway.site", "slipway.project"),
+    ("slipway.site", "slipway.project", "slipway.notify"),
     ("slipway.resources",),
     ("slipway",),
 )

@@ -41,6 +41,10 @@ class Slurm:
         """The argv of sbatch."""
         return submit_command(script, options)
 
+    def mail_options(self, address: str | None) -> list[str]:
+        """SLURM's mail at a job's end, also where it failed; of an array it is one."""
+        return ["--mail-type=END,FAIL", *([f"--mail-user={address}"] if address else [])]
+
     def read_submission(self, exit_code: int, stdout: str, stderr: str) -> Submission:
         """What came of it, by what sbatch answered."""
         return parse_submission(exit_code, stdout, stderr)
