@@ -70,10 +70,12 @@ class Watcher:
         self._stream = pyte.ByteStream(self.screen)
         self.all = b""
         self.resize(80, 12)
+        # Whoever runs the tests may have a size of their own in there.
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, states, how, str(runs)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "PYTHONUTF8": "1"},
+            env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "PYTHONUTF8": "1"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
