@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slipway.api.lines import Lines
+from slipway.api.request import Settings, Word, as_resources, as_settings, as_words
 from slipway.errors import DataError, RunFailedError, SshError, UsageError, WaitTimeoutError
 from slipway.job.home import read_home
 from slipway.job.output import Value, read_output, read_small
@@ -23,6 +24,8 @@ from slipway.scheduler.base import State
 from slipway.steps.cancel import cancel
 from slipway.steps.pull import Order, pull
 from slipway.steps.refresh import refresh
+from slipway.steps.replay import make_replay, replayed
+from slipway.steps.submit import Push
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -258,6 +261,49 @@ class Run:
             figures=brought.output.figures,
             is_complete=brought.mark.is_complete,
         )
+
+    def replay(
+        self,
+        argv: Sequence[Word] | None = None,
+        *,
+        site: str | None = None,
+        set: Settings | None = None,  # noqa: A002
+        push: bool = False,
+        name: str | None = None,
+        sbatch: Sequence[str] = (),
+        **resources: str | int | None,
+    ) -> Run:
+        """Submit it once more: the same image, code, arguments, variables and resources.
+
+        Args:
+            argv: other arguments, behind the same program. Default: its own.
+            site: where it is to run. Default: where it ran.
+            set: keys of the profile that go before what it had: ``{"ENV_SEED": 2}``.
+            push: send its image, where the site has lost it and this machine has it.
+            name: a short label for the new run.
+            sbatch: more options of sbatch.
+            resources: what is asked for otherwise, by the names that ``submit`` has: ``time="4:00:00"``.
+
+        Raises:
+            UsageError: a key would need another image, or a value is of the wrong kind.
+            ImageError: its image is gone, and was not sent.
+            JobError: its code, arguments or variables are gone; or SLURM refused it.
+            SshError: the site cannot be reached.
+        """
+        again = make_replay(
+            self._session,
+            self.id,
+            site=site,
+            overrides=as_settings(set),
+            args=None if argv is None else as_words(argv),
+            resources=as_resources(resources, sbatch),
+            name=name,
+        )
+        with (
+            self._session.connections.turn(again.site),
+            replayed(self._session, again, Push.ALWAYS if push else Push.NEVER) as done,
+        ):
+            return Run(self._session, done.run)
 
     @property
     def results(self) -> Results | None:

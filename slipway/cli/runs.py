@@ -42,6 +42,7 @@ def show(context: Context, run: str | None = None, json: bool = False, diff: boo
             attempts=found.attempts,
             diff=found.diff,
             home=found.home,
+            is_whole=found.is_whole,
             root=session.project.root,
         )
         if json:

@@ -19,9 +19,9 @@ _GONE = 79
 # One round trip: the difference, where it is asked for, then each attempt, with a mark before it that was
 # drawn for this question.
 _READ = f"""
-cd -- "$1" 2>/dev/null || exit {_GONE}
-mark=$2
-[ "$3" = no ] || [ ! -f code.diff ] || head -c 16777216 code.diff
+mark=$1 with_diff=$2
+cd -- "$3" 2>/dev/null || {{ [ -n "$4" ] && cd -- "$4" 2>/dev/null; }} || exit {_GONE}
+[ "$with_diff" = no ] || [ ! -f code.diff ] || head -c 16777216 code.diff
 for folder in attempt-* task-*/attempt-*; do
     [ -d "$folder" ] || continue
     printf '%s%s\\0' "$mark" "$folder"
@@ -53,7 +53,7 @@ class There:
     diff: str | None
 
 
-def read_home(folder: Path) -> list[Attempt]:
+def read_attempts_here(folder: Path) -> list[Attempt]:
     """The attempts of a run whose results are home, in order.
 
     Args:
@@ -63,15 +63,15 @@ def read_home(folder: Path) -> list[Attempt]:
     return _in_order(_attempt(name, _read(folder / name / "result.json")) for name in names)
 
 
-def read_there(host: Host, run: Run, *, with_diff: bool) -> There | None:
-    """What is on the cluster, by one round trip; ``None`` where the run's folder is gone.
+def read_attempts_there(host: Host, run: Run, *, with_diff: bool) -> There | None:
+    """What is on the cluster, by one round trip; ``None`` where the run's folder is gone, and its copy, too.
 
     Raises:
         SshError: the connection was lost.
         RemoteError: it cannot be read.
     """
     mark = f"-{secrets.token_hex(16)}-"
-    words = [run.run_dir, mark, "yes" if with_diff else "no"]
+    words = [mark, "yes" if with_diff else "no", run.run_dir, run.kept or ""]
     done = host.run_in_login_shell(["sh", "-c", _READ, "slipway", *words], timeout_s=600)
     if done.exit_code == _GONE:
         return None
@@ -85,7 +85,7 @@ def read_there(host: Host, run: Run, *, with_diff: bool) -> There | None:
 
 def newest_output(folder: Path) -> Path | None:
     """The output of a run's last attempt that is home; ``None`` for an array, and where there is none."""
-    numbers = [one.number for one in read_home(folder) if one.task is None]
+    numbers = [one.number for one in read_attempts_here(folder) if one.task is None]
     return folder / f"attempt-{max(numbers)}" / "out" if numbers else None
 
 

@@ -34,11 +34,6 @@ def recall_difference(state: Path, results: Path, run: Run) -> str | None:
     return None
 
 
-def forget_difference(state: Path, run: Run) -> None:
-    """Remove what :func:`keep_difference` has kept."""
-    _difference_path(state, run).unlink(missing_ok=True)
-
-
 def keep_tree(state: Path, tree: Tree) -> None:
     """Keep what is in a tree of code."""
     path = _tree_path(state, tree.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slipway.job.attempts import Attempt, read_home
+from slipway.job.attempts import Attempt, read_attempts_here
 from slipway.job.run import Reason
 
 _WORDS = {
@@ -25,7 +25,7 @@ def describe_last(home: Path, newest: Mapping[int | None, int]) -> Sequence[str]
         newest: the number of the last attempt, by task; of a run that is no array by ``None``.
     """
     several = {task: last for task, last in newest.items() if last > 1}
-    here = read_home(home) if several else []
+    here = read_attempts_here(home) if several else []
     lines = [
         _describe(task, last, [one for one in here if one.task == task and one.number < last])
         for task, last in list(several.items())[:_MOST]

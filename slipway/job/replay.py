@@ -21,6 +21,7 @@ from slipway.push.upload import PushedSif
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
 
+_FILES = RunPaths(PurePosixPath())
 # What a record has in the place of an address's password.
 _HIDDEN = re.compile(rf"://[^\s/?#]*{re.escape(HIDDEN)}@")
 
@@ -80,8 +81,8 @@ def find_words(host: Host, replay: Replay, known: Callable[[], Mapping[str, str]
     Raises:
         JobError: something is in neither. The message says what, and what to do.
     """
-    run, paths = replay.run, RunPaths(PurePosixPath(replay.run.run_dir))
-    argv = None if replay.is_elsewhere else host.read(paths.argv)
+    run = replay.run
+    argv = read_file(host, replay, _FILES.argv.name)
     words = [*run.program, *run.args] if argv is None else _split(argv)
     count = len(run.program)
     program = tuple(words[:count]) if replay.program is None else replay.program
@@ -90,8 +91,18 @@ def find_words(host: Host, replay: Replay, known: Callable[[], Mapping[str, str]
         _check_whole(
             run, [*(program if replay.program is None else ()), *(args if replay.args is None else ())]
         )
-    settings = None if replay.is_elsewhere else host.read(paths.environment)
+    settings = read_file(host, replay, _FILES.environment.name)
     return Words(program=program, args=args, environment=_environment(replay, settings, known, key))
+
+
+def read_file(host: Host, replay: Replay, name: str) -> bytes | None:
+    """A file of the run, from its folder at its site or from the copy that is kept there."""
+    run = replay.run
+    if replay.is_elsewhere:
+        return None
+    folders = (PurePosixPath(folder) for folder in (run.run_dir, run.kept) if folder)
+    found = (host.read(folder / name) for folder in folders)
+    return next((content for content in found if content is not None), None)
 
 
 def known_words(replay: Replay) -> Words:

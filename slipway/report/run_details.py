@@ -22,6 +22,7 @@ def run_details(
     attempts: Sequence[Attempt] | None,
     diff: str | None,
     home: Path | None,
+    is_whole: bool = False,
     root: Path | None = None,
 ) -> dict[str, Any]:
     """What is told of one run, by the keys of ``runs.show --json``: those of ``status --json``, and more.
@@ -31,6 +32,7 @@ def run_details(
         attempts: its attempts; ``None`` where nobody could tell.
         diff: what was not committed; ``None`` where there is nothing, or where it is not known.
         home: the folder with its results here; ``None`` where there is none.
+        is_whole: all that the run has left is in there.
         root: the project, in whose files resources may have been written.
     """
     return {
@@ -42,7 +44,12 @@ def run_details(
         "environment": sorted(environment_names(run)),
         "resources": _resources(run, root),
         "attempts": None if attempts is None else [_attempt(one) for one in attempts],
-        "results": {"home": None if home is None else str(home), "cluster": run.run_dir},
+        "results": {
+            "home": None if home is None else str(home),
+            "complete": is_whole,
+            "cluster": run.run_dir,
+            "kept": run.kept,
+        },
         "again": replay_command(run),
     }
 

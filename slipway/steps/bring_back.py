@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import ImageError, JobError, SlipwayError
 from slipway.host.host import Host
-from slipway.host.scratch import Scratch
+from slipway.host.scratch import Scratch, kept_folder
 from slipway.job.kept import keep_tree
 from slipway.job.rebuild import rebuild_code
 from slipway.job.replay import Replay
@@ -55,8 +55,9 @@ def find_code(
     try:
         found = rebuild_code(session.project, run, diff, folder)
     except JobError as error:
+        kept = f"\n`invoke restore {run.run_id}` brings back what is kept" if run.kept else ""
         raise JobError(
-            f"{host.target}:{there}: the code of {run.run_id} is not there (any more), {error}"
+            f"{host.target}:{there}: the code of {run.run_id} is not there (any more), {error}{kept}"
         ) from error
     stack.enter_context(found.snapshot)
 
@@ -93,14 +94,20 @@ def find_image(
     there = find_image_there(host, scratch, replay)
     if there is not None:
         return lambda: there
-    gone = f"{host.target}: the image {PurePosixPath(run.sif).name} of {run.run_id} is not there (any more)"
     convert = _find_here(session, run, site)
+    if convert is not None and (
+        push is Push.ALWAYS or (push is Push.ASK and _wants_push(session, run, site))
+    ):
+        return lambda: _send_image(session, replay, convert(), host, scratch)
+    file = PurePosixPath(run.sif).name
+    gone = f"{host.target}: the image {file} of {run.run_id} is not there (any more)"
+    if host.size(kept_folder(host, site) / "images" / file) is not None:
+        restore = f"invoke restore --image {shlex.quote(file)} --site {shlex.quote(site.name)}"
+        raise ImageError(f"{gone}, but is kept: `{restore}` brings it back")
     if convert is None:
         raise ImageError(f"{gone}, and this machine does not have it either.{_explain_new_image(run, site)}")
-    if push is not Push.ALWAYS and not (push is Push.ASK and _wants_push(session, run, site)):
-        again = f"invoke job --replay {shlex.quote(run.run_id)} --push"
-        raise ImageError(f"{gone}, but this machine has it: `{again}` sends it before")
-    return lambda: _send_image(session, replay, convert(), host, scratch)
+    again = f"invoke job --replay {shlex.quote(run.run_id)} --push"
+    raise ImageError(f"{gone}, but this machine has it: `{again}` sends it before")
 
 
 def _find_here(session: Session, run: Run, site: Site) -> Callable[[], Sif] | None:

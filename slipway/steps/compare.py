@@ -35,7 +35,7 @@ def find_pair(session: Session, prefixes: Sequence[str]) -> tuple[Known, Known]:
     if len(runs) == 1 and runs[0].parent is not None:
         runs = [find_record(session, runs[0].parent), runs[0]]
     if len(runs) != 2 or runs[0].run_id == runs[1].run_id:
-        raise UsageError("name two runs: `invoke runs.diff A B`; of a replay, its own name will do")
+        raise UsageError("name two runs: `invoke runs.diff A B`; of a replay, its own id or name will do")
     return _known(session, runs[0]), _known(session, runs[1])
 
 

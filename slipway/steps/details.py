@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import SlipwayError
-from slipway.job.attempts import Attempt, There, read_home, read_there
+from slipway.job.attempts import Attempt, There, read_attempts_here, read_attempts_there
+from slipway.job.home import read_home
 from slipway.job.kept import keep_difference, recall_difference
-from slipway.job.output import read_small
-from slipway.job.record import parse_run
 from slipway.job.run import Run
 from slipway.steps.find import find_record
 from slipway.steps.refresh import refresh
@@ -27,12 +25,14 @@ class Details:
         attempts: its attempts; ``None`` where nobody could tell.
         diff: what was not committed; ``None`` where there is nothing, or nobody could tell.
         home: the folder with its results here; ``None`` where nothing was brought.
+        is_whole: all that it has left is in there.
     """
 
     run: Run
     attempts: Sequence[Attempt] | None
     diff: str | None
     home: Path | None
+    is_whole: bool
 
 
 def find_details(session: Session, prefix: str | None) -> Details:
@@ -42,27 +42,19 @@ def find_details(session: Session, prefix: str | None) -> Details:
     What cannot be asked is told in a note, and is no error.
     """
     run = find_record(session, prefix)
-    home = _find_home(session, run)
-    attempts: Sequence[Attempt] | None = read_home(home) if home else None
+    home = session.project.results / run.run_id
+    brought = read_home(session.project.results, run)
+    is_whole = brought is not None and brought.is_complete
+    attempts: Sequence[Attempt] | None = read_attempts_here(home) if home.is_dir() else None
     diff = recall_difference(session.project.state, session.project.results, run)
-    if not (home and run.status.state.is_over and _has_ended(home)) and _was_submitted(run):
+    if not is_whole and _was_submitted(run):
         run, there = _ask(session, run, with_diff=run.dirty and diff is None)
         if there is not None:
             attempts, diff = there.attempts, there.diff or diff
             keep_difference(session.project.state, run, diff)
-    return Details(run=run, attempts=attempts, diff=diff, home=home)
-
-
-def _find_home(session: Session, run: Run) -> Path | None:
-    folder = session.project.results / run.run_id
-    return folder if (folder / "run.json").is_file() else None
-
-
-def _has_ended(home: Path) -> bool:
-    """Whether the run was over when its results were brought."""
-    with suppress(OSError, ValueError):
-        return parse_run(read_small(home / "run.json")).status.state.is_over
-    return False
+    return Details(
+        run=run, attempts=attempts, diff=diff, home=home if home.is_dir() else None, is_whole=is_whole
+    )
 
 
 def _was_submitted(run: Run) -> bool:
@@ -74,7 +66,7 @@ def _ask(session: Session, run: Run, *, with_diff: bool) -> tuple[Run, There | N
         site = session.site(run.site)
         session.progress.step(f"Looking at {run.run_id} on {site.name}")
         with session.connect(site) as host:
-            there = read_there(host, run, with_diff=with_diff)
+            there = read_attempts_there(host, run, with_diff=with_diff)
             if not run.status.state.is_over:
                 run = refresh(session, host, [run])[0]
     except SlipwayError as error:

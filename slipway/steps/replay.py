@@ -11,7 +11,7 @@ from slipway.errors import ImageError, JobError, SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.job.kept import keep_difference, recall_difference
-from slipway.job.replay import Replay, find_words, known_words, replay_inputs
+from slipway.job.replay import Replay, find_words, known_words, read_file, replay_inputs
 from slipway.job.replay_request import ask_again, site_changes
 from slipway.job.request import NOTHING_SUBMITTED, check_name
 from slipway.job.run import Run, RunPaths
@@ -23,7 +23,7 @@ from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, find_scheduler
 from slipway.scheduler.limits import check_partition
 from slipway.steps.bring_back import find_code, find_image
-from slipway.steps.find import find_record
+from slipway.steps.find import describe_arguments, find_record
 from slipway.steps.session import Session
 from slipway.steps.submit import Push, Submitted, keep_notify, with_mail
 
@@ -97,7 +97,7 @@ def preview_replay(session: Session, replay: Replay) -> str:
 
     run, words = replay.run, known_words(replay)
     folder = PurePosixPath(replay.site.paths.scratch) / "slipway"
-    scratch = Scratch(root=folder if replay.is_elsewhere else PurePosixPath(run.run_dir).parent.parent)
+    scratch = Scratch(root=folder) if replay.is_elsewhere else Scratch.of_run(PurePosixPath(run.run_dir))
     path = scratch.images / PurePosixPath(run.sif).name
     image = PushedSif(path=path, image_id=run.image_id, sha256=run.sif_sha256, size_bytes=0)
     plan = _plan(session, replay, scratch, replay_inputs(replay, words, image, None, session.project.key))
@@ -124,7 +124,7 @@ def replayed(session: Session, replay: Replay, push: Push = Push.ASK) -> Iterato
     """
     from slipway.job.submit import submit_plan
 
-    for note in replay.notes:
+    for note in (f"{replay.run.shown} once more: {describe_arguments(replay.run)}", *replay.notes):
         session.progress.note(note)
     with session.open_scratch(replay.site) as (host, scratch):
         with explain_stop(NOTHING_SUBMITTED), ExitStack() as stack:
@@ -203,7 +203,7 @@ def _try(find: Callable[[], _Found], problems: list[SlipwayError]) -> _Found | N
 
 def _difference(session: Session, replay: Replay, host: Host) -> str | None:
     diff = recall_difference(session.project.state, session.project.results, replay.run)
-    if diff is not None or replay.is_elsewhere or not replay.run.dirty:
+    if diff is not None or not replay.run.dirty:
         return diff
-    content = host.read(RunPaths(PurePosixPath(replay.run.run_dir)).diff)
+    content = read_file(host, replay, RunPaths(PurePosixPath()).diff.name)
     return None if content is None else content.decode("utf-8", errors="surrogateescape")

@@ -40,7 +40,7 @@ def _show_part(screen: Terminal, part: str, rows: Sequence[Mapping[str, Any]]) -
     if screen.width is not None and sum(widths) + GAP * len(widths) > screen.width:
         for key, *values in cells:
             screen.say(key)
-            for side, value in zip("AB ", values, strict=False):
+            for side, value in zip(("A", "B", " "), filter(None, values), strict=False):
                 screen.say(f"    {side} {value}")
     else:
         for row in cells:

@@ -7,13 +7,15 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from slipway.report.run_table import GAP
 from slipway.terminal.terminal import Terminal
 from slipway.text.command_name import as_typed, command_name
-from slipway.text.wording import clock, one_line, short, text_width
+from slipway.text.wording import clock, one_line, short, text_width, wrapped
 
 _LONGEST = 10_000
 # Rows of one kind that are shown; `--json` has all.
 _MOST_ROWS = 40
+_COPIED = ("command", "again")
 
 Rows = list[tuple[str, str]]
 
@@ -23,7 +25,11 @@ def show_details(screen: Terminal, details: Mapping[str, Any], used: Sequence[st
     rows = [*_what(details), *_made_of(details), *_labelled("used", used), *_how(details)]
     width = max(text_width(label) for label, _ in rows)
     for label, text in rows:
-        screen.row([(label, "bold"), (one_line(text, _LONGEST), "")], [width, 0])
+        line = one_line(text, _LONGEST)
+        # What may be copied to a command line is left to the terminal to wrap.
+        room = None if label in _COPIED or screen.width is None else screen.width - width - GAP
+        for place, part in enumerate(wrapped(line, max(room, 20)).split("\n") if room else [line]):
+            screen.row([("" if place else label, "bold"), (part, "")], [width, 0])
     if details["note"]:
         screen.note(str(details["note"]))
 
@@ -53,8 +59,8 @@ def _code_words(values: Mapping[str, Any]) -> str:
 def _made_of(details: Mapping[str, Any]) -> Rows:
     image = details["image"]
     rows = [("command", details["command"] or "nothing")]
-    rows.append(("image", f"{PurePosixPath(image['file']).name}  sha256 {image['sha256']}"))
-    rows.append(("", f"from the Docker image {image['name'] or ''} {image['id']}"))
+    lines = [PurePosixPath(image["file"]).name, f"sha256 {image['sha256']}"]
+    rows += _labelled("image", [*lines, f"from the Docker image {image['name'] or ''}", image["id"]])
     rows += _code_rows(details["code"], details["run_id"])
     rows.append(("environment", " ".join(details["environment"]) or "nothing of the profile's"))
     wanted = [
@@ -116,10 +122,14 @@ def _attempt_line(attempt: Mapping[str, Any]) -> str:
 
 def _result_lines(details: Mapping[str, Any]) -> list[str]:
     results = details["results"]
-    there = f"{details['site']}:{results['cluster']}"
-    if results["home"]:
-        return [f"{short(Path(results['home']))}/", there]
-    return [there, f"`invoke pull {details['run_id']}` brings them home"]
+    there = [f"{details['site']}:{place}" for place in (results["cluster"], results["kept"]) if place]
+    pull = f"`invoke pull {details['run_id']}` brings"
+    if not results["home"]:
+        return [*there, f"{pull} them home"]
+    here = f"{short(Path(results['home']))}/"
+    if results["complete"]:
+        return [f"{here}  complete", *there]
+    return [f"{here}  in part", *there, f"{pull} the rest"]
 
 
 def _moment(text: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 import slipway.steps.session
 from slipway import Project, Run, State
 from slipway.api import connections
-from slipway.errors import ConnectionLostError, RunFailedError, SshError, WaitTimeoutError
+from slipway.errors import ConnectionLostError, RunFailedError, SshError, UsageError, WaitTimeoutError
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.integration.task_runner import ROOT
@@ -75,6 +75,13 @@ def test_a_run_from_its_submission_to_its_results(
     again = Project(project.root).run(run.id[:9])
     assert (again.state, again.results) == (State.FAILED, results)
     assert logins == ["login"]
+    second = run.replay(name="twice", time=3).wait(timeout_s=60)
+    assert second.id != run.id
+    assert second.argv == run.argv
+    assert list(second.logs()) == ["code", r"a b|\xff|$HOME|"]
+    assert logins == ["login"]
+    with pytest.raises(UsageError, match="colour='red'"):
+        run.replay(colour="red")
     assert capfd.readouterr() == ("", "")
 
 

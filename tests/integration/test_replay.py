@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -18,6 +19,7 @@ from slipway.progress import NullProgress
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.details import find_details
 from slipway.steps.find import find_record
+from slipway.steps.keep import keep_runs
 from slipway.steps.replay import make_replay, preview_replay, replayed
 from slipway.steps.session import Session
 from slipway.steps.submit import Push, submitted
@@ -253,6 +255,51 @@ def test_a_run_whose_folder_is_gone_is_repeated_by_its_record(repeater: Repeater
         repeater.again(run)
     assert "Give each with `--set ENV_NAME=VALUE`" in str(caught.value)
     assert repeater.output(repeater.again(run, overrides=["ENV_MINE=a $b"]))[1] == WANTED
+
+
+def test_what_is_kept_in_the_home_folder_serves(repeater: Repeater) -> None:
+    (repeater.folder / "untracked.py").write_text("print(2)")
+    run = repeater.submit()
+    (repeater.folder / "untracked.py").unlink()
+    repeater.output(run)
+    keep_runs(repeater.session, [run.run_id], lambda moved: None)
+    repeater.small.on_box(f"rm -rf {run.run_dir}")
+    found = find_details(repeater.session, run.run_id)
+    assert found.attempts is not None
+    assert [one.number for one in found.attempts] == [1]
+    # The words come from the copy; the code is still in scratch.
+    assert repeater.output(repeater.again(run))[1] == WANTED
+    repeater.remove_code(run)
+    with pytest.raises(JobError, match=f"`invoke restore {run.run_id}` brings back what is kept"):
+        repeater.again(run)
+    keep_runs(repeater.session, [run.run_id], lambda moved: None, back=True)
+    assert repeater.output(repeater.again(run))[1] == WANTED
+
+
+def test_another_site_is_sent_what_it_needs(repeater: Repeater, tmp_path: Path) -> None:
+    run = repeater.submit(partition="debug")
+    repeater.output(run)
+    # The same cluster by another name, and with another scratch.
+    (tmp_path / "cluster").mkdir()
+    text = (repeater.session.project.share / "cluster" / "box.yaml").read_text()
+    other = text.replace("scratch: $SCRATCH", "scratch: $SCRATCH/other").replace(
+        "partition: debug", "partition: long"
+    )
+    (tmp_path / "cluster" / "other.yaml").write_text(other)
+    shutil.copy(repeater.session.project.share / "cluster" / "box.yaml", tmp_path / "cluster")
+    (tmp_path / "env").mkdir()
+    shutil.copy(repeater.session.project.profiles / ".env.base", tmp_path / "env")
+    repeater.small.on_box("mkdir -p $SCRATCH/other")
+    session = replace(repeater.session, project=replace(repeater.session.project, root=tmp_path))
+    given = ["ENV_MINE=a $b"]
+    replay = make_replay(session, run.run_id, site="other", overrides=given, resources=SlurmResources())
+    with replayed(session, replay, Push.ALWAYS) as done:
+        assert done.run.site == "other"
+        assert done.run.resources["partition"] == "long"
+        assert PurePosixPath(done.run.sif).name == PurePosixPath(run.sif).name
+        assert done.run.sif != run.sif
+        assert repeater.output(done.run)[1] == WANTED
+    repeater.small.on_box("rm -rf $SCRATCH/other")
 
 
 def test_what_would_be_submitted_is_printed_without_a_login(repeater: Repeater) -> None:

@@ -1,6 +1,7 @@
 """What is told of one run: its record, what was not committed, its attempts."""
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 
 from slipway.code.tree import Entry, Tree
-from slipway.job.attempts import Attempt, newest_output, read_home
+from slipway.job.attempts import Attempt, newest_output, read_attempts_here
 from slipway.job.ending import parse_result
-from slipway.job.kept import forget_difference, keep_difference, keep_tree, recall_difference, recall_tree
+from slipway.job.home import Home, write_home
+from slipway.job.kept import keep_difference, keep_tree, recall_difference, recall_tree
 from slipway.job.run import Status
+from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.report.patch import FileChange, by_file, summarize
 from slipway.report.run_details import run_details
@@ -21,7 +24,7 @@ from slipway.steps.session import Session
 from slipway.terminal.run_view import show_details
 from slipway.terminal.terminal import Terminal
 from slipway.text.shell_line import quote_word, shell_line
-from tests.unit.test_run import make_run
+from tests.unit.test_run import NOW, make_run
 
 RESULT = {
     "run_id": "k3f9", "task": None, "attempt": 1, "exit_code": 3, "signal": None,
@@ -71,8 +74,6 @@ def test_a_difference_is_counted_file_by_file() -> None:
 
 
 def test_words_that_are_no_plain_text_are_shown_as_a_shell_reads_them() -> None:
-    import subprocess
-
     words = ["a b", "", "it's", "$x", "a\nb", "\udcff'\\n", "é", "\x1b]0;X\x07", "\u202eab", "*"]
     shown = shell_line(words)
     assert "\n" not in shown
@@ -91,7 +92,7 @@ def test_attempts_that_are_home_are_read_and_nothing_through_links(tmp_path: Pat
     (tmp_path / "attempt-3").symlink_to("attempt-10")
     (tmp_path / "attempt-x").mkdir()
     (tmp_path / "attempt-2" / "result.json").write_text("{")
-    found = read_home(tmp_path)
+    found = read_attempts_here(tmp_path)
     assert [(one.task, one.number) for one in found] == [(None, 2), (None, 10), (3, 1)]
     assert found[0].result is None
     assert found[1].result is not None
@@ -105,7 +106,7 @@ def test_what_is_kept_here_is_read_back(tmp_path: Path) -> None:
     keep_difference(tmp_path, run, None)
     keep_difference(tmp_path, run, "a\udcff")
     assert recall_difference(tmp_path, results, run) == "a\udcff"
-    forget_difference(tmp_path, run)
+    (tmp_path / "runs" / "k3f9.diff").unlink()
     (results / "k3f9").mkdir(parents=True)
     (results / "k3f9" / "code.diff").write_bytes(b"home\xff")
     assert recall_difference(tmp_path, results, run) == "home\udcff"
@@ -157,23 +158,20 @@ def test_a_run_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_results_that_are_home_are_looked_at_without_their_cluster(tmp_path: Path) -> None:
-    from slipway.job.record import format_run
-
     project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
     session = Session(project=project)
     over = replace(make_run("k3f9"), job_id="7", status=Status(state=State.FAILED, reason="program-error"))
     session.store.save(over)
     write_attempt(project.results / "k3f9" / "attempt-1", exit_code=3)
-    (project.results / "k3f9" / "run.json").write_text(format_run(over))
+    write_home(Home(folder=project.results / "k3f9", is_complete=True, brought=NOW))
     # There is no site of this name here, and nobody is asked.
     found = find_details(session, "k3")
     assert found.attempts is not None
     assert [one.number for one in found.attempts] == [1]
+    assert found.is_whole
 
 
 def test_a_cluster_that_cannot_be_asked_is_a_note(tmp_path: Path) -> None:
-    from slipway.progress import NullProgress
-
     notes: list[str] = []
 
     class Notes(NullProgress):
