@@ -30,9 +30,29 @@ def usage_values(run: Run) -> dict[str, Any]:
     return {**_values(run.usage or _asked(run)), "advice": advice(run), "tasks": tasks}
 
 
-def usage_words(run: Run) -> list[tuple[str, str]]:
-    """What a run used, as words for a person: what it is, and how much of it."""
-    return _words(usage_values(run))
+def usage_words(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What :func:`usage_values` says, or its ``tasks`` do, for a person: what it is, and how much of it."""
+    limit = _UNKNOWN if values["limit_s"] is None else clock(values["limit_s"])
+    several = f" in {values['attempts']} attempts" if values["attempts"] > 1 else ""
+    rows = [
+        ("time", f"{clock(values['longest_s'])} of {limit}{_share(values['time_percent'])}{several}"),
+        ("cores", _of(values["cores_used"], values["cpus"], values["cpu_percent"], str)),
+        (
+            "memory",
+            _of(
+                values["peak_memory_bytes"],
+                values["asked_memory_bytes"],
+                values["memory_percent"],
+                size_words,
+            ),
+        ),
+    ]
+    if values["gpus"]:
+        rows.append(("GPUs", str(values["gpus"])))
+    rows += [(_gpu_name(use), _gpu_words(use)) for use in values["gpu_use"]]
+    if values["energy_j"] is not None:
+        rows.append(("energy", f"{values['energy_j'] / 3.6e6:.2f} kWh"))
+    return rows
 
 
 def advice(run: Run) -> list[str]:
@@ -76,7 +96,7 @@ def _asked(run: Run) -> Usage:
     return Usage(
         elapsed_s=elapsed_s,
         longest_s=elapsed_s,
-        limit_s=_limit_s(asked.get("time")),
+        limit_s=run.status.limit_s or _limit_s(asked.get("time")),
         nodes=nodes,
         cpus=None if cpus is None else cpus * nodes,
         asked_memory_bytes=_memory_bytes(asked.get("mem")),
@@ -107,30 +127,6 @@ def _percent(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else round(100 * part / whole, 1)
 
 
-def _words(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    limit = _UNKNOWN if values["limit_s"] is None else clock(values["limit_s"])
-    several = f" in {values['attempts']} attempts" if values["attempts"] > 1 else ""
-    rows = [
-        ("time", f"{clock(values['longest_s'])} of {limit}{_share(values['time_percent'])}{several}"),
-        ("cores", _of(values["cores_used"], values["cpus"], values["cpu_percent"], str)),
-        (
-            "memory",
-            _of(
-                values["peak_memory_bytes"],
-                values["asked_memory_bytes"],
-                values["memory_percent"],
-                size_words,
-            ),
-        ),
-    ]
-    if values["gpus"]:
-        rows.append(("GPUs", str(values["gpus"])))
-    rows += [(f"GPU {use['gpu']}", _gpu_words(use)) for use in values["gpu_use"]]
-    if values["energy_j"] is not None:
-        rows.append(("energy", f"{values['energy_j'] / 3.6e6:.2f} kWh"))
-    return rows
-
-
 def _of(used: float | None, asked: float | None, percent: float | None, word: Callable[[Any], str]) -> str:
     if used is None:
         return _UNKNOWN if asked is None else f"{_UNKNOWN}, of {word(asked)}"
@@ -139,6 +135,10 @@ def _of(used: float | None, asked: float | None, percent: float | None, word: Ca
 
 def _share(percent: float | None) -> str:
     return "" if percent is None else f" ({percent:.0f} %)"
+
+
+def _gpu_name(use: Mapping[str, Any]) -> str:
+    return f"GPU {use['gpu']}" if use["node"] is None else f"GPU {use['gpu']} of node {use['node']}"
 
 
 def _gpu_words(use: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slipway.progress import Progress
     from slipway.resources import Resources
     from slipway.scheduler.limits import ResourceRequest
+    from slipway.scheduler.usage import UsageAnswer
     from slipway.site import Site
 
 
@@ -204,6 +205,14 @@ class Scheduler(Protocol):
 
         Raises:
             SshError: the connection was lost.
+        """
+
+    def usage(self, host: Host, wanted: Sequence[JobQuery]) -> UsageAnswer:
+        """What jobs that are over used, as far as that is accounted by now; all are asked for at once.
+
+        Raises:
+            SshError: the connection was lost.
+            ParseError: the answer was cut off.
         """
 
     def active_names(self, host: Host) -> set[str] | None:

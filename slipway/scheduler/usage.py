@@ -18,13 +18,15 @@ class GpuUse:
     """How much of one GPU was used, by samples that were taken while the job ran.
 
     Attributes:
-        gpu: its index, as ``nvidia-smi`` in the job counts them.
+        node: which of the job's nodes has it; ``None`` for a job on one node.
+        gpu: its index on that node, as ``nvidia-smi`` counts.
         samples: how many there are.
         mean_utilization_percent: the part of the time in which a kernel ran.
         peak_memory_mb: the most memory that was in use, in MiB, as ``nvidia-smi`` has it.
         mean_power_w: what it drew; ``None`` where it does not say.
     """
 
+    node: _Count | None = None
     gpu: _Count
     samples: _Count
     mean_utilization_percent: _Amount
@@ -110,15 +112,16 @@ def _most(values: Iterable[int | None]) -> int | None:
 
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    return round(sum(known), 3) if known else None
 
 
 def _gpus(uses: Iterable[GpuUse]) -> tuple[GpuUse, ...]:
-    """One for each index, by all of its samples."""
-    merged: dict[int, GpuUse] = {}
+    """One for each place, by all of its samples."""
+    merged: dict[tuple[int, int], GpuUse] = {}
     for use in uses:
-        merged[use.gpu] = _merged(merged[use.gpu], use) if use.gpu in merged else use
-    return tuple(merged[index] for index in sorted(merged))
+        place = (use.node or 0, use.gpu)
+        merged[place] = _merged(merged[place], use) if place in merged else use
+    return tuple(merged[place] for place in sorted(merged))
 
 
 def _merged(one: GpuUse, two: GpuUse) -> GpuUse:

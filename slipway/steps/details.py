@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from slipway.job.attempts import Attempt, There, read_attempts_here, read_attemp
 from slipway.job.home import read_home
 from slipway.job.kept import keep_difference, recall_difference
 from slipway.job.run import Run
+from slipway.job.usage import wants_usage
 from slipway.steps.find import find_record
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
@@ -38,7 +40,8 @@ class Details:
 def find_details(session: Session, prefix: str | None) -> Details:
     """A run by the beginning of its id or by its name, with what is known of it here and on its cluster.
 
-    The cluster is asked only for what is not here: where the run is not over, or its results are not home.
+    The cluster is asked only for what is not here: where the run is not over, its results are not home, or
+    accounting was late with what it used.
     What cannot be asked is told in a note, and is no error.
     """
     run = find_record(session, prefix)
@@ -47,7 +50,7 @@ def find_details(session: Session, prefix: str | None) -> Details:
     is_whole = brought is not None and brought.is_complete
     attempts: Sequence[Attempt] | None = read_attempts_here(home) if home.is_dir() else None
     diff = recall_difference(session.project.state, session.project.results, run)
-    if not is_whole and _was_submitted(run):
+    if (not is_whole or wants_usage(run, time.time())) and _was_submitted(run):
         run, there = _ask(session, run, with_diff=run.dirty and diff is None)
         if there is not None:
             attempts, diff = there.attempts, there.diff or diff
@@ -67,8 +70,7 @@ def _ask(session: Session, run: Run, *, with_diff: bool) -> tuple[Run, There | N
         session.progress.step(f"Looking at {run.run_id} on {site.name}")
         with session.connect(site) as host:
             there = read_attempts_there(host, run, with_diff=with_diff)
-            if not run.status.state.is_over:
-                run = refresh(session, host, [run])[0]
+            (run,) = refresh(session, host, [run])
     except SlipwayError as error:
         session.progress.note(f"{run.site} could not be asked for what is not here: {error}")
         return run, None

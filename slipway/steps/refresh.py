@@ -9,6 +9,7 @@ from slipway.host.host import Host
 from slipway.job.poll import poll
 from slipway.job.run import Run
 from slipway.job.submit import settle
+from slipway.job.usage import add_usage
 from slipway.scheduler.base import State
 from slipway.steps.session import Session
 
@@ -22,16 +23,20 @@ def save(session: Session, run: Run) -> Run:
 def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
     """Runs of one site as they stand now, written down; a submission that was cut off is decided.
 
-    A run that is over stays as it ended: the cluster may have forgotten it.
+    A run that is over stays as it ended: the cluster may have forgotten it. It gets what it used, as soon as
+    accounting has that.
     """
     store = session.store
+    before = {run.run_id: run for run in runs}
     alive = [run for run in runs if not run.status.state.is_over]
-    refreshed = {run.run_id: run for run in runs}
-    for old, run in zip(alive, poll(host, alive), strict=True):
+    polled = {run.run_id: run for run in poll(host, alive)}
+    refreshed: dict[str, Run] = {}
+    for run in add_usage(host, [polled.get(run.run_id, run) for run in runs]):
+        old = before[run.run_id]
         left = old.job_id is None and not store.is_submitting(old)
         new = settle(host, run) if left and run.status.state is State.SUBMITTING else run
         # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
-        refreshed[new.run_id] = save(session, new) if store.has(new) else new
+        refreshed[new.run_id] = save(session, new) if new is not old and store.has(new) else new
     return [refreshed[run.run_id] for run in runs]
 
 

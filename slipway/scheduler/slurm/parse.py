@@ -101,7 +101,7 @@ def parse_queue(stdout: str) -> list[Job]:
                 node=_nodes(nodes),
                 **_times(parse_state(state), nodes, start),
             )
-            for job_id, task in _tasks(shown_id, "squeue")
+            for job_id, task in parse_tasks(shown_id, "squeue")
         ]
     return jobs
 
@@ -132,7 +132,7 @@ def parse_accounting(stdout: str) -> list[Job]:
                 node=_nodes(nodes),
                 **_times(parse_state(state.partition(" ")[0]), nodes, start, end),
             )
-            for job_id, task in _tasks(shown_id, "sacct")
+            for job_id, task in parse_tasks(shown_id, "sacct")
         ]
     return jobs
 
@@ -159,7 +159,7 @@ def _shown(line: str) -> Iterator[Job]:
     if "ArrayJobId" in fields:
         index = fields.get("ArrayTaskId", "")
         shown_id = f"{fields['ArrayJobId']}_{index if parse_number(index) is not None else f'[{index}]'}"
-    for job_id, task in _tasks(shown_id, "scontrol"):
+    for job_id, task in parse_tasks(shown_id, "scontrol"):
         yield Job(
             job_id=job_id,
             task=task,
@@ -223,7 +223,7 @@ def _codes(text: str) -> tuple[int | None, int | None]:
     return parse_number(code), parse_number(signal) or None
 
 
-def _tasks(shown_id: str, program: str) -> list[tuple[str, int | None]]:
+def parse_tasks(shown_id: str, program: str) -> list[tuple[str, int | None]]:
     """The job's id, and the tasks of it that this id means."""
     match = _ID.fullmatch(shown_id)
     if match is None:

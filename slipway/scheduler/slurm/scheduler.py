@@ -19,6 +19,8 @@ from slipway.scheduler.slurm.parse import parse_queue, parse_submission
 from slipway.scheduler.slurm.query import query_jobs
 from slipway.scheduler.slurm.resources import own
 from slipway.scheduler.slurm.site import SlurmSite
+from slipway.scheduler.slurm.usage import find_usage
+from slipway.scheduler.usage import UsageAnswer
 from slipway.site import Site
 
 
@@ -52,6 +54,10 @@ class Slurm:
     def query(self, host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
         """How jobs stand."""
         return query_jobs(host, wanted)
+
+    def usage(self, host: Host, wanted: Sequence[JobQuery]) -> UsageAnswer:
+        """What jobs used, by ``sacct``."""
+        return find_usage(host, wanted)
 
     def active_names(self, host: Host) -> set[str] | None:
         """The names of the user's jobs that wait or run; ``None`` where squeue fails."""
