@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from slipway.errors import ConfigError
 from slipway.resources import Memory, Resources, Time
+from slipway.validation import form
 
 # `login.ssh_config` may begin with it: what `box.up` writes is in Slipway's state folder.
 BOX_FOLDER = "box/"
@@ -76,7 +77,8 @@ class Container(_Part):
 class Queue(_Part):
     """What one partition offers: at most so much to one job, and so much of each on its largest node.
 
-    ``max_gpus`` has how many GPUs of each type a node has; an empty one says that there are none.
+    ``max_gpus`` has how many GPUs of each type a node has; an empty one says that there are none. ``cost`` is
+    what one of ``per`` costs, in the site's currency.
     """
 
     max_time: Time = None
@@ -84,6 +86,8 @@ class Queue(_Part):
     max_cpus: int | None = Field(default=None, ge=1)
     max_mem: Memory = None
     max_gpus: Mapping[str, Annotated[int, Field(ge=1)]] | None = None
+    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    per: Literal["node-hour", "gpu-hour", "cpu-hour"] = "node-hour"
     note: str | None = None
 
 
@@ -105,6 +109,7 @@ class Site(_Part):
     usage_sample_s: int = Field(default=30, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
+    currency: Annotated[str | None, form(r"[^\W\d_]{1,12}|[€$£¥]", "a short word, such as EUR")] = None
     # Whether its scheduler can send mail.
     mail: bool = True
 

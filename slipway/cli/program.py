@@ -31,7 +31,7 @@ GROUPS = {
     "Set up": ("init", "ssh.trust", "box.up", "box.down", "completion"),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
     "Jobs": ("job", "status", "logs", "pull", "extract", "show", "cancel"),
-    "Records of runs": ("runs.show", "runs.diff", "runs.prune", "keep", "restore"),
+    "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),
     "Try it": ("demo",),
 }
 

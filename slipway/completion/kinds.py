@@ -14,6 +14,7 @@ PATH_KEYS = frozenset({"CA_BUNDLE", "CODE_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE
 
 CHOICES: Mapping[str, Sequence[str]] = {
     "--attempt": ("all", "last"),
+    "--by": ("user", "run", "partition"),
     "--compression": ("zstd", "gzip"),
     "--dependency": ("afterok:", "afterany:", "afternotok:", "after:", "aftercorr:"),
     "--notify": ("mail", "mail:", "desktop", "https://"),
@@ -65,6 +66,7 @@ FREE = frozenset(
         "--continue-after-limit",
         "--count",
         "--cpus",
+        "--from",
         "--from-registry",
         "--image",
         "--interval",
@@ -82,6 +84,7 @@ FREE = frozenset(
         "--tag",
         "--task",
         "--time",
+        "--to",
         "--url",
         "--user",
     }

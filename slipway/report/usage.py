@@ -30,8 +30,9 @@ def usage_values(run: Run) -> dict[str, Any]:
     return {**_values(run.usage or _asked(run)), "advice": advice(run), "tasks": tasks}
 
 
-def usage_words(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What :func:`usage_values` says, or its ``tasks`` do, for a person: what it is, and how much of it."""
+def usage_words(run: Run) -> list[tuple[str, str]]:
+    """What a run used, as words for a person: what it is, and how much of it."""
+    values = usage_values(run)
     limit = _UNKNOWN if values["limit_s"] is None else clock(values["limit_s"])
     several = f" in {values['attempts']} attempts" if values["attempts"] > 1 else ""
     rows = [

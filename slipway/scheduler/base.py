@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from slipway.host.host import Host
     from slipway.progress import Progress
     from slipway.resources import Resources
+    from slipway.scheduler.accounts import Accounted, AccountQuery
     from slipway.scheduler.limits import ResourceRequest
     from slipway.scheduler.usage import UsageAnswer
     from slipway.site import Site
@@ -213,6 +214,15 @@ class Scheduler(Protocol):
         Raises:
             SshError: the connection was lost.
             ParseError: the answer was cut off.
+        """
+
+    def accounted(self, host: Host, query: AccountQuery) -> Accounted:
+        """What accounting has of many jobs, also those that Slipway has not submitted.
+
+        Raises:
+            RemoteError: there is no accounting that could be asked.
+            ParseError: the answer was cut off.
+            SshError: the connection was lost.
         """
 
     def active_names(self, host: Host) -> set[str] | None:

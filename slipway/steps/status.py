@@ -12,14 +12,15 @@ from slipway.job.run import Run, Status
 from slipway.job.selection import Selection
 from slipway.scheduler.base import State
 from slipway.steps.recover import recover_there
-from slipway.steps.refresh import refresh
+from slipway.steps.refresh import complete_usage, refresh
 from slipway.steps.session import Session
 
 
 def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[Run], SlipwayError | None]:
     """Runs as they stand now, the newest first, and why some could not be asked for, if that is so.
 
-    Nobody is asked about a run that is over.
+    Nobody is asked about a run that is over, but for what it used where accounting was late with that, and
+    its site is asked about others.
 
     Args:
         session: the checkout's.
@@ -37,6 +38,9 @@ def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[
             with session.connect(site) as host:
                 some += recover_there(session, host, site, unreadable)
                 new = refresh(session, host, some)
+                # Accounting may have been late with what some used.
+                over = [run for run in runs if run.site == name and run.status.state.is_over]
+                new += complete_usage(session, host, over)
         except SlipwayError as error:
             errors[name] = error
             unknown = Status(state=State.UNKNOWN, note=str(error))

@@ -46,7 +46,7 @@ def test_what_a_job_an_array_and_several_nodes_used(small: SmallImageBox) -> Non
     assert (values["cpus"], values["limit_s"], values["asked_memory_bytes"]) == (2, 600, 500 * MB)
     assert 1 <= values["cpu_s"] < 2 * values["elapsed_s"]
     assert 150 * MB < values["peak_memory_bytes"] < 300 * MB
-    assert [label for label, _ in usage_words(values)] == ["time", "cores", "memory"]
+    assert [label for label, _ in usage_words(one)] == ["time", "cores", "memory"]
     assert values["advice"] == []  # it was too short to say
     small_task, large_task = (array.task_usages[task].peak_memory_bytes or 0 for task in (0, 1))
     assert small_task + 50 * MB < large_task == usage_values(array)["peak_memory_bytes"]
@@ -82,7 +82,7 @@ def test_accounting_that_is_away_is_asked_another_time(small: SmallImageBox) -> 
                 time.sleep(0.5)
                 (run,) = refresh(small.session, host, [run])
     assert (run.usage, run.usage_tries, run.status.reason) == (None, 1, "ok")
-    assert usage_words(usage_values(run))[1:] == [
+    assert usage_words(run)[1:] == [
         ("cores", "not known, of 1"),
         ("memory", "not known, of 500 MB"),
     ]

@@ -9,7 +9,7 @@ import pytest
 from slipway.job import usage as asking
 from slipway.job.run import Run, Status
 from slipway.job.usage import add_usage, wants_usage
-from slipway.report.usage import usage_values, usage_words
+from slipway.report.usage import usage_words
 from slipway.scheduler.base import State
 from slipway.scheduler.usage import GpuUse
 from slipway.shell import LocalShell, Result
@@ -132,7 +132,7 @@ def test_each_node_has_samples_of_its_own(run: Run) -> None:
     (known,) = ask(Cluster(MULTI), run)
     assert known.usage is not None
     assert [(use.node, use.gpu) for use in known.usage.gpu_use] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert ("GPU 1 of node 1", "0 % used on average, at most 5 MB") in usage_words(usage_values(known))
+    assert ("GPU 1 of node 1", "0 % used on average, at most 5 MB") in usage_words(known)
 
 
 def test_of_an_array_each_task_has_its_gpus(run: Run) -> None:

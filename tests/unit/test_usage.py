@@ -69,7 +69,7 @@ def test_values_are_what_seff_would_say() -> None:
 def test_words_for_a_person() -> None:
     gpu = GpuUse(gpu=0, samples=9, mean_utilization_percent=61.7, peak_memory_mb=11500, mean_power_w=214)
     usage = replace(USED, attempts=2, gpus=1, gpu_use=(gpu,), energy_j=1_800_000)
-    assert usage_words(usage_values(ended(usage))) == [
+    assert usage_words(ended(usage)) == [
         ("time", "1:10:00 of 24:00:00 (5 %) in 2 attempts"),
         ("cores", "1.1 of 4 (28 %)"),
         ("memory", "9 GB of 64 GB (14 %)"),
@@ -81,14 +81,14 @@ def test_words_for_a_person() -> None:
 
 def test_without_accounting_there_is_what_was_asked_for() -> None:
     run = ended(None, resources={"time": "2:00:00", "cpus": 4, "mem": "16G", "gpus": "a100:2", "nodes": 2})
-    assert usage_words(usage_values(run)) == [
+    assert usage_words(run) == [
         ("time", "1:10:00 of 2:00:00 (58 %)"),
         ("cores", "not known, of 8"),
         ("memory", "not known, of 16 GB"),
         ("GPUs", "4"),
     ]
     assert advice(run) == []
-    assert usage_words(usage_values(ended(None)))[1:] == [("cores", "not known"), ("memory", "not known")]
+    assert usage_words(ended(None))[1:] == [("cores", "not known"), ("memory", "not known")]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.progress import Progress
 from slipway.resources import Resources
+from slipway.scheduler.accounts import Accounted, AccountQuery
 from slipway.scheduler.base import JobQuery, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm import check
@@ -17,6 +18,7 @@ from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.option import quote_option
 from slipway.scheduler.slurm.parse import parse_queue, parse_submission
 from slipway.scheduler.slurm.query import query_jobs
+from slipway.scheduler.slurm.report import find_accounted
 from slipway.scheduler.slurm.resources import own
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.scheduler.slurm.usage import find_usage
@@ -58,6 +60,10 @@ class Slurm:
     def usage(self, host: Host, wanted: Sequence[JobQuery]) -> UsageAnswer:
         """What jobs used, by ``sacct``."""
         return find_usage(host, wanted)
+
+    def accounted(self, host: Host, query: AccountQuery) -> Accounted:
+        """What ``sacct`` and ``sreport`` have of many jobs."""
+        return find_accounted(host, query)
 
     def active_names(self, host: Host) -> set[str] | None:
         """The names of the user's jobs that wait or run; ``None`` where squeue fails."""
