@@ -12,7 +12,7 @@ from slipway.job.run import Run, Status
 from slipway.job.selection import Selection
 from slipway.scheduler.base import State
 from slipway.steps.recover import recover_there
-from slipway.steps.refresh import complete_usage, refresh
+from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 
 
@@ -37,10 +37,8 @@ def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[
             site = session.site(name)
             with session.connect(site) as host:
                 some += recover_there(session, host, site, unreadable)
-                new = refresh(session, host, some)
-                # Accounting may have been late with what some used.
-                over = [run for run in runs if run.site == name and run.status.state.is_over]
-                new += complete_usage(session, host, over)
+                late = [run for run in runs if run.site == name and _is_late(run)]
+                new = refresh(session, host, [*some, *late])
         except SlipwayError as error:
             errors[name] = error
             unknown = Status(state=State.UNKNOWN, note=str(error))
@@ -69,6 +67,11 @@ def _recorded(
         over, _ = session.store.read(replace(selection, over=True), count)
         runs = [*alive, *over]
     return runs, () if selection.prefixes else unreadable
+
+
+def _is_late(run: Run) -> bool:
+    """Whether accounting did not have yet what it used, when it was last asked."""
+    return run.status.state.is_over and run.usage is None and run.usage_tries > 0
 
 
 def _as_one(errors: Mapping[str, SlipwayError]) -> SlipwayError | None:

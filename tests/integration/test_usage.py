@@ -5,7 +5,7 @@ import time
 from slipway.job.run import Run
 from slipway.report.usage import usage_values, usage_words
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.steps.refresh import complete_usage, refresh
+from slipway.steps.refresh import refresh
 from tests.integration.small_image import SmallImageBox, fakes
 
 MB = 1 << 20
@@ -29,8 +29,7 @@ def used(small: SmallImageBox, *runs: Run) -> list[Run]:
         while not all(run.usage for run in left):
             assert time.monotonic() < deadline, left
             time.sleep(0.5)
-            looks = [complete_usage if run.status.state.is_over else refresh for run in left]
-            left = [look(small.session, host, [run])[0] for look, run in zip(looks, left, strict=True)]
+            left = refresh(small.session, host, left)
     return left
 
 

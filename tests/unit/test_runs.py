@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,16 +13,19 @@ import pytest
 
 from slipway.errors import ConfigError, UsageError
 from slipway.job.request import check_name
-from slipway.job.run import Status
-from slipway.job.selection import Selection
+from slipway.job.run import Run, Status
+from slipway.job.selection import ALL, Selection
 from slipway.progress import NullProgress, explain_stop
 from slipway.project import Project
 from slipway.scheduler.base import State
+from slipway.scheduler.usage import Usage
 from slipway.ssh.prompt import NoPrompt
 from slipway.steps import image as image_steps
+from slipway.steps import status as steps_status
 from slipway.steps.cancel import cancel
 from slipway.steps.find import find_run
 from slipway.steps.session import Session
+from slipway.steps.status import list_runs
 from tests.checkout import UserCheckout, front_door, make_user_checkout
 from tests.forked import Forked
 from tests.unit.test_request_mistakes import JOB, PROFILE
@@ -95,6 +98,38 @@ def test_nobody_is_asked_about_a_run_that_is_over(project: Project, monkeypatch:
     with pytest.raises(pytest.fail.Exception, match="connects"):
         cancel(session, None)
     assert not person.asked
+
+
+def test_status_asks_again_for_usage_that_was_late_where_it_asks_anyway(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(project=project)
+    over = Status(state=State.COMPLETED, reason="ok", elapsed_s=9)
+    runs = [
+        replace(make_run("late"), status=over, usage_tries=1),
+        replace(make_run("old"), status=over),
+        replace(make_run("known"), status=over, usage=Usage(), usage_tries=1),
+        replace(make_run("elsewhere"), status=over, usage_tries=1, site="hpc"),
+    ]
+    asked: list[str] = []
+
+    def refresh(session: Session, host: object, some: list[Run]) -> list[Run]:
+        asked.extend(run.run_id for run in some)
+        return [replace(run, usage=Usage(elapsed_s=9)) for run in some]
+
+    monkeypatch.setattr(Session, "connect", lambda *_: nullcontext())
+    monkeypatch.setattr(steps_status, "recover_there", lambda *_: [])
+    monkeypatch.setattr(steps_status, "refresh", refresh)
+    for run in session.store.select():
+        session.store.forget(run)
+    for run in runs:
+        session.store.save(run)
+    list_runs(session, ALL, 10)
+    assert asked == []  # Nobody logs in for that alone.
+    session.store.save(replace(make_run("alive"), status=Status(state=State.RUNNING)))
+    listed, _ = list_runs(session, ALL, 10)
+    assert asked == ["alive", "late"]
+    assert {run.run_id: run.usage for run in listed}["late"] == Usage(elapsed_s=9)
 
 
 def test_a_yes_cancels(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
