@@ -1,52 +1,36 @@
-"""What runs were made of, where they differ. Pure."""
+"""What runs were made of, where they differ from the first of them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from slipway.job.run import Run
-from slipway.report.run_details import environment_names, wanted_resources
-from slipway.text.shell_line import shell_line
+from slipway.report.run_diff import Side, run_diff
 from slipway.text.wording import one_line
+
+# A page has a table of figures of its own, the ending at its top, and no room for code.
+_ELSEWHERE = frozenset({"figures", "ending", "files"})
 
 
 def differences(runs: Sequence[Run]) -> list[list[str]]:
     """Rows of a name and a value for each run, for all that is not the same in all of them."""
-    by_run = [_facts(run) for run in runs]
-    names = dict.fromkeys(name for facts in by_run for name in facts)
-    rows = [[name, *(one_line(facts.get(name, "—"), 300) for facts in by_run)] for name in names]
-    return [row for row in rows if len(set(row[1:])) > 1]
+    first = Side(run=runs[0])
+    found: dict[tuple[str, str], list[Any]] = {}
+    for place, run in enumerate(runs[1:], 1):
+        for row in run_diff(first, Side(run=run))["differences"]:
+            # Where another run does not differ, it has the value of the first.
+            values = found.setdefault((row["part"], row["key"]), [row["a"]] * len(runs))
+            values[place] = row["b"]
+    return [
+        [key if part == "arguments" else f"{part}: {key}", *(_words(value) for value in values)]
+        for (part, key), values in found.items()
+        if part not in _ELSEWHERE
+    ]
 
 
-def _facts(run: Run) -> dict[str, str]:
-    return {
-        "site": run.site,
-        "profile": run.profile,
-        "commit": f"{(run.commit or 'none')[:12]}{', with changes' if run.dirty else ''}",
-        "code": run.code[:12],
-        "image": run.sif.rpartition("/")[2],
-        "program": shell_line(run.program),
-        **_arguments(run.args),
-        **{f"asked for: {name}": value for name, value in wanted_resources(run).items()},
-        **{f"${name}": value for name, value in environment_names(run).items()},
-        **_profile(run.profile_values),
-    }
-
-
-def _arguments(args: Sequence[str]) -> dict[str, str]:
-    """Options with what stands behind them; all else together."""
-    found: dict[str, list[str]] = {}
-    name = "arguments"
-    for word in args:
-        if word.startswith("--") and len(word) > 2:
-            name, equals, value = word.partition("=")
-            found.setdefault(name, []).extend([value] if equals else [])
-            name = "arguments" if equals else name
-        else:
-            found.setdefault(name, []).append(word)
-    return {name: shell_line(values) or "given" for name, values in found.items()}
-
-
-def _profile(values: Mapping[str, object]) -> dict[str, str]:
-    named = {key: value for key, value in values.items() if key not in ("name", "environment")}
-    return {key.upper(): str(value) for key, value in named.items() if isinstance(value, str | int)}
+def _words(value: Any) -> str:
+    if value is None:
+        return "—"
+    # An option without a value.
+    return one_line(str(value), 300) or "given"

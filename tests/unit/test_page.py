@@ -310,12 +310,13 @@ def floats(words: str) -> list[float]:
 def test_what_differs() -> None:
     first = make_run()
     second = make_run(
-        args=("--task=infer", "--dataset", "room", "x"), resources={**first.resources, "mem": "4G"}
+        args=("--task=infer", "--dataset", "room", "x", "--fast"), resources={**first.resources, "mem": "4G"}
     )
     assert differences([first, first]) == []
-    assert differences([first, second]) == [
-        ["--dataset", "room", "room x"],
-        ["asked for: mem", "2000M", "4G"],
+    assert differences([first, second, first]) == [
+        ["word 1", "—", "x", "—"],
+        ["--fast", "—", "given", "—"],
+        ["resources: mem", "2000M", "4G", "2000M"],
     ]
 
 
@@ -493,6 +494,24 @@ def test_checksums_of_event_files(tmp_path: Path) -> None:
     assert read_events(tmp_path / "cut", {}) == "it ends in the midst of a record"
 
 
+def test_of_many_scalars_each_tag_has_some(tmp_path: Path) -> None:
+    def record(step: int, tag: str) -> bytes:
+        # Event{step, summary{value{tag, simple_value}}}, as protobuf writes them.
+        value = b"\x0a\x01" + tag.encode() + b"\x15" + struct.pack("<f", step)
+        summary = b"\x0a" + bytes([len(value)]) + value
+        message = b"\x10" + bytes([step & 127 | 128, step >> 7]) + b"\x2a" + bytes([len(summary)]) + summary
+        head = struct.pack("<Q", len(message))
+        return b"".join(part + struct.pack("<I", masked_crc(part)) for part in (head, message))
+
+    (tmp_path / "e").write_bytes(b"".join(record(step, "abcd"[step % 4]) for step in range(2000)))
+    curves: dict[str, Curve] = {}
+    assert read_events(tmp_path / "e", curves, most=400) == "400 of its 2,000 values"
+    assert sum(len(curve.steps) for curve in curves.values()) == 400
+    assert all(len(curve.steps) > 50 for curve in curves.values())
+    assert all(curve.steps == curve.values for curve in curves.values())
+    assert len(curves) == 4
+
+
 def test_the_end_of_a_long_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file:
@@ -515,6 +534,9 @@ def test_tables(tmp_path: Path) -> None:
     file.write_text("1,2\n3,4\n")
     with pytest.raises(ValueError, match="does not name its columns"):
         read_table(file)
+    file.write_text("x,y\n3,4\n")
+    with pytest.raises(ValueError, match="its first column is none of these"):
+        read_table(file, ("step", "epoch"))
 
 
 def test_figures_are_flat(tmp_path: Path) -> None:
@@ -562,8 +584,9 @@ def test_three_js_is_what_its_script_makes() -> None:
     made = json.loads((VENDOR / "vendor.json").read_text())
     content = (VENDOR / made["file"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == made["sha256"]
-    assert content.startswith(f"/* three.js {made['version']}, https://threejs.org, MIT".encode())
+    licence = (VENDOR / "LICENSE.three").read_text()
+    assert content.startswith(f"/* three.js {made['version']}, https://threejs.org\n\n{licence}*/".encode())
     assert b"</script" not in content
     lock = json.loads((ROOT / ".ci" / "vendor" / "package-lock.json").read_text())
     assert lock["packages"]["node_modules/three"]["version"] == made["version"]
-    assert "MIT License" in (VENDOR / "LICENSE.three").read_text()
+    assert "MIT License" in licence

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from random import Random
 
 from slipway.page.found import open_regular
 
@@ -23,7 +24,7 @@ _MOST_BYTES = 256 << 20
 # Scalars are of some hundred bytes. What is larger is a picture or a graph, and passed over.
 _LARGEST_RECORD = 16 << 10
 _MOST_TAGS = 200
-_MOST_VALUES = 2_000_000
+_CUT, _WRONG = "it ends in the midst of a record", "a record's checksum is not right"
 _FLOAT, _DOUBLE = 1, 2
 
 
@@ -35,47 +36,58 @@ class Curve:
     values: array[float] = field(default_factory=lambda: array("d"))
 
 
-def read_events(path: Path, curves: dict[str, Curve]) -> str | None:
+def read_events(path: Path, curves: dict[str, Curve], most: int = 100_000) -> str | None:
     """Add a file's scalars to what there is of each tag; returns what is wrong with it, if anything is.
+
+    Of more than ``most`` records so many are taken by chance: every tenth, say, may all be of one tag.
 
     Raises:
         OSError: it cannot be read.
     """
-    count = 0
     with open_regular(path) as file:
-        try:
-            for record in _records(file.read(_MOST_BYTES)):
-                for step, tag, value in _scalars(record):
-                    if tag not in curves and len(curves) >= _MOST_TAGS:
-                        continue
+        view = memoryview(file.read(_MOST_BYTES))
+    places: list[tuple[int, int]] = []
+    try:
+        places.extend(_records(view))
+        problem = None
+    except ValueError as error:
+        problem = str(error)
+    if len(places) > most:
+        problem = problem or f"{most:,} of its {len(places):,} values"
+        places = [places[index] for index in sorted(Random(0).sample(range(len(places)), most))]  # noqa: S311
+    try:
+        for start, length in places:
+            for step, tag, value in _scalars(_record(view, start, length)):
+                if tag in curves or len(curves) < _MOST_TAGS:
                     curve = curves.setdefault(tag, Curve())
                     curve.steps.append(step)
                     curve.values.append(value)
-                    count += 1
-                if count > _MOST_VALUES:
-                    return f"more than {_MOST_VALUES:,} values; the rest is left out"
-        except (ValueError, struct.error) as error:
-            return str(error)
-    return None
+    except ValueError as error:
+        problem = str(error)
+    return problem
 
 
-def _records(content: bytes) -> Iterator[bytes]:
-    view, place = memoryview(content), 0
+def _records(view: memoryview) -> Iterator[tuple[int, int]]:
+    """Where each record's bytes are, and how many, but for those that are too large for a scalar."""
+    place = 0
     while place < len(view):
         if place + 12 > len(view):
-            raise ValueError("it ends in the midst of a record")
+            raise ValueError(_CUT)
         length, check = struct.unpack_from("<QI", view, place)
         if check != masked_crc(view[place : place + 8]):
-            raise ValueError("a record's checksum is not right")
+            raise ValueError(_WRONG)
         start, place = place + 12, place + 16 + length
         if place > len(view):
-            raise ValueError("it ends in the midst of a record")
-        if length > _LARGEST_RECORD:
-            continue
-        record = view[start : start + length]
-        if struct.unpack_from("<I", view, start + length)[0] != masked_crc(record):
-            raise ValueError("a record's checksum is not right")
-        yield bytes(record)
+            raise ValueError(_CUT)
+        if length <= _LARGEST_RECORD:
+            yield start, length
+
+
+def _record(view: memoryview, start: int, length: int) -> bytes:
+    record = view[start : start + length]
+    if struct.unpack_from("<I", view, start + length)[0] != masked_crc(record):
+        raise ValueError(_WRONG)
+    return bytes(record)
 
 
 def masked_crc(content: bytes | memoryview) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
+from collections.abc import Collection
 from dataclasses import dataclass
 from io import TextIOWrapper
 from math import isnan, nan
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from slipway.page.found import open_regular
 
-_MOST_BYTES = 48 << 20
+_MOST_BYTES = 16 << 20
+_MOST_HEAD = 64 << 10
 _MOST_ROWS = 500_000
 _MOST_COLUMNS = 40
 
@@ -27,15 +29,22 @@ class Table:
         return len(next(iter(self.columns.values()), ()))
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, first: Collection[str] = ()) -> Table:
     """Read a CSV file whose first line names its columns.
+
+    Args:
+        path: the file.
+        first: what the first column may be called, in lower case; anything where there is nothing in it.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is no such table.
     """
     with TextIOWrapper(open_regular(path), encoding="utf-8", errors="replace", newline="") as file:
-        content = file.read(_MOST_BYTES)
+        head = file.readline(_MOST_HEAD)
+        if first and head.partition(",")[0].strip().lower() not in first:
+            raise ValueError("its first column is none of these")
+        content = head + file.read(_MOST_BYTES)
         cut = bool(file.read(1))
     try:
         rows = csv.reader(content.splitlines())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slipway.page.found import open_regular
 
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 32 << 20
 _MOST_POSES = 400_000
 
 

@@ -12,6 +12,8 @@ from slipway.text.wording import one_line
 
 _MOST_CHARTS = 24
 _MOST_FILES = 200
+# So many take some seconds to read.
+_MOST_VALUES = 200_000
 _STEPS = ("step", "global_step", "epoch", "iteration", "iter", "time")
 
 Curves = dict[str, dict[str, Curve]]
@@ -52,17 +54,17 @@ def read_curves(found: Found, said: list[str]) -> Curves:
         if left:
             said.append(f"{len(left):,} more files with curves are not read")
     for file in files[:_MOST_FILES]:
-        _add_events(curves, file, said)
+        _add_events(curves, file, max(1000, _MOST_VALUES // len(files)), said)
     known = {tag.rpartition("/")[2] for tag in curves}
     for file in tables[:_MOST_FILES]:
         _add_table(curves, file, known, said)
     return curves
 
 
-def _add_events(curves: Curves, file: File, said: list[str]) -> None:
+def _add_events(curves: Curves, file: File, most: int, said: list[str]) -> None:
     by_tag: dict[str, Curve] = {}
     try:
-        problem = read_events(file.path, by_tag)
+        problem = read_events(file.path, by_tag, most)
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:
@@ -76,11 +78,11 @@ def _add_events(curves: Curves, file: File, said: list[str]) -> None:
 
 def _add_table(curves: Curves, file: File, known: set[str], said: list[str]) -> None:
     try:
-        table = read_table(file.path)
+        table = read_table(file.path, _STEPS)
     except (OSError, ValueError):
         return  # Any table may be a program's output, and few are curves.
     names = list(table.columns)
-    if len(table) < 2 or names[0].lower() not in _STEPS:
+    if len(table) < 2:
         return
     if table.note:
         said.append(f"{one_line(file.name, 200)}: {table.note}")
