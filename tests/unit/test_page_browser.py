@@ -152,6 +152,22 @@ def choose(page: Page, name: str, value: str) -> None:
     )
 
 
+def test_one_of_several_scenes_is_chosen(page: Page, results: Path) -> None:
+    run = make_run("c4tt-cpu-20260131-142530")
+    files = {"a/trajectory.tum": tum(sway=0.3), "b/trajectory.tum": tum(30), "b/cloud.ply": ply()}
+    bring_home(results, run, files)
+    page.open(write_pages([run], results, NullProgress()))
+    first = shown(page)
+    assert page.run("document.querySelector('select[name=Scene]').selectedOptions[0].text") == "a"
+    choose(page, "Scene", "1")
+    assert shown(page) != first
+    # A cloud has controls that a path alone has not.
+    assert "Point size" in page.run("document.querySelector('.controls').textContent")
+    choose(page, "Scene", "0")
+    assert shown(page) == first
+    assert page.complaints == []
+
+
 def test_a_million_points(page: Page, results: Path) -> None:
     run = make_run("b1gg-cpu-20260131-142530")
     bring_home(results, run, {"cloud.ply": million()})
