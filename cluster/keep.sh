@@ -6,7 +6,8 @@
 # copied again, and nothing in TO is removed. A copy is made in the folder PART, where a copy that was cut has left what it
 # had; it is compared with the original by its hashes, and gets its name only then. SUMS is a list of hashes: those of the
 # original where it begins with FROM, which is then compared with it, and else one that is written. MANIFEST, if there is
-# one, is a text beside a dataset that says what is in it: it is gone before the dataset changes, and comes last.
+# one, is a text beside a dataset that says what is in it: it is gone before the dataset changes, and comes last. What is
+# brought back gets the time of now, so that a purge does not take it again at once.
 # Lines that begin with TOKEN are for Slipway, all others are what programs say.
 set -o pipefail
 LC_ALL=C
@@ -16,6 +17,8 @@ token=$1 from=$2 to=$3 part=$4 sums=$5 manifest=$6
 shift 6
 lists=$part/.lists
 # A file that is larger is copied in pieces, so that one that was cut goes on where it was.
+preserve=mode,timestamps
+case $sums in "$from"/*) preserve=mode ;; esac
 large=67108864 piece=268435456
 batch=200
 
@@ -74,7 +77,7 @@ copy() {
         shift
     done < <(cd -- "$from/$folder" && stat -c %s -- "$@")
     [ "${#small[@]}" = 0 ] ||
-        (cd -- "$from/$folder" && cp --preserve=mode,timestamps --remove-destination -t "$part/$folder" -- "${small[@]}") ||
+        (cd -- "$from/$folder" && cp --preserve=$preserve --remove-destination -t "$part/$folder" -- "${small[@]}") ||
         exit
     say amount "$copied" "$total"
 }
@@ -90,7 +93,8 @@ grow() {
         at=$(stat -c %s -- "$copy") || exit
         say amount "$((copied + at))" "$total"
     done
-    chmod --reference="$source" -- "$copy" && touch -r "$source" -- "$copy" || exit
+    chmod --reference="$source" -- "$copy" || exit
+    [ "$preserve" = mode ] || touch -r "$source" -- "$copy" || exit
 }
 
 place() {

@@ -82,8 +82,7 @@ def _tell(screen: Terminal, moved: Moved) -> None:
     from slipway.text.wording import megabytes
 
     copied = moved.copied
-    new = (
-        f"{copied.files:,} files, {megabytes(copied.size_bytes)} copied" if copied.files else "nothing copied"
-    )
+    some = "all copied" if copied.files == copied.all_files else f"{copied.files:,} of them copied"
+    new = some if copied.files else "nothing copied"
     whole = f"{copied.all_files:,} files, {megabytes(copied.all_bytes)}"
     screen.say(f"{moved.name}  {whole}, {new}  {moved.path}")

@@ -143,4 +143,6 @@ def prune(
             screen.note(f"{item.path} stays after all: it {why}")
         if done.gone:
             screen.say(f"removed {total(done.gone)}")
+        elif not dry_run:
+            screen.note("Nothing was removed")
         done.check()

@@ -49,8 +49,10 @@ def status(
     """Show how runs stand: invoke status --since 3d."""
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
+        from slipway.job.home import is_marked_home
         from slipway.job.selection import ALL
         from slipway.report.values import run_values
+        from slipway.steps.purge import purge_warnings
         from slipway.steps.select import select_runs
         from slipway.steps.status import list_runs
         from slipway.steps.tell import tell_endings
@@ -68,15 +70,18 @@ def status(
             _watch(session, screen, listed, interval_s, to_end=bool(run))
             return
         runs, error = list_runs(session, selection, int(count))
+        home = {one.run_id for one in runs if is_marked_home(session.project.results, one)}
         if json:
-            print_json([run_values(one) for one in runs])
+            print_json([run_values(one, home=one.run_id in home) for one in runs])
         elif runs:
-            show_runs(screen, runs)
+            show_runs(screen, runs, home)
         elif selection == ALL:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
         else:
             screen.say("No run is like that; `invoke status` shows the newest of all.")
         tell_endings(session)
+        for line in purge_warnings(session):
+            screen.note(line)
         if error:
             raise error
 

@@ -73,6 +73,12 @@ def read_home(results: Path, run: Entry) -> Home | None:
     return home if is_there else _in_part(home)
 
 
+def is_marked_home(results: Path, run: Entry) -> bool:
+    """True where the mark says that all of a run is home; nobody looks whether the files are there."""
+    home = _read(results / run.run_id) if run.state.is_over else None
+    return home is not None and home.is_complete
+
+
 def forget_home(folder: Path) -> Home | None:
     """Take the mark away, before anything in a run's folder is changed; what it said."""
     home = _read(folder)

@@ -18,8 +18,13 @@ def results_here(project: Project) -> list[Item]:
 
 def state_here(project: Project) -> list[Item]:
     """Converted images and records of runs, an item a file or a folder."""
-    places = {"images": project.state / "sif", "records": project.state / "runs"}
-    return [_measured(kind, path) for kind, folder in places.items() for path in _entries(folder)]
+    places = {"images": ("sif", ".sif"), "records": ("runs", ".json")}
+    return [
+        _measured(kind, path)
+        for kind, (folder, suffix) in places.items()
+        for path in _entries(project.state / folder)
+        if path.suffix == suffix
+    ]
 
 
 def remove_here(project: Project, items: Sequence[Item]) -> tuple[list[Item], list[tuple[Item, str]]]:

@@ -41,6 +41,8 @@ cost() {
         name = part[2]
         hidden = name ~ /^\..*\.gone$/
         if (hidden) name = substr(name, 2, length(name) - 6)
+        # What is written beside an image belongs to it.
+        if (part[1] == "images") sub(/\.json$/, ".sif", name)
         key = part[1] "/" name
         if (parts == 2) {
             if ($1 == "l") { delete known[key]; link[key] = 1; next }
@@ -204,8 +206,12 @@ def take_survey(host: Host, scratch: Scratch, kept: PurePosixPath, progress: Pro
         SshError: the connection was lost.
     """
     token = secrets.token_hex(8)
-    words = [token, str(scratch.root), str(kept), str(YOUNG_MINUTES)]
-    return parse_survey(_listen(host, _SURVEY, words, progress), token)
+    return parse_survey(_listen(host, survey_command(token, scratch, kept), progress), token)
+
+
+def survey_command(token: str, scratch: Scratch, kept: PurePosixPath) -> list[str]:
+    """Look through scratch and what is kept; lines that begin with the token are for :func:`parse_survey`."""
+    return ["sh", "-c", _SURVEY, "slipway", token, str(scratch.root), str(kept), str(YOUNG_MINUTES)]
 
 
 def look_again(host: Host, scratch: Scratch, progress: Progress) -> Uses:
@@ -216,8 +222,8 @@ def look_again(host: Host, scratch: Scratch, progress: Progress) -> Uses:
         SshError: the connection was lost.
     """
     token = secrets.token_hex(8)
-    words = [token, str(scratch.root), str(YOUNG_MINUTES)]
-    return parse_survey(_listen(host, _LOOK_AGAIN, words, progress), token).uses
+    argv = ["sh", "-c", _LOOK_AGAIN, "slipway", token, str(scratch.root), str(YOUNG_MINUTES)]
+    return parse_survey(_listen(host, argv, progress), token).uses
 
 
 def parse_survey(lines: Iterable[str], token: str) -> Survey:
@@ -249,20 +255,20 @@ def parse_survey(lines: Iterable[str], token: str) -> Survey:
     )
 
 
-def _listen(host: Host, script: str, words: Sequence[str], progress: Progress) -> list[str]:
+def _listen(host: Host, argv: Sequence[str], progress: Progress) -> list[str]:
+    token, where = argv[4], f"{host.target}:{argv[5]}"
     lines: list[str] = []
 
     def listen(line: str) -> None:
-        if line.startswith(f"{words[0]} at "):
+        if line.startswith(f"{token} at "):
             count, place = line.split(" ")[2:4]
             progress.line(f"{int(count):,} files and folders in {place} so far")
         else:
             lines.append(line)
 
-    code = host.stream(["sh", "-c", script, "slipway", *words], listen)
-    if code or lines[-1:] != [f"{words[0]} end"]:
-        said = "\n  ".join(line for line in lines[-8:] if not line.startswith(words[0]))
-        where = f"{host.target}:{words[1]}"
+    code = host.stream(argv, listen)
+    if code or lines[-1:] != [f"{token} end"]:
+        said = "\n  ".join(line for line in lines[-8:] if not line.startswith(token))
         raise RemoteError(f"{where} could not be looked through (exit code {code}):\n  {said}")
     return lines
 

@@ -47,7 +47,8 @@ def removal_lines(decision: Decision, runs: Mapping[str, Run], now_s: float) -> 
     """What would go, a line each, and why the rest stays, a line for each reason."""
     lines = [_line(item, runs.get(item.name), now_s) for item in decision.remove]
     for why, items in decision.stay.items():
-        names = ", ".join(one_line(item.name, 60) for item in items[:_NAMED])
+        paths = (item.name if item.kind == "runs" else item.path for item in items[:_NAMED])
+        names = ", ".join(one_line(path, 60) for path in paths)
         more = f" and {len(items) - _NAMED:,} more" if len(items) > _NAMED else ""
         lines.append(f"  stays: {names}{more}: {why}")
     return lines

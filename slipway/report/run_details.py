@@ -36,7 +36,7 @@ def run_details(
         root: the project, in whose files resources may have been written.
     """
     return {
-        **run_values(run),
+        **run_values(run, home=is_whole),
         "code": _code(run, diff),
         "image": image_values(run),
         "program": list(run.program),

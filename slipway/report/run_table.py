@@ -10,9 +10,9 @@ from typing import Any
 from slipway.report.arguments import tell_apart
 from slipway.text.wording import clock, cut, moment, one_line, text_width
 
-TITLES = ("RUN", "NAME", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "NODE", "ARGUMENTS")
+TITLES = ("RUN", "NAME", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED", "NODE", "RESULTS", "ARGUMENTS")
 # Columns that are there where a run has something for them.
-_OPTIONAL = ("NAME", "NODE")
+_OPTIONAL = ("NAME", "NODE", "RESULTS")
 GAP = 2
 # A column gives way only so far, before the next one does: see `_fit`.
 _ARGUMENTS, _FEW_ARGUMENTS, _REASON, _SHORT_REASON, _SHORT_STATE = 24, 12, 14, 8, 8
@@ -50,8 +50,15 @@ def widest(columns: Columns, title: str) -> int:
 def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:
     code = "" if run["exit_code"] is None else str(run["exit_code"])
     words = (run["run_id"], run["name"] or "", run["job_id"] or "", run["site"], run["state"])
-    texts = (*words, run["reason"] or "", code, _elapsed(run), run["node"] or "", shlex.join(run["args"]))
+    more = (run["reason"] or "", code, _elapsed(run), run["node"] or "", _results(run))
+    texts = (*words, *more, shlex.join(run["args"]))
     return tuple(one_line(text, 10_000) for text in texts)
+
+
+def _results(run: Mapping[str, Any]) -> str:
+    """Where they are besides scratch: brought home, or kept in the home folder there."""
+    places = {"home": run["home"], "kept": run["kept"], "removed": run["removed_s"]}
+    return ", ".join(place for place, is_so in places.items() if is_so)
 
 
 def _elapsed(run: Mapping[str, Any]) -> str:
@@ -82,6 +89,8 @@ def _fit(columns: Columns, arguments: Sequence[tuple[str, ...]], width: int) -> 
     for parts in (2, 3):
         if excess() > 0:
             columns["RUN"] = _short_ids(columns["RUN"], parts)
+    if excess() > 0:
+        columns.pop("RESULTS", None)
     narrow("ARGUMENTS", _FEW_ARGUMENTS)
     narrow("REASON", _SHORT_REASON)
     narrow("NODE", _SHORT_NODE)

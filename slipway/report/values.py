@@ -14,8 +14,13 @@ from slipway.report.usage import usage_values
 _LONGEST_FIGURE = 100
 
 
-def run_values(run: Run) -> dict[str, Any]:
-    """What is told of a run, by the keys of ``status --json``."""
+def run_values(run: Run, *, home: bool | None = None) -> dict[str, Any]:
+    """What is told of a run, by the keys of ``status --json``.
+
+    Args:
+        run: the run.
+        home: whether all of its results are home; ``None`` where nobody has looked.
+    """
     status = run.status
     return {
         "run_id": run.run_id,
@@ -41,6 +46,7 @@ def run_values(run: Run) -> dict[str, Any]:
         "args": list(run.args),
         "parent": run.parent,
         "usage": None if run.usage is None else usage_values(run),
+        "home": home,
         "kept": run.kept,
         "removed_s": run.removed_s,
         "tasks": [_task_values(index, status) for index, status in run.task_statuses.items()],

@@ -18,6 +18,7 @@ from slipway.keep.kept import Keeper, sums_file
 from slipway.progress import explain_stop
 from slipway.site import Site
 from slipway.steps.find import find_runs
+from slipway.steps.purge import forget_purge
 from slipway.steps.refresh import current, save
 from slipway.steps.session import Session
 
@@ -102,9 +103,11 @@ def where_it_lies(session: Session, host: Host, run: Run) -> PurePosixPath:
             return kept
     if run.removed_s is not None and not host.is_folder(folder):
         when = datetime.fromtimestamp(run.removed_s, timezone.utc)
+        home = session.project.results / run.run_id
+        left = f"what was brought home is in {home}" if home.exists() else "nothing of it was brought home"
         raise DataError(
             f"the folder of {run.run_id} in scratch was removed on {when:%Y-%m-%d}, and it is not kept in "
-            f"the home folder there; what was brought home is in {session.project.results / run.run_id}"
+            f"the home folder there; {left}"
         )
     return folder
 
@@ -138,6 +141,7 @@ def _keeper(session: Session, site: Site) -> Iterator[Keeper]:
     ):
         host.require_commands()
         yield _make_keeper(session, host, scratch, site)
+        forget_purge(session, host, scratch, site)
 
 
 def _make_keeper(session: Session, host: Host, scratch: Scratch, site: Site) -> Keeper:

@@ -20,6 +20,7 @@ from slipway.keep.survey import Item, Survey, look_again, take_survey
 from slipway.progress import explain_stop
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
+from slipway.steps.purge import forget_purge
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 from slipway.text.nearest import nearest
@@ -87,6 +88,7 @@ def prune(session: Session, site: Site, criteria: Criteria, confirm: Confirm) ->
             return Pruned(gone=())
         there = [item for item in decision.remove if item.kind != "results"]
         removed = _remove_there(session, host, site, scratch, known, survey, there)
+        forget_purge(session, host, scratch, site)
     _write_down(session, known, removed)
     gone, failed = remove_here(session.project, [item for item in decision.remove if item.kind == "results"])
     return Pruned(gone=[*removed.gone, *gone], kept=removed.kept, failed=[*removed.failed, *failed])

@@ -11,6 +11,7 @@ from slipway.job.run import Run
 from slipway.job.submit import settle
 from slipway.job.usage import add_usage
 from slipway.scheduler.base import State
+from slipway.steps.purge import ask_purge
 from slipway.steps.session import Session
 
 
@@ -37,6 +38,8 @@ def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
         new = settle(host, run) if left and run.status.state is State.SUBMITTING else run
         # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
         refreshed[new.run_id] = save(session, new) if new is not old and store.has(new) else new
+    if runs:
+        ask_purge(session, host, runs[0].site)
     return [refreshed[run.run_id] for run in runs]
 
 

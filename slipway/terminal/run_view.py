@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -123,6 +123,9 @@ def _attempt_line(attempt: Mapping[str, Any]) -> str:
 def _result_lines(details: Mapping[str, Any]) -> list[str]:
     results = details["results"]
     there = [f"{details['site']}:{place}" for place in (results["cluster"], results["kept"]) if place]
+    if details["removed_s"] is not None:
+        when = datetime.fromtimestamp(details["removed_s"], timezone.utc).isoformat()
+        there[0] += f"  removed {_moment(when)}"
     pull = f"`invoke pull {details['run_id']}` brings"
     if not results["home"]:
         return [*there, f"{pull} them home"]

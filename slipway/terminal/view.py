@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -26,20 +26,21 @@ _COLOURS = {
 _BAR_COLOURS = {"done": "green", "failed": "red", "running": "cyan", "waiting": "yellow"}
 
 
-def show_runs(screen: Terminal, runs: Sequence[Run]) -> None:
-    """A table of runs, of which there is one at least, and what else is to be said of them."""
-    for line in run_lines(runs, screen.width):
+def show_runs(screen: Terminal, runs: Sequence[Run], home: Collection[str] = ()) -> None:
+    """A table of runs, of which there is one at least, and what else is to be said; ``home`` as below."""
+    for line in run_lines(runs, screen.width, home):
         screen.show(line)
 
 
-def run_lines(runs: Sequence[Run], width: int | None) -> list[Text]:
+def run_lines(runs: Sequence[Run], width: int | None, home: Collection[str] = ()) -> list[Text]:
     """The lines of a table of runs: its header, a row for each, a bar below an array, and notes.
 
     Args:
         runs: of which there is one at least.
         width: how many columns there are; ``None`` for no limit.
+        home: the ids of those whose results are home.
     """
-    values = [run_values(run) for run in runs]
+    values = [run_values(run, home=run.run_id in home) for run in runs]
     table = run_table(values, width)
     widths = [widest(table, title) for title in table]
     lines = [row_text([(title, "bold") for title in table], widths)]

@@ -1,9 +1,11 @@
 """What is kept of scratch, and what is removed from it, on the box with a real SLURM."""
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps import keep
 from slipway.steps.prune import Costs, Pruned, prune
 from slipway.steps.pull import pull
+from slipway.steps.purge import purge_warnings
 from slipway.steps.refresh import refresh
 from tests.integration.small_image import IMAGE, SmallImageBox
 
@@ -172,6 +175,35 @@ def test_a_purge_takes_nothing_that_is_kept(small: SmallImageBox) -> None:
     assert reader.state is State.COMPLETED
     assert small.on_box(f"cat {reader.run_dir}/attempt-1/out/said") == "a\ncode\n"
     assert reader.sif == run.sif
+
+
+def test_what_is_about_to_be_purged_is_named(small: SmallImageBox, tmp_path: Path) -> None:
+    session = small.session
+    run = finish(small, *write("old"))
+    photo = f"{ROOT}/data/old/a.png"
+    small.on_box(f"mkdir -p {ROOT}/data/old && echo a >{photo}")
+    small.on_box(f"touch -d '57 days ago' {run.run_dir}/attempt-1/out/said {photo}")
+    (tmp_path / "cluster").mkdir()
+    text = (ROOT_HERE / "cluster" / "box.yaml").read_text()
+    (tmp_path / "cluster" / "box.yaml").write_text(text + "scratch_purge_days: 60\n")
+    state = session.project.state
+    project = replace(session.project, root=tmp_path, results=tmp_path / "results")
+    mine = replace(session, project=project)
+    with mine.connect(small.choice.site) as remote:
+        refresh(mine, remote, [run])
+        deadline = time.monotonic() + 60
+        while not (said := purge_warnings(mine)):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+            memory = state / "purge" / "box.json"
+            os.utime(memory, (memory.stat().st_mtime - 400,) * 2)
+            refresh(mine, remote, [run])
+    assert f"1 run is about to be purged at box: {run.run_id} (in 2 d)" in said[0]
+    assert "1 dataset is about to be purged at box: old (in 2 d)" in said[1]
+    done: list[keep.Moved] = []
+    keep.keep_runs(mine, [run.run_id], done.append)
+    assert purge_warnings(mine) == []
+    (state / "purge" / "box.json").unlink(missing_ok=True)
 
 
 class Container:

@@ -101,6 +101,7 @@ def test_costs_are_by_item_whatever_names_are(root: Path) -> None:
     (root / "code" / "two").mkdir()
     os.link(root / "code" / "one" / "main.py", root / "code" / "two" / "main.py")
     write(root / "images" / SIF, "123456789")
+    write(root / "images" / SIF.replace(".sif", ".json"), "1")
     (root / "images" / "cpu.sif").symlink_to(SIF)
     (root / "runs" / "empty").mkdir()
     write(root / "kept" / "runs" / "a" / "log", "1")
@@ -113,7 +114,7 @@ def test_costs_are_by_item_whatever_names_are(root: Path) -> None:
         "runs/b": (1, 2),
         "runs/empty": (0, 0),
         "data/my photos": (1, 2),
-        f"images/{SIF}": (1, 9),
+        f"images/{SIF}": (2, 10),
     }
     # A file that two snapshots have is there once.
     assert items["code/one"].size_bytes + items["code/two"].size_bytes == 7

@@ -56,6 +56,7 @@ def test_the_list_has_the_documented_keys() -> None:
         "args": ["--task", "a b", "", "\ud800"],
         "parent": None,
         "usage": None,
+        "home": None,
         "kept": None,
         "removed_s": None,
         "tasks": [],
@@ -264,3 +265,11 @@ def test_ids_that_begin_alike_stay_longer() -> None:
 )
 def test_what_differs_stays_in_place(arguments: list[tuple[str, ...]], width: int, shown: list[str]) -> None:
     assert tell_apart(arguments, width) == shown
+
+
+def test_where_results_are_is_said_where_there_is_something_to_say() -> None:
+    runs = [replace(make_run(run_id), args=()) for run_id in ("a", "b", "c")]
+    assert "RESULTS" not in run_table([run_values(run, home=False) for run in runs])
+    runs[1] = replace(runs[1], kept="/home/me/slipway-kept/runs/b", removed_s=1)
+    columns = run_table([run_values(run, home=run.run_id == "a") for run in runs])
+    assert columns["RESULTS"] == ["home", "kept, removed", ""]
