@@ -48,7 +48,8 @@ def show(context: Context, run: str | None = None, json: bool = False, diff: boo
         if json:
             print_json(details)
         else:
-            used = [f"{what}  {how_much}" for what, how_much in usage_words(found.run)]
+            words = usage_words(found.run) if found.run.usage else []
+            used = [f"{what}  {how_much}" for what, how_much in words]
             show_details(screen, details, [*used, *advice(found.run)])
 
 

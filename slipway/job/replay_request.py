@@ -19,7 +19,7 @@ from slipway.site import Site
 # What of a request is a site's own, and means nothing at another.
 _SITE_FIELDS = ("partition", "account", "qos", "constraint", "sbatch")
 # What of a site's file decides how a job runs that has its resources already.
-_SITE_VALUES = ("scheduler", "before", "modules", "container", "gpu_request", "grace_s", "paths")
+_SITE_VALUES = ("scheduler", "before", "modules", "container", "gpu_request", "grace_s", "paths", "output")
 
 
 def ask_again(

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from slipway.errors import ParseError
 from slipway.job.flat import flatten
 from slipway.job.run import Run
 from slipway.job.secret import HIDDEN
 from slipway.report.patch import by_file
 from slipway.report.run_details import environment_names, image_values, wanted_resources
+from slipway.resources import mebibytes, minutes
 from slipway.text.shell_line import quote_word, shell_line
 
 # What of a profile is told of by itself.
@@ -57,7 +59,7 @@ def run_diff(a: Side, b: Side, *, commits: str | None = None) -> dict[str, Any]:
         _image(one, other),
         _words(one, other),
         _environment(one, other),
-        _values("resources", wanted_resources(one), wanted_resources(other)),
+        _resources(one, other),
         _profile(one, other),
         _site(one, other),
         _figures(a, b),
@@ -170,6 +172,23 @@ def _environment(a: Run, b: Run) -> Iterator[Row]:
             yield {"part": "environment", "key": name, "a": words[0], "b": words[1]}
         elif HIDDEN not in (one[name], other[name]) and one[name] != other[name]:
             yield {"part": "environment", "key": name, "a": "a value", "b": "another value"}
+
+
+def _resources(a: Run, b: Run) -> Iterator[Row]:
+    for row in _values("resources", wanted_resources(a), wanted_resources(b)):
+        if not _is_same_amount(row["key"], row["a"], row["b"]):
+            yield row
+
+
+def _is_same_amount(key: str, a: str | None, b: str | None) -> bool:
+    """True where two texts are the same time or the same memory, otherwise written."""
+    size = {"time": minutes, "mem": mebibytes}.get(key)
+    if size is None or a is None or b is None:
+        return False
+    try:
+        return size(a) == size(b)
+    except ParseError:
+        return False
 
 
 def _profile(a: Run, b: Run) -> Iterator[Row]:

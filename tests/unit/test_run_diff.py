@@ -157,6 +157,14 @@ def test_all_else_that_a_run_is_made_of_is_compared() -> None:
     ]
 
 
+def test_the_same_time_and_memory_otherwise_written_are_equal() -> None:
+    a = {"resources": {"time": "0:10:00", "mem": "2G", "cpus": 1}}
+    b = {"resources": {"time": "10", "mem": "2048M", "cpus": 1}}
+    assert of_runs(a, b) == []
+    odd = {"resources": {"time": "soon", "mem": None, "cpus": 1}}
+    assert of_runs(a, odd) == [("resources", "time", "0:10:00", "soon"), ("resources", "mem", "2G", None)]
+
+
 def test_figures_stand_side_by_side() -> None:
     a = Side(run=a_run("a"), figures={"eval": {"rmse": 0.5, "name": "x", "same": 1, "whole": True}})
     b = Side(run=a_run("b"), figures={"eval": {"rmse": 0.75, "name": "y", "same": 1, "whole": False, "n": 3}})
