@@ -142,6 +142,10 @@ class RunStore:
         """
         if not word:
             return self.newest(terminal_session())
+        # A whole id goes before all else, and needs no look at other files.
+        run = read_record(self._path(word)) if Path(word).name == word else None
+        if isinstance(run, Run):
+            return run
         entries, unreadable = self._index.look()
         known: Sequence[RunEntry | UnreadableRecord] = [*entries, *unreadable]
         found = find_called(word, known)

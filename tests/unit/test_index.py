@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.errors import UsageError
 from slipway.job import index, record_file, store
 from slipway.job.record import format_run
 from slipway.job.run import Run, Status
@@ -96,7 +97,18 @@ def test_only_what_is_meant_is_read(tmp_path: Path, read: list[str]) -> None:
         states=frozenset({State.FAILED}), name="name-7", since=NOW + timedelta(minutes=1900)
     )
     assert ids(many, selection) == ["01977-cpu", "01947-cpu", "01917-cpu"]
-    assert read == ["00777-cpu", newest[0], "01977-cpu", "01947-cpu", "01917-cpu"]
+    # There is no record of the run 00777.
+    assert read == ["00777", "00777-cpu", newest[0], "01977-cpu", "01947-cpu", "01917-cpu"]
+
+
+def test_a_whole_id_needs_no_look_at_others(some: RunStore, read: list[str]) -> None:
+    place(some).unlink()
+    assert some.find("00002-cpu").run_id == "00002-cpu"
+    assert read == ["00002-cpu"]
+    assert not place(some).exists()
+    (some.folder.parent / "outside.json").write_text(format_run(make_run("outside")))
+    with pytest.raises(UsageError, match=r"no run's id or name starts with '\.\./outside'"):
+        some.find("../outside")
 
 
 def edit_in_place(some: RunStore) -> None:
