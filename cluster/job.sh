@@ -8,6 +8,7 @@
 #  - It reads the program's arguments and environment from files; no shell takes them for text.
 #  - It starts the program in the image. It sees /code, /data and /weights, and writes to /out.
 #  - Meanwhile it notes what the GPUs do in usage.csv. # only: usage
+#  - What it writes to the node's own disk is brought to scratch meanwhile, and at the end. # only: node_output
 #  - It passes on SIGTERM, and before the time limit SIGUSR1 if the program has a handler for that.
 #  - It writes how the program ended to result.json, and ends with the program's exit code.
 #
@@ -30,7 +31,7 @@ plain_commands 2>/dev/null
 
 say() { echo "slipway: $node_name: $*"; }
 
-plain() { printf %s "$1" | tr -c '[:alnum:] .,:;/()_+-' ' ' | head -c 400; } # only: chain
+plain() { printf %s "$1" | tr -c '[:alnum:] .,:;/()_+-' ' ' | head -c 400; } # only: notes
 
 finish() { # exit code, reason
     trap '' EXIT TERM USR1
@@ -39,6 +40,8 @@ finish() { # exit code, reason
     # shellcheck disable=SC2064 # these are the ending's # only: chain
     trap "go_on $1 $2" TERM ALRM # only: chain
     decide "$2" # only: chain
+    # What is lost is no success. # only: node_output
+    if ! bring_at_end "$1" "$2" && [ "$1" -eq 0 ]; then set -- 1 program-error; fi # only: node_output
     write_result "$1" "$2"
     go_on "$1" "$2" # only: chain
     bring_cache_back # only: node_local cache
@@ -55,7 +58,8 @@ write_result() { # exit code, reason
 {"run_id": "$run_id", "task": ${task_index:-null}, "attempt": $attempt,
  "exit_code": $1, "signal": $signal, "reason": "$2",
  "start": $started, "end": $(date +%s), "node": "$node_name", "job_id": "$job_id",
- "link": $link, "links": $((continue_after_limit + 1)), "continues": $goes_on, "note": "$(plain "$note")", # only: chain
+ "link": $link, "links": $((continue_after_limit + 1)), "continues": $goes_on, # only: chain
+ "note": "$(plain "$note")", # only: notes
  "nodes": $job_nodes, "cpus": ${job_cpus:-1}, "gpus": "${CUDA_VISIBLE_DEVICES:-}"}
 RESULT
 }
@@ -102,6 +106,7 @@ on_term() { # cancelled or preempted; where processes are tracked by cgroups, on
     [ -n "$stopped" ] || set_alarm # only: chain single_node
     [ -n "$stopped$each_node" ] || set_alarm # only: chain multi_node
     stopped=yes again=yes
+    bring_now # only: node_output
     # The scheduler itself tells the part on each node. What was started here would kill them at once. # only: multi_node
     [ -n "$each_node" ] || return # only: multi_node
     kill -TERM $! 2>/dev/null
@@ -109,6 +114,7 @@ on_term() { # cancelled or preempted; where processes are tracked by cgroups, on
 
 on_usr1() { # the time limit is near; the program may save and stop
     time_is_short=yes again=yes
+    bring_now # only: node_output
     if [ -n "$program_runs" ]; then
         warn_program $!
     else
@@ -222,6 +228,7 @@ start_container() {
     # Bash has what runs beside it ignore these, and so would the program.
     trap - INT QUIT
     exec 9>&- # only: node_local
+    exec 5>&- 7>&- # only: node_output
     exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
 }
 
@@ -248,6 +255,8 @@ run_program() {
 
 # @node_local@
 
+# @node_output@
+
 # @multi_node@
 
 # @usage@
@@ -260,7 +269,7 @@ run_program() {
 # lost node, and may still write. So is each task of an array.
 attempts=$run_dir${task_index:+/task-$task_index}
 here=$attempts/attempt-$attempt
-find_previous
+previous=''
 entry=.slipway-entry-$node_index
 mkdir -p "$here/out" || exit 1
 each_node=${1:-} # only: multi_node
@@ -272,13 +281,15 @@ time_is_short='' stopped='' again='' warned='' failure='' program_runs=''
 image_here=$image
 cache_here=$cache # only: cache
 out_here=$here/out
-note='' decided='' asked='' # only: chain
+note='' # only: notes
+decided='' asked='' # only: chain
+room='' bringer='' # only: node_output
 
 trap on_exit EXIT
 trap 'stopped=yes; finish 143 "$(why_stopped)"' TERM
 trap 'time_is_short=yes' USR1
 # The site's lines may not change these.
-readonly run_id run_dir image attempts here previous entry enter started
+readonly run_id run_dir image attempts here entry enter started
 readonly attempt job_id task_index node_name node_index job_nodes job_cpus
 readonly nodes each_node # only: multi_node
 readonly cache # only: cache
@@ -309,6 +320,8 @@ mkdir -p "$cache" || exit 1 # only: cache
 if [ -e "$run_dir/cancelled" ]; then finish 143 cancelled; fi # only: chain
 # @node_local_path@
 use_node_local # only: node_local
+use_node_output # only: node_output
+find_previous
 if [ -n "$time_is_short" ]; then
     say "the time limit is too near to begin"
     finish 1 time-limit

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from string import Template
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from slipway.errors import ConfigError
 from slipway.resources import Memory, Resources, Time
@@ -106,12 +106,22 @@ class Site(_Part):
     defaults: Resources = Resources()
     grace_s: int = Field(default=120, ge=0)
     scratch_purge_days: int | None = Field(default=None, ge=1)
+    output: Literal["scratch", "node-local"] = "scratch"
+    output_interval_s: int = Field(default=300, ge=1)
     usage_sample_s: int = Field(default=30, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
     currency: Annotated[str | None, form(r"[^\W\d_]{1,12}|[€$£¥]", "a short word, such as EUR")] = None
     # Whether its scheduler can send mail.
     mail: bool = True
+
+    @field_validator("output")
+    @classmethod
+    def _check_output(cls, value: str, info: ValidationInfo) -> str:
+        # Paths that are wrong are told by themselves.
+        if value == "node-local" and "paths" in info.data and info.data["paths"].node_local is None:
+            raise ValueError("paths.node_local has to say where the nodes' own disk is")
+        return value
 
     @field_validator("defaults")
     @classmethod

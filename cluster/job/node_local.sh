@@ -8,11 +8,16 @@ use_node_local() {
     fi
 }
 
-copy_to_node() {
+node_folder() { # the user's own, made where it is not there
     local folder
     folder=$node_local/slipway-$(id -un)
     # Where everybody may write, the folder may be somebody else's.
-    [ -d "$node_local" ] && (umask 077 && mkdir -p "$folder") && [ -O "$folder" ] && [ ! -L "$folder" ] || return
+    [ -d "$node_local" ] && (umask 077 && mkdir -p "$folder") && [ -O "$folder" ] && [ ! -L "$folder" ] && echo "$folder"
+}
+
+copy_to_node() {
+    local folder
+    folder=$(node_folder) || return
     mkdir -p "$folder/images" "$folder/cache" || return
     exec 9>>"$folder/images/${image##*/}.lock" || return
     if await copy_image "$folder/images/${image##*/}"; then image_here=$folder/images/${image##*/}; fi
@@ -50,6 +55,6 @@ make_room() { # the copy's path, its size in bytes
     done
     say "$folder has no room for the image" && return 1
 }
-readonly -f use_node_local copy_to_node copy_image make_room
+readonly -f use_node_local node_folder copy_to_node copy_image make_room
 
 # @node_cache@

@@ -59,7 +59,9 @@ def render_script(job: Job, site: Site, template: Template) -> str:
     }
     blocks: dict[str, str] = {"scheduler": site.scheduler}
     blocks |= {
-        name: name for name in ("image_guard", "node_local", "multi_node", "usage", "chain") if name in parts
+        name: name
+        for name in ("image_guard", "node_local", "multi_node", "node_output", "usage", "chain")
+        if name in parts
     }
     if "multi_node" in parts:
         blocks["on_each_node"] = f"{site.scheduler}_nodes"
@@ -80,9 +82,12 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "cache": job.cache is not None,
         "usage": bool(job.resources.gpu_count and site.usage_sample_s),
         "chain": bool(job.resources.continue_after_limit),
+        # Several nodes share /out, which is then on scratch.
+        "node_output": site.output == "node-local" and not several,
         # An image that is unpacked first is served by no process.
         "image_guard": "--unsquash" not in site.container.flags,
     }
+    used["notes"] = used["chain"] or used["node_output"]
     return frozenset(name for name, wanted in used.items() if wanted)
 
 
@@ -158,6 +163,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         *([f"nodes={job.resources.nodes}"] if "multi_node" in parts else []),
         *([f"cache={shlex.quote(str(job.cache))}"] if "cache" in parts else []),
         *([f"continue_after_limit={job.resources.continue_after_limit}"] if "chain" in parts else []),
+        *([f"output_interval_s={site.output_interval_s}"] if "node_output" in parts else []),
         *([f"usage_sample_s={site.usage_sample_s}"] if "usage" in parts else []),
         f"container=({shlex.join(container_command(job, site))})",
     ]

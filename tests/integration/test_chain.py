@@ -106,6 +106,38 @@ def test_each_task_of_an_array_goes_on_by_itself(night: Night) -> None:
     assert night.small.on_box(f"ls {night.runs['array'].run_dir}/task-2").split() == ["attempt-1"]
 
 
+@pytest.mark.parametrize("ends", ["cancelled", "limit"])
+def test_output_on_the_nodes_disk_is_brought_at_every_ending(night: Night, ends: str) -> None:
+    """KillWait is 2 s on the box."""
+    site = night.small.choice.site
+    paths = site.paths.model_copy(update={"node_local": "/dev/shm"})
+    site = site.model_copy(update={"paths": paths, "output": "node-local"})
+    # It knows of no signal, or has a moment to save as it is told to stop.
+    saves = "trap 'echo saved >/out/saved; exit 0' TERM; " if ends == "cancelled" else ""
+    goes_on = 'if [ -n "$SLIPWAY_PREVIOUS" ]; then cp -r "$SLIPWAY_PREVIOUS"/. /out/; exit 0; fi; '
+    script = (
+        f"{goes_on}mkdir /out/maps; echo 1 >/out/maps/a; {saves}echo running; while :; do sleep 0.1; done"
+    )
+    night.submit(f"disk, {ends}", script, site=site, continue_after_limit=2)
+    run = night.runs[f"disk, {ends}"]
+    night.wait_for_word(f"disk, {ends}", "running")
+    assert night.small.on_box(f"ls {run.run_dir}/attempt-1/out") == ""
+    if ends == "cancelled":
+        night.small.on_box(f"scancel {run.job_id}")
+        assert ending(night.ended(f"disk, {ends}"))[:2] == ("CANCELLED", "cancelled")
+        assert night.file(f"disk, {ends}", "attempt-1/out/saved") == "saved\n"
+    else:
+        # The limit is over by now.
+        night.small.as_root("scontrol", "update", f"jobid={run.job_id}", "timelimit=1")
+        night.wait(lambda: night.is_over_or_hurried(f"disk, {ends}"), "the end of the second link")
+        assert ending(night.runs[f"disk, {ends}"]) == ("COMPLETED", "ok", 0, 0)
+        assert night.told(f"disk, {ends}") == ("time-limit", 143, 15)
+        assert night.file(f"disk, {ends}", "attempt-2/out/maps/a") == "1\n"
+    assert night.file(f"disk, {ends}", "attempt-1/out/maps/a") == "1\n"
+    assert night.result(f"disk, {ends}")["note"] == ""
+    assert night.small.on_box("ls /dev/shm/slipway-*/out") == ""
+
+
 def test_where_slurm_refuses_to_requeue_it_is_told(night: Night) -> None:
     night.submit("refused", WAITS, continue_after_limit=3)
     night.wait_for_word("refused", "running")

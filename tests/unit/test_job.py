@@ -1,7 +1,7 @@
 import itertools
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -175,33 +175,54 @@ def test_a_template_without_its_marks_is_named() -> None:
         render_script(job(), SITE, replace(TEMPLATE, blocks={}))
 
 
-def render_with(
-    nodes: int, cache: bool, node_local: bool, guard: bool, gpus: bool = False, chain: bool = False
-) -> str:
-    site = SITE.model_copy(
-        update={
-            "paths": SITE.paths.model_copy(update={"node_local": "/local" if node_local else None}),
-            "container": Container(flags=() if guard else ("--unsquash",)),
-        }
-    )
-    cached = PurePosixPath("/s/slipway/cache/mine") if cache else None
-    wanted = SlurmResources(
-        nodes=nodes, gpus="1" if gpus else None, continue_after_limit=3 if chain else None
-    )
-    return render_script(job(resources=wanted, cache=cached), site, TEMPLATE)
+@dataclass(frozen=True, kw_only=True)
+class Uses:
+    """What a job uses of the template."""
+
+    nodes: int = 1
+    cache: bool = False
+    node_local: bool = False
+    guard: bool = False
+    gpus: bool = False
+    chain: bool = False
+    output: bool = False
+
+    def render(self) -> str:
+        site = SITE.model_copy(
+            update={
+                "paths": SITE.paths.model_copy(update={"node_local": "/local" if self.node_local else None}),
+                "container": Container(flags=() if self.guard else ("--unsquash",)),
+                "output": "node-local" if self.output else "scratch",
+            }
+        )
+        cached = PurePosixPath("/s/slipway/cache/mine") if self.cache else None
+        wanted = SlurmResources(
+            nodes=self.nodes,
+            gpus="1" if self.gpus else None,
+            continue_after_limit=3 if self.chain else None,
+        )
+        return render_script(job(resources=wanted, cache=cached), site, TEMPLATE)
 
 
 # Not all of them: shellcheck takes half a second for each.
 COMBINATIONS = [
-    (nodes, cache, node_local, guard, cache is guard, node_local is (nodes == 2))
+    Uses(
+        nodes=nodes,
+        cache=cache,
+        node_local=node_local,
+        guard=guard,
+        gpus=cache is guard,
+        chain=node_local is (nodes == 2),
+        output=node_local and guard,
+    )
     for nodes, cache, node_local, guard in itertools.product([1, 2], *[[False, True]] * 3)
-] + [(1, False, False, False, False, False), (1, True, True, True, True, True)]
+] + [Uses(), Uses(cache=True, node_local=True, guard=True, gpus=True, chain=True, output=True)]
 
 
 def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
     scripts = [tmp_path / f"{number}.sh" for number in range(len(COMBINATIONS))]
     for script, combination in zip(scripts, COMBINATIONS, strict=True):
-        script.write_text(render_with(*combination))
+        script.write_text(combination.render())
     # SC2329: the traps call these functions. SC2100: program-error is a word, not a sum.
     shellcheck = Path(sys.executable).with_name("shellcheck")
     subprocess.run(
@@ -209,25 +230,28 @@ def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("nodes", "cache", "node_local", "guard", "gpus", "chain"), COMBINATIONS)
-def test_a_script_holds_what_its_job_uses_and_nothing_else(
-    nodes: int, cache: bool, node_local: bool, guard: bool, gpus: bool, chain: bool
-) -> None:
-    script = render_with(nodes, cache, node_local, guard, gpus, chain)
-    assert ("srun" in script) is ("each_node" in script) is (nodes > 1)
-    assert ("XDG_CACHE_HOME" in script) is cache
-    assert ("copy_image" in script) is ("exec 9>&-" in script) is node_local
-    assert ("bring_cache_back" in script) is (cache and node_local)
-    assert ("guard_image" in script) is ("shield" in script) is guard
-    assert ("nvidia-smi" in script) is ("usage" in script) is gpus
-    assert ("scontrol requeue" in script) is ("continues" in script) is ("ALRM" in script) is chain
+@pytest.mark.parametrize("uses", COMBINATIONS, ids=str)
+def test_a_script_holds_what_its_job_uses_and_nothing_else(uses: Uses) -> None:
+    script = uses.render()
+    assert ("srun" in script) is ("each_node" in script) is (uses.nodes > 1)
+    assert ("XDG_CACHE_HOME" in script) is uses.cache
+    assert ("copy_image" in script) is ("exec 9>&-" in script) is uses.node_local
+    assert ("bring_cache_back" in script) is (uses.cache and uses.node_local)
+    assert ("guard_image" in script) is ("shield" in script) is uses.guard
+    assert ("nvidia-smi" in script) is ("usage" in script) is uses.gpus
+    assert ("scontrol requeue" in script) is ("continues" in script) is ("ALRM" in script) is uses.chain
+    # /out is one folder for all nodes of a job.
+    assert ("bring_at_end" in script) is ("exec 5>&-" in script) is (uses.output and uses.nodes == 1)
+    assert ("plain" in script.replace("plain_commands", "")) is (uses.chain or "bring_at_end" in script)
     assert "# @" not in script
     assert "# only:" not in script
     assert "\n\n\n" not in script
 
 
 def test_what_is_of_slurm_is_one_block() -> None:
-    script = render_with(2, cache=True, node_local=True, guard=True, gpus=True, chain=True)
+    script = Uses(
+        nodes=2, cache=True, node_local=True, guard=True, gpus=True, chain=True, output=True
+    ).render()
     head, _, rest = script.partition("# ---- SLURM: ")
     _, _, other = rest.partition("# ---- End of what is SLURM's ")
     assert head

@@ -64,6 +64,10 @@ def test_example_explains_every_key() -> None:
             "login: {host: h}\npaths: {scratch: /s}\nscheduler: pbs\n",
             "scheduler: write 'slurm'; it is 'pbs'",
         ),
+        (
+            "login: {host: h}\npaths: {scratch: /s}\noutput: node-local\n",
+            "output: paths.node_local has to say where the nodes' own disk is",
+        ),
         ("login: {host: h\n", "hpc.yaml:2: this is not YAML"),
         ("- a\n", "hpc.yaml: expected keys such as login and paths"),
     ],
