@@ -65,12 +65,17 @@ RESULT
 }
 
 why_it_ended() { # the program's exit code
-    if [ -n "$warned" ] || { [ -n "$time_is_short" ] && [ -n "$stopped" ]; }; then
+    local why=''
+    [ -z "$stopped" ] || why=$(why_stopped) # only: single_node
+    [ -z "$stopped" ] || [ -n "$each_node" ] || why=$(why_stopped) # only: multi_node
+    # What has asked for the next link looks as if somebody had requeued it. # only: chain
+    [ -z "$asked" ] || why=time-limit # only: chain
+    if [ "$why" = preempted ]; then
+        echo preempted
+    elif [ -n "$warned" ] || { [ -n "$time_is_short" ] && [ -n "$stopped" ]; }; then
         echo time-limit
-    elif [ -n "$stopped" ] && [ -n "$each_node" ]; then # only: multi_node
-        echo cancelled # only: multi_node
     elif [ -n "$stopped" ]; then
-        why_stopped
+        echo "${why:-cancelled}"
     elif [ "$1" -eq 0 ]; then
         echo ok
     elif out_of_memory; then

@@ -30,12 +30,14 @@ def night(small: SmallImageBox) -> Iterator[Night]:
     """Those that take a limit are submitted first, and run while others come and go."""
     night = Night(small)
     night.submit("three", COUNTS, time="1", continue_after_limit=5)
-    night.submit("preempted", WRITES, time="1", partition="scavenge", gpus="a100:1", continue_after_limit=5)
+    night.submit("preempted", WRITES, partition="scavenge", gpus="a100:1", continue_after_limit=5)
     night.wait_for_word("preempted", "running")
     # On all nodes at once, else what was pushed aside begins again at the next one.
     night.submit("pusher", "sleep 1", partition="priority", gpus="a100:1", nodes=3)
     night.ended("pusher")
     night.wait(lambda: night.has_attempt("preempted", 2), "the attempt after the preemption")
+    night.wait_for_word("preempted", "running", attempt=2)
+    small.as_root("scontrol", "update", f"jobid={night.runs['preempted'].job_id}", "timelimit=1")
     yield night
     with small.connect() as host:
         for run in night.runs.values():

@@ -157,6 +157,17 @@ def test_what_was_cancelled_does_not_begin_again(chain: Chain, warned: bool) -> 
     assert chain.result()["note"] == ("no next link: it was cancelled" if warned else "")
 
 
+def test_what_has_to_make_room_as_its_limit_comes_near_is_no_link(chain: Chain) -> None:
+    with chain.begin(1, "sh", "-c", "echo running; exec sleep 20") as process:
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.3)
+        chain.say("RUNNING Reason=None PreemptTime=2026-01-31T14:25:30")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    assert chain.told(1) == ("preempted", 1, 4, False, "")
+    assert chain.requeued == []
+
+
 def test_a_link_that_was_asked_for_as_it_was_cancelled_ends_at_once(chain: Chain) -> None:
     chain.link(1, "step", "1")
     (chain.run_dir / "cancelled").touch()
