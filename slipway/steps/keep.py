@@ -118,7 +118,9 @@ def _keep_run(session: Session, keeper: Keeper, run: Run, *, back: bool) -> Move
         raise JobError(
             f"{run.run_id} is {run.state.value}, and its files still change; keep it when it is over"
         )
-    if not back and run.kept and not keeper.host.is_folder(PurePosixPath(run.run_dir)):
+    folder = PurePosixPath(run.run_dir)
+    is_only_kept = not back and where_it_lies(session, keeper.host, run) != folder
+    if is_only_kept and not keeper.host.is_folder(folder):
         raise DataError(
             f"{run.run_id} does not lie in scratch any more, but is kept in {run.kept}; "
             f"`invoke restore {run.run_id}` brings it back"

@@ -17,7 +17,7 @@ from slipway.image.engine import engine
 from slipway.job.run import Run
 from slipway.keep.copy import Copied, Copy, make_copy
 from slipway.keep.decision import Criteria, Decision
-from slipway.progress import NullProgress
+from slipway.progress import Amount, NullProgress
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps import keep
@@ -204,6 +204,29 @@ def test_what_is_about_to_be_purged_is_named(small: SmallImageBox, tmp_path: Pat
     keep.keep_runs(mine, [run.run_id], done.append)
     assert purge_warnings(mine) == []
     (state / "purge" / "box.json").unlink(missing_ok=True)
+
+
+def test_a_copy_that_is_stopped_goes_on(small: SmallImageBox) -> None:
+    folder = f"{ROOT}/data/large"
+    small.on_box(f"mkdir -p {folder} && head -c 600M /dev/zero >{folder}/zero && echo a >{folder}/a")
+    told: list[int] = []
+
+    class Stopping(NullProgress):
+        def transfer(self, amount: Amount) -> None:
+            told.append(amount.done_bytes)
+            if len(told) == 2:
+                raise KeyboardInterrupt
+
+    stopping = replace(small.session, progress=Stopping())
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on with it"):
+        keep.keep_data(stopping, small.choice.site, "large")
+    home = "~/slipway-kept"
+    assert small.on_box(f"ls {home}/data 2>/dev/null | grep -x large || true") == ""
+    done = keep.keep_data(stopping, small.choice.site, "large")
+    assert len(told) <= 4  # from the beginning it would be three pieces, and the small file
+    assert done.copied.all_bytes == (600 << 20) + 2
+    assert small.on_box(f"cmp {folder}/zero {home}/data/large/zero && ls -A {home}/.part") == ""
+    small.on_box(f"rm -r {folder} {home}/data/large")
 
 
 class Container:
