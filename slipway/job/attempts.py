@@ -90,7 +90,8 @@ def newest_output(folder: Path) -> Path | None:
 
 
 def _folders(folder: Path) -> Iterable[Path]:
-    found = [*folder.glob("attempt-*"), *folder.glob("task-*/attempt-*")]
+    tasks = (path for path in folder.glob("task-*") if not path.is_symlink())
+    found = [*folder.glob("attempt-*"), *(path for task in tasks for path in task.glob("attempt-*"))]
     return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 
-from slipway.errors import ParseError
-from slipway.job.ending import ScriptResult, parse_result
-from slipway.job.output import read_small
+from slipway.job import attempts as of_job
+from slipway.job.ending import ScriptResult
 from slipway.job.run import Run
-from slipway.jsontext import load_json
-from slipway.text.wording import one_line, short
+from slipway.text.wording import short
 
 _MOST_FILES = 20_000
 _MOST_ATTEMPTS = 400
-_NUMBERED = re.compile(r"(attempt|task)-([0-9]{1,9})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +53,6 @@ class Attempt:
     task: int | None
     folder: Path
     result: ScriptResult | None
-    node: str
 
     @property
     def name(self) -> str:
@@ -96,7 +91,7 @@ class Found:
 def look(run: Run, folder: Path) -> Found:
     """Look through a run's folder; one that is not there has nothing in it."""
     notes: list[str] = []
-    attempts = sorted(_attempts(folder), key=lambda one: (one.task or 0, one.number))
+    attempts = _attempts(folder)
     if len(attempts) > _MOST_ATTEMPTS:
         notes.append(f"{len(attempts) - _MOST_ATTEMPTS:,} more attempts are not looked at")
         attempts = attempts[:_MOST_ATTEMPTS]
@@ -106,32 +101,16 @@ def look(run: Run, folder: Path) -> Found:
     return Found(run=run, folder=folder, attempts=attempts, files=files, notes=notes)
 
 
-def _attempts(folder: Path) -> Iterator[Attempt]:
-    for path, kind, number in _numbered(folder):
-        if kind == "attempt":
-            yield _attempt(path, None, number)
-            continue
-        for inner, inner_kind, attempt in _numbered(path):
-            if inner_kind == "attempt":
-                yield _attempt(inner, number, attempt)
+def _attempts(folder: Path) -> list[Attempt]:
+    return [
+        Attempt(number=one.number, task=one.task, folder=_attempt_folder(folder, one), result=one.result)
+        for one in of_job.read_attempts_here(folder)
+    ]
 
 
-def _numbered(folder: Path) -> Iterator[tuple[Path, str, int]]:
-    for entry in _scan(folder):
-        found = _NUMBERED.fullmatch(entry.name)
-        if found and entry.is_dir(follow_symlinks=False):
-            yield Path(entry.path), found[1], int(found[2])
-
-
-def _attempt(folder: Path, task: int | None, number: int) -> Attempt:
-    result, node = None, ""
-    try:
-        content = read_small(folder / "result.json").decode("utf-8", "replace")
-        result = parse_result(content)
-        node = str(load_json(content).get("node") or "")
-    except (OSError, ValueError, ParseError):
-        pass
-    return Attempt(number=number, task=task, folder=folder, result=result, node=one_line(node, 60))
+def _attempt_folder(folder: Path, attempt: of_job.Attempt) -> Path:
+    of_task = folder if attempt.task is None else folder / f"task-{attempt.task}"
+    return of_task / f"attempt-{attempt.number}"
 
 
 def _files(home: Path, attempt: Attempt, most: int, notes: list[str]) -> list[File]:

@@ -143,8 +143,12 @@ def test_an_array_shows_the_tasks_that_failed_first(tmp_path: Path) -> None:
         (out / "a.json").write_text('{"loss": 1.5}')
         (out.parent / "log").write_text(f"this is task {task}\n")
         (out.parent / "result.json").write_text(result(reason=reason, exit_code=code))
+    # Not a task of this run, but a way out of its folder.
+    bring_home(tmp_path, make_run("zzzz-cpu-20260101-000000"), log="of somebody else\n")
+    (home / "task-2").symlink_to(tmp_path / "zzzz-cpu-20260101-000000")
     page = run_page(Subject.of(run, home))
     said = words(page)
+    assert "of somebody else" not in said
     assert said.index("this is task 1") < said.index("this is task 0")
     assert "task-1/a.json" in said
     assert "out of memory" in said

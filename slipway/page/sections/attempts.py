@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from slipway.page.found import Attempt
 from slipway.page.markup import Html, element, join, more, table
 from slipway.page.subject import Section, Subject
-from slipway.text.wording import duration
+from slipway.text.wording import duration, one_line
 
 _MOST_BARS = 40
 _ROW = 40
@@ -78,7 +78,7 @@ def _table(attempts: list[Attempt]) -> Html:
                 one.name,
                 result.reason.value.replace("-", " "),
                 str(result.exit_code),
-                one.node,
+                one_line(result.node or "", 60),
                 _time(result.start),
                 duration(max(0, result.end - result.start)),
             ]
