@@ -1,12 +1,17 @@
 """Runs that go on after their time limit, on the box: requeued by their own scripts, from real limits too."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from slipway.host.host import Host
+from slipway.job.poll import poll
+from slipway.job.results import pull
 from slipway.job.run import Run
 from slipway.job.tail import LogTail
-from slipway.job.watch import cancel
+from slipway.job.watch import cancel, follow
+from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from tests.integration.night import Night, ending
 from tests.integration.small_image import SmallImageBox
@@ -66,6 +71,41 @@ def test_cancelled_between_two_links(night: Night) -> None:
     assert ending(run) == ("CANCELLED", "cancelled", None, 1)
     assert run.status.note == "link 2 of at most 4"
     assert night.file("waits", "attempt-1/out/saved") == "saved\n"
+
+
+def test_following_and_pulling_go_on_through_the_links(night: Night, tmp_path: Path) -> None:
+    ends = 'if [ -n "$SLIPWAY_PREVIOUS" ]; then cp "$SLIPWAY_PREVIOUS"/saved /out/; echo whole; exit 0; fi; '
+    night.submit("followed", ends + WAITS, continue_after_limit=3)
+    pieces, states = list[str](), list[str]()
+
+    def on_text(text: str) -> None:
+        pieces.append(text)
+        if text == "running\n":
+            warn(night, "followed")
+
+    def look(host: Host, run: Run) -> Run:
+        night.small.hurry(run)
+        return poll(host, [run])[0]
+
+    with night.small.connect() as host:
+        run = follow(
+            host,
+            night.runs["followed"],
+            on_text,
+            lambda run: states.append(run.status.state.value),
+            look=look,
+        )
+        night.runs["followed"] = run
+        pulled = pull(host, run, tmp_path, NullProgress())
+    assert ending(run) == ("COMPLETED", "ok", 0, 0)
+    text = "".join(pieces)
+    assert text.startswith("running\n")
+    assert text.endswith("\n--- attempt 2 ---\nwhole\n")
+    assert "PENDING" in states
+    assert pulled.out == pulled.home / "attempt-2" / "out"
+    assert (pulled.out / "saved").read_text() == "saved\n"
+    assert "attempt-2" in (pulled.home / "out").readlink().as_posix()
+    assert any("2" in line for line in pulled.attempts)
 
 
 def test_cancelled_in_a_link(night: Night) -> None:
