@@ -17,8 +17,8 @@ from slipway.errors import DataError, RunFailedError, SshError, UsageError, Wait
 from slipway.job.home import read_home
 from slipway.job.output import Value, read_output, read_small
 from slipway.job.run import RunPaths
-from slipway.job.tail import LogTail, last_attempt
-from slipway.job.wanted import Wanted, parse_attempt, parse_only
+from slipway.job.tail import LogPart, LogTail, last_attempt
+from slipway.job.wanted import Wanted, check_tasks, parse_attempt, parse_only
 from slipway.job.watch import RETRY_S, Following
 from slipway.scheduler.base import State
 from slipway.steps.cancel import cancel
@@ -197,7 +197,15 @@ class Run:
             )
         return self
 
-    def logs(self, follow: bool = False, *, poll_s: float = 1.0) -> Iterator[str]:
+    def logs(
+        self,
+        follow: bool = False,
+        *,
+        tail: int | None = None,
+        tasks: Iterable[int] = (),
+        attempt: int | str | None = None,
+        poll_s: float = 1.0,
+    ) -> Iterator[str]:
         r"""What it has printed, line by line, both outputs.
 
         Lines come without their ends; a carriage return ends a line, too, so that progress bars come as they
@@ -205,6 +213,9 @@ class Run:
 
         Args:
             follow: go on until it is over.
+            tail: only so many lines from the end, of the newest attempt; what is before them does not travel.
+            tasks: of an array, these alone.
+            attempt: a number, or ``"last"``. Default: all.
             poll_s: seconds between two looks.
 
         Yields:
@@ -213,13 +224,17 @@ class Run:
         Raises:
             SshError: the site cannot be reached; while a run is followed, not again for an hour.
         """
+        which = parse_attempt(None if attempt is None else str(attempt))
+        part = LogPart(tasks=frozenset(tasks), attempt=which, last_lines=tail)
+        check_tasks(self._record, part.tasks)
         lines = Lines()
         if follow:
-            for _ in self._watch(lines.add, poll_s, float("inf")):
+            for _ in self._watch(lines.add, poll_s, float("inf"), part):
                 yield from lines.take()
         else:
-            tail = LogTail(self._record, lines.add)
-            self._ask(tail.finish)
+            log = LogTail(self._record, lines.add, part)
+            while not self._ask(log.finish):
+                yield from lines.take()
         yield from lines.take(final=True)
 
     def cancel(self) -> Self:
@@ -337,7 +352,13 @@ class Run:
             self._attempt = last_attempt(host, RunPaths(PurePosixPath(record.run_dir)))
         return new
 
-    def _watch(self, on_text: Callable[[str], None] | None, poll_s: float, deadline: float) -> Iterator[bool]:
+    def _watch(
+        self,
+        on_text: Callable[[str], None] | None,
+        poll_s: float,
+        deadline: float,
+        part: LogPart | None = None,
+    ) -> Iterator[bool]:
         """Look again and again, and tell each time whether it is over; between two looks others may."""
         if self.is_over and on_text is None:
             return
@@ -347,6 +368,7 @@ class Run:
             on_text=on_text,
             on_change=lambda new: note(f"{new.run_id} is {new.status.state.value}"),
             look=self._look,
+            part=part,
         )
         # Where there is no way to the site at all, that is said at once.
         connections.retry(site, lambda _: None)
@@ -357,7 +379,8 @@ class Run:
             yield is_over
             if is_over:
                 return
-            time.sleep(max(0.0, min(poll_s, deadline - time.monotonic())))
+            if not following.is_behind:
+                time.sleep(max(0.0, min(poll_s, deadline - time.monotonic())))
 
     def _late(self, timeout_s: float | None) -> WaitTimeoutError:
         return WaitTimeoutError(f"{self.id} is {self.state.value} after {timeout_s:g} s, and goes on")

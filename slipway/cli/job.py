@@ -11,7 +11,8 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from slipway.cli.common import PROFILE, SITE, open_session, program_arguments
-from slipway.cli.logs import follow_run
+from slipway.cli.logs import exit_as, follow_run
+from slipway.cli.pull import bring_home
 
 if TYPE_CHECKING:
     from slipway.job.replay import Replay
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         **SITE,
         "name": "A short label; `invoke status` shows it, and other tasks find the run by it.",
         "wait": "Follow the log, and exit with the job's own exit code.",
+        "pull": "With --wait: bring the results home at the end, however it ends.",
         "raw": "With --wait: the program's bytes as they are, also on a terminal.",
         "push": "Build, convert and send the image first, where the site does not have it.",
         "no_push": "Use the site's image, and ask nothing.",
@@ -60,6 +62,7 @@ def job(
     set_: list[str] | None = None,
     name: str | None = None,
     wait: bool = False,
+    pull: bool = False,
     raw: bool = False,
     dry_run: bool = False,
     push: bool = False,
@@ -87,11 +90,14 @@ def job(
     writes to the folder $SLIPWAY_OUT (/out), which `invoke pull` brings home.
     """
     with open_session(context) as (session, screen):
+        from slipway.errors import UsageError
         from slipway.resources import LINKS
         from slipway.scheduler.choose import parse_resources
         from slipway.steps.replay import preview_replay, replayed
         from slipway.steps.submit import make_request, preview, submitted
 
+        if pull and not wait:
+            raise UsageError("--pull brings results home at the end, which --wait waits for; add --wait")
         wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
         wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
         wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
@@ -120,7 +126,10 @@ def job(
             if limit := run.resources.get("time"):
                 screen.note(f"Time limit {limit}; a program with a handler for SIGUSR1 is warned before")
             if wait:
-                follow_run(session, screen, done.host, run, at, raw=raw)
+                ended = follow_run(session, screen, done.host, run, at, raw=raw)
+                if pull:
+                    bring_home(session, screen, done.host, ended, at)
+                exit_as(ended)
 
 
 def _targets(words: Sequence[str]) -> tuple[Target, ...]:

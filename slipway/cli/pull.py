@@ -11,9 +11,12 @@ from invoke.tasks import task
 from slipway.cli.common import RUNS, open_session
 
 if TYPE_CHECKING:
+    from slipway.host.host import Host
     from slipway.job.results import Results
     from slipway.job.run import Run
+    from slipway.site import Site
     from slipway.steps.pull import Pulled
+    from slipway.steps.session import Session
     from slipway.terminal.terminal import Terminal
 
 _HELP = {
@@ -74,6 +77,23 @@ def _extract(*args: Any, **options: Any) -> None:
 _extract.__name__ = "extract"
 _extract.__doc__ = "Bring results home: the same as pull, by the name that older command lines have for it."
 extract = task(help=_HELP, iterable=["run", "only"], auto_shortflags=False)(_extract)
+
+
+def bring_home(session: Session, screen: Terminal, host: Host, run: Run, site: Site) -> None:
+    """Bring a run's results that has just ended.
+
+    Raises:
+        SlipwayError: that failed, and the run did well; of one that did not, its own code counts.
+    """
+    from slipway.steps.pull import Order, pull_several
+
+    failed = pull_several(
+        session, [(run, site)], Order(), lambda pulled: show_pulled(screen, pulled), host=host
+    )
+    if failed and not run.status.wait_code:
+        raise failed
+    if failed:
+        screen.error(str(failed))
 
 
 def show_pulled(screen: Terminal, pulled: Pulled, *, brief: bool = False) -> None:

@@ -49,11 +49,11 @@ class Files(Connection):
         with self._files(path) as session:
             session.run_operation(small_file.write(path, part, content))
 
-    def read(self, path: PurePosixPath, offset: int = 0) -> bytes | None:
-        """The bytes of a file from ``offset`` on, or ``None`` where there is no such file."""
+    def read(self, path: PurePosixPath, offset: int = 0, most_bytes: int | None = None) -> bytes | None:
+        """The bytes of a file from ``offset`` on, at most so many; ``None`` where there is no such file."""
         try:
             with self._files(path) as session:
-                content: bytes = session.run_operation(small_file.read(path, offset))
+                content: bytes = session.run_operation(small_file.read(path, offset, most_bytes))
                 return content
         except _NoSuchFileError:
             return None

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slipway.errors import HostError, IncompleteError, UsageError
-from slipway.host.carrier import Carrier
 from slipway.host.host import Host
-from slipway.job.comparison import Compared, compare, look_here
-from slipway.job.home import MARK, Home, forget_home, now, read_home, write_home, write_whole
+from slipway.job.fetch import Fetched, Fetcher
+from slipway.job.home import Home, forget_home, now, read_home, write_home, write_whole
 from slipway.job.last_attempt import describe_last
 from slipway.job.output import Output, read_output
 from slipway.job.record import format_run
-from slipway.job.run import Run, RunPaths
+from slipway.job.run import Run
 from slipway.job.wanted import Wanted, newest_attempts
 from slipway.progress import Progress, Transfer
-from slipway.sftp.listing import PARTIAL, Listing, list_tree
+from slipway.sftp.listing import Listing
 from slipway.skipped import Skipped, list_skipped
-from slipway.transfer.choice import choose_carrier
-
-_CHANNELS = 2
 
 
 class NothingWantedError(UsageError):
@@ -43,7 +38,6 @@ class Results:
         transfer: what was copied, and what was not.
         mark: what is home by now.
         is_part: only some of it was wanted.
-        is_checked: the files were compared, since the run is over.
         different: files that are not as they are there, after a second try.
         attempts: where there are several, how each ended, and which is ``out``; a line for each task.
     """
@@ -54,7 +48,6 @@ class Results:
     transfer: Transfer
     mark: Home
     is_part: bool = False
-    is_checked: bool = False
     different: Sequence[Skipped] = ()
     attempts: Sequence[str] = ()
 
@@ -131,62 +124,38 @@ def pull(
     home = _make(folder / run.run_id)
     progress.step(f"Bringing {run.shown} home")
     source = source or PurePosixPath(run.run_dir)
-    there = _look(host, source)
+    fetcher = Fetcher(host=host, source=source, home=home, progress=progress)
+    there = fetcher.look()
+    newest = newest_attempts(there)
     names = None if wanted.is_all else _choose(run, wanted, there)
     before = read_home(folder, run)
     forget_home(home)
-    puller = _Puller(choose_carrier(host, progress), source, home, progress)
-    transfer = puller.fetch(names)
-    files = _arriving(there, names, transfer.skipped)
-    is_over = run.status.state.is_over
-    if is_over:
-        compared, transfer = _compare(host, puller, files, transfer)
-    else:
-        compared = Compared(arrived=look_here(home, files), different={})
-    different = [Skipped(name=name, why=why) for name, why in sorted(compared.different.items())]
-    mark = Home(
-        folder=home,
-        is_complete=(is_over and not transfer.skipped and not different)
-        and (wanted.is_all or (before is not None and before.is_complete)),
-        brought=now(),
-        files=compared.arrived if wanted.is_all or before is None else {**before.files, **compared.arrived},
-    )
-    out, shown = _point_to_last(home, newest_attempts(there), wanted, progress)
+    fetched = fetcher.bring(there, names, compare_all=run.status.state.is_over)
+    out, shown = _point_to_last(home, newest, wanted, progress)
     write_whole(home / "run.json", format_run(run))
+    mark = _mark(home, run, fetched, None if wanted.is_all else before, is_all=wanted.is_all)
     write_home(mark)
     return Results(
         home=home,
         out=out,
         shown=shown,
-        transfer=transfer,
+        transfer=fetched.transfer,
         mark=mark,
         is_part=not wanted.is_all,
-        is_checked=is_over,
-        different=different,
-        attempts=describe_last(home, newest_attempts(there)),
+        different=fetched.different,
+        attempts=describe_last(home, newest),
     )
 
 
-@dataclass(frozen=True)
-class _Puller:
-    """What brings files from a run's folder to its folder here."""
-
-    carrier: Carrier
-    source: PurePosixPath
-    home: Path
-    progress: Progress
-
-    def fetch(self, names: Sequence[str] | None) -> Transfer:
-        return self.carrier.fetch_tree(
-            self.source, self.home, names=names, without=_WITHOUT, on_progress=self.progress.transfer
-        )
-
-
-# What the program was given may be secret; the record that is written here has the arguments. The claim is a
-# link that leads nowhere, and of no use here.
-_PATHS = RunPaths(PurePosixPath("/"))
-_OWN = (_PATHS.argv, _PATHS.environment, _PATHS.record, _PATHS.claim)
-_WITHOUT = (*(path.name for path in _OWN), MARK, "*.part")
+def _mark(home: Path, run: Run, fetched: Fetched, before: Home | None, *, is_all: bool) -> Home:
+    """What is home by now; a part is added to what was there before."""
+    is_whole = run.status.state.is_over and not fetched.transfer.skipped and not fetched.different
+    return Home(
+        folder=home,
+        is_complete=is_whole and (is_all or (before is not None and before.is_complete)),
+        brought=now(),
+        files={**(before.files if before else {}), **fetched.arrived},
+    )
 
 
 def _make(home: Path) -> Path:
@@ -199,20 +168,6 @@ def _make(home: Path) -> Path:
     return home
 
 
-def _look(host: Host, source: PurePosixPath) -> Listing:
-    """All that is to be had of a run; folders that cannot be looked into are told by what brings them."""
-    with host.pool(_CHANNELS) as pool:
-        found = list_tree(
-            pool, source, lambda _: True, missing_ok=False, on_refused=lambda name, refusal: None
-        )
-    return {name: entry for name, entry in found.items() if _comes(name)}
-
-
-def _comes(name: str) -> bool:
-    words = name.split("/")
-    return PARTIAL not in words and not any(fnmatchcase(words[0], pattern) for pattern in _WITHOUT)
-
-
 def _choose(run: Run, wanted: Wanted, there: Listing) -> list[str]:
     names = wanted.choose(there)
     if not any(not there[name].is_folder for name in names):
@@ -221,47 +176,6 @@ def _choose(run: Run, wanted: Wanted, there: Listing) -> list[str]:
         what = " ".join(f"--only {pattern!r}" for pattern in wanted.only) or f"--attempt {wanted.attempt}"
         raise NothingWantedError(f"{run.run_id} has no file of {what}; {which}")
     return names
-
-
-def _arriving(there: Listing, names: Sequence[str] | None, skipped: Sequence[Skipped]) -> Listing:
-    """The files that should be here by now."""
-    wanted, gone = None if names is None else {*names}, {one.name for one in skipped}
-    return {
-        name: entry
-        for name, entry in there.items()
-        if entry.is_file and (wanted is None or name in wanted) and gone.isdisjoint(_with_folders(name))
-    }
-
-
-def _with_folders(name: str) -> Iterable[str]:
-    while name:
-        yield name
-        name = name.rpartition("/")[0]
-
-
-def _compare(host: Host, puller: _Puller, files: Listing, transfer: Transfer) -> tuple[Compared, Transfer]:
-    """Compare, and bring what differs once more."""
-    puller.progress.step(f"Comparing {len(files):,} files with those on the cluster")
-    first = compare(host, puller.source, puller.home, files)
-    if not first.different:
-        return first, transfer
-    names = sorted(first.different)
-    puller.progress.note(f"{len(names):,} files here are not as they are there; bringing them again")
-    for name in names:
-        # By size and time they may look the same.
-        with suppress(OSError):
-            (puller.home / name).unlink()
-    again = puller.fetch(names)
-    second = compare(host, puller.source, puller.home, {name: files[name] for name in names})
-    return (
-        Compared(arrived={**first.arrived, **second.arrived}, different=second.different),
-        replace(
-            transfer,
-            sent_bytes=transfer.sent_bytes + again.sent_bytes,
-            received_bytes=transfer.received_bytes + again.received_bytes,
-            files=transfer.files + again.files,
-        ),
-    )
 
 
 def _point_to_last(

@@ -18,7 +18,7 @@ from slipway.host.host import Host
 from slipway.job.chain import cancel_mark, most_links
 from slipway.job.poll import LOOK_S, poll
 from slipway.job.run import Run, Status
-from slipway.job.tail import EndTail, LogTail
+from slipway.job.tail import EndTail, LogPart, LogTail
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
 
@@ -40,6 +40,7 @@ def follow(
     look: Callable[[Host, Run], Run] | None = None,
     reconnect: Callable[[], Host] | None = None,
     on_trouble: Callable[[str], None] = lambda text: None,
+    part: LogPart | None = None,
 ) -> Run:
     """Hand over what a run prints, from the beginning until it is over.
 
@@ -51,6 +52,7 @@ def follow(
         look: asks how the run stands. Default: :func:`poll`.
         reconnect: makes a new connection where one was lost. Without it, that is an error.
         on_trouble: is told once that the connection was lost, and once that it is there again.
+        part: where to begin in the log.
 
     Returns:
         The run as it ended.
@@ -58,13 +60,14 @@ def follow(
     Raises:
         SshError: the connection was lost and could not be had again.
     """
-    following = Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one)
+    following = Following(run=run, on_text=on_text, on_change=on_change, look=look or _poll_one, part=part)
     first = host
     try:
         while True:
             try:
                 while not following.step(host):
-                    time.sleep(LOOK_S)
+                    if not following.is_behind:
+                        time.sleep(LOOK_S)
                 return following.run
             except (SshError, RemoteError) as error:
                 # What was under way may name the file and not the line.
@@ -85,6 +88,7 @@ class Following:
         on_text: is given each new piece of the log; ``None`` where nobody reads it.
         on_change: is given the run whenever its state has changed.
         look: asks how the run stands.
+        part: where to begin in the log.
 
     Attributes:
         run: as it was last seen.
@@ -97,16 +101,22 @@ class Following:
         on_text: Callable[[str], None] | None,
         on_change: Callable[[Run], None],
         look: Callable[[Host, Run], Run],
+        part: LogPart | None = None,
     ) -> None:
         self.run = run
         self._on_change = on_change
         self._look = look
         self._on_text = on_text
-        self._tail = LogTail(run, self._keep) if on_text else EndTail(run)
+        self._tail = LogTail(run, self._keep, part) if on_text else EndTail(run)
         self._kept: list[str] = []
         self._said, self._has_printed = run.status.state, False
         self._asked, self._patience = -ASK_S, LOOK_S
         self._failures = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """True where there is more of the log to be read at once."""
+        return self._tail.is_behind
 
     def step(self, host: Host) -> bool:
         """Look once; true where the run is over and everything is handed over.
@@ -129,10 +139,11 @@ class Following:
                 self._say_state()
                 self._print()
                 return False
-        self._tail.finish(host)
+        is_done = self._tail.finish(host)
         self._print()
-        self._say_state()
-        return True
+        if is_done:
+            self._say_state()
+        return is_done
 
     def _keep(self, text: str) -> None:
         # What was read is not read again, also where the connection is lost before it is shown.
@@ -182,10 +193,21 @@ def cancel(host: Host, run: Run) -> Run:
         return run
     if run.job_id is None:
         raise JobError(f"{host.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
+    mark_cancelled(host, run)
+    find_scheduler(run.scheduler).cancel(host, [run.job_id])
+    return _poll_one(host, run)
+
+
+def mark_cancelled(host: Host, run: Run) -> None:
+    """Have a run that would go on after its time limit not do so."""
     if most_links(run):
         host.write(cancel_mark(run), b"")
-    find_scheduler(run.scheduler).cancel(host, run.job_id)
-    return _poll_one(host, run)
+
+
+def unmark_cancelled(host: Host, run: Run) -> None:
+    """Take that back, of a run that was not cancelled."""
+    if most_links(run):
+        host.remove(cancel_mark(run))
 
 
 def _poll_one(host: Host, run: Run) -> Run:

@@ -232,11 +232,16 @@ class Scheduler(Protocol):
             ParseError: the answer is not of the documented form.
         """
 
-    def cancel(self, host: Host, job_id: str) -> None:
-        """Cancel a job.
+    def cancel(self, host: Host, job_ids: Sequence[str], *, only_waiting: bool = False) -> None:
+        """Cancel jobs.
+
+        Args:
+            host: the connection.
+            job_ids: their ids.
+            only_waiting: not those that have begun meanwhile.
 
         Raises:
-            RemoteError: that was refused.
+            RemoteError: that was refused for one of them at least.
         """
 
     def check(self, host: Host, request: ResourceRequest, site: Site, progress: Progress) -> None:

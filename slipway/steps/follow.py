@@ -8,14 +8,20 @@ from slipway.errors import SshError
 from slipway.host.host import Host
 from slipway.job import watch
 from slipway.job.run import Run
-from slipway.job.tail import LogTail
+from slipway.job.tail import LogPart
 from slipway.site import Site
-from slipway.steps.find import find_run
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 
 
-def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable[[str], None]) -> Run:
+def follow(
+    session: Session,
+    host: Host,
+    run: Run,
+    site: Site,
+    on_text: Callable[[str], None],
+    part: LogPart | None = None,
+) -> Run:
     """Hand over what a run prints until it is over, also over a connection that is lost and made again.
 
     Args:
@@ -24,6 +30,7 @@ def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable
         run: the run.
         site: its site.
         on_text: is given each new piece of the log.
+        part: where to begin in it.
 
     Returns:
         The run as it ended, written down.
@@ -42,20 +49,9 @@ def follow(session: Session, host: Host, run: Run, site: Site, on_text: Callable
             look=lambda host, run: refresh(session, host, [run])[0],
             reconnect=lambda: session.log_in(site),
             on_trouble=note,
+            part=part,
         )
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(come_back) from error
     except SshError as error:
         raise type(error)(f"{error}\n{come_back}") from error
-
-
-def print_log(session: Session, prefix: str | None, on_text: Callable[[str], None]) -> Run:
-    """Hand over what a run has printed until now; returns the run."""
-    run, site = find_run(session, prefix)
-    with session.connect(site) as host:
-        tail = LogTail(run, on_text)
-        tail.finish(host)
-    if not tail.said:
-        yet = "" if run.status.state.is_over else " yet"
-        session.progress.note(f"{run.run_id} has printed nothing{yet}")
-    return run

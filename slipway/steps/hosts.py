@@ -42,6 +42,10 @@ class SiteHosts:
             self._open[site.name] = host, stack
         return self._open[site.name][0]
 
+    def lend(self, site: Site, host: Host) -> None:
+        """Use a connection that is there, and leave it open."""
+        self._open[site.name] = host, ExitStack()
+
     def again(self, site: Site, error: SlipwayError, retry_s: float) -> Host:
         """A new connection in the place of one that was lost.
 

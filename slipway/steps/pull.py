@@ -74,6 +74,7 @@ def pull_several(
     found: Sequence[tuple[Run, Site]],
     order: Order,
     on_pulled: Callable[[Pulled], None],
+    host: Host | None = None,
 ) -> SlipwayError | None:
     """Bring the results of several runs home; none that fails stops the others.
 
@@ -84,12 +85,15 @@ def pull_several(
         found: the runs, and their sites.
         order: what of each is wanted.
         on_pulled: is given each that was brought.
+        host: a connection to the first one's site, which stays open.
 
     Returns:
         What could not be brought.
     """
     errors: dict[str, SlipwayError] = {}
     with SiteHosts(session) as hosts:
+        if host is not None and host.is_open:
+            hosts.lend(found[0][1], host)
         for run, site in found:
             try:
                 with explain_stop(_what_is_left(session, run, order)):

@@ -47,7 +47,11 @@ def wait_for_state(small: SmallImageBox, run: Run, state: State) -> Run:
 
 def test_a_line_that_is_cut_five_times(small: SmallImageBox, proxy: CuttableProxy) -> None:
     run = submit(small, f"for i in $(seq {LINES}); do echo line $i é; sleep 0.15; done; exit 3")
+    before = proxy.connections
     with follow(small, run) as process:
+        while proxy.connections == before:  # On a busy machine it takes its time to begin.
+            assert process.poll() is None
+            time.sleep(0.1)
         for number in range(5):
             time.sleep(2.2)
             # Once it stays away for a while.

@@ -4,11 +4,13 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slipway.errors import IncompleteError, SlipwayError
 from slipway.job import results
+from slipway.job.comparison import Compared, compare
 from slipway.job.home import MARK, read_home
 from slipway.job.results import NothingWantedError, Results
 from slipway.job.run import Run, Status
@@ -78,16 +80,22 @@ def test_a_file_that_changed_here_is_brought_again(
     assert {name: (out / name).read_bytes() for name in before} == before
 
 
-def test_a_file_that_never_holds_still_is_told(small: SmallImageBox, model: Run, tmp_path: Path) -> None:
+def test_a_file_that_never_holds_still_is_told(
+    small: SmallImageBox, model: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It changes after it was brought, and again after the second time; its size and time stay."""
     run = left(small, model, "echo a >attempt-1/out/good; echo 0 >attempt-1/out/restless")
-    # Its time stays, so that no carrier notices anything.
-    write = "echo $RANDOM$RANDOM | head -c 4 >restless; touch -d 2026-01-31 restless"
-    loop = f"while [ ! -e stop ]; do {write}; sleep 0.01; done"
-    small.on_box(f"cd {run.run_dir}/attempt-1/out; (timeout 60 bash -c '{loop}') >/dev/null 2>&1 &")
-    try:
+    file = f"{run.run_dir}/attempt-1/out/restless"
+    numbers = iter("12")
+
+    def change_and_compare(*args: Any) -> Compared:
+        small.on_box(f"echo {next(numbers)} >{file}; touch -d 2026-01-31 {file}")
+        return compare(*args)
+
+    small.on_box(f"touch -d 2026-01-31 {file}")
+    with monkeypatch.context() as patch:
+        patch.setattr("slipway.job.fetch.compare", change_and_compare)
         brought = pull(small, run, tmp_path)
-    finally:
-        small.on_box(f"touch {run.run_dir}/attempt-1/out/stop")
     assert [one.name for one in brought.different] == ["attempt-1/out/restless"]
     with pytest.raises(IncompleteError, match=r"1 file or folder of .* came twice, and are still not"):
         brought.check()
@@ -208,7 +216,7 @@ def test_a_pull_that_was_cut_is_not_home(
     def cut(*_: object, **__: object) -> None:
         raise SlipwayError("cut")
 
-    monkeypatch.setattr(results, "compare", cut)
+    monkeypatch.setattr("slipway.job.fetch.compare", cut)
     with pytest.raises(SlipwayError, match="cut"):
         pull(small, run, tmp_path)
     assert read_home(tmp_path, run) is None

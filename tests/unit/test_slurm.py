@@ -304,3 +304,9 @@ def test_images_count_as_unused_only_where_the_queue_was_read() -> None:
     for unread in ("", "Welcome\n", "JOBID NAME\n7 k3f9\n"):
         with pytest.raises(ParseError, match="squeue printed"):
             active(unread)
+
+
+def test_jobs_are_cancelled_together() -> None:
+    assert commands.cancel_command(["7", "8"]) == ["scancel", "--verbose", "7", "8"]
+    waiting = commands.cancel_command(["7"], only_waiting=True)
+    assert waiting == ["scancel", "--verbose", "--state=PENDING", "7"]

@@ -23,9 +23,9 @@ def submit_command(script: PurePosixPath, options: Sequence[str] = ()) -> list[s
     return ["sbatch", "--parsable", *options, str(script)]
 
 
-def cancel_command(job_id: str) -> list[str]:
-    """Cancel a job."""
-    return ["scancel", "--verbose", job_id]
+def cancel_command(job_ids: Iterable[str], *, only_waiting: bool = False) -> list[str]:
+    """Cancel jobs; with ``only_waiting``, those that have not begun meanwhile."""
+    return ["scancel", "--verbose", *(["--state=PENDING"] if only_waiting else []), *job_ids]
 
 
 def queue_command(names: Iterable[str] | None = None) -> list[str]:

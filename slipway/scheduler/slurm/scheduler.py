@@ -25,6 +25,9 @@ from slipway.scheduler.slurm.usage import find_usage
 from slipway.scheduler.usage import UsageAnswer
 from slipway.site import Site
 
+# Their ids are words of one command.
+_CANCELLED_AT_ONCE = 500
+
 
 class Slurm:
     """SLURM, as :class:`slipway.scheduler.base.Scheduler` describes it."""
@@ -70,11 +73,14 @@ class Slurm:
         result = host.run_in_login_shell(queue_command())
         return {job.name for job in parse_queue(result.stdout)} if result.ok else None
 
-    def cancel(self, host: Host, job_id: str) -> None:
-        """Cancel a job."""
-        result = host.run_in_login_shell(cancel_command(job_id))
-        if not result.ok:
-            raise RemoteError(f"{host.target}: job {job_id} was not cancelled: {result.stderr.strip()}")
+    def cancel(self, host: Host, job_ids: Sequence[str], *, only_waiting: bool = False) -> None:
+        """Cancel jobs."""
+        for start in range(0, len(job_ids), _CANCELLED_AT_ONCE):
+            some = job_ids[start : start + _CANCELLED_AT_ONCE]
+            result = host.run_in_login_shell(cancel_command(some, only_waiting=only_waiting))
+            if not result.ok:
+                what = f"job {some[0]} was" if len(some) == 1 else "some jobs were"
+                raise RemoteError(f"{host.target}: {what} not cancelled: {result.stderr.strip()}")
 
     def check(self, host: Host, request: ResourceRequest, site: Site, progress: Progress) -> None:
         """Refuse what ``sinfo`` says would wait for ever."""
