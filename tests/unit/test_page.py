@@ -31,6 +31,7 @@ from slipway.page.sections.again import submit_command
 from slipway.page.subject import Subject
 from slipway.page.write import compare_name, write_pages
 from slipway.progress import NullProgress
+from slipway.scheduler.usage import Usage
 from tests.page_runs import EVENTS, FAILED, PNG, bring_home, make_run, ply, result, slam_files, tum
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +126,18 @@ def test_a_program_that_is_no_slam(tmp_path: Path) -> None:
         assert part in said, part
     assert 'id="view"' not in page
     assert "THREE" not in page
+
+
+def test_what_was_used_stands_beside_what_was_asked(tmp_path: Path) -> None:
+    used = Usage(
+        elapsed_s=3600, longest_s=3600, limit_s=36_000, cpus=4, cpu_s=3600, core_s=14_400,
+        peak_memory_bytes=9 << 30, asked_memory_bytes=64 << 30,
+    )  # fmt: skip
+    said = words(page_of(tmp_path, usage=used))
+    assert "time 10:00:00 1:00:00 10 %" in said
+    assert "processor cores 4 1.0 on average 25 %" in said
+    assert "memory on a node 64 GB 9 GB at most 14 %" in said
+    assert "Advice: asked 64 GB, used 9 GB: --mem 12G would do." in said
 
 
 def test_a_run_that_is_not_home(tmp_path: Path) -> None:

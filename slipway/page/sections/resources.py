@@ -59,7 +59,8 @@ def _others(values: Mapping[str, Any], wanted: Mapping[str, str]) -> Iterator[_R
     for use in values["gpu_use"]:
         memory = size_words(use["peak_memory_mb"] * _MB)
         percent = use["mean_utilization_percent"]
-        yield f"GPU {use['gpu']}", "", f"{percent:.0f} % on average, {memory} at most", meter(percent)
+        node = "" if use["node"] is None else f"node {use['node']}, "
+        yield f"{node}GPU {use['gpu']}", "", f"{percent:.0f} % on average, {memory} at most", meter(percent)
     if values["energy_j"] is not None:
         yield "energy", "", f"{values['energy_j'] / 3.6e6:.2f} kWh", None
     for key, value in wanted.items():
