@@ -46,7 +46,7 @@ def _measured(values: Mapping[str, Any], wanted: Mapping[str, str]) -> Iterator[
     if values["asked_memory_bytes"] or values["peak_memory_bytes"]:
         asked, used = values["asked_memory_bytes"], values["peak_memory_bytes"]
         yield (
-            "memory",
+            "memory on a node",
             _size(asked),
             f"{_size(used)} at most" if used else "",
             meter(values["memory_percent"]),
