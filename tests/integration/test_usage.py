@@ -62,6 +62,7 @@ def test_all_attempts_are_counted(small: SmallImageBox) -> None:
     while "attempt-1" not in small.on_box(f"ls {run.run_dir}"):
         assert time.monotonic() < deadline
         time.sleep(0.3)
+    time.sleep(1)  # so that it has a time of its own
     small.as_root("scontrol", "requeue", str(run.job_id))
     small.begin_again(run)
     (run,) = used(small, run)

@@ -94,6 +94,7 @@ def test_attempts_are_added_up_and_killed_steps_have_what_was_seen_of_them() -> 
         (REQUEUED.replace("|1795962366|req", "|Unknown|req"), "its end is not accounted"),
         (REQUEUED.replace("|1795962366|batch", "|Unknown|batch"), "nor is that of its step"),
         ("\n".join(REQUEUED.splitlines()[:-1]), "there is no step yet"),
+        ("\n".join(REQUEUED.splitlines()[:-2]), "the next attempt is not accounted"),
     ],
 )
 def test_what_is_not_whole_yet_is_left_out(text: str, why: str) -> None:

@@ -111,10 +111,13 @@ class _Attempt:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has an end, and its steps have; one that never began has none."""
+        """Whether it has an end, and its steps have; one that never began has none.
+
+        After one that was REQUEUED another follows, which accounting may not have yet.
+        """
+        state = parse_state(self.fields["State"].partition(" ")[0])
         known = all(parse_number(row["End"]) is not None for row in (self.fields, *self.steps))
-        lost = parse_state(self.fields["State"].partition(" ")[0]) in _LOST
-        return known and (bool(self.steps) or not self.elapsed_s or lost)
+        return state.is_over and known and (bool(self.steps) or not self.elapsed_s or state in _LOST)
 
     def usage(self) -> Usage:
         tres = parse_tres(self.fields["AllocTRES"])
