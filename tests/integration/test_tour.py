@@ -1,10 +1,12 @@
-"""The tour of docs/tour.md, done as it says, on a box of its own."""
+"""The tour of docs/tour.md and the day of docs/runs.md, done as they say, on a box of their own."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from slipway.box.spec import Box
 from slipway.image.engine import engine
 from tests.documents import ROOT, Reader, make_reader, read_blocks
 
@@ -34,3 +36,18 @@ def test_the_tour_goes_as_it_says(reader: Reader) -> None:
     for block in read_blocks(ROOT / "docs" / "tour.md"):
         reader.do(block)
     assert len(list((reader.folder / "results").iterdir())) == 1
+
+
+def test_the_day_goes_as_it_says(reader: Reader) -> None:
+    """And the line to the cluster is cut while somebody watches."""
+    for block in read_blocks(ROOT / "docs" / "runs.md"):
+        if "--watch" in block.text and block.language == "console":
+            threading.Timer(3, _cut, [reader.folder]).start()
+        reader.do(block)
+    assert len(list((reader.folder / "results").glob("*/run.json"))) == 4
+
+
+def _cut(project: Path) -> None:
+    """End every login at the box, as a line does that is cut."""
+    container = engine().containers.get(Box(state=project / ".slipway").name)
+    container.exec_run(["pkill", "-f", "sshd.*researcher"])

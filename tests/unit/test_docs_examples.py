@@ -16,8 +16,8 @@ from slipway.scheduler.choose import SITES
 from slipway.site_file import load_site
 from tests.documents import ROOT, Block, make_reader, read_blocks, task_lines
 
-# Its commands want a Docker engine and a cluster; tests/integration/test_tour.py has them.
-TOUR = ROOT / "docs" / "tour.md"
+# Their commands want a Docker engine and a cluster; tests/integration/test_tour.py has them.
+PLAYED = [ROOT / "docs" / "tour.md", ROOT / "docs" / "runs.md"]
 DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -27,7 +27,7 @@ BLOCKS = [block for file in DOCUMENTS for block in read_blocks(file)]
 RUN = [
     file
     for file in DOCUMENTS
-    if file != TOUR and any(block.language in ("console", "hidden") for block in read_blocks(file))
+    if file not in PLAYED and any(block.language in ("console", "hidden") for block in read_blocks(file))
 ]
 
 
