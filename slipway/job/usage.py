@@ -65,7 +65,7 @@ def wants_usage(run: Run, now_s: float) -> bool:
     """
     if run.usage is not None or run.job_id is None or not run.status.state.is_over:
         return False
-    if run.status.elapsed_s == 0:  # It never began.
+    if run.status.elapsed_s == 0:  # It never began, or for less than a second.
         return False
     pause_s = _FIRST_PAUSE_S * 2 ** (run.usage_tries - 1)
     return run.usage_tries < _MOST_TRIES and (

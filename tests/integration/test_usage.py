@@ -72,7 +72,7 @@ def test_all_attempts_are_counted(small: SmallImageBox) -> None:
 
 
 def test_accounting_that_is_away_is_asked_another_time(small: SmallImageBox) -> None:
-    run = submit(small, "true")
+    run = submit(small, "sleep 2")
     with fakes(small) as fake:
         fake("sacct", "echo 'sacct: error: Slurm accounting storage is disabled' >&2; exit 1")
         deadline = time.monotonic() + PATIENCE_S
