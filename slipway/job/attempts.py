@@ -16,6 +16,16 @@ from slipway.job.run import Run
 
 _FOLDER = re.compile(r"(?:task-(?P<task>[0-9]{1,9})/)?attempt-(?P<number>[0-9]{1,9})")
 _GONE = 79
+# For scripts that run on a cluster.
+NEWEST_ATTEMPT = """newest_attempt() { # the folder of a run or a task; sets newest, to 0 where there is none
+    newest=0
+    for path in "$1"/attempt-*; do
+        number=${path##*/attempt-}
+        case $number in *[!0-9]*) continue ;; esac
+        [ "$number" -le "$newest" ] || newest=$number
+    done
+}
+"""
 # One round trip: the difference, where it is asked for, then each attempt, with a mark before it that was
 # drawn for this question.
 _READ = f"""

@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 
 from slipway.errors import ConnectionLostError, RemoteError, UsageError
 from slipway.host.host import Host
+from slipway.job.attempts import NEWEST_ATTEMPT
 from slipway.job.run import Run, RunPaths
 from slipway.job.tail import LogPart
 
 _BAD_PATTERN = 90
 # Words: the pattern, how many of the last lines or nothing, which attempt. The folders come on its input.
-_SEARCH = f"""
+_SEARCH = f"""{NEWEST_ATTEMPT}
 pattern=$1 lines=$2 which=$3
 LC_ALL=C
 export LC_ALL
@@ -37,12 +38,7 @@ while IFS= read -r folder; do
     fi
     task=
     case ${{folder##*/}} in task-*) task="task ${{folder##*/task-}}" ;; esac
-    newest=0
-    for path in "$folder"/attempt-*; do
-        number=${{path##*/attempt-}}
-        case $number in *[!0-9]*) continue ;; esac
-        [ "$number" -le "$newest" ] || newest=$number
-    done
+    newest_attempt "$folder"
     case $which in
     all) number=1 ;;
     last) number=$newest ;;

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.job.array import combine
+from slipway.job.attempts import NEWEST_ATTEMPT
 from slipway.job.chain import count_links, most_links, tell_link
 from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Run, RunPaths, Status
@@ -26,17 +27,12 @@ GONE_S = 600
 # What is printed of a run whose folder is not there; a task of it has none before it begins.
 _NO_FOLDER = "no folder\n"
 # Whatever a file holds, what stands between two of them was drawn for this question, and is in none.
-_RESULTS = """while IFS= read -r folder; do
-    newest=0
-    for path in "$folder"/attempt-*; do
-        number=${path##*/attempt-}
-        case $number in *[!0-9]*) continue ;; esac
-        [ "$number" -le "$newest" ] || newest=$number
-    done
+_RESULTS = f"""{NEWEST_ATTEMPT}while IFS= read -r folder; do
+    newest_attempt "$folder"
     file=$folder/attempt-$newest/result.json
     if [ -f "$file" ]; then head -c 65536 "$file" 2>&1
     elif [ -e "$file" ]; then echo 'no file'
-    elif [ ! -e "${folder%/task-*}" ]; then echo 'no folder'; fi
+    elif [ ! -e "${{folder%/task-*}}" ]; then echo 'no folder'; fi
     printf %s "$1"
 done
 """

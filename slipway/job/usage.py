@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
+from slipway.job.attempts import NEWEST_ATTEMPT
 from slipway.job.run import Run, RunPaths
 from slipway.scheduler.base import JobQuery
 from slipway.scheduler.choose import find_scheduler
@@ -26,13 +27,10 @@ _MOST_GPUS = 1000
 # A line for each GPU in usage.csv of the newest attempt, or in usage-0.csv and so on, one for each node
 # (time_s,gpu,utilization_percent,memory_mb,power_w): its node or -, its index, how many samples, their mean
 # use, the most memory, their mean power or -.
-_GPUS = r"""while IFS= read -r folder; do
-    newest=0
-    for path in "$folder"/attempt-*; do
-        number=${path##*/attempt-}
-        case $number in *[!0-9]*) continue ;; esac
-        [ "$number" -le "$newest" ] || newest=$number
-    done
+_GPUS = (
+    NEWEST_ATTEMPT
+    + r"""while IFS= read -r folder; do
+    newest_attempt "$folder"
     for file in "$folder/attempt-$newest"/usage.csv "$folder/attempt-$newest"/usage-*.csv; do
         [ -f "$file" ] || continue
         node=${file##*/usage} node=${node%.csv}
@@ -52,6 +50,7 @@ _GPUS = r"""while IFS= read -r folder; do
     printf %s "$1"
 done
 """
+)
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,3})?"
 _GPU = re.compile(rf"([0-9]{{1,6}}|-) ([0-9]{{1,6}}) ([0-9]{{1,12}}) ({_NUMBER}) ({_NUMBER}) ({_NUMBER}|-)")
 
