@@ -47,6 +47,8 @@ def read_words() -> None:
 class _Parser(Parser):
     def parse_argv(self, argv: Sequence[str]) -> Any:
         try:
+            if "--complete" not in _before_end(sys.argv):
+                check_values(argv, self.contexts)
             return super().parse_argv(name_runs(argv, self.contexts))
         except ParseError as error:
             if "--complete" in _before_end(sys.argv):
@@ -107,6 +109,29 @@ def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[s
             words.append(option)
         words.append(word)
     return words
+
+
+def check_values(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> None:
+    """Refuse an option that may be repeated and has no value; Invoke says that of all others.
+
+    Without it, ``runs.prune --older-than 30d --run $UNSET`` would remove more than was meant.
+
+    Raises:
+        ParseError: there is such an option.
+    """
+    task, open_flag, value_follows = None, None, False
+    for word in [*_before_end(argv), None]:
+        flags = {*task.flags, *task.inverse_flags} if task else set()
+        if open_flag is not None and (word is None or _option(word) in flags):
+            raise ParseError(f"Flag {open_flag} needed value and was not given one!", task)
+        is_value, open_flag, value_follows = open_flag is not None or value_follows, None, False
+        if is_value or word is None:
+            continue
+        if word in tasks:
+            task = tasks[word]
+        elif task and word in task.flags:
+            open_flag = word if task.flags[word].kind is list else None
+            value_follows = task.flags[word].takes_value and not task.flags[word].optional
 
 
 def _before_end(argv: Sequence[str]) -> Sequence[str]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
-from slipway.cli.parser import name_runs
+from slipway.cli.parser import check_values, name_runs
 
 ROOT = Path(__file__).parents[2]
 TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts()).contexts
@@ -43,6 +44,30 @@ TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts
 )
 def test_a_run_may_stand_behind_its_task(typed: str, read: str) -> None:
     assert name_runs(typed.split(), TASKS) == read.split()
+
+
+@pytest.mark.parametrize(
+    ("typed", "flag"),
+    [
+        ("runs.prune --older-than 30d --run", "--run"),
+        ("runs.prune --run --yes", "--run"),
+        ("cancel --state --all", "--state"),
+        ("job --notify -- true", "--notify"),
+        ("runs.prune --run a --run", "--run"),
+        ("runs.prune --run=a --yes", None),
+        ("runs.prune --run a --yes --site box", None),
+        ("keep --image --data photos", None),
+        ("stage --path pull --name --run", None),
+        ("job --notify mail -- --run", None),
+    ],
+)
+def test_an_option_that_may_be_repeated_needs_a_value(typed: str, flag: str | None) -> None:
+    """Invoke would take none for no option at all, and a removal would not be limited to what was meant."""
+    if flag is None:
+        check_values(typed.split(), TASKS)
+        return
+    with pytest.raises(ParseError, match=f"Flag {flag} needed value and was not given one"):
+        check_values(typed.split(), TASKS)
 
 
 def invoke(words: Sequence[str], output: int) -> subprocess.CompletedProcess[str]:
