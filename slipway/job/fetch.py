@@ -47,7 +47,7 @@ class Fetcher:
     Args:
         host: the connection.
         source: the folder there.
-        home: the folder here; it exists.
+        home: the folder here; it exists before anything is brought.
         progress: is told what is copied.
     """
 

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from slipway.errors import HostError, IncompleteError, UsageError
 from slipway.host.host import Host
 from slipway.job.fetch import Fetched, Fetcher
-from slipway.job.home import Home, forget_home, now, read_home, write_home, write_whole
+from slipway.job.home import Arrived, Home, forget_home, is_here, now, read_home, write_home, write_whole
 from slipway.job.last_attempt import describe_last
 from slipway.job.output import Output, read_output
 from slipway.job.record import format_run
-from slipway.job.run import Run
+from slipway.job.run import Run, RunPaths
 from slipway.job.wanted import Wanted, newest_attempts
 from slipway.progress import Progress, Transfer
 from slipway.sftp.listing import Listing
@@ -40,6 +40,7 @@ class Results:
         is_part: only some of it was wanted.
         different: files that are not as they are there, after a second try.
         attempts: where there are several, how each ended, and which is ``out``; a line for each task.
+        lost: True where files are gone on the cluster that were not home before.
     """
 
     home: Path
@@ -50,6 +51,7 @@ class Results:
     is_part: bool = False
     different: Sequence[Skipped] = ()
     attempts: Sequence[str] = ()
+    lost: bool = False
 
     @property
     def output(self) -> Output:
@@ -64,7 +66,7 @@ class Results:
         Raises:
             IncompleteError: there is something.
         """
-        said = "\n".join(filter(None, [self._say_skipped(), self._say_different()]))
+        said = "\n".join(filter(None, [self._say_skipped(), self._say_different(), self._say_lost()]))
         if said:
             raise IncompleteError(said)
 
@@ -85,6 +87,14 @@ class Results:
             f"{_count(self.different)} of {self.home.name} came twice, and are still not as they are there:\n"
             f"{list_skipped(self.different)}\n"
             "Something writes to them there, or here; pull again when that is over"
+        )
+
+    def _say_lost(self) -> str:
+        if not self.lost:
+            return ""
+        return (
+            f"{self.home.name} is not whole on the cluster any more: its job.sh is gone, and with it results "
+            "may have gone, as by the site's purge of old files; what was left there is here"
         )
 
 
@@ -121,11 +131,12 @@ def pull(
         RemoteError: nothing could be brought.
     """
     wanted = wanted or Wanted()
-    home = _make(folder / run.run_id)
+    home = folder / run.run_id
     progress.step(f"Bringing {run.shown} home")
     source = source or PurePosixPath(run.run_dir)
     fetcher = Fetcher(host=host, source=source, home=home, progress=progress)
     there = fetcher.look()
+    _make(home)
     newest = newest_attempts(there)
     names = None if wanted.is_all else _choose(run, wanted, there)
     before = read_home(folder, run)
@@ -133,7 +144,8 @@ def pull(
     fetched = fetcher.bring(there, names, compare_all=run.status.state.is_over)
     out, shown = _point_to_last(home, newest, wanted, progress)
     write_whole(home / "run.json", format_run(run))
-    mark = _mark(home, run, fetched, None if wanted.is_all else before, is_all=wanted.is_all)
+    is_lost = _is_lost(run, there, before)
+    mark = _mark(home, run, fetched, before, is_all=wanted.is_all and not is_lost)
     write_home(mark)
     return Results(
         home=home,
@@ -144,28 +156,41 @@ def pull(
         is_part=not wanted.is_all,
         different=fetched.different,
         attempts=describe_last(home, newest),
+        lost=is_lost and wanted.is_all,
     )
 
 
+def _is_lost(run: Run, there: Listing, before: Home | None) -> bool:
+    """True where files are gone that nobody has brought: a purge takes the oldest first, the script."""
+    is_home = before is not None and before.is_complete
+    return run.status.state.is_over and RunPaths(PurePosixPath()).script.name not in there and not is_home
+
+
 def _mark(home: Path, run: Run, fetched: Fetched, before: Home | None, *, is_all: bool) -> Home:
-    """What is home by now; a part is added to what was there before."""
+    """What is home by now; it is added to what was there before, which may be gone on the cluster."""
     is_whole = run.status.state.is_over and not fetched.transfer.skipped and not fetched.different
     return Home(
         folder=home,
         is_complete=is_whole and (is_all or (before is not None and before.is_complete)),
         brought=now(),
-        files={**(before.files if before else {}), **fetched.arrived},
+        files={**_still_here(home, before, is_all=is_all), **fetched.arrived},
     )
 
 
-def _make(home: Path) -> Path:
+def _still_here(home: Path, before: Home | None, *, is_all: bool) -> Mapping[str, Arrived]:
+    """What came before. Of a run that was not over then, files may have gone here and there for good."""
+    if before is None or before.is_complete or not is_all:
+        return before.files if before else {}
+    return {name: one for name, one in before.files.items() if is_here(home / name, one)}
+
+
+def _make(home: Path) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HostError(
             f"{home} cannot be made: {error.strerror}; set SLIPWAY_RESULTS to another folder"
         ) from error
-    return home
 
 
 def _choose(run: Run, wanted: Wanted, there: Listing) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from slipway.errors import SlipwayError, UsageError
+from slipway.errors import DataError, SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.job.log_search import LineFilter, search
 from slipway.job.run import Run, RunPaths
@@ -89,6 +89,11 @@ def _print(session: Session, host: Host, run: Run, query: LogQuery, on_text: Cal
         nothing = f"{'SLURM has said' if query.slurm else f'{run.shown} has printed'} nothing{yet}"
     if said:
         return
+    if run.job_id is not None and not host.is_folder(PurePosixPath(run.run_dir)):
+        raise DataError(
+            f"{host.target}:{run.run_dir} is not there any more; what was brought home is in "
+            f"{session.project.results / run.run_id}"
+        )
     if isinstance(query.part.attempt, int):
         _check_attempt(host, run, query.part)
     if query.part.last_lines != 0:

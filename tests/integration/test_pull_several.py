@@ -39,7 +39,8 @@ def left(small: SmallImageBox, model: Run, script: str, *, state: State = State.
     """A run that is over, of which a script has made the folder, and that has a record here."""
     run_id = f"t{os.urandom(3).hex()}-{model.profile}-20260131-142530"
     folder = f"{model.run_dir.rpartition('/')[0]}/{run_id}"
-    begin = f"mkdir -p {folder}/attempt-1/out && cd {folder} && echo '{OK}' >attempt-1/result.json"
+    begin = f"mkdir -p {folder}/attempt-1/out && cd {folder} && touch job.sh"
+    begin += f" && echo '{OK}' >attempt-1/result.json"
     small.on_box(f"{begin} && {{ {script}\n}}")
     run = replace(model, run_id=run_id, run_dir=folder, status=Status(state=state, reason="ok"))
     small.session.store.save(run)
@@ -67,7 +68,7 @@ def test_a_file_that_changed_here_is_brought_again(
     script = "echo 1234 >attempt-1/out/small; head -c 5000000 /dev/urandom >attempt-1/out/large"
     run = left(small, model, f"{script}; echo x >'attempt-1/out/new\nline'")
     first = pull(small, run, tmp_path, carrier=carrier)
-    assert (first.mark.is_complete, first.mark.count, first.different) == (True, 4, [])
+    assert (first.mark.is_complete, first.mark.count, first.different) == (True, 5, [])
     assert is_complete(tmp_path, run)
     out = first.home / "attempt-1" / "out"
     before = {}
@@ -78,6 +79,23 @@ def test_a_file_that_changed_here_is_brought_again(
     again = pull(small, run, tmp_path, carrier=carrier)
     assert (again.transfer.files, again.different, again.mark.is_complete) == (3, [], True)
     assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_what_a_purge_has_left_is_not_complete(small: SmallImageBox, model: Run, tmp_path: Path) -> None:
+    run = left(small, model, "echo a >attempt-1/out/a; echo b >attempt-1/out/b")
+    purge = f"cd {run.run_dir} && rm job.sh attempt-1/out/a"
+    assert pull(small, run, tmp_path / "before").mark.is_complete
+    small.on_box(purge)
+    late = pull(small, run, tmp_path / "after")
+    assert not late.mark.is_complete
+    with pytest.raises(IncompleteError, match=r"is not whole on the cluster any more: its job\.sh is gone"):
+        late.check()
+    # What was home before is so still, with all of it.
+    again = pull(small, run, tmp_path / "before")
+    again.check()
+    assert (again.mark.is_complete, again.mark.count) == (True, 4)
+    (tmp_path / "before" / run.run_id / "attempt-1" / "out" / "a").unlink()
+    assert not pull(small, run, tmp_path / "before").mark.is_complete
 
 
 def test_a_file_that_never_holds_still_is_told(
@@ -123,7 +141,7 @@ def test_a_part_is_never_called_complete(
     first = pull(small, run, tmp_path, Wanted(attempt=1), carrier)
     assert first.out == first.home / "attempt-1" / "out"
     assert (first.home / "out" / "a.json").read_text() == "2\n"
-    assert first.mark.count == 4
+    assert first.mark.count == 5
     with pytest.raises(NothingWantedError, match=r"no file of --only '\*.obj'; its newest attempt is 2"):
         pull(small, run, tmp_path, Wanted(only=("*.obj",)), carrier)
     whole = pull(small, run, tmp_path, carrier=carrier)
@@ -228,7 +246,7 @@ def test_what_a_person_sees(small: SmallImageBox, model: Run, tmp_path: Path) ->
     runner = TaskRunner(state=project.state, results=project.results)
     done = runner.invoke("extract", one.run_id, other.run_id, "--into", str(tmp_path))
     assert f"{one.run_id} COMPLETED: " in done.stderr
-    assert f"brought to {tmp_path}/{one.run_id}/, which is complete: 2 files, 0.1 kB" in done.stderr
+    assert f"brought to {tmp_path}/{one.run_id}/, which is complete: 3 files, 0.1 kB" in done.stderr
     assert "fig" not in done.stdout
     part = runner.invoke("pull", one.run_id, "--only", "fig.*", "--into", str(tmp_path / "part"))
     assert "which is in part: 1 file, 0.0 kB" in part.stderr
