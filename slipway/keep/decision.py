@@ -54,6 +54,7 @@ class Known:
         active: the names of jobs that wait or run.
         home: the ids of runs whose results are home as a whole.
         results: what is in ``results/`` here, an item a run of this site.
+        brought: how many files of these runs a pull has brought, and how many bytes, by their ids.
     """
 
     now_s: float
@@ -61,6 +62,7 @@ class Known:
     active: AbstractSet[str]
     home: AbstractSet[str] = frozenset()
     results: Sequence[Item] = ()
+    brought: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,8 @@ def why_run_stays(item: Item, survey: Survey, known: Known, criteria: Criteria) 
         return f"belongs to {item.owner}"
     if run is not None and run.removed_s is not None:
         return None  # An earlier removal did not come to its end.
-    safe = item.name in known.home or f"runs-{item.name}" in survey.kept or not item.has_begun
+    is_kept = _holds(survey.kept_runs.get(item.name), item.files, item.size_bytes)
+    safe = item.name in known.home or is_kept or not item.has_begun
     return None if safe or criteria.not_home else "has results that are not home; --not-home removes it, too"
 
 
@@ -173,8 +176,18 @@ def why_results_stay(
     """
     if why := _why_not_wanted(item, known.runs.get(item.name), known, criteria):
         return why
-    elsewhere = item.name in there or f"runs-{item.name}" in survey.kept
-    return None if elsewhere or criteria.not_home else "is nowhere else; --not-home removes it, too"
+    count, size_bytes = known.brought.get(item.name, (item.files, item.size_bytes))
+    in_scratch = survey.runs.get(item.name) if item.name in there else None
+    copies = (in_scratch, survey.kept_runs.get(item.name))
+    elsewhere = any(_holds(copy, count, size_bytes) for copy in copies)
+    return (
+        None if elsewhere or criteria.not_home else "is not whole anywhere else; --not-home removes it, too"
+    )
+
+
+def _holds(copy: Item | None, files: int, size_bytes: int) -> bool:
+    """True where a copy has as much as that; a site's purge, or somebody's hand, leaves folders with less."""
+    return copy is not None and copy.files >= files and copy.size_bytes >= size_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,13 +51,16 @@ done
 _SHOW = (
     _BEGIN
     + r"""
+    [ ! -e "$item" ] || { say failed "there is another one by now"; continue; }
     said=$(mv -T -- "$hidden" "$item" 2>&1) && say done || say failed "$(why "$said")"
 done
 """
 )
+# What somebody else has shown again meanwhile stays.
 _REMOVE = (
     _BEGIN
     + r"""
+    [ -e "$hidden" ] || { say failed "it is not hidden any more"; continue; }
     case $kind in
         images) beside=$kind/${name%.sif}.json ;;
         data) beside=$kind/.$name.sha256 ;;
@@ -125,6 +128,11 @@ def remove_items(
         failed=[*failed, *lost, *left],
         begun=[item for item, _ in left],
     )
+
+
+def show_again(host: Host, scratch: Scratch, items: Sequence[Item], progress: Progress) -> list[Item]:
+    """Give what a removal that was cut has hidden its own name again; says what was shown."""
+    return _each(host, scratch, _SHOW, items, progress)[0]
 
 
 def _each(

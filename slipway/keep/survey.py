@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
@@ -196,6 +197,17 @@ class Survey:
     kept: frozenset[str] = frozenset()
     uses: Uses = field(default_factory=Uses)
     problems: Sequence[str] = ()
+
+    @cached_property
+    def runs(self) -> Mapping[str, Item]:
+        """The folders of runs in scratch, by their ids."""
+        return {item.name: item for item in self.scratch if item.kind == "runs"}
+
+    @cached_property
+    def kept_runs(self) -> Mapping[str, Item]:
+        """The copies of runs that are kept as a whole, and still there, by their ids."""
+        runs = (item for item in self.home if item.kind == "runs" and not item.is_hidden)
+        return {item.name: item for item in runs if f"runs-{item.name}" in self.kept}
 
 
 def take_survey(host: Host, scratch: Scratch, kept: PurePosixPath, progress: Progress) -> Survey:

@@ -51,6 +51,8 @@ def which_run(run: Run) -> str:
 
 def find_record(session: Session, prefix: str | None, *, to_end: bool = False) -> Run:
     """As the store finds it; one whose record here is damaged is brought again from its cluster."""
+    if prefix == "":  # A variable of a script that is not set must not stand for the newest run.
+        raise UsageError("'' names no run; write its id or name, or the beginning of either")
     try:
         return session.store.find(prefix, to_end=to_end)
     except UnreadableRecordError as error:

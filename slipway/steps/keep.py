@@ -99,7 +99,8 @@ def where_it_lies(session: Session, host: Host, run: Run) -> PurePosixPath:
     folder = PurePosixPath(run.run_dir)
     if run.kept and run.state.is_over:
         kept = PurePosixPath(run.kept)
-        if host.size(sums_file(kept.parent.parent, f"runs-{run.run_id}")) is not None:
+        sums = sums_file(kept.parent.parent, f"runs-{run.run_id}")
+        if host.size(sums) is not None and host.is_folder(kept):
             return kept
     if run.removed_s is not None and not host.is_folder(folder):
         when = datetime.fromtimestamp(run.removed_s, timezone.utc)

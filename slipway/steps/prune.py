@@ -15,7 +15,7 @@ from slipway.job.selection import Selection, parse_states
 from slipway.keep.age import parse_age
 from slipway.keep.decision import Criteria, Decision, Known, decide, why_in_use
 from slipway.keep.here import remove_here, results_here, state_here
-from slipway.keep.removal import Removed, remove_items, still_needed
+from slipway.keep.removal import Removed, remove_items, show_again, still_needed
 from slipway.keep.survey import Item, Survey, look_again, take_survey
 from slipway.progress import explain_stop
 from slipway.scheduler.choose import find_scheduler
@@ -79,6 +79,7 @@ def prune(session: Session, site: Site, criteria: Criteria, confirm: Confirm) ->
         progress.step(f"Looking through {scratch.root}")
         survey = take_survey(host, scratch, kept_folder(host, site), progress)
         _note_problems(session, survey)
+        _show_hidden(session, host, site, scratch, survey)
         known = _known(session, host, site, survey)
         _check_names(session, criteria, survey, known)
         decision = decide(survey, known, criteria)
@@ -102,13 +103,16 @@ def _known(session: Session, host: Host, site: Site, survey: Survey) -> Known:
     runs = [fresh.get(run.run_id, run) for run in runs]
     by_id = {run.run_id: run for run in runs}
     there = [by_id[item.name] for item in survey.scratch if item.kind == "runs" and item.name in by_id]
-    homes = {run.run_id: read_home(session.project.results, run) for run in there}
+    results = [item for item in results_here(session.project) if item.name in by_id]
+    looked_for = {run.run_id: run for run in [*there, *(by_id[item.name] for item in results)]}
+    homes = {run_id: read_home(session.project.results, run) for run_id, run in looked_for.items()}
     return Known(
         now_s=time.time(),
         runs=by_id,
         active=_active(host, site),
         home={run_id for run_id, home in homes.items() if home and home.is_complete},
-        results=[item for item in results_here(session.project) if item.name in by_id],
+        results=results,
+        brought={run_id: (home.count, home.size_bytes) for run_id, home in homes.items() if home},
     )
 
 
@@ -148,6 +152,20 @@ def _remove_there(
 
     with session.lock(f"prune-{site.name}", f"Waiting for another removal at {site.name}"):
         return remove_items(host, scratch, items, look, session.progress)
+
+
+def _show_hidden(session: Session, host: Host, site: Site, scratch: Scratch, survey: Survey) -> None:
+    """Show again what a removal that was cut has only hidden, so that whatever does not go is found again."""
+    hidden = [item for item in survey.scratch if item.is_hidden and item.owner == survey.user]
+    if not hidden:
+        return
+    with session.lock(f"prune-{site.name}", f"Waiting for another removal at {site.name}"):
+        shown = show_again(host, scratch, hidden, session.progress)
+    if shown:
+        names = ", ".join(item.path for item in shown[:3]) + (", …" if len(shown) > 3 else "")
+        session.progress.note(
+            f"{len(shown):,} that a removal that was cut had hidden are shown again: {names}"
+        )
 
 
 def _share(items: Sequence[Item]) -> bool:
@@ -202,8 +220,8 @@ def make_criteria(
         raise UsageError(f"--kind {word}: write some of {', '.join(_KINDS)}{nearest(word, _KINDS)}")
     if "data" in wanted and not data:
         raise UsageError("--kind data: a dataset goes only when it is named; add --data NAME")
-    if keep_last is not None and not keep_last.isdigit():
-        raise UsageError(f"--keep-last {keep_last}: write how many runs as a number")
+    if keep_last is not None and not (keep_last.isdecimal() and len(keep_last) < 10):
+        raise UsageError(f"--keep-last {keep_last[:100]}: write how many runs as a number")
     return Criteria(
         kinds=frozenset(wanted | ({"data"} if data else set())),
         older_than_s=None if older_than is None else parse_age(older_than, "--older-than"),
@@ -219,6 +237,8 @@ def _find_ids(session: Session, site: Site, words: Sequence[str]) -> frozenset[s
     """The runs that are meant: this checkout's by what they are called, others by their whole ids."""
     found = set()
     for word in words:
+        if not word:
+            raise UsageError("--run has no value; write a run's id or name, or the beginning of either")
         mine = session.store.select(Selection(prefixes=(word,), site=site.name))
         if len(mine) > 1:
             ids = ", ".join(run.run_id for run in mine[:10])

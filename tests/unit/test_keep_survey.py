@@ -17,7 +17,7 @@ from slipway.job.record import format_run
 from slipway.job.run import Run, Status
 from slipway.keep.age import age_column, age_words, parse_age
 from slipway.keep.decision import Criteria, Decision, Known, decide
-from slipway.keep.removal import Removed, remove_items, still_needed
+from slipway.keep.removal import Removed, remove_items, show_again, still_needed
 from slipway.keep.survey import Item, Survey, Use, Uses, look_again, take_survey
 from slipway.progress import NullProgress
 from slipway.report.cost_table import cost_rows, removal_lines, total
@@ -178,7 +178,8 @@ def item(kind: str, name: str, days: float = 0, **values: object) -> Item:
 def decided(
     criteria: Criteria, items: list[Item], runs: list[Run], uses: Uses | None = None, **known: object
 ) -> tuple[set[str], dict[str, str]]:
-    survey = Survey(user="me", scratch=items, uses=uses or Uses(), kept=frozenset({"runs-kept"}))
+    copies = [item("runs", "kept")]
+    survey = Survey(user="me", scratch=items, uses=uses or Uses(), home=copies, kept=frozenset({"runs-kept"}))
     facts = Known(now_s=NOW_S, runs={run.run_id: run for run in runs}, active=frozenset())
     decision = decide(survey, replace(facts, **known), criteria)  # type: ignore[arg-type]
     why = {one.path: reason for reason, some in decision.stay.items() for one in some}
@@ -293,9 +294,27 @@ def test_results_here_that_are_nowhere_else_stay() -> None:
     criteria = Criteria(kinds=frozenset({"runs", "results"}), older_than_s=30 * DAY_S)
     gone, why = decided(criteria, items, runs, results=results, home=frozenset({"going"}))
     assert gone == {"runs/going", "results/there", "results/kept"}
-    nowhere = "is nowhere else; --not-home removes it, too"
+    nowhere = "is not whole anywhere else; --not-home removes it, too"
     # Not both at once.
     assert (why["results/gone"], why["results/going"]) == (nowhere, nowhere)
+
+
+def test_a_purged_folder_and_a_removed_copy_hold_nothing() -> None:
+    runs = [make_run(run_id, days=40) for run_id in ("purged", "pruned")]
+    there = [item("runs", "purged", files=1), item("runs", "pruned", files=3)]
+    results = [item("results", run.run_id, files=4) for run in runs]
+    criteria = Criteria(kinds=frozenset({"runs", "results"}), keep_last=0)
+    # Its list of hashes is left of the copy of the second.
+    survey = Survey(user="me", scratch=there, kept=frozenset({"runs-pruned"}))
+    known = Known(now_s=NOW_S, runs={run.run_id: run for run in runs}, active=frozenset(), results=results)
+    assert not decide(survey, known, criteria).remove
+    copy = item("runs", "pruned", files=4)
+    gone = decide(replace(survey, home=[copy]), known, criteria).remove
+    assert [one.path for one in gone] == ["runs/pruned", "results/pruned"]
+    # What a page and the like add to results/ needs no copy.
+    known = replace(known, brought={"pruned": (3, 0)})
+    gone = decide(survey, known, replace(criteria, kinds=frozenset({"results"}))).remove
+    assert [one.path for one in gone] == ["results/pruned"]
 
 
 def removed(root: Path, items: list[Item], why: Callable[[Item], str | None] | None) -> Removed:
@@ -343,6 +362,30 @@ def test_what_a_cut_has_hidden_goes_with_the_next(root: Path) -> None:
     done = removed(root, [item("runs", "a"), item("data", "photos")], lambda one: None)
     assert len(done.gone) == 2
     assert list((root / "runs").iterdir()) == list((root / "data").iterdir()) == []
+
+
+def test_what_a_cut_has_hidden_is_shown_again(root: Path) -> None:
+    write(root / "runs" / ".a.gone" / "run.json")
+    write(root / "runs" / ".b.gone" / "run.json")
+    write(root / "runs" / "b" / "run.json", "new")
+    scratch, items = Scratch(root=PurePosixPath(root)), [item("runs", "a"), item("runs", "b")]
+    assert show_again(cast(Host, Here()), scratch, items, NullProgress()) == items[:1]
+    assert (root / "runs" / "a" / "run.json").exists()
+    assert (root / "runs" / "b" / "run.json").read_text() == "new"
+
+
+def test_what_somebody_has_shown_again_is_not_called_removed(root: Path) -> None:
+    write(root / "runs" / "a" / "run.json")
+
+    def look() -> Callable[[Item], str | None]:
+        (root / "runs" / ".a.gone").rename(root / "runs" / "a")
+        return lambda one: None
+
+    done = remove_items(
+        cast(Host, Here()), Scratch(root=PurePosixPath(root)), [item("runs", "a")], look, NullProgress()
+    )
+    assert [why for _, why in done.failed] == ["it is not hidden any more"]
+    assert (root / "runs" / "a" / "run.json").exists()
 
 
 def test_the_second_look() -> None:

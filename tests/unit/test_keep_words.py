@@ -54,6 +54,8 @@ def test_what_is_asked_for(session: Session) -> None:
         ({"kinds": "run"}, r"--kind run: write some of runs, code, .*did you mean runs"),
         ({"kinds": "data"}, "a dataset goes only when it is named; add --data NAME"),
         ({"keep_last": "-1"}, "--keep-last -1: write how many runs as a number"),
+        ({"keep_last": "²"}, "--keep-last ²: write how many runs as a number"),
+        ({"runs": [""]}, "--run has no value"),
         ({"older_than": "30"}, "--older-than 30: write hours, days or weeks"),
         ({"states": ["BAD"]}, "BAD"),
         ({"runs": ["k3"]}, "'k3' is the beginning of several runs' ids: .*k3f9-cpu"),
@@ -121,7 +123,10 @@ def test_where_a_run_lies(session: Session) -> None:
         return str(where_it_lies(session, cast(Host, There(*there)), run_of))  # type: ignore[arg-type]
 
     assert lies(run) == run.run_dir
-    assert lies(kept, "/home/me/slipway-kept/.sha256/runs-a") == kept.kept
+    sums = "/home/me/slipway-kept/.sha256/runs-a"
+    assert lies(kept, sums, str(kept.kept)) == kept.kept
+    # Somebody has removed the copy, and not its list.
+    assert lies(kept, sums, run.run_dir) == run.run_dir
     # Somebody has removed the copy, and restored the run before.
     assert lies(kept, run.run_dir) == run.run_dir
     with pytest.raises(DataError, match=r"was removed on 2001-09-09, .*nothing of it was brought home"):

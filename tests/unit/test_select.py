@@ -133,6 +133,7 @@ def test_by_state_those_that_go_on_are_asked_first(
         ({"since": "3 days"}, r"--since 3 days: write how long ago, such as 3d"),
         ({"since": "999999w"}, r"--since 999999w: write"),
         ({"since": "0001-01-01"}, r"--since 0001-01-01: write"),
+        ({"run": [""]}, "'' names no run"),
         ({"run": ["x"]}, "no run's id or name starts with 'x'"),
         ({"run": ["rpq"]}, r"starts with 'rpq' \(did you mean rpy\?\)"),
     ],
