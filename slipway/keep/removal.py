@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from slipway.errors import RemoteError
 from slipway.host.host import Host
@@ -80,13 +80,11 @@ class Removed:
         gone: what is not there any more.
         kept: what was wanted again by then, with the reason.
         failed: what could not be removed, or not all of it, with the reason.
-        begun: of ``failed``, what has lost something.
     """
 
     gone: Sequence[Item] = ()
     kept: Sequence[tuple[Item, str]] = ()
     failed: Sequence[tuple[Item, str]] = ()
-    begun: Sequence[Item] = field(default=())
 
 
 def remove_items(
@@ -95,6 +93,7 @@ def remove_items(
     items: Sequence[Item],
     look: Callable[[], Callable[[Item], str | None] | None],
     progress: Progress,
+    on_begin: Callable[[Sequence[Item]], None] = lambda items: None,
 ) -> Removed:
     """Remove what lies in scratch.
 
@@ -105,6 +104,7 @@ def remove_items(
         look: looks once more what is needed; gives why an item has to stay, or ``None`` where nobody could be
             asked. Then nothing is removed.
         progress: is told how far it is.
+        on_begin: is told what is removed next, so that it is known also where that is cut.
     """
     if not items:
         return Removed()
@@ -120,13 +120,13 @@ def remove_items(
     back = [item for item in hidden if reasons[item] is not None]
     _, lost = _each(host, scratch, _SHOW, back, progress)
     going = [item for item in hidden if reasons[item] is None]
+    on_begin(going)
     progress.step(f"Removing {len(going):,}")
     gone, left = _each(host, scratch, _REMOVE, going, progress)
     return Removed(
         gone=gone,
         kept=[(item, str(reasons[item])) for item in back],
         failed=[*failed, *lost, *left],
-        begun=[item for item, _ in left],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from slipway.errors import IncompleteError, ParseError, RemoteError, UsageError
 from slipway.host.host import Host
@@ -79,8 +80,8 @@ def prune(session: Session, site: Site, criteria: Criteria, confirm: Confirm) ->
         progress.step(f"Looking through {scratch.root}")
         survey = take_survey(host, scratch, kept_folder(host, site), progress)
         _note_problems(session, survey)
-        _show_hidden(session, host, site, scratch, survey)
         known = _known(session, host, site, survey)
+        _show_hidden(session, host, site, scratch, survey, known)
         _check_names(session, criteria, survey, known)
         decision = decide(survey, known, criteria)
         here = [*known.results, *state_here(session.project)]
@@ -90,7 +91,6 @@ def prune(session: Session, site: Site, criteria: Criteria, confirm: Confirm) ->
         there = [item for item in decision.remove if item.kind != "results"]
         removed = _remove_there(session, host, site, scratch, known, survey, there)
         forget_purge(session, host, scratch, site)
-    _write_down(session, known, removed)
     gone, failed = remove_here(session.project, [item for item in decision.remove if item.kind == "results"])
     return Pruned(gone=[*removed.gone, *gone], kept=removed.kept, failed=[*removed.failed, *failed])
 
@@ -151,12 +151,17 @@ def _remove_there(
         return still_needed(uses, active, runs, before) if uses.is_whole or not _share(items) else None
 
     with session.lock(f"prune-{site.name}", f"Waiting for another removal at {site.name}"):
-        return remove_items(host, scratch, items, look, session.progress)
+        begin = partial(_write_down, session, known)
+        return remove_items(host, scratch, items, look, session.progress, begin)
 
 
-def _show_hidden(session: Session, host: Host, site: Site, scratch: Scratch, survey: Survey) -> None:
+def _show_hidden(
+    session: Session, host: Host, site: Site, scratch: Scratch, survey: Survey, known: Known
+) -> None:
     """Show again what a removal that was cut has only hidden, so that whatever does not go is found again."""
-    hidden = [item for item in survey.scratch if item.is_hidden and item.owner == survey.user]
+    begun = {f"runs/{run.run_id}" for run in known.runs.values() if run.removed_s is not None}
+    own = [item for item in survey.scratch if item.owner == survey.user and item.path not in begun]
+    hidden = [item for item in own if item.is_hidden]
     if not hidden:
         return
     with session.lock(f"prune-{site.name}", f"Waiting for another removal at {site.name}"):
@@ -172,10 +177,10 @@ def _share(items: Sequence[Item]) -> bool:
     return any(item.kind != "runs" for item in items)
 
 
-def _write_down(session: Session, known: Known, removed: Removed) -> None:
-    """Say in the records of runs that their folders are gone; all else in them stays."""
+def _write_down(session: Session, known: Known, going: Sequence[Item]) -> None:
+    """Say in the records of runs that their folders are removed; all else in them stays."""
     now_s = int(time.time())
-    for item in (*removed.gone, *removed.begun):
+    for item in going:
         run = known.runs.get(item.name) if item.kind == "runs" else None
         if run is not None and session.store.has(run):
             session.store.save(replace(run, removed_s=run.removed_s or now_s))

@@ -133,6 +133,12 @@ def test_what_cannot_be_removed_stops_nothing_else(small: SmallImageBox) -> None
     assert names(done) == {good.run_id}
     with pytest.raises(IncompleteError, match=f"{bad.run_id}: .*theirs.*Permission denied"):
         done.check()
+    # What a removal was cut in before it began to remove it is shown again; this one it had begun.
+    cut = finish(small, *write("cut"))
+    hidden = f"{cut.run_dir.rpartition('/')[0]}/.{cut.run_id}.gone"
+    small.on_box(f"mv {cut.run_dir} {hidden}")
+    remove(small, runs=frozenset({cut.run_id}))
+    small.on_box(f"test -d {cut.run_dir} && test ! -e {hidden} && test ! -e {bad.run_dir}")
     # It is no run any more, and goes with the next removal that can.
     assert small.session.store.find(bad.run_id).removed_s is not None
     small.as_root("rm", "-r", small.on_box(f"echo {ROOT}/runs/.{bad.run_id}.gone").strip() + "/theirs")

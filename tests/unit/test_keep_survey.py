@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
@@ -352,6 +352,22 @@ def test_nothing_goes_where_nobody_can_be_asked(root: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         remove_items(cast(Host, Here()), scratch, [item("runs", "a")], cut, NullProgress())
     assert (root / "runs" / "a" / "run.json").exists()
+
+
+def test_what_is_to_be_removed_is_told_before(root: Path) -> None:
+    """So that a record says of a removal that was cut what it has taken from."""
+    write(root / "runs" / "a" / "run.json")
+    told: list[Item] = []
+
+    def begin(items: Sequence[Item]) -> None:
+        told.extend(items)
+        raise KeyboardInterrupt
+
+    host, scratch, items = cast(Host, Here()), Scratch(root=PurePosixPath(root)), [item("runs", "a")]
+    with pytest.raises(KeyboardInterrupt):
+        remove_items(host, scratch, items, lambda: lambda one: None, NullProgress(), begin)
+    assert told == items
+    assert (root / "runs" / ".a.gone" / "run.json").exists()
 
 
 def test_what_a_cut_has_hidden_goes_with_the_next(root: Path) -> None:
