@@ -12,7 +12,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch, kept_folder
 from slipway.job.home import read_home
 from slipway.job.run import Run
-from slipway.job.selection import Selection, parse_states
+from slipway.job.selection import Selection, find_called, parse_states
 from slipway.keep.age import parse_age
 from slipway.keep.decision import Criteria, Decision, Known, decide, why_in_use
 from slipway.keep.here import remove_here, results_here, state_here
@@ -244,7 +244,7 @@ def _find_ids(session: Session, site: Site, words: Sequence[str]) -> frozenset[s
     for word in words:
         if not word:
             raise UsageError("--run has no value; write a run's id or name, or the beginning of either")
-        mine = session.store.select(Selection(prefixes=(word,), site=site.name))
+        mine = find_called(word, session.store.select(Selection(prefixes=(word,), site=site.name)))
         if len(mine) > 1:
             ids = ", ".join(run.run_id for run in mine[:10])
             raise UsageError(f"{word!r} is the beginning of several runs' ids: {ids}; write more of it")

@@ -44,6 +44,8 @@ def test_what_is_asked_for(session: Session) -> None:
     wanted = criteria(session, states=["failed,TIMEOUT"], keep_last="0", data=["photos"])
     assert (wanted.states, wanted.keep_last) == ({State.FAILED, State.TIMEOUT}, 0)
     assert (wanted.kinds, wanted.name_runs) == ({"runs", "code", "data"}, True)
+    # A whole name goes before the beginning of another one.
+    session.store.save(replace(make_run("n4q5-cpu"), name="rpy-long"))
     # Of this checkout by what they are called, of another by the whole id.
     assert criteria(session, runs=["k3f", "rpy", "zzzz-cpu"]).runs == {"k3f9-cpu", "m2p4-cpu", "zzzz-cpu"}
 
