@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import UsageError
+from slipway.errors import DataError, UsageError
 from slipway.job.run import Run
 from slipway.job.tail import LogPart
 from slipway.job.wanted import LAST
@@ -189,12 +189,12 @@ def test_where_no_command_can_be_run(
 
 def test_what_a_person_sees(small: SmallImageBox, model: Run, runner: TaskRunner, tmp_path: Path) -> None:
     one, other = (left(small, model, f"printf 'of {n}' >attempt-1/log") for n in (1, 2))
-    gone = left(small, model, "cd ..; rm -r $OLDPWD", state=State.FAILED)
-    done = runner.invoke("logs", one.run_id, other.run_id, gone.run_id)
+    silent = left(small, model, ":", state=State.FAILED)
+    done = runner.invoke("logs", one.run_id, other.run_id, silent.run_id)
     assert done.stdout == (
-        f"=== {one.run_id} ===\nof 1\n=== {other.run_id} ===\nof 2\n=== {gone.run_id} ===\n"
+        f"=== {one.run_id} ===\nof 1\n=== {other.run_id} ===\nof 2\n=== {silent.run_id} ===\n"
     )
-    assert f"{gone.run_id} has printed nothing" in done.stderr
+    assert f"{silent.run_id} has printed nothing" in done.stderr
     done = runner.invoke("logs", one.run_id, "--grep", "nan")
     assert f"no line of {one.run_id} matches 'nan'" in done.stderr
     for words, why in (
@@ -206,6 +206,19 @@ def test_what_a_person_sees(small: SmallImageBox, model: Run, runner: TaskRunner
         (("--tail", "x"), "write how many lines as a number"),
     ):
         assert why in runner.invoke("logs", one.run_id, *words, code=64).stderr
+
+
+def test_a_run_whose_folder_is_gone_has_not_printed_nothing(
+    small: SmallImageBox, model: Run, runner: TaskRunner
+) -> None:
+    run = left(small, model, "echo words >attempt-1/log")
+    small.on_box(f"rm -r {run.run_dir}")
+    other = left(small, model, "printf words >attempt-1/log")
+    done = runner.invoke("logs", run.run_id, other.run_id, code=DataError.exit_code)
+    assert done.stdout.endswith(f"=== {other.run_id} ===\nwords")
+    said = done.stderr
+    assert f"{run.run_dir} is not there any more; what was brought home is in" in said
+    assert "printed nothing" not in said
 
 
 def test_a_job_is_waited_for_and_its_results_brought(small: SmallImageBox, tmp_path: Path) -> None:

@@ -282,12 +282,13 @@ def test_charts_are_read_out(page: Page, slam: Path) -> None:
     assert re.fullmatch(r"seconds since the first pose 0: trajectory 0\.0\d+", words), words
     chart = "document.querySelector('#usage .chart')"
     page.run(f"{chart}.scrollIntoView({{behavior: 'instant', block: 'center'}})")
-    x, y = page.run(
+    middle = (
         f"(() => {{ const b = {chart}.getBoundingClientRect(); return [b.x + b.width / 2, b.y + 50]; }})()"
     )
     readout = "document.querySelector('#usage .readout').textContent"
-    # A busy machine may not have scrolled yet when the first of them comes.
+    # A busy machine may not have scrolled yet when the first of them comes, or still make room for pictures.
     for aside in range(40):
+        x, y = page.run(middle)
         page.send("Input.dispatchMouseEvent", type="mouseMoved", x=x + aside % 2, y=y)
         if words := page.run(readout):
             break
