@@ -189,7 +189,8 @@ def _make(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HostError(
-            f"{home} cannot be made: {error.strerror}; set SLIPWAY_RESULTS to another folder"
+            f"{home} cannot be made: {error.strerror}; "
+            "name another folder by --into, or for good by SLIPWAY_RESULTS"
         ) from error
 
 
