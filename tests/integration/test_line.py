@@ -37,6 +37,7 @@ def test_the_demo_ends_with_a_good_trajectory(line: TaskRunner) -> None:
         "slurm_state",
         "script_reason",
         "note",
+        "home",
         "link",
         "links",
         "submitted",
