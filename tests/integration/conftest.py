@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.cuttable_proxy import CuttableProxy
-from tests.integration.small_image import SmallImageBox, small
+from tests.integration.small_image import SmallImageBox, small, small_box
 from tests.integration.task_runner import TaskRunner
 
-__all__ = ["line", "small"]
+__all__ = ["line", "small", "small_box"]
 
 
 @pytest.fixture(scope="session")

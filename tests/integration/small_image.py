@@ -114,7 +114,7 @@ def fakes(small: SmallImageBox) -> Iterator[Callable[[str, str], None]]:
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBox]:
+def small_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBox]:
     """A box with an image that takes seconds to make."""
     folder = tmp_path_factory.mktemp("small")
     project = Project(root=ROOT, state=folder / "state", results=folder / "results")
@@ -129,6 +129,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBox]:
         yield SmallImageBox(session=session, choice=choice)
     finally:
         box_down(session, purge=False)
+
+
+@pytest.fixture(scope="module")
+def small(small_box: SmallImageBox) -> Iterator[SmallImageBox]:
+    """The same, without what other files of tests have left in the records."""
+    yield small_box
+    for file in (small_box.session.project.state / "runs").iterdir():
+        file.unlink()
 
 
 def _push(session: Session, choice: Choice) -> None:

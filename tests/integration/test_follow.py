@@ -199,13 +199,19 @@ def read_until(terminal: int, end: bytes | None) -> str:
     return shown.decode(errors="replace")
 
 
+def end_controller(small: SmallImageBox) -> None:
+    """End slurmctld; before it has written its state, another one would not begin."""
+    small.as_root("pkill", "-x", "slurmctld")
+    small.as_root("timeout", "30", "sh", "-c", "while pgrep -x slurmctld; do sleep 0.1; done")
+
+
 def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
     """slurmctld ends while a job runs, and comes back when the job's script has long ended."""
     run = submit(small, "echo one; sleep 8; echo two > /out/figures; echo two")
     with follow(small, run) as process:
         try:
             wait_for_state(small, run, State.RUNNING)
-            small.as_root("pkill", "-x", "slurmctld")
+            end_controller(small)
             away = small.look(run.run_id)
             assert not away.status.state.is_over, away
             time.sleep(9)
@@ -217,7 +223,7 @@ def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
     assert output.splitlines() == ["one", "two", f"run {run.run_id}  COMPLETED  ok  exit code 0"]
     assert wait_for_state(small, run, State.COMPLETED).status.reason == "ok"
     # Nobody is asked any more.
-    small.as_root("pkill", "-x", "slurmctld")
+    end_controller(small)
     try:
         assert small.look(run.run_id).status.state is State.COMPLETED
     finally:
