@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from slam import task
 from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Settings
 from slam.errors import ReconstructionError
 from slam.evaluate.absolute import Comparison
+from slam.task import infer as task
 from tests.payload.datasets import frames_at
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from slam.dataset.camera import Intrinsics, read_calibration, tum_intrinsics
-from slam.engine.colmap import camera_model
+from slam.engine.colmap.feature import camera_model
 from slam.errors import InputError
 
 

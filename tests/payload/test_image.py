@@ -12,7 +12,7 @@ from slam.dataset.geometry import fit_usual_area
 from slam.dataset.image import read_color, read_depth, read_header, write_upright
 from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice, ValueRange
-from slam.engine.colmap import link_images
+from slam.engine.colmap.image import link_images
 from tests.payload.datasets import make_plain, make_tartanair, noise
 
 # What a camera does to an upright image before it stores it, by the orientation that it writes (EXIF 4.6.4).

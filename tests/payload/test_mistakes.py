@@ -308,7 +308,7 @@ SPECIAL = ("the disk is full", "memory runs out", "the engine crashes")
 @pytest.fixture(scope="module")
 def program(job_environment: dict[str, str]) -> Iterator[Forked]:
     """``python3 -m slam``, many times."""
-    imports = ("slam.command", "slam.evaluate.absolute", "slam.dataset.sequence", "slam.task")
+    imports = ("slam.command", "slam.evaluate.absolute", "slam.dataset.sequence", "slam.task.infer")
     # A process that has threads is not to be forked.
     with forking("slam", imports, {**job_environment, "OPENBLAS_NUM_THREADS": "1"}) as program:
         yield program
@@ -430,7 +430,7 @@ def test_results_are_all_there_or_none(scene: Path, tmp_path: Path, slam) -> Non
     """The figure cannot be written, after four files that can."""
     code = (
         "import resource, sys\n"
-        "from slam import task\n"
+        "from slam.task import write as task\n"
         "draw = task.draw\n"
         "def draw_on_a_full_disk(path, **rest):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"

@@ -8,19 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slam.engine.droid import options
+from slam.dataset import options as dataset
+from slam.engine.catalog import ENGINES
+from slam.engine.colmap import options as colmap
+from slam.engine.droid import options as droid
 from slam.errors import UsageError
-from slam.grammar import Parser, name, one_of, place, positive, seconds, shown, whole
+from slam.evaluate import options as evaluate
+from slam.grammar import Parser, one_of, place, positive, shown, whole
 
 if TYPE_CHECKING:
     from slam.dataset.sequence import Choice
 
 TASKS = ("infer", "evaluate", "train")
-ENGINES = ("colmap", "droid")
-MATCHERS = ("auto", "sequential", "exhaustive")
-ALIGNMENTS = ("sim3", "se3", "origin", "none")
-BENCHMARKS = ("tum",)
-STEP_UNITS = ("frames", "meters", "degrees", "radians", "seconds")
 
 
 def build_parser(environment: Mapping[str, str]) -> Parser:
@@ -34,8 +33,6 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
         default=environment.get("SLAM_ENGINE") or "colmap",
         help="what infers (default: the image's own)",
     )
-    parser.add_argument("--dataset", type=name, metavar="NAME", help="a folder in the data root")
-    parser.add_argument("--data-root", type=place, default=Path("/data"), metavar="FOLDER")
     parser.add_argument(
         "--out",
         type=place,
@@ -43,84 +40,12 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
         metavar="FOLDER",
         help="where results go (default: $SLIPWAY_OUT)",
     )
-    images = parser.add_argument_group("infer")
-    images.add_argument("--matcher", type=one_of(MATCHERS), metavar=shown(MATCHERS), default="auto")
-    images.add_argument(
-        "--max-image-size",
-        type=positive,
-        metavar="PIXELS",
-        help="work on images whose longer side is at most this (default: as the dataset has it)",
-    )
-    images.add_argument("--threads", type=positive, metavar="N", help="fewer than the job was given")
-    images.add_argument("--seed", type=whole(0), default=0, metavar="N")
-    compared = parser.add_argument_group("evaluate, and infer where there is ground truth")
-    compared.add_argument(
-        "--estimate", type=place, metavar="FILE", help="trajectory in TUM format (evaluate)"
-    )
-    compared.add_argument(
-        "--groundtruth", type=place, metavar="FILE", help="trajectory in TUM format (default: the dataset's)"
-    )
-    compared.add_argument(
-        "--align", type=one_of(ALIGNMENTS), metavar=shown(ALIGNMENTS), help="(default: sim3)"
-    )
-    compared.add_argument(
-        "--max-difference",
-        type=seconds,
-        default=0.01,
-        metavar="S",
-        help="how far apart two timestamps of one moment may be (default: 0.01 s)",
-    )
-    options.add_arguments(parser)
-    _add_sequences(parser)
+    work = parser.add_argument_group("infer")
+    work.add_argument("--threads", type=positive, metavar="N", help="fewer than the job was given")
+    work.add_argument("--seed", type=whole(0), default=0, metavar="N")
+    for part in (dataset, evaluate, colmap, droid):
+        part.add_arguments(parser)
     return parser
-
-
-def _add_sequences(parser: Parser) -> None:
-    images = parser.add_argument_group("images")
-    images.add_argument(
-        "--sequence",
-        type=name,
-        action="append",
-        metavar="NAME",
-        help="a sequence of the dataset, also by a part of its name (fr1/xyz); may be given several times "
-        "(default: all that are there)",
-    )
-    images.add_argument("--stride", type=whole(1), metavar="N", help="take every N-th image")
-    images.add_argument(
-        "--t0", type=whole(0), default=0, metavar="N", help="leave out the first N of these (default: 0)"
-    )
-    images.add_argument("--max-frames", type=whole(1), metavar="N", help="take at most N images")
-    several = parser.add_argument_group("several sequences or runs")
-    several.add_argument(
-        "--benchmark",
-        type=one_of(BENCHMARKS),
-        metavar=shown(BENCHMARKS),
-        help="infer a benchmark's sequences, and lay the errors beside published ones",
-    )
-    several.add_argument(
-        "--runs",
-        type=place,
-        nargs="+",
-        metavar="FOLDER",
-        help="output folders of infer, or folders of such (evaluate)",
-    )
-    drift = parser.add_argument_group("the relative error (evaluate)")
-    drift.add_argument(
-        "--rpe-delta", type=positive_number, default=1.0, metavar="N", help="over N units (default: 1)"
-    )
-    drift.add_argument("--rpe-unit", type=one_of(STEP_UNITS), metavar=shown(STEP_UNITS), default="frames")
-    drift.add_argument("--rpe-all-pairs", action="store_true", help="begin a step at every pose")
-
-
-def positive_number(text: str) -> float:
-    """A number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def choice_of(arguments: argparse.Namespace) -> Choice:

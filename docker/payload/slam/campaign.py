@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from slam import task
 from slam.arguments import alignment_of, changed_options
 from slam.batch import finish, run_each
 from slam.dataset.catalog import Staged, find_sequences, match
@@ -20,6 +19,7 @@ from slam.evaluate import benchmark
 from slam.evaluate.absolute import Comparison
 from slam.evaluate.relative import Step
 from slam.output import results
+from slam.task.evaluate import evaluate as compare_files
 
 Infer = Callable[[Path, Path], None]
 
@@ -153,7 +153,7 @@ def _compare(
     arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path, alignment: str
 ) -> None:
     results.prepare_folder(out, (results.ATE, results.RPE, results.FIGURE))
-    task.evaluate(
+    compare_files(
         estimate,
         groundtruth,
         Comparison(alignment=alignment, max_difference_s=arguments.max_difference),

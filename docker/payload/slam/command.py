@@ -93,14 +93,14 @@ def _require_for_infer(arguments: argparse.Namespace) -> None:
 
 def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     """Infer one sequence."""
-    from slam import task
     from slam.engine.droid.options import given
     from slam.engine.estimate import Settings
     from slam.evaluate.absolute import Comparison
     from slam.output import results
+    from slam.task.infer import infer
 
     results.prepare_folder(out, results.NAMES)
-    task.infer(
+    infer(
         _read_input(arguments, folder),
         Settings(
             threads=arguments.threads,

@@ -96,6 +96,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def positive_number(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
 def shown(names: Sequence[str]) -> str:
     """Names to choose from, as ``--help`` shows them."""
     return "{" + ",".join(names) + "}"

@@ -40,3 +40,10 @@ def _settle(outcome: Future[T], call: Callable[[], T]) -> None:
         outcome.set_result(call())
     except BaseException as error:  # handed to the thread that waits
         outcome.set_exception(error)
+
+
+def say_result(**rows: str) -> None:
+    """Print the table at the end."""
+    say("result")
+    for name, value in rows.items():
+        say(f"  {name:<8} {value}")

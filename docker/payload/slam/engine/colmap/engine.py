@@ -1,0 +1,64 @@
+"""Structure from motion by COLMAP (https://colmap.github.io), through pycolmap, on the CPU.
+
+On one machine, runs with the same seed and one thread write the same bytes. With more threads features and
+matches are still the same, but bundle adjustment adds numbers up in the order that its threads come by: poses
+agree to about nine digits, and now and then an observation near a threshold is kept in one run only.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from slam.dataset.image import describe_pixels
+from slam.dataset.sequence import Sequence
+from slam.engine.colmap.feature import extract_features
+from slam.engine.colmap.image import link_images
+from slam.engine.colmap.mapping import map_images
+from slam.engine.colmap.matching import match_features
+from slam.engine.colmap.model import read_model
+from slam.engine.colmap.project import Project
+from slam.engine.estimate import Estimate, Settings
+from slam.errors import ReconstructionError
+
+
+def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimate:
+    """Reconstruct a sequence; COLMAP's files go to ``workspace``, an empty folder.
+
+    Raises:
+        InputError: COLMAP cannot read one of the images.
+        ReconstructionError: COLMAP fails, or places fewer than three frames together.
+    """
+    # First the images: Pillow's JPEG library and pycolmap's get in each other's way once both are loaded.
+    project = Project(
+        sequence=sequence,
+        settings=settings,
+        images=workspace / "images",
+        names=link_images(sequence, workspace / "images"),
+        pixels=describe_pixels([frame.image for frame in sequence.frames]),
+        database=workspace / "database.db",
+    )
+    start_colmap(settings.seed)
+    import pycolmap
+
+    try:
+        # This connection only watches; the steps open their own.
+        with pycolmap.Database.open(project.database) as database:
+            extract_features(project, database)
+            match_features(project, database)
+            model = map_images(project)
+    except (RuntimeError, ValueError) as error:
+        raise ReconstructionError(f"COLMAP gave up on {sequence.name}: {error}") from error
+    return read_model(model, sequence)
+
+
+def start_colmap(seed: int) -> None:
+    """Load COLMAP and make it quiet and repeatable."""
+    terminate = signal.getsignal(signal.SIGTERM)
+    import pycolmap
+
+    # Its logging library takes SIGTERM for a crash, and has put a handler of its own in place.
+    signal.signal(signal.SIGTERM, terminate)
+    pycolmap.logging.logtostderr = True  # else it opens log files in /tmp
+    pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)  # the rest arrives as exceptions or counts
+    pycolmap.set_random_seed(seed)

@@ -1,0 +1,27 @@
+"""The frames as files that COLMAP reads in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slam.dataset.image import read_header, write_upright
+from slam.dataset.sequence import Sequence
+
+
+def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
+    """Give COLMAP the frames as 000000.png and so on, because it orders images by name; how each is called.
+
+    It reads the files themselves, but for those that are stored turned, which it would take as they lie, and
+    those with more than 8 bits, of which it would take the upper 8.
+    """
+    folder.mkdir()
+    names = []
+    for place, frame in enumerate(sequence.frames):
+        header = read_header(frame.image)
+        if header.is_turned or header.is_deep:
+            names.append(f"{place:06d}.png")
+            write_upright(frame.image, folder / names[-1], sequence.values)
+        else:
+            names.append(f"{place:06d}{frame.image.suffix.lower()}")
+            (folder / names[-1]).symlink_to(frame.image.resolve())
+    return tuple(names)

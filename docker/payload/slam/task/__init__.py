@@ -1,0 +1,1 @@
+"""What the program does with one sequence or trajectory, from the files it reads to those it writes."""
