@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evo.core.trajectory import PoseTrajectory3D
 
 FEWEST_PAIRS = 3
+STATISTICS = ("rmse", "mean", "median", "std", "min", "max", "sse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +34,24 @@ class Comparison:
 class Evaluation:
     """The absolute trajectory error of n pairs of poses, lengths in the ground truth's unit.
 
-    ``statistics`` are evo's for the n distances. ``times`` [n] are the ground truth's, ``truth`` and
-    ``estimate`` [n, 3] the positions after alignment, ``errors`` [n] their distances. The estimate was
-    multiplied by ``scale``, then ``rotation`` [3, 3] and ``translation`` [3] were applied. ``path_length`` is
-    that of ``truth``.
+    ``statistics`` are evo's for the n distances. ``times`` [n] are the ground truth's, ``estimate_times`` [n]
+    the estimate's own, ``truth`` and ``estimate`` [n, 3] the positions after alignment, ``errors`` [n] their
+    distances. ``quaternions`` [n, 4], ``x y z w``, are the estimate's rotations after alignment,
+    ``rotation_errors`` [n] the angles in degrees between them and the truth's, and ``rotation_statistics``
+    evo's for these. The estimate was multiplied by ``scale``, then ``rotation`` [3, 3] and ``translation``
+    [3] were applied. ``path_length`` is that of ``truth``.
     """
 
     statistics: dict[str, float]
+    rotation_statistics: dict[str, float]
     alignment: str
     times: Floats
+    estimate_times: Floats
     truth: Floats
     estimate: Floats
+    quaternions: Floats
     errors: Floats
+    rotation_errors: Floats
     scale: float
     rotation: Floats
     translation: Floats
@@ -58,14 +65,13 @@ class Evaluation:
     def summarize(self) -> dict[str, object]:
         """What goes to ``ate.json``."""
         return {
-            **{
-                name: self.statistics[name] for name in ("rmse", "mean", "median", "std", "min", "max", "sse")
-            },
+            **{name: self.statistics[name] for name in STATISTICS},
             "pairs": len(self.errors),
             "alignment": self.alignment,
             "scale": self.scale,
             "path_length": self.path_length,
             "rmse_percent_of_path": self.rmse_percent,
+            "rotation_deg": {name: self.rotation_statistics[name] for name in STATISTICS},
         }
 
     def align(self, points: Floats) -> Floats:
@@ -88,17 +94,25 @@ def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> 
 
     try:
         reference, aligned, (rotation, translation, scale) = match(truth, estimate, comparison)
-        ape = metrics.APE(metrics.PoseRelation.translation_part)
-        ape.process_data((reference, aligned))
+        lengths, angles = (
+            metrics.APE(relation)
+            for relation in (metrics.PoseRelation.translation_part, metrics.PoseRelation.rotation_angle_deg)
+        )
+        for ape in (lengths, angles):
+            ape.process_data((reference, aligned))
     except EvoException as error:
         raise InputError(f"the trajectories cannot be compared: {error}") from error
     return Evaluation(
-        statistics={name: float(value) for name, value in ape.get_all_statistics().items()},
+        statistics={name: float(value) for name, value in lengths.get_all_statistics().items()},
+        rotation_statistics={name: float(value) for name, value in angles.get_all_statistics().items()},
         alignment=comparison.alignment,
         times=np.asarray(reference.timestamps),
+        estimate_times=np.asarray(aligned.timestamps),
         truth=np.asarray(reference.positions_xyz),
         estimate=np.asarray(aligned.positions_xyz),
-        errors=np.asarray(ape.error),
+        quaternions=np.roll(np.asarray(aligned.orientations_quat_wxyz), -1, axis=1),
+        errors=np.asarray(lengths.error),
+        rotation_errors=np.asarray(angles.error),
         scale=float(scale),
         rotation=np.asarray(rotation),
         translation=np.asarray(translation),

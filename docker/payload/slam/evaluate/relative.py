@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from slam.errors import InputError
-from slam.evaluate.absolute import Comparison, match
+from slam.evaluate.absolute import STATISTICS, Comparison, match
 from slam.trajectory import Floats, Trajectory
 
 if TYPE_CHECKING:
     from evo.core.trajectory import PoseTrajectory3D
 
-STATISTICS = ("rmse", "mean", "median", "std", "min", "max", "sse")
 # A step may be this much longer or shorter than was asked for, as in evo.
 TOLERANCE = 0.1
 
@@ -41,6 +41,8 @@ class Drift:
     """The relative pose error over n steps.
 
     ``translation`` are evo's statistics in the ground truth's unit of length, ``rotation`` in degrees.
+    ``places`` [n, 2] are those of each step's first and last pose among the poses that were compared,
+    ``lengths`` [n] and ``angles`` [n] the steps' errors.
     """
 
     step: Step
@@ -48,6 +50,9 @@ class Drift:
     pairs: int
     translation: dict[str, float]
     rotation: dict[str, float]
+    places: npt.NDArray[np.int64]
+    lengths: Floats
+    angles: Floats
 
     def summarize(self) -> dict[str, object]:
         """What goes to ``rpe.json``."""
@@ -76,15 +81,18 @@ def measure_drift(truth: Trajectory, estimate: Trajectory, comparison: Compariso
     try:
         reference, aligned, _ = match(truth, estimate, comparison)
         pairs = _find_pairs(aligned, step)
-        translation, rotation = _measure(reference, aligned, pairs)
+        lengths, angles = _measure(reference, aligned, pairs)
     except EvoException as error:
         raise InputError(f"no relative error over {step}: {error}") from error
     return Drift(
         step=step,
         alignment=comparison.alignment,
         pairs=len(pairs),
-        translation=_statistics(translation),
-        rotation=_statistics(rotation),
+        translation=_statistics(lengths),
+        rotation=_statistics(angles),
+        places=np.array(pairs, np.int64).reshape(-1, 2),
+        lengths=lengths,
+        angles=angles,
     )
 
 
