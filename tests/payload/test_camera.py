@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from slam.dataset.camera import Intrinsics, read_calibration, tum_intrinsics
-from slam.engine.colmap.feature import camera_model
+from slam.dataset.camera import Intrinsics, camera_model, read_calibration, tum_intrinsics
 from slam.errors import InputError
 
 

@@ -20,6 +20,7 @@ from slam.engine.droid.reconstruction import (
     rotation_matrices,
 )
 from slam.output import results
+from slam.output.camera import Camera
 from slam.trajectory import read_trajectory
 from tests.payload.datasets import frames_at
 
@@ -162,7 +163,8 @@ def test_all_frames_are_in_the_trajectory(exported) -> None:
     np.testing.assert_allclose(exported.trajectory.positions, 1.5 * truth[:, :3], atol=1e-12)
     np.testing.assert_allclose(exported.trajectory.quaternions, truth[:, 3:], atol=1e-12)
     assert off_surface(exported.cloud.points / 1.5, exported.cloud.colors).max() < 1e-4
-    assert exported.camera == {"model": "PINHOLE", "parameters": [110, 112, 63, 47]}
+    camera = Camera(model="PINHOLE", parameters=(110, 112, 63.5, 47.5), width=WIDTH, height=HEIGHT)
+    assert exported.camera == camera
     assert (exported.facts, exported.mean_reprojection_error_px) == ({"keyframes": 12}, None)
 
 

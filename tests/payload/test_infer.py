@@ -25,7 +25,11 @@ def test_reconstructs_the_room(slam, scene: Path, tmp_path: Path) -> None:
     assert summary["frames"] == summary["frames_registered"] == 8
     assert summary["threads"] == 1
     assert (summary["dataset"], summary["engine"], summary["intrinsics_known"]) == ("room", "colmap", True)
-    assert summary["camera"] == {"model": "PINHOLE", "parameters": [262.5, 262.5, 160, 120]}
+    assert summary["camera"] == {
+        "model": "PINHOLE",
+        "parameters": [262.5, 262.5, 160, 120],
+        "image_size": [320, 240],
+    }
     assert summary["points"] > 300
     assert summary["mean_reprojection_error_px"] < 1
     assert (summary["source"], summary["arguments"]["dataset"]) == ("room", "room")

@@ -54,6 +54,20 @@ TUM_CAMERAS = {
 }
 
 
+def camera_model(intrinsics: Intrinsics) -> tuple[str, list[float]]:
+    """COLMAP's name for the smallest model that holds these intrinsics, and its parameters.
+
+    https://colmap.github.io/cameras.html
+    """
+    pinhole = [intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]
+    distortion = list(intrinsics.distortion)
+    if not distortion:
+        return "PINHOLE", pinhole
+    if len(distortion) == 4:
+        return "OPENCV", pinhole + distortion
+    return "FULL_OPENCV", pinhole + distortion + [0.0] * (8 - len(distortion))
+
+
 def tum_intrinsics(name: str) -> Intrinsics | None:
     """The published camera of a TUM RGB-D sequence whose name holds ``freiburg1`` or ``fr1`` and so on."""
     for camera, intrinsics in TUM_CAMERAS.items():

@@ -134,6 +134,8 @@ def make_sequence(
         sequence,
         width=left.width,
         height=left.height,
+        file_size=images.size,
+        turn=left.rectification.rotation if left.rectification else None,
         pictures=Pictures(frames=frames, left=left, right=right, values=images.values),
         tracked_every=tracked_every,
     )

@@ -93,8 +93,10 @@ class Sequence:
 
     ``pictures`` are the same frames as DROID-SLAM takes them: they can be gone through again and again, are
     read when they are asked for, and can be pickled. There are none for an engine that reads the files.
-    ``width`` and ``height`` are those of the pictures, else of the files' images, in pixels. ``intrinsics``
-    are of the files' images, ``None`` where nothing says what the camera is. ``is_video`` says that
+    ``width`` and ``height`` are those of the pictures, else of the files' images, in pixels; ``file_size`` is
+    theirs where pictures have another. ``intrinsics`` are of the files' images, ``None`` where nothing says
+    what the camera is. ``turn`` is a rotation matrix, row by row, from the axes of the camera that took the
+    files to those of the pictures, where rectification has turned them. ``is_video`` says that
     neighbours in order are neighbours in space. ``mode`` says which frames have ``right`` (stereo) or
     ``depth`` (rgbd).
 
@@ -113,6 +115,8 @@ class Sequence:
     height: int
     pictures: Iterable[Picture] = ()
     intrinsics: Intrinsics | None = None
+    file_size: tuple[int, int] | None = None
+    turn: tuple[float, ...] | None = None
     is_video: bool = True
     mode: Mode = "mono"
     groundtruth: Path | None = None

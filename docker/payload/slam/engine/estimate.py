@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slam.output.camera import Camera
 from slam.output.cloud import Cloud
 from slam.trajectory import Trajectory
 
@@ -30,17 +31,21 @@ class Settings:
 class Estimate:
     """Where the camera was and what it saw, in one world, of arbitrary scale unless the input gives one.
 
-    ``trajectory`` holds the registered frames in order. ``mean_reprojection_error_px`` is over all
-    observations, or ``None`` where an engine has none. ``versions`` names the libraries behind it, ``camera``
-    the camera that it used. ``files`` are more results, by their names, and ``facts`` more for the summary.
-    ``caveat`` says why its results mean nothing, where that is so.
+    ``trajectory`` holds the registered frames in order, and ``frames`` are their places in the sequence;
+    ``None`` where these are all. ``parts`` are the frames of further models, each in a world of its own,
+    that could not be joined with the first. ``mean_reprojection_error_px`` is over all observations, or
+    ``None`` where an engine has none. ``versions`` names the libraries behind it, ``camera`` is the one that
+    took the sequence's files. ``files`` are more results, files or folders, by their names, and ``facts``
+    more for the summary. ``caveat`` says why its results mean nothing, where that is so.
     """
 
     trajectory: Trajectory
     cloud: Cloud
     mean_reprojection_error_px: float | None
     versions: Mapping[str, str]
-    camera: Mapping[str, object]
+    camera: Camera
+    frames: tuple[int, ...] | None = None
+    parts: tuple[tuple[int, ...], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     caveat: str | None = None

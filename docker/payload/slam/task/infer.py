@@ -121,7 +121,7 @@ def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict
         "seconds": round(seconds, 3),
         "image_size": [sequence.width, sequence.height],
         "intrinsics_known": sequence.intrinsics is not None,
-        "camera": dict(estimate.camera),
+        "camera": estimate.camera.summarize(),
         **estimate.facts,
         **({"caveat": estimate.caveat} if estimate.caveat else {}),
         **({"notes": list(sequence.notes)} if sequence.notes else {}),

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slam.dataset.camera import Intrinsics
 from slam.engine.colmap.project import Project
 from slam.errors import InputError, ReconstructionError
+from slam.output.camera import camera_of
 from slam.progress import attend, say
 
 if TYPE_CHECKING:
     import pycolmap
-
-
-def camera_model(intrinsics: Intrinsics) -> tuple[str, list[float]]:
-    """COLMAP's name for the smallest model that holds these intrinsics, and its parameters.
-
-    https://colmap.github.io/cameras.html
-    """
-    pinhole = [intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]
-    distortion = list(intrinsics.distortion)
-    if not distortion:
-        return "PINHOLE", pinhole
-    if len(distortion) == 4:
-        return "OPENCV", pinhole + distortion
-    return "FULL_OPENCV", pinhole + distortion + [0.0] * (8 - len(distortion))
 
 
 def extract_features(project: Project, database: pycolmap.Database) -> None:
@@ -32,10 +18,15 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
     import pycolmap
 
     reader = pycolmap.ImageReaderOptions()
-    if project.sequence.intrinsics is not None:
-        model, parameters = camera_model(project.sequence.intrinsics)
-        size = {"width": project.sequence.width, "height": project.sequence.height}
-        camera = pycolmap.Camera(model=model, params=parameters, has_prior_focal_length=True, **size)
+    known = camera_of(project.sequence)
+    if known is not None:
+        camera = pycolmap.Camera(
+            model=known.model,
+            params=known.parameters,
+            width=known.width,
+            height=known.height,
+            has_prior_focal_length=True,
+        )
         reader.existing_camera_id = database.write_camera(camera)
     single = pycolmap.CameraMode.SINGLE
     # Importing first gives each image its id by name; extraction alone numbers them as threads finish.

@@ -8,6 +8,7 @@ import numpy as np
 
 from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Estimate
+from slam.output.camera import Camera
 from slam.output.cloud import Cloud
 from slam.trajectory import Trajectory
 
@@ -35,5 +36,10 @@ def read_model(model: pycolmap.Reconstruction, sequence: Sequence) -> Estimate:
         ),
         mean_reprojection_error_px=model.compute_mean_reprojection_error(),
         versions={"pycolmap": pycolmap.__version__, "colmap": pycolmap.COLMAP_version},
-        camera={"model": camera.model_name, "parameters": [float(value) for value in camera.params]},
+        camera=Camera(
+            model=camera.model_name,
+            parameters=tuple(map(float, camera.params)),
+            width=camera.width,
+            height=camera.height,
+        ),
     )

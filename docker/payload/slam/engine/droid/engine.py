@@ -25,6 +25,7 @@ from slam.engine.droid.upstream import find_upstream, prepare_weights, upstream
 from slam.engine.estimate import Estimate, Settings
 from slam.errors import DeviceError, InputError, MemoryShortError, SlamError
 from slam.output import results
+from slam.output.camera import Camera, camera_of
 from slam.output.view import render
 from slam.progress import say
 from slam.selftest.versions import read_versions
@@ -130,10 +131,17 @@ def export(
         cloud=cloud,
         mean_reprojection_error_px=None,
         versions=versions,
-        camera={"model": "PINHOLE", "parameters": [float(value) for value in 8 * found.intrinsics[0]]},
+        camera=camera_of(sequence) or network_camera(found),
         files=files,
         facts=facts,
     )
+
+
+def network_camera(found: Reconstruction) -> Camera:
+    """The camera of the images that the network saw; for it, the middle of the first pixel is at (0, 0)."""
+    fx, fy, cx, cy = (float(value) for value in 8 * found.intrinsics[0])
+    height, width = found.images.shape[2:]
+    return Camera(model="PINHOLE", parameters=(fx, fy, cx + 0.5, cy + 0.5), width=width, height=height)
 
 
 def write_pth(path: Path, found: Reconstruction) -> None:
