@@ -19,14 +19,14 @@ FIRST_NS = 1403636579763555584
 
 
 def project(point: np.ndarray, camera: Intrinsics) -> np.ndarray:
-    """Where a camera sees a point of its own frame, by the model that OpenCV documents."""
+    """Where a camera sees a point of its own frame, by the model and in the pixels that OpenCV documents."""
     x, y = point[0] / point[2], point[1] / point[2]
     k1, k2, p1, p2, k3 = (*camera.distortion, 0, 0, 0, 0, 0)[:5]
     r2 = x * x + y * y
     radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
     bent_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
     bent_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    return np.array([camera.fx * bent_x + camera.cx, camera.fy * bent_y + camera.cy])
+    return np.array([camera.fx * bent_x + camera.cx, camera.fy * bent_y + camera.cy]) - camera.middle_px
 
 
 def spot(size: tuple[int, int], place: np.ndarray, width: float = 4.0) -> np.ndarray:

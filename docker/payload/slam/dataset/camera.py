@@ -18,6 +18,7 @@ _CAMERA_FILE = re.compile(
     r"\.(ya?ml|json|xml|txt|toml|ini)",
     re.IGNORECASE,
 )
+HALF_PIXEL = 0.5
 # Parts of an image's width and height; lenses are centred to a few hundredths.
 _MOST_OFF_MIDDLE = 0.1
 EXPECTED = "expected `fx fy cx cy`, then nothing, `k1 k2 p1 p2`, `… k3` or `… k3 k4 k5 k6`, in pixels"
@@ -25,12 +26,16 @@ EXPECTED = "expected `fx fy cx cy`, then nothing, `k1 k2 p1 p2`, `… k3` or `�
 
 @dataclass(frozen=True, kw_only=True)
 class Intrinsics:
-    """A pinhole camera with OpenCV's distortion model.
+    """A camera of OpenCV's pinhole or fisheye model.
 
     ``fx fy cx cy`` are in pixels. The image's upper left corner is (0, 0), so the middle of the first pixel
-    is (0.5, 0.5), as in COLMAP; OpenCV's own ``cx cy`` are half a pixel less. ``distortion`` is
-    ``k1 k2 p1 p2 [k3 [k4 k5 k6]]``, without units, or empty.
+    is (0.5, 0.5), as in COLMAP; OpenCV's own ``cx cy`` are half a pixel less. ``distortion`` has no units. It
+    is ``k1 k2 p1 p2 [k3 [k4 k5 k6]]`` or empty, and ``k1 k2 k3 k4`` of a fisheye lens.
     https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html
+    https://docs.opencv.org/4.x/db/d58/group__calib3d__fisheye.html
+
+    ``middle_px`` is what is taken from ``cx cy`` for OpenCV: 0.5, or 0 where nothing says what a
+    calibration's numbers count from. Those go to OpenCV as they stand, as DROID-SLAM's scripts have it.
     """
 
     fx: float
@@ -38,6 +43,29 @@ class Intrinsics:
     cx: float
     cy: float
     distortion: tuple[float, ...] = ()
+    is_fisheye: bool = False
+    middle_px: float = 0.0
+
+
+def opencv_camera(
+    *,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    distortion: tuple[float, ...] = (),
+    is_fisheye: bool = False,
+) -> Intrinsics:
+    """A camera whose ``cx cy`` are OpenCV's: the middle of the first pixel is (0, 0)."""
+    return Intrinsics(
+        fx=fx,
+        fy=fy,
+        cx=cx + HALF_PIXEL,
+        cy=cy + HALF_PIXEL,
+        distortion=distortion,
+        is_fisheye=is_fisheye,
+        middle_px=HALF_PIXEL,
+    )
 
 
 # https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats#intrinsic_camera_calibration_of_the_kinect
@@ -61,6 +89,8 @@ def camera_model(intrinsics: Intrinsics) -> tuple[str, list[float]]:
     """
     pinhole = [intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]
     distortion = list(intrinsics.distortion)
+    if intrinsics.is_fisheye:
+        return "OPENCV_FISHEYE", pinhole + distortion
     if not distortion:
         return "PINHOLE", pinhole
     if len(distortion) == 4:

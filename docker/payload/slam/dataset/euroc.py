@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slam.dataset.camera import Intrinsics
+from slam.dataset.camera import Intrinsics, opencv_camera
 from slam.dataset.files import list_files
 from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation, Rectification
@@ -31,9 +31,10 @@ CAMERA_IN_BODY = (
 FOCAL_LENGTH = 435.2046959714599
 RECTIFIED = Intrinsics(fx=FOCAL_LENGTH, fy=FOCAL_LENGTH, cx=367.4517211914062, cy=252.2008514404297)
 BASELINE_M = 47.90639384423901 / FOCAL_LENGTH
-LEFT_CAMERA = Intrinsics(
+# Kalibr's, which counts as OpenCV does; the rectified one's stands as DROID-SLAM's evaluation has it.
+LEFT_CAMERA = opencv_camera(
     fx=458.654, fy=457.296, cx=367.215, cy=248.375,
-    distortion=(-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05, 0.0),
+    distortion=(-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05),
 )  # fmt: skip
 LEFT_RECTIFICATION = Rectification(
     rotation=(
@@ -43,9 +44,9 @@ LEFT_RECTIFICATION = Rectification(
     ),
     camera=RECTIFIED,
 )  # fmt: skip
-RIGHT_CAMERA = Intrinsics(
+RIGHT_CAMERA = opencv_camera(
     fx=457.587, fy=456.134, cx=379.999, cy=255.238,
-    distortion=(-0.28368365, 0.07451284, -0.00010473, -3.555907e-05, 0.0),
+    distortion=(-0.28368365, 0.07451284, -0.00010473, -3.555907e-05),
 )  # fmt: skip
 RIGHT_RECTIFICATION = Rectification(
     rotation=(

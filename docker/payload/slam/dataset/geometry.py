@@ -66,7 +66,7 @@ class Preparation:
         """From blue, green, red [h, w, 3] to [3, H, W]."""
         cv2 = _opencv()
 
-        if self.rectification is not None:
+        if self.rectification is not None or self.camera.is_fisheye:
             pixels = cv2.remap(pixels, *_maps(self), interpolation=cv2.INTER_LINEAR)
         elif self.camera.distortion:
             pixels = cv2.undistort(pixels, _matrix(self.camera), np.array(self.camera.distortion))
@@ -129,18 +129,23 @@ def _nearest(old: int, new: int) -> Pixels:
 
 
 def _matrix(camera: Intrinsics) -> Numbers:
-    # The numbers as they stand: whether a calibration counts from a pixel's corner or its middle is half a
-    # pixel, and DROID-SLAM's scripts don't ask either.
-    return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    """The camera in OpenCV's pixels [3, 3]."""
+    cx, cy = camera.cx - camera.middle_px, camera.cy - camera.middle_px
+    return np.array([[camera.fx, 0, cx], [0, camera.fy, cy], [0, 0, 1]])
 
 
 @cache
 def _maps(preparation: Preparation) -> tuple[Metres, Metres]:
-    """Where each pixel of the corrected image comes from: x and y [h, w]."""
+    """Where each pixel of the corrected image comes from: x and y [h, w].
+
+    What a fisheye lens sees becomes a pinhole's image of the same focal length: the middle of the image keeps
+    its size, and what is too far aside for it is cut off.
+    """
     cv2 = _opencv()
 
     camera, rectification = preparation.camera, preparation.rectification
-    first, second = cv2.initUndistortRectifyMap(
+    model = cv2.fisheye if camera.is_fisheye else cv2
+    first, second = model.initUndistortRectifyMap(
         _matrix(camera),
         np.array(camera.distortion or (0.0,) * 4),
         np.array(rectification.rotation).reshape(3, 3) if rectification else np.eye(3),
