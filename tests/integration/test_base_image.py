@@ -132,15 +132,21 @@ def test_a_job_tracks_the_demo_without_a_gpu(
     out = line.results / run["run_id"] / "out"
     assert sorted(file.name for file in out.iterdir()) == [
         "ate.json",
+        "cameras.ply",
         "cloud.ply",
         "cloud.png",
         "groundtruth.tum",
         "keyframes.tum",
+        "poses.csv",
         "reconstruction.npz",
         "reconstruction.pth",
+        "sparse",
         "summary.json",
+        "trajectory.csv",
+        "trajectory.kitti",
         "trajectory.png",
         "trajectory.tum",
+        "transforms.json",
     ]
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["frames"], summary["frames_registered"], summary["keyframes"]) == (10, 10, 10)

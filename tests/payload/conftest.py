@@ -27,8 +27,14 @@ def job_environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def slam(job_environment: dict[str, str]) -> Slam:
+def slam(slam_once: Slam) -> Slam:
     """Run ``python3 -m slam`` with these arguments, and with these variables set."""
+    return slam_once
+
+
+@pytest.fixture(scope="session")
+def slam_once(job_environment: dict[str, str]) -> Slam:
+    """The same, for what several tests look at."""
 
     def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "slam", *map(str, arguments)]

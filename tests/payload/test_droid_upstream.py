@@ -36,15 +36,21 @@ pytestmark = pytest.mark.skipif(
 
 NAMES = [
     "ate.json",
+    "cameras.ply",
     "cloud.ply",
     "cloud.png",
     "groundtruth.tum",
     "keyframes.tum",
+    "poses.csv",
     "reconstruction.npz",
     "reconstruction.pth",
+    "sparse",
     "summary.json",
+    "trajectory.csv",
+    "trajectory.kitti",
     "trajectory.png",
     "trajectory.tum",
+    "transforms.json",
 ]
 
 

@@ -7,7 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-NAMES = ["ate.json", "cloud.ply", "groundtruth.tum", "summary.json", "trajectory.png", "trajectory.tum"]
+NAMES = [
+    "ate.json",
+    "cameras.ply",
+    "cloud.ply",
+    "groundtruth.tum",
+    "poses.csv",
+    "sparse",
+    "summary.json",
+    "trajectory.csv",
+    "trajectory.kitti",
+    "trajectory.png",
+    "trajectory.tum",
+    "transforms.json",
+]
 
 
 def run_infer(slam, dataset: Path, out: Path, *options: str, **variables: str):

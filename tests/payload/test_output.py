@@ -7,7 +7,7 @@ import pytest
 
 from slam.dataset.sequence import Mode, Sequence, Units
 from slam.errors import OutputError
-from slam.output import plot
+from slam.output import plot, results
 from slam.output.cloud import Cloud, write_cloud
 from slam.output.results import prepare_folder, replacing, workspace, write_json
 
@@ -74,6 +74,36 @@ def test_earlier_results_are_taken_away_and_nothing_else(tmp_path: Path) -> None
         (tmp_path / name).write_text("old")
     prepare_folder(tmp_path, ("ate.json", "cloud.ply"))
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_folders_of_an_earlier_run_are_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "sparse" / "0").mkdir(parents=True)
+    (tmp_path / "sparse" / "0" / "cameras.bin").write_text("old")
+    (tmp_path / "summary.json").write_text("{}")
+    prepare_folder(tmp_path, results.NAMES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_no_run_has_made_stays(tmp_path: Path) -> None:
+    (tmp_path / "sparse").mkdir()
+    (tmp_path / "sparse" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"sparse is there and is no earlier result.*--out"):
+        prepare_folder(tmp_path, results.NAMES)
+    assert (tmp_path / "sparse" / "mine.txt").read_text() == "mine"
+
+
+def test_folders_get_their_place_with_the_files_or_not_at_all(tmp_path: Path) -> None:
+    def fail() -> None:
+        with results.together(tmp_path) as folder:
+            (folder / "sparse" / "0").mkdir(parents=True)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with results.together(tmp_path) as folder:
+        (folder / "sparse" / "0").mkdir(parents=True)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["sparse", "sparse/0"]
 
 
 def test_a_file_is_no_output_folder(tmp_path: Path) -> None:

@@ -279,6 +279,18 @@ def test_a_page_stays_small(tmp_path: Path) -> None:
     assert len(page_of(tmp_path)) < 10_000_000
 
 
+def test_cameras_as_a_mesh_and_a_copy_of_the_cloud_change_nothing(tmp_path: Path) -> None:
+    bring_home(tmp_path / "a", make_run(), slam_files())
+    bring_home(
+        tmp_path / "b",
+        make_run(),
+        {**slam_files(), "cameras.ply": ply(), "undistorted/cloud.ply": ply(30)},
+    )
+    before, after = (words(page_of(tmp_path / name)) for name in "ab")
+    assert "another cloud" not in after
+    assert before.count("points") == after.count("points")
+
+
 # ---- several
 
 

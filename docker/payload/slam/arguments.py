@@ -15,6 +15,7 @@ from slam.engine.droid import options as droid
 from slam.errors import UsageError
 from slam.evaluate import options as evaluate
 from slam.grammar import Parser, one_of, place, positive, shown, whole
+from slam.output import options as output
 
 if TYPE_CHECKING:
     from slam.dataset.sequence import Choice
@@ -43,7 +44,7 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
     work = parser.add_argument_group("infer")
     work.add_argument("--threads", type=positive, metavar="N", help="fewer than the job was given")
     work.add_argument("--seed", type=whole(0), default=0, metavar="N")
-    for part in (dataset, evaluate, colmap, droid):
+    for part in (dataset, evaluate, colmap, droid, output):
         part.add_arguments(parser)
     return parser
 

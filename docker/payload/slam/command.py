@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from slam.arguments import TASKS, alignment_of, build_parser, choice_of
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
+from slam.output.options import require_exports
 from slam.selftest import selftest
 from slam.train import command as training
 
@@ -72,6 +73,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UsageError(f"there is no task; name one of {', '.join(TASKS)} with --task")
     if arguments.out is None:
         raise UsageError("there is no output folder; name one with --out")
+    require_exports(arguments)
     # Not before the threads are bound, and not for --help: these import numpy and more.
     from slam import campaign
 
@@ -97,6 +99,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     from slam.engine.estimate import Settings
     from slam.evaluate.absolute import Comparison
     from slam.output import results
+    from slam.output.options import exports_of
     from slam.task.infer import infer
 
     results.prepare_folder(out, results.NAMES)
@@ -108,6 +111,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
             matcher=arguments.matcher,
             max_image_size=arguments.max_image_size,
             options=given(arguments),
+            exports=exports_of(arguments),
         ),
         Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
         engine=arguments.engine,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,17 @@ class Sequence:
     def stamps(self) -> tuple[str, ...]:
         """The timestamps of all frames."""
         return tuple(frame.stamp for frame in self.frames)
+
+    @property
+    def image_folder(self) -> Path:
+        """The deepest folder that all images lie in."""
+        return Path(os.path.commonpath([frame.image.parent for frame in self.frames]))
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The paths of all images in that folder, with ``/`` between folders: mostly their files' names."""
+        folder = self.image_folder
+        return tuple(frame.image.relative_to(folder).as_posix() for frame in self.frames)
 
     @property
     def length(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slam.output.camera import Camera
 from slam.output.cloud import Cloud
+from slam.output.options import Exports
 from slam.trajectory import Trajectory
 
 
@@ -17,7 +18,7 @@ class Settings:
 
     ``matcher`` is ``auto``, ``sequential`` or ``exhaustive``. ``max_image_size`` bounds the longer side, in
     pixels, of the images that features are looked for in; ``None`` takes them as they are. ``options`` are
-    those of one engine that were asked for, by their names.
+    those of one engine that were asked for, by their names, and ``exports`` what is written on request.
     """
 
     threads: int
@@ -25,6 +26,7 @@ class Settings:
     matcher: str = "auto"
     max_image_size: int | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    exports: Exports = field(default_factory=Exports)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +51,8 @@ class Estimate:
     files: Mapping[str, Path] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     caveat: str | None = None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The places in the sequence of the frames that have a pose."""
+        return tuple(range(len(self.trajectory))) if self.frames is None else self.frames

@@ -34,6 +34,12 @@ class Cloud:
         return len(self.points)
 
 
+def thin(cloud: Cloud, most: int) -> Cloud:
+    """At most so many of a cloud's points, spread evenly over it."""
+    step = max(1, -(-len(cloud) // most))
+    return Cloud(points=cloud.points[::step], colors=cloud.colors[::step])
+
+
 def write_cloud(path: Path, cloud: Cloud) -> None:
     """Write a binary PLY file. http://paulbourke.net/dataformats/ply/."""
     vertices = np.empty(len(cloud), dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])

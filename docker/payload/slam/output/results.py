@@ -23,7 +23,36 @@ TRUTH = "groundtruth.tum"
 RECONSTRUCTION = "reconstruction.npz"
 PTH = "reconstruction.pth"
 VIEW = "cloud.png"
-NAMES = (TRAJECTORY, CLOUD, SUMMARY, FIGURE, ATE, RPE, KEYFRAMES, TRUTH, RECONSTRUCTION, PTH, VIEW)
+KITTI = "trajectory.kitti"
+EUROC = "trajectory.csv"
+POSES = "poses.csv"
+CAMERAS = "cameras.ply"
+TRANSFORMS = "transforms.json"
+RECORDING = "scene.rrd"
+# Folders.
+MODELS = "sparse"
+UNDISTORTED = "undistorted"
+NAMES = (
+    TRAJECTORY,
+    CLOUD,
+    FIGURE,
+    ATE,
+    RPE,
+    KEYFRAMES,
+    TRUTH,
+    RECONSTRUCTION,
+    PTH,
+    VIEW,
+    KITTI,
+    EUROC,
+    POSES,
+    CAMERAS,
+    TRANSFORMS,
+    RECORDING,
+    MODELS,
+    UNDISTORTED,
+    SUMMARY,  # the last to be removed: by it a folder is known to be ours
+)
 # With less than this on a disk it is as good as full.
 _PROBE_BYTES = 8_000_000
 
@@ -34,17 +63,35 @@ def prepare_folder(folder: Path, names: tuple[str, ...]) -> None:
     A run that fails must not leave an earlier run's results standing as its own.
 
     Raises:
-        OutputError: the folder cannot be made or written to.
+        OutputError: the folder cannot be made or written to, or has a folder with such a name that no
+            earlier run has made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            (folder / name).unlink(missing_ok=True)
+            _remove(folder / name)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OutputError(
             f"the output folder {folder} cannot be written to ({error.strerror}); name another with --out"
         ) from error
+
+
+def _remove(path: Path) -> None:
+    """Take an earlier result away, a file or a folder.
+
+    Raises:
+        OutputError: it is a folder beside which there is no summary: somebody's own.
+    """
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+    elif (path.parent / SUMMARY).is_file():
+        shutil.rmtree(path)
+    else:
+        raise OutputError(
+            f"{path} is there and is no earlier result, and the results need its name; move it, or name "
+            "another folder with --out"
+        )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from slam.output import results
 from slam.output.cache import writable_cache
 from slam.output.plot import describe_error
 from slam.progress import say, say_result
+from slam.task.note import notes_of
 from slam.task.write import Finished, write_results
 from slam.trajectory import Trajectory
 
@@ -59,11 +60,14 @@ def infer(
             "threads": settings.threads,
             "arguments": dict(arguments),
         }
+        for note in notes_of(sequence, estimate):
+            say(f"note       {note}")
         evaluation, problem = _evaluate(truth, estimate, comparison)
         finished = Finished(
             sequence=sequence,
             estimate=estimate,
             engine=engine,
+            exports=settings.exports,
             summary=summary,
             truth=truth,
             evaluation=evaluation,
@@ -111,6 +115,7 @@ def _evaluate(
 
 def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict[str, object]:
     """What goes to ``summary.json`` of the sequence and of what was found in it."""
+    notes = [*sequence.notes, *notes_of(sequence, estimate)]
     libraries = {name: version(name) for name in ("numpy", "evo", "matplotlib", "pillow")}
     return {
         "dataset": sequence.name,
@@ -120,10 +125,11 @@ def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict
         "mean_reprojection_error_px": estimate.mean_reprojection_error_px,
         "seconds": round(seconds, 3),
         "image_size": [sequence.width, sequence.height],
+        "image_folder": str(sequence.image_folder),
         "intrinsics_known": sequence.intrinsics is not None,
         "camera": estimate.camera.summarize(),
         **estimate.facts,
         **({"caveat": estimate.caveat} if estimate.caveat else {}),
-        **({"notes": list(sequence.notes)} if sequence.notes else {}),
+        **({"notes": notes} if notes else {}),
         "versions": {"python": platform.python_version(), **estimate.versions, **libraries},
     }

@@ -11,7 +11,13 @@ from slam.engine.estimate import Estimate
 from slam.evaluate.absolute import Evaluation
 from slam.output import results
 from slam.output.cloud import write_cloud
+from slam.output.frustum import measure_depth, write_frustums
+from slam.output.model import write_model
+from slam.output.nerf import why_not, write_transforms
+from slam.output.options import Exports
 from slam.output.plot import draw
+from slam.output.pose import poses_of_files, write_euroc, write_kitti, write_poses
+from slam.output.recording import write_recording
 from slam.trajectory import Trajectory, write_trajectory
 
 
@@ -22,6 +28,7 @@ class Finished:
     sequence: Sequence
     estimate: Estimate
     engine: str
+    exports: Exports
     summary: Mapping[str, object]
     truth: Trajectory | None = None
     evaluation: Evaluation | None = None
@@ -30,6 +37,17 @@ class Finished:
     def frames(self) -> str:
         """How many of how many frames have a pose."""
         return f"{len(self.estimate.trajectory)} of {self.sequence.length}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images' names of these frames."""
+        names = self.sequence.image_names
+        return tuple(names[frame] for frame in self.estimate.places)
+
+    @property
+    def shots(self) -> Trajectory:
+        """The poses of the camera that took the files."""
+        return poses_of_files(self.estimate.trajectory, self.estimate.camera)
 
 
 def write_results(finished: Finished, out: Path) -> None:
@@ -51,6 +69,62 @@ def _write_trajectories(finished: Finished, folder: Path) -> None:
     write_trajectory(folder / results.TRAJECTORY, finished.estimate.trajectory)
     if finished.truth is not None:
         write_trajectory(folder / results.TRUTH, finished.truth)
+
+
+def _write_poses(finished: Finished, folder: Path) -> None:
+    """The same poses in the formats of others, and the frames that have none."""
+    estimate, sequence = finished.estimate, finished.sequence
+    write_kitti(folder / results.KITTI, estimate.trajectory)
+    write_euroc(folder / results.EUROC, estimate.trajectory)
+    parts = (estimate.places, *estimate.parts)
+    write_poses(
+        folder / results.POSES,
+        estimate.trajectory,
+        names=sequence.image_names,
+        stamps=sequence.stamps,
+        placed=estimate.places,
+        # A frame may be in several models; the largest of them comes first.
+        models={frame: number for number, part in reversed([*enumerate(parts)]) for frame in part},
+    )
+
+
+def _write_model(finished: Finished, folder: Path) -> None:
+    """What other programs go on from, where the engine has not written it itself."""
+    estimate = finished.estimate
+    if results.MODELS not in estimate.files:
+        write_model(
+            folder / results.MODELS / "0",
+            estimate.camera,
+            finished.shots,
+            finished.names,
+            estimate.cloud,
+            text=finished.exports.colmap_text,
+        )
+    if why_not(estimate.camera) is None:
+        write_transforms(
+            folder / results.TRANSFORMS,
+            estimate.camera,
+            finished.shots,
+            finished.names,
+            cloud=results.CLOUD,
+        )
+
+
+def _write_scene(finished: Finished, folder: Path) -> None:
+    """What viewers show."""
+    estimate = finished.estimate
+    depth = measure_depth(estimate.trajectory, estimate.cloud)
+    write_frustums(folder / results.CAMERAS, estimate.camera, finished.shots, depth)
+    if finished.exports.rerun:
+        write_recording(
+            folder / results.RECORDING,
+            estimate.camera,
+            finished.shots,
+            estimate.cloud,
+            frames=estimate.places,
+            images=[finished.sequence.frames[place].image for place in estimate.places],
+            values=finished.sequence.values,
+        )
 
 
 def _write_cloud(finished: Finished, folder: Path) -> None:
@@ -77,4 +151,13 @@ def _draw(finished: Finished, folder: Path) -> None:
     )
 
 
-WRITERS = (_write_engine_files, _write_trajectories, _write_cloud, _write_figures, _draw)
+WRITERS = (
+    _write_engine_files,
+    _write_trajectories,
+    _write_poses,
+    _write_cloud,
+    _write_model,
+    _write_scene,
+    _write_figures,
+    _draw,
+)

@@ -8,6 +8,7 @@ agree to about nine digits, and now and then an observation near a threshold is 
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from slam.dataset.image import describe_pixels
@@ -16,10 +17,12 @@ from slam.engine.colmap.feature import extract_features
 from slam.engine.colmap.image import link_images
 from slam.engine.colmap.mapping import map_images
 from slam.engine.colmap.matching import match_features
-from slam.engine.colmap.model import read_model
+from slam.engine.colmap.model import read_models, write_models
 from slam.engine.colmap.project import Project
+from slam.engine.colmap.undistortion import undistort
 from slam.engine.estimate import Estimate, Settings
 from slam.errors import ReconstructionError
+from slam.output import results
 
 
 def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimate:
@@ -46,10 +49,16 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         with pycolmap.Database.open(project.database) as database:
             extract_features(project, database)
             match_features(project, database)
-            model = map_images(project)
+            models = map_images(project)
+        found = read_models(models, project)
+        files = {results.MODELS: workspace / results.MODELS}
+        write_models(models, project, files[results.MODELS])
+        if settings.exports.undistort:
+            files[results.UNDISTORTED] = workspace / results.UNDISTORTED
+            undistort(project, found, files[results.MODELS] / "0", files[results.UNDISTORTED])
     except (RuntimeError, ValueError) as error:
         raise ReconstructionError(f"COLMAP gave up on {sequence.name}: {error}") from error
-    return read_model(model, sequence)
+    return replace(found, files=files)
 
 
 def start_colmap(seed: int) -> None:

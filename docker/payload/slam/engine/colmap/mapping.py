@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pycolmap
 
 
-def map_images(project: Project) -> pycolmap.Reconstruction:
-    """Place the images one after the other; the largest model that comes out.
+def map_images(project: Project) -> list[pycolmap.Reconstruction]:
+    """Place the images one after the other; the models that come out, the largest first.
 
     Raises:
         ReconstructionError: no model has three images.
@@ -44,15 +44,17 @@ def map_images(project: Project) -> pycolmap.Reconstruction:
         ),
         lambda: f"mapping    registered {placed}" if placed else None,
     )
-    best = max(found.values(), key=lambda model: model.num_reg_images(), default=None)
-    if best is None or best.num_reg_images() < FEWEST_FRAMES:
+    # Of two that are as large, the one that COLMAP made first.
+    ordered = sorted(found.values(), key=lambda model: -model.num_reg_images())
+    ample = [model for model in ordered if model.num_reg_images() >= FEWEST_FRAMES]
+    if not ample:
         raise ReconstructionError(
             f"{project.sequence.name}: no {FEWEST_FRAMES} of the {len(project.sequence.frames)} images could "
             "be placed together; they need texture, overlap and a camera that moves sideways "
             "(try a smaller --stride)"
         )
-    say(f"mapping    registered {best.num_reg_images()} of {len(project.sequence.frames)}")
-    return best
+    say(f"mapping    registered {ample[0].num_reg_images()} of {len(project.sequence.frames)}")
+    return ample
 
 
 def mapping_options(project: Project) -> pycolmap.IncrementalPipelineOptions:
