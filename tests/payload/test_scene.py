@@ -207,6 +207,22 @@ def test_makes_its_own_folder_anew(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("instant")
+def test_depth_is_that_of_the_wall_in_tum_s_unit(tmp_path: Path) -> None:
+    assert main([str(tmp_path / "room"), "--frames", "3", "--width", "64", "--depth"]) == 0
+    sequence = open_sequence(tmp_path / "room", Choice(mode="rgbd", as_taken=True))
+    assert len(sequence.frames) == 3
+    truth = np.loadtxt(tmp_path / "room" / "groundtruth.txt")
+    for frame, (_, *position, x, y, z, w) in zip(sequence.frames, truth, strict=True):
+        assert frame.depth is not None
+        metres = np.asarray(Image.open(frame.depth)) / 5000
+        # The wall is at y = 4; 525/640 of 64 pixels is the focal length, 32 and 24 the middle.
+        pixels = np.mgrid[0:48, 0:64] + 0.5
+        rays = np.stack([(pixels[1] - 32) / 52.5, (pixels[0] - 24) / 52.5, np.ones((48, 64))], -1)
+        along_y = rays @ matrix(x, y, z, w)[1]
+        np.testing.assert_allclose(metres, (4 - position[1]) / along_y, atol=2e-4)
+
+
+@pytest.mark.usefixtures("instant")
 def test_spares_the_folders_of_others_unless_forced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

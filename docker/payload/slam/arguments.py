@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slam.dataset import options as dataset
-from slam.engine.catalog import ENGINES
+from slam.engine.catalog import ENGINES, engine_name, find_engine, is_folder
 from slam.engine.colmap import options as colmap
 from slam.engine.droid import options as droid
 from slam.errors import UsageError
 from slam.evaluate import options as evaluate
-from slam.grammar import Parser, one_of, place, positive, shown, whole
+from slam.grammar import Parser, one_of, pair, place, positive, shown, whole
 from slam.output import options as output
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
     parser.add_argument("--task", type=one_of(TASKS), metavar=shown(TASKS), help="what to do")
     parser.add_argument(
         "--engine",
-        type=one_of(ENGINES),
-        metavar=shown(ENGINES),
+        type=engine_name,
+        metavar=shown((*ENGINES, "./FOLDER")),
         default=environment.get("SLAM_ENGINE") or "colmap",
-        help="what infers (default: the image's own)",
+        help="what infers: one of these, or an engine.py of your own in a folder (default: the image's own)",
     )
     parser.add_argument(
         "--out",
@@ -44,6 +44,14 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
     work = parser.add_argument_group("infer")
     work.add_argument("--threads", type=positive, metavar="N", help="fewer than the job was given")
     work.add_argument("--seed", type=whole(0), default=0, metavar="N")
+    work.add_argument(
+        "--engine-option",
+        type=pair,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for an engine of your own; may be given several times",
+    )
     for part in (dataset, evaluate, colmap, droid, output):
         part.add_arguments(parser)
     return parser
@@ -62,8 +70,13 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         t0=arguments.t0,
         max_frames=arguments.max_frames,
         max_image_size=arguments.max_image_size,
-        as_taken=arguments.engine == "colmap",
+        as_taken=find_engine(arguments.engine).reads_files,
     )
+
+
+def options_of(arguments: argparse.Namespace) -> dict[str, object]:
+    """The chosen engine's options that were on the command line."""
+    return dict(arguments.engine_option) if is_folder(arguments.engine) else droid.given(arguments)
 
 
 def alignment_of(arguments: argparse.Namespace, recorded: Mapping[str, object] | None = None) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from slam.arguments import TASKS, alignment_of, build_parser, choice_of
+from slam.arguments import TASKS, alignment_of, build_parser, choice_of, options_of
 from slam.cpu import bind_threads, core_count, thread_limit
+from slam.engine.catalog import require_engine
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.output.options import require_exports
 from slam.selftest import selftest
@@ -77,6 +78,8 @@ def _run(arguments: argparse.Namespace) -> None:
     # Not before the threads are bound, and not for --help: these import numpy and more.
     from slam import campaign
 
+    if arguments.task == "infer":
+        require_engine(arguments.engine, choice_of(arguments).mode, has_options=bool(arguments.engine_option))
     if arguments.benchmark is not None:
         campaign.run_benchmark(arguments, lambda folder, out: _infer(arguments, folder, out))
     elif arguments.task == "infer":
@@ -95,7 +98,6 @@ def _require_for_infer(arguments: argparse.Namespace) -> None:
 
 def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     """Infer one sequence."""
-    from slam.engine.droid.options import given
     from slam.engine.estimate import Settings
     from slam.evaluate.absolute import Comparison
     from slam.output import results
@@ -110,7 +112,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
             seed=arguments.seed,
             matcher=arguments.matcher,
             max_image_size=arguments.max_image_size,
-            options=given(arguments),
+            options=options_of(arguments),
             exports=exports_of(arguments),
         ),
         Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
@@ -125,11 +127,8 @@ def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence:
     """The images as the chosen engine takes them: as they are, or prepared for the network."""
     from slam.dataset.layout import open_sequence
 
-    choice = choice_of(arguments)
-    if arguments.engine == "colmap" and choice.mode != "mono":
-        raise UsageError("colmap has no use for --stereo and --depth; leave them out, or use --engine droid")
     top = arguments.data_root / folder.relative_to(arguments.data_root).parts[0]
-    return open_sequence(folder, replace(choice, top=top))
+    return open_sequence(folder, replace(choice_of(arguments), top=top))
 
 
 def _plain(value: object) -> object:

@@ -85,6 +85,14 @@ def name(text: str) -> str:
     return text
 
 
+def pair(text: str) -> tuple[str, str]:
+    """``KEY=VALUE``."""
+    key, mark, value = text.partition("=")
+    if not key or not mark:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
 def seconds(text: str) -> float:
     """A length of time, 0 or more."""
     try:

@@ -1,8 +1,8 @@
 """The demo's input: a room that does not exist, filmed by a camera whose path is known exactly.
 
 ``python3 -m slam.demo.scene DEST`` writes a TUM RGB-D sequence of it: ``rgb/``, ``rgb.txt``,
-``groundtruth.txt`` and ``calib.txt``. The same versions of Python, numpy and pillow on the same kind of
-processor write the same bytes each time.
+``groundtruth.txt`` and ``calib.txt``; with ``--depth``, ``depth/`` and ``depth.txt`` as well. The same
+versions of Python, numpy and pillow on the same kind of processor write the same bytes each time.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from slam.cpu import core_count, thread_limit
 from slam.dataset.camera import CALIBRATION, Intrinsics
 from slam.dataset.sequence import GROUND_TRUTH
-from slam.dataset.tum import FRAME_LIST
-from slam.demo.raster import render
+from slam.dataset.tum import DEPTH_LIST, FRAME_LIST
+from slam.demo.raster import make_rays, render, trace
 from slam.demo.room import build_room
-from slam.demo.shape import Pose
+from slam.demo.shape import Pixels, Pose
 from slam.errors import OutputError, SlamError
 from slam.trajectory import Floats, Trajectory, write_trajectory
 
@@ -33,6 +34,7 @@ from slam.trajectory import Floats, Trajectory, write_trajectory
 MARK = "scene.json"
 FIRST_S, RATE_HZ = 1_700_000_000, 10
 FOCAL = 525 / 640  # a Kinect's, in widths of the image
+DEPTH_PER_METRE = 5000  # as TUM's depth images have it, which reach 13 m
 
 
 def camera_path(frames: int) -> list[Pose]:
@@ -82,7 +84,13 @@ def quaternion(rotation: Floats) -> Floats:
     return vector if vector[3] >= 0 else -vector
 
 
-def write_scene(folder: Path, *, frames: int, width: int) -> None:
+def depth_image(depth: Pixels) -> npt.NDArray[np.uint16]:
+    """Depths [h, w] in metres as TUM's depth images hold them; 0 where they are too far for 16 bits."""
+    steps = np.rint(depth * DEPTH_PER_METRE)
+    return np.where(steps <= np.iinfo(np.uint16).max, steps, 0).astype(np.uint16)
+
+
+def write_scene(folder: Path, *, frames: int, width: int, depth: bool = False) -> None:
     """Write the sequence into an empty folder; images are ``width`` x 3/4 ``width`` pixels."""
     height = width * 3 // 4
     camera = Intrinsics(fx=FOCAL * width, fy=FOCAL * width, cx=width / 2, cy=height / 2)
@@ -90,16 +98,22 @@ def write_scene(folder: Path, *, frames: int, width: int) -> None:
     stamps = tuple(f"{FIRST_S + place / RATE_HZ:.6f}" for place in range(frames))
     threads = thread_limit(os.environ, core_count())
     surfaces = build_room(threads)
-    (folder / "rgb").mkdir(parents=True)
+    lists = (FRAME_LIST, DEPTH_LIST) if depth else (FRAME_LIST,)
+    for name in lists:
+        kind = Path(name).stem
+        (folder / kind).mkdir(parents=True)
+        lines = ["# timestamp filename", *(f"{stamp} {kind}/{stamp}.png" for stamp in stamps)]
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def shoot(place: int) -> None:
         image = Image.fromarray(render(surfaces, camera, width, height, poses[place]))
         image.save(folder / "rgb" / f"{stamps[place]}.png")
+        if depth:
+            seen, _ = trace(surfaces, make_rays(camera, width, height, poses[place]))
+            Image.fromarray(depth_image(seen)).save(folder / "depth" / f"{stamps[place]}.png")
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(shoot, range(frames)))
-    lines = ["# timestamp filename", *(f"{stamp} rgb/{stamp}.png" for stamp in stamps)]
-    (folder / FRAME_LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / CALIBRATION).write_text(
         f"{camera.fx:g} {camera.fy:g} {camera.cx:g} {camera.cy:g}\n", encoding="utf-8"
     )
@@ -107,11 +121,13 @@ def write_scene(folder: Path, *, frames: int, width: int) -> None:
     quaternions = np.array([quaternion(pose.rotation) for pose in poses])
     truth = Trajectory(stamps=stamps, positions=positions, quaternions=quaternions)
     write_trajectory(folder / GROUND_TRUTH, truth)
-    made = {"made_by": "slam.demo.scene", "frames": frames, "width": width, "height": height}
+    made = {"made_by": "slam.demo.scene", "frames": frames, "width": width, "height": height, "depth": depth}
     (folder / MARK).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
 
-def make_scene(dest: Path, *, frames: int = 40, width: int = 640, force: bool = False) -> None:
+def make_scene(
+    dest: Path, *, frames: int = 40, width: int = 640, depth: bool = False, force: bool = False
+) -> None:
     """Write the sequence to ``dest``, whole or not at all.
 
     Raises:
@@ -124,7 +140,7 @@ def make_scene(dest: Path, *, frames: int = 40, width: int = 640, force: bool = 
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
     try:
-        write_scene(part / "new", frames=frames, width=width)
+        write_scene(part / "new", frames=frames, width=width, depth=depth)
         if dest.exists():
             dest.rename(part / "old")
         (part / "new").rename(dest)
@@ -140,10 +156,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dest", type=Path, metavar="DEST", help="the folder to write")
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--width", type=int, default=640, help="of the images, in pixels (default: 640)")
+    parser.add_argument("--depth", action="store_true", help="write depth images, too, as TUM RGB-D has them")
     parser.add_argument("--force", action="store_true", help="replace DEST whatever is in it")
     arguments = parser.parse_args(argv)
     try:
-        make_scene(arguments.dest, frames=arguments.frames, width=arguments.width, force=arguments.force)
+        make_scene(
+            arguments.dest,
+            frames=arguments.frames,
+            width=arguments.width,
+            depth=arguments.depth,
+            force=arguments.force,
+        )
     except SlamError as error:
         print(f"slam: {error}", file=sys.stderr)
         return error.exit_code

@@ -75,6 +75,8 @@ def _settle(exit_code: int, answer: bytes, said: str, workspace: Path) -> Estima
             return outcome
         if isinstance(outcome, ReconstructionError):
             require_room(workspace)
+        if isinstance(outcome, CrashError):
+            sys.stderr.write(said)  # the traceback of code that is not ours
         raise outcome
     require_room(workspace)
     if exit_code == -signal.SIGKILL:
