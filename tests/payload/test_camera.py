@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from slam.dataset.camera import Intrinsics, camera_model, read_calibration, tum_intrinsics
+from slam.dataset.calibration.line import read_calibration
+from slam.dataset.camera import Intrinsics, camera_model, tum_intrinsics
 from slam.errors import InputError
 
 
@@ -32,7 +33,7 @@ def test_reads_cameras_with_and_without_distortion(
         ("500 500 320 240\n500 500 320 240\n", "calib.txt: ", "2 lines"),
         ("# camera\n500 500 320\n", "calib.txt:2: ", "3 numbers"),
         ("500 500 320 240 .1 .2\n", "calib.txt:1: ", "6 numbers"),
-        ("500,500,320,240\n", "calib.txt:1: ", "'500,500,320,240'"),
+        ("500 x 320 240\n", "calib.txt:1: ", "'x'"),
         ("500 nan 320 240\n", "calib.txt:1: ", "expected `fx fy cx cy`"),
         ("500 -500 320 240\n", "calib.txt:1: ", "-500 must be positive"),
     ],

@@ -465,6 +465,6 @@ def test_a_calibration_is_asked_for(tmp_path: Path) -> None:
     folder = make_plain(tmp_path / "own", "")
     (folder / "calib.txt").unlink()
     with pytest.raises(
-        InputError, match=r"own: the camera is unknown; write `fx fy cx cy .* to .*calib.txt$"
+        InputError, match=r"own: the camera is unknown; write `fx fy cx cy .* to .*calib.txt, or put a"
     ):
         opened(folder)

@@ -1,5 +1,6 @@
 """What is guessed about data: the order of images, units of time, cameras in files that are not read."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -159,31 +160,63 @@ def test_what_looks_like_utf_16_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [".", "images"])
 def test_a_calibration_that_is_not_read_is_named(tmp_path: Path, name: str, place: str) -> None:
     folder = make_plain(tmp_path / "own", "500 500 330 240")
-    (folder / place / name).write_text("fx: 500\n")
+    (folder / place / name).write_text('{"fx": 500}\n')
     (note,) = taken(folder).notes
-    assert note.startswith(f"seen and not read: {folder / place / name}; a camera is read from ")
+    assert note == f"seen and not read: {folder / place / name}"
     (folder / "calib.txt").unlink()
     assert taken(folder).notes == (note,)
     with pytest.raises(InputError, match=rf"the camera is unknown; write .*; seen and not read: .*{name}"):
         open_sequence(folder, Choice())
 
 
-def test_a_calibration_above_a_sequence_is_named(tmp_path: Path) -> None:
-    folder = make_plain(tmp_path / "data" / "set" / "walk" / "own", "500 500 330 240")
-    above = tmp_path / "data" / "set" / "calib.txt"
+def test_a_calibration_above_a_sequence_is_used(tmp_path: Path) -> None:
+    top = tmp_path / "data" / "set"
+    folder = make_plain(top / "walk" / "own", "500 500 330 240")
+    above = top / "calib.txt"
     (folder / "calib.txt").rename(above)
     (tmp_path / "data" / "calib.txt").write_text("not the dataset's")
-    (note,) = taken(folder, tmp_path / "data" / "set").notes
-    assert note.startswith(f"seen and not read: {above}; ")
-    (folder / "calib.txt").write_text("500 500 330 240\n")
-    assert taken(folder, tmp_path / "data" / "set").notes == ()
+    sequence = taken(folder, top)
+    assert sequence.notes == ()
+    assert sequence.calibration == f"{above} (numbers): pinhole, fx 500.000 fy 500.000 cx 330.000 cy 240.000"
+    # The nearest counts, and the sequence's own is nearest.
+    (top / "walk" / "calib.txt").write_text("510 510 330 240\n")
+    assert taken(folder, top).calibration.startswith(str(top / "walk" / "calib.txt"))
+    (folder / "calib.txt").write_text("520 520 330 240\n")
+    assert taken(folder, top).calibration.startswith(str(folder / "calib.txt"))
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"calib.txt": "500 500 3300 240\n"}, r"the principal point \(3300, 240\) is outside the 657x481"),
+        ({"calib.txt": "500 500 330\n"}, "calib.txt:1: 3 numbers"),
+        (
+            {"cameras.txt": "1 PINHOLE 1280 720 9 9 640 360"},
+            "for images of 1280x720, and these are 657x481",
+        ),
+        ({"K.txt": "500 500 330 240", "camera.txt": "9 9 330 240"}, "two calibrations of different cameras"),
+    ],
+)
+def test_one_above_that_does_not_fit_is_said_to_be_unused(
+    tmp_path: Path, files: dict[str, str], why: str
+) -> None:
+    folder = make_plain(tmp_path / "set" / "own", "500 500 330 240")
+    (folder / "calib.txt").unlink()
+    for name, content in files.items():
+        (tmp_path / "set" / name).write_text(content)
+    sequence = taken(folder, tmp_path / "set")
+    assert (sequence.intrinsics, sequence.calibration) == (None, "")
+    (note,) = sequence.notes
+    assert re.match(rf"the calibration in {tmp_path}/set, above the sequence, is not used: .*{why}", note)
+    with pytest.raises(InputError, match=rf"the camera is unknown; write .*{why}"):
+        open_sequence(folder, Choice(top=tmp_path / "set"))
 
 
 def test_what_is_read_is_not_told(tmp_path: Path) -> None:
     assert taken(make_eth3d(tmp_path / "bench")).notes == ()
     drone = make_tartanair(tmp_path / "P000")
     (drone / "calib.txt").write_text("320 320 320 240\n")
-    assert taken(drone).notes == (f"seen and not read: {drone / 'calib.txt'}; the published one is used",)
+    assert taken(drone).notes == (f"seen and not read: {drone / 'calib.txt'}; the published camera is used",)
 
 
 def test_pairs_without_an_inlier_are_not_counted(tmp_path: Path, slam) -> None:

@@ -158,10 +158,10 @@ CASES = (
         remedy="Convert them, and stage those.",
     ),
     Case(
-        words="the images are in folders of the folder",
+        words="the folders of the folder have no images, either",
         code=4,
         spoil=lambda folder: (empty(folder), [(folder / name).mkdir() for name in ("left", "right")]),
-        remedy="Choose one of these with `--sequence`.",
+        remedy="Stage the folder that has them.",
     ),
     Case(
         words="an image that is cut short",
@@ -208,8 +208,8 @@ CASES = (
     Case(
         words="`calib.txt` has several lines",
         code=4,
-        spoil=write("calib.txt", "50 0 20\n0 51 15\n0 0 1\n"),
-        remedy="Write one line as it says; this looks like a matrix.",
+        spoil=write("calib.txt", "50 51\n20 15\n"),
+        remedy="Write one line as it says, or the three of a matrix.",
     ),
     Case(
         words="`calib.txt` is UTF-16",
@@ -224,10 +224,11 @@ CASES = (
         remedy="Scale all four numbers by the same factor as the images.",
     ),
     Case(
-        words="a video without a camera",
+        words="a video without a camera, for DROID-SLAM",
         code=4,
+        arguments=(*INFER, "--engine", "droid"),
         spoil=unknown_camera,
-        remedy="Write a `calib.txt`.",
+        remedy="Write a `calib.txt`, or put a calibration there. COLMAP does without.",
     ),
     Case(
         words="`rgb.txt` names an image that is not there",

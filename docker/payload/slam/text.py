@@ -23,7 +23,15 @@ _SMALLER_UNITS = ((Decimal("1e17"), 9), (Decimal("1e14"), 6), (Decimal("1e11"), 
 def read_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a file, stripped, each with its number from 1 on; ``#`` comments and empty lines left out.
 
-    It is UTF-8, or what a byte order mark at its beginning says.
+    Raises:
+        InputError: the file cannot be read, or is no text.
+    """
+    lines = ((number, line.strip()) for number, line in enumerate(read_text(path).split("\n"), 1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
+def read_text(path: Path) -> str:
+    """All of a file, which is UTF-8, or what a byte order mark at its beginning says.
 
     Raises:
         InputError: the file cannot be read, or is no text.
@@ -38,8 +46,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
         raise InputError(
             f"{path}: there are zero bytes in it, as in UTF-16 without a byte order mark; save it as UTF-8"
         )
-    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+    return text
 
 
 def to_seconds(stamp: str) -> str:

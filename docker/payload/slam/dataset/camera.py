@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass
-from pathlib import Path
-
-from slam.dataset.files import exists, list_folder
-from slam.errors import InputError
-from slam.text import read_lines
 
 CALIBRATION = "calib.txt"
-# What calibrations of other programs are called.
-_CAMERA_FILE = re.compile(
-    r"(calib|calibration|cameras?|camchain.*|cam[0-9]*|intrinsics?|camera_intrinsics|sensor|transforms)"
-    r"\.(ya?ml|json|xml|txt|toml|ini)",
-    re.IGNORECASE,
-)
 HALF_PIXEL = 0.5
 # Parts of an image's width and height; lenses are centred to a few hundredths.
 _MOST_OFF_MIDDLE = 0.1
-EXPECTED = "expected `fx fy cx cy`, then nothing, `k1 k2 p1 p2`, `… k3` or `… k3 k4 k5 k6`, in pixels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,26 +93,12 @@ def tum_intrinsics(name: str) -> Intrinsics | None:
     return None
 
 
-def read_calibration(path: Path) -> Intrinsics:
-    """Read a ``calib.txt``: one line of numbers, ``#`` comments and empty lines aside.
-
-    Raises:
-        InputError: the file cannot be read or does not hold one such line, or a focal length is not positive.
-    """
-    lines = read_lines(path)
-    if len(lines) != 1:
-        raise InputError(f"{path}: {len(lines)} lines of numbers; {EXPECTED} on one line")
-    number, line = lines[0]
-    try:
-        values = [float(word) for word in line.split()]
-    except ValueError as error:
-        raise InputError(f"{path}:{number}: {error}; {EXPECTED}") from error
-    if len(values) not in (4, 8, 9, 12) or not all(map(math.isfinite, values)):
-        raise InputError(f"{path}:{number}: {len(values)} numbers in {line!r}; {EXPECTED}")
-    fx, fy, cx, cy, *distortion = values
-    if fx <= 0 or fy <= 0:
-        raise InputError(f"{path}:{number}: the focal lengths {fx:g} and {fy:g} must be positive")
-    return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, distortion=tuple(distortion) if any(distortion) else ())
+def describe(camera: Intrinsics) -> str:
+    """The camera's numbers in words."""
+    kind, names = ("fisheye", "k1 k2 k3 k4") if camera.is_fisheye else ("pinhole", "k1 k2 p1 p2 k3 k4 k5 k6")
+    pinhole = f"fx {camera.fx:.3f} fy {camera.fy:.3f} cx {camera.cx:.3f} cy {camera.cy:.3f}"
+    bent = (f" {name} {value:.6g}" for name, value in zip(names.split(), camera.distortion, strict=False))
+    return f"{kind}, {pinhole}{''.join(bent)}"
 
 
 def describe_middle(camera: Intrinsics, size: tuple[int, int]) -> tuple[str, ...]:
@@ -141,56 +113,3 @@ def describe_middle(camera: Intrinsics, size: tuple[int, int]) -> tuple[str, ...
         f"images{likely}; the calibration has to be for the images as a viewer shows them"
     )
     return (note,)
-
-
-def find_unread(folder: Path, top: Path | None, camera_file: str | None) -> tuple[Path, ...]:
-    """Files that may say what a sequence's camera is, and are not read.
-
-    They lie in its folder, in ``images/`` in it and, where its folder has no ``calib.txt``, as ``calib.txt``
-    in the folders above it up to ``top``, its dataset's. ``camera_file`` is the name of the one that is read.
-    """
-    places = [place for place in (folder, folder / "images") if place.is_dir()]
-    there = [path for place in places for path in list_folder(place)]
-    beside = [path for path in there if _CAMERA_FILE.fullmatch(path.name) and path.is_file()]
-    above = []
-    if top is not None and top in folder.parents and not exists(folder / CALIBRATION):
-        between = folder.parents[: folder.parents.index(top) + 1]
-        above = [parent / CALIBRATION for parent in between if exists(parent / CALIBRATION)]
-    return tuple(path for path in (*beside, *above) if path != folder / (camera_file or ""))
-
-
-def describe_unread(folder: Path, top: Path | None, camera_file: str | None) -> tuple[str, ...]:
-    """A note where there are files that may say what the camera is, and are not read."""
-    unread = find_unread(folder, top, camera_file)
-    if not unread:
-        return ()
-    used = (
-        f"a camera is read from {folder / camera_file} only" if camera_file else "the published one is used"
-    )
-    return (f"seen and not read: {', '.join(map(str, unread))}; {used}",)
-
-
-def read_camera(
-    folder: Path, size: tuple[int, int], *, else_by: str = "", top: Path | None = None
-) -> Intrinsics:
-    """The camera that a folder's ``calib.txt`` describes, for images of ``size`` (width, height) in pixels.
-
-    ``else_by`` is how else the camera could be known, and ``top`` the dataset's folder, for the message.
-
-    Raises:
-        InputError: the file is missing, malformed or for images of another size.
-    """
-    path = folder / CALIBRATION
-    if not exists(path):
-        unread = ", ".join(map(str, find_unread(folder, top, CALIBRATION)))
-        raise InputError(
-            f"{folder}: the camera is unknown; write `fx fy cx cy [k1 k2 p1 p2 [k3]]` to {path}{else_by}"
-            + (f"; seen and not read: {unread}" if unread else "")
-        )
-    intrinsics = read_calibration(path)
-    if not (0 < intrinsics.cx < size[0] and 0 < intrinsics.cy < size[1]):
-        raise InputError(
-            f"{path}: the principal point ({intrinsics.cx:g}, {intrinsics.cy:g}) is outside the "
-            f"{size[0]}x{size[1]} images; scale it to their size"
-        )
-    return intrinsics

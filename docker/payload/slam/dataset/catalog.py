@@ -12,8 +12,8 @@ from slam.dataset.files import find_folder, list_folder
 from slam.dataset.layout import find_layout
 from slam.errors import InputError
 
-# TartanAir's sequences lie deepest: abandonedfactory/abandonedfactory/Easy/P000.
-DEEPEST = 4
+# TartanAir's sequences lie four deep: abandonedfactory/abandonedfactory/Easy/P000. People add to that.
+DEEPEST = 6
 MOST_LISTED = 20
 
 
@@ -28,8 +28,8 @@ class Staged:
 def find_sequences(root: Path, dataset: str, names: tuple[str, ...] = ()) -> tuple[Staged, ...]:
     """The sequences of a dataset: all that are staged, or those with these names, in the order given.
 
-    A dataset's folder may itself be a sequence. A name may be short: ``xyz`` or ``fr1/xyz`` is
-    ``rgbd_dataset_freiburg1_xyz`` where only one name fits.
+    A dataset's folder may itself be a sequence, also by its name. A name may be short: ``xyz`` or
+    ``fr1/xyz`` is ``rgbd_dataset_freiburg1_xyz`` where only one name fits.
 
     Raises:
         InputError: the dataset or a sequence is not there, or a name fits several; the message says what is
@@ -64,6 +64,8 @@ def _find(name: str, folder: Path, dataset: str, staged: tuple[Staged, ...]) -> 
         )
     if fitting:
         return next(one for one in staged if one.name == fitting[0])
+    if match(name, (dataset,)) and find_layout(folder) is not None:
+        return Staged(name=dataset, folder=folder)
     if staged and not (folder / name).is_dir():
         names = tuple(one.name for one in staged)
         raise InputError(

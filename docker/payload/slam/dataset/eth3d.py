@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slam.dataset.camera import read_calibration
+from slam.dataset.calibration.known import require_camera
+from slam.dataset.calibration.search import read_camera
 from slam.dataset.files import list_files
 from slam.dataset.frames import add_depth, choose, make_sequence, seconds_of, survey
 from slam.dataset.geometry import fit_usual_area
@@ -45,16 +46,16 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     is_listed = (folder / FRAME_LIST).exists()
     every = read_frames(folder, choice) if is_listed else _list_frames(folder, choice)
     frames = choose(every, choice, stride=1, folder=folder)
-    camera, images = read_calibration(folder / CALIBRATION), survey(frames, choice)
+    images = survey(frames, choice)
+    known = read_camera(folder / CALIBRATION, images.size)
     return make_sequence(
         folder,
         frames,
         choice,
         images=images,
-        camera=camera,
-        camera_file=CALIBRATION,
+        known=known,
         notes=describe_times(folder) if is_listed else (),
-        left=fit_usual_area(camera, images.size),
+        left=fit_usual_area(require_camera(known, folder), images.size),
         settings=SETTINGS,
     )
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slam.dataset.calibration.fit import is_same
+from slam.dataset.calibration.known import KnownCamera, require_camera
+from slam.dataset.calibration.search import find_camera, published, read_camera
 from slam.dataset.camera import Intrinsics, opencv_camera
-from slam.dataset.files import list_files
+from slam.dataset.files import exists, list_files
 from slam.dataset.frames import choose, make_sequence, require_size, survey
-from slam.dataset.geometry import Preparation, Rectification
+from slam.dataset.geometry import Preparation, Rectification, fit_usual_area
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
 
-IMAGES = Path("mav0", "cam0", "data")
-OTHER_IMAGES = Path("mav0", "cam1", "data")
-GROUND_TRUTH = Path("mav0", "state_groundtruth_estimate0", "data.csv")
+# In mav0, which may also be the sequence's folder itself.
+HOME = "mav0"
+IMAGES = Path("cam0", "data")
+OTHER_IMAGES = Path("cam1", "data")
+SENSOR = Path("cam0", "sensor.yaml")
+GROUND_TRUTH = Path("state_groundtruth_estimate0", "data.csv")
 SIZE = (752, 480)
 RESIZED = (512, 320)
 
@@ -73,47 +79,86 @@ SETTINGS = {
 
 
 def holds(folder: Path) -> bool:
-    """True where a folder is a sequence of this dataset."""
-    return (folder / IMAGES).is_dir()
+    """True where a folder is a sequence of this dataset, or ``mav0`` of one."""
+    return (_home(folder) / IMAGES).is_dir()
+
+
+def groundtruth_of(folder: Path) -> Path:
+    """Where the ground truth of a sequence is, if it has one."""
+    return _home(folder) / GROUND_TRUTH
 
 
 def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder. Timestamps become seconds.
 
-    Where no stride was asked for, every second image is tracked, and the others' poses are filled in.
+    Where no stride was asked for, every second image is tracked, and the others' poses are filled in. What
+    another camera recorded, by its ``sensor.yaml`` or another calibration, is somebody's own: all its images,
+    undistorted, of about 384 by 512 pixels.
 
     Raises:
         InputError: a file is missing or not what it should be, or the choice cannot be had.
     """
     if choice.mode == "rgbd":
         raise InputError(f"{folder}: EuRoC has no depth images; leave --depth out, or use --stereo")
-    frames = choose(_list_frames(folder, stereo=choice.mode == "stereo"), choice, stride=1, folder=folder)
+    home = _home(folder)
+    frames = choose(_list_frames(home, stereo=choice.mode == "stereo"), choice, stride=1, folder=folder)
     images = survey(frames, choice)
-    require_size(folder, "EuRoC", images.size, SIZE)
-    left = Preparation(camera=LEFT_CAMERA, size=SIZE, resized=RESIZED, rectification=LEFT_RECTIFICATION)
-    right = Preparation(camera=RIGHT_CAMERA, size=SIZE, resized=RESIZED, rectification=RIGHT_RECTIFICATION)
+    known = _find_camera(folder, images.size, choice.top)
+    is_published = images.size == SIZE and is_same(known.intrinsics, LEFT_CAMERA)
+    if choice.mode == "stereo" and not is_published:
+        raise InputError(
+            f"{folder}: pairs are rectified by EuRoC's published calibration, and this is another camera's "
+            "recording; leave --stereo out"
+        )
+    if known.intrinsics is None and not choice.as_taken:
+        require_size(folder, "EuRoC", images.size, SIZE)
+    left, right = _prepare_pair() if is_published else (None, None)
+    if left is None and not choice.as_taken:
+        left = fit_usual_area(require_camera(known, folder), images.size)
     return make_sequence(
         folder,
         frames,
         choice,
         images=images,
-        camera=LEFT_CAMERA,
+        known=known,
         left=left,
         right=right,
-        truth=GROUND_TRUTH,
-        settings=SETTINGS,
-        tracked_every=1 if choice.stride else 2,
-        baseline_m=BASELINE_M,
+        truth=groundtruth_of(folder),
+        settings=SETTINGS if is_published else {},
+        tracked_every=2 if is_published and not choice.stride else 1,
+        baseline_m=BASELINE_M if is_published else None,
     )
 
 
-def _list_frames(folder: Path, *, stereo: bool) -> tuple[Frame, ...]:
+def _home(folder: Path) -> Path:
+    """``mav0`` in a folder, or the folder itself."""
+    return folder / HOME if (folder / HOME / IMAGES).is_dir() else folder
+
+
+def _find_camera(folder: Path, size: tuple[int, int], top: Path | None) -> KnownCamera:
+    """By the sequence's own ``sensor.yaml``, else the published one, else by another calibration."""
+    home = _home(folder)
+    if exists(home / SENSOR):
+        return read_camera(home / SENSOR, size)
+    if size == SIZE:
+        return published(LEFT_CAMERA, "EuRoC", (folder, home, home / SENSOR.parent))
+    return find_camera(folder, size, top, (home / SENSOR.parent, home))
+
+
+def _prepare_pair() -> tuple[Preparation, Preparation]:
+    return (
+        Preparation(camera=LEFT_CAMERA, size=SIZE, resized=RESIZED, rectification=LEFT_RECTIFICATION),
+        Preparation(camera=RIGHT_CAMERA, size=SIZE, resized=RESIZED, rectification=RIGHT_RECTIFICATION),
+    )
+
+
+def _list_frames(home: Path, *, stereo: bool) -> tuple[Frame, ...]:
     frames: list[Frame] = []
-    images = list_files(folder / IMAGES, ".png")
+    images = list_files(home / IMAGES, ".png")
     for path in images:
         if not path.stem.isdecimal():
             raise InputError(f"{path}: the name of an image is its time in nanoseconds")
-        right = folder / OTHER_IMAGES / path.name
+        right = home / OTHER_IMAGES / path.name
         if not stereo:
             frames.append(Frame(stamp=seconds_from_nanoseconds(path.stem), image=path))
         elif right.is_file():
@@ -122,7 +167,7 @@ def _list_frames(folder: Path, *, stereo: bool) -> tuple[Frame, ...]:
         what = (
             f"none of its {len(images)} images has one in {OTHER_IMAGES}" if images else "there is no image"
         )
-        raise InputError(f"{folder / IMAGES}: {what}; stage the sequence as it was published")
+        raise InputError(f"{home / IMAGES}: {what}; stage the sequence as it was published")
     return tuple(sorted(frames, key=lambda frame: float(frame.stamp)))
 
 

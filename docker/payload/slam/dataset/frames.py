@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slam.dataset.camera import Intrinsics, describe_middle, describe_unread
+from slam.dataset.calibration.known import KnownCamera
+from slam.dataset.camera import describe_middle
 from slam.dataset.files import exists
 from slam.dataset.geometry import Preparation, bound
 from slam.dataset.image import find_range, read_color, read_depth, read_header
@@ -75,8 +76,7 @@ def make_sequence(
     choice: Choice,
     *,
     images: Images,
-    camera: Intrinsics | None,
-    camera_file: str | None = None,
+    known: KnownCamera,
     notes: tuple[str, ...] = (),
     left: Preparation | None = None,
     right: Preparation | None = None,
@@ -94,8 +94,7 @@ def make_sequence(
         frames: those that are taken.
         choice: what was asked for.
         images: what all images have in common.
-        camera: that of the images as they were taken.
-        camera_file: the name of the file in ``folder`` that says so, if one does.
+        known: what is known of the camera of the images as they were taken.
         notes: what a person should know of how its files were read.
         left: how images are prepared; unless ``choice`` takes them as they are.
         right: the same for the other camera of a pair.
@@ -111,7 +110,8 @@ def make_sequence(
         frames=frames,
         width=images.size[0],
         height=images.size[1],
-        intrinsics=camera,
+        intrinsics=known.intrinsics,
+        calibration=str(known),
         is_video=is_video,
         mode=choice.mode,
         groundtruth=folder / truth if exists(folder / truth) else None,
@@ -122,8 +122,8 @@ def make_sequence(
         notes=(
             *notes,
             *images.notes,
-            *(describe_middle(camera, images.size) if camera else ()),
-            *describe_unread(folder, choice.top, camera_file),
+            *(describe_middle(known.intrinsics, images.size) if known.intrinsics else ()),
+            *known.notes,
         ),
     )
     if choice.as_taken or left is None:

@@ -6,30 +6,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slam.dataset import eth3d, euroc, plain, tartanair, tum
+from slam.dataset import eth3d, euroc, kitti, plain, tartanair, tum
 from slam.dataset.sequence import GROUND_TRUTH, Choice, Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A way of laying out a sequence: how to tell it, how to read it, where in it the ground truth lies."""
+    """A way of laying out a sequence: how to tell it, how to read it, where its ground truth lies."""
 
     name: str
     holds: Callable[[Path], bool]
     open_sequence: Callable[[Path, Choice], Sequence]
-    groundtruth: Path = Path(GROUND_TRUTH)
+    groundtruth_of: Callable[[Path], Path] = lambda folder: folder / GROUND_TRUTH
 
 
 # ETH3D's sequences look like TUM's, with a calibration file of another name.
 LAYOUTS = (
     Layout(
-        name="euroc", holds=euroc.holds, open_sequence=euroc.open_sequence, groundtruth=euroc.GROUND_TRUTH
+        name="euroc",
+        holds=euroc.holds,
+        open_sequence=euroc.open_sequence,
+        groundtruth_of=euroc.groundtruth_of,
+    ),
+    Layout(
+        name="kitti",
+        holds=kitti.holds,
+        open_sequence=kitti.open_sequence,
+        groundtruth_of=kitti.groundtruth_of,
     ),
     Layout(
         name="tartanair",
         holds=tartanair.holds,
         open_sequence=tartanair.open_sequence,
-        groundtruth=Path(tartanair.GROUND_TRUTH),
+        groundtruth_of=lambda folder: folder / tartanair.GROUND_TRUTH,
     ),
     Layout(name="eth3d", holds=eth3d.holds, open_sequence=eth3d.open_sequence),
     Layout(name="tum", holds=tum.holds, open_sequence=tum.open_sequence),
@@ -56,4 +65,4 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
 def groundtruth_of(folder: Path) -> Path:
     """Where the ground truth of a sequence is, if it has one."""
     layout = find_layout(folder)
-    return folder / (layout.groundtruth if layout else GROUND_TRUTH)
+    return layout.groundtruth_of(folder) if layout else folder / GROUND_TRUTH

@@ -1,12 +1,13 @@
-"""Any folder of images with a ``calib.txt``."""
+"""Any folder of images, with a calibration or without."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from slam.dataset.camera import CALIBRATION, read_camera
-from slam.dataset.files import SUFFIXES, describe_order, exists, list_folder, sort_images
+from slam.dataset.calibration.known import require_camera
+from slam.dataset.calibration.search import find_camera
+from slam.dataset.files import SUFFIXES, describe_order, list_folder, sort_images
 from slam.dataset.frames import choose, make_sequence, survey
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.sequence import PLACES, Choice, Frame, Sequence
@@ -33,7 +34,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     A timestamp is the image's place in this order, from 0.
 
     For DROID-SLAM they are undistorted and brought to about 384 by 512 pixels. COLMAP can do without a
-    ``calib.txt``.
+    calibration.
 
     Raises:
         InputError: the images or the calibration are missing or not what they should be.
@@ -47,17 +48,15 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     every = list_images(folder)
     frames = choose(every, choice, stride=1, folder=folder)
     images = survey(frames, choice)
-    is_known = exists(folder / CALIBRATION) or not choice.as_taken
-    camera = read_camera(folder, images.size, top=choice.top) if is_known else None
+    known = find_camera(folder, images.size, choice.top)
     return make_sequence(
         folder,
         frames,
         choice,
         images=images,
-        camera=camera,
-        camera_file=CALIBRATION,
+        known=known,
         notes=describe_order(tuple(frame.image for frame in every)),
-        left=fit_usual_area(camera, images.size) if camera else None,
+        left=None if choice.as_taken else fit_usual_area(require_camera(known, folder), images.size),
         units=PLACES,
         is_video=False,
     )
@@ -101,5 +100,6 @@ def _describe_others(there: list[Path]) -> str:
             return f", but {what}: {found[0]}{more}; {remedy.format(name=shlex.quote(found[0]))}"
     folders = [path.name for path in there if path.is_dir()][:20]
     if folders:
-        return f"; choose one of its folders with --sequence: {', '.join(folders)}"
+        there_too = ", ".join(folders)
+        return f", and no sequence in its folders ({there_too}); stage the folder that has the images"
     return "; stage a folder with images in it"

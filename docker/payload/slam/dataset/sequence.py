@@ -96,10 +96,10 @@ class Sequence:
     read when they are asked for, and can be pickled. There are none for an engine that reads the files.
     ``width`` and ``height`` are those of the pictures, else of the files' images, in pixels; ``file_size`` is
     theirs where pictures have another. ``intrinsics`` are of the files' images, ``None`` where nothing says
-    what the camera is. ``turn`` is a rotation matrix, row by row, from the axes of the camera that took the
-    files to those of the pictures, where rectification has turned them. ``is_video`` says that
-    neighbours in order are neighbours in space. ``mode`` says which frames have ``right`` (stereo) or
-    ``depth`` (rgbd).
+    what the camera is, and ``calibration`` is what says so, in words. ``turn`` is a rotation matrix, row by
+    row, from the axes of the camera that took the files to those of the pictures, where rectification has
+    turned them. ``is_video`` says that neighbours in order are neighbours in space. ``mode`` says which
+    frames have ``right`` (stereo) or ``depth`` (rgbd).
 
     ``groundtruth`` is a file for ``slam.dataset.groundtruth.read_groundtruth``; ``units`` are its units.
     ``settings`` are DROID-SLAM's own options, by their names there, that this dataset is known to need;
@@ -116,6 +116,7 @@ class Sequence:
     height: int
     pictures: Iterable[Picture] = ()
     intrinsics: Intrinsics | None = None
+    calibration: str = ""
     file_size: tuple[int, int] | None = None
     turn: tuple[float, ...] | None = None
     is_video: bool = True

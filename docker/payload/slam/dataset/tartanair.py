@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slam.dataset.calibration.search import published
 from slam.dataset.camera import Intrinsics
 from slam.dataset.files import describe_order, list_files
 from slam.dataset.frames import choose, make_sequence, require_size, survey
@@ -69,7 +70,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         frames,
         choice,
         images=images,
-        camera=CAMERA,
+        known=published(CAMERA, "TartanAir", (folder,)),
         notes=describe_order(lefts),
         left=preparation,
         right=preparation,

@@ -6,7 +6,10 @@ import math
 import os
 from pathlib import Path
 
-from slam.dataset.camera import CALIBRATION, Intrinsics, read_camera, tum_intrinsics
+from slam.dataset.calibration.fit import resize
+from slam.dataset.calibration.known import KnownCamera, require_camera
+from slam.dataset.calibration.search import find_camera, published
+from slam.dataset.camera import CALIBRATION, Intrinsics, tum_intrinsics
 from slam.dataset.files import exists
 from slam.dataset.frames import add_depth, choose, make_sequence, survey
 from slam.dataset.geometry import Preparation, fit_usual_area
@@ -48,33 +51,39 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """The sequence in a folder.
 
     For DROID-SLAM the benchmark's own, known by ``freiburg1`` to ``3`` in their names, are read as its
-    evaluation reads them: every second image, undistorted, 320 by 240 pixels. One with a ``calib.txt`` is
+    evaluation reads them: every second image, undistorted, 320 by 240 pixels. One with a calibration is
     somebody's own: all its images, undistorted, of about 384 by 512 pixels.
 
     Raises:
         InputError: a file is missing or not what it should be, or the choice cannot be had.
     """
     require_no_stereo(folder, choice)
-    published = None if exists(folder / CALIBRATION) else _published_camera(folder)
-    frames = choose(read_frames(folder, choice), choice, stride=STRIDE if published else 1, folder=folder)
+    is_benchmark = not exists(folder / CALIBRATION) and _published_camera(folder) is not None
+    frames = choose(read_frames(folder, choice), choice, stride=STRIDE if is_benchmark else 1, folder=folder)
     images = survey(frames, choice)
-    camera = published or read_camera(folder, images.size, else_by=_BY_NAME, top=choice.top)
-    if published and images.size == SIZE:
-        preparation = Preparation(camera=camera, size=images.size, resized=RESIZED, margin=MARGIN)
+    camera = _published_camera(folder) if is_benchmark else None
+    if camera is not None:
+        known = published(resize(camera, SIZE, images.size, folder), "TUM RGB-D", (folder,))
     else:
-        preparation = fit_usual_area(camera, images.size)
+        known = find_camera(folder, images.size, choice.top)
     return make_sequence(
         folder,
         frames,
         choice,
         images=images,
-        camera=camera,
-        camera_file=CALIBRATION,
+        known=known,
         notes=describe_times(folder),
-        left=preparation,
+        left=None if choice.as_taken else _prepare(known, images.size, folder, is_benchmark=is_benchmark),
         units=SECONDS,
-        settings=SETTINGS if published else {},
+        settings=SETTINGS if is_benchmark else {},
     )
+
+
+def _prepare(known: KnownCamera, size: tuple[int, int], folder: Path, *, is_benchmark: bool) -> Preparation:
+    camera = require_camera(known, folder, _BY_NAME)
+    if is_benchmark and size == SIZE:
+        return Preparation(camera=camera, size=size, resized=RESIZED, margin=MARGIN)
+    return fit_usual_area(camera, size)
 
 
 def _published_camera(folder: Path) -> Intrinsics | None:

@@ -48,6 +48,7 @@ def infer(
     began = time.monotonic()
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
+    say(f"camera     {sequence.calibration or f'no calibration was found; {engine} estimates it'}")
     for note in sequence.notes:
         say(f"note       {note}")
     say(f"engine     {engine}, {settings.threads} threads")
@@ -127,6 +128,7 @@ def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict
         "image_size": [sequence.width, sequence.height],
         "image_folder": str(sequence.image_folder),
         "intrinsics_known": sequence.intrinsics is not None,
+        "calibration": sequence.calibration or None,
         "camera": estimate.camera.summarize(),
         **estimate.facts,
         **({"caveat": estimate.caveat} if estimate.caveat else {}),

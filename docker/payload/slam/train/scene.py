@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from slam.dataset.camera import CALIBRATION, Intrinsics, read_calibration
+from slam.dataset.calibration.line import read_calibration
+from slam.dataset.camera import CALIBRATION, Intrinsics
 from slam.dataset.files import SUFFIXES, list_folder, sort_images
 from slam.errors import InputError
 from slam.text import read_lines
