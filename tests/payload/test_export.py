@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evo.tools import file_interface
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from slam.output.camera import PARAMETERS, Camera
@@ -17,6 +18,7 @@ from slam.output.frustum import measure_depth, write_frustums
 from slam.output.model import MODELS, MOST_POINTS, write_model
 from slam.output.nerf import describe, why_not, write_transforms
 from slam.output.pose import poses_of_files, write_euroc, write_kitti, write_poses
+from slam.output.undistortion import write_undistorted
 from slam.trajectory import Trajectory
 
 CAMERA = Camera(
@@ -246,3 +248,57 @@ def test_frustums_are_as_large_as_can_be_seen() -> None:
     still = replace(path, positions=np.zeros((20, 3)))
     assert 0.01 < measure_depth(still, cloud) < 0.1
     assert measure_depth(still, some_cloud(0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "bends"),
+    [
+        ("OPENCV", (-0.2, 0.05, 0.001, -0.002)),
+        ("OPENCV_FISHEYE", (-0.02, 0.01, 0, 0)),
+        ("FULL_OPENCV", (0.26, -0.95, -0.005, 0.003, 1.16, 0, 0, 0)),
+        ("PINHOLE", ()),
+    ],
+)
+def test_undistorted_images_show_what_a_pinhole_sees(
+    tmp_path: Path, model: str, bends: tuple[float, ...]
+) -> None:
+    """Colours say where in the file they were; COLMAP says where a direction is in the file."""
+    import pycolmap
+
+    camera = Camera(model=model, parameters=(300, 310, 170, 115, *bends), width=320, height=240)
+    rows, columns = np.mgrid[:240, :320] + 0.5
+    taken = np.stack([columns * 0.75, rows * 1.0, np.full((240, 320), 7.0)], -1)
+    (tmp_path / "in").mkdir()
+    sources = [tmp_path / "in" / name for name in ("a.png", "b.pgm")]
+    Image.fromarray(np.rint(taken).astype(np.uint8)).save(sources[0])
+    Image.fromarray(np.rint(taken[..., 1]).astype(np.uint8)).save(sources[1])
+    out = tmp_path / "out"
+    write_undistorted(
+        out,
+        camera,
+        some_trajectory(2),
+        ("a.png", "sub/b.pgm"),
+        sources,
+        some_cloud(9),
+        values=None,
+        text=False,
+        threads=2,
+    )
+    found = pycolmap.Reconstruction(out / "sparse" / "0")
+    (straight,) = found.cameras.values()
+    assert (straight.model_name, straight.width, straight.height) == ("PINHOLE", 320, 240)
+    assert sorted(image.name for image in found.images.values()) == ["a.png", "sub/b.pgm.png"]
+    values = json.loads((out / "transforms.json").read_text())
+    assert [values[name] for name in ("fl_x", "fl_y", "cx", "cy")] == straight.params.tolist()
+    lens = pycolmap.Camera(model=model, params=camera.parameters, width=320, height=240)
+    shown = np.asarray(Image.open(out / "images" / "a.png")).astype(float)
+    grey = np.asarray(Image.open(out / "images" / "sub" / "b.pgm.png")).astype(float)
+    for pixel in np.random.default_rng(0).integers((1, 1), (319, 239), (200, 2)):
+        place = straight.cam_from_img(pixel + 0.5)
+        x, y = lens.img_from_cam([*place, 1])
+        # Nothing from beyond the image; the outermost half pixel is cut off by its mixing with nothing.
+        assert 0 <= x <= 320
+        assert 0 <= y <= 240
+        if 1 < x < 319 and 1 < y < 239:
+            np.testing.assert_allclose(shown[pixel[1], pixel[0]], [x * 0.75, y, 7], atol=1.2)
+            np.testing.assert_allclose(grey[pixel[1], pixel[0]], y, atol=1.2)

@@ -41,12 +41,17 @@ def require_exports(arguments: argparse.Namespace) -> None:
     """Make sure that what is asked for can be written.
 
     Raises:
-        UsageError: a recording, without the package that writes it.
+        UsageError: the package that writes it is missing.
     """
     if arguments.rerun and find_spec("rerun") is None:
         raise UsageError(
             "--rerun needs the package rerun-sdk, which is not installed here; install it (for an image, by "
             "a Dockerfile that begins FROM it), or leave --rerun out"
+        )
+    if arguments.undistort and arguments.engine != "colmap" and find_spec("cv2") is None:
+        raise UsageError(
+            "--undistort needs OpenCV, which is not installed here, for any engine but colmap; install "
+            "opencv-python-headless, or leave --undistort out"
         )
 
 

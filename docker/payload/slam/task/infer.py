@@ -68,7 +68,7 @@ def infer(
             sequence=sequence,
             estimate=estimate,
             engine=engine,
-            exports=settings.exports,
+            settings=settings,
             summary=summary,
             truth=truth,
             evaluation=evaluation,

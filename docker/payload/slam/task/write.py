@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam.dataset.sequence import Sequence
-from slam.engine.estimate import Estimate
+from slam.engine.estimate import Estimate, Settings
 from slam.evaluate.absolute import Evaluation
 from slam.output import results
 from slam.output.cloud import write_cloud
 from slam.output.frustum import measure_depth, write_frustums
 from slam.output.model import write_model
 from slam.output.nerf import why_not, write_transforms
-from slam.output.options import Exports
 from slam.output.plot import draw
 from slam.output.pose import poses_of_files, write_euroc, write_kitti, write_poses
 from slam.output.recording import write_recording
+from slam.output.undistortion import write_undistorted
+from slam.progress import say
 from slam.trajectory import Trajectory, write_trajectory
 
 
@@ -28,7 +29,7 @@ class Finished:
     sequence: Sequence
     estimate: Estimate
     engine: str
-    exports: Exports
+    settings: Settings
     summary: Mapping[str, object]
     truth: Trajectory | None = None
     evaluation: Evaluation | None = None
@@ -43,6 +44,11 @@ class Finished:
         """The images' names of these frames."""
         names = self.sequence.image_names
         return tuple(names[frame] for frame in self.estimate.places)
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The images' files of these frames."""
+        return tuple(self.sequence.frames[frame].image for frame in self.estimate.places)
 
     @property
     def shots(self) -> Trajectory:
@@ -98,7 +104,7 @@ def _write_model(finished: Finished, folder: Path) -> None:
             finished.shots,
             finished.names,
             estimate.cloud,
-            text=finished.exports.colmap_text,
+            text=finished.settings.exports.colmap_text,
         )
     if why_not(estimate.camera) is None:
         write_transforms(
@@ -110,19 +116,38 @@ def _write_model(finished: Finished, folder: Path) -> None:
         )
 
 
+def _write_undistorted(finished: Finished, folder: Path) -> None:
+    """Images for what knows pinhole cameras only, where the engine has not written them itself."""
+    estimate, sequence = finished.estimate, finished.sequence
+    if not finished.settings.exports.undistort or results.UNDISTORTED in estimate.files:
+        return
+    say(f"undistort  {len(estimate.trajectory)} images")
+    write_undistorted(
+        folder / results.UNDISTORTED,
+        estimate.camera,
+        finished.shots,
+        finished.names,
+        finished.images,
+        estimate.cloud,
+        values=sequence.values,
+        text=finished.settings.exports.colmap_text,
+        threads=finished.settings.threads,
+    )
+
+
 def _write_scene(finished: Finished, folder: Path) -> None:
     """What viewers show."""
     estimate = finished.estimate
     depth = measure_depth(estimate.trajectory, estimate.cloud)
     write_frustums(folder / results.CAMERAS, estimate.camera, finished.shots, depth)
-    if finished.exports.rerun:
+    if finished.settings.exports.rerun:
         write_recording(
             folder / results.RECORDING,
             estimate.camera,
             finished.shots,
             estimate.cloud,
             frames=estimate.places,
-            images=[finished.sequence.frames[place].image for place in estimate.places],
+            images=finished.images,
             values=finished.sequence.values,
         )
 
@@ -157,6 +182,7 @@ WRITERS = (
     _write_poses,
     _write_cloud,
     _write_model,
+    _write_undistorted,
     _write_scene,
     _write_figures,
     _draw,

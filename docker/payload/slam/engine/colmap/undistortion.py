@@ -12,9 +12,8 @@ from slam.errors import ReconstructionError
 from slam.output import results
 from slam.output.cloud import write_cloud
 from slam.output.nerf import IMAGES, write_transforms
+from slam.output.undistortion import JPEG_QUALITY, straight_name
 from slam.progress import attend, say
-
-_JPEG_QUALITY = 95
 
 
 def undistort(project: Project, found: Estimate, model: Path, folder: Path) -> None:
@@ -31,19 +30,14 @@ def undistort(project: Project, found: Estimate, model: Path, folder: Path) -> N
     """
     import pycolmap
 
-    named = project.images.with_name("named")
-    names = project.sequence.image_names
-    for link, name in zip(project.names, names, strict=True):
-        (named / name).parent.mkdir(parents=True, exist_ok=True)
-        (named / name).symlink_to((project.images / link).resolve())
+    names = _name_straight(project, model)
     say(f"undistort  {len(found.trajectory)} images")
     attend(
         lambda: pycolmap.undistort_images(
             folder,
-            model,
-            named,
-            undistort_options=pycolmap.UndistortCameraOptions(),
-            jpeg_quality=_JPEG_QUALITY,
+            project.images.with_name("named_model"),
+            project.images.with_name("named"),
+            jpeg_quality=JPEG_QUALITY,
             num_threads=project.settings.threads,
         ),
         lambda: None,
@@ -53,9 +47,34 @@ def undistort(project: Project, found: Estimate, model: Path, folder: Path) -> N
     # COLMAP passes over what it cannot read or write.
     if lost := [name for name in taken if not (folder / IMAGES / name).is_file()]:
         raise ReconstructionError(f"COLMAP has not undistorted {len(lost)} images, {lost[0]} among them")
-    straight = read_camera(pycolmap.Reconstruction(folder / results.MODELS / "0"))
-    write_transforms(folder / results.TRANSFORMS, straight, found.trajectory, taken, cloud=results.CLOUD)
+    straight = pycolmap.Reconstruction(folder / results.MODELS / "0")
+    if project.settings.exports.colmap_text:
+        straight.write_text(folder / results.MODELS / "0")
+    camera = read_camera(straight)
+    write_transforms(folder / results.TRANSFORMS, camera, found.trajectory, taken, cloud=results.CLOUD)
     write_cloud(folder / results.CLOUD, found.cloud)
+
+
+def _name_straight(project: Project, model: Path) -> list[str]:
+    """Lay out images and model under the names that the undistorted images get; these, for all frames."""
+    import pycolmap
+
+    named, renamed = project.images.with_name("named"), pycolmap.Reconstruction(model)
+    names = []
+    for link, name in zip(project.names, project.sequence.image_names, strict=True):
+        # What was made upright or brought to 8 bits is a PNG file.
+        taken = project.images / link
+        names.append(straight_name(name) if taken.is_symlink() else f"{name}.png")
+        (named / names[-1]).parent.mkdir(parents=True, exist_ok=True)
+        if not (named / names[-1]).is_symlink():  # a list may name a file twice
+            (named / names[-1]).symlink_to(taken.resolve())
+    straight = dict(zip(project.sequence.image_names, names, strict=True))
+    for number in renamed.reg_image_ids():
+        renamed.image(number).name = straight[renamed.image(number).name]
+    place = project.images.with_name("named_model")
+    place.mkdir()
+    renamed.write_binary(place)
+    return names
 
 
 def _tidy(folder: Path) -> None:
