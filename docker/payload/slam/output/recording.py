@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,9 @@ def write_recording(
             camera_xyz=rr.ViewCoordinates.RDF,
         )
         recording.log("world/camera/image", pinhole, static=True)
-        times = trajectory.times - trajectory.times[0]
+        # As decimals: seconds since 1970 in nanoseconds are more digits than a float has.
+        began = Decimal(trajectory.stamps[0])
+        times = [float(Decimal(stamp) - began) for stamp in trajectory.stamps]
         recording.send_columns(
             "world/camera",
             indexes=[rr.TimeColumn("frame", sequence=frames), rr.TimeColumn("time", duration=times)],
