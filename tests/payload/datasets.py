@@ -7,6 +7,7 @@ from PIL import Image
 
 from slam.dataset.camera import Intrinsics
 from slam.dataset.sequence import Frame
+from tests.payload.calibrations import KITTI
 
 
 def frames_at(*stamps: str) -> tuple[Frame, ...]:
@@ -80,6 +81,16 @@ def make_euroc(folder: Path, count: int = 4) -> Path:
             name = f"{FIRST_NS + place * 50_000_000}.png"
             pixels = noise((752, 480), place + 100 * int(camera[-1]))[:, :, 0]
             save(folder / "mav0" / camera / "data" / name, pixels)
+    return folder
+
+
+def make_kitti(folder: Path, count: int = 3) -> Path:
+    for place in range(count):
+        for camera in ("image_0", "image_1"):
+            pixels = noise((1241, 376), place + 100 * int(camera[-1]))[:, :, 0]
+            save(folder / camera / f"{place:06d}.png", pixels)
+    (folder / "times.txt").write_text("".join(f"{0.103736 * place:e}\n" for place in range(count)))
+    (folder / "calib.txt").write_text(KITTI)
     return folder
 
 

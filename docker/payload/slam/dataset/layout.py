@@ -12,9 +12,13 @@ from slam.dataset.sequence import GROUND_TRUTH, Choice, Sequence
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A way of laying out a sequence: how to tell it, how to read it, where its ground truth lies."""
+    """A way of laying out a sequence: how to tell it, how to read it, where its ground truth lies.
+
+    ``told_by`` says for people what ``holds`` looks for.
+    """
 
     name: str
+    told_by: str
     holds: Callable[[Path], bool]
     open_sequence: Callable[[Path, Choice], Sequence]
     groundtruth_of: Callable[[Path], Path] = lambda folder: folder / GROUND_TRUTH
@@ -24,25 +28,38 @@ class Layout:
 LAYOUTS = (
     Layout(
         name="euroc",
+        told_by="`mav0/cam0/data/`, or `cam0/data/`",
         holds=euroc.holds,
         open_sequence=euroc.open_sequence,
         groundtruth_of=euroc.groundtruth_of,
     ),
     Layout(
         name="kitti",
+        told_by="`times.txt` and `image_0/` or `image_2/`",
         holds=kitti.holds,
         open_sequence=kitti.open_sequence,
         groundtruth_of=kitti.groundtruth_of,
     ),
     Layout(
         name="tartanair",
+        told_by="`image_left/`",
         holds=tartanair.holds,
         open_sequence=tartanair.open_sequence,
         groundtruth_of=lambda folder: folder / tartanair.GROUND_TRUTH,
     ),
-    Layout(name="eth3d", holds=eth3d.holds, open_sequence=eth3d.open_sequence),
-    Layout(name="tum", holds=tum.holds, open_sequence=tum.open_sequence),
-    Layout(name="plain", holds=plain.holds, open_sequence=plain.open_sequence),
+    Layout(
+        name="eth3d",
+        told_by="`calibration.txt` and `rgb/`",
+        holds=eth3d.holds,
+        open_sequence=eth3d.open_sequence,
+    ),
+    Layout(name="tum", told_by="`rgb.txt` or `rgb/`", holds=tum.holds, open_sequence=tum.open_sequence),
+    Layout(
+        name="plain",
+        told_by="images in it or in `images/`",
+        holds=plain.holds,
+        open_sequence=plain.open_sequence,
+    ),
 )
 
 

@@ -48,7 +48,7 @@ def infer(
     began = time.monotonic()
     truth = _read_truth(sequence, comparison)
     say(f"sequence   {sequence.name}: {sequence.length} images of {sequence.width}x{sequence.height}")
-    say(f"camera     {sequence.calibration or f'no calibration was found; {engine} estimates it'}")
+    say(f"camera     {sequence.calibration or f'not known; {engine} estimates it'}")
     for note in sequence.notes:
         say(f"note       {note}")
     say(f"engine     {engine}, {settings.threads} threads")

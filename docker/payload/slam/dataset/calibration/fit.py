@@ -91,12 +91,12 @@ def resize(camera: Intrinsics, old: tuple[int, int], new: tuple[int, int], path:
 def _choose(file: CameraFile, folder: Path, size: tuple[int, int]) -> tuple[Calibration, tuple[str, ...]]:
     """The camera of a folder's images: by the folder's name, by their size, or the first of a rig."""
     cameras = file.cameras
-    if all(is_same(cameras[0].camera, one.camera) for one in cameras):
-        return cameras[0], ()
     for part in (name.lower() for name in reversed(folder.parts)):
         fitting = [one for one in cameras if part in one.folders]
         if fitting:
             return fitting[0], ()
+    if all(is_same(cameras[0].camera, one.camera) for one in cameras):
+        return cameras[0], ()
     fitting = [one for one in cameras if one.size == size]
     if len(fitting) == 1:
         return fitting[0], ()
