@@ -1,10 +1,13 @@
 """Calibrations of other programs: a point is seen where OpenCV and COLMAP see it by the file's numbers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from slam.dataset.calibration.catalog import FORMS, read_file
 from slam.dataset.calibration.colmap import MODELS
@@ -264,6 +267,53 @@ def test_kittis_projections_are_four_cameras(tmp_path: Path) -> None:
     assert file is not None
     assert [one.label for one in file.cameras] == ["P0", "P1", "P2", "P3"]
     assert file.cameras[0].camera == Intrinsics(fx=718.856, fy=718.856, cx=607.1928, cy=185.2157)
+
+
+KEYS = [
+    *(
+        "camera_matrix",
+        "distortion_coefficients",
+        "distortion_model",
+        "image_width",
+        "image_height",
+        "K",
+        "D",
+    ),
+    *("M1", "D1", "cam0", "cam1", "camera_model", "intrinsics", "distortion_coeffs", "resolution", "data"),
+    *("Camera.fx", "Camera.type", "Camera1.fx", "Camera1.cx", "Camera.width", "LEFT.K", "LEFT.D"),
+]
+SOMETHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "pinhole", "radtan", "1e-5", "PinHole", "x", "500 0 320 0 500 240 0 0 1"])
+    | st.just([500.0, 0, 320, 0, 500, 240, 0, 0, 1]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=st.dictionaries(st.sampled_from(KEYS), SOMETHING, max_size=6))
+def test_whatever_is_in_a_file_there_is_a_camera_or_a_message(
+    tmp_path: Path, table: dict[str, object]
+) -> None:
+    (tmp_path / "camera.json").write_text(json.dumps(table))
+    try:
+        camera = find_camera(tmp_path, SIZE, None).intrinsics
+    except InputError:
+        return
+    assert camera is None or camera.fx > 0
+
+
+def test_a_file_that_holds_itself_is_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "camera.yaml").write_text("K: &a {data: *a}\nM1: &b [*b]\n")
+    assert find_camera(tmp_path, SIZE, None).intrinsics is None
+    (tmp_path / "camera.yaml").unlink()
+    (tmp_path / "camera.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="not readable as JSON"):
+        find_camera(tmp_path, SIZE, None)
 
 
 def test_tags_make_nothing_but_tables(tmp_path: Path) -> None:

@@ -312,6 +312,15 @@ def test_a_tum_folder_of_ones_own_has_ones_own_camera(tmp_path: Path) -> None:
     assert (stream.width, stream.height, stream.length, stream.settings) == (512, 384, 6, {})
 
 
+def test_resized_images_of_tum_have_a_resized_camera(tmp_path: Path) -> None:
+    folder = make_tum(tmp_path / "rgbd_dataset_freiburg1_xyz", size=(320, 240))
+    camera = opened(folder, as_taken=True).intrinsics
+    assert camera is not None
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (258.65, 258.25, 159.3, 127.65)
+    with pytest.raises(InputError, match="for images of 640x480, and these are 320x200, of another shape"):
+        opened(make_tum(tmp_path / "freiburg1_wide", size=(320, 200)))
+
+
 def test_a_photograph_that_was_taken_upright_is_read_upright(tmp_path: Path) -> None:
     """Its pixels lie on their side, and a tag says so; OpenCV turns them, as in DROID-SLAM's scripts."""
     folder = make_plain(tmp_path / "own", "500 500 240 320", size=(480, 640))

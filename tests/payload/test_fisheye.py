@@ -1,5 +1,7 @@
 """Fisheye lenses: COLMAP and OpenCV see a point at the same place, and DROID-SLAM gets a pinhole's image."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from slam.dataset.camera import camera_model, opencv_camera
 from slam.dataset.geometry import fit_usual_area
+from tests.payload.conftest import Slam
 from tests.payload.datasets import middle, spot
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV undistorts; install the extra `slam`")
@@ -54,3 +57,36 @@ def test_depth_is_straightened_with_it() -> None:
     edge = np.flatnonzero(straight[191] > 1.5)[0]
     assert edge == pytest.approx(0.9 * NUMBERS["fx"] + NUMBERS["cx"], abs=1.5)
     assert set(np.unique(straight)) <= {0, 1, 2}
+
+
+def test_colmap_reconstructs_what_a_fisheye_saw(scene: Path, tmp_path: Path, slam: Slam) -> None:
+    """The demo's room, bent by OpenCV; ORB-SLAM's settings say how, and a pinhole does not fit."""
+    folder = tmp_path / "set"
+    shutil.copytree(scene, folder)
+    pinhole = np.array([[262.5, 0, 159.5], [0, 262.5, 119.5], [0, 0, 1]])
+    lens, bent = np.array([[330.0, 0, 159.5], [0, 330, 119.5], [0, 0, 1]]), np.array([-0.3, 0.2, 0, 0])
+    pixels = np.stack(np.meshgrid(np.arange(320.0), np.arange(240.0)), -1).reshape(-1, 1, 2)
+    straight = cv2.fisheye.undistortPoints(pixels, lens, bent, P=pinhole).reshape(240, 320, 2)
+    for path in folder.glob("rgb/*.png"):
+        bent_image = cv2.remap(cv2.imread(str(path)), *straight.astype(np.float32).transpose(2, 0, 1), 2)
+        cv2.imwrite(str(path), bent_image)
+    words = ("--task", "infer", "--data-root", tmp_path, "--dataset", "set", "--max-frames", "5")
+
+    def error(name: str) -> float:
+        done = slam(*words, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        return float(json.loads((tmp_path / name / "summary.json").read_text())["mean_reprojection_error_px"])
+
+    (folder / "calib.txt").write_text("330 330 160 120\n")
+    wrong = error("wrong")
+    (folder / "calib.txt").unlink()
+    (folder / "gopro.yaml").write_text(
+        '%YAML:1.0\nCamera.type: "KannalaBrandt8"\nCamera1.fx: 330\nCamera1.fy: 330\nCamera1.cx: 159.5\n'
+        "Camera1.cy: 119.5\nCamera1.k1: -0.3\nCamera1.k2: 0.2\nCamera1.k3: 0\nCamera1.k4: 0\n"
+    )
+    assert error("right") < min(0.3, wrong / 2)
+    camera = json.loads((tmp_path / "right" / "summary.json").read_text())["camera"]
+    assert (camera["model"], camera["parameters"]) == (
+        "OPENCV_FISHEYE",
+        [330, 330, 160, 120, -0.3, 0.2, 0, 0],
+    )

@@ -56,7 +56,7 @@ def read_content(path: Path) -> Content:
         return Content(path=path, lines=tuple(read_lines(path)))
     try:
         table = parse(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: not readable as {path.suffix[1:].upper()} ({error}); correct it, or take it out"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from slam.dataset.calibration.document import to_size
 from slam.dataset.calibration.form import Calibration, Content, Form, Origin, make_camera
 from slam.errors import InputError
 
@@ -42,7 +43,7 @@ def read(content: Content) -> tuple[Calibration, ...]:
 def _read_line(line: str, place: str, content: Content) -> Calibration:
     try:
         label, model, width, height, *words = line.split()
-        size, values = (int(width), int(height)), tuple(map(float, words))
+        size, values = to_size((int(width), int(height))), tuple(map(float, words))
     except ValueError as error:
         raise InputError(f"{place}: {line!r}; expected `CAMERA_ID MODEL WIDTH HEIGHT PARAMS…`") from error
     if model not in MODELS:

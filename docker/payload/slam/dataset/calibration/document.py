@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 from slam.errors import InputError
 
+# Along a side of an image; more is no size.
+MOST_PIXELS = 1_000_000
 # cv::FileStorage begins files with `%YAML:1.0`, which YAML has not, and needs no space behind a key's colon.
 _OPENCV = re.compile(r"\A\s*%YAML:1\.0")
 _GLUED = re.compile(r"^(\s*[\w.]+):(?=[^\s:])", re.MULTILINE)
@@ -85,20 +87,15 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
 def to_numbers(value: object) -> tuple[float, ...] | None:
     """The numbers in a list, in lists in it, in a matrix's ``data`` or in a text; ``None`` if one is none."""
     if isinstance(value, Mapping):
-        return to_numbers(value.get("data"))
+        value = value.get("data")
     if isinstance(value, str):
         value = value.split()
-    if isinstance(value, list):
-        parts = [to_numbers(one) if isinstance(one, list) else _number(one) for one in value]
-        return None if None in parts else tuple(number for part in parts for number in part or ())
-    return _number(value)
-
-
-def _number(value: Any) -> tuple[float] | None:
-    # YAML 1.1 takes 1e-5 for a text.
+    rows = value if isinstance(value, list) else [value]
+    words: list[Any] = [word for row in rows for word in (row if isinstance(row, list) else [row])]
     try:
-        return (float(value),)
-    except (TypeError, ValueError):
+        # YAML 1.1 takes 1e-5 for a text.
+        return tuple(map(float, words))
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -137,5 +134,11 @@ def read_matrix(numbers: tuple[float, ...], what: str) -> tuple[float, float, fl
 
 def read_size(table: Mapping[str, object], width: str, height: str) -> tuple[int, int] | None:
     """Width and height behind two keys, where they are there."""
-    across, down = to_numbers(table.get(width)), to_numbers(table.get(height))
-    return (int(across[0]), int(down[0])) if across and down else None
+    return to_size((*(to_numbers(table.get(width)) or ()), *(to_numbers(table.get(height)) or ())))
+
+
+def to_size(numbers: tuple[float, ...] | None) -> tuple[int, int] | None:
+    """Width and height of images, if that is what two numbers can be."""
+    if not numbers or len(numbers) != 2 or not all(0 < number < MOST_PIXELS for number in numbers):
+        return None
+    return int(numbers[0]), int(numbers[1])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from slam.dataset.calibration.document import read_numbers, to_numbers
+from slam.dataset.calibration.document import read_numbers, to_numbers, to_size
 from slam.dataset.calibration.form import Calibration, Content, Form, Origin, make_camera
 from slam.errors import InputError
 
@@ -77,12 +77,11 @@ def _read_part(part: Mapping[str, object], path: Path, name: str = "") -> Calibr
         )
     key = "distortion_coeffs" if "distortion_coeffs" in part else "distortion_coefficients"
     distortion = read_numbers(part, key, path, is_optional=True)
-    size = to_numbers(part.get("resolution"))
     return Calibration(
         camera=make_camera(
             path, read_numbers(part, "intrinsics", path), distortion, is_fisheye=_DISTORTIONS[bent]
         ),
-        size=(int(size[0]), int(size[1])) if size and len(size) == 2 else None,
+        size=to_size(to_numbers(part.get("resolution"))),
         label=name,
         folders=_folders(name),
     )
