@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import cv2
@@ -86,6 +87,29 @@ def test_model_poses_and_names_agree(out: Path, names: list[str]) -> None:
         centre = model.find_image_with_name(row["image"]).projection_center()
         np.testing.assert_allclose([float(row[axis]) for axis in ("tx", "ty", "tz")], centre, atol=1e-8)
         np.testing.assert_allclose(position, centre, atol=1e-8)
+
+
+def test_colours_are_those_of_the_images(out: Path, scene: Path, names: list[str]) -> None:
+    import pycolmap
+
+    model = pycolmap.Reconstruction(out / "sparse" / "0")
+    image = model.find_image_with_name(names[2])
+    pixels = np.asarray(Image.open(scene / "rgb" / names[2]).convert("RGB")).astype(float)
+    body = (out / "cloud.ply").read_bytes().partition(b"end_header\n")[2]
+    cloud = np.array(list(struct.iter_unpack("<fffBBB", body)))
+    assert len(cloud) == model.num_points3D()
+    seen, shown = [], []
+    for observed in image.get_observation_points2D():
+        distances = np.linalg.norm(cloud[:, :3] - model.points3D[observed.point3D_id].xyz, axis=1)
+        assert distances.min() < 1e-5
+        shown.append(cloud[distances.argmin(), 3:])
+        x, y = observed.xy.astype(int)
+        seen.append(pixels[min(y, 239), min(x, 319)])
+    # Features lie where colours change, so single ones differ; red for blue would not fit at all.
+    coloured = np.ptp(seen, axis=1) > 60
+    assert coloured.sum() > 50
+    right = np.abs(np.array(shown) - seen)[coloured].mean()
+    assert right < 40 < np.abs(np.array(shown)[:, ::-1] - seen)[coloured].mean()
 
 
 @pytest.mark.parametrize("folder", [".", "undistorted"])

@@ -242,11 +242,20 @@ def test_frustums_end_at_the_corners_of_images(tmp_path: Path) -> None:
     assert vertices[-1, -1, 3:].tolist() == [214, 56, 47]
 
 
+def test_of_many_cameras_some_are_drawn_from_the_first_to_the_last(tmp_path: Path) -> None:
+    trajectory = some_trajectory(1000)
+    write_frustums(tmp_path / "c.ply", CAMERA, trajectory, 0.5)
+    header, _, body = (tmp_path / "c.ply").read_bytes().partition(b"end_header\n")
+    assert b"element vertex 1200\n" in header
+    centres = np.array(list(struct.iter_unpack("<fffBBB", body[: 1200 * 15])))[::6, :3]
+    np.testing.assert_allclose(centres[[0, -1]], trajectory.positions[[0, -1]], atol=1e-5)
+
+
 def test_frustums_are_as_large_as_can_be_seen() -> None:
     path, cloud = some_trajectory(), some_cloud(5000)
-    assert measure_depth(path, cloud) == pytest.approx(0.04 * np.linalg.norm(np.ptp(path.positions, axis=0)))
+    assert measure_depth(path, cloud) == pytest.approx(0.05 * np.linalg.norm(np.ptp(path.positions, axis=0)))
     still = replace(path, positions=np.zeros((20, 3)))
-    assert 0.01 < measure_depth(still, cloud) < 0.1
+    assert 0.02 < measure_depth(still, cloud) < 0.2
     assert measure_depth(still, some_cloud(0)) == 1
 
 

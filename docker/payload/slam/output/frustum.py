@@ -31,8 +31,10 @@ FIRST, LAST = (31, 111, 214), (214, 56, 47)
 # The centre is 0, the image's corners 1 to 4 from the upper left one on, 5 is above the image's upper edge.
 TRIANGLES = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 1], [1, 5, 2]])
 _CORNERS = 6
+# More of them hide each other, and the cloud.
+MOST_PYRAMIDS = 200
 # Parts of the path's extent, and of that of the points' bulk where the camera hardly moved.
-_OF_PATH, _OF_CLOUD = 0.04, 0.01
+_OF_PATH, _OF_CLOUD = 0.05, 0.02
 _BULK = (5, 95)
 
 
@@ -64,8 +66,9 @@ def corners(camera: Camera, depth: float) -> Floats:
 
 
 def write_frustums(path: Path, camera: Camera, trajectory: Trajectory, depth: float) -> None:
-    """Write a mesh of one pyramid a pose as binary PLY, ``depth`` long."""
-    poses = matrices(trajectory)
+    """Write a mesh of pyramids as binary PLY, ``depth`` long: one a pose, of many poses 200 spread evenly."""
+    every = np.linspace(0, len(trajectory) - 1, min(len(trajectory), MOST_PYRAMIDS))
+    poses = matrices(trajectory)[np.rint(every).astype(int)]
     points = corners(camera, depth) @ poses[:, :, :3].transpose(0, 2, 1) + poses[:, None, :, 3]
     vertices = np.empty(points.shape[:2], dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])
     vertices["xyz"] = points

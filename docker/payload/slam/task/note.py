@@ -27,6 +27,13 @@ def notes_of(sequence: Sequence, estimate: Estimate) -> Iterator[str]:
     nowhere = [name for frame, name in enumerate(names) if frame not in somewhere]
     if nowhere:
         yield f"{len(nowhere)} of {len(names)} frames are in no model: {_shorten(nowhere)}"
+    copied = estimate.facts.get("images_copied")
+    if copied:
+        yield (
+            f"{copied} of {len(names)} images were copied for COLMAP, upright and with 8 bits: "
+            f"{results.MODELS}/ is of these copies, which --undistort writes, and of the files only where a "
+            "program turns them, too"
+        )
     missing = why_not(estimate.camera)
     if missing is not None:
         yield (

@@ -42,7 +42,11 @@ def read_models(models: Sequence[pycolmap.Reconstruction], project: Project) -> 
         camera=read_camera(first),
         frames=tuple(frames),
         parts=tuple(tuple(part) for part in parts),
-        facts={"models": [describe(model, number) for number, model in enumerate(models)]},
+        facts={
+            "models": [describe(model, number) for number, model in enumerate(models)],
+            # Links are the dataset's own files.
+            "images_copied": sum(not (project.images / name).is_symlink() for name in project.names),
+        },
     )
 
 
