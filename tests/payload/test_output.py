@@ -106,6 +106,12 @@ def test_folders_get_their_place_with_the_files_or_not_at_all(tmp_path: Path) ->
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["sparse", "sparse/0"]
 
 
+def test_every_result_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    table = page.partition("## Files")[2].partition("\n## ")[0]
+    assert [name for name in results.NAMES if f"`{name}" not in table] == []
+
+
 def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(OutputError, match=r"out cannot be written to .*--out"):
