@@ -251,6 +251,7 @@ def test_kittis_colour_images_are_read_where_there_are_no_grey_ones(root: Path, 
             "times.txt: 2 times, and 3 images in image_0",
         ),
         (lambda folder: (folder / "times.txt").write_text("0\n2\n1\n"), "times.txt:3: '1' is no later time"),
+        (lambda folder: (folder / "times.txt").write_text("0\n1\n1\n"), "times.txt:3: '1' is no later time"),
         (
             lambda folder: (folder / "image_1" / "000001.png").unlink(),
             r"000001.png is missing; stage .* image_1/",

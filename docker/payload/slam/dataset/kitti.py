@@ -77,7 +77,7 @@ def _list_frames(folder: Path, left: str, right: str | None) -> tuple[Frame, ...
         )
     frames: list[Frame] = []
     for (number, stamp), image in zip(lines, images, strict=True):
-        if not seconds_of(stamp) >= (seconds_of(frames[-1].stamp) if frames else 0):
+        if not seconds_of(stamp) > (seconds_of(frames[-1].stamp) if frames else -1):
             raise InputError(f"{folder / TIMES}:{number}: {stamp!r} is no later time, in seconds")
         frames.append(Frame(stamp=stamp, image=image, right=folder / right / image.name if right else None))
     missing = next((frame.right for frame in frames if frame.right and not frame.right.is_file()), None)
