@@ -1,9 +1,11 @@
 """Images that a camera stored turned, and grey ones with more than 8 bits: both engines, all formats."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -13,6 +15,7 @@ from slam.dataset.image import read_color, read_depth, read_header, write_uprigh
 from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice, ValueRange
 from slam.engine.colmap.image import link_images
+from slam.errors import InputError
 from tests.payload.datasets import make_plain, make_tartanair, noise
 
 # What a camera does to an upright image before it stores it, by the orientation that it writes (EXIF 4.6.4).
@@ -26,25 +29,35 @@ STORED = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
 }
-LOSSLESS = ("png", "tif")
+LOSSLESS = ("png", "tif", "webp")
+# Their loss is in the way from RGB to YCbCr and back, of 8 bits each.
+QUALITY = {
+    ".jpg": {"quality": 100, "subsampling": 0},
+    ".webp": {"lossless": True},
+    ".avif": {"quality": 100, "subsampling": "4:4:4"},
+    ".heic": {"quality": 100, "chroma": 444},
+}
 
 
 def store(path: Path, upright: np.ndarray, orientation: int) -> Path:
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x0110] = "a camera"
-    quality = {"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}
-    Image.fromarray(np.ascontiguousarray(STORED[orientation](upright))).save(path, exif=exif, **quality)
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    if path.suffix == ".heic":
+        pillow_heif.register_heif_opener()
+    stored.save(path, exif=exif.tobytes(), **QUALITY.get(path.suffix, {}))
     return path
 
 
 @pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("ending", [*LOSSLESS, "jpg"])
+@pytest.mark.parametrize("ending", [*LOSSLESS, "jpg", "avif", "heic"])
 def test_an_image_is_read_upright(tmp_path: Path, ending: str, orientation: int) -> None:
     upright = noise((48, 32), 1)
     path = store(tmp_path / f"a.{ending}", upright, orientation)
     header = read_header(path)
-    assert (header.size, header.is_turned) == ((48, 32), orientation != 1)
+    # The library that reads HEIC turns it.
+    assert (header.size, header.is_turned) == ((48, 32), orientation != 1 and ending != "heic")
     pixels = read_color(path, (48, 32))[:, :, ::-1].astype(int)
     assert np.abs(pixels - upright).max() <= (0 if ending in LOSSLESS else 6)
 
@@ -85,7 +98,7 @@ def test_an_exif_that_is_broken_or_says_nothing_known_leaves_an_image_as_it_is(t
 def mixed(folder: Path, size: tuple[int, int] = (96, 160)) -> list[np.ndarray]:
     """Every orientation in every format, and one image without any; the upright images."""
     (folder / "images").mkdir(parents=True)
-    kinds = [(orientation, ending) for orientation in STORED for ending in (*LOSSLESS, "jpg")]
+    kinds = [(orientation, ending) for orientation in STORED for ending in ("png", "tif", "jpg")]
     images = [noise(size, place) for place in range(len(kinds) + 1)]
     for place, (orientation, ending) in enumerate(kinds):
         store(folder / "images" / f"{place:02d}.{ending}", images[place], orientation)
@@ -114,6 +127,34 @@ def test_what_is_not_turned_is_not_written_again(tmp_path: Path) -> None:
     names = link_images(open_sequence(tmp_path / "phone", Choice(as_taken=True)), tmp_path / "colmap")
     links = [name for name in names if (tmp_path / "colmap" / name).is_symlink()]
     assert links == ["000000.png", "000001.tif", "000002.jpg", "000024.bmp"]
+
+
+@pytest.mark.parametrize("ending", ["webp", "avif", "heic"])
+def test_photographs_of_phones_are_written_for_colmap(tmp_path: Path, ending: str) -> None:
+    """Upright and without a further loss, with the focal length that COLMAP begins with."""
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x0110: "a phone"})
+    exif.get_ifd(0x8769)[0xA405] = 26  # FocalLengthIn35mmFilm
+    for place in range(3):
+        image = Image.fromarray(noise((48, 32), place))
+        image.save(tmp_path / f"{place}.{ending.upper()}", format=ending.replace("heic", "heif"), exif=exif.tobytes())
+    sequence = open_sequence(tmp_path, Choice(as_taken=True))
+    assert (sequence.width, sequence.height, sequence.length) == (32, 48, 3)
+    names = link_images(sequence, tmp_path / "colmap")
+    assert names == ("000000.png", "000001.png", "000002.png")
+    for name, frame in zip(names, sequence.frames, strict=True):
+        with Image.open(tmp_path / "colmap" / name) as written:
+            pixels = np.asarray(written)
+            assert written.getexif().get_ifd(0x8769) == {0xA405: 26}
+        np.testing.assert_array_equal(pixels[:, :, ::-1], read_color(frame.image, (32, 48)))
+
+
+def test_a_heic_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store(tmp_path / "a.heic", noise((48, 32), 1), 1)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match="reading HEIC needs pillow-heif, which is not here; build the image"):
+        read_header(path)
 
 
 def test_what_else_a_camera_wrote_beside_an_image_stays(tmp_path: Path) -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from slam.errors import InputError
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    {
+        ".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    }
+)  # fmt: skip
 # Before, in and after the only number of a name; the number of a time may have a fraction.
 _ONE_NUMBER = re.compile(r"([^0-9]*)([0-9]+(?:\.[0-9]+)?)([^0-9]*)")
 

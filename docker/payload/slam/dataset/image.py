@@ -39,6 +39,8 @@ _TURNS = {
 _LYING = (5, 6, 7, 8)
 # Pillow's words for grey images of more than 8 bits.
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+# What Pillow reads by a library of its own.
+_HEIF = (".heic", ".heif")
 # Hot and dead pixels are fewer than this; they would leave little of the range to all others.
 _EXTREMES_PERCENT = 0.1
 # So many images, and pixels along each side of them, say what the range of a sequence is.
@@ -87,10 +89,24 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, int]]:
         with warnings.catch_warnings():
             # Of EXIF that is broken, which leaves the pixels as they are.
             warnings.simplefilter("ignore", UserWarning)
+            if path.suffix.lower() in _HEIF:
+                _learn_heif(path)
             with Image.open(path) as image:
                 yield image, _orientation(image)
     except _BROKEN as error:
         raise InputError(f"{path}: not a readable image ({error}); replace it or take it out") from error
+
+
+def _learn_heif(path: Path) -> None:
+    """Teach Pillow HEIC. Its library turns an image upright itself, and its orientation is 1 from then on."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading HEIC needs pillow-heif, which is not here; build the image again, or convert the "
+            "photographs to JPEG"
+        ) from error
+    pillow_heif.register_heif_opener()
 
 
 def _orientation(image: Image.Image) -> int:

@@ -15,9 +15,7 @@ from slam.dataset.tum import require_no_stereo
 from slam.errors import InputError
 
 _VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
-_PHOTOS = frozenset(
-    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".jxl", ".nef", ".webp"}
-)
+_PHOTOS = frozenset({".arw", ".cr2", ".cr3", ".dng", ".gif", ".jxl", ".nef"})
 
 
 def holds(folder: Path) -> bool:

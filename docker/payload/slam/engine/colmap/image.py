@@ -7,18 +7,21 @@ from pathlib import Path
 from slam.dataset.image import read_header, write_upright
 from slam.dataset.sequence import Sequence
 
+# Of the formats that a dataset may have; pycolmap's wheel is built without the others.
+_READ = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
+
 
 def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
     """Give COLMAP the frames as 000000.png and so on, because it orders images by name; how each is called.
 
-    It reads the files themselves, but for those that are stored turned, which it would take as they lie, and
-    those with more than 8 bits, of which it would take the upper 8.
+    It reads the files themselves, but for those that are stored turned, which it would take as they lie, those
+    with more than 8 bits, of which it would take the upper 8, and those of formats that it does not know.
     """
     folder.mkdir()
     names = []
     for place, frame in enumerate(sequence.frames):
         header = read_header(frame.image)
-        if header.is_turned or header.is_deep:
+        if header.is_turned or header.is_deep or frame.image.suffix.lower() not in _READ:
             names.append(f"{place:06d}.png")
             write_upright(frame.image, folder / names[-1], sequence.values)
         else:
