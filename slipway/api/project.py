@@ -162,8 +162,8 @@ class Project:
         """Send data, of which the site is sent only what it does not have.
 
         Args:
-            folder: the data.
-            name: its name there. Default: the folder's own.
+            folder: the data; a single file, too.
+            name: its name there. Default: the folder's own, or the file's without its ending.
             site: the site's name. Default: SITE of the profile ``base``.
             delete: remove there what is not here.
             verify: check and repair all that is there.
@@ -172,7 +172,7 @@ class Project:
             Where jobs see it: ``/data/<name>``.
 
         Raises:
-            DataError: it is no folder, or has a name that cannot be.
+            DataError: it is no folder or file, or has a name that cannot be.
             IncompleteError: some files cannot be read; all others were sent.
             SshError: the site cannot be reached.
         """

@@ -56,8 +56,8 @@ def weights(
     help={
         **PROFILE,
         **SITE,
-        "path": "The folder.",
-        "name": "Its name on the cluster. Default: the folder's own.",
+        "path": "The folder, or one file, such as a video.",
+        "name": "Its name on the cluster. Default: the folder's own, or the file's without its ending.",
         "delete": "Remove there what is not here.",
         "verify": "Hash all of it again, here and there, and send what is not right.",
     },
@@ -74,7 +74,7 @@ def stage(
     delete: bool = False,
     verify: bool = False,
 ) -> None:
-    """Send what is new in a folder of data to the site; jobs see it as /data/NAME."""
+    """Send what is new in a folder of data, or one file, to the site; jobs see it in /data/NAME."""
     with open_session(context) as (session, screen):
         from slipway.skipped import some_of
         from slipway.steps import data

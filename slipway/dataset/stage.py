@@ -1,4 +1,4 @@
-"""Datasets on a cluster: folders of this machine that jobs read as ``/data/<name>``."""
+"""Datasets on a cluster: folders and files of this machine that jobs read in ``/data/<name>``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def stage(
     Args:
         host: the connection.
         scratch: where datasets are on the cluster.
-        source: the folder here.
+        source: the folder here, or a single file.
         name: the dataset's name. Nobody else of this client may stage to it meanwhile.
         client: what sets this client apart from others who stage to the same place.
         progress: is told each step.
@@ -85,15 +85,17 @@ def check_dataset(source: Path, name: str) -> None:
     """Refuse what cannot be staged.
 
     Raises:
-        DataError: there is no such folder, it is empty, or the name is no plain name.
+        DataError: there is no such folder or file, it is empty, or the name is no plain name.
     """
     if not source.parts:
         raise DataError(
             "the path is empty; stage takes the folder whose files a job reads (`.` for this one)"
         )
-    if not source.is_dir():
-        raise DataError(f"{source} is not a folder; stage takes the folder whose files a job reads")
-    if not any(source.iterdir()):
+    if not source.is_dir() and not source.is_file():
+        raise DataError(
+            f"{source} is not a folder or a file; stage takes the folder whose files a job reads, or one file"
+        )
+    if source.is_dir() and not any(source.iterdir()):
         raise DataError(f"{source} is empty; there is nothing to stage")
     if not re.fullmatch(_NAME, name):
         raise DataError(f"--name {name!r}: a dataset's name has letters, digits, '.', '_' and '-' only")

@@ -21,7 +21,7 @@ class Survey:
     """What is in a folder, by names relative to it; bytes that are not UTF-8 are surrogates.
 
     Attributes:
-        root: the folder, without links on the way to it.
+        root: the folder, without links on the way to it; that of a file that is a dataset by itself.
         files: regular files, each as it was found.
         links: links that stay in the folder, and what they say.
         folders: folders that nothing lies in, of what is named here.
@@ -38,12 +38,14 @@ class Survey:
 
 
 def take_survey(source: Path) -> Survey:
-    """Look through a folder; no link is followed.
+    """Look through a folder; no link is followed. A single file is a dataset, too.
 
     Raises:
-        DataError: the folder itself cannot be read.
+        DataError: the folder itself cannot be read, or the file is not there any more.
     """
-    root = source.resolve()
+    root = root_of(source)
+    if root != source.resolve():
+        return _survey_file(source.resolve())
     files: dict[str, os.stat_result] = {}
     links: dict[str, str] = {}
     folders, left_out = [], []
@@ -71,6 +73,20 @@ def take_survey(source: Path) -> Survey:
         left_out=sorted(left_out),
         skipped=sorted(skipped, key=lambda one: one.name),
     )
+
+
+def root_of(source: Path) -> Path:
+    """The folder of a dataset, without links on the way to it; of a single file, the folder that it is in."""
+    place = source.resolve()
+    return place if place.is_dir() else place.parent
+
+
+def _survey_file(path: Path) -> Survey:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}") from error
+    return Survey(root=path.parent, files={path.name: status}, links={}, folders=(), left_out=(), skipped=())
 
 
 def leads_out(root: Path, name: str) -> bool:

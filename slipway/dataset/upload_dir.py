@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from slipway.dataset.comparison import compare
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
-from slipway.dataset.survey import take_survey
+from slipway.dataset.survey import root_of, take_survey
 from slipway.errors import DataError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.inventory import Entry, Kind, make_folders, remove, remove_folders, take_inventory
@@ -35,7 +35,7 @@ class UploadDir:
 
     Attributes:
         host: the connection.
-        source: the folder here.
+        source: the folder here, or a single file.
         memory: the folder with the remembered hashes.
         folder: the folder there; what an attempt that was cut has left in it is made use of.
         progress: is told each step.
@@ -107,7 +107,7 @@ class UploadDir:
 
     def _carry(self, names: Collection[str], old: PurePosixPath | None) -> int:
         carrier = choose_carrier(self.host, self.progress)
-        root, listed, listen = self.source.resolve(), sorted(names), self.progress.transfer
+        root, listed, listen = root_of(self.source), sorted(names), self.progress.transfer
         # What was skipped is found when it is checked what arrived.
         return carrier.send_tree(
             root, self.folder, names=listed, old=old, partial=True, on_progress=listen

@@ -92,8 +92,11 @@ def stage(
     delete: bool = False,
     verify: bool = False,
 ) -> Staged:
-    """Send data under a name, its folder's own without one; see :func:`slipway.dataset.stage.stage`."""
-    name = name or source.resolve().name
+    """Send data under a name; see :func:`slipway.dataset.stage.stage`.
+
+    Without one it is the folder's own, or that of a single file without its ending.
+    """
+    name = name or (source.stem if source.is_file() else source.resolve().name)
     dataset.check_dataset(source, name)
     with (
         session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),

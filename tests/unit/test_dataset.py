@@ -117,8 +117,10 @@ def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
 def test_folders_that_are_refused(tmp_path: Path) -> None:
     for source, words in [
         (Path(), "empty"),
-        (tmp_path / "no", "not a folder"),
+        (tmp_path / "no", "is not a folder or a file"),
         (tmp_path, "nothing to stage"),
     ]:
         with pytest.raises(DataError, match=words):
             check_dataset(source, "name")
+    (tmp_path / "walk.mp4").touch()
+    check_dataset(tmp_path / "walk.mp4", "walk")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from slipway.dataset.digest import hash_files
-from slipway.dataset.survey import leads_out, take_survey
+from slipway.dataset.survey import leads_out, root_of, take_survey
 from slipway.errors import DataError
 from slipway.progress import NullProgress
 from slipway.skipped import Skipped, some_of
@@ -69,6 +69,20 @@ def test_links_are_followed_as_the_kernel_does(tmp_path: Path, target: str, out:
     if target:
         (source / "link").symlink_to(target)
     assert leads_out(source, "link") is out
+
+
+def test_a_single_file_is_a_dataset_of_one(tmp_path: Path) -> None:
+    (tmp_path / "desk.mov").write_bytes(b"a video")
+    (tmp_path / "other.mov").touch()
+    (tmp_path / "latest").symlink_to("desk.mov")
+    for source in (tmp_path / "desk.mov", tmp_path / "latest"):
+        survey = take_survey(source)
+        assert survey.root == root_of(source) == tmp_path
+        assert {name: status.st_size for name, status in survey.files.items()} == {"desk.mov": 7}
+        assert not any((survey.links, survey.folders, survey.left_out, survey.skipped))
+    (tmp_path / "desk.mov").unlink()
+    with pytest.raises(DataError, match=r"desk\.mov cannot be read"):
+        take_survey(tmp_path / "desk.mov")
 
 
 def test_names_are_shown_as_one_line() -> None:
