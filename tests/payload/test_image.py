@@ -138,7 +138,9 @@ def test_photographs_of_phones_are_written_for_colmap(tmp_path: Path, ending: st
     exif.get_ifd(0x8769)[0xA405] = 26  # FocalLengthIn35mmFilm
     for place in range(3):
         image = Image.fromarray(noise((48, 32), place))
-        image.save(tmp_path / f"{place}.{ending.upper()}", format=ending.replace("heic", "heif"), exif=exif.tobytes())
+        image.save(
+            tmp_path / f"{place}.{ending.upper()}", format=ending.replace("heic", "heif"), exif=exif.tobytes()
+        )
     sequence = open_sequence(tmp_path, Choice(as_taken=True))
     assert (sequence.width, sequence.height, sequence.length) == (32, 48, 3)
     names = link_images(sequence, tmp_path / "colmap")
@@ -153,7 +155,9 @@ def test_photographs_of_phones_are_written_for_colmap(tmp_path: Path, ending: st
 def test_a_heic_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = store(tmp_path / "a.heic", noise((48, 32), 1), 1)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(InputError, match="reading HEIC needs pillow-heif, which is not here; build the image"):
+    with pytest.raises(
+        InputError, match="reading HEIC needs pillow-heif, which is not here; build the image"
+    ):
         read_header(path)
 
 

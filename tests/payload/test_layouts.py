@@ -30,6 +30,7 @@ from tests.payload.datasets import (
     noise,
     save,
 )
+from tests.payload.films import film
 
 Maker = Callable[[Path], Path]
 
@@ -49,6 +50,12 @@ def with_truth(make: Maker) -> Maker:
     return made
 
 
+def make_video(folder: Path) -> Path:
+    film(folder / "desk.mp4", [noise((640, 480), place) for place in range(9)])
+    (folder / "calib.txt").write_text("500 500 320 240\n")
+    return folder
+
+
 # The name that people know it by, where one is staged, and how it is made.
 MADE: dict[str, tuple[str, str, Maker]] = {
     "tum": ("TUM RGB-D", "rgbd_dataset_freiburg1_xyz", with_truth(partial(make_tum, depth=True))),
@@ -56,6 +63,7 @@ MADE: dict[str, tuple[str, str, Maker]] = {
     "kitti": ("KITTI odometry", "kitti/sequences/00", with_truth(make_kitti)),
     "eth3d": ("ETH3D SLAM", "sfm_bench", with_truth(make_eth3d)),
     "tartanair": ("TartanAir", "hospital/hospital/Easy/P000", with_truth(make_tartanair)),
+    "video": ("video", "desk", with_truth(make_video)),
     "plain": ("any folder", "walk", with_truth(lambda folder: make_plain(folder, "500 500 330 240"))),
 }
 NONE = "\N{EN DASH}"

@@ -146,15 +146,15 @@ CASES = (
         remedy="Convert them to one of these formats, and stage again.",
     ),
     Case(
-        words="a video in the place of images",
+        words="a video that is none",
         code=4,
         spoil=only("walk.mp4"),
-        remedy="Take frames out of it, and stage those.",
+        remedy="Copy it again, or convert it.",
     ),
     Case(
         words="photos of a format that is not read",
         code=4,
-        spoil=only("IMG_0001.HEIC"),
+        spoil=only("IMG_0001.CR3"),
         remedy="Convert them, and stage those.",
     ),
     Case(

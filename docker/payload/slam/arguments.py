@@ -69,6 +69,8 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         stride=arguments.stride,
         t0=arguments.t0,
         max_frames=arguments.max_frames,
+        start_s=arguments.start,
+        end_s=arguments.end,
         max_image_size=arguments.max_image_size,
         as_taken=find_engine(arguments.engine).reads_files,
     )

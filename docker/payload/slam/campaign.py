@@ -192,7 +192,7 @@ def _runs_in(folder: Path) -> list[Path]:
 
 def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
     source = _read_summary(run.folder).get("source")
-    if arguments.dataset is None and isinstance(source, str) and (arguments.data_root / source).is_dir():
+    if arguments.dataset is None and isinstance(source, str) and (arguments.data_root / source).exists():
         return groundtruth_of(arguments.data_root / source)
     dataset = arguments.dataset or _recorded_arguments(run.folder).get("dataset")
     if not isinstance(dataset, str):

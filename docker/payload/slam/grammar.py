@@ -115,6 +115,18 @@ def positive_number(text: str) -> float:
     return value
 
 
+def clock(text: str) -> float:
+    """A time in a recording: seconds, ``m:s`` or ``h:m:s``."""
+    try:
+        words = [float(word) for word in text.split(":")]
+    except ValueError:
+        words = []
+    value = sum(60.0**place * word for place, word in enumerate(reversed(words)))
+    if not 1 <= len(words) <= 3 or not all(word >= 0 for word in words) or value == float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds (90.5), m:s or h:m:s")
+    return value
+
+
 def shown(names: Sequence[str]) -> str:
     """Names to choose from, as ``--help`` shows them."""
     return "{" + ",".join(names) + "}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slam.dataset.files import find_folder, list_folder
+from slam.dataset.files import VIDEOS, find_folder, is_video, list_folder
 from slam.dataset.layout import find_layout
 from slam.errors import InputError
 
@@ -19,7 +19,7 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A sequence: its folder, and its name, which is the folder's path within the dataset."""
+    """A sequence: its folder, or a video, and its name, which is the path of that within the dataset."""
 
     name: str
     folder: Path
@@ -48,11 +48,11 @@ def find_sequences(root: Path, dataset: str, names: tuple[str, ...] = ()) -> tup
 
 def _walk(folder: Path, top: Path, depth: int) -> Iterator[Staged]:
     for child in list_folder(folder):
-        if child.name.startswith(".") or not child.is_dir():
+        if child.name.startswith(".") or not (child.is_dir() or is_video(child)):
             continue
         if find_layout(child) is not None:
             yield Staged(name=str(child.relative_to(top)), folder=child)
-        elif depth > 1:
+        elif depth > 1 and child.is_dir():
             yield from _walk(child, top, depth - 1)
 
 
@@ -81,6 +81,7 @@ def match(name: str, names: tuple[str, ...]) -> tuple[str, ...]:
     tests: tuple[Callable[[str], bool], ...] = (
         lambda other: other == name,
         lambda other: Path(other).name == name,
+        lambda other: Path(other).stem == name,
         lambda other: bool(words) and _words(other)[-len(words) :] == words,
         lambda other: _contains(_words(other), words),
     )
@@ -96,8 +97,13 @@ def _near(name: str, names: tuple[str, ...]) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """``fr1/xyz`` and ``rgbd_dataset_freiburg1_xyz`` as words, with the long form of ``fr1``."""
-    words = re.split(r"[/_\-\s]+", name.lower().strip("/"))
+    """``fr1/xyz`` and ``rgbd_dataset_freiburg1_xyz`` as words, with the long form of ``fr1``.
+
+    The ending of a video is no word.
+    """
+    ending = Path(name).suffix
+    bare = name.removesuffix(ending) if ending.lower() in VIDEOS else name
+    words = re.split(r"[/_\-\s]+", bare.lower().strip("/"))
     return [re.sub(r"^fr(\d)$", r"freiburg\1", word) for word in words if word]
 
 

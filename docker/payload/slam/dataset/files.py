@@ -15,12 +15,13 @@ SUFFIXES = frozenset(
         ".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
     }
 )  # fmt: skip
+VIDEOS = frozenset({".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"})
 # Before, in and after the only number of a name; the number of a time may have a fraction.
 _ONE_NUMBER = re.compile(r"([^0-9]*)([0-9]+(?:\.[0-9]+)?)([^0-9]*)")
 
 
 def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
-    """The folder of a dataset, or of a sequence within it.
+    """The folder of a dataset, or of a sequence within it; either may be a video, too.
 
     Raises:
         InputError: it is not there; the message says what is.
@@ -33,7 +34,7 @@ def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
 
 
 def _child(parent: Path, name: str, kind: str, remedy: str) -> Path:
-    if (parent / name).is_dir():
+    if (parent / name).is_dir() or is_video(parent / name):
         return parent / name
     if not parent.is_dir():
         raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist; {remedy}")
@@ -102,6 +103,11 @@ def list_files(folder: Path, *suffixes: str) -> tuple[Path, ...]:
         return ()
     there = list_folder(folder)
     return sort_images(path for path in there if path.suffix in suffixes and not path.name.startswith("."))
+
+
+def is_video(path: Path) -> bool:
+    """True where a path is that of a file that is called as videos are."""
+    return path.suffix.lower() in VIDEOS and path.is_file()
 
 
 def exists(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from slam.dataset.sequence import (
     FEWEST_FRAMES,
     GROUND_TRUTH,
     SECONDS,
+    Bytes,
     Choice,
     Frame,
     Picture,
@@ -46,19 +47,25 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """Frames that are read and prepared when they are asked for, as often as they are."""
+    """Frames that are read and prepared when they are asked for, as often as they are.
+
+    ``recording`` has their images where they have no files.
+    """
 
     frames: tuple[Frame, ...]
     left: Preparation
     right: Preparation | None = None
     values: ValueRange | None = None
     units_per_metre: float = DEPTH_UNITS_PER_METRE
+    recording: Iterable[Bytes] | None = None
 
     def __iter__(self) -> Iterator[Picture]:
-        for index, frame in enumerate(self.frames):
+        files = (read_color(frame.image, self.left.size, self.values) for frame in self.frames)
+        images = files if self.recording is None else self.recording
+        for index, (frame, image) in enumerate(zip(self.frames, images, strict=True)):
             picture = Picture(
                 index=index,
-                image=self.left.image(read_color(frame.image, self.left.size, self.values)),
+                image=self.left.image(image),
                 intrinsics=self.left.intrinsics,
             )
             if frame.right is not None and self.right is not None:
@@ -86,6 +93,7 @@ def make_sequence(
     tracked_every: int = 1,
     baseline_m: float | None = None,
     is_video: bool = True,
+    recording: Iterable[Bytes] | None = None,
 ) -> Sequence:
     """The sequence of a folder's frames.
 
@@ -104,6 +112,7 @@ def make_sequence(
         tracked_every: which frames DROID-SLAM tracks.
         baseline_m: the distance of a pair's cameras.
         is_video: whether neighbours in order are neighbours in space.
+        recording: the images of frames that have no files.
     """
     sequence = Sequence(
         name=folder.name,
@@ -119,6 +128,7 @@ def make_sequence(
         settings=settings or {},
         baseline_m=baseline_m if choice.mode == "stereo" else None,
         values=images.values,
+        recording=recording,
         notes=(
             *notes,
             *images.notes,
@@ -136,7 +146,7 @@ def make_sequence(
         height=left.height,
         file_size=images.size,
         turn=left.rectification.rotation if left.rectification else None,
-        pictures=Pictures(frames=frames, left=left, right=right, values=images.values),
+        pictures=Pictures(frames=frames, left=left, right=right, values=images.values, recording=recording),
         tracked_every=tracked_every,
     )
 
@@ -145,8 +155,12 @@ def choose(frames: tuple[Frame, ...], choice: Choice, *, stride: int, folder: Pa
     """The frames that are taken; ``stride`` is the dataset's own, for a choice without one.
 
     Raises:
-        InputError: they are too few for any engine.
+        InputError: they are too few for any engine, or chosen by times that files do not have.
     """
+    if choice.start_s is not None or choice.end_s is not None:
+        raise InputError(
+            f"{folder}: --start and --end are for videos; use --t0 and --max-frames for images in files"
+        )
     step = choice.stride or (1 if choice.as_taken else stride)
     chosen = frames[::step][choice.t0 :][: choice.max_frames]
     if len(chosen) < FEWEST_FRAMES:

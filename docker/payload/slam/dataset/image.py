@@ -103,8 +103,8 @@ def _learn_heif(path: Path) -> None:
         import pillow_heif
     except ImportError as error:
         raise InputError(
-            f"{path}: reading HEIC needs pillow-heif, which is not here; build the image again, or convert the "
-            "photographs to JPEG"
+            f"{path}: reading HEIC needs pillow-heif, which is not here; build the image again, or convert "
+            "the photographs to JPEG"
         ) from error
     pillow_heif.register_heif_opener()
 

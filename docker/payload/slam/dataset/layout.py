@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slam.dataset import eth3d, euroc, kitti, plain, tartanair, tum
+from slam.dataset import eth3d, euroc, kitti, plain, tartanair, tum, video
 from slam.dataset.sequence import GROUND_TRUTH, Choice, Sequence
 
 
@@ -59,6 +59,13 @@ LAYOUTS = (
         told_by="images in it or in `images/`",
         holds=plain.holds,
         open_sequence=plain.open_sequence,
+    ),
+    Layout(
+        name="video",
+        told_by="a video, or a folder with one and no folder in it",
+        holds=video.holds,
+        open_sequence=video.open_sequence,
+        groundtruth_of=video.groundtruth_of,
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from slam.grammar import name, place, positive, whole
+from slam.grammar import clock, name, place, positive, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a sequence of the dataset, also by a part of its name (fr1/xyz); may be given several times "
         "(default: all that are there)",
     )
-    images.add_argument("--stride", type=whole(1), metavar="N", help="take every N-th image")
+    images.add_argument(
+        "--stride",
+        type=whole(1),
+        metavar="N",
+        help="take every N-th image (default: as the dataset is usually read; of a video about ten a second)",
+    )
     images.add_argument(
         "--t0", type=whole(0), default=0, metavar="N", help="leave out the first N of these (default: 0)"
     )
+    images.add_argument("--start", type=clock, metavar="TIME", help="of a video: seconds, m:s or h:m:s")
+    images.add_argument("--end", type=clock, metavar="TIME", help="of a video")
     images.add_argument("--max-frames", type=whole(1), metavar="N", help="take at most N images")
     images.add_argument(
         "--max-image-size",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from slam.dataset.calibration.known import require_camera
@@ -14,7 +13,6 @@ from slam.dataset.sequence import PLACES, Choice, Frame, Sequence
 from slam.dataset.tum import require_no_stereo
 from slam.errors import InputError
 
-_VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 _PHOTOS = frozenset({".arw", ".cr2", ".cr3", ".dng", ".gif", ".jxl", ".nef"})
 
 
@@ -84,18 +82,12 @@ def list_images(folder: Path) -> tuple[Frame, ...]:
 
 def _describe_others(there: list[Path]) -> str:
     """What is there in the place of images, and what to do about it."""
-    for suffixes, what, remedy in (
-        (
-            _VIDEOS,
-            "a video",
-            "take frames out and stage those: `mkdir images; ffmpeg -i {name} -vf fps=10 images/%06d.png`",
-        ),
-        (_PHOTOS, "photos of another format", "convert them to JPEG or PNG, and stage those"),
-    ):
-        found = [path.name for path in there if path.suffix.lower() in suffixes and path.is_file()]
-        if found:
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            return f", but {what}: {found[0]}{more}; {remedy.format(name=shlex.quote(found[0]))}"
+    photos = [path.name for path in there if path.suffix.lower() in _PHOTOS and path.is_file()]
+    if photos:
+        more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""
+        return (
+            f", but photos of another format: {photos[0]}{more}; convert them to JPEG or PNG, and stage those"
+        )
     folders = [path.name for path in there if path.is_dir()][:20]
     if folders:
         there_too = ", ".join(folders)

@@ -41,7 +41,8 @@ class Choice:
     Every ``stride``-th (``None``: as the dataset is usually read), from the ``t0``-th of these on, and at
     most ``max_frames``. No prepared image is longer than ``max_image_size`` pixels. ``as_taken`` is for an
     engine that reads the image files itself: nothing is prepared, and every image is taken where no stride
-    is asked for. ``top`` is the dataset's folder, in which the sequence's lies.
+    is asked for. ``top`` is the dataset's folder, in which the sequence's lies. ``start_s`` and ``end_s`` are
+    times in a recording, a video, between which frames are counted at all.
     """
 
     mode: Mode = "mono"
@@ -51,11 +52,17 @@ class Choice:
     max_image_size: int | None = None
     as_taken: bool = False
     top: Path | None = None
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """The files of one moment, and its timestamp as it goes to a trajectory file."""
+    """The files of one moment, and its timestamp as it goes to a trajectory file.
+
+    A frame of a recording has no file: ``image`` is the recording's path with the name below it that the
+    frame would have in a folder.
+    """
 
     stamp: str
     image: Path
@@ -108,6 +115,11 @@ class Sequence:
     metres; DROID-SLAM takes it for 0.1. ``values`` are those of images with more than 8 bits, for an engine
     that reads the files; ``None`` where there are none. ``notes`` are what a person should know of how the
     sequence was read.
+
+    ``recording`` has the images of frames without files, in their order, as they were taken and upright:
+    uint8 [h, w, 3] in the order blue, green, red. Like ``pictures`` it can be gone through again, and be
+    pickled. ``slam.dataset.recording.unpack`` makes files of them. ``focal_35mm`` is what the camera says
+    that its focal length in mm would be, were the image as large as 35 mm film.
     """
 
     name: str
@@ -128,6 +140,8 @@ class Sequence:
     baseline_m: float | None = None
     values: ValueRange | None = None
     notes: tuple[str, ...] = ()
+    recording: Iterable[Bytes] | None = None
+    focal_35mm: float | None = None
 
     @property
     def stamps(self) -> tuple[str, ...]:

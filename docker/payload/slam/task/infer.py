@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from slam.dataset.groundtruth import read_groundtruth
+from slam.dataset.recording import unpack
 from slam.dataset.sequence import Sequence
-from slam.engine.catalog import load_engine
+from slam.engine.catalog import find_engine, load_engine
 from slam.engine.estimate import Estimate, Settings
 from slam.engine.worker import run_engine
 from slam.errors import InputError
@@ -53,6 +54,8 @@ def infer(
         say(f"note       {note}")
     say(f"engine     {engine}, {settings.threads} threads")
     with results.workspace(out) as workspace, writable_cache(workspace):
+        if find_engine(engine).reads_files or settings.exports.undistort or settings.exports.rerun:
+            sequence = unpack(sequence, workspace)
         estimate = run_engine(load_engine(engine), sequence, settings, workspace)
         summary = {
             **summarize(sequence, estimate, seconds=time.monotonic() - began),

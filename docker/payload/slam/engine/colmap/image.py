@@ -14,8 +14,9 @@ _READ = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
     """Give COLMAP the frames as 000000.png and so on, because it orders images by name; how each is called.
 
-    It reads the files themselves, but for those that are stored turned, which it would take as they lie, those
-    with more than 8 bits, of which it would take the upper 8, and those of formats that it does not know.
+    It reads the files themselves, but for those that are stored turned, which it would take as they lie,
+    those with more than 8 bits, of which it would take the upper 8, and those of formats that it does not
+    know.
     """
     folder.mkdir()
     names = []
