@@ -165,7 +165,12 @@ def test_evaluates_many_runs(slam, runs: Path, tmp_path: Path) -> None:
         assert float(row["rpe_trans_rmse"]) == pytest.approx(np.sqrt(6) * noise_m, rel=0.15)
         assert float(row["scale"]) == pytest.approx(1 / 3, rel=0.01)
         folder = out / row["sequence"]
-        assert sorted(path.name for path in folder.iterdir()) == ["ate.json", "rpe.json", "trajectory.png"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "ate.json",
+            "errors.csv",
+            "rpe.json",
+            "trajectory.png",
+        ]
     assert "mean of 2" in done.stdout
 
 

@@ -145,9 +145,14 @@ def test_evaluates_a_file_against_a_dataset(slam, photos: Path, tmp_path: Path) 
     done = slam(*arguments, SLIPWAY_OUT=str(out), MPLCONFIGDIR=str(tmp_path / "not" / "there"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 of 4 have a ground truth" in done.stdout
-    assert sorted(path.name for path in out.iterdir()) == ["ate.json", "rpe.json", "trajectory.png"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "ate.json",
+        "errors.csv",
+        "rpe.json",
+        "trajectory.png",
+    ]
     with Image.open(out / "trajectory.png") as figure:
-        assert figure.size == (1560, 832)
+        assert figure.width == 2148
 
 
 def test_evaluate_names_the_file_that_is_missing(slam, photos: Path, tmp_path: Path) -> None:

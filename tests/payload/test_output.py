@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slam.dataset.sequence import Mode, Sequence, Units
 from slam.errors import OutputError
-from slam.output import plot, results
+from slam.output import results
 from slam.output.cloud import Cloud, write_cloud
 from slam.output.results import prepare_folder, replacing, workspace, write_json
 
@@ -132,25 +131,3 @@ def test_intermediate_files_lie_in_the_output_folder_unless_tmpdir_is_set(
     with workspace(out) as folder:
         assert folder.parent == elsewhere
     assert [*out.iterdir(), *elsewhere.iterdir()] == []
-
-
-@pytest.mark.parametrize(
-    ("mode", "baseline_m", "word"),
-    [
-        ("mono", None, "arbitrary scale"),
-        ("stereo", None, "arbitrary scale"),
-        ("stereo", 0.1, "m"),
-        ("rgbd", None, "m"),
-    ],
-)
-def test_a_figure_says_what_lengths_are_measured_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, baseline_m: float | None, word: str
-) -> None:
-    """Where there is no ground truth whose unit it would be."""
-    seen: list[object] = []
-    monkeypatch.setattr(plot, "_draw_views", lambda *words: seen.append(words[-1]))
-    stream = Sequence(name="", frames=(), height=128, width=128, mode=mode, baseline_m=baseline_m)
-    units = Units(length="km", time="s")
-    figure = tmp_path / "trajectory.png"
-    plot.draw(figure, title="", positions=np.zeros((3, 3)), units=units, is_metric=stream.is_metric)
-    assert (seen, figure.is_file()) == ([word], True)

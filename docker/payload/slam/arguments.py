@@ -16,9 +16,12 @@ from slam.errors import UsageError
 from slam.evaluate import options as evaluate
 from slam.grammar import Parser, one_of, pair, place, positive, shown, whole
 from slam.output import options as output
+from slam.output.figure import options as figure
 
 if TYPE_CHECKING:
     from slam.dataset.sequence import Choice
+    from slam.evaluate.relative import Step
+    from slam.output.figure.style import Drawing
 
 TASKS = ("infer", "evaluate", "train")
 
@@ -52,7 +55,7 @@ def build_parser(environment: Mapping[str, str]) -> Parser:
         metavar="KEY=VALUE",
         help="for an engine of your own; may be given several times",
     )
-    for part in (dataset, evaluate, colmap, droid, output):
+    for part in (dataset, evaluate, colmap, droid, output, figure):
         part.add_arguments(parser)
     return parser
 
@@ -79,6 +82,20 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
 def options_of(arguments: argparse.Namespace) -> dict[str, object]:
     """The chosen engine's options that were on the command line."""
     return dict(arguments.engine_option) if is_folder(arguments.engine) else droid.given(arguments)
+
+
+def step_of(arguments: argparse.Namespace) -> Step:
+    """Over what relative errors are measured."""
+    from slam.evaluate.relative import Step
+
+    return Step(delta=arguments.rpe_delta, unit=arguments.rpe_unit, all_pairs=arguments.rpe_all_pairs)
+
+
+def drawing_of(arguments: argparse.Namespace) -> Drawing:
+    """What is asked of figures."""
+    from slam.output.figure.style import Drawing
+
+    return Drawing(formats=arguments.figure_format, width=arguments.figure_width, up=arguments.up)
 
 
 def alignment_of(arguments: argparse.Namespace, recorded: Mapping[str, object] | None = None) -> str:

@@ -13,7 +13,7 @@ from slam.evaluate.table import Row
 from slam.output import results
 from slam.progress import say
 
-Work = Callable[[Staged, Path], None]
+Work = Callable[[Staged, Path], object]
 # What the table shows, and where in a sequence's files it stands: file, then keys.
 COLUMNS = {
     "frames": ("summary.json", "frames"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from slam.arguments import alignment_of, changed_options
+from slam.arguments import alignment_of, changed_options, drawing_of, step_of
 from slam.batch import finish, run_each
 from slam.dataset.catalog import Staged, find_sequences, match
 from slam.dataset.layout import groundtruth_of
@@ -17,9 +17,10 @@ from slam.engine.droid.options import find_changes
 from slam.errors import InputError, UsageError
 from slam.evaluate import benchmark
 from slam.evaluate.absolute import Comparison
-from slam.evaluate.relative import Step
 from slam.output import results
+from slam.task.evaluate import Compared
 from slam.task.evaluate import evaluate as compare_files
+from slam.task.runs import draw_together
 
 Infer = Callable[[Path, Path], None]
 
@@ -111,10 +112,20 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if len(runs) == 1:
             evaluate_run(arguments, runs[0], arguments.out)
             return
-        rows, errors = run_each(runs, arguments.out, lambda one, out: evaluate_run(arguments, one, out))
-        finish(rows, errors, arguments.out)
+        _evaluate_runs(arguments, runs)
         return
     _evaluate_file(arguments)
+
+
+def _evaluate_runs(arguments: argparse.Namespace, runs: tuple[Staged, ...]) -> None:
+    compared: dict[str, Compared] = {}
+
+    def compare(one: Staged, out: Path) -> None:
+        compared[one.name] = evaluate_run(arguments, one, out)
+
+    rows, errors = run_each(runs, arguments.out, compare)
+    draw_together(compared, drawing_of(arguments), out=arguments.out)
+    finish(rows, errors, arguments.out)
 
 
 def _evaluate_file(arguments: argparse.Namespace) -> None:
@@ -135,7 +146,7 @@ def _evaluate_file(arguments: argparse.Namespace) -> None:
     _compare(arguments, arguments.estimate, groundtruth, arguments.out, alignment_of(arguments))
 
 
-def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> None:
+def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> Compared:
     """Compare the trajectory in a run's output folder with its ground truth.
 
     That is the file that ``--groundtruth`` names, or that of the sequence that the run's own summary or its
@@ -146,18 +157,19 @@ def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> None:
     """
     groundtruth = arguments.groundtruth or _find_groundtruth(arguments, run)
     alignment = alignment_of(arguments, _recorded_arguments(run.folder))
-    _compare(arguments, run.folder / results.TRAJECTORY, groundtruth, out, alignment)
+    return _compare(arguments, run.folder / results.TRAJECTORY, groundtruth, out, alignment)
 
 
 def _compare(
     arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path, alignment: str
-) -> None:
-    results.prepare_folder(out, (results.ATE, results.RPE, results.FIGURE))
-    compare_files(
+) -> Compared:
+    results.prepare_folder(out, results.COMPARED)
+    return compare_files(
         estimate,
         groundtruth,
         Comparison(alignment=alignment, max_difference_s=arguments.max_difference),
-        Step(delta=arguments.rpe_delta, unit=arguments.rpe_unit, all_pairs=arguments.rpe_all_pairs),
+        step_of(arguments),
+        drawing_of(arguments),
         out=out,
     )
 

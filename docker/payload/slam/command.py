@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from slam.arguments import TASKS, alignment_of, build_parser, choice_of, options_of
+from slam.arguments import TASKS, alignment_of, build_parser, choice_of, drawing_of, options_of, step_of
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.engine.catalog import require_engine
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
@@ -116,6 +116,8 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
             exports=exports_of(arguments),
         ),
         Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
+        step_of(arguments),
+        drawing_of(arguments),
         engine=arguments.engine,
         out=out,
         source=folder.relative_to(arguments.data_root).as_posix(),
@@ -133,6 +135,6 @@ def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence:
 
 def _plain(value: object) -> object:
     """An argument as JSON can hold it."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return str(value) if isinstance(value, Path) else value

@@ -11,7 +11,6 @@ from slam.evaluate.relative import Drift
 from slam.output.results import replacing
 from slam.trajectory import Trajectory
 
-NAME = "errors.csv"
 COLUMNS = (
     "timestamp",
     "image",

@@ -33,7 +33,7 @@ class Step:
     all_pairs: bool = False
 
     def __str__(self) -> str:
-        return f"{self.delta:g} {self.unit}"
+        return f"{self.delta:g} {self.unit[:-1] if self.delta == 1 else self.unit}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ TRAJECTORY = "trajectory.tum"
 CLOUD = "cloud.ply"
 SUMMARY = "summary.json"
 FIGURE = "trajectory.png"
+FIGURES = (FIGURE, "trajectory.svg", "trajectory.pdf")
+ERRORS = "errors.csv"
 ATE = "ate.json"
 RPE = "rpe.json"
 KEYFRAMES = "keyframes.tum"
@@ -32,12 +34,12 @@ RECORDING = "scene.rrd"
 # Folders.
 MODELS = "sparse"
 UNDISTORTED = "undistorted"
+# Of a comparison with the truth.
+COMPARED = (ATE, RPE, ERRORS, *FIGURES)
 NAMES = (
     TRAJECTORY,
     CLOUD,
-    FIGURE,
-    ATE,
-    RPE,
+    *COMPARED,
     KEYFRAMES,
     TRUTH,
     RECONSTRUCTION,

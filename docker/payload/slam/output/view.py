@@ -20,11 +20,13 @@ _PATH_STEPS = 4000
 # The part of the cloud that has to fit; single points far out would make the rest small.
 _BULK = (5, 95)
 _NEAREST = 1e-6
+# How far the eye looks down, and how level a direction of the cameras has to be to be looked along.
+_TILT, _LEAST_LEVEL = 0.6, 0.2
 
 
-def render(path: Path, cloud: Cloud, trajectory: Trajectory, view: Floats) -> None:
-    """Draw a picture; ``view`` [3, 3] has right, down and forward, as the camera looked, in its columns."""
-    eye, axes = place_eye(cloud, trajectory, view)
+def render(path: Path, cloud: Cloud, trajectory: Trajectory, up: Floats) -> None:
+    """Draw a picture; ``up`` [3] is the direction in their world that is upright in it."""
+    eye, axes = place_eye(cloud, trajectory, up)
     picture = np.full((HEIGHT, WIDTH, 3), _BACKGROUND, np.uint8)
     spread = max(1, round(2 * (200_000 / max(1, len(cloud))) ** 0.5))
     splat(picture, cloud.points, cloud.colors, eye, axes, min(spread, 6))
@@ -34,16 +36,18 @@ def render(path: Path, cloud: Cloud, trajectory: Trajectory, view: Floats) -> No
         Image.fromarray(picture).save(part, format="png")
 
 
-def place_eye(cloud: Cloud, trajectory: Trajectory, view: Floats) -> tuple[Floats, Floats]:
-    """Where the picture is taken from [3], and its axes [3, 3]: behind and above the path, all in sight."""
+def place_eye(cloud: Cloud, trajectory: Trajectory, up: Floats) -> tuple[Floats, Floats]:
+    """Where the picture is taken from [3], and its axes [3, 3]: behind and above the path, all in sight.
+
+    The axes are right, down and ahead, in columns.
+    """
     inner = trajectory.positions
     if len(cloud):
         low, high = np.percentile(cloud.points, _BULK, axis=0)
         inside = np.all((cloud.points >= low) & (cloud.points <= high), axis=1)
         inner = np.concatenate([inner, cloud.points[inside]])
-    _, down, forward = view.T
-    ahead = _unit(_unit(forward) + 0.35 * _unit(down))
-    right = _unit(np.cross(down, ahead))
+    ahead = _unit(_level_direction(trajectory, up) - _TILT * up)
+    right = _unit(np.cross(ahead, up))
     axes = np.stack([right, np.cross(ahead, right), ahead], 1)
     middle = (inner.min(0) + inner.max(0)) / 2
     aside = (inner - middle) @ axes
@@ -73,6 +77,16 @@ def splat(
     down, right = (offset.ravel() for offset in np.mgrid[:size, :size])
     # Where two points meet in a pixel, NumPy keeps what is assigned last.
     picture[(row[:, None] + down).ravel(), (column[:, None] + right).ravel()] = np.repeat(shown, size**2, 0)
+
+
+def _level_direction(trajectory: Trajectory, up: Floats) -> Floats:
+    """Where the cameras look on the whole; those that look straight down, where the top of their image is."""
+    from scipy.spatial.transform import Rotation
+
+    _, down, forward = Rotation.from_quat(trajectory.quaternions).as_matrix().mean(0).T
+    directions = (forward, -down, np.eye(3)[int(np.argmin(np.abs(up)))])
+    level = [direction - (direction @ up) * up for direction in directions]
+    return _unit(next(one for one in level if np.linalg.norm(one) > _LEAST_LEVEL))
 
 
 def _thicken(positions: Floats) -> Floats:

@@ -18,11 +18,14 @@ from slam.engine.estimate import Estimate, Settings
 from slam.engine.worker import run_engine
 from slam.errors import InputError
 from slam.evaluate.absolute import Comparison, Evaluation, compare, require_matches
+from slam.evaluate.relative import Drift, Step, measure_drift
 from slam.output import results
 from slam.output.cache import writable_cache
-from slam.output.plot import describe_error
+from slam.output.figure.style import Drawing
+from slam.output.figure.words import describe_error
 from slam.progress import say, say_result
 from slam.task.note import notes_of
+from slam.task.up import find_up
 from slam.task.write import Finished, write_results
 from slam.trajectory import Trajectory
 
@@ -31,6 +34,8 @@ def infer(
     sequence: Sequence,
     settings: Settings,
     comparison: Comparison,
+    step: Step,
+    drawing: Drawing,
     *,
     engine: str,
     out: Path,
@@ -67,14 +72,18 @@ def infer(
         for note in notes_of(sequence, estimate):
             say(f"note       {note}")
         evaluation, problem = _evaluate(truth, estimate, comparison)
+        up = find_up(drawing.up, sequence, estimate, evaluation)
         finished = Finished(
             sequence=sequence,
             estimate=estimate,
             engine=engine,
             settings=settings,
-            summary=summary,
+            summary={**summary, "up": up.summarize()},
+            drawing=drawing,
+            up=up,
             truth=truth,
             evaluation=evaluation,
+            drift=_measure_drift(truth, estimate, comparison, step) if evaluation else None,
         )
         write_results(finished, out)
     if problem is not None:
@@ -115,6 +124,17 @@ def _evaluate(
         return compare(truth, estimate.trajectory, comparison), None
     except InputError as problem:
         return None, problem
+
+
+def _measure_drift(
+    truth: Trajectory | None, estimate: Estimate, comparison: Comparison, step: Step
+) -> Drift | None:
+    """The relative error; what is too short for one step has none."""
+    try:
+        return measure_drift(truth, estimate.trajectory, comparison, step) if truth else None
+    except InputError as problem:
+        say(f"note       {problem}")
+        return None
 
 
 def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict[str, object]:

@@ -9,30 +9,42 @@ from pathlib import Path
 from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.evaluate.absolute import Evaluation
+from slam.evaluate.frame_error import write_errors
+from slam.evaluate.relative import Drift
 from slam.output import results
 from slam.output.cloud import write_cloud
+from slam.output.figure.frustum import field_of
+from slam.output.figure.style import Drawing
+from slam.output.figure.trajectory import Subject, draw
 from slam.output.frustum import measure_depth, write_frustums
 from slam.output.model import write_model
 from slam.output.nerf import why_not, write_transforms
-from slam.output.plot import draw
 from slam.output.pose import poses_of_files, write_euroc, write_kitti, write_poses
 from slam.output.recording import write_recording
 from slam.output.undistortion import write_undistorted
+from slam.output.up import Up
+from slam.output.view import render
 from slam.progress import say
 from slam.trajectory import Trajectory, write_trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A sequence and what came of it; ``summary`` is what goes to ``summary.json``."""
+    """A sequence and what came of it; ``summary`` is what goes to ``summary.json``.
+
+    ``up`` is in the ground truth's world where there is an evaluation, else in the estimate's.
+    """
 
     sequence: Sequence
     estimate: Estimate
     engine: str
     settings: Settings
     summary: Mapping[str, object]
+    drawing: Drawing
+    up: Up
     truth: Trajectory | None = None
     evaluation: Evaluation | None = None
+    drift: Drift | None = None
 
     @property
     def frames(self) -> str:
@@ -159,21 +171,40 @@ def _write_cloud(finished: Finished, folder: Path) -> None:
 def _write_figures(finished: Finished, folder: Path) -> None:
     if finished.evaluation is not None:
         results.write_json(folder / results.ATE, finished.evaluation.summarize())
+    if finished.drift is not None:
+        results.write_json(folder / results.RPE, finished.drift.summarize())
     results.write_json(folder / results.SUMMARY, finished.summary)
+
+
+def _write_errors(finished: Finished, folder: Path) -> None:
+    if finished.evaluation is None:
+        return
+    trajectory = finished.estimate.trajectory
+    images = dict(zip(trajectory.stamps, finished.names, strict=True))
+    write_errors(folder / results.ERRORS, finished.evaluation, finished.drift, trajectory, images)
 
 
 def _draw(finished: Finished, folder: Path) -> None:
     sequence, estimate = finished.sequence, finished.estimate
     placed = f"{sequence.name}: {finished.frames} frames placed by {finished.engine}"
-    draw(
-        folder / results.FIGURE,
+    subject = Subject(
         title="\n".join(filter(None, (placed, estimate.caveat))),
-        positions=estimate.trajectory.positions,
-        evaluation=finished.evaluation,
-        cloud=estimate.cloud,
+        trajectory=estimate.trajectory,
+        up=finished.up,
         units=sequence.units,
+        evaluation=finished.evaluation,
+        drift=finished.drift,
+        cloud=estimate.cloud,
         is_metric=sequence.is_metric,
+        field=field_of(estimate.camera),
     )
+    draw(folder / results.FIGURE, subject, finished.drawing)
+
+
+def _draw_cloud(finished: Finished, folder: Path) -> None:
+    up, evaluation = finished.up, finished.evaluation
+    own = up if evaluation is None else up.turn(evaluation.rotation.T)
+    render(folder / results.VIEW, finished.estimate.cloud, finished.estimate.trajectory, own.direction)
 
 
 WRITERS = (
@@ -185,5 +216,7 @@ WRITERS = (
     _write_undistorted,
     _write_scene,
     _write_figures,
+    _write_errors,
     _draw,
+    _draw_cloud,
 )

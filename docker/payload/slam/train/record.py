@@ -122,7 +122,7 @@ def read_losses(path: Path) -> list[dict[str, str]]:
 
 def draw(out: Path, *, title: str) -> None:
     """Draw the loss and its parts over the steps."""
-    from slam.output import plot
+    from slam.output.figure.style import BLUE, STYLE
 
     rows = read_losses(out / LOSSES)
     names = [name for name in (rows[0] if rows else {}) if name not in ("step", "epoch")]
@@ -133,16 +133,16 @@ def draw(out: Path, *, title: str) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        with mpl.rc_context(plot.STYLE):
+        with mpl.rc_context(STYLE):
             across = 3
             down = -(-len(names) // across)
-            figure = Figure(figsize=(12, 2.6 * down), dpi=110, layout="constrained")
+            figure = Figure(figsize=(9, 1.95 * down), dpi=147, layout="constrained")
             FigureCanvasAgg(figure)
             grid = figure.subplots(down, across, squeeze=False).ravel()
             steps = np.array([float(row["step"]) for row in rows])
             for axes, name in zip(grid, names, strict=False):
                 values = np.array([float(row[name]) for row in rows])
-                axes.plot(*_thin(steps, values), color=plot.BLUE, lw=1.4)
+                axes.plot(*_thin(steps, values), color=BLUE, lw=1.4)
                 axes.set(title=name, xlabel="step")
             for axes in grid[len(names) :]:
                 axes.remove()

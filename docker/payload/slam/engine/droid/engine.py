@@ -17,7 +17,6 @@ from slam.engine.droid.reconstruction import (
     keyframe_trajectory,
     make_cloud,
     make_trajectory,
-    rotation_matrices,
     write_reconstruction,
 )
 from slam.engine.droid.tracking import finish, follow, read_video, start
@@ -26,7 +25,6 @@ from slam.engine.estimate import Estimate, Settings
 from slam.errors import DeviceError, InputError, MemoryShortError, SlamError
 from slam.output import results
 from slam.output.camera import Camera, camera_of
-from slam.output.view import render
 from slam.progress import say
 from slam.selftest.versions import read_versions
 from slam.trajectory import Floats, write_trajectory
@@ -119,10 +117,9 @@ def export(
     trajectory = make_trajectory(sequence.stamps, poses, found.scale)
     keyframes = keyframe_trajectory(found, sequence.stamps)
     cloud = make_cloud(found, threshold=options.filter_threshold, count=options.filter_count)
-    files = {name: workspace / name for name in (results.KEYFRAMES, results.RECONSTRUCTION, results.VIEW)}
+    files = {name: workspace / name for name in (results.KEYFRAMES, results.RECONSTRUCTION)}
     write_trajectory(files[results.KEYFRAMES], keyframes)
     write_reconstruction(files[results.RECONSTRUCTION], found, sequence.stamps)
-    render(files[results.VIEW], cloud, trajectory, rotation_matrices(keyframes.quaternions).mean(0))
     if options.pth:
         files[results.PTH] = workspace / results.PTH
         write_pth(files[results.PTH], found)

@@ -1,0 +1,1 @@
+"""Figures of trajectories and their errors, one kind of panel a file."""
