@@ -33,6 +33,7 @@ class Entry:
 ENTRIES = {
     "colmap": Entry(module="slam.engine.colmap.engine", modes=("mono",), reads_files=True),
     "droid": Entry(module="slam.engine.droid.engine"),
+    "open3d": Entry(module="slam.engine.open3d.engine", modes=("rgbd",)),
 }
 ENGINES = tuple(ENTRIES)
 _OPTIONS = {"mono": "", "stereo": "--stereo", "rgbd": "--depth"}

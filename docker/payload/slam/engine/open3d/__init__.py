@@ -1,0 +1,1 @@
+"""The engine ``open3d``: RGB-D SLAM without a GPU."""
