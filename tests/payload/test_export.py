@@ -287,9 +287,8 @@ def test_undistorted_images_show_what_a_pinhole_sees(
         camera,
         some_trajectory(2),
         ("a.png", "sub/b.pgm"),
-        sources,
+        [np.asarray(Image.open(path).convert("RGB"))[:, :, ::-1] for path in sources],
         some_cloud(9),
-        values=None,
         text=False,
         threads=2,
     )

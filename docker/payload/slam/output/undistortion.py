@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from slam.dataset.image import read_color
-from slam.dataset.sequence import ValueRange
+from slam.dataset.sequence import Bytes
 from slam.output import results
 from slam.output.camera import Camera
 from slam.output.cloud import Cloud, thin, write_cloud
@@ -36,10 +36,9 @@ def write_undistorted(
     camera: Camera,
     trajectory: Trajectory,
     names: Sequence[str],
-    images: Sequence[Path],
+    images: Iterable[Bytes],
     cloud: Cloud,
     *,
-    values: ValueRange | None,
     text: bool,
     threads: int,
 ) -> None:
@@ -50,9 +49,8 @@ def write_undistorted(
         camera: that of the images.
         trajectory: its poses.
         names: of the images, one a pose.
-        images: their files.
+        images: these, blue, green, red [h, w, 3].
         cloud: what was seen; at most 200,000 points of it are written.
-        values: those of images with more than 8 bits.
         text: whether COLMAP's model is written as text, too.
         threads: how many images are worked on at a time.
 
@@ -63,14 +61,13 @@ def write_undistorted(
     straight, maps = straighten(camera)
     called = [straight_name(name) for name in names]
 
-    def work(source: Path, name: str) -> None:
-        pixels = read_color(source, (camera.width, camera.height), values)
-        _write(folder / IMAGES / name, _remap(pixels, maps))
-
     for name in called:
         (folder / IMAGES / name).parent.mkdir(parents=True, exist_ok=True)
+    waiting = zip(images, called, strict=True)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, images, called))
+        # A few at a time: all images of a long sequence are more than memory holds.
+        while some := list(islice(waiting, threads)):
+            list(pool.map(lambda one: _write(folder / IMAGES / one[1], _remap(one[0], maps)), some))
     thinned = thin(cloud, MOST_POINTS)
     write_model(folder / results.MODELS / "0", straight, trajectory, called, thinned, text=text)
     write_transforms(folder / results.TRANSFORMS, straight, trajectory, called, cloud=results.CLOUD)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from slam.dataset.original import read_originals
 from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.evaluate.absolute import Evaluation
@@ -20,7 +21,7 @@ from slam.output.frustum import measure_depth, write_frustums
 from slam.output.model import write_model
 from slam.output.nerf import why_not, write_transforms
 from slam.output.pose import poses_of_files, write_euroc, write_kitti, write_poses
-from slam.output.recording import write_recording
+from slam.output.rerun import pictured, write_recording
 from slam.output.undistortion import write_undistorted
 from slam.output.up import Up
 from slam.output.view import render
@@ -56,11 +57,6 @@ class Finished:
         """The images' names of these frames."""
         names = self.sequence.image_names
         return tuple(names[frame] for frame in self.estimate.places)
-
-    @property
-    def images(self) -> tuple[Path, ...]:
-        """The images' files of these frames."""
-        return tuple(self.sequence.frames[frame].image for frame in self.estimate.places)
 
     @property
     def shots(self) -> Trajectory:
@@ -139,9 +135,8 @@ def _write_undistorted(finished: Finished, folder: Path) -> None:
         estimate.camera,
         finished.shots,
         finished.names,
-        finished.images,
+        read_originals(sequence, estimate.places),
         estimate.cloud,
-        values=sequence.values,
         text=finished.settings.exports.colmap_text,
         threads=finished.settings.threads,
     )
@@ -153,14 +148,14 @@ def _write_scene(finished: Finished, folder: Path) -> None:
     depth = measure_depth(estimate.trajectory, estimate.cloud)
     write_frustums(folder / results.CAMERAS, estimate.camera, finished.shots, depth)
     if finished.settings.exports.rerun:
+        shown = [estimate.places[place] for place in pictured(len(estimate.places))]
         write_recording(
             folder / results.RECORDING,
             estimate.camera,
             finished.shots,
             estimate.cloud,
             frames=estimate.places,
-            images=finished.images,
-            values=finished.sequence.values,
+            images=read_originals(finished.sequence, shown),
         )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from slam.dataset.image import read_upright, reduce_depth
-from slam.dataset.sequence import ValueRange
+from slam.dataset.sequence import Bytes
 from slam.output.camera import Camera
 from slam.output.cloud import Cloud
 from slam.output.results import replacing
@@ -28,8 +28,7 @@ def write_recording(
     cloud: Cloud,
     *,
     frames: Sequence[int],
-    images: Sequence[Path],
-    values: ValueRange | None,
+    images: Iterable[Bytes],
 ) -> None:
     """Write the cloud, the path, and the camera with what it saw, over the timelines ``frame`` and ``time``.
 
@@ -39,8 +38,7 @@ def write_recording(
         trajectory: the camera's poses.
         cloud: what was seen.
         frames: the places of the poses in their sequence.
-        images: a file for each pose.
-        values: those of images with more than 8 bits.
+        images: of the poses that ``pictured`` names, blue, green, red [h, w, 3].
 
     Raises:
         InputError: an image cannot be read.
@@ -72,21 +70,24 @@ def write_recording(
                 translation=trajectory.positions, quaternion=trajectory.quaternions
             ),
         )
-        for place, jpeg in _thumbnails(images, values, scale):
+        for place, pixels in zip(pictured(len(trajectory)), images, strict=True):
             recording.set_time("frame", sequence=frames[place])
             recording.set_time("time", duration=times[place])
-            image = rr.EncodedImage(contents=jpeg, media_type="image/jpeg")
+            image = rr.EncodedImage(contents=_shrink(pixels, scale), media_type="image/jpeg")
             recording.log("world/camera/image", image)
         recording.disconnect()
 
 
-def _thumbnails(
-    images: Sequence[Path], values: ValueRange | None, scale: float
-) -> Iterator[tuple[int, bytes]]:
-    """The places of some images, and these as small JPEG files."""
-    for place in np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(int)).tolist():
-        image = reduce_depth(read_upright(images[place]), values).convert("RGB")
-        small = image.resize((round(scale * image.width), round(scale * image.height)))
-        file = io.BytesIO()
-        small.save(file, "JPEG", quality=_QUALITY)
-        yield place, file.getvalue()
+def pictured(poses: int) -> list[int]:
+    """Which of so many poses have their image in a recording."""
+    evenly = np.linspace(0, poses - 1, min(poses, MOST_IMAGES))
+    return [int(place) for place in np.rint(evenly)]
+
+
+def _shrink(pixels: Bytes, scale: float) -> bytes:
+    """An image [h, w, 3] as a small JPEG file."""
+    height, width = pixels.shape[:2]
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, ::-1]))
+    file = io.BytesIO()
+    image.resize((round(scale * width), round(scale * height))).save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()

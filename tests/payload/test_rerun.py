@@ -1,6 +1,7 @@
 """A recording for the Rerun viewer, read back by Rerun's own package where that is installed."""
 
 import importlib.util
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from slam.output.camera import Camera
 from slam.output.cloud import Cloud
-from slam.output.recording import MOST_IMAGES, write_recording
+from slam.output.rerun import MOST_IMAGES, write_recording
 from slam.trajectory import Trajectory
 
 HAS_RERUN = importlib.util.find_spec("rerun") is not None
@@ -38,12 +39,11 @@ def test_a_recording_holds_cloud_path_cameras_and_images(tmp_path: Path) -> None
         quaternions=np.tile([0.0, 0.6, 0, 0.8], (count, 1)),
     )
     cloud = Cloud(points=random.normal(size=(50, 3)), colors=random.integers(0, 256, (50, 3), dtype=np.uint8))
-    image = tmp_path / "a.png"
-    Image.new("RGB", (640, 480), (200, 100, 50)).save(image)
+    image = np.full((480, 640, 3), (50, 100, 200), np.uint8)  # blue, green, red
     camera = Camera(model="PINHOLE", parameters=(600, 500, 320, 240), width=640, height=480)
     frames = tuple(range(5, 5 + count))
     write_recording(
-        tmp_path / "scene.rrd", camera, trajectory, cloud, frames=frames, images=[image] * count, values=None
+        tmp_path / "scene.rrd", camera, trajectory, cloud, frames=frames, images=[image] * MOST_IMAGES
     )
     columns: dict[str, list[object]] = {}
     batches = []
@@ -74,4 +74,8 @@ def test_a_recording_holds_cloud_path_cameras_and_images(tmp_path: Path) -> None
     matrix = columns["/world/camera/image Pinhole:image_from_camera"][0][0]
     np.testing.assert_allclose(matrix, [300, 0, 0, 0, 250, 0, 160, 120, 1])
     assert len(columns["/world/camera/image EncodedImage:blob"]) == MOST_IMAGES
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.png", "scene.rrd"]
+    jpeg = bytes(columns["/world/camera/image EncodedImage:blob"][0][0])
+    shown = np.asarray(Image.open(io.BytesIO(jpeg)))
+    assert shown.shape == (240, 320, 3)
+    assert np.abs(shown.mean((0, 1)) - (200, 100, 50)).max() < 3
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.rrd"]
