@@ -46,7 +46,7 @@ def write_recording(
     import rerun as rr
 
     with replacing(path) as part:
-        recording = rr.RecordingStream("slam", recording_id=path.parent.name)
+        recording = rr.RecordingStream("slam")
         recording.save(part)
         recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Y_DOWN, static=True)
         recording.log("world/cloud", rr.Points3D(cloud.points, colors=cloud.colors), static=True)
