@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from slipway.text.wording import short
 
 _MOST_FILES = 20_000
 _MOST_ATTEMPTS = 400
+# What the payload writes for Gaussian splatting, NeRF and viewers of meshes: images again, and cameras.
+_FOR_PROGRAMS = re.compile(r"(^|/)(undistorted/.*|transforms\.json|cameras\.ply)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +86,14 @@ class Found:
         """Whether anything of it was brought home."""
         return (self.folder / "run.json").is_file()
 
+    @property
+    def shown(self) -> list[File]:
+        """The files that are not for other programs alone."""
+        return [file for file in self.files if not _FOR_PROGRAMS.search(file.name)]
+
     def with_ending(self, *endings: str) -> list[File]:
-        """Files by the ends of their names, in lower case."""
-        return [file for file in self.files if file.name.lower().endswith(endings)]
+        """Files for people by the ends of their names, in lower case."""
+        return [file for file in self.shown if file.name.lower().endswith(endings)]
 
 
 def look(run: Run, folder: Path) -> Found:

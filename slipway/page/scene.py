@@ -21,8 +21,6 @@ from slipway.text.wording import one_line
 
 _TRUTH = re.compile(r"ground[ _-]?truth|(^|[_.-])gt($|[_.-])|truth", re.IGNORECASE)
 _KEYFRAMES = re.compile(r"key[ _-]?frame", re.IGNORECASE)
-# A mesh of cameras, which the viewer draws itself, and the copy of the cloud beside undistorted images.
-_NOT_SHOWN = re.compile(r"(^|/)(cameras\.ply|undistorted/cloud\.ply)$")
 # Of text files those that are called like a trajectory.
 _NAMED = re.compile(r"traj|pose|ground[ _-]?truth|key[ _-]?frame", re.IGNORECASE)
 _MOST_SCENES = 12
@@ -82,10 +80,8 @@ class Scene:
 def find_scenes(found: Found, figures: Sequence[Figures]) -> list[Scene]:
     """The scenes of a run, those with an estimate first."""
     folders: dict[str, list[File]] = {}
-    for file in found.files:
+    for file in found.shown:
         name = file.name.lower()
-        if _NOT_SHOWN.search(name):
-            continue
         if name.endswith((".tum", ".ply")) or (name.endswith(".txt") and _NAMED.search(file.stem)):
             folders.setdefault(file.folder, []).append(file)
     kinds = {one.name: str(one.values.get("alignment")) for one in figures}

@@ -279,16 +279,21 @@ def test_a_page_stays_small(tmp_path: Path) -> None:
     assert len(page_of(tmp_path)) < 10_000_000
 
 
-def test_cameras_as_a_mesh_and_a_copy_of_the_cloud_change_nothing(tmp_path: Path) -> None:
+def test_what_is_for_other_programs_is_listed_and_not_shown(tmp_path: Path) -> None:
     bring_home(tmp_path / "a", make_run(), slam_files())
-    bring_home(
-        tmp_path / "b",
-        make_run(),
-        {**slam_files(), "cameras.ply": ply(), "undistorted/cloud.ply": ply(30)},
-    )
-    before, after = (words(page_of(tmp_path / name)) for name in "ab")
+    for_programs: dict[str, str | bytes] = {
+        "cameras.ply": ply(),
+        "transforms.json": '{"fl_x": 525.5}',
+        "undistorted/cloud.ply": ply(30),
+        "undistorted/images/1.png": PNG,
+        "undistorted/transforms.json": '{"fl_x": 525.5}',
+    }
+    bring_home(tmp_path / "b", make_run(), {**slam_files(), **for_programs})
+    before, after = (page_of(tmp_path / name) for name in "ab")
+    assert before.count("data:image/png") == after.count("data:image/png")
+    assert "fl_x" not in after
     assert "another cloud" not in after
-    assert before.count("points") == after.count("points")
+    assert "undistorted/images/1.png" in words(after)
 
 
 # ---- several
