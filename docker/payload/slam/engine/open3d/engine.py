@@ -57,7 +57,7 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
     except (ImportError, OSError) as error:
         raise SlamError(
             f"{error}; the engine open3d needs the package open3d-cpu and the system's libGL, libEGL, "
-            "libX11 and libusb-1.0: docs/engines.md has a Dockerfile with them"
+            "libidn2, libusb-1.0 and libX11: docs/engines.md has a Dockerfile with them"
         ) from error
     open3d.utility.set_max_threads(settings.threads)
     open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
