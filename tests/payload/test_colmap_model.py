@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from slam.trajectory import read_trajectory
+from slam.posefile.posefile import read_posefile
 
 # The room is drawn without distortion; with this one known to COLMAP its model is a little off, and is one.
 CALIBRATION = "262.5 262.5 160 120 -0.02 0.003 0.0005 -0.0004\n"
@@ -81,7 +81,7 @@ def test_model_poses_and_names_agree(out: Path, names: list[str]) -> None:
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == names
     assert {(row["placed"], row["model"]) for row in rows} == {("yes", "0")}
-    trajectory = read_trajectory(out / "trajectory.tum")
+    trajectory = read_posefile(out / "trajectory.tum").trajectory
     assert tuple(row["timestamp"] for row in rows) == trajectory.stamps
     for row, position in zip(rows, trajectory.positions, strict=True):
         centre = model.find_image_with_name(row["image"]).projection_center()

@@ -103,7 +103,10 @@ def test_a_sequence_that_is_not_there(slam, photos: Path, tmp_path: Path) -> Non
 def test_a_broken_dataset(slam, photos: Path, tmp_path: Path, name: str, content: bytes, word: str) -> None:
     (photos / name).write_bytes(content)
     out = tmp_path / "o"
-    done = slam("--task", "infer", "--data-root", photos.parent, "--dataset", "photos", SLIPWAY_OUT=str(out))
+    done = slam(
+        "--task", "infer", "--data-root", photos.parent, "--dataset", "photos", "--require-groundtruth",
+        SLIPWAY_OUT=str(out),
+    )  # fmt: skip
     check_refused(done, 4, word)
     assert list(out.iterdir()) == []
 

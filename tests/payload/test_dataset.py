@@ -9,10 +9,11 @@ from slam.dataset import euroc
 from slam.dataset.camera import TUM_CAMERAS, Intrinsics
 from slam.dataset.frames import add_depth
 from slam.dataset.geometry import fit_usual_area
-from slam.dataset.groundtruth import read_groundtruth, units_of_truth
+from slam.dataset.groundtruth import find_mount, turn_to, units_of_truth
 from slam.dataset.layout import find_layout, groundtruth_of, open_sequence
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
+from slam.posefile.posefile import read_posefile
 from tests.payload.datasets import (
     FIRST_S,
     make_eth3d,
@@ -217,7 +218,11 @@ def test_euroc_groundtruth_becomes_the_rectified_left_camera(tmp_path: Path) -> 
         "1403636580838555648,1,2,3,1,0,0,0,0.5\n"
         f"1403636580843555328,1,2,3,{half},0,0,{half},0.5\n"
     )
-    truth = read_groundtruth(path)
+    body = read_posefile(path)
+    assert body.trajectory.frame == "body"
+    np.testing.assert_array_equal(body.trajectory.positions, [[1, 2, 3], [1, 2, 3]])
+    truth = turn_to(body.trajectory, "camera", find_mount(path))
+    assert truth.frame == "camera"
     assert truth.stamps == ("1403636580.838555648", "1403636580.843555328")
     # The camera's place in the body, and the same turned by 90 degrees about z.
     x, y, z = LEFT_IN_BODY[:, 3]
@@ -228,13 +233,18 @@ def test_euroc_groundtruth_becomes_the_rectified_left_camera(tmp_path: Path) -> 
     turn = np.array(euroc.LEFT_RECTIFICATION.rotation).reshape(3, 3)
     ahead = Rotation.from_quat(truth.quaternions[0]).apply(turn @ [0, 0, 1])
     np.testing.assert_allclose(ahead, LEFT_IN_BODY[:, 2], atol=1e-9)
-    assert units_of_truth(path).length == "m"
+    raw = turn_to(body.trajectory, "raw-camera", find_mount(path))
+    np.testing.assert_array_equal(raw.positions, truth.positions)
+    np.testing.assert_allclose(
+        Rotation.from_quat(raw.quaternions[0]).as_matrix(), LEFT_IN_BODY[:, :3], atol=1e-9
+    )
+    assert units_of_truth(body).length == "m"
 
 
 def test_tartanair_groundtruth_has_a_cameras_axes(tmp_path: Path) -> None:
     path = tmp_path / "pose_left.txt"
     path.write_text("1 2 3 0.1 0.2 0.3 0.927361850\n4 5 6 0 0 0 1\n")
-    truth = read_groundtruth(path)
+    truth = read_posefile(path).trajectory
     assert truth.stamps == ("0.0", "1.0")
     # North, east, down to right, down, forward.
     np.testing.assert_allclose(truth.positions, [[2, 3, 1], [5, 6, 4]])
@@ -244,22 +254,17 @@ def test_tartanair_groundtruth_has_a_cameras_axes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("data.csv", "12,1,2,3,1,0,0\n", r"data.csv:1: 6 numbers; expected `timestamp \[ns\]"),
-        (
-            "data.csv",
-            "12,1,2,3,1,0,0,0\n12,1,2,3,1,0,0,0\n",
-            "data.csv:2: the timestamp '12' is no later one",
-        ),
+        ("data.csv", "12,1,2,3,1,0,0\n", r"data.csv:1: 7 numbers; expected `timestamp \[ns\]"),
         ("data.csv", "#nothing\n", "no pose in it"),
-        ("data.csv", "12,1,2,3,2,0,0,0\n", "quaternion's length is not 1"),
-        ("pose_left.txt", "0 1 2 3 0 0 0 1\n", "pose_left.txt:1: 8 numbers"),
+        ("data.csv", "12,1,2,3,2,0,0,0\n", "the quaternion's length is 2, not 1"),
+        ("pose_left.txt", "0 1 2 3 0 0 0 0 1\n", "pose_left.txt:1: 9 numbers"),
         ("pose_left.txt", "0 1 2 x 0 0 1\n", "could not convert"),
     ],
 )
 def test_a_groundtruth_that_is_none(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
-        read_groundtruth(tmp_path / name)
+        read_posefile(tmp_path / name)
 
 
 def test_eth3d_is_read_by_time_and_not_by_name(tmp_path: Path) -> None:

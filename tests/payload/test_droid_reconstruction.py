@@ -21,7 +21,7 @@ from slam.engine.droid.reconstruction import (
 )
 from slam.output import results
 from slam.output.camera import Camera
-from slam.trajectory import read_trajectory
+from slam.posefile.posefile import read_posefile
 from tests.payload.datasets import frames_at
 
 HEIGHT, WIDTH, KEYFRAMES, FRAMES = 96, 128, 12, 30
@@ -170,7 +170,7 @@ def test_all_frames_are_in_the_trajectory(exported) -> None:
 
 def test_files_for_the_results(exported) -> None:
     assert set(exported.files) == {results.KEYFRAMES, results.RECONSTRUCTION, results.VIEW}
-    assert read_trajectory(exported.files[results.KEYFRAMES]).stamps == STAMPS[: 2 * KEYFRAMES : 2]
+    assert read_posefile(exported.files[results.KEYFRAMES]).trajectory.stamps == STAMPS[: 2 * KEYFRAMES : 2]
     with np.load(exported.files[results.RECONSTRUCTION]) as archive:
         shapes = {name: (value.dtype.str, value.shape) for name, value in archive.items()}
         assert archive["stamps"].tolist() == list(STAMPS[: 2 * KEYFRAMES : 2])

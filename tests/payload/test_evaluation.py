@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from slam.errors import InputError
-from slam.evaluate.absolute import Comparison, compare, require_matches
-from slam.trajectory import Trajectory, read_trajectory, write_trajectory
+from slam.evaluate.absolute import Comparison, compare
+from slam.evaluate.timing import require_matches
+from slam.posefile.posefile import read_posefile
+from slam.trajectory import Trajectory, write_trajectory
 
 
 def trajectory(positions: np.ndarray, first_s: float = 0.0) -> Trajectory:
@@ -116,7 +118,7 @@ def test_agrees_with_evo_ape_on_a_real_trajectory(
     shared_data: Path, tmp_path: Path, alignment: str, options: list[str]
 ) -> None:
     truth_file, estimate_file = shared_data / "tum_fr1_xyz_groundtruth.txt", tmp_path / "estimate.tum"
-    truth = read_trajectory(truth_file)
+    truth = read_posefile(truth_file).trajectory
     # As if a camera at a third of the rate had seen it: later, noisy, in a world and a scale of its own.
     picked = slice(100, 2500, 3)
     noise = np.random.default_rng(5).normal(scale=0.001, size=truth.positions[picked].shape)
@@ -126,7 +128,7 @@ def test_agrees_with_evo_ape_on_a_real_trajectory(
         quaternions=truth.quaternions[picked],
     )
     write_trajectory(estimate_file, estimate)
-    ours = compare(truth, read_trajectory(estimate_file), Comparison(alignment=alignment))
+    ours = compare(truth, read_posefile(estimate_file).trajectory, Comparison(alignment=alignment))
     evo = evo_ape(truth_file, estimate_file, tmp_path, *options)
     assert set(evo) == {"rmse", "mean", "median", "std", "min", "max", "sse"}
     for name, value in evo.items():

@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from slam.evaluate.absolute import Comparison, compare
 from slam.evaluate.frame_error import write_errors
 from slam.evaluate.relative import Step, measure_drift
-from slam.trajectory import Trajectory, read_trajectory, write_trajectory
+from slam.posefile.posefile import read_posefile
+from slam.trajectory import Trajectory, write_trajectory
 
 
 def evo_errors(program: str, truth: Path, estimate: Path, folder: Path, *options: str) -> np.ndarray:
@@ -42,7 +43,7 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
 
 def test_rows_are_evos_error_arrays(shared_data: Path, tmp_path: Path) -> None:
     truth_file, estimate_file = shared_data / "tum_fr1_xyz_groundtruth.txt", tmp_path / "estimate.tum"
-    truth, picked = read_trajectory(truth_file), slice(100, 2500, 30)
+    truth, picked = read_posefile(truth_file).trajectory, slice(100, 2500, 30)
     rng = np.random.default_rng(5)
     shape = truth.positions[picked].shape
     wobble = Rotation.from_rotvec(rng.normal(scale=0.02, size=shape))
@@ -53,7 +54,7 @@ def test_rows_are_evos_error_arrays(shared_data: Path, tmp_path: Path) -> None:
     )
     write_trajectory(estimate_file, estimate)
     # As it stands in the file, which rounds.
-    estimate = read_trajectory(estimate_file)
+    estimate = read_posefile(estimate_file).trajectory
     evaluation = compare(truth, estimate, Comparison())
     drift = measure_drift(truth, estimate, Comparison(), Step(delta=3))
     images = {estimate.stamps[1]: "desk 1, left.png"}

@@ -13,8 +13,8 @@ from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.dataset.tum import read_frame_list
 from slam.errors import InputError
+from slam.posefile.posefile import read_posefile
 from slam.text import read_lines, to_seconds
-from slam.trajectory import read_trajectory
 from tests.payload.datasets import make_eth3d, make_plain, make_tartanair
 from tests.payload.footage import make_footage
 
@@ -120,7 +120,7 @@ def test_lists_and_trajectories_in_nanoseconds_are_read_in_seconds(tmp_path: Pat
     assert sequence.stamps[:2] == ("1403636579.000000000", "1403636579.050000000")
     assert "1403636579000000000 is too large for seconds, and is taken for 1403636579" in sequence.notes[0]
     assert sequence.groundtruth is not None
-    assert read_trajectory(sequence.groundtruth).stamps == sequence.stamps
+    assert read_posefile(sequence.groundtruth).trajectory.stamps == sequence.stamps
     depth = (Frame(stamp="1403636579.06", image=Path("d")),)
     assert [frame.stamp for frame in add_depth(sequence.frames, depth, folder)] == ["1403636579.050000000"]
 

@@ -20,6 +20,7 @@ from tests.mistakes import Mistake, Table
 
 TABLE = Table("jobs.md", "payload")
 INFER = ("--task", "infer", "--dataset", "photos")
+REQUIRED = (*INFER, "--require-groundtruth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,26 +256,30 @@ CASES = (
         remedy="Sort it: `sort -n`.",
     ),
     Case(
-        words="a line of `groundtruth.txt` is broken",
+        words="a line of `groundtruth.txt` is broken, with `--require-groundtruth`",
         code=4,
+        arguments=REQUIRED,
         spoil=write("groundtruth.txt", POSES + "4 0 0 0\n"),
         remedy="Write the line as it says.",
     ),
     Case(
-        words="`groundtruth.txt` has no rotation in a line",
+        words="`groundtruth.txt` has no rotation in a line, with `--require-groundtruth`",
         code=4,
+        arguments=REQUIRED,
         spoil=write("groundtruth.txt", POSES + "4 0 0 0 0 0 0 0\n"),
         remedy="Write the quaternion in this order, with length 1.",
     ),
     Case(
-        words="`groundtruth.txt` has a timestamp twice",
+        words="`groundtruth.txt` has a timestamp twice, with `--require-groundtruth --strict`",
         code=4,
+        arguments=(*REQUIRED, "--strict"),
         spoil=write("groundtruth.txt", POSES + "3 0 0 0 0 0 0 1\n"),
-        remedy="Sort it and remove what is double: `sort -n -u -k1,1`.",
+        remedy="Remove what is double (`sort -n -u -k1,1`), or leave `--strict` out.",
     ),
     Case(
-        words="`groundtruth.txt` is of other times",
+        words="`groundtruth.txt` is of other times, with `--require-groundtruth`",
         code=4,
+        arguments=REQUIRED,
         spoil=write("groundtruth.txt", POSES.replace(" 0 0 0 0 0 0 1", "00.5 0 0 0 0 0 0 1")),
         remedy="Give the ground truth of this sequence, or raise `--max-difference`.",
     ),

@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from slam.errors import InputError
 from slam.evaluate.absolute import Comparison, compare
 from slam.evaluate.relative import Step, measure_drift
-from slam.trajectory import Trajectory, read_trajectory, write_trajectory
+from slam.posefile.posefile import read_posefile
+from slam.trajectory import Trajectory, write_trajectory
 
 MOVE = np.array([5.0, 6, 7])
 NONE = Comparison(alignment="none")
@@ -124,7 +125,7 @@ def test_agrees_with_evo_rpe_on_a_real_trajectory(
     shared_data: Path, tmp_path: Path, step: Step, alignment: str, options: list[str]
 ) -> None:
     truth_file, estimate_file = shared_data / "tum_fr1_xyz_groundtruth.txt", tmp_path / "estimate.tum"
-    truth = read_trajectory(truth_file)
+    truth = read_posefile(truth_file).trajectory
     picked = slice(100, 2500, 9)
     rng = np.random.default_rng(5)
     shape = truth.positions[picked].shape
@@ -137,7 +138,9 @@ def test_agrees_with_evo_rpe_on_a_real_trajectory(
         quaternions=(world * Rotation.from_quat(truth.quaternions[picked]) * wobble).as_quat(),
     )
     write_trajectory(estimate_file, estimate)
-    ours = measure_drift(truth, read_trajectory(estimate_file), Comparison(alignment=alignment), step)
+    ours = measure_drift(
+        truth, read_posefile(estimate_file).trajectory, Comparison(alignment=alignment), step
+    )
     for relation, statistics in (("trans_part", ours.translation), ("angle_deg", ours.rotation)):
         evo = evo_rpe(truth_file, estimate_file, tmp_path, "-r", relation, *options)
         for name, value in evo.items():
@@ -163,7 +166,7 @@ def test_aligned_at_the_origin_the_first_error_is_none() -> None:
 
 def test_known_noise_on_a_real_trajectory_is_its_error(shared_data: Path) -> None:
     """Moved, turned and scaled copies have no error; noise of a known size has its own."""
-    truth = read_trajectory(shared_data / "tum_fr1_xyz_groundtruth.txt")
+    truth = read_posefile(shared_data / "tum_fr1_xyz_groundtruth.txt").trajectory
     world, sigma = Rotation.from_rotvec([0.5, 0.1, -2.0]), 0.01
     noise = np.random.default_rng(3).normal(scale=sigma, size=truth.positions.shape)
     for scale, added, expected in ((0.3, 0 * noise, 0.0), (1.0, noise, np.sqrt(3) * sigma)):

@@ -264,7 +264,7 @@ MISTAKES: dict[Callable[[Path], None], str] = {
     drop_depth: "10 images in images/ and 9 depths in depths/; each image needs its depth",
     drop_pose: "poses.txt: 9 poses, but 10 images in images/",
     rename_depth: "no depth that is named as the image '005' is",
-    break_pose: "poses.txt:4: a number is not finite",
+    break_pose: "poses.txt: 1 of 10 rows have a number that is not finite .line 4.",
     stretch_quaternion: "poses.txt:3: the quaternion's length is 1.5, not 1",
     shrink_image: "004.png is 96x72, not 192x144",
     cut_image: "004.png: not a readable image",

@@ -416,13 +416,13 @@ def test_no_browser_is_started_where_nobody_sees_it(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("kind", ["sim3", "se3", "origin", "none"])
 def test_the_error_is_that_of_evo(tmp_path: Path, kind: str) -> None:
     from slam.evaluate import absolute
-    from slam.trajectory import read_trajectory
+    from slam.posefile.posefile import read_posefile
 
     (tmp_path / "truth").write_text(tum(80))
     (tmp_path / "guess").write_text(tum(60, scale=1.0 if kind == "se3" else 1.3, sway=0.05))
     expected = absolute.compare(
-        read_trajectory(tmp_path / "truth"),
-        read_trajectory(tmp_path / "guess"),
+        read_posefile(tmp_path / "truth").trajectory,
+        read_posefile(tmp_path / "guess").trajectory,
         absolute.Comparison(alignment=kind),
     )
     found = compare(read_tum(tmp_path / "truth"), read_tum(tmp_path / "guess"), kind)

@@ -20,6 +20,7 @@ from slam.output.figure import options as figure
 
 if TYPE_CHECKING:
     from slam.dataset.sequence import Choice
+    from slam.evaluate.absolute import Comparison
     from slam.evaluate.relative import Step
     from slam.output.figure.style import Drawing
 
@@ -106,6 +107,20 @@ def alignment_of(arguments: argparse.Namespace, recorded: Mapping[str, object] |
     chosen: str | None = arguments.align
     has_depth = getattr(arguments, "depth", False) or (recorded or {}).get("depth") is True
     return chosen or ("se3" if has_depth else "sim3")
+
+
+def comparison_of(arguments: argparse.Namespace, recorded: Mapping[str, object] | None = None) -> Comparison:
+    """How the command line wants an estimate compared; ``recorded`` as for :func:`alignment_of`."""
+    from slam.evaluate.absolute import Comparison
+
+    return Comparison(
+        alignment=alignment_of(arguments, recorded),
+        max_difference_s=arguments.max_difference,
+        time_offset_s=arguments.time_offset,
+        frame=arguments.frame,
+        is_strict=arguments.strict,
+        is_required=arguments.require_groundtruth,
+    )
 
 
 def changed_options(recorded: Mapping[str, object]) -> tuple[str, ...]:

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from slam.arguments import alignment_of, changed_options, drawing_of, step_of
+from slam.arguments import alignment_of, changed_options, comparison_of, drawing_of, step_of
 from slam.batch import finish, run_each
 from slam.dataset.catalog import Staged, find_sequences, match
 from slam.dataset.layout import groundtruth_of
 from slam.engine.droid.options import find_changes
 from slam.errors import InputError, UsageError
 from slam.evaluate import benchmark
-from slam.evaluate.absolute import Comparison
 from slam.output import results
 from slam.task.evaluate import Compared
 from slam.task.evaluate import evaluate as compare_files
@@ -143,7 +142,7 @@ def _evaluate_file(arguments: argparse.Namespace) -> None:
                 "name it with --sequence"
             )
         groundtruth = groundtruth_of(staged[0].folder)
-    _compare(arguments, arguments.estimate, groundtruth, arguments.out, alignment_of(arguments))
+    _compare(arguments, arguments.estimate, groundtruth, arguments.out)
 
 
 def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> Compared:
@@ -156,18 +155,22 @@ def evaluate_run(arguments: argparse.Namespace, run: Staged, out: Path) -> Compa
         InputError: the sequence or its ground truth is not there.
     """
     groundtruth = arguments.groundtruth or _find_groundtruth(arguments, run)
-    alignment = alignment_of(arguments, _recorded_arguments(run.folder))
-    return _compare(arguments, run.folder / results.TRAJECTORY, groundtruth, out, alignment)
+    recorded = _recorded_arguments(run.folder)
+    return _compare(arguments, run.folder / results.TRAJECTORY, groundtruth, out, recorded)
 
 
 def _compare(
-    arguments: argparse.Namespace, estimate: Path, groundtruth: Path, out: Path, alignment: str
+    arguments: argparse.Namespace,
+    estimate: Path,
+    groundtruth: Path,
+    out: Path,
+    recorded: Mapping[str, object] | None = None,
 ) -> Compared:
     results.prepare_folder(out, results.COMPARED)
     return compare_files(
         estimate,
         groundtruth,
-        Comparison(alignment=alignment, max_difference_s=arguments.max_difference),
+        comparison_of(arguments, recorded),
         step_of(arguments),
         drawing_of(arguments),
         out=out,

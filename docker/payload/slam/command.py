@@ -12,7 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from slam.arguments import TASKS, alignment_of, build_parser, choice_of, drawing_of, options_of, step_of
+from slam.arguments import (
+    TASKS,
+    build_parser,
+    choice_of,
+    comparison_of,
+    drawing_of,
+    options_of,
+    step_of,
+)
 from slam.cpu import bind_threads, core_count, thread_limit
 from slam.engine.catalog import require_engine
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
@@ -99,7 +107,6 @@ def _require_for_infer(arguments: argparse.Namespace) -> None:
 def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
     """Infer one sequence."""
     from slam.engine.estimate import Settings
-    from slam.evaluate.absolute import Comparison
     from slam.output import results
     from slam.output.options import exports_of
     from slam.task.infer import infer
@@ -115,7 +122,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
             options=options_of(arguments),
             exports=exports_of(arguments),
         ),
-        Comparison(alignment=alignment_of(arguments), max_difference_s=arguments.max_difference),
+        comparison_of(arguments),
         step_of(arguments),
         drawing_of(arguments),
         engine=arguments.engine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -124,6 +125,17 @@ def clock(text: str) -> float:
     value = sum(60.0**place * word for place, word in enumerate(reversed(words)))
     if not 1 <= len(words) <= 3 or not all(word >= 0 for word in words) or value == float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds (90.5), m:s or h:m:s")
+    return value
+
+
+def number(text: str) -> float:
+    """A number, also one below 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return value
 
 

@@ -49,6 +49,16 @@ def read_text(path: Path) -> str:
     return text
 
 
+def read_comments(path: Path) -> list[str]:
+    """The ``#`` comments of a file, without their marks, stripped.
+
+    Raises:
+        InputError: the file cannot be read, or is no text.
+    """
+    lines = (line.strip() for line in read_text(path).split("\n"))
+    return [line.lstrip("#").strip() for line in lines if line.startswith("#")]
+
+
 def to_seconds(stamp: str) -> str:
     """A timestamp in seconds, where its size says that it counts nano-, micro- or milliseconds since 1970.
 

@@ -5,6 +5,7 @@ https://projects.asl.ethz.ch/datasets/doku.php?id=kmavvisualinertialdatasets
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from slam.dataset.calibration.fit import is_same
@@ -16,6 +17,7 @@ from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation, Rectification, fit_usual_area
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
+from slam.trajectory import CAMERA, RAW_CAMERA
 
 # In mav0, which may also be the sequence's folder itself.
 HOME = "mav0"
@@ -115,7 +117,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     left, right = _prepare_pair() if is_published else (None, None)
     if left is None and not choice.as_taken:
         left = fit_usual_area(require_camera(known, folder), images.size)
-    return make_sequence(
+    sequence = make_sequence(
         folder,
         frames,
         choice,
@@ -128,6 +130,8 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         tracked_every=2 if is_published and not choice.stride else 1,
         baseline_m=BASELINE_M if is_published else None,
     )
+    is_rectified = is_published and not choice.as_taken
+    return replace(sequence, frame=CAMERA if is_rectified else RAW_CAMERA)
 
 
 def _home(folder: Path) -> Path:

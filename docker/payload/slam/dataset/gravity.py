@@ -26,7 +26,7 @@ def axis_of_truth(path: Path) -> tuple[str, str] | None:
     """Which axis of a ground truth's world points up, and whose ground truth that is; ``None``: not known.
 
     EuRoC's and TUM's worlds are levelled, z up. TartanAir's has z down, which is y once the poses have a
-    camera's axes (:func:`slam.dataset.groundtruth.read_groundtruth`).
+    camera's axes (:mod:`slam.posefile.format`).
     """
     if path.suffix == ".csv":
         return "z", "EuRoC"

@@ -1,102 +1,92 @@
-"""Where the camera really was, in each dataset's own words."""
+"""Where the camera, or what carries it, really was: the frames that a truth can be in, and its units."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from slam.dataset import tum
-from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION, seconds_from_nanoseconds
+from slam.dataset.calibration.document import parse_yaml
+from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION, SENSOR
 from slam.dataset.sequence import PLACES, SECONDS, Units
-from slam.dataset.tartanair import GROUND_TRUTH as TARTANAIR
 from slam.errors import InputError
-from slam.text import read_lines
-from slam.trajectory import Trajectory, read_trajectory
-
-# A drone's axes (north, east, down; the camera looks along the first) to a camera's (right, down, forward).
-_TO_CAMERA_AXES = [1, 2, 0, 4, 5, 3, 6]
+from slam.posefile.format import EUROC, KITTI, TARTANAIR
+from slam.posefile.posefile import PoseFile
+from slam.trajectory import BODY, CAMERA, RAW_CAMERA, Floats, Trajectory
 
 
-def read_groundtruth(path: Path) -> Trajectory:
-    """The camera's true poses, camera to world: from a file in TUM format, of EuRoC or of TartanAir.
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """How the left camera sits in the body: ``pose`` [3, 4] brings points of the camera to the body.
 
-    EuRoC's is a ``.csv``, TartanAir's is called ``pose_left.txt``. EuRoC's poses are those of the drone's
-    body; here they become the left camera's after rectification.
+    ``is_published`` says that it is EuRoC's, whose rectification is known.
+    """
+
+    pose: Floats
+    is_published: bool
+
+    def rotation(self, frame: str) -> Floats:
+        """The rotation [3, 3] from a frame's axes to the body's."""
+        turn: Floats = np.array(LEFT_RECTIFICATION.rotation).reshape(3, 3).T
+        camera = self.pose[:, :3]
+        return {BODY: np.eye(3), RAW_CAMERA: camera, CAMERA: camera @ turn}[frame]
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """The frames that it can turn poses of the body to."""
+        return (BODY, CAMERA, RAW_CAMERA) if self.is_published else (BODY, RAW_CAMERA)
+
+
+def find_mount(truth: Path) -> Mount:
+    """By ``T_BS`` in the ``cam0/sensor.yaml`` beside a truth in EuRoC's layout, else EuRoC's published one.
 
     Raises:
-        InputError: the file is missing or malformed.
+        InputError: there is such a file, and no such matrix in it.
     """
-    if path.suffix == ".csv":
-        return _read_euroc(path)
-    if path.name == TARTANAIR:
-        return _read_tartanair(path)
-    return read_trajectory(path)
+    published = np.array(CAMERA_IN_BODY)
+    path = truth.parent.parent / SENSOR
+    if not path.is_file():
+        return Mount(pose=published, is_published=True)
+    try:
+        found: Any = parse_yaml(path.read_text(encoding="utf-8"))
+        pose = np.array(found["T_BS"]["data"], float).reshape(4, 4)[:3]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: no T_BS with the 16 numbers of a matrix in it ({error})") from error
+    return Mount(pose=pose, is_published=bool(np.allclose(pose, published, atol=1e-6)))
 
 
-def units_of_truth(path: Path) -> Units:
-    """What a file for ``read_groundtruth`` is measured in."""
-    if path.suffix == ".csv":
-        return SECONDS
-    if path.name == TARTANAIR:
-        return Units(length="m", time="place in name order")
-    return SECONDS if tum.holds(path.parent) else PLACES
+def turn_to(truth: Trajectory, frame: str, mount: Mount) -> Trajectory:
+    """The poses of the body as those of ``frame``.
 
+    ``camera`` is the left camera after rectification, as DROID-SLAM gets its images; ``raw-camera`` the same
+    before it.
 
-def _read_euroc(path: Path) -> Trajectory:
-    """``timestamp [ns], p x y z, q w x y z, …`` on each line."""
+    Raises:
+        InputError: the rectification is not known.
+    """
     from scipy.spatial.transform import Rotation
 
-    stamps: list[str] = []
-    rows: list[list[float]] = []
-    expected = "expected `timestamp [ns],x,y,z,qw,qx,qy,qz,…`"
-    for number, line in _require_file(path):
-        stamp, *words = (word.strip() for word in line.split(","))
-        rows.append(_parse(words[:7], f"{path}:{number}", expected))
-        if not stamp.isdecimal() or (stamps and int(stamp) <= int(stamps[-1])):
-            raise InputError(
-                f"{path}:{number}: the timestamp {stamp!r} is no later one than that before; {expected}"
-            )
-        stamps.append(stamp)
-    table = np.array(rows)
-    body = Rotation.from_quat(np.roll(table[:, 3:], -1, axis=1))
-    camera = np.array(CAMERA_IN_BODY).reshape(3, 4)
-    turn = np.array(LEFT_RECTIFICATION.rotation).reshape(3, 3)
-    return Trajectory(
-        stamps=tuple(map(seconds_from_nanoseconds, stamps)),
-        positions=table[:, :3] + body.apply(camera[:, 3]),
-        quaternions=np.asarray((body * Rotation.from_matrix(camera[:, :3] @ turn.T)).as_quat()),
+    if frame == BODY:
+        return truth
+    if frame not in mount.frames:
+        raise InputError(
+            "only EuRoC's own rectification is known, and this is another camera; try --frame raw-camera"
+        )
+    body = Rotation.from_quat(truth.quaternions)
+    return replace(
+        truth,
+        positions=truth.positions + body.apply(mount.pose[:, 3]),
+        quaternions=np.asarray((body * Rotation.from_matrix(mount.rotation(frame))).as_quat()),
+        frame=frame,
     )
 
 
-def _read_tartanair(path: Path) -> Trajectory:
-    """``x y z qx qy qz qw`` on each line, one for each image in name order."""
-    expected = "expected `x y z qx qy qz qw` of one image"
-    rows = [_parse(line.split(), f"{path}:{number}", expected) for number, line in _require_file(path)]
-    table = np.array(rows)[:, _TO_CAMERA_AXES]
-    return Trajectory(
-        stamps=tuple(f"{place:.1f}" for place in range(len(rows))),
-        positions=table[:, :3],
-        quaternions=table[:, 3:],
-    )
-
-
-def _require_file(path: Path) -> list[tuple[int, str]]:
-    if not path.exists():
-        raise InputError(f"{path}: there is no such trajectory file")
-    lines = read_lines(path)
-    if not lines:
-        raise InputError(f"{path}: no pose in it")
-    return lines
-
-
-def _parse(words: list[str], place: str, expected: str) -> list[float]:
-    try:
-        values = [float(word) for word in words]
-    except ValueError as error:
-        raise InputError(f"{place}: {error}; {expected}") from error
-    if len(values) != 7 or not np.all(np.isfinite(values)):
-        raise InputError(f"{place}: {len(values)} numbers; {expected}")
-    if not np.isclose(np.linalg.norm(values[3:]), 1, atol=0.05):
-        raise InputError(f"{place}: the quaternion's length is not 1; {expected}")
-    return values
+def units_of_truth(truth: PoseFile) -> Units:
+    """What a truth is measured in: as its format has it, and else by whether its stamps are places."""
+    if truth.format in (TARTANAIR, KITTI):
+        return Units(length="m", time="place in order")
+    is_in_seconds = truth.format == EUROC or tum.holds(truth.path.parent)
+    return SECONDS if is_in_seconds or not truth.trajectory.has_places else PLACES

@@ -108,13 +108,14 @@ class Sequence:
     turned them. ``is_video`` says that neighbours in order are neighbours in space. ``mode`` says which
     frames have ``right`` (stereo) or ``depth`` (rgbd).
 
-    ``groundtruth`` is a file for ``slam.dataset.groundtruth.read_groundtruth``; ``units`` are its units.
+    ``groundtruth`` is a file for ``slam.posefile.posefile.read_posefile``; ``units`` are its units.
     ``settings`` are DROID-SLAM's own options, by their names there, that this dataset is known to need;
     the command line goes before them. ``tracked_every`` n says that DROID-SLAM tracks frames 0, n, 2n …, and
     fills in the poses of the others at the end. ``baseline_m`` is the distance of a stereo pair's cameras in
     metres; DROID-SLAM takes it for 0.1. ``values`` are those of images with more than 8 bits, for an engine
     that reads the files; ``None`` where there are none. ``notes`` are what a person should know of how the
-    sequence was read.
+    sequence was read. ``frame`` is one of :data:`slam.trajectory.FRAMES`, that which poses of these images
+    are of, where the dataset knows several.
 
     ``recording`` has the images of frames without files, in their order, as they were taken and upright:
     uint8 [h, w, 3] in the order blue, green, red. Like ``pictures`` it can be gone through again, and be
@@ -142,6 +143,7 @@ class Sequence:
     notes: tuple[str, ...] = ()
     recording: Iterable[Bytes] | None = None
     focal_35mm: float | None = None
+    frame: str | None = None
 
     @property
     def stamps(self) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slam.errors import InputError
+from slam.evaluate.timing import require_matches
 from slam.trajectory import Floats, Trajectory
 
 if TYPE_CHECKING:
     from evo.core.trajectory import PoseTrajectory3D
 
-FEWEST_PAIRS = 3
 STATISTICS = ("rmse", "mean", "median", "std", "min", "max", "sse")
 
 
@@ -24,10 +24,17 @@ class Comparison:
     ``origin`` lays its first pose upon the truth's and does nothing about the others.
 
     Timestamps of one moment may be ``max_difference_s`` apart; the default is that of ``evo_ape``.
+    ``time_offset_s`` is added to the estimate's. ``frame`` says what the estimate is of, where that is not
+    left to its file. ``is_strict`` allows no faulty row in a file; ``is_required`` says that there is no use
+    in an estimate without a comparison.
     """
 
     alignment: str = "sim3"
     max_difference_s: float = 0.01
+    time_offset_s: float = 0.0
+    frame: str | None = None
+    is_strict: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +44,9 @@ class Evaluation:
     ``statistics`` are evo's for the n distances. ``times`` [n] are the ground truth's, ``estimate_times`` [n]
     the estimate's own, ``truth`` and ``estimate`` [n, 3] the positions after alignment, ``errors`` [n] their
     distances. ``quaternions`` [n, 4], ``x y z w``, are the estimate's rotations after alignment,
-    ``rotation_errors`` [n] the angles in degrees between them and the truth's, and ``rotation_statistics``
-    evo's for these. The estimate was multiplied by ``scale``, then ``rotation`` [3, 3] and ``translation``
-    [3] were applied. ``path_length`` is that of ``truth``.
+    ``truth_quaternions`` the truth's, ``rotation_errors`` [n] the angles in degrees between them, and
+    ``rotation_statistics`` evo's for these. The estimate was multiplied by ``scale``, then
+    ``rotation`` [3, 3] and ``translation`` [3] were applied. ``path_length`` is that of ``truth``.
     """
 
     statistics: dict[str, float]
@@ -50,6 +57,7 @@ class Evaluation:
     truth: Floats
     estimate: Floats
     quaternions: Floats
+    truth_quaternions: Floats
     errors: Floats
     rotation_errors: Floats
     scale: float
@@ -83,8 +91,8 @@ class Evaluation:
 def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> Evaluation:
     """Associate by time, align the estimate by Umeyama's method, measure the distances of the positions.
 
-    The same as ``evo_ape tum TRUTH ESTIMATE`` with ``-as`` (``sim3``), with ``-a`` (``se3``) or with neither
-    (``none``), or with ``--align_origin`` (``origin``).
+    The same as ``evo_ape tum TRUTH ESTIMATE`` (``kitti``, ``euroc``) with ``-as`` (``sim3``), with ``-a``
+    (``se3``), with neither (``none``), or with ``--align_origin`` (``origin``).
 
     Raises:
         InputError: fewer than three poses match in time, or their positions allow no alignment.
@@ -111,6 +119,7 @@ def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> 
         truth=np.asarray(reference.positions_xyz),
         estimate=np.asarray(aligned.positions_xyz),
         quaternions=np.roll(np.asarray(aligned.orientations_quat_wxyz), -1, axis=1),
+        truth_quaternions=np.roll(np.asarray(reference.orientations_quat_wxyz), -1, axis=1),
         errors=np.asarray(lengths.error),
         rotation_errors=np.asarray(angles.error),
         scale=float(scale),
@@ -133,9 +142,14 @@ def match(
     """
     from evo.core import sync
 
-    require_matches(truth.times, estimate.times, comparison.max_difference_s)
+    # Places in an order have no clock that could be off.
+    offset_s = comparison.time_offset_s if truth.is_timed and estimate.is_timed else 0.0
+    require_matches(truth.times, estimate.times, comparison.max_difference_s, offset_s)
     reference, aligned = sync.associate_trajectories(
-        _evo_trajectory(truth), _evo_trajectory(estimate), max_diff=comparison.max_difference_s
+        _evo_trajectory(truth),
+        _evo_trajectory(estimate),
+        max_diff=comparison.max_difference_s,
+        offset_2=offset_s,
     )
     rotation, translation, scale = np.eye(3), np.zeros(3), 1.0
     if comparison.alignment == "origin":
@@ -146,33 +160,13 @@ def match(
     return reference, aligned, (rotation, translation, scale)
 
 
-def require_matches(truth: Floats, estimate: Floats, max_difference_s: float) -> None:
-    """Make sure that two lists of timestamps belong together.
-
-    Args:
-        truth: [n] seconds.
-        estimate: [m] seconds.
-        max_difference_s: how far apart two stamps of one moment may be.
-
-    Raises:
-        InputError: fewer than three of ``estimate`` have one of ``truth`` near them.
-    """
-    edged = np.concatenate([[-np.inf], np.sort(truth), [np.inf]])
-    after = np.searchsorted(edged, estimate)
-    nearest = np.minimum(estimate - edged[after - 1], edged[after] - estimate)
-    matches = int(np.sum(nearest <= max_difference_s))
-    if matches < FEWEST_PAIRS:
-        raise InputError(
-            f"{matches} of {len(estimate)} timestamps have one of the ground truth within "
-            f"{max_difference_s:g} s, and {FEWEST_PAIRS} are needed; they run from {estimate.min():.6f} to "
-            f"{estimate.max():.6f}, the ground truth's from {truth.min():.6f} to {truth.max():.6f}; "
-            "give files of one sequence, or raise --max-difference"
-        )
-
-
 def _evo_trajectory(trajectory: Trajectory) -> PoseTrajectory3D:
     from evo.core.trajectory import PoseTrajectory3D
 
+    if trajectory.matrices is not None:
+        poses = np.tile(np.eye(4), (len(trajectory), 1, 1))
+        poses[:, :3, :3], poses[:, :3, 3] = trajectory.matrices, trajectory.positions
+        return PoseTrajectory3D(poses_se3=list(poses), timestamps=trajectory.times)
     return PoseTrajectory3D(
         positions_xyz=trajectory.positions.copy(),
         orientations_quat_wxyz=np.roll(trajectory.quaternions, 1, axis=1),

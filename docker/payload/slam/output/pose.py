@@ -50,9 +50,11 @@ def write_kitti(path: Path, trajectory: Trajectory) -> None:
 
 
 def write_euroc(path: Path, trajectory: Trajectory) -> None:
-    """Write ``timestamp,x,y,z,qw,qx,qy,qz`` a pose, timestamps in nanoseconds."""
+    """Write ``timestamp,x,y,z,qw,qx,qy,qz`` a pose, timestamps in nanoseconds, and whose poses they are."""
     rows = np.hstack([trajectory.positions, np.roll(trajectory.quaternions, 1, axis=1)])
     lines = [EUROC]
+    if trajectory.frame is not None:
+        lines.append(f"# frame: {trajectory.frame}")
     for stamp, row in zip(trajectory.stamps, rows, strict=True):
         nanoseconds = int(Decimal(stamp).scaleb(9).to_integral_value())
         lines.append(",".join([str(nanoseconds), *(f"{value:.12g}" for value in row)]))

@@ -17,8 +17,9 @@ from slam.dataset.calibration.line import read_calibration
 from slam.dataset.camera import CALIBRATION, Intrinsics
 from slam.dataset.files import SUFFIXES, list_folder, sort_images
 from slam.errors import InputError
+from slam.posefile.format import TUM
+from slam.posefile.posefile import read_posefile
 from slam.text import read_lines
-from slam.trajectory import read_trajectory
 
 Floats = npt.NDArray[np.float64]
 
@@ -106,7 +107,7 @@ def _read_footage(folder: Path, name: str, depth_scale: float | None) -> Scene:
     depths = _list(folder / "depths", _DEPTH_SUFFIXES)
     _pair(images, depths, folder)
     path = folder / "poses.txt"
-    trajectory = read_trajectory(path)
+    trajectory = read_posefile(path, strict=True, only=TUM).trajectory
     _require_count(path, len(trajectory), images)
     return Scene(
         name=name,
