@@ -53,7 +53,7 @@ def test_a_recording_holds_cloud_path_cameras_and_images(tmp_path: Path) -> None
         for name in {*batch.schema.names} - {"time", "log_time"}:
             columns.setdefault(f"{chunk.entity_path} {name}", []).extend(batch.column(name).to_pylist())
     np.testing.assert_allclose(columns["/world/cloud Points3D:positions"][0], cloud.points, atol=1e-6)
-    packed = [int.from_bytes(bytes([*color, 255])) for color in cloud.colors]
+    packed = [int.from_bytes(bytes([*color, 255]), "big") for color in cloud.colors]
     assert columns["/world/cloud Points3D:colors"][0] == packed
     np.testing.assert_allclose(
         columns["/world/path LineStrips3D:strips"][0][0], trajectory.positions, atol=1e-6
