@@ -309,7 +309,7 @@ def test_a_turned_video_of_the_room_is_reconstructed(scene: Path, tmp_path: Path
     (tmp_path / "root" / "desk" / "groundtruth.txt").write_text(truth)
     done = slam(
         *("--task", "infer", "--data-root", tmp_path / "root", "--dataset", "desk", "--stride", "1"),
-        *("--out", tmp_path / "out"),
+        *("--out", tmp_path / "out", "--undistort"),
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -318,3 +318,9 @@ def test_a_turned_video_of_the_room_is_reconstructed(scene: Path, tmp_path: Path
     ate = json.loads((tmp_path / "out" / "ate.json").read_text())
     assert ate["rmse"] < 0.02 * ate["path_length"]
     assert not list((tmp_path / "out").glob(".slam*"))
+    # Its frames have names, and are files where undistorted images are asked for.
+    assert summary["image_folder"] == str(tmp_path / "root" / "desk" / "desk.mp4")
+    rows = [row.split(",") for row in (tmp_path / "out" / "poses.csv").read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == [f"{row[2]}.png" for row in rows]
+    images = (tmp_path / "out" / "undistorted" / "images").iterdir()
+    assert sorted(path.name for path in images) == [row[1] for row in rows]

@@ -58,6 +58,7 @@ def infer(
         say(f"note       {note}")
     truth.tell()
     say(f"engine     {engine}, {settings.threads} threads")
+    image_folder = str(sequence.image_folder)  # of a video, the video
     with results.workspace(out) as workspace, writable_cache(workspace):
         if find_engine(engine).reads_files or settings.exports.undistort or settings.exports.rerun:
             sequence = unpack(sequence, workspace)
@@ -67,6 +68,7 @@ def infer(
         summary = {
             **summarize(sequence, estimate, seconds=time.monotonic() - began),
             "source": source,
+            "image_folder": image_folder,
             "engine": engine,
             "threads": settings.threads,
             "arguments": dict(arguments),
@@ -117,7 +119,6 @@ def summarize(sequence: Sequence, estimate: Estimate, *, seconds: float) -> dict
         "mean_reprojection_error_px": estimate.mean_reprojection_error_px,
         "seconds": round(seconds, 3),
         "image_size": [sequence.width, sequence.height],
-        "image_folder": str(sequence.image_folder),
         **({"frame": sequence.frame} if sequence.frame else {}),
         "intrinsics_known": sequence.intrinsics is not None,
         "calibration": sequence.calibration or None,
