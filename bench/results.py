@@ -20,7 +20,9 @@ from slam.dataset.sequence import Frame, Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.output.camera import Camera
 from slam.output.cloud import Cloud
+from slam.output.figure.style import Drawing
 from slam.output.options import Exports
+from slam.output.up import along
 from slam.task.write import WRITERS, Finished
 from slam.trajectory import Trajectory
 
@@ -68,7 +70,15 @@ def make(frames: int, points: int) -> Finished:
         camera=Camera(model="PINHOLE", parameters=(525, 525, 320, 240), width=640, height=480),
     )
     settings = Settings(threads=1, exports=Exports(colmap_text=True))
-    return Finished(sequence=sequence, estimate=estimate, engine="none", settings=settings, summary={})
+    return Finished(
+        sequence=sequence,
+        estimate=estimate,
+        engine="none",
+        settings=settings,
+        summary={},
+        drawing=Drawing(),
+        up=along("z", "asked for"),
+    )
 
 
 def tell(what: str, seconds: float) -> None:

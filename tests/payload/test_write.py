@@ -13,8 +13,10 @@ from slam.dataset.sequence import Choice
 from slam.engine.estimate import Estimate, Settings
 from slam.output.camera import camera_of
 from slam.output.cloud import Cloud
+from slam.output.figure.style import Drawing
 from slam.output.options import Exports
 from slam.task.note import notes_of
+from slam.task.up import find_up
 from slam.task.write import Finished, write_results
 from slam.trajectory import Trajectory
 from tests.payload.datasets import make_euroc, middle, spot
@@ -48,7 +50,13 @@ def finished(tmp_path: Path) -> Finished:
     )
     settings = Settings(threads=2, exports=Exports(undistort=True, colmap_text=True))
     return Finished(
-        sequence=sequence, estimate=estimate, engine="droid", settings=settings, summary={"frames": count}
+        sequence=sequence,
+        estimate=estimate,
+        engine="droid",
+        settings=settings,
+        summary={"frames": count},
+        drawing=Drawing(),
+        up=find_up(None, sequence, estimate, None),
     )
 
 
@@ -59,6 +67,7 @@ def test_an_engine_without_features_leaves_all_files_too(finished: Finished, tmp
     assert sorted(path.name for path in out.iterdir()) == [
         "cameras.ply",
         "cloud.ply",
+        "cloud.png",
         "poses.csv",
         "sparse",
         "summary.json",
