@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 BOX_IMAGE = "slipway-box"
-READY_TIMEOUT_S = 90
+# Longer than any step of its own takes before it says what did not start.
+READY_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 10
 
 
@@ -218,7 +219,8 @@ def _connect(container: Container, box: Box, newest: str | None, began: float | 
 
 def _greet(port: int) -> None:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        # A machine under load takes its time.
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
             greeting = line.recv(4)
     except OSError:
         greeting = b""
