@@ -17,9 +17,10 @@ from typing import Any
 
 from PIL import Image
 
+from tests.waiting import PATIENCE_S, wait_until
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((name for name in _NAMES if shutil.which(name)), None)
-_TIMEOUT_S = 60.0
 
 
 class Page:
@@ -46,7 +47,7 @@ class Page:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             answer = self._next(deadline)
             if answer.get("id") == self._count:
@@ -108,10 +109,7 @@ class Page:
 
     def wait(self, condition: str) -> None:
         """Until an expression is true."""
-        deadline = time.monotonic() + _TIMEOUT_S
-        while not self.run(condition):
-            assert time.monotonic() < deadline, f"this did not become true: {condition}"
-            time.sleep(0.05)
+        wait_until(lambda: self.run(condition), condition, pause_s=0.05)
 
     def press(self, key: str, *, shift: bool = False, text: str | None = None) -> None:
         """A key, pressed and let go."""

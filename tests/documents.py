@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
 # In what a command prints: any part of a line, or any lines.
 ANYTHING = "…"
@@ -110,7 +112,7 @@ class Reader:
 
     folder: Path
     environment: Mapping[str, str]
-    timeout_s: float = 120
+    timeout_s: float = PATIENCE_S
 
     def do(self, block: Block) -> None:
         """Write a file, or run commands."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pexpect
 
+from tests.waiting import PATIENCE_S
+
 # Where a shell's user has what it starts with.
 START_FILE = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"}
 # A prompt to wait for, and a key, Ctrl-X d, that writes the line that is being edited to a file.
@@ -26,7 +28,6 @@ function _dump; commandline | string collect >"$DUMP.part"; mv "$DUMP.part" "$DU
 bind \\cxd _dump
 """,
 }
-PATIENCE_S = 30
 
 
 def write_start_file(name: str, home: Path, text: str = "") -> Path:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tests.mistakes import Mistake, Table
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 30
 # Makes a pseudo-terminal the terminal of a task, where standard input, output and error are not.
 ON_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0); "
@@ -79,7 +79,7 @@ class UserCheckout:
             try:
                 for answer in answers:
                     type_in(ours, answer, process)
-                stdout, stderr = process.communicate(timeout=2 * TIMEOUT_S)
+                stdout, stderr = process.communicate(timeout=PATIENCE_S)
             finally:
                 process.kill()
                 os.close(ours)
@@ -89,7 +89,7 @@ class UserCheckout:
 
 def type_in(terminal: int, answer: Answer, process: subprocess.Popen[str]) -> None:
     """Answer a prompt that shows nothing of the answer."""
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + PATIENCE_S
     shown = b""
     # What is typed before the echo is off is thrown away.
     while not shown.rstrip(b" ").endswith(b":") or termios.tcgetattr(terminal)[3] & termios.ECHO:

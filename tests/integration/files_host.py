@@ -21,10 +21,11 @@ from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import NullProgress
 from slipway.site import Login
+from tests.integration.inside import run_inside
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "slipway-test-sshd"
-TIMEOUT_S = 30
 SMALL_DISK_BYTES = 16 << 20
 
 
@@ -127,7 +128,7 @@ class FilesHost:
         return connect(self.login(user, port, transfer), self.state)
 
     def sh(self, script: str, *words: str) -> str:
-        done = self.container.exec_run(["sh", "-euc", script, "sh", *words])
+        done = run_inside(self.container, "sh", "-euc", script, "sh", *words)
         assert done.exit_code == 0, done.output
         text: str = done.output.decode("utf-8", "surrogateescape")
         return text
@@ -148,7 +149,7 @@ def start_host(state: Path) -> Iterator[FilesHost]:
     recipe = Recipe(name=IMAGE, dockerfile=dockerfile, platform="", build_args=profile.build_args)
     build_image(client, recipe, NullProgress())
     argv = ["ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-f", str(state / "id")]
-    subprocess.run(argv, check=True, timeout=TIMEOUT_S)
+    subprocess.run(argv, check=True, timeout=PATIENCE_S)
     environment = {
         "PASSWORD": "not used",
         "SECRET": "x",
@@ -164,10 +165,7 @@ def start_host(state: Path) -> Iterator[FilesHost]:
         tmpfs={"/small": f"size={SMALL_DISK_BYTES},mode=1777"},
     )
     try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while b"Server listening" not in container.logs():
-            assert time.monotonic() < deadline, container.logs()
-            time.sleep(0.1)
+        wait_until(lambda: b"Server listening" in container.logs(), container.logs)
         container.reload()
         made = FilesHost(state, int(container.ports["22/tcp"][0]["HostPort"]), container)
         key = made.sh("cat /etc/ssh/ssh_host_ed25519_key.pub")

@@ -1,7 +1,6 @@
 """Runs on the box that are under way at once."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,8 +10,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.steps.refresh import refresh
 from tests.integration.small_image import SmallImageBox
-
-PATIENCE_S = 120
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -40,11 +38,13 @@ class Night:
         self.runs.update(zip(alive, looked, strict=True))
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < deadline, f"{what} did not come: {self.runs}"
-            time.sleep(0.5)
+        def asked() -> bool:
+            if done():
+                return True
             self.look()
+            return False
+
+        wait_until(asked, lambda: f"{what} of {self.runs}\n{self.small.as_root('squeue')}", pause_s=0.5)
 
     def wait_for(self, name: str, *states: State) -> Run:
         self.wait(lambda: self.runs[name].status.state in states, f"{name} {states}")
@@ -61,13 +61,13 @@ class Night:
     def is_over_or_hurried(self, name: str) -> bool:
         run = self.runs[name]
         if not run.status.state.is_over:
-            self.small.hurry(run)
+            self.small.hurry(str(run.job_id))
         return run.status.state.is_over
 
     def has_attempt(self, name: str, attempt: int) -> bool:
         """True where it has begun; a requeue that waits is hurried."""
         run = self.runs[name]
-        self.small.hurry(run)
+        self.small.hurry(str(run.job_id))
         return bool(self.small.on_box(f"ls -d {run.run_dir}/attempt-{attempt} 2>/dev/null || true"))
 
     def result(self, name: str, attempt: int = 1) -> dict[str, object]:

@@ -22,15 +22,14 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 from slipway.steps.box import box_up
 from slipway.steps.session import Session
+from tests.integration.inside import run_inside
 from tests.integration.proxy import Proxy
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = "/scratch/researcher"
 # A line that is silent is dead after three of these seconds.
 OPTIONS = "    ServerAliveInterval 1\n    ServerAliveCountMax 3\n"
-# What has no end was not all of it: ``docker exec`` may end before all that was said has come.
-END = "\nthat was all\n"
-WHOLE = f'script=$1; shift; bash -c "$script" there "$@"; code=$?; printf {END!r}; exit $code'
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,10 @@ class PushBox:
 
     def there(self, script: str, *words: str) -> str:
         """Run a script there as root, without SSH."""
-        done = self.container.exec_run(["bash", "-c", WHOLE, "there", script, *words])
-        text, mark, _ = done.output.decode().rpartition(END)
+        done = run_inside(self.container, "bash", "-c", script, "there", *words)
+        text = done.output.decode()
         assert done.exit_code == 0, f"{script} {words}: {text}"
-        assert mark, f"the engine has lost what this said: {script} {words}: {done.output!r}"
-        return str(text)
+        return text
 
     def listing(self) -> set[str]:
         return set(self.there(f"! test -e {self.images} || ls -A {self.images}").split())
@@ -100,7 +98,7 @@ class PushBox:
             start_new_session=True,  # a Ctrl-C reaches all that a terminal's would
         )
 
-    def finish(self, process: subprocess.Popen[str], timeout_s: float = 120) -> Done:
+    def finish(self, process: subprocess.Popen[str], timeout_s: float = PATIENCE_S) -> Done:
         began = time.monotonic()
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)

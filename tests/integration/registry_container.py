@@ -6,7 +6,6 @@ import json
 import secrets
 import socket
 import tarfile
-import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,9 @@ from slipway.image.engine import engine
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import NullProgress
+from tests.integration.inside import run_inside
 from tests.integration.proxy import Proxy
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "slipway-test-registry"
@@ -83,21 +84,23 @@ class RegistryContainer:
         """Start it, and wait until it answers."""
         self.sh("touch /srv/up")
         name, _, port = self.there.rpartition(":")
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection((name, int(port)), timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError(self.container.logs())
+        wait_until(lambda: is_open(name, int(port)), self.container.logs)
 
     def sh(self, script: str) -> str:
         """Run a script where the registry is."""
-        done = self.container.exec_run(["sh", "-c", script])
+        done = run_inside(self.container, "sh", "-c", script)
         assert done.exit_code == 0, done.output
         output: str = done.output.decode()
         return output
+
+
+def is_open(host: str, port: int) -> bool:
+    """True where something listens at a port."""
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

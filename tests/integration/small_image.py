@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -20,15 +21,20 @@ from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import push_sif
+from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.sif.store import make_sif, tools_recipe
 from slipway.steps.box import box_down, box_up
 from slipway.steps.session import Choice, Session
 from slipway.steps.status import list_runs
+from tests.integration.inside import end_inside, run_inside
 from tests.integration.task_runner import ROOT
+from tests.waiting import wait_until
 
 IMAGE = "slipway-small"
+# For programs that go on until :meth:`SmallImageBox.let_go`.
+UNTIL_LET_GO = "until [ -e /out/go ]; do sleep 0.1; done"
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,39 @@ class SmallImageBox:
 
     def as_root(self, *argv: str, code: int | None = 0) -> str:
         """Run a command in the box as the cluster's owner."""
-        name = Box(state=self.session.project.state).name
-        done = engine().containers.get(name).exec_run(list(argv))
-        output: str = done.output.decode(errors="replace")
+        done = run_inside(self._container, *argv)
+        output = done.output.decode(errors="replace")
         assert code is None or done.exit_code == code, (argv, output)
         return output
+
+    def is_so(self, command: str) -> bool:
+        """True where a shell command of the cluster's owner ends well."""
+        return end_inside(self._container, "sh", "-c", command) == 0
+
+    def has_printed(self, run: Run, line: str, attempt: int = 1) -> bool:
+        """True where a line is in the log of an attempt."""
+        return self.is_so(f"grep -qxF {shlex.quote(line)} {run.run_dir}/attempt-{attempt}/log")
+
+    def let_go(self, run: Run, attempt: int = 1) -> None:
+        """Let a program end that waits by ``UNTIL_LET_GO``."""
+        self.as_root("touch", f"{run.run_dir}/attempt-{attempt}/out/go")
+
+    def wait_for(self, run: Run, *states: State) -> Run:
+        """Wait until a run is in one of these states; without any, until it is over."""
+
+        def look() -> Run | None:
+            now = self.look(run.run_id)
+            return now if (now.state in states if states else now.state.is_over) else None
+
+        found = wait_until(look, lambda: self.situation(run))
+        assert found is not None
+        return found
+
+    def situation(self, run: Run) -> str:
+        """How a run and its cluster stand, for whoever looks for why something does not come."""
+        asked = f"squeue; sinfo -N -l; scontrol show job {run.job_id}; find {run.run_dir}"
+        logs = f"find {run.run_dir} -name '*log' -exec tail -n 30 {{}} +"
+        return f"{run}\n{self.as_root('sh', '-c', f'{asked}; {logs}', code=None)}"
 
     def on_box(self, command: str) -> str:
         """Run a command on the login node, in a login shell."""
@@ -77,25 +111,30 @@ class SmallImageBox:
         Returns:
             The newest attempt's number. SLURM counts starts that a node refused, too: it may be more than 2.
         """
-        deadline = time.monotonic() + 120
-        while True:
+
+        def begun() -> int:
             listed = self.on_box(f"ls -d {run.run_dir}/attempt-* 2>/dev/null || true").split()
             newest = max((int(path.rpartition("-")[2]) for path in listed), default=0)
             if newest > 1:
                 return newest
-            assert time.monotonic() < deadline, self.as_root("scontrol", "show", "job", str(run.job_id))
-            self.hurry(run)
-            time.sleep(0.3)
+            self.hurry(str(run.job_id))
+            return 0
 
-    def hurry(self, run: Run) -> None:
+        return wait_until(begun, lambda: self.situation(run))
+
+    def hurry(self, job_id: str) -> None:
         """Let a requeued job begin at once, which else waits for two minutes; any other is left alone."""
-        waits = self.as_root("squeue", "-h", "-j", str(run.job_id), "-o", "%T %r", code=None)
+        waits = self.as_root("squeue", "-h", "-j", job_id, "-o", "%T %r", code=None)
         # SLURM has no reason to say before it has thought about the job.
         if any(line in ("PENDING BeginTime", "PENDING None") for line in waits.splitlines()):
             # slurmd does not start a job in the second in which it has ended it, and SLURM gives it up then.
             time.sleep(2)
             # It may have begun by itself meanwhile.
-            self.as_root("scontrol", "update", f"jobid={run.job_id}", "starttime=now", code=None)
+            self.as_root("scontrol", "update", f"jobid={job_id}", "starttime=now", code=None)
+
+    @property
+    def _container(self) -> Any:
+        return engine().containers.get(Box(state=self.session.project.state).name)
 
 
 @contextmanager

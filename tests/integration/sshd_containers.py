@@ -24,13 +24,14 @@ from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import NullProgress
 from slipway.site import Login
+from tests.integration.inside import end_inside, run_inside
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "slipway-test-sshd"
 PASSWORD = "a pass of words"  # noqa: S105
 PASSPHRASE = "a phrase"  # noqa: S105
 SECRET = base64.b32encode(b"twenty bytes of them").decode()
-TIMEOUT_S = 30
 SPARE = (2231, 2232)  # ports of the first host, for sshds that a test sets up
 
 
@@ -93,10 +94,13 @@ class SshdContainers:
         Returns:
             The port of this machine that leads to it.
         """
-        argv = ["/usr/sbin/sshd", "-p", str(port), "-o", f"PidFile=/run/sshd-{port}.pid"]
+        gate, started = self.containers["gate"], f"/run/sshd-{port}.pid"
+        argv = ["/usr/sbin/sshd", "-p", str(port), "-o", f"PidFile={started}"]
         argv += [word for option in options for word in ("-o", option)]
-        done = self.containers["gate"].exec_run(argv)
+        done = run_inside(gate, *argv)
         assert done.exit_code == 0, done.output
+        # It listens a little after the command has ended.
+        wait_until(lambda: end_inside(gate, "test", "-e", started) == 0, started)
         return published(self.containers["gate"], port)
 
     def log(self, name: str = "gate") -> str:
@@ -109,7 +113,7 @@ class SshdContainers:
         return file
 
     def public_key(self, name: str, kind: str = "ed25519") -> str:
-        done = self.containers[name].exec_run(["cat", f"/etc/ssh/ssh_host_{kind}_key.pub"])
+        done = run_inside(self.containers[name], "cat", f"/etc/ssh/ssh_host_{kind}_key.pub")
         text: str = done.output.decode()
         return " ".join(text.split()[:2])
 
@@ -126,7 +130,7 @@ def keygen(path: Path, passphrase: str = "", *options: str) -> str:
         path.name,
         *(options or ["-t", "ed25519"]),
     ]
-    subprocess.run(argv, check=True, timeout=TIMEOUT_S)
+    subprocess.run(argv, check=True, timeout=PATIENCE_S)
     return Path(f"{path}.pub").read_text()
 
 
@@ -157,10 +161,10 @@ def published(container: Any, port: int) -> int:
 
 
 def wait_for_all(containers: dict[str, Any]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not all(b"Server listening" in container.logs() for container in containers.values()):
-        assert time.monotonic() < deadline, [one.logs() for one in containers.values()]
-        time.sleep(0.1)
+    wait_until(
+        lambda: all(b"Server listening" in container.logs() for container in containers.values()),
+        lambda: [one.logs() for one in containers.values()],
+    )
 
 
 @contextmanager
@@ -195,7 +199,7 @@ def open_sshds(state: Path) -> Iterator[SshdContainers]:
             f"Host gate\n    HostName 127.0.0.1\n    Port {sshds.port}\n    HostKeyAlias gate\n"
             "Host inner\n    ProxyJump key@gate\nHost deep\n    ProxyJump key@gate,key@inner\n"
             f"Host *\n    UserKnownHostsFile {state}/known_hosts\n    GlobalKnownHostsFile none\n"
-            "    IdentitiesOnly yes\n    ConnectTimeout 10\n"
+            "    IdentitiesOnly yes\n    ConnectTimeout 60\n"
         )
         sshds.write_known_hosts(state / "known_hosts")
         yield sshds
@@ -213,16 +217,13 @@ def open_agent(folder: Path) -> Iterator[Callable[..., None]]:
     path = folder / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while not path.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(path.exists, "ssh-agent's socket")
 
         def add(*words: str) -> None:
             own = {"SSH_AUTH_SOCK": str(path), "SSH_ASKPASS_REQUIRE": "force", "SSH_ASKPASS": str(askpass)}
             argv = ["ssh-add", "-q", *words]
             subprocess.run(
-                argv, check=True, timeout=TIMEOUT_S, env={**os.environ, **own}, capture_output=True
+                argv, check=True, timeout=PATIENCE_S, env={**os.environ, **own}, capture_output=True
             )
 
         askpass = folder / "askpass"
@@ -231,4 +232,4 @@ def open_agent(folder: Path) -> Iterator[Callable[..., None]]:
         yield add
     finally:
         process.terminate()
-        process.wait(timeout=TIMEOUT_S)
+        process.wait(timeout=PATIENCE_S)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 INVOKE = [sys.executable, "-m", "invoke"]
 SHARED = Path(os.environ.get("SLIPWAY_SHARED_DATA") or ROOT.parent / "shared" / "data")
@@ -20,7 +22,9 @@ class TaskRunner:
     state: Path
     results: Path
 
-    def invoke(self, *words: str, code: int = 0, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    def invoke(
+        self, *words: str, code: int = 0, timeout_s: float = PATIENCE_S
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SLIPWAY_STATE": str(self.state), "SLIPWAY_RESULTS": str(self.results)}
         done = subprocess.run(
             [*INVOKE, *words],
@@ -50,4 +54,4 @@ class TaskRunner:
         """Run a command on the login node with the plain ssh that the documentation shows."""
         config = str(self.state / "box" / "ssh_config")
         argv = ["ssh", "-F", config, "box", command]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout

@@ -18,6 +18,7 @@ from slipway.errors import ConnectionLostError, RunFailedError, SshError, UsageE
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.integration.task_runner import ROOT
+from tests.waiting import PATIENCE_S
 
 BASE = f"IMAGE={IMAGE}\nDOCKERFILE=Dockerfile\nPROGRAM=\nCODE_DIR=.\nSITE=box\nCPUS=1\nMEM=200M\nTIME=10\n"
 
@@ -75,7 +76,7 @@ def test_a_run_from_its_submission_to_its_results(
     again = Project(project.root).run(run.id[:9])
     assert (again.state, again.results) == (State.FAILED, results)
     assert logins == ["login"]
-    second = run.replay(name="twice", time=3).wait(timeout_s=60)
+    second = run.replay(name="twice", time=3).wait(timeout_s=PATIENCE_S)
     assert second.id != run.id
     assert second.argv == run.argv
     assert list(second.logs()) == ["code", r"a b|\xff|$HOME|"]
@@ -86,22 +87,28 @@ def test_a_run_from_its_submission_to_its_results(
 
 
 def test_a_wait_that_ends_before_the_run(project: Project) -> None:
-    run = project.submit(["sleep", "60"])
+    run = project.submit(["sleep", "600"])
     with pytest.raises(WaitTimeoutError, match=rf"{run.id} is \w+ after 2 s, and goes on"):
         run.wait(timeout_s=2)
     assert not run.is_over
     assert next(one for one in project.runs() if one.id == run.id).state in ("PENDING", "RUNNING")
-    assert run.cancel().wait(timeout_s=60).reason == "cancelled"
+    assert run.cancel().wait(timeout_s=PATIENCE_S).reason == "cancelled"
     assert run.state == "CANCELLED"
 
 
-def test_lines_that_are_cut(project: Project, proxy: CuttableProxy, logins: list[str]) -> None:
-    run = project.submit(["sh", "-c", "for i in $(seq 40); do echo line $i; sleep 0.15; done"])
+def test_lines_that_are_cut(
+    small: SmallImageBox, project: Project, proxy: CuttableProxy, logins: list[str]
+) -> None:
+    # After each of two lines it waits until the line to it was cut.
+    waits = "case $i in 5|20) until [ -e /out/$i ]; do sleep 0.1; done; esac"
+    run = project.submit(["sh", "-c", f"for i in $(seq 40); do echo line $i; {waits}; done"])
+    out = f"{small.session.store.find(run.id).run_dir}/attempt-1/out"
     seen = []
     for line in run.logs(follow=True):
         seen.append(line)
         if line in ("line 5", "line 20"):
             proxy.cut()
+            small.as_root("touch", f"{out}/{line.split()[1]}")
     assert seen == [f"line {number}" for number in range(1, 41)]
     assert run.state == "COMPLETED"
     assert len(logins) == 3
@@ -121,7 +128,7 @@ def test_lines_that_are_cut(project: Project, proxy: CuttableProxy, logins: list
 def test_a_submission_is_not_tried_again(
     project: Project, proxy: CuttableProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.submit(["true"]).wait(timeout_s=60)
+    project.submit(["true"]).wait(timeout_s=PATIENCE_S)
     # The line goes while the connection idles: that is found out before anything is sent.
     monkeypatch.setattr(connections, "IDLE_S", 0.0)
     proxy.cut()
@@ -133,7 +140,7 @@ def test_a_submission_is_not_tried_again(
         cutting.submit(["true"])
     new = [one for one in project.runs() if one.id not in {run.id, *before}]
     assert len(new) == 1
-    new[0].wait(timeout_s=60)
+    new[0].wait(timeout_s=PATIENCE_S)
     assert (new[0].state, new[0].reason) in ((State.COMPLETED, "ok"), (State.FAILED, "launch-failure"))
 
 
@@ -145,13 +152,13 @@ def test_threads_share_the_connection(project: Project, logins: list[str]) -> No
         lines = list(run.logs(follow=True))
         assert lines == [f"thread {number}"], lines
         assert run.pull().out is not None
-        done.append(run.wait(timeout_s=60, check=True))
+        done.append(run.wait(timeout_s=PATIENCE_S, check=True))
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(180)
+        thread.join(PATIENCE_S)
     assert len({run.id for run in done}) == 4
     assert logins == ["login"]
 
@@ -171,7 +178,7 @@ def test_in_an_event_loop_as_in_a_notebook(project: Project) -> None:
 
         ticking = asyncio.create_task(tick())
         # Without blocking the loop, and with it.
-        await asyncio.to_thread(run.wait, 60)
+        await asyncio.to_thread(run.wait, PATIENCE_S)
         ticking.cancel()
         assert ticks > 5
         assert list(run.logs()) == ["done"]
@@ -201,9 +208,9 @@ def test_the_examples_of_the_documentation(root: Path) -> None:
     # It uses public names alone, as a user's program does, and is typed.
     cache = ROOT / ".mypy_cache" / "api"
     typed = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(cache), "example.py"]
-    subprocess.run(typed, cwd=root, env={**os.environ, "MYPYPATH": str(ROOT)}, check=True, timeout=300)
+    subprocess.run(typed, cwd=root, env={**os.environ, "MYPYPATH": str(ROOT)}, check=True, timeout=PATIENCE_S)
     argv = [sys.executable, "-W", "error", "example.py"]
-    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[:3] == ["100 steps with a learning rate of 0.001", "COMPLETED 0", "0.9090909090909091"]
@@ -222,5 +229,5 @@ print(*run.logs(follow=True))
 
 def test_nothing_is_said_when_nobody_closes_it(root: Path) -> None:
     argv = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(root)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")

@@ -1,7 +1,6 @@
 """The box, with a real engine, sshd, SLURM and Apptainer."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,12 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.store import TOOLS_IMAGE, tools_recipe
 from slipway.site import Login
+from tests.conftest import Tell
+from tests.integration.inside import end_inside
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 LOGIN = Login(host="box", ssh_config="box/ssh_config")
-TIMEOUT_S = 60
 # A root file system with a shell and what it links to, as small as a .sif gets.
 TINY_SIF = """
 mkdir -p /r/usr/bin /r/etc /r/proc /r/sys /r/dev /r/tmp /r/home && ln -s usr/bin usr/lib usr/lib64 /r/
@@ -51,7 +52,7 @@ class Made:
     def container(self) -> Any:
         return self.client.containers.get(self.status.box.name)
 
-    def sh(self, script: str, timeout_s: float = TIMEOUT_S) -> str:
+    def sh(self, script: str, timeout_s: float = PATIENCE_S) -> str:
         """What a script prints on the login node, where it may not fail."""
         return self.remote.check(["bash", "-c", script], timeout_s=timeout_s).stdout
 
@@ -77,11 +78,11 @@ class Made:
         ]
         return self.remote.check([*words, *options]).stdout.split()
 
-    def wait_for(self, condition: str, timeout_s: float = TIMEOUT_S) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not self.remote.run(["bash", "-c", condition]).ok:
-            assert time.monotonic() < deadline, f"{condition} did not come true; {self.sh('squeue; sinfo')}"
-            time.sleep(0.2)
+    def wait_for(self, condition: str) -> None:
+        wait_until(
+            lambda: self.remote.run(["bash", "-c", condition]).ok,
+            lambda: f"{condition}; {self.sh('squeue; sinfo')}",
+        )
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +109,7 @@ def sif(box: Made, tmp_path_factory: pytest.TempPathFactory) -> str:
     container = box.client.containers.create(TOOLS_IMAGE, ["sh", "-c", TINY_SIF], network_mode="none")
     try:
         container.start()
-        assert container.wait(timeout=TIMEOUT_S)["StatusCode"] == 0, container.logs().decode()
+        assert container.wait(timeout=PATIENCE_S)["StatusCode"] == 0, container.logs().decode()
         chunks, _ = container.get_archive("/tiny.sif")
         assert box.container.put_archive("/scratch/researcher", b"".join(chunks))
     finally:
@@ -118,12 +119,12 @@ def sif(box: Made, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def ssh(config: Path, command: str) -> subprocess.CompletedProcess[str]:
     argv = ["ssh", "-F", str(config), "-o", "BatchMode=yes", "box", command]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
-def test_the_box_is_ready_within_15_s(box: Made) -> None:
+def test_the_box_says_how_long_it_took_to_start(box: Made, tell: Tell) -> None:
     assert box.status.started_s is not None
-    assert box.status.started_s < 15
+    tell(f"the box was ready after {box.status.started_s:.1f} s")
 
 
 def test_plain_ssh_gets_in(box: Made) -> None:
@@ -206,15 +207,13 @@ def test_priority_requeues_scavenge(box: Made) -> None:
 
 
 def test_sreport_shows_aged_jobs(box: Made) -> None:
-    assert box.container.exec_run(["age-accounting"]).exit_code == 0
+    assert end_inside(box.container, "age-accounting") == 0
     report = box.sh("sreport -nP cluster AccountUtilizationByUser start=$(date -d '1 day ago' +%F) end=now")
     assert "box|lab|researcher" in report
 
 
 def test_up_again_changes_nothing(box: Made) -> None:
-    began = time.monotonic()
     again = boxes.up(box.client, box.state, box.image, progress=NullProgress())
-    assert time.monotonic() - began < 5
     assert again.started_s is None
     assert again.port == box.status.port
     assert boxes.status(box.client, box.state) == again
@@ -230,9 +229,10 @@ def test_another_box_is_another_one_and_leaves_nothing(box: Made, tmp_path: Path
         assert status.box.name != box.status.box.name
         container = box.client.containers.get(status.box.name)
         with connect(LOGIN, state) as remote:
-            remote.check(["sbatch", "--wrap", "sleep 300"])
-            remote.check(
-                ["bash", "-c", "timeout 20 bash -c 'until squeue -h -t R | grep -q .; do sleep .1; done'"]
+            remote.check(["sbatch", "--wrap", "sleep 600"])
+            wait_until(
+                lambda: remote.check(["squeue", "-h", "-t", "R"]).stdout,
+                lambda: remote.check(["bash", "-c", "squeue; sinfo"]).stdout,
             )
             # It stops, as with the machine, and comes back with what it had.
             remote.check(["touch", "/scratch/researcher/kept"])
@@ -243,7 +243,7 @@ def test_another_box_is_another_one_and_leaves_nothing(box: Made, tmp_path: Path
         with connect(LOGIN, state) as remote:
             assert remote.run(["test", "-e", "/scratch/researcher/kept"]).ok
         # Half of it dies: it is started again.
-        container.exec_run(["pkill", "-x", "slurmctld"])
+        assert end_inside(container, "pkill", "-x", "slurmctld.*") == 0
         assert boxes.up(box.client, state, box.image, progress=NullProgress()).started_s is not None
     finally:
         assert boxes.down(box.client, state) is True
@@ -251,4 +251,4 @@ def test_another_box_is_another_one_and_leaves_nothing(box: Made, tmp_path: Path
     assert not (state / "box").exists()
     assert {volume.id for volume in box.client.volumes.list()} == volumes
     assert not [path for path in Path("/sys/fs/cgroup").glob(f"**/*{container.id}*") if path.is_dir()]
-    assert box.sh("sinfo --noheader -o %t -p debug").split() == ["idle"]
+    box.wait_for('[ "$(sinfo --noheader -o %t -p debug)" = idle ]')

@@ -1,7 +1,6 @@
 """Jobs cancelled: several at once, those that wait, and one that SLURM does not let go of."""
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from slipway.steps.status import list_runs
 from tests.integration.small_image import SmallImageBox, fakes
 from tests.integration.task_runner import TaskRunner
 from tests.integration.test_follow import on_terminal, read_until
+from tests.waiting import PATIENCE_S
 
 HELD = SlurmResources(sbatch=("--hold",))
 
@@ -40,11 +40,8 @@ def state(small: SmallImageBox, run: Run) -> State:
 
 def test_those_that_wait(small: SmallImageBox, waiting: list[Run], runner: TaskRunner) -> None:
     with small.connect() as host:
-        running = small.submit(host, "sleep", "60")
-    deadline = time.monotonic() + 60
-    while state(small, running) is not State.RUNNING:
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+        running = small.submit(host, "sleep", "600")
+    small.wait_for(running, State.RUNNING)
     # Nobody is there to say yes.
     done = runner.invoke("cancel", "--state", "pending", code=64)
     assert "nothing was cancelled: that needs a yes" in done.stderr
@@ -114,7 +111,7 @@ def test_the_question(small: SmallImageBox, waiting: list[Run]) -> None:
         assert "Cancel these 2 runs?" in shown
         os.write(ours, b"no\n")
         shown = read_until(ours, None)
-        assert process.wait(timeout=20) == 64, shown
+        assert process.wait(timeout=PATIENCE_S) == 64, shown
     finally:
         process.kill()
         os.close(ours)

@@ -14,7 +14,7 @@ from slipway.job.watch import cancel, follow
 from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from tests.integration.night import Night, ending
-from tests.integration.small_image import SmallImageBox
+from tests.integration.small_image import UNTIL_LET_GO, SmallImageBox
 
 # Counts its links: the fourth has nothing left to do. It saves as it is warned.
 COUNTS = (
@@ -84,7 +84,7 @@ def test_following_and_pulling_go_on_through_the_links(night: Night, tmp_path: P
             warn(night, "followed")
 
     def look(host: Host, run: Run) -> Run:
-        night.small.hurry(run)
+        night.small.hurry(str(run.job_id))
         return poll(host, [run])[0]
 
     with night.small.connect() as host:
@@ -123,11 +123,15 @@ def test_cancelled_in_a_link(night: Night) -> None:
 
 def test_cancelled_as_it_asks_for_the_next_link(night: Night) -> None:
     # Cancelled while it saves: SLURM would take the requeue of a cancelled job, and begin it again.
-    script = "trap 'sleep 2; exit 0' USR1; trap '' TERM; echo running; while :; do sleep 0.1; done"
+    saves = f"echo saving; {UNTIL_LET_GO}; exit 0"
+    script = f"trap '{saves}' USR1; trap '' TERM; echo running; while :; do sleep 0.1; done"
     night.submit("saving", script, continue_after_limit=3)
     night.wait_for_word("saving", "running")
     warn(night, "saving")
-    night.small.on_box(f"sleep 0.5; scancel {night.runs['saving'].job_id}")
+    night.wait_for_word("saving", "saving")
+    # What does not end by itself is killed after 2 s.
+    run = night.runs["saving"]
+    night.small.on_box(f"scancel {run.job_id}; touch {run.run_dir}/attempt-1/out/go")
     run = night.ended("saving")
     assert (run.status.state, run.status.reason) == (State.CANCELLED, "cancelled")
     assert not night.result("saving")["continues"]

@@ -13,7 +13,8 @@ from slipway.steps.box import box_up
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Choice
 from tests.integration.night import Night, ending, ending_of
-from tests.integration.small_image import SmallImageBox, fakes
+from tests.integration.small_image import UNTIL_LET_GO, SmallImageBox, fakes
+from tests.waiting import wait_until
 
 # Writes before its end, so that it shows whether output is kept.
 KEEPS = "echo kept >/out/file; "
@@ -218,7 +219,7 @@ def test_time_limit(night: Night) -> None:
 
 
 def test_the_warning_leaves_programs_without_a_handler_alone(night: Night) -> None:
-    waits = "echo running; until [ -e /out/go ]; do sleep 0.1; done; echo fine"
+    waits = f"echo running; {UNTIL_LET_GO}; echo fine"
     night.submit("unaware", waits)
     night.submit("unaware, nodes", waits, nodes=2)
     # A handler of Python's or C's own, in a process that a shell script does not become.
@@ -233,7 +234,7 @@ def test_the_warning_leaves_programs_without_a_handler_alone(night: Night) -> No
         night.small.on_box(f"scancel --batch --signal=USR1 {night.runs[name].job_id}")
     time.sleep(2)
     for name in ("unaware", "unaware, nodes"):
-        night.small.on_box(f"touch {night.runs[name].run_dir}/attempt-1/out/go")
+        night.small.let_go(night.runs[name])
     for name in ("unaware", "unaware, nodes"):
         assert ending(night.ended(name)) == ("COMPLETED", "ok", 0, 0), night.file(name, "attempt-1/log")
     night.ended("perl saves")
@@ -243,7 +244,8 @@ def test_the_warning_leaves_programs_without_a_handler_alone(night: Night) -> No
 def test_node_failure_and_the_old_processes(night: Night) -> None:
     small = night.small
     # The old attempt writes on, for as long as it lives, to what it takes for its own folder.
-    script = "echo running; for i in $(seq 400); do echo $SLIPWAY_ATTEMPT >>/out/lines; sleep 0.1; done"
+    writes = "echo $SLIPWAY_ATTEMPT >>/out/lines; sleep 0.1"
+    script = f"echo running; until [ -e /out/go ]; do {writes}; done"
     night.submit("lost", script)
     night.submit("lost for good", script)
     small.as_root("scontrol", "update", f"jobid={night.runs['lost for good'].job_id}", "requeue=0")
@@ -268,12 +270,14 @@ def test_node_failure_and_the_old_processes(night: Night) -> None:
     attempt = small.begin_again(night.runs["lost"])
     night.wait_for_word("lost", "running", attempt)
     before = night.file("lost", "attempt-1/out/lines").count("1")
-    time.sleep(1)
-    assert night.file("lost", "attempt-1/out/lines").count("1") > before  # the old one lives and writes
+    written = lambda: night.file("lost", "attempt-1/out/lines").count("1")  # noqa: E731
+    wait_until(lambda: written() > before, "a line of the old one, which lives and writes")
     assert set(night.file("lost", f"attempt-{attempt}/out/lines").split()) == {str(attempt)}
     with small.connect() as host:
         cancel(host, night.runs["lost"])
     assert night.ended("lost").status.reason == "cancelled"
+    for name in ("lost", "lost for good"):
+        small.let_go(night.runs[name])
     for node in set(nodes.values()):
         small.as_root("slurmd", "-N", node)
         small.as_root("scontrol", "update", f"nodename={node}", "state=resume", code=None)
@@ -309,7 +313,7 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
 
 def test_what_cannot_be_read_is_unknown(night: Night) -> None:
     small = night.small
-    night.submit("unreadable", "sleep 6")
+    night.submit("unreadable", UNTIL_LET_GO)
     run = night.runs["unreadable"]
     # Stand-ins for programs of another SLURM, or whose controller is down.
     with fakes(small) as fake:
@@ -323,4 +327,6 @@ def test_what_cannot_be_read_is_unknown(night: Night) -> None:
                 fake(name, "echo no controller >&2; exit 1")
             (now,) = refresh(small.session, host, [run])
             assert now.status.note == "squeue could not be asked: no controller"
+    night.wait_for("unreadable", State.RUNNING)
+    small.let_go(run)
     assert night.ended("unreadable").status.reason == "ok"

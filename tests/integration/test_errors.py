@@ -18,12 +18,12 @@ from tests.integration.error_checkout import Answer, Case, Seen, Topic, UserChec
 from tests.integration.sshd_containers import (
     PASSWORD,
     SPARE,
-    TIMEOUT_S,
     SshdContainers,
     keygen,
     open_agent,
     open_sshds,
 )
+from tests.waiting import PATIENCE_S
 
 # A ProxyCommand: joins standard input and output to a port, and says which process it is.
 JOIN = """
@@ -156,7 +156,7 @@ def served(words: bytes) -> Iterator[str]:
                 connection.recv(100)
                 connection.sendall(words)
             else:
-                end.wait(TIMEOUT_S)
+                end.wait(PATIENCE_S)
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -166,7 +166,7 @@ def served(words: bytes) -> Iterator[str]:
         end.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(TIMEOUT_S)
+        thread.join(PATIENCE_S)
 
 
 @case("Another kind of server is at the port", 78, "Correct the port.")

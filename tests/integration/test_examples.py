@@ -24,6 +24,7 @@ from slipway.steps.session import Session
 from tests.conftest import Tell
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import ROOT
+from tests.waiting import PATIENCE_S, wait_until
 
 FRAMES, EVERY = 24, 2
 SLIPWAY = [sys.executable, "-m", "slipway"]
@@ -48,7 +49,7 @@ class Example:
             text=True,
         )
 
-    def slipway(self, *words: str, code: int = 0, timeout_s: float = 600) -> str:
+    def slipway(self, *words: str, code: int = 0, timeout_s: float = 2 * PATIENCE_S) -> str:
         """What a task prints."""
         with self.command(*words) as process:
             try:
@@ -101,7 +102,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("room") / "room"
     words = [sys.executable, "-m", "slam.demo.scene", "--frames", str(FRAMES), str(folder)]
     path = {**os.environ, "PYTHONPATH": str(ROOT / "docker" / "payload")}
-    subprocess.run(words, check=True, env=path, timeout=300)
+    subprocess.run(words, check=True, env=path, timeout=PATIENCE_S)
     return folder
 
 
@@ -114,13 +115,13 @@ def copy(name: str, to: Path) -> Path:
     return made
 
 
-def wait_for_lines(example: Example, file: str, count: int) -> None:
-    deadline = time.monotonic() + 120
-    box = example.cluster()
-    # The engine may lose what a short command prints.
-    while int(box.as_root("sh", "-c", f"cat {file} 2>/dev/null | wc -l") or 0) < count:
-        assert time.monotonic() < deadline, file
-        time.sleep(0.1)
+def wait_for_lines(example: Example, run: Run, file: str, count: int) -> None:
+    """Wait until a file of a run has so many lines."""
+    box, path = example.cluster(), f"{run.run_dir}/{file}"
+    wait_until(
+        lambda: box.is_so(f'[ "$(cat {path} 2>/dev/null | wc -l)" -ge {count} ]'),
+        lambda: f"{count} lines in {file} of {box.situation(run)}",
+    )
 
 
 def test_a_training_goes_on_as_if_it_had_never_stopped(state: Path, tmp_path: Path, tell: Tell) -> None:
@@ -135,12 +136,12 @@ def test_a_training_goes_on_as_if_it_had_never_stopped(state: Path, tmp_path: Pa
     train = ("python3", "train.py")
     stopped = example.submit(*train)
     run, box = example.find(stopped), example.cluster()
-    wait_for_lines(example, f"{run.run_dir}/attempt-1/out/metrics.jsonl", 30)
+    wait_for_lines(example, run, "attempt-1/out/metrics.jsonl", 30)
     box.as_root("scontrol", "requeue", str(run.job_id))
     # Meanwhile another one makes all steps at once.
     whole = example.submit(*train)
     attempt = box.begin_again(run)
-    wait_for_lines(example, f"{run.run_dir}/attempt-{attempt}/out/metrics.jsonl", 150)
+    wait_for_lines(example, run, f"attempt-{attempt}/out/metrics.jsonl", 150)
     # As SLURM warns the script before the limit.
     box.as_root("scancel", "--signal=USR1", "--batch", str(run.job_id))
     example.slipway("logs", stopped, "--follow", code=138)
@@ -182,14 +183,14 @@ def tunnel(state: Path, command: str) -> Iterator[str]:
 
 
 def fetch(address: str) -> str:
-    deadline = time.monotonic() + 30
-    while True:
+    def ask() -> str:
         try:
-            with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:  # noqa: S310
                 return str(answer.read().decode())
         except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+            return ""
+
+    return wait_until(ask, address)
 
 
 def test_pairs_are_matched_by_a_cluster_of_dask_that_loses_a_worker(
@@ -207,7 +208,7 @@ def test_pairs_are_matched_by_a_cluster_of_dask_that_loses_a_worker(
         shutil.copy(image, photos)
     example.slipway("stage", str(photos))
     run = example.find(example.submit("python3", "launch.py", "python3", "match.py", "/data/photos"))
-    wait_for_lines(example, f"{run.run_dir}/attempt-1/out/pairs.jsonl", 1)
+    wait_for_lines(example, run, "attempt-1/out/pairs.jsonl", 1)
     box = example.cluster()
     # The processes that nannies start.
     worker = box.as_root("pgrep", "-f", "multiprocessing.spawn").split()[0]
@@ -280,7 +281,7 @@ def test_a_camera_is_followed_through_a_video(state: Path, tmp_path: Path, room:
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     ).stdout
     assert f"door: {FRAMES // EVERY} frames of 480x360" in taken
     # The path is known: the job compares with it.

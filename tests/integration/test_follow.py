@@ -3,17 +3,21 @@
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
+import threading
 import time
+from typing import IO
 
 from slipway.job.run import Run
 from slipway.scheduler.base import State
+from tests.integration import daemon
 from tests.integration.cuttable_proxy import CuttableProxy
-from tests.integration.small_image import SmallImageBox
+from tests.integration.small_image import UNTIL_LET_GO, SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
+from tests.waiting import PATIENCE_S, wait_until
 
-LINES = 120
 # What rich itself writes: colours, and the line that moves.
 OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A")
 
@@ -37,32 +41,49 @@ def follow(small: SmallImageBox, run: Run) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_state(small: SmallImageBox, run: Run, state: State) -> Run:
-    deadline = time.monotonic() + 60
-    while (new := small.look(run.run_id)).status.state is not state:
-        assert time.monotonic() < deadline, new
-        time.sleep(0.2)
-    return new
+class Reader:
+    """Reads what a process prints as it comes, so that one can wait for it."""
+
+    def __init__(self, pipe: IO[str] | None) -> None:
+        assert pipe is not None
+        self.text = ""
+        self._pipe = pipe
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._pipe:
+            self.text += line
+
+    def wait_for(self, words: str, times: int = 1) -> None:
+        wait_until(lambda: self.text.count(words) >= times, lambda: f"{words!r} in {self.text}")
+
+    def rest(self) -> str:
+        """All that was printed, once that is over."""
+        self._thread.join(PATIENCE_S)
+        return self.text
 
 
 def test_a_line_that_is_cut_five_times(small: SmallImageBox, proxy: CuttableProxy) -> None:
-    run = submit(small, f"for i in $(seq {LINES}); do echo line $i é; sleep 0.15; done; exit 3")
-    before = proxy.connections
+    script = "i=0; until [ -e /out/go ]; do i=$((i + 1)); echo line $i é; sleep 0.15; done; exit 3"
+    run = submit(small, script)
     with follow(small, run) as process:
-        while proxy.connections == before:  # On a busy machine it takes its time to begin.
-            assert process.poll() is None
-            time.sleep(0.1)
+        printed, told = Reader(process.stdout), Reader(process.stderr)
+        printed.wait_for("line 1 é")
         for number in range(5):
-            time.sleep(2.2)
             # Once it stays away for a while.
             proxy.cut(mend=number != 2)
             if number == 2:
                 time.sleep(2)
                 proxy.mend()
-        output, errors = process.communicate(timeout=90)
+            told.wait_for("Connected again", number + 1)
+            printed.wait_for("\n", printed.text.count("\n") + 1)
+        small.let_go(run)
+        output, errors = printed.rest(), told.rest()
     assert process.returncode == 3, errors
     lines = output.splitlines()
-    assert lines[:-1] == [f"line {number} é" for number in range(1, LINES + 1)]
+    written = small.as_root("cat", f"{run.run_dir}/attempt-1/log").splitlines()
+    assert lines[:-1] == written == [f"line {number} é" for number in range(1, len(written) + 1)]
     assert lines[-1] == f"run {run.run_id}  FAILED  program-error  exit code 3"
     assert errors.count("The connection was lost") == 5, errors
     assert errors.count("Connected again") == 5, errors
@@ -70,14 +91,13 @@ def test_a_line_that_is_cut_five_times(small: SmallImageBox, proxy: CuttableProx
 
 
 def test_a_requeue_is_followed(small: SmallImageBox) -> None:
-    script = "echo of attempt $SLIPWAY_ATTEMPT; [ $SLIPWAY_ATTEMPT -gt 1 ] || exec sleep 60"
+    script = "echo of attempt $SLIPWAY_ATTEMPT; [ $SLIPWAY_ATTEMPT -gt 1 ] || exec sleep 600"
     run = submit(small, script)
     with follow(small, run) as process:
-        wait_for_state(small, run, State.RUNNING)
-        time.sleep(1)
+        wait_until(lambda: small.has_printed(run, "of attempt 1"), lambda: small.situation(run))
         small.as_root("scontrol", "requeue", str(run.job_id))
         attempt = small.begin_again(run)
-        output, errors = process.communicate(timeout=90)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert output.splitlines()[:-1] == ["of attempt 1", f"--- attempt {attempt} ---", f"of attempt {attempt}"]
 
@@ -112,7 +132,7 @@ def shown_by(small: SmallImageBox, *words: str) -> str:
     process, ours = on_terminal(small, *words)
     try:
         shown = read_until(ours, None)
-        assert process.wait(timeout=20) == 0, shown
+        assert process.wait(timeout=PATIENCE_S) == 0, shown
     finally:
         process.kill()
         os.close(ours)
@@ -120,7 +140,7 @@ def shown_by(small: SmallImageBox, *words: str) -> str:
 
 
 def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
-    run = submit(small, "echo running; exec sleep 60")
+    run = submit(small, "echo running; exec sleep 600")
     process, ours = on_terminal(small, "logs", run.run_id, "--follow")
     try:
         before = read_until(ours, b"running\r\n")
@@ -128,7 +148,7 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
         assert f"{run.run_id} is RUNNING" in before
         os.write(ours, b"\x03")
         shown = read_until(ours, None)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=PATIENCE_S) == 130
     finally:
         process.kill()
         os.close(ours)
@@ -141,7 +161,7 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
 
 
 def test_a_watch_outlives_a_line_that_is_cut(small: SmallImageBox, proxy: CuttableProxy) -> None:
-    run = submit(small, "sleep 9; exit 3")
+    run = submit(small, f"{UNTIL_LET_GO}; exit 3")
     before = proxy.connections
     process, ours = on_terminal(small, "status", "--watch", "--interval", "1", run.run_id)
     try:
@@ -151,15 +171,16 @@ def test_a_watch_outlives_a_line_that_is_cut(small: SmallImageBox, proxy: Cuttab
         proxy.cut(mend=False)
         shown += read_until(ours, b"asked again in")
         proxy.mend()
+        small.let_go(run)
         shown += read_until(ours, None)
-        assert process.wait(timeout=20) == 0, shown
+        assert process.wait(timeout=PATIENCE_S) == 0, shown
     finally:
         process.kill()
         os.close(ours)
     assert proxy.connections == before + 2
     assert "Traceback" not in shown
     left = OWN.sub("", shown.rpartition("\x1b[?1049l")[2])
-    assert re.search(rf"{run.run_id[:4]}.* FAILED +program-error +3 +0:00:\d\d", left), left
+    assert re.search(rf"{run.run_id[:4]}.* FAILED +program-error +3 +0:\d\d:\d\d", left), left
 
 
 HOSTILE = rb"\033]0;X\007\033]52;c;aGFjaw==\007\033[2J\302\2332J\377 \033[32mgreen\033[0m 10%%\r 20%%\n"
@@ -170,7 +191,7 @@ def test_what_a_program_leaves_does_nothing_to_a_terminal(small: SmallImageBox) 
     """Titles, the clipboard, a cleared screen, C1 bytes: in its log, its figures, a file's name."""
     script = f"printf '{HOSTILE.decode()}'; printf '%b' '{FIGURES}' >/out/fig.json; "
     run = submit(small, script + "touch /out/\"$(printf 'a\\033]0;Y\\007')\"")
-    wait_for_state(small, run, State.COMPLETED)
+    small.wait_for(run, State.COMPLETED)
     log = HOSTILE.decode("unicode_escape").encode("latin-1").replace(b"%%", b"%")
     left = OWN.sub("", shown_by(small, "pull", run.run_id))
     assert r"k\x1b]0;X\x07  \x1b]52;c;aGFjaw==\x07" in left
@@ -189,6 +210,7 @@ def test_what_a_program_leaves_does_nothing_to_a_terminal(small: SmallImageBox) 
 def read_until(terminal: int, end: bytes | None) -> str:
     shown = b""
     while end is None or end not in shown:
+        assert select.select([terminal], [], [], PATIENCE_S)[0], (end, shown)
         try:
             chunk = os.read(terminal, 1 << 16)
         except OSError:  # it is closed on the other side
@@ -199,32 +221,30 @@ def read_until(terminal: int, end: bytes | None) -> str:
     return shown.decode(errors="replace")
 
 
-def end_controller(small: SmallImageBox) -> None:
-    """End slurmctld; before it has written its state, another one would not begin."""
-    small.as_root("pkill", "-x", "slurmctld")
-    small.as_root("timeout", "30", "sh", "-c", "while pgrep -x slurmctld; do sleep 0.1; done")
-
-
 def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
     """slurmctld ends while a job runs, and comes back when the job's script has long ended."""
-    run = submit(small, "echo one; sleep 8; echo two > /out/figures; echo two")
+    run = submit(small, f"echo one; {UNTIL_LET_GO}; echo two > /out/figures; echo two")
     with follow(small, run) as process:
+        wait_until(lambda: small.has_printed(run, "one"), lambda: small.situation(run))
+        daemon.end(small, "slurmctld")
         try:
-            wait_for_state(small, run, State.RUNNING)
-            end_controller(small)
             away = small.look(run.run_id)
             assert not away.status.state.is_over, away
-            time.sleep(9)
+            small.let_go(run)
+            wait_until(
+                lambda: small.is_so(f"test -e {run.run_dir}/attempt-1/result.json"),
+                lambda: small.situation(run),
+            )
             small.look(run.run_id)
         finally:
-            small.as_root("slurmctld")
-        output, errors = process.communicate(timeout=120)
+            daemon.begin(small, "slurmctld")
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert output.splitlines() == ["one", "two", f"run {run.run_id}  COMPLETED  ok  exit code 0"]
-    assert wait_for_state(small, run, State.COMPLETED).status.reason == "ok"
+    assert small.wait_for(run, State.COMPLETED).status.reason == "ok"
     # Nobody is asked any more.
-    end_controller(small)
+    daemon.end(small, "slurmctld")
     try:
         assert small.look(run.run_id).status.state is State.COMPLETED
     finally:
-        small.as_root("slurmctld")
+        daemon.begin(small, "slurmctld")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,9 @@ from slipway.job.selection import Selection
 from slipway.scheduler.base import State
 from slipway.steps.session import Session
 from slipway.steps.status import list_runs
+from tests.integration import daemon
 from tests.integration.small_image import SmallImageBox
+from tests.waiting import PATIENCE_S, wait_until
 
 YEAR = timedelta(days=365)
 
@@ -27,27 +28,21 @@ def submit(small: SmallImageBox, script: str) -> Run:
 
 
 def wait_for(small: SmallImageBox, command: str) -> None:
-    deadline = time.monotonic() + 60
-    while small.as_root("sh", "-c", f"{command} && echo yes || true").strip() != "yes":
-        assert time.monotonic() < deadline, command
-        time.sleep(0.3)
+    wait_until(lambda: small.is_so(command), command)
 
 
 @contextmanager
 def without_memory(small: SmallImageBox) -> Iterator[None]:
     """slurmctld begins with no jobs, and slurmdbd is down; then it is up, and its records are purged."""
     wait_for(small, '[ -z "$(squeue -h)" ]')
-    small.as_root("pkill", "-x", "slurmctld")
-    wait_for(small, "! pgrep -x slurmctld")
-    small.as_root("pkill", "-x", "slurmdbd")
-    wait_for(small, "! pgrep -x slurmdbd")
-    small.as_root("sh", "-c", "rm /var/lib/slurm/slurmctld/job_state*; slurmctld")
+    daemon.end(small, "slurmctld")
+    daemon.end(small, "slurmdbd")
+    small.as_root("sh", "-c", "rm /var/lib/slurm/slurmctld/job_state*")
     try:
-        wait_for(small, "scontrol ping >/dev/null")
+        daemon.begin(small, "slurmctld")
         yield
     finally:
-        small.as_root("slurmdbd")
-        wait_for(small, "sacctmgr -n show cluster | grep -q box")
+        daemon.begin(small, "slurmdbd")
 
 
 def purge(small: SmallImageBox, *runs: Run) -> None:
@@ -74,8 +69,7 @@ def test_what_is_said_of_runs_that_slurm_has_forgotten(
     wait_for(small, f"grep -q running {killed.run_dir}/attempt-1/log")
     # Not even its script is left to say how it ended.
     small.as_root("pkill", "-KILL", "-f", f"job0*{killed.job_id}/slurm_script")
-    while not small.look(over.run_id).status.state.is_over:
-        time.sleep(0.3)
+    wait_until(lambda: small.look(over.run_id).status.state.is_over, over.run_id)
     over, told, killed, purged = (age(small, run) for run in (store.find(over.run_id), told, killed, purged))
     asked = Selection(prefixes=tuple(run.run_id for run in (over, told, killed, purged)))
     with without_memory(small):
@@ -105,7 +99,7 @@ def test_what_is_said_of_runs_that_slurm_has_forgotten(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr

@@ -14,6 +14,7 @@ from pip._internal.models.index import PyPI
 
 from slipway.image.engine import engine
 from tests.integration.task_runner import ROOT
+from tests.waiting import PATIENCE_S
 
 HELLO = """\
 import os, pathlib
@@ -68,7 +69,7 @@ class Repository:
 
     folder: Path
 
-    def slipway(self, *words: str, place: str = ".", timeout_s: float = 300) -> str:
+    def slipway(self, *words: str, place: str = ".", timeout_s: float = PATIENCE_S) -> str:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("SLIPWAY_STATE", None)
         environment.pop("SLIPWAY_RESULTS", None)

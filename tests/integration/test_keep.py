@@ -25,7 +25,9 @@ from slipway.steps.prune import Costs, Pruned, prune
 from slipway.steps.pull import pull
 from slipway.steps.purge import purge_warnings
 from slipway.steps.refresh import refresh
+from tests.integration.inside import end_inside, run_inside
 from tests.integration.small_image import IMAGE, SmallImageBox
+from tests.waiting import wait_until
 
 ROOT = "$SCRATCH/slipway"
 ROOT_HERE = Path(__file__).parents[2]
@@ -43,11 +45,13 @@ def finish(small: SmallImageBox, *argv: str, wanted: SlurmResources | None = Non
 
 
 def wait_for(small: SmallImageBox, remote: Host, run: Run, done: Callable[[Run], bool]) -> Run:
-    deadline = time.monotonic() + 120
-    while not done(run := refresh(small.session, remote, [run])[0]):
-        assert time.monotonic() < deadline, run
-        time.sleep(0.3)
-    return run
+    def look() -> Run | None:
+        (now,) = refresh(small.session, remote, [run])
+        return now if done(now) else None
+
+    found = wait_until(look, lambda: small.situation(run))
+    assert found is not None
+    return found
 
 
 def write(text: str) -> tuple[str, ...]:
@@ -75,7 +79,7 @@ def names(pruned: Pruned, kind: str = "runs") -> set[str]:
 def test_what_a_job_uses_stays(small: SmallImageBox) -> None:
     over = finish(small, *write("over"))
     with small.connect() as remote:
-        running = small.submit(remote, "sleep", "300")
+        running = small.submit(remote, "sleep", "600")
         running = wait_for(small, remote, running, lambda run: run.state is State.RUNNING)
         waiting = small.submit(remote, "true", wanted=SlurmResources(sbatch=("--begin=now+1hour",)))
     try:
@@ -197,13 +201,15 @@ def test_what_is_about_to_be_purged_is_named(small: SmallImageBox, tmp_path: Pat
     mine = replace(session, project=project)
     with mine.connect(small.choice.site) as remote:
         refresh(mine, remote, [run])
-        deadline = time.monotonic() + 60
-        while not (said := purge_warnings(mine)):
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+
+        def ask() -> list[str]:
             memory = state / "purge" / "box.json"
-            os.utime(memory, (memory.stat().st_mtime - 400,) * 2)
+            if memory.exists():
+                os.utime(memory, (memory.stat().st_mtime - 400,) * 2)
             refresh(mine, remote, [run])
+            return purge_warnings(mine)
+
+        said = wait_until(ask, "warnings of a purge", pause_s=0.5)
     assert f"1 run is about to be purged at box: {run.run_id} (in 2 d)" in said[0]
     assert "1 dataset is about to be purged at box: old (in 2 d)" in said[1]
     done: list[keep.Moved] = []
@@ -244,17 +250,17 @@ class Container:
         self.container = container
 
     def stream(self, argv: Sequence[str], on_line: Callable[[str], None]) -> int:
-        done = self.container.exec_run(list(argv))
+        done = run_inside(self.container, *argv)
         for line in done.output.decode().splitlines():
             on_line(line)
-        return int(done.exit_code)
+        return done.exit_code
 
 
 def test_a_home_without_room(small: SmallImageBox) -> None:
     client = engine()
     container = client.containers.run(
         IMAGE,
-        ["sleep", "300"],
+        ["sleep", "600"],
         tmpfs={"/blocks": "size=1m", "/inodes": "size=20m,nr_inodes=30"},
         init=True,
         detach=True,
@@ -274,7 +280,7 @@ def test_a_home_without_room(small: SmallImageBox) -> None:
         return make_copy(host, script, wanted, NullProgress())
 
     try:
-        assert container.exec_run(["sh", "-c", make]).exit_code == 0
+        assert end_inside(container, "sh", "-c", make) == 0
         with pytest.raises(RemoteSpaceError, match=r"/blocks has 1\.0 MB free, and 2\.9 MB are to be copied"):
             copy("/blocks")
         # As with a quota of files: the disk itself has room.

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -19,11 +18,11 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.ssh.target import resolve_target
 from slipway.ssh.trust import trust_host_keys
 from slipway.transfer.rsync import Rsync
+from tests.integration.inside import end_inside
 from tests.integration.sshd_containers import (
     PASSPHRASE,
     PASSWORD,
     ROOT,
-    TIMEOUT_S,
     Person,
     SshdContainers,
     code,
@@ -31,6 +30,7 @@ from tests.integration.sshd_containers import (
     open_agent,
     open_sshds,
 )
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def whoami(remote: Host) -> str:
-    return remote.check(["id", "-un"], timeout_s=TIMEOUT_S).stdout.strip()
+    return remote.check(["id", "-un"], timeout_s=PATIENCE_S).stdout.strip()
 
 
 def test_a_key(sshds: SshdContainers) -> None:
@@ -103,7 +103,7 @@ def test_a_certificate(sshds: SshdContainers, agent: Callable[..., None], tmp_pa
         "cert",
         str(tmp_path / "mine.pub"),
     ]
-    subprocess.run(argv, check=True, timeout=TIMEOUT_S)
+    subprocess.run(argv, check=True, timeout=PATIENCE_S)
     with sshds.connect("cert", IdentityFile=str(tmp_path / "mine")) as remote:
         assert whoami(remote) == "cert"
     agent(str(tmp_path / "mine"))  # and its certificate
@@ -178,7 +178,7 @@ def test_a_password_from_python(sshds: SshdContainers) -> None:
 def test_an_expired_password(sshds: SshdContainers) -> None:
     with sshds.connect("expired", Person([("password: ", PASSWORD)])) as remote:
         with pytest.raises(SshError, match=r"expired.*ssh -p \d+ expired@127.0.0.1"):
-            remote.run(["true"], timeout_s=TIMEOUT_S)
+            remote.run(["true"], timeout_s=PATIENCE_S)
         with pytest.raises(SshError, match="expired"):
             remote.read(PurePosixPath("/etc/hostname"))
     # Where the server itself asks for a new one, it is just typed.
@@ -193,7 +193,7 @@ def test_an_expired_password(sshds: SshdContainers) -> None:
 def test_hosts_behind_hosts(sshds: SshdContainers) -> None:
     for host in ("inner", "deep"):
         with sshds.connect("key", host=host) as remote:
-            name = remote.check(["cat", "/etc/ssh/ssh_host_ed25519_key.pub"], timeout_s=TIMEOUT_S).stdout
+            name = remote.check(["cat", "/etc/ssh/ssh_host_ed25519_key.pub"], timeout_s=PATIENCE_S).stdout
             assert name.startswith(sshds.public_key(host))
             remote.write(PurePosixPath("/tmp/here"), b"x" * 100_000)
             assert remote.read(PurePosixPath("/tmp/here")) == b"x" * 100_000
@@ -249,7 +249,7 @@ def test_an_unknown_host_and_how_it_is_trusted(sshds: SshdContainers, tmp_path: 
     # OpenSSH takes it too.
     argv = ["ssh", "-F", str(sshds.state / sshds.login("key", UserKnownHostsFile=str(known)).ssh_config)]  # type: ignore[operator]
     argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "key@gate", "id -un"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.stdout == "key\n", done.stderr
 
 
@@ -281,7 +281,7 @@ def fingerprint(sshds: SshdContainers, name: str) -> str:
 def fingerprint_of(public_key: str) -> str:
     argv = ["ssh-keygen", "-lf", "-"]
     done = subprocess.run(
-        argv, input=public_key, check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+        argv, input=public_key, check=True, capture_output=True, text=True, timeout=PATIENCE_S
     )
     return done.stdout.split()[1]
 
@@ -299,7 +299,7 @@ def test_the_kind_of_key_that_is_known_is_asked_for(sshds: SshdContainers, tmp_p
     # As `HashKnownHosts yes` writes it.
     known.write_text(f"gate {sshds.public_key('gate')}\n")
     subprocess.run(
-        ["ssh-keygen", "-q", "-H", "-f", str(known)], check=True, timeout=TIMEOUT_S, capture_output=True
+        ["ssh-keygen", "-q", "-H", "-f", str(known)], check=True, timeout=PATIENCE_S, capture_output=True
     )
     assert known.read_text().startswith("|1|")
     with sshds.connect("key", UserKnownHostsFile=str(known)) as remote:
@@ -337,12 +337,16 @@ def test_keys_that_cannot_be_used_are_named(sshds: SshdContainers, tmp_path: Pat
 
 
 def test_a_server_that_does_not_wait_for_an_answer(sshds: SshdContainers) -> None:
-    # A second sshd, which waits a second, and up to four more at random.
-    sshd = "/usr/sbin/sshd -p 2223 -o Port=2223 -o LoginGraceTime=1"
-    assert sshds.containers["gate"].exec_run(["sh", "-c", sshd]).exit_code == 0
+    # A second sshd, which waits four seconds, and up to four more at random.
+    log = "/tmp/late.log"
+    options = ("Port=2223", "LoginGraceTime=4", "PidFile=/run/late.pid")
+    words = [word for option in options for word in ("-o", option)]
+    assert end_inside(sshds.containers["gate"], "/usr/sbin/sshd", "-E", log, *words) == 0
+    wait_until(lambda: end_inside(sshds.containers["gate"], "test", "-e", "/run/late.pid") == 0, "sshd")
 
     def slow() -> str:
-        time.sleep(6.5)
+        over = ["grep", "-q", "Timeout before authentication", log]
+        wait_until(lambda: end_inside(sshds.containers["gate"], *over) == 0, "the end of its patience")
         return code()
 
     way = {"HostName": "127.0.0.1", "Port": "2223", "HostKeyAlias": "gate", "ProxyJump": "key@gate"}
@@ -356,7 +360,7 @@ def test_all_of_it_is_one_login(sshds: SshdContainers, tmp_path: Path) -> None:
     (tmp_path / "up").mkdir()
     (tmp_path / "up" / "file").write_bytes(os.urandom(300_000))
     with sshds.connect("two", Person([("Verification code: ", code)])) as remote:
-        remote.check(["mkdir", "-p", str(there)], timeout_s=TIMEOUT_S)
+        remote.check(["mkdir", "-p", str(there)], timeout_s=PATIENCE_S)
         remote.write(there / "note", b"hello")
         Rsync(remote).send_tree(tmp_path / "up", there)
         assert remote.read(there / "note") == b"hello"
@@ -387,7 +391,7 @@ def test_the_task_pins_a_key(sshds: SshdContainers, tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=PATIENCE_S,
             start_new_session=True,
             check=False,
         )

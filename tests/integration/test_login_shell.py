@@ -34,7 +34,9 @@ from slipway.ssh.userauth import Transport
 from slipway.transfer.choice import choose_carrier
 from slipway.transfer.rsync import Rsync
 from slipway.transfer.sftp.sftp import Sftp
-from tests.integration.files_host import TIMEOUT_S, FilesHost, start_host
+from tests.integration.files_host import FilesHost, start_host
+from tests.integration.inside import end_inside
+from tests.waiting import PATIENCE_S, wait_until
 
 NASTY = [
     "a'b",
@@ -250,7 +252,7 @@ def few_channels(opened: list[Any]) -> Transport:
     server, client = paramiko.Transport(theirs), Transport(ours)
     server.add_server_key(paramiko.ECDSAKey.generate())
     server.start_server(threading.Event(), FewChannels(server, 2))
-    client.start_client(timeout=TIMEOUT_S)
+    client.start_client(timeout=PATIENCE_S)
     client.auth_none("somebody")
     opened += [server, client, ours, theirs]
     return client
@@ -271,8 +273,9 @@ def test_a_server_that_hangs_up_after_some_channels(host: FilesHost) -> None:
 
 
 def test_a_server_with_many_logins_under_way(host: FilesHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = "/usr/sbin/sshd -p 2231 -o MaxStartups=1:100:1 -o PidFile=none"
-    place = host.sh(f"{begin}; hostname -i").strip()
+    host.sh("/usr/sbin/sshd -p 2231 -o MaxStartups=1:100:1 -o PidFile=/run/busy.pid")
+    wait_until(lambda: end_inside(host.container, "test", "-e", "/run/busy.pid") == 0, "sshd")
+    place = host.sh("hostname -i").strip()
     config = host.state / "config-busy"
     text = (host.state / host.login("with-bash").ssh_config).read_text()
     config.write_text(text.replace("127.0.0.1", place).replace(f"Port {host.port}", "Port 2231"))

@@ -21,6 +21,7 @@ from tests.integration.proxy import Proxy
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT, TaskRunner
 from tests.integration.test_pull_several import left, model
+from tests.waiting import PATIENCE_S
 
 __all__ = ["model"]
 
@@ -77,13 +78,13 @@ def measured(small: SmallImageBox, *words: str, head: int | None = None) -> tupl
     ) as process:
         assert process.stdout is not None
         if head is None:
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=PATIENCE_S)
         else:
             output = process.stdout.read(head)
             process.stdout.close()
             assert process.stderr is not None
             errors = process.stderr.read()
-        code = process.wait(timeout=120)
+        code = process.wait(timeout=PATIENCE_S)
     *lines, memory = errors.splitlines()
     return code, output, "\n".join(lines), int(memory) // 1000
 

@@ -3,8 +3,7 @@
 import os
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from slipway.scheduler.choose import parse_resources
 from slipway.sif.store import Sif, make_sif, sha256, tools_recipe
 from tests.integration.proxy import Proxy
 from tests.integration.push_box import OPTIONS, ROOT, PushBox, start_push_box
+from tests.waiting import PATIENCE_S, wait_until
 
 FULL = 84
 
@@ -70,13 +70,6 @@ def state_of(pushes: PushBox, run: Run) -> str:
     return pushes.there(f"squeue --noheader --format=%T --jobs={run.job_id} 2>/dev/null || true").strip()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-
-
 def images(pushes: PushBox) -> set[str]:
     return {name for name in pushes.listing() if re.fullmatch(r"\.?base-.*", name)}
 
@@ -89,7 +82,7 @@ def test_images_that_jobs_use_stay(pushes: PushBox, versions: list[Sif]) -> None
     first, second, third, fourth = versions
     push_version(pushes, first)
     running = submit_sleep(pushes, NullProgress())
-    wait_until(lambda: state_of(pushes, running) == "RUNNING")
+    wait_until(lambda: state_of(pushes, running) == "RUNNING", lambda: pushes.there("squeue; sinfo"))
     push_version(pushes, second)
     waiting = submit_sleep(pushes, NullProgress(), "--begin=now+1hour")
     push_version(pushes, third)
@@ -104,7 +97,10 @@ def test_images_that_jobs_use_stay(pushes: PushBox, versions: list[Sif]) -> None
     seen = pushes.there(f"runuser -u researcher -- apptainer exec {running.sif} cat /etc/debian_version")
     assert seen.strip()
     pushes.there(f"scancel {running.job_id} {waiting.job_id}")
-    wait_until(lambda: not state_of(pushes, running) and not state_of(pushes, waiting))
+    wait_until(
+        lambda: not state_of(pushes, running) and not state_of(pushes, waiting),
+        lambda: pushes.there("squeue; sinfo"),
+    )
     # It is not known of the second whether it is under way, since nothing has ended it; in a while it is.
     pushes.push(fourth.path, "base", "--prune")
     assert images(pushes) == with_records(second, fourth)
@@ -153,7 +149,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
     )
     build_image(client, recipe, NullProgress())
     key = folder / "id"
-    subprocess.run(["ssh-keygen", "-qN", "", "-t", "ed25519", "-f", str(key)], check=True, timeout=30)
+    subprocess.run(["ssh-keygen", "-qN", "", "-t", "ed25519", "-f", str(key)], check=True, timeout=PATIENCE_S)
     public = Path(f"{key}.pub").read_text()
     container = client.containers.run(
         recipe.name,
@@ -164,7 +160,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
         detach=True,
     )
     try:
-        wait_until(lambda: b"Server listening" in container.logs())
+        wait_until(lambda: b"Server listening" in container.logs(), container.logs)
         container.reload()
         proxy = Proxy(int(container.ports["22/tcp"][0]["HostPort"]))
         config = folder / "ssh_config"

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from slipway.job.run import Run
 from slipway.progress import NullProgress
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
+from tests.waiting import PATIENCE_S
 
 CARRIERS = ("rsync", "sftp")
 # A program's whole output: what is good, what nobody may read, what is no file, and what breaks readers.
@@ -43,14 +43,6 @@ GOOD |= {os.fsdecode(b"latin-\xe9"), "nested.json", "huge.json", "latin.json", "
 SKIPPED = {"secret", "sub/se\ncret", "large-secret", "closed"}
 
 
-def wait(small: SmallImageBox, run: Run) -> Run:
-    deadline = time.monotonic() + 90
-    while not (new := small.look(run.run_id)).status.state.is_over:
-        assert time.monotonic() < deadline, new
-        time.sleep(0.3)
-    return new
-
-
 def left(small: SmallImageBox, run: Run, script: str) -> Run:
     """A run that has left what a script makes in its output folder, without a job of its own."""
     folder = f"{run.run_dir}-{os.urandom(3).hex()}"
@@ -63,7 +55,7 @@ def left(small: SmallImageBox, run: Run, script: str) -> Run:
 def run(small: SmallImageBox) -> Run:
     with small.connect() as host:
         submitted = small.submit(host, "sh", "-c", PROGRAM)
-    done = wait(small, submitted)
+    done = small.wait_for(submitted)
     assert done.status.exit_code == 0, small.on_box(f"cat {done.run_dir}/attempt-1/log")
     return done
 
@@ -201,18 +193,18 @@ def tight_disk() -> Iterator[Path]:
         folder.mkdir()
         with image.open("wb") as file:
             file.truncate(16 << 20)
-        subprocess.run(["mkfs.exfat", str(image)], check=True, capture_output=True, timeout=30)
+        subprocess.run(["mkfs.exfat", str(image)], check=True, capture_output=True, timeout=PATIENCE_S)
         argv = ["losetup", "--find", "--show", str(image)]
-        done = subprocess.run(argv, capture_output=True, timeout=30, check=False, text=True)
+        done = subprocess.run(argv, capture_output=True, timeout=PATIENCE_S, check=False, text=True)
         if done.returncode:
             pytest.skip(f"there are no loop devices here: {done.stderr}")
         device = done.stdout.strip()
         try:
-            subprocess.run(["mount.exfat-fuse", device, str(folder)], check=True, timeout=30)
+            subprocess.run(["mount.exfat-fuse", device, str(folder)], check=True, timeout=PATIENCE_S)
             yield folder
         finally:
-            subprocess.run(["umount", str(folder)], check=False, timeout=30)
-            subprocess.run(["losetup", "--detach", device], check=True, timeout=30)
+            subprocess.run(["umount", str(folder)], check=False, timeout=PATIENCE_S)
+            subprocess.run(["losetup", "--detach", device], check=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)

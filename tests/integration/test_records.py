@@ -1,6 +1,5 @@
 """Damaged files of runs, here and on the cluster: only their own run suffers, and records come back."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -10,7 +9,7 @@ import pytest
 from slipway.errors import UsageError
 from slipway.host.scratch import open_scratch
 from slipway.job.request import Request
-from slipway.job.run import Run, RunPaths
+from slipway.job.run import Run, RunPaths, Status
 from slipway.job.selection import Selection
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
@@ -21,6 +20,7 @@ from slipway.steps.find import find_run
 from slipway.steps.session import Session
 from slipway.steps.status import list_runs
 from tests.integration.small_image import SmallImageBox
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def session(small: SmallImageBox, notes: Notes) -> Session:
 def alive(small: SmallImageBox, session: Session) -> Iterator[Run]:
     """A run that goes on, so that `status` logs in."""
     with small.connect() as host:
-        run = small.submit(host, "sleep", "300")
+        run = small.submit(host, "sleep", "600")
     yield run
     cancel(session, run.run_id)
 
@@ -100,14 +100,16 @@ def test_a_broken_result_is_its_own_runs_trouble_alone(
             f"head -c 100000 /dev/zero >{runs[0].run_id}/attempt-1/result.json; "
             f"yes 9 | head -c 5000 | tr -d '\\n' >{runs[1].run_id}/attempt-1/result.json"
         )
-    deadline = time.monotonic() + 60
-    is_over = False
-    while not is_over:  # for SLURM a job goes on for a moment after its script's last act
-        assert time.monotonic() < deadline
+    stands: dict[str, Status] = {}
+
+    def is_over() -> bool:
         listed, error = list_runs(session, Selection(), 20)
         assert error is None
-        stands = {run.run_id: run.status for run in listed}
-        is_over = all(stands[run.run_id].state.is_over for run in runs)
+        stands.update((run.run_id, run.status) for run in listed)
+        return all(stands[run.run_id].state.is_over for run in runs)
+
+    # For SLURM a job goes on for a moment after its script's last act.
+    wait_until(is_over, lambda: "\n".join(map(small.situation, runs)))
     assert stands[alive.run_id].state in (State.RUNNING, State.PENDING)
     for run in runs[:2]:
         assert "which the job script did not write" in str(stands[run.run_id].note)

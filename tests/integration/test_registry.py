@@ -46,7 +46,9 @@ from slipway.steps.image import convert as convert_step
 from slipway.steps.image import publish as publish_step
 from slipway.steps.image import push_from_registry
 from slipway.steps.session import Choice, Session
+from tests.integration.inside import run_inside
 from tests.integration.registry_container import USER, RegistryContainer, packed, start_registry
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 # Each checkout of this machine has names of its own: tests of another may run at the same time.
@@ -106,8 +108,7 @@ class PushBox:
     def as_root(self, *argv: str) -> str:
         """Run a command in the box as its owner."""
         container = engine().containers.get(Box(state=self.session.project.state).name)
-        output: str = container.exec_run(list(argv)).output.decode(errors="replace")
-        return output
+        return run_inside(container, *argv).output.decode(errors="replace")
 
     def run(self, *program: str) -> tuple[Run, str]:
         """Run a job with the image that the box has; returns its record and its log."""
@@ -115,12 +116,15 @@ class PushBox:
         request = Request(profile=profile, site=self.choice.site, args=(), resources=profile.resources)
         with self.session.open_scratch(self.choice.site) as (host, scratch):
             run = submit(self.session.project, request, host, scratch, NullProgress())
-            deadline = time.monotonic() + 60
-            while not run.status.state.is_over and time.monotonic() < deadline:
-                time.sleep(0.5)
-                run = poll(host, [run])[0]
+            runs = [run]
+
+            def is_over() -> bool:
+                runs[:] = poll(host, runs)
+                return runs[0].state.is_over
+
+            wait_until(is_over, lambda: f"{runs}\n{self.as_root('squeue')}")
             log = host.check(["cat", f"{run.run_dir}/attempt-1/log"]).stdout
-        return run, log
+        return runs[0], log
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +261,7 @@ def manifest_digest(container: RegistryContainer, tag: str, repository: str = f"
         auth=(USER, container.password),
         headers={"Accept": accepted},
         verify=str(container.authority),
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     reply.raise_for_status()
     digest = f"sha256:{hashlib.sha256(reply.content).hexdigest()}"
@@ -299,11 +303,8 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(push_box: PushBox) -> None:
         f"for file in {' '.join(layer)}; do cp $file $file.good; printf damage >$file.bad; "
         "dd if=$file.bad of=$file bs=1 seek=$(($(stat -c %s $file) - 100000)) conv=notrunc status=none; done"
     )
-    # Twice: on a busy machine a small one may not have come the first time.
-    for _ in range(2):
-        with pytest.raises(RemoteError, match=r"digest|checksum|match"):
-            push_box.pull(":0123456789abcdef")
-        check_nothing_is_left(push_box)
+    # Again and again: on a busy machine the small ones may not have come the first time.
+    wait_until(lambda: fails_with_the_small_ones(push_box), "the small layers", pause_s=0)
     container.sh(f"for file in {' '.join(layer)}; do mv $file.good $file; done")
     before = container.sent_bytes()
     with watched(push_box) as seen:
@@ -330,6 +331,16 @@ def test_the_box_pulls_by_digest_and_a_job_runs_it(push_box: PushBox) -> None:
     check_nobody_saw_the_password(push_box, seen, run)
     assert push_box.pull(f"@{digest}") == (there, False)
     check_another_compression_is_another_file(push_box, digest, there)
+
+
+def fails_with_the_small_ones(push_box: PushBox) -> bool:
+    """A pull that fails; true where the layer of ``SMALL_BYTES`` is in the cache."""
+    with pytest.raises(RemoteError, match=r"digest|checksum|match"):
+        push_box.pull(":0123456789abcdef")
+    check_nothing_is_left(push_box)
+    # Random bytes, packed: a little more than they are.
+    sizes = ("-size", f"+{SMALL_BYTES}c", "-size", f"-{SMALL_BYTES + 50_000}c")
+    return bool(push_box.as_root("find", "/scratch/researcher/slipway/cache/blob", "-type", "f", *sizes))
 
 
 def check_another_compression_is_another_file(push_box: PushBox, digest: str, there: PushedSif) -> None:
@@ -425,9 +436,8 @@ def test_a_sif_is_pulled_in_a_job(push_box: PushBox) -> None:
     assert push_box.as_root("sha256sum", str(there.path)).split()[0] == sif.sha256
     assert others_may(push_box, there) == "r-x"
     accounting = ["sacct", "-nX", "--allusers", "--format=jobname%20,state", "--name=slipway-pull"]
-    deadline = time.monotonic() + 30
-    while "COMPLETED" not in push_box.as_root(*accounting) and time.monotonic() < deadline:
-        time.sleep(0.2)  # SLURM keeps books with some delay
+    # SLURM keeps books with some delay.
+    wait_until(lambda: "COMPLETED" in push_box.as_root(*accounting), lambda: push_box.as_root(*accounting))
     assert push_box.as_root(*accounting).split() == ["slipway-pull", "COMPLETED"]
     check_nothing_is_left(push_box)
 
@@ -493,7 +503,7 @@ def test_what_a_version_tag_does(push_box: PushBox, tmp_path: Path) -> None:
     def release(**settings: str) -> "subprocess.CompletedProcess[str]":
         argv = [str(ROOT / ".ci" / "release"), "cpu", place, "v1.2.3", str(out), *options]
         env = {**environment, **settings}
-        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=200)
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
     try:
         done = release()
@@ -578,7 +588,9 @@ def sif_layers(container: RegistryContainer, name: str) -> str:
     url = f"https://{container.there}/v2/me/slipway/{name}/manifests/v1.2.3.sif"
     accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     auth = (USER, container.password)
-    return requests.get(url, auth=auth, headers=accepted, verify=str(container.authority), timeout=30).text
+    return requests.get(
+        url, auth=auth, headers=accepted, verify=str(container.authority), timeout=PATIENCE_S
+    ).text
 
 
 def check_layers_come_from_the_registry(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [9.8.7] - 2026-01-31\n\n- All is new.\n"
 
@@ -45,7 +47,9 @@ def package(clone: Path, tag: str, out: Path) -> "subprocess.CompletedProcess[st
     # With the tools of these tests, which are those of lock/release.txt.
     environment = {**os.environ, "TOOLS": str(Path(sys.prefix))}
     argv = [str(clone / ".ci" / "package"), tag, str(out)]
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        argv, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 def test_what_a_version_tag_makes(clone: Path, tmp_path: Path) -> None:

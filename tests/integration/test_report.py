@@ -19,8 +19,8 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.report import SiteUse, ask_accounts
 from tests.integration.small_image import SmallImageBox, fakes
 from tests.integration.task_runner import INVOKE, ROOT
+from tests.waiting import PATIENCE_S, wait_until
 
-PATIENCE_S = 120
 BATCH = [
     "runuser",
     "-u",
@@ -50,34 +50,27 @@ def runs(small: SmallImageBox) -> list[Run]:
             resources = SlurmResources.model_validate({"mem": "100M", "time": "10", **more})
             submitted.append(small.submit(host, "sh", "-c", "sleep 3", wanted=resources))
     for account in ("lab", "other"):
-        _wait(
+        # slurmctld hears a little later of the new user.
+        wait_until(
             lambda account=account: (
                 "Submitted" in small.as_root(*BATCH, "-A", account, "--wrap", "sleep 2", code=None)
-            )
+            ),
+            "a job of the colleague's",
         )
     requeued = small.as_root(*BATCH, "--parsable", "-A", "other", "--requeue", "--wrap", "sleep 5").strip()
-    _wait(lambda: small.as_root("squeue", "-h", "-j", requeued, "-o", "%T").strip() == "RUNNING")
-    time.sleep(1)
+    queue = lambda: small.as_root("squeue")  # noqa: E731
+    wait_until(lambda: small.is_so(f"squeue -h -j {requeued} -o %T | grep -qx RUNNING"), queue)
+    time.sleep(1)  # so that it has a time of its own
     small.as_root("scontrol", "requeue", requeued)
-    time.sleep(2)
-    small.as_root("scontrol", "update", f"jobid={requeued}", "starttime=now", code=None)
-    mine = ",".join(str(run.job_id) for run in submitted)
-    _wait(lambda: not small.as_root("squeue", "-h", "-u", "colleague").strip())
-    _wait(lambda: not small.as_root("squeue", "-h", "-j", mine, code=None).strip())
-    _wait(
-        lambda: (
-            "Unknown" not in small.as_root("sacct", "-a", "-n", "-X", "-D", "-S", "now-1hour", "-o", "end")
-        )
-    )
+
+    def all_is_over() -> bool:
+        small.hurry(requeued)
+        return small.is_so('[ -z "$(squeue -h)" ]')
+
+    wait_until(all_is_over, queue)
+    wait_until(lambda: small.is_so("! sacct -anXD -S now-1hour -o end | grep -q Unknown"), "accounted ends")
     small.as_root("age-accounting")
     return submitted
-
-
-def _wait(is_so: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def ask(small: SmallImageBox, **named: list[str]) -> tuple[SiteUse, dict[str, Any]]:
@@ -148,7 +141,7 @@ def invoke(small: SmallImageBox, *words: str) -> str:
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -159,9 +152,16 @@ def invoke(small: SmallImageBox, *words: str) -> str:
 def private(small: SmallImageBox) -> Iterator[None]:
     """A site that shows nobody what others do."""
     file = "/etc/slurm/slurmdbd.conf"
-    small.as_root("sh", "-c", f"echo PrivateData=jobs,usage >>{file}; pkill -HUP -x slurmdbd; sleep 1")
+    has_it = "sacctmgr -n show config | grep -q 'PrivateData .*jobs,usage'"
+    change_accounting(small, f"echo PrivateData=jobs,usage >>{file}", has_it)
     yield
-    small.as_root("sh", "-c", f"sed -i /PrivateData/d {file}; pkill -HUP -x slurmdbd; sleep 1")
+    change_accounting(small, f"sed -i /PrivateData/d {file}", f"! {has_it}")
+
+
+def change_accounting(small: SmallImageBox, change: str, is_so: str) -> None:
+    """Change slurmdbd's configuration, and wait until it has it."""
+    small.as_root("sh", "-c", f"{change}; pkill -HUP -x slurmdbd")
+    wait_until(lambda: small.is_so(is_so), lambda: small.as_root("sacctmgr", "show", "config"))
 
 
 def test_a_site_that_hides_others_is_said_to(small: SmallImageBox, runs: list[Run], private: None) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +19,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.box import box_up
 from slipway.steps.session import Choice
 from tests.integration.small_image import SmallImageBox
+from tests.waiting import wait_until
 
 PIECES = [
     *"'\"$\\*?~!#;&|<>(){}[] \n\t\r%=:,@",
@@ -39,13 +39,17 @@ SHOW = ("sh", "-c", "cat /proc/$$/cmdline >/out/argv; cat /proc/$$/environ >/out
 
 def wait_for(remote: Host, run: Run, file: str, word: str = "") -> str:
     """The content of a file of a run, once it is there and has a word in it."""
-    deadline = time.monotonic() + 60
-    while True:
-        content = remote.read(PurePosixPath(run.run_dir) / file)
-        if content is not None and word.encode() in content:
-            return content.decode(errors="replace")
-        assert time.monotonic() < deadline, f"{run.run_id} has no {file} with {word!r}: {content!r}"
-        time.sleep(0.1)
+    path = PurePosixPath(run.run_dir) / file
+
+    def read() -> bytes | None:
+        content = remote.read(path)
+        return content if content is not None and word.encode() in content else None
+
+    def situation() -> str:
+        listed = remote.run(["sh", "-c", f"squeue; scontrol show job {run.job_id}; tail -n 30 {path}"])
+        return f"{word!r} in {file}: {listed.stdout}"
+
+    return (wait_until(read, situation) or b"").decode(errors="replace")
 
 
 def result(remote: Host, run: Run, folder: str = "attempt-1") -> dict[str, Any]:
@@ -119,7 +123,7 @@ def test_the_program_starts_once_on_each_node(small: SmallImageBox) -> None:
 
 def test_a_job_of_several_nodes_ends_as_the_first_that_failed(small: SmallImageBox) -> None:
     # The other one is killed for it (137), which is not how the job ended.
-    program = "[ $SLURM_NODEID = 0 ] && exec sleep 60; exit 3"
+    program = "[ $SLURM_NODEID = 0 ] && exec sleep 600; exit 3"
     # That one has saved and ended is no reason to kill the one that is saving.
     saver = (
         "trap 'sleep $SLURM_NODEID; echo saved $SLURM_NODEID; exit 5' USR1;"
@@ -176,7 +180,7 @@ def test_a_program_can_save_when_every_process_is_sent_sigterm(small: SmallImage
         assert int(saved) > 10_000_000
         left = remote.list(PurePosixPath(run.run_dir) / "attempt-1")
         assert sorted(left) == ["log", "out", "result.json"]
-        assert small.as_root("pgrep", "-x", "squashfuse_ll", code=1) == ""
+        wait_until(lambda: small.is_so("! pgrep -x squashfuse_ll"), lambda: small.as_root("ps", "-ef"))
 
 
 def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageBox) -> None:
@@ -199,10 +203,8 @@ def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageB
         images = small.as_root("find", "/local", "-name", "*.sif*").split()
         assert [name.rpartition(".")[2] for name in sorted(images)] == ["sif", "lock"]
         # The job is over for SLURM only when its caches are home.
-        deadline = time.monotonic() + 30
-        while small.on_box(f"squeue --noheader --jobs={runs[0].job_id},{runs[1].job_id}"):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        listed = f"squeue --noheader --jobs={runs[0].job_id},{runs[1].job_id}"
+        wait_until(lambda: not small.on_box(listed), lambda: small.situation(runs[1]))
         small.as_root("rm", "-rf", "/local/slipway-researcher/cache")
         last = mine.submit(remote, "sh", "-c", program, wanted=wanted, site=site)
         assert result(remote, last)["reason"] == "ok"
@@ -248,10 +250,8 @@ def test_a_condition_that_cannot_come_true_ends_the_job(small: SmallImageBox) ->
         wanted = SlurmResources(dependency=f"afterok:{failed.job_id}")
         waiting = small.submit(remote, "true", wanted=wanted)
         assert result(remote, failed)["exit_code"] == 1
-        deadline = time.monotonic() + 30
-        while "CANCELLED" not in remote.check(["sacct", "-nXo", "State", "-j", str(waiting.job_id)]).stdout:
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+        accounted = ["sacct", "-nXo", "State", "-j", str(waiting.job_id)]
+        wait_until(lambda: "CANCELLED" in remote.check(accounted).stdout, lambda: small.situation(waiting))
 
 
 def test_the_script_tells_what_ended_the_program(small: SmallImageBox) -> None:

@@ -42,7 +42,8 @@ from slipway.transfer.rsync import Rsync
 from slipway.transfer.sftp.journal import PIECE_BYTES
 from slipway.transfer.sftp.sftp import Sftp
 from tests.conftest import Tell
-from tests.integration.files_host import ROOT, SMALL_DISK_BYTES, TIMEOUT_S, FilesHost, Proxy, start_host
+from tests.integration.files_host import ROOT, SMALL_DISK_BYTES, FilesHost, Proxy, start_host
+from tests.waiting import PATIENCE_S
 
 EVEN_S = 1_600_000_000
 LARGE_BYTES = 20 * PIECE_BYTES + 12_345
@@ -406,7 +407,7 @@ def test_a_server_that_refuses_commands(host: FilesHost) -> None:
     server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
     server.add_server_key(paramiko.ECDSAKey.generate())
     server.start_server(threading.Event(), Refuser())
-    client.start_client(timeout=TIMEOUT_S)
+    client.start_client(timeout=PATIENCE_S)
     client.auth_none("somebody")
     with Host(resolve_target(host.login("files"), host.state), [client]) as remote:
         with pytest.raises(TransferOnlyError, match="it refuses to start any"):
@@ -448,7 +449,7 @@ def test_ctrl_c(host: FilesHost, tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             Sftp(remote).send_tree(tmp_path / "source", there, on_progress=interrupt)
-        assert time.monotonic() - began < TIMEOUT_S
+        assert time.monotonic() - began < PATIENCE_S
         assert remote.size(there / "file") is None
     proxy.close()
 
@@ -477,7 +478,7 @@ def test_the_tasks(host: FilesHost, tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=PATIENCE_S,
             check=False,
         )
 

@@ -26,6 +26,7 @@ from slipway.project import Project
 from slipway.sif.conversion import LABEL
 from slipway.sif.file import read_sif
 from slipway.sif.store import Sif, _save, make_sif, tools_recipe
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")
@@ -381,19 +382,19 @@ def begin(client: Any, state: Path) -> "subprocess.Popen[bytes]":
     """A conversion of the large image, until its container runs."""
     argv = [sys.executable, "-c", CONVERT, str(ROOT), str(state), image_name("debian")]
     process = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if any(one.status == "running" for one in conversions(client, state)):
-            return process
+
+    def runs() -> bool:
         assert process.poll() is None
-        time.sleep(0.05)
-    raise AssertionError("no container came up")
+        return any(one.status == "running" for one in conversions(client, state))
+
+    wait_until(runs, "the container of a conversion", pause_s=0.05)
+    return process
 
 
 def test_ctrl_c_leaves_nothing(client: Any, made: dict[str, Made], tmp_path: Path) -> None:
     process = begin(client, tmp_path)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) != 0
+    assert process.wait(timeout=PATIENCE_S) != 0
     assert conversions(client, tmp_path) == []
     assert list((tmp_path / "tmp").iterdir()) == []
     assert list((tmp_path / "sif").glob("*.sif")) == []
@@ -404,7 +405,7 @@ def test_what_a_killed_conversion_left_is_cleaned_by_the_next(
 ) -> None:
     process = begin(client, tmp_path)
     process.kill()
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE_S)
     assert len(conversions(client, tmp_path)) == 1
     assert len([path for path in (tmp_path / "tmp").iterdir() if path.is_dir()]) == 1
     project = Project(root=ROOT, state=tmp_path, results=tmp_path)
@@ -417,7 +418,7 @@ def test_what_a_killed_conversion_left_is_cleaned_by_the_next(
 
 def test_two_at_once_make_one(client: Any, made: dict[str, Made], tmp_path: Path) -> None:
     first, second = begin(client, tmp_path), begin(client, tmp_path)
-    assert (first.wait(timeout=120), second.wait(timeout=120)) == (0, 0)
+    assert (first.wait(timeout=PATIENCE_S), second.wait(timeout=PATIENCE_S)) == (0, 0)
     (sif,) = (tmp_path / "sif").glob("*.sif")
     # The second did not make it anew.
     inode = sif.stat().st_ino

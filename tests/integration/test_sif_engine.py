@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from slipway.sif.check import compare
 from slipway.sif.conversion import Conversion, convert
 from slipway.sif.layout import Layout, write_layout
 from slipway.sif.store import tools_recipe
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")
@@ -53,6 +53,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made.close()
 
 
+def answers(container: Any) -> bool:
+    """True where the engine in a container is ready."""
+    container.reload()
+    if container.status != "running" and b"permitted" in container.logs():
+        pytest.skip(f"no engine may run in a container here: {container.logs(tail=3)!r}")
+    assert container.status == "running", container.logs()
+    return b"API listen on" in container.logs()
+
+
 @pytest.fixture
 def newer(client: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Another engine, for `load` and `save`; it runs no containers and has no network."""
@@ -72,13 +81,7 @@ def newer(client: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     )
     container.start()
     try:
-        deadline = time.monotonic() + 60
-        while b"API listen on" not in container.logs():
-            container.reload()
-            if container.status != "running" and b"permitted" in container.logs():
-                pytest.skip(f"no engine may run in a container here: {container.logs(tail=3)!r}")
-            assert container.status == "running" and time.monotonic() < deadline, container.logs()  # noqa: PT018
-            time.sleep(0.1)
+        wait_until(lambda: answers(container), container.logs)
         other = docker.DockerClient(base_url=f"unix://{tmp_path}/socket/docker.sock", version="auto")
         yield other
         other.close()

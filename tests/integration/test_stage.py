@@ -43,6 +43,7 @@ from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
 from slipway.transfer.rsync import Rsync
 from tests.conftest import Tell
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 Content = dict[str, tuple[str, str]]
@@ -62,7 +63,7 @@ class Place:
     def on_box(self, command: str) -> bytes:
         """Run a command in the data folder with plain ssh."""
         argv = ["ssh", "-F", str(self.config), "box", f"cd $SCRATCH/slipway/data && {command}"]
-        return subprocess.run(argv, check=True, capture_output=True, timeout=60).stdout
+        return subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_S).stdout
 
     def content(self, name: str = "data") -> Content:
         """What a dataset holds there, as tar tells; nothing where there is none."""
@@ -363,13 +364,13 @@ class Reader:
             (self.source / name).chmod(0)
 
     def open(self) -> None:
-        subprocess.run(["chmod", "-R", "u+rwX", self.source], check=True, timeout=30)
+        subprocess.run(["chmod", "-R", "u+rwX", self.source], check=True, timeout=PATIENCE_S)
 
     def stage(self, *options: str) -> dict[str, Any]:
         argv = [sys.executable, "-m", "tests.integration.stage_program"]
         argv += [str(self.place.session.project.state), str(self.source), self.carrier, *options]
         argv = [*([] if os.geteuid() else WITHOUT_RIGHTS), *argv]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=True, timeout=120)
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE_S)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import random
 import re
@@ -34,6 +35,7 @@ from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
+from tests.waiting import PATIENCE_S, wait_until
 
 # In the place of sbatch, by the PATH of the user's login shell. Its delays and its error are fakes; what it
 # calls is the real one.
@@ -104,13 +106,14 @@ class UserCheckout:
     def settled(self, run: Run) -> tuple[Run, float]:
         """What `status` says as soon as it knows, and after how many seconds that is."""
         began = time.monotonic()
-        while True:
-            runs, troubles = list_runs(self.small.session, Selection(prefixes=(run.run_id,)), 1)
-            assert not troubles
-            if runs[0].status.state not in (State.SUBMITTING, State.UNKNOWN):
-                return runs[0], time.monotonic() - began
-            assert time.monotonic() - began < 30, runs[0]
-            time.sleep(0.2)
+
+        def known() -> Run | None:
+            now = self.small.look(run.run_id)
+            return None if now.state in (State.SUBMITTING, State.UNKNOWN) else now
+
+        found = wait_until(known, lambda: self.small.situation(run))
+        assert found is not None
+        return found, time.monotonic() - began
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +136,17 @@ def checkout(small: SmallImageBox) -> Iterator[UserCheckout]:
 
 
 def kills(seed: int) -> list[tuple[str, float, float, float]]:
-    """How each ends, how slow sbatch is before and after SLURM has the job, and after how many seconds."""
+    """How each ends, how slow sbatch is before and after SLURM has the job, and after how many seconds.
+
+    With ``math.inf`` that is as soon as SLURM has the job, however busy the machine is.
+    """
     dice = random.Random(seed)  # noqa: S311 - moments, not secrets
     at_once = [("kill -9", 0.0, 0.0, 0.0) for _ in range(4)]
     quick = [("kill -9", 0.0, 0.0, dice.uniform(0, 0.2)) for _ in range(4)]
-    slow = [("kill -9", 0.4, 0.6, dice.uniform(0.2, 1.5)) for _ in range(5)]
+    slow = [("kill -9", 0.4, 0.6, dice.uniform(0.2, 1.5)) for _ in range(4)]
+    taken = [("kill -9", 0.0, 5.0, math.inf)]
     cut = [("line cut", 0.4, 0.6, dice.uniform(0.0, 1.5)) for _ in range(7)]
-    return [*at_once, *quick, *slow, *cut]
+    return [*at_once, *quick, *slow, *taken, *cut]
 
 
 def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> None:
@@ -150,17 +157,19 @@ def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Te
         checkout.be_slow(before, after)
         with checkout.start() as process:
             run = checkout.started(process)
-            time.sleep(moment)
+            if moment == math.inf:
+                wait_until(lambda run=run: run.run_id in checkout.jobs(), "the job")  # type: ignore[misc]
+            else:
+                time.sleep(moment)
             process.kill() if how == "kill -9" else checkout.proxy.cut()
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE_S)
         run, seconds = checkout.settled(run)
         runs.append(run)
         end = "never submitted" if run.job_id is None else f"job {run.job_id}"
         rows.append(
             f"{how:10} {moment:6.2f} s  sbatch {before + after:.1f} s slower  {end:16} {seconds:5.2f} s"
         )
-    while checkout.small.as_root("pgrep", "-x", "sbatch", code=None).strip():
-        time.sleep(0.1)
+    wait_until(lambda: checkout.small.is_so("! pgrep -x sbatch"), "the end of all sbatch")
     jobs = checkout.jobs()
     title = f"seed {seed}: how, when after the record, what became of it, until `status` knew"
     tell("\n".join([title, *rows]))
@@ -177,7 +186,9 @@ def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Te
 
 def test_two_jobs_at_once_are_two_runs(checkout: UserCheckout) -> None:
     checkout.be_slow(0.2, 0.2)
-    told = [process.communicate(timeout=60)[0].split() for process in [checkout.start() for _ in range(2)]]
+    told = [
+        process.communicate(timeout=PATIENCE_S)[0].split() for process in [checkout.start() for _ in range(2)]
+    ]
     (first, one), (second, two) = told
     assert first != second
     assert one != two
@@ -203,7 +214,7 @@ def test_status_leaves_alone_what_is_being_submitted(checkout: UserCheckout) -> 
 def test_an_error_of_sbatch_whose_job_is_there_is_no_refusal(checkout: UserCheckout) -> None:
     checkout.be_slow(0, 0, unanswered=True)
     with checkout.start() as process:
-        told, errors = process.communicate(timeout=60)
+        told, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     run_id, job_id = told.split()
     assert job_id.isdigit()

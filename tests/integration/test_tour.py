@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from slipway.box.spec import Box
 from slipway.image.engine import engine
 from tests.documents import ROOT, Reader, make_reader, read_blocks
+from tests.integration.inside import end_inside
+from tests.waiting import PATIENCE_S, wait_until
 
 # Long enough for the box's image to be made.
-TIMEOUT_S = 900
+TIMEOUT_S = 3 * PATIENCE_S
 
 
 @pytest.fixture
@@ -41,13 +44,25 @@ def test_the_tour_goes_as_it_says(reader: Reader) -> None:
 def test_the_day_goes_as_it_says(reader: Reader) -> None:
     """And the line to the cluster is cut while somebody watches."""
     for block in read_blocks(ROOT / "docs" / "runs.md"):
-        if "--watch" in block.text and block.language == "console":
-            threading.Timer(3, _cut, [reader.folder]).start()
-        reader.do(block)
+        watches = "--watch" in block.text and block.language == "console"
+        with cut(reader.folder) if watches else nullcontext():
+            reader.do(block)
     assert len(list((reader.folder / "results").glob("*/run.json"))) == 4
 
 
-def _cut(project: Path) -> None:
-    """End every login at the box, as a line does that is cut."""
+@contextmanager
+def cut(project: Path) -> Iterator[None]:
+    """End the first login at the box that there is meanwhile, as a line does that is cut."""
     container = engine().containers.get(Box(state=project / ".slipway").name)
-    container.exec_run(["pkill", "-f", "sshd.*researcher"])
+    over = threading.Event()
+
+    def is_cut() -> bool:
+        return over.is_set() or end_inside(container, "pkill", "-f", "^sshd.*researcher@") == 0
+
+    thread = threading.Thread(target=wait_until, args=[is_cut, "a login"])
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

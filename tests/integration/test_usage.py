@@ -7,12 +7,12 @@ from slipway.report.usage import usage_values, usage_words
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.refresh import refresh
 from tests.integration.small_image import SmallImageBox, fakes
+from tests.waiting import wait_until
 
 MB = 1 << 20
 # 150 MB are held for 1 s of CPU time, and 3 s at least: SLURM of the box looks at memory each second.
 HELD = "$x, 150 << 20; $end = time + 3; 1 while (times)[0] < 1 or time < $end"
 BUSY = f"exec perl -e 'read STDIN, {HELD}' </dev/zero"
-PATIENCE_S = 120
 
 
 def submit(small: SmallImageBox, script: str, **wanted: object) -> Run:
@@ -23,13 +23,14 @@ def submit(small: SmallImageBox, script: str, **wanted: object) -> Run:
 
 def used(small: SmallImageBox, *runs: Run) -> list[Run]:
     """The runs once they are over, and what they used is known."""
-    deadline = time.monotonic() + PATIENCE_S
     left = [*runs]
     with small.connect() as host:
-        while not all(run.usage for run in left):
-            assert time.monotonic() < deadline, left
-            time.sleep(0.5)
-            left = refresh(small.session, host, left)
+
+        def is_known() -> bool:
+            left[:] = refresh(small.session, host, left)
+            return all(run.usage for run in left)
+
+        wait_until(is_known, lambda: "\n".join(map(small.situation, left)), pause_s=0.5)
     return left
 
 
@@ -57,11 +58,8 @@ def test_what_a_job_an_array_and_several_nodes_used(small: SmallImageBox) -> Non
 
 
 def test_all_attempts_are_counted(small: SmallImageBox) -> None:
-    run = submit(small, f"[ $SLIPWAY_ATTEMPT -gt 1 ] || sleep 60; {BUSY}")
-    deadline = time.monotonic() + PATIENCE_S
-    while "attempt-1" not in small.on_box(f"ls {run.run_dir}"):
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    run = submit(small, f"[ $SLIPWAY_ATTEMPT -gt 1 ] || sleep 600; {BUSY}")
+    wait_until(lambda: small.is_so(f"test -e {run.run_dir}/attempt-1"), lambda: small.situation(run))
     time.sleep(1)  # so that it has a time of its own
     small.as_root("scontrol", "requeue", str(run.job_id))
     small.begin_again(run)
@@ -75,12 +73,7 @@ def test_accounting_that_is_away_is_asked_another_time(small: SmallImageBox) -> 
     run = submit(small, "sleep 2")
     with fakes(small) as fake:
         fake("sacct", "echo 'sacct: error: Slurm accounting storage is disabled' >&2; exit 1")
-        deadline = time.monotonic() + PATIENCE_S
-        with small.connect() as host:
-            while not run.status.state.is_over:
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
-                (run,) = refresh(small.session, host, [run])
+        run = small.wait_for(run)
     assert (run.usage, run.usage_tries, run.status.reason) == (None, 1, "ok")
     assert usage_words(run)[1:] == [
         ("cores", "not known, of 1"),

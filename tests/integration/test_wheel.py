@@ -17,6 +17,7 @@ import pytest
 
 from slam.demo.scene import make_scene
 from tests.conftest import Tell
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 # What images are known by, and the name of the payload's code, as whoever runs this has them.
@@ -50,7 +51,7 @@ class Installed:
     def programs(self) -> Path:
         return self.folder / ".venv" / "bin"
 
-    def run(self, *argv: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    def run(self, *argv: str, timeout_s: float = PATIENCE_S) -> "subprocess.CompletedProcess[str]":
         """Run a program of the environment as a user does who has nothing else of Slipway's."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
         environment |= {"PATH": f"{self.programs}:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": ""}
@@ -73,7 +74,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("mine")
     # In an environment of its own: what pyproject.toml says that a build needs is enough.
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(dist), str(ROOT)]
-    done = subprocess.run(build, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(build, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = dist.glob("*.whl")
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
@@ -82,7 +83,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     made = Installed(folder=folder)
     python = str(made.programs / "python")
     install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", str(wheel)]
-    subprocess.run(install, check=True, timeout=300)
+    subprocess.run(install, check=True, timeout=PATIENCE_S)
     try:
         yield made
     finally:
@@ -107,7 +108,7 @@ def test_images_and_code_are_the_same_as_from_the_checkout(installed: Installed,
 def test_the_whole_demo(installed: Installed, tell: Tell) -> None:
     make_scene(installed.folder / ".slipway" / "demo" / "room", frames=20, width=320)
     began = time.monotonic()
-    said = installed.run("slipway", "demo", timeout_s=1200).stdout
+    said = installed.run("slipway", "demo", timeout_s=4 * PATIENCE_S).stdout
     tell(f"the demo from the wheel: {time.monotonic() - began:.0f} s")
     (run,) = json.loads(installed.run("slipway", "status", "--json").stdout)
     assert (run["state"], run["reason"]) == ("COMPLETED", "ok")
