@@ -50,11 +50,12 @@ def test(context: Context, fast: bool = False) -> None:
     commands = ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto tests/unit tests/payload"]
     if not fast:
         # These make the images that others need, too: made once and not by each of them. Most of what the
-        # others do is to wait, for SLURM above all, so there are more of them than processors.
+        # others do is to wait, for SLURM above all, so there are more of them than processors. What fails
+        # beside others is tried once more, alone.
         first = "tests/integration/test_image.py tests/integration/test_box.py"
         ignored = " ".join(f"--ignore {name}" for name in first.split())
-        spread = "-n 4 --dist loadfile --no-loadscope-reorder"
-        commands += [f"pytest {first}", f"pytest {spread} {ignored} tests/integration"]
+        spread = "-n 4 --dist loadfile --no-loadscope-reorder --durations=25"
+        commands += [f"pytest {first}", f"tests.second_try {spread} {ignored} tests/integration"]
     python = shlex.quote(sys.executable)
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
