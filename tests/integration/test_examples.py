@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 from slipway.job.run import Run
 from slipway.project import Project
@@ -24,9 +25,10 @@ from slipway.steps.session import Session
 from tests.conftest import Tell
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import ROOT
+from tests.payload.films import PORTRAIT, film
 from tests.waiting import PATIENCE_S, wait_until
 
-FRAMES, EVERY = 24, 2
+FRAMES = 24
 SLIPWAY = [sys.executable, "-m", "slipway"]
 
 
@@ -242,62 +244,38 @@ def test_pairs_are_matched_by_a_cluster_of_dask_that_loses_a_worker(
     tell(f"build {built - began:.0f} s, push {pushed - built:.0f} s, jobs {time.monotonic() - pushed:.0f} s")
 
 
-def film(room: Path, video: Path) -> None:
-    """A video of the room."""
-    images = [cv2.imread(str(path)) for path in sorted((room / "rgb").iterdir())]
-    assert images[0] is not None
-    height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 30, (width, height))
-    for image in images:
-        assert image is not None
-        writer.write(image)
-    writer.release()
-
-
 def test_a_camera_is_followed_through_a_video(state: Path, tmp_path: Path, room: Path, tell: Tell) -> None:
-    """The README's path with COLMAP: DROID-SLAM, which it is for, needs a GPU."""
+    """The README's path with COLMAP, from a phone that is held upright to a page; DROID-SLAM needs a GPU."""
     example = Example(folder=copy("own-video", tmp_path), state=state)
-    film(room, example.folder / "door.mp4")
+    frames = [np.asarray(Image.open(path)) for path in sorted((room / "rgb").iterdir())]
+    # The sensor's rows are the columns that a person sees.
+    video = film(example.folder / "desk.mp4", [np.rot90(frame) for frame in frames], matrix=PORTRAIT)
     began = time.monotonic()
-    example.slipway("build")
-    built = time.monotonic()
-    user = f"{os.getuid()}:{os.getgid()}"
-    here = str(example.folder)
-    docker = ["docker", "run", "--rm", "-u", user, "-v", f"{here}:{here}", "-w", here, "own-video"]
-    taken = subprocess.run(
-        [
-            *docker,
-            "python3",
-            "frames.py",
-            "door.mp4",
-            "door",
-            "--every",
-            str(EVERY),
-            "--size",
-            "480",
-            "--fov",
-            "62.7",
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    ).stdout
-    assert f"door: {FRAMES // EVERY} frames of 480x360" in taken
-    # The path is known: the job compares with it.
-    rows = (room / "groundtruth.txt").read_text().splitlines()
-    poses = [row.split()[1:] for row in rows if not row.startswith("#")][::EVERY]
-    truth = "".join(f"{place}.0 {' '.join(pose)}\n" for place, pose in enumerate(poses))
-    (example.folder / "door" / "groundtruth.txt").write_text(truth)
-
     example.slipway("build", "--profile", "cpu")
+    built = time.monotonic()
     example.slipway("push", "--profile", "cpu", "--site", "box")
     pushed = time.monotonic()
-    example.slipway("stage", "door", "--site", "box")
-    words = ("--profile", "cpu", "--site", "box", "--wait", "--", "--task", "infer", "--dataset", "door")
-    printed = example.slipway("job", *words)
-    out = example.pull(str(re.findall(r"run (\S+)", printed)[0]))
-    assert json.loads((out / "summary.json").read_text())["frames_registered"] == FRAMES // EVERY
+    assert "for jobs: /data/desk" in example.slipway("stage", "desk.mp4")
+    # The path is known: the job compares with it.
+    (example.folder / "desk").mkdir()
+    video.rename(example.folder / "desk" / "desk.mp4")
+    rows = (room / "groundtruth.txt").read_text().splitlines()
+    poses = [row.split()[1:] for row in rows if not row.startswith("#")]
+    truth = "".join(f"{place / 30:.6f} {' '.join(pose)}\n" for place, pose in enumerate(poses))
+    (example.folder / "desk" / "groundtruth.txt").write_text(truth)
+    assert "2 files, 1 there already" in example.slipway("stage", "desk")
+    infer = ("--task", "infer", "--dataset", "desk", "--stride", "2", "--colmap-text")
+    printed = example.slipway("job", "--profile", "cpu", "--site", "box", "--wait", "--", *infer)
+    run = str(re.findall(r"run (\S+)", printed)[0])
+    out = example.pull(run)
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["frames_registered"], summary["image_size"]) == (FRAMES // 2, [640, 480])
+    assert summary["camera"]["parameters"][0] == pytest.approx(525, rel=0.05)  # that of the room's camera
+    assert summary["camera"]["model"] in (out / "sparse" / "0" / "cameras.txt").read_text()
     ate = json.loads((out / "ate.json").read_text())
     assert ate["rmse"] < 0.02 * ate["path_length"], ate
+    page = example.folder / example.slipway("show", run, "--no-open").split()[-1]
+    text = page.read_text()
+    assert f"{ate['rmse']:.3g}" in text
+    assert f"{FRAMES // 2} of {FRAMES // 2}" in text
     tell(f"build {built - began:.0f} s, push {pushed - built:.0f} s, job {time.monotonic() - pushed:.0f} s")
