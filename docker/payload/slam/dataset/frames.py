@@ -13,6 +13,7 @@ from slam.dataset.camera import describe_middle
 from slam.dataset.files import exists
 from slam.dataset.geometry import Preparation, bound
 from slam.dataset.image import find_range, read_color, read_depth, read_header
+from slam.dataset.mask import add_masks
 from slam.dataset.sequence import (
     FEWEST_FRAMES,
     GROUND_TRUTH,
@@ -114,6 +115,7 @@ def make_sequence(
         is_video: whether neighbours in order are neighbours in space.
         recording: the images of frames that have no files.
     """
+    frames, masked = add_masks(folder, frames, images.size, are_used=choice.as_taken)
     sequence = Sequence(
         name=folder.name,
         frames=frames,
@@ -132,6 +134,7 @@ def make_sequence(
         notes=(
             *notes,
             *images.notes,
+            *masked,
             *(describe_middle(known.intrinsics, images.size) if known.intrinsics else ()),
             *known.notes,
         ),

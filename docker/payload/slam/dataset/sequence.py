@@ -60,6 +60,8 @@ class Choice:
 class Frame:
     """The files of one moment, and its timestamp as it goes to a trajectory file.
 
+    ``mask`` is an image that is black where nothing is to be looked at.
+
     A frame of a recording has no file: ``image`` is the recording's path with the name below it that the
     frame would have in a folder.
     """
@@ -68,6 +70,7 @@ class Frame:
     image: Path
     right: Path | None = None
     depth: Path | None = None
+    mask: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

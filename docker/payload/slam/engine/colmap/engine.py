@@ -14,7 +14,7 @@ from pathlib import Path
 from slam.dataset.image import describe_pixels
 from slam.dataset.sequence import Sequence
 from slam.engine.colmap.feature import extract_features
-from slam.engine.colmap.image import link_images
+from slam.engine.colmap.image import link_images, write_masks
 from slam.engine.colmap.mapping import map_images
 from slam.engine.colmap.matching import match_features
 from slam.engine.colmap.model import read_models, write_models
@@ -33,11 +33,13 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         ReconstructionError: COLMAP fails, or places fewer than three frames together.
     """
     # First the images: Pillow's JPEG library and pycolmap's get in each other's way once both are loaded.
+    names = link_images(sequence, workspace / "images")
     project = Project(
         sequence=sequence,
         settings=settings,
         images=workspace / "images",
-        names=link_images(sequence, workspace / "images"),
+        names=names,
+        masks=write_masks(sequence, names, workspace / "masks"),
         pixels=describe_pixels([frame.image for frame in sequence.frames]),
         database=workspace / "database.db",
     )

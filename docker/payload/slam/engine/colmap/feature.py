@@ -18,6 +18,8 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
     import pycolmap
 
     reader = pycolmap.ImageReaderOptions()
+    if project.masks is not None:
+        reader.mask_path = project.masks
     known = camera_of(project.sequence)
     if known is not None:
         camera = pycolmap.Camera(

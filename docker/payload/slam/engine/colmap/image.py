@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from slam.dataset.image import read_header, write_upright
+from slam.dataset.mask import write_mask
 from slam.dataset.sequence import Sequence
 
 # Of the formats that a dataset may have; pycolmap's wheel is built without the others.
@@ -29,3 +32,19 @@ def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
             names.append(f"{place:06d}{frame.image.suffix.lower()}")
             (folder / names[-1]).symlink_to(frame.image.resolve())
     return tuple(names)
+
+
+def write_masks(sequence: Sequence, names: tuple[str, ...], folder: Path) -> Path | None:
+    """Give COLMAP the masks by the names of its images; their folder, or ``None`` where there is none.
+
+    An image without one gets a white one: COLMAP would leave it out.
+    """
+    if not any(frame.mask for frame in sequence.frames):
+        return None
+    folder.mkdir()
+    for name, frame in zip(names, sequence.frames, strict=True):
+        if frame.mask is not None:
+            write_mask(frame.mask, folder / f"{name}.png")
+        else:
+            Image.new("L", (sequence.width, sequence.height), 255).save(folder / f"{name}.png")
+    return folder

@@ -11,11 +11,15 @@ from slam.engine.estimate import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What the steps share: COLMAP's images, by their names in a folder, and database; what was asked."""
+    """What the steps share: COLMAP's images, by their names in a folder, and database; what was asked.
+
+    ``masks`` is a folder with a mask for some or all images, ``None`` where there is none.
+    """
 
     sequence: Sequence
     settings: Settings
     images: Path
     names: tuple[str, ...]
+    masks: Path | None
     pixels: str
     database: Path

@@ -1,0 +1,75 @@
+"""Masks: images of the same size that are black where nothing is to be looked at, as COLMAP has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from slam.dataset.files import exists
+from slam.dataset.image import read_header, read_upright
+from slam.dataset.sequence import Frame
+from slam.errors import InputError
+
+# https://colmap.github.io/faq.html#mask-image-regions
+FOLDER = "masks"
+
+
+def add_masks(
+    folder: Path, frames: tuple[Frame, ...], size: tuple[int, int], *, are_used: bool
+) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    """Give frames the masks in ``masks/`` in a sequence's folder; and what a person should know of it.
+
+    That of ``walk.jpg`` is ``walk.jpg.png``, as COLMAP has it, or ``walk.png``. A frame may have none.
+
+    Args:
+        folder: the sequence's.
+        frames: those that are taken.
+        size: width and height of all images, when upright.
+        are_used: whether the engine has a use for masks.
+
+    Raises:
+        InputError: a mask is no image, or of another size.
+    """
+    masks = folder / FOLDER
+    if not masks.is_dir():
+        return frames, ()
+    if not are_used:
+        return frames, (f"{masks} is not used: this engine has no use for masks",)
+    found = tuple(replace(frame, mask=_find(masks, frame.image)) for frame in frames)
+    for frame in found:
+        if frame.mask is not None:
+            _require_size(frame.mask, frame.image, size)
+    count = sum(frame.mask is not None for frame in found)
+    missing = next((f", {frame.image.name} has none" for frame in found if frame.mask is None), "")
+    return found, (f"{masks}: {count} of {len(found)} images have a mask{missing}",)
+
+
+def _find(masks: Path, image: Path) -> Path | None:
+    names = (f"{image.name}.png", f"{image.stem}.png")
+    return next((masks / name for name in names if exists(masks / name)), None)
+
+
+def _require_size(mask: Path, image: Path, size: tuple[int, int]) -> None:
+    width, height = read_header(mask).size
+    if (width, height) != size:
+        turned = "; masks are for upright images, as a viewer shows them" if (height, width) == size else ""
+        raise InputError(
+            f"{mask} is {width}x{height}, and its image {image.name} {size[0]}x{size[1]}{turned}; "
+            "make it the same"
+        )
+
+
+def write_mask(source: Path, path: Path) -> None:
+    """Write a mask as grey PNG with 8 bits: black where all colours of ``source`` are 0, else white.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    image = read_upright(source)
+    deep = image.mode.startswith(("I", "F"))
+    values = np.asarray(image if deep else image.convert("RGB"))
+    is_seen = (values != 0).reshape(image.height, image.width, -1).any(2)
+    Image.fromarray(255 * is_seen.astype(np.uint8)).save(path)
