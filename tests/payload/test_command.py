@@ -97,7 +97,7 @@ def test_a_sequence_that_is_not_there(slam, photos: Path, tmp_path: Path) -> Non
         ("groundtruth.txt", b"0 0 0 0 0 0 0 1\n1 1 1\n", "groundtruth.txt:2: 3 numbers"),
         ("groundtruth.txt", b"70 0 0 0 0 0 0 1\n71 1 1 0 0 0 0 1\n", "0 of 4 timestamps"),
         ("b.png", b"\x89PNG", "b.png: not a readable image"),
-        ("rgb.txt", b"0 b.png\n0 a.jpg\n", "rgb.txt:2: 0 is not after 0"),
+        ("rgb.txt", b"0 b.png\nzero a.jpg\n", "rgb.txt:2: 'zero a.jpg'; expected `timestamp filename`"),
     ],
 )
 def test_a_broken_dataset(slam, photos: Path, tmp_path: Path, name: str, content: bytes, word: str) -> None:

@@ -250,10 +250,11 @@ CASES = (
         remedy="Write the line as it says.",
     ),
     Case(
-        words="`rgb.txt` is not in order",
+        words="`rgb.txt` is not in order, with `--strict`",
         code=4,
+        arguments=(*INFER, "--strict"),
         spoil=write("rgb.txt", "0.1 a.jpg\n0.3 b.png\n0.2 c.JPG\n"),
-        remedy="Sort it: `sort -n`.",
+        remedy="Sort it (`sort -n`), or leave `--strict` out.",
     ),
     Case(
         words="a line of `groundtruth.txt` is broken, with `--require-groundtruth`",

@@ -22,6 +22,7 @@ from slam.arguments import (
     step_of,
 )
 from slam.cpu import bind_threads, core_count, thread_limit
+from slam.dataset.options import place_dataset
 from slam.engine.catalog import require_engine
 from slam.errors import MemoryShortError, SlamError, Stopped, UsageError
 from slam.output.options import require_exports
@@ -83,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.out is None:
         raise UsageError("there is no output folder; name one with --out")
     require_exports(arguments)
+    place_dataset(arguments)
     # Not before the threads are bound, and not for --help: these import numpy and more.
     from slam import campaign
 

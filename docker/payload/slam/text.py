@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from slam.errors import InputError
@@ -15,9 +14,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# From so many on, a timestamp counts billionths, millionths or thousandths of a second: the last of them, as
-# seconds, is in the year 5138.
-_SMALLER_UNITS = ((Decimal("1e17"), 9), (Decimal("1e14"), 6), (Decimal("1e11"), 3))
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -57,18 +53,3 @@ def read_comments(path: Path) -> list[str]:
     """
     lines = (line.strip() for line in read_text(path).split("\n"))
     return [line.lstrip("#").strip() for line in lines if line.startswith("#")]
-
-
-def to_seconds(stamp: str) -> str:
-    """A timestamp in seconds, where its size says that it counts nano-, micro- or milliseconds since 1970.
-
-    Seconds, and what is no number, stay letter by letter as they are.
-    """
-    try:
-        number = Decimal(stamp)
-    except InvalidOperation:
-        return stamp
-    if not number.is_finite():
-        return stamp
-    digits = next((digits for least, digits in _SMALLER_UNITS if number >= least), 0)
-    return f"{number.scaleb(-digits):f}" if digits else stamp

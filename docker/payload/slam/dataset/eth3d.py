@@ -10,7 +10,7 @@ from slam.dataset.files import list_files
 from slam.dataset.frames import add_depth, choose, make_sequence, seconds_of, survey
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.sequence import Choice, Frame, Sequence
-from slam.dataset.tum import FRAME_LIST, describe_times, read_frames, require_no_stereo
+from slam.dataset.tum import FRAME_LIST, read_frames, require_no_stereo
 from slam.errors import InputError
 
 CALIBRATION = "calibration.txt"
@@ -44,7 +44,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """
     require_no_stereo(folder, choice)
     is_listed = (folder / FRAME_LIST).exists()
-    every = read_frames(folder, choice) if is_listed else _list_frames(folder, choice)
+    every, notes = read_frames(folder, choice) if is_listed else (_list_frames(folder, choice), ())
     frames = choose(every, choice, stride=1, folder=folder)
     images = survey(frames, choice)
     known = read_camera(folder / CALIBRATION, images.size)
@@ -54,7 +54,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         choice,
         images=images,
         known=known,
-        notes=describe_times(folder) if is_listed else (),
+        notes=notes,
         left=fit_usual_area(require_camera(known, folder), images.size),
         settings=SETTINGS,
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from slam.errors import UsageError
 from slam.grammar import clock, name, place, positive, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options about what is read."""
-    parser.add_argument("--dataset", type=name, metavar="NAME", help="a folder in the data root")
+    parser.add_argument(
+        "--dataset", type=name, metavar="NAME", help="a folder in the data root, or a whole path"
+    )
     parser.add_argument("--data-root", type=place, default=Path("/data"), metavar="FOLDER")
     images = parser.add_argument_group("images")
     images.add_argument(
@@ -39,3 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="work on images whose longer side is at most this (default: as the dataset has it)",
     )
+
+
+def place_dataset(arguments: argparse.Namespace) -> None:
+    """Take a dataset that is named by its whole path for one in the data root, or else in a root of its own.
+
+    Raises:
+        UsageError: the path is that of no folder in another.
+    """
+    path = Path(arguments.dataset or "")
+    if not path.is_absolute():
+        return
+    if not path.name:
+        raise UsageError(f"--dataset {arguments.dataset} is no folder in another; name one that is")
+    if not path.is_relative_to(arguments.data_root) or path == arguments.data_root:
+        arguments.data_root = path.parent
+    arguments.dataset = path.relative_to(arguments.data_root).as_posix()

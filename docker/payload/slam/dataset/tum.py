@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+from decimal import Decimal
 from pathlib import Path
 
 from slam.dataset.calibration.fit import resize
@@ -15,7 +15,9 @@ from slam.dataset.frames import add_depth, choose, make_sequence, survey
 from slam.dataset.geometry import Preparation, fit_usual_area
 from slam.dataset.sequence import SECONDS, Choice, Frame, Sequence
 from slam.errors import InputError
-from slam.text import read_lines, to_seconds
+from slam.posefile.clock import find_clock, to_seconds
+from slam.posefile.order import Row, drop_empty, tidy
+from slam.text import read_lines
 
 FRAME_LIST = "rgb.txt"
 DEPTH_LIST = "depth.txt"
@@ -59,7 +61,8 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     """
     require_no_stereo(folder, choice)
     is_benchmark = not exists(folder / CALIBRATION) and _published_camera(folder) is not None
-    frames = choose(read_frames(folder, choice), choice, stride=STRIDE if is_benchmark else 1, folder=folder)
+    every, notes = read_frames(folder, choice)
+    frames = choose(every, choice, stride=STRIDE if is_benchmark else 1, folder=folder)
     images = survey(frames, choice)
     camera = _published_camera(folder) if is_benchmark else None
     if camera is not None:
@@ -72,7 +75,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         choice,
         images=images,
         known=known,
-        notes=describe_times(folder),
+        notes=notes,
         left=None if choice.as_taken else _prepare(known, images.size, folder, is_benchmark=is_benchmark),
         units=SECONDS,
         settings=SETTINGS if is_benchmark else {},
@@ -104,67 +107,62 @@ def require_no_stereo(folder: Path, choice: Choice) -> None:
         )
 
 
-def read_frames(folder: Path, choice: Choice) -> tuple[Frame, ...]:
-    """What ``rgb.txt`` lists, with what ``depth.txt`` lists where depth is asked for.
+def read_frames(folder: Path, choice: Choice) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    """What ``rgb.txt`` lists, with what ``depth.txt`` lists where depth is asked for; and notes on the lists.
 
     Raises:
         InputError: a list is missing or malformed, or nothing in them belongs together.
     """
-    colour = read_frame_list(folder)
+    colour, notes = read_frame_list(folder, strict=choice.is_strict)
     if choice.mode != "rgbd":
-        return colour
+        return colour, notes
     if not (folder / DEPTH_LIST).exists():
         raise InputError(
             f"{folder}: it has no {DEPTH_LIST}, so there are no depth images; leave --depth out, or stage "
             "the sequence with its depth"
         )
-    return add_depth(colour, read_frame_list(folder, DEPTH_LIST), folder)
+    depth, others = read_frame_list(folder, DEPTH_LIST, strict=choice.is_strict)
+    return add_depth(colour, depth, folder), (*notes, *others)
 
 
-def read_frame_list(folder: Path, name: str = FRAME_LIST) -> tuple[Frame, ...]:
-    """The images that a list in a TUM folder names, in its order: ``timestamp filename`` on each line.
+def read_frame_list(
+    folder: Path, name: str = FRAME_LIST, *, strict: bool = False
+) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    """The images that a list in a TUM folder names, in the order of time, ``timestamp filename`` a line.
 
-    https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+    Of several at one moment the first is taken. Notes say what was left out or moved, and where timestamps
+    are no seconds. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
 
     Raises:
-        InputError: the list or an image in it is missing, or its timestamps are not in order.
+        InputError: the list or an image in it is missing, or ``strict`` and something would be left out.
     """
     path = folder / name
     if not exists(path):
         raise InputError(f"{path} is missing; it holds `timestamp filename` for each image in {path.stem}/")
-    frames: list[Frame] = []
+    images: dict[int, Path] = {}
+    rows: list[Row] = []
     for number, line in read_lines(path):
-        frame = _parse_frame(line, folder, f"{path}:{number}")
-        if frames and float(frame.stamp) <= float(frames[-1].stamp):
-            raise InputError(
-                f"{path}:{number}: {frame.stamp} is not after {frames[-1].stamp}; sort the lines by their "
-                "timestamps, and keep one for each"
-            )
-        frames.append(frame)
-    if not frames:
+        stamp, images[number] = _parse_line(line, folder, f"{path}:{number}")
+        rows.append(Row(number=number, stamp=stamp, values=()))
+    if not rows:
         raise InputError(
             f"{path}: no image in it; it holds `timestamp filename` for each image in {path.stem}/"
         )
-    return tuple(frames)
+    found, lost = drop_empty(rows, str(path), strict=strict)
+    kept, moved = tidy(found, str(path), strict=strict)
+    clock = find_clock([Decimal(row.stamp) for row in kept])
+    frames = tuple(Frame(stamp=to_seconds(row.stamp, clock), image=images[row.number]) for row in kept)
+    units = f"{path}: {kept[0].stamp} is too large for seconds, and is taken for {frames[0].stamp} s"
+    return frames, (*lost, *moved, *((units,) if clock.digits else ()))
 
 
-def describe_times(folder: Path) -> tuple[str, ...]:
-    """A note where the timestamps of ``rgb.txt`` are no seconds."""
-    stamp = next((line.split()[0] for _, line in read_lines(folder / FRAME_LIST)), "")
-    seconds = to_seconds(stamp)
-    if seconds == stamp:
-        return ()
-    return (f"{folder / FRAME_LIST}: {stamp} is too large for seconds, and is taken for {seconds} s",)
-
-
-def _parse_frame(line: str, folder: Path, place: str) -> Frame:
+def _parse_line(line: str, folder: Path, place: str) -> tuple[str, Path]:
     stamp, *name = line.split(maxsplit=1)
-    stamp = to_seconds(stamp)
     try:
-        seconds = float(stamp)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds) or not name:
+        float(stamp)
+    except ValueError as error:
+        raise InputError(f"{place}: {line!r}; expected `timestamp filename`") from error
+    if not name:
         raise InputError(f"{place}: {line!r}; expected `timestamp filename`")
     path = folder / name[0]
     inner = Path(os.path.normpath(name[0]))
@@ -177,4 +175,4 @@ def _parse_frame(line: str, folder: Path, place: str) -> Frame:
         raise InputError(
             f"{place}: the image {path} does not exist; stage all of {folder.name}, or correct the list"
         )
-    return Frame(stamp=stamp, image=path)
+    return stamp, path

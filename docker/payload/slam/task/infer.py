@@ -87,6 +87,7 @@ def infer(
             up=up,
             truth=truth.trajectory,
             evaluation=evaluation,
+            complaint=truth.complaint,
             drift=drift,
         )
         write_results(finished, out)

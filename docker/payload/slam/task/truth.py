@@ -36,14 +36,21 @@ class Truth:
 
     @property
     def trajectory(self) -> Trajectory | None:
-        """The true poses, in the estimate's frame and on its clock."""
-        return self.pair.truth if self.pair else None
+        """The true poses, in the estimate's frame and on its clock, where they were compared."""
+        return self.pair.truth if self.pair and self.reason is None else None
+
+    @property
+    def complaint(self) -> str | None:
+        """In a few words why a truth that is there was not compared."""
+        if self.reason is None or self.path is None:
+            return None
+        return f"no errors: {self.reason.split(';')[0]}"
 
     def tell(self) -> None:
         """Say what a person should know before the work."""
         if self.pair is not None:
             self.pair.tell()
-        if self.reason not in (None, NONE):
+        if self.reason is not None and self.path is not None:
             say(f"warning    the errors will be left out: {self.reason}")
 
     def compare(self, estimate: Trajectory, step: Step) -> tuple[Evaluation | None, Drift | None, Truth]:

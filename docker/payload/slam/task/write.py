@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Finished:
     up: Up
     truth: Trajectory | None = None
     evaluation: Evaluation | None = None
+    complaint: str | None = None
     drift: Drift | None = None
 
     @property
@@ -183,7 +185,7 @@ def _draw(finished: Finished, folder: Path) -> None:
     sequence, estimate = finished.sequence, finished.estimate
     placed = f"{sequence.name}: {finished.frames} frames placed by {finished.engine}"
     subject = Subject(
-        title="\n".join(filter(None, (placed, estimate.caveat))),
+        title="\n".join(filter(None, (placed, estimate.caveat, _wrap(finished.complaint)))),
         trajectory=estimate.trajectory,
         up=finished.up,
         units=sequence.units,
@@ -194,6 +196,10 @@ def _draw(finished: Finished, folder: Path) -> None:
         field=field_of(estimate.camera),
     )
     draw(folder / results.FIGURE, subject, finished.drawing)
+
+
+def _wrap(words: str | None) -> str:
+    return "\n".join(textwrap.wrap(words or "", 100))
 
 
 def _draw_cloud(finished: Finished, folder: Path) -> None:
