@@ -19,6 +19,7 @@ from slam.engine.catalog import ENTRIES
 from slam.errors import InputError
 from tests.mistakes import Block
 from tests.payload import calibrations
+from tests.payload.bags import make_bag
 from tests.payload.conftest import Slam
 from tests.payload.datasets import (
     make_eth3d,
@@ -56,6 +57,11 @@ def make_video(folder: Path) -> Path:
     return folder
 
 
+def make_lab(folder: Path) -> Path:
+    make_bag(folder / "lab.bag", [noise((640, 480), place) for place in range(3)])
+    return folder
+
+
 # The name that people know it by, where one is staged, and how it is made.
 MADE: dict[str, tuple[str, str, Maker]] = {
     "tum": ("TUM RGB-D", "rgbd_dataset_freiburg1_xyz", with_truth(partial(make_tum, depth=True))),
@@ -64,6 +70,7 @@ MADE: dict[str, tuple[str, str, Maker]] = {
     "eth3d": ("ETH3D SLAM", "sfm_bench", with_truth(make_eth3d)),
     "tartanair": ("TartanAir", "hospital/hospital/Easy/P000", with_truth(make_tartanair)),
     "video": ("video", "desk", with_truth(make_video)),
+    "bag": ("ROS bag", "lab", with_truth(make_lab)),
     "plain": ("any folder", "walk", with_truth(lambda folder: make_plain(folder, "500 500 330 240"))),
 }
 NONE = "\N{EN DASH}"

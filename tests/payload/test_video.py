@@ -228,7 +228,9 @@ def test_what_a_video_does_not_have_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             open_sequence(tmp_path, choice)
-    with pytest.raises(InputError, match="--start and --end are for videos; use --t0 and --max-frames"):
+    with pytest.raises(
+        InputError, match="--start and --end are for videos and bags; use --t0 and --max-frames"
+    ):
         open_sequence(make_plain(tmp_path / "plain", "500 500 328 240"), Choice(start_s=1.0))
 
 

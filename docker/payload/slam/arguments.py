@@ -75,6 +75,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         max_frames=arguments.max_frames,
         start_s=arguments.start,
         end_s=arguments.end,
+        topic=arguments.topic,
         max_image_size=arguments.max_image_size,
         is_strict=arguments.strict,
         as_taken=find_engine(arguments.engine).reads_files,

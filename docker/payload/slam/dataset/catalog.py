@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slam.dataset.files import VIDEOS, find_folder, is_video, list_folder
+from slam.dataset.files import BAG, VIDEOS, find_folder, is_bag, is_video, list_folder
 from slam.dataset.layout import find_layout
 from slam.errors import InputError
 
@@ -19,7 +19,7 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A sequence: its folder, or a video, and its name, which is the path of that within the dataset."""
+    """A sequence: its folder, or a video or bag, and its name, which is its path within the dataset."""
 
     name: str
     folder: Path
@@ -48,7 +48,7 @@ def find_sequences(root: Path, dataset: str, names: tuple[str, ...] = ()) -> tup
 
 def _walk(folder: Path, top: Path, depth: int) -> Iterator[Staged]:
     for child in list_folder(folder):
-        if child.name.startswith(".") or not (child.is_dir() or is_video(child)):
+        if child.name.startswith(".") or not (child.is_dir() or is_video(child) or is_bag(child)):
             continue
         if find_layout(child) is not None:
             yield Staged(name=str(child.relative_to(top)), folder=child)
@@ -99,10 +99,10 @@ def _near(name: str, names: tuple[str, ...]) -> str:
 def _words(name: str) -> list[str]:
     """``fr1/xyz`` and ``rgbd_dataset_freiburg1_xyz`` as words, with the long form of ``fr1``.
 
-    The ending of a video is no word.
+    The ending of a video or bag is no word.
     """
     ending = Path(name).suffix
-    bare = name.removesuffix(ending) if ending.lower() in VIDEOS else name
+    bare = name.removesuffix(ending) if ending.lower() in (*VIDEOS, BAG) else name
     words = re.split(r"[/_\-\s]+", bare.lower().strip("/"))
     return [re.sub(r"^fr(\d)$", r"freiburg\1", word) for word in words if word]
 

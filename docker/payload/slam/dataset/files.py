@@ -16,12 +16,13 @@ SUFFIXES = frozenset(
     }
 )  # fmt: skip
 VIDEOS = frozenset({".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"})
+BAG = ".bag"
 # Before, in and after the only number of a name; the number of a time may have a fraction.
 _ONE_NUMBER = re.compile(r"([^0-9]*)([0-9]+(?:\.[0-9]+)?)([^0-9]*)")
 
 
 def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
-    """The folder of a dataset, or of a sequence within it; either may be a video, too.
+    """The folder of a dataset, or of a sequence within it; either may be a video or a bag, too.
 
     Raises:
         InputError: it is not there; the message says what is.
@@ -34,7 +35,7 @@ def find_folder(root: Path, dataset: str, sequence: str | None = None) -> Path:
 
 
 def _child(parent: Path, name: str, kind: str, remedy: str) -> Path:
-    if (parent / name).is_dir() or is_video(parent / name):
+    if (parent / name).is_dir() or is_video(parent / name) or is_bag(parent / name):
         return parent / name
     if not parent.is_dir():
         raise InputError(f"{kind} {name!r}: the folder {parent} it should be in does not exist; {remedy}")
@@ -108,6 +109,11 @@ def list_files(folder: Path, *suffixes: str) -> tuple[Path, ...]:
 def is_video(path: Path) -> bool:
     """True where a path is that of a file that is called as videos are."""
     return path.suffix.lower() in VIDEOS and path.is_file()
+
+
+def is_bag(path: Path) -> bool:
+    """True where a path is that of a file that is called as ROS 1 bags are."""
+    return path.suffix.lower() == BAG and path.is_file()
 
 
 def exists(path: Path) -> bool:

@@ -162,8 +162,11 @@ def choose(frames: tuple[Frame, ...], choice: Choice, *, stride: int, folder: Pa
     """
     if choice.start_s is not None or choice.end_s is not None:
         raise InputError(
-            f"{folder}: --start and --end are for videos; use --t0 and --max-frames for images in files"
+            f"{folder}: --start and --end are for videos and bags; use --t0 and --max-frames for images in "
+            "files"
         )
+    if choice.topic is not None:
+        raise InputError(f"{folder}: --topic is for ROS bags; leave it out")
     step = choice.stride or (1 if choice.as_taken else stride)
     chosen = frames[::step][choice.t0 :][: choice.max_frames]
     if len(chosen) < FEWEST_FRAMES:

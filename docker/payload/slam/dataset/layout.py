@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slam.dataset import eth3d, euroc, kitti, plain, tartanair, tum, video
+from slam.dataset import bag, eth3d, euroc, kitti, plain, tartanair, tum, video
 from slam.dataset.sequence import GROUND_TRUTH, Choice, Sequence
 
 
@@ -59,6 +59,13 @@ LAYOUTS = (
         told_by="images in it or in `images/`",
         holds=plain.holds,
         open_sequence=plain.open_sequence,
+    ),
+    Layout(
+        name="bag",
+        told_by="a ROS 1 `.bag`, a folder with one, or a ROS 2 bag's `metadata.yaml`",
+        holds=bag.holds,
+        open_sequence=bag.open_sequence,
+        groundtruth_of=bag.groundtruth_of,
     ),
     Layout(
         name="video",

@@ -33,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument(
         "--t0", type=whole(0), default=0, metavar="N", help="leave out the first N of these (default: 0)"
     )
-    images.add_argument("--start", type=clock, metavar="TIME", help="of a video: seconds, m:s or h:m:s")
-    images.add_argument("--end", type=clock, metavar="TIME", help="of a video")
+    images.add_argument(
+        "--start", type=clock, metavar="TIME", help="of a video or bag: seconds, m:s or h:m:s"
+    )
+    images.add_argument("--end", type=clock, metavar="TIME", help="of a video or bag")
+    images.add_argument("--topic", metavar="NAME", help="the images of a ROS bag that has several")
     images.add_argument("--max-frames", type=whole(1), metavar="N", help="take at most N images")
     images.add_argument(
         "--max-image-size",

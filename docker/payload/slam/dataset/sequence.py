@@ -42,8 +42,8 @@ class Choice:
     most ``max_frames``. No prepared image is longer than ``max_image_size`` pixels. ``as_taken`` is for an
     engine that reads the image files itself: nothing is prepared, and every image is taken where no stride
     is asked for. ``top`` is the dataset's folder, in which the sequence's lies. ``start_s`` and ``end_s`` are
-    times in a recording, a video, between which frames are counted at all. ``is_strict`` lets no list have
-    rows that are double, unsorted or without a timestamp.
+    times in a recording, a video or a bag, between which frames are counted at all. ``topic`` is that of a
+    bag's images. ``is_strict`` lets no list have rows that are double, unsorted or without a timestamp.
     """
 
     mode: Mode = "mono"
@@ -56,6 +56,7 @@ class Choice:
     is_strict: bool = False
     start_s: float | None = None
     end_s: float | None = None
+    topic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,228 @@
+"""A ROS 1 or 2 bag: the images of one topic, at the times in their headers, read without ROS.
+
+https://ternaris.gitlab.io/rosbags
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from slam.dataset.calibration.known import KnownCamera, require_camera
+from slam.dataset.calibration.search import find_camera
+from slam.dataset.camera import opencv_camera
+from slam.dataset.files import exists, is_bag, list_folder
+from slam.dataset.frames import Images, choose, make_sequence
+from slam.dataset.geometry import fit_usual_area
+from slam.dataset.message import IMAGE_TYPES, decode, size_of
+from slam.dataset.recording import ENDING
+from slam.dataset.sequence import GROUND_TRUTH, Bytes, Choice, Frame, Sequence, Units
+from slam.dataset.tum import require_no_stereo
+from slam.errors import InputError, SlamError
+
+METADATA = "metadata.yaml"
+_INFO = "sensor_msgs/msg/CameraInfo"
+# http://docs.ros.org/en/noetic/api/sensor_msgs/html/msg/CameraInfo.html
+_PINHOLE, _FISHEYE = ("plumb_bob", "rational_polynomial", ""), ("equidistant", "fisheye")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Some images of a bag's topic, by their places in it, decoded anew whenever they are gone through."""
+
+    path: Path
+    topic: str
+    places: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[Bytes]:
+        wanted = frozenset(self.places)
+        with _opened(self.path) as reader:
+            for place, message in enumerate(_messages(reader, self.topic)):
+                if place in wanted:
+                    yield decode(message, f"{self.path}, {self.topic}")
+
+
+def holds(place: Path) -> bool:
+    """True where a place is a bag, or a folder with one ROS 1 bag and no folder in it."""
+    return find_bag(place) is not None
+
+
+def find_bag(place: Path) -> Path | None:
+    """The bag that a place is, a ROS 1 file or a ROS 2 folder, or the only file of that kind in it."""
+    if not place.is_dir():
+        return place if is_bag(place) else None
+    if exists(place / METADATA):
+        return place
+    there = [path for path in list_folder(place) if not path.name.startswith(".")]
+    bags = [path for path in there if is_bag(path)]
+    return bags[0] if len(bags) == 1 and not any(path.is_dir() for path in there) else None
+
+
+def groundtruth_of(place: Path) -> Path:
+    """Where the ground truth of a bag is, if it has one: beside it, or in a ROS 2 bag's folder."""
+    return (place if place.is_dir() else place.parent) / GROUND_TRUTH
+
+
+def open_sequence(place: Path, choice: Choice) -> Sequence:
+    """The images of a topic. A timestamp is that of a message's header, in seconds.
+
+    The camera is the one of ``camera_info`` beside the topic, unless a calibration lies beside the bag.
+
+    Raises:
+        InputError: no bag can be read, the topic is not there or not clear, or the choice cannot be had.
+        SlamError: there is no rosbags.
+    """
+    require_no_stereo(place, choice)
+    if choice.mode == "rgbd":
+        raise InputError(f"{place}: depth in a bag is not read; leave --depth out")
+    path = find_bag(place) or place
+    folder = path if path.is_dir() else path.parent
+    with _opened(path) as reader:
+        topic = _choose_topic(reader, choice.topic, path)
+        stamps, size, notes = _look_through(reader, topic, path)
+        known = find_camera(folder, size, choice.top)
+        if known.intrinsics is None:
+            known = _read_info(reader, topic, path) or known
+    places = _between(stamps, choice.start_s or 0.0, choice.end_s or float("inf"))
+    every = tuple(Frame(stamp=stamp, image=path / f"{stamp}{ENDING}") for stamp in places)
+    frames = choose(every, replace(choice, start_s=None, end_s=None, topic=None), stride=1, folder=path)
+    sequence = make_sequence(
+        folder,
+        frames,
+        choice,
+        images=Images(size=size),
+        known=known,
+        notes=(f"{path.name}: {len(stamps)} images of {topic}", *notes),
+        left=None if choice.as_taken else fit_usual_area(require_camera(known, folder), size),
+        units=Units(length="units", time="s"),
+        recording=Clip(path=path, topic=topic, places=tuple(places[frame.stamp] for frame in frames)),
+    )
+    return replace(sequence, name=path.stem)
+
+
+def _between(stamps: Mapping[str, int], start_s: float, end_s: float) -> dict[str, int]:
+    """Those from one time to another, counted from the first image."""
+    first = Decimal(next(iter(stamps)))
+    return {
+        stamp: place for stamp, place in stamps.items() if start_s <= float(Decimal(stamp) - first) <= end_s
+    }
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A bag that is open to be read.
+
+    Raises:
+        InputError: it is none, or broken.
+    """
+    try:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError as error:
+        raise SlamError(
+            f"{error}; reading a bag needs rosbags: build the image again, or `pip install rosbags`"
+        ) from error
+    # Bags of ROS 2 before Iron do not say what their messages are made of; images are the same in all.
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
+            yield reader
+    except (AnyReaderError, OSError) as error:
+        raise InputError(
+            f"{path}: it cannot be read as a bag ({error}); `rosbag reindex` or `ros2 bag reindex` may "
+            "repair it"
+        ) from error
+
+
+def _image_topics(reader: Any) -> dict[str, int]:
+    """Topics with images, and how many each has; depth that is compressed in ROS's own way is none."""
+    return {
+        name: topic.msgcount
+        for name, topic in sorted(reader.topics.items())
+        if topic.msgtype in IMAGE_TYPES and not name.endswith("/compressedDepth")
+    }
+
+
+def _choose_topic(reader: Any, asked: str | None, path: Path) -> str:
+    topics = _image_topics(reader)
+    listed = ", ".join(f"{name} ({count})" for name, count in topics.items()) or "no images at all"
+    if asked is not None and asked not in topics:
+        raise InputError(f"{path}: there are no images in the topic {asked}; it has {listed}")
+    if not topics:
+        others = ", ".join(sorted(reader.topics)[:20])
+        raise InputError(f"{path}: no topic has images; it has {others or 'no topics at all'}")
+    if asked is None and len(topics) > 1:
+        raise InputError(f"{path}: several topics have images: {listed}; choose one with --topic")
+    return asked or next(iter(topics))
+
+
+def _messages(reader: Any, topic: str) -> Iterator[Any]:
+    connections = [one for one in reader.connections if one.topic == topic]
+    for connection, _, data in reader.messages(connections=connections):
+        yield reader.deserialize(data, connection.msgtype)
+
+
+def _look_through(
+    reader: Any, topic: str, path: Path
+) -> tuple[dict[str, int], tuple[int, int], tuple[str, ...]]:
+    """The stamps of a topic's images, each with its place there; their size; what a person should know.
+
+    Raises:
+        InputError: images are of several sizes, or there is none.
+    """
+    stamps: dict[str, int] = {}
+    size, last, late = None, -1, 0
+    for place, message in enumerate(_messages(reader, topic)):
+        found = size_of(message, f"{path}, {topic}")
+        size = size or found
+        if found != size:
+            raise InputError(f"{path}, {topic}: images are {found[0]}x{found[1]} and {size[0]}x{size[1]}")
+        stamp = message.header.stamp
+        time_ns = stamp.sec * 10**9 + stamp.nanosec
+        if time_ns <= last:
+            late += 1
+            continue
+        last = time_ns
+        stamps[f"{stamp.sec}.{stamp.nanosec:09d}"] = place
+    if size is None:
+        raise InputError(f"{path}, {topic}: there is no image in it")
+    return stamps, size, (f"{late} images are not after the one before, and are left out",) if late else ()
+
+
+def _read_info(reader: Any, topic: str, path: Path) -> KnownCamera | None:
+    """The camera that is published with a topic, by its CameraInfo in the same namespace or one above."""
+    infos = {one.topic: one for one in reader.connections if one.msgtype == _INFO}
+    parts = topic.split("/")
+    names = ("/".join((*parts[:length], "camera_info")) for length in range(len(parts) - 1, 0, -1))
+    connection = next((infos[name] for name in names if name in infos), None)
+    if connection is None:
+        return None
+    data = next(data for _, _, data in reader.messages(connections=[connection]))
+    message = reader.deserialize(data, connection.msgtype)
+    k, d, p = (_numbers(message, name) for name in ("k", "d", "p"))
+    if not k[0]:
+        return None  # not calibrated, the message's own documentation says
+    source = f"{path} ({connection.topic}, {message.distortion_model or 'no distortion'})"
+    if "rect" in parts[-1] or "rect" in parts[-2]:
+        return KnownCamera(intrinsics=opencv_camera(fx=p[0], fy=p[5], cx=p[2], cy=p[6]), source=source)
+    if message.distortion_model not in (*_PINHOLE, *_FISHEYE):
+        note = f"{source} is not used: this model of distortion is not read"
+        return KnownCamera(notes=(note,))
+    camera = opencv_camera(
+        fx=k[0],
+        fy=k[4],
+        cx=k[2],
+        cy=k[5],
+        distortion=d if any(d) else (),
+        is_fisheye=message.distortion_model in _FISHEYE,
+    )
+    return KnownCamera(intrinsics=camera, source=source)
+
+
+def _numbers(message: Any, name: str) -> tuple[float, ...]:
+    """A field of CameraInfo: ROS 1 writes it large, ROS 2 small."""
+    values = getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
+    return tuple(map(float, values))
