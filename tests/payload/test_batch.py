@@ -153,6 +153,27 @@ def write(path: Path, positions: np.ndarray) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def test_runs_of_one_truth_are_drawn_together(slam, runs: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "better" / "freiburg1_desk"
+    other.parent.mkdir()
+    shutil.copytree(runs / "runs" / "freiburg1_desk", other)
+    out.mkdir()
+    (out / "runs-9-gone.png").write_text("of an earlier evaluation")
+    done = slam(
+        *("--task", "evaluate", "--runs", runs / "runs", other, "--data-root", runs / "data"),
+        *("--out", out, "--figure-format", "svg"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # The third run has another truth.
+    drawn = sorted(path.name for path in out.glob("runs-*"))
+    assert drawn == ["runs-1-rgbd_dataset_freiburg1_desk.png", "runs-1-rgbd_dataset_freiburg1_desk.svg"]
+    words = (out / drawn[1]).read_text()
+    assert "better/freiburg1_desk: rmse 0.0" in words
+    assert "runs/freiburg1_desk: rmse 0.0" in words
+    assert "freiburg1_xyz" not in words
+    assert (out / "better" / "freiburg1_desk" / "trajectory.svg").is_file()
+
+
 def test_evaluates_many_runs(slam, runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = slam("--task", "evaluate", "--runs", runs / "runs", "--data-root", runs / "data", "--out", out)

@@ -23,12 +23,13 @@ COLUMNS = {
     "ate_rmse": ("ate.json", "rmse"),
     "ate_median": ("ate.json", "median"),
     "ate_max": ("ate.json", "max"),
+    "ape_rot_rmse_deg": ("ate.json", "rotation_deg", "rmse"),
     "scale": ("ate.json", "scale"),
     "alignment": ("ate.json", "alignment"),
     "rpe_trans_rmse": ("rpe.json", "translation", "rmse"),
     "rpe_rot_rmse_deg": ("rpe.json", "rotation_deg", "rmse"),
 }
-MEANS = ("ate_rmse", "rpe_trans_rmse", "rpe_rot_rmse_deg")
+MEANS = ("ate_rmse", "ape_rot_rmse_deg", "rpe_trans_rmse", "rpe_rot_rmse_deg")
 
 
 def run_each(

@@ -1,4 +1,4 @@
-"""A table over many runs: printed, and as CSV and JSON for other programs."""
+"""A table over many runs: printed, as CSV and JSON for other programs, and for papers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slam.evaluate import markup
 from slam.output.results import replacing, write_json
 from slam.progress import say
 
 CSV = "table.csv"
 JSON = "table.json"
-NAMES = (CSV, JSON)
+NAMES = (CSV, JSON, *markup.NAMES)
 
 Row = Mapping[str, object]
 
 
 def write_table(folder: Path, rows: Sequence[Row]) -> None:
-    """Write ``table.csv`` and ``table.json``; a value that a row has not is empty or left out."""
+    """Write the table as CSV, JSON, Markdown and LaTeX; a value that a row has not is empty or left out."""
     with replacing(folder / CSV) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns(rows), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     write_json(folder / JSON, {"rows": [dict(row) for row in rows]})
+    markup.write_markup(folder, rows)
 
 
 def say_table(rows: Sequence[Row]) -> None:
