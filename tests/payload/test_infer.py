@@ -1,3 +1,4 @@
+import csv
 import json
 import signal
 import subprocess
@@ -65,11 +66,16 @@ def test_reconstructs_the_room(slam, scene: Path, tmp_path: Path) -> None:
     assert truth == pytest.approx(np.loadtxt(scene / "groundtruth.txt"), abs=1e-8)
     stamps = [line.split()[0] for line in (scene / "groundtruth.txt").read_text().splitlines()]
     assert [line.split()[0] for line in (tmp_path / "trajectory.tum").read_text().splitlines()] == stamps
+    with (tmp_path / "errors.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == sorted(path.name for path in (scene / "rgb").iterdir())
+    assert np.mean([float(row["ate"]) ** 2 for row in rows]) == pytest.approx(ate["rmse"] ** 2)
+    assert json.loads((tmp_path / "rpe.json").read_text())["pairs"] == 7
 
 
 def test_rotations_are_camera_to_world_too(slam, scene: Path, tmp_path: Path) -> None:
     """The rotation between estimate and truth is one and the same for all frames."""
-    run_infer(slam, scene, tmp_path)
+    _, summary, _ = run_infer(slam, scene, tmp_path)
     truth, estimate = (
         np.loadtxt(path)[:, 4:] for path in (scene / "groundtruth.txt", tmp_path / "trajectory.tum")
     )
@@ -77,6 +83,9 @@ def test_rotations_are_camera_to_world_too(slam, scene: Path, tmp_path: Path) ->
 
     between = Rotation.from_quat(truth) * Rotation.from_quat(estimate).inv()
     assert np.degrees((between * between[0].inv()).magnitude()).max() < 0.5
+    # The room's z is up, and the summary says so in the world of the estimate.
+    assert summary["up"]["source"] == "z, by how the cameras are held"
+    np.testing.assert_allclose(between[0].apply(summary["up"]["direction"]), [0, 0, 1], atol=0.01)
 
 
 def test_two_runs_agree(slam, scene: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from slam.output.figure.words import describe_error
 from slam.progress import say, say_result
 from slam.task.note import notes_of
 from slam.task.truth import find_truth
-from slam.task.up import find_up
+from slam.task.up import find_up, in_own_world
 from slam.task.write import Finished, write_results
 
 
@@ -82,7 +82,7 @@ def infer(
             estimate=estimate,
             engine=engine,
             settings=settings,
-            summary={**summary, "up": up.summarize()},
+            summary={**summary, "up": in_own_world(up, evaluation).summarize()},
             drawing=drawing,
             up=up,
             truth=truth.trajectory,

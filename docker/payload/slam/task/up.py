@@ -34,6 +34,11 @@ def find_up(asked: str | None, sequence: Sequence, estimate: Estimate, evaluatio
     return found.turn(evaluation.rotation).snap() if evaluation else found
 
 
+def in_own_world(up: Up, evaluation: Evaluation | None) -> Up:
+    """What :func:`find_up` has found, in the world of the estimate's files."""
+    return up if evaluation is None else up.turn(evaluation.rotation.T)
+
+
 def find_up_of_truth(asked: str | None, groundtruth: Path, evaluation: Evaluation) -> Up:
     """Up in the world of a ground truth file that something was compared with."""
     found = _known(asked, groundtruth) or find_by_cameras(evaluation.quaternions)

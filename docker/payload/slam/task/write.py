@@ -27,6 +27,7 @@ from slam.output.undistortion import write_undistorted
 from slam.output.up import Up
 from slam.output.view import render
 from slam.progress import say
+from slam.task.up import in_own_world
 from slam.trajectory import Trajectory, write_trajectory
 
 
@@ -203,9 +204,8 @@ def _wrap(words: str | None) -> str:
 
 
 def _draw_cloud(finished: Finished, folder: Path) -> None:
-    up, evaluation = finished.up, finished.evaluation
-    own = up if evaluation is None else up.turn(evaluation.rotation.T)
-    render(folder / results.VIEW, finished.estimate.cloud, finished.estimate.trajectory, own.direction)
+    up = in_own_world(finished.up, finished.evaluation)
+    render(folder / results.VIEW, finished.estimate.cloud, finished.estimate.trajectory, up.direction)
 
 
 WRITERS = (
