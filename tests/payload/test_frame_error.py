@@ -92,3 +92,25 @@ def test_the_rotations_statistics_are_those_of_the_rows(tmp_path: Path) -> None:
     assert rotation["mean"] == pytest.approx(4)
     assert rotation["max"] == pytest.approx(8)
     assert {row["rpe_translation"] for row in rows} == {""}
+
+
+def test_timestamps_stay_as_they_were_written(tmp_path: Path) -> None:
+    """What was compared may count seconds where the file counts milliseconds."""
+    way = np.random.default_rng(1).normal(size=(6, 3))
+    level = np.tile([0.0, 0, 0, 1], (6, 1))
+    truth = Trajectory(
+        stamps=tuple(f"{place / 10}" for place in (5, 3, 4)), positions=way[[5, 3, 4]], quaternions=level[:3]
+    )
+    written = Trajectory(stamps=tuple(f"{place}00" for place in range(6)), positions=way, quaternions=level)
+    compared = Trajectory(
+        stamps=tuple(f"{place / 10}" for place in range(6)), positions=way, quaternions=level
+    )
+    evaluation = compare(truth, compared, Comparison(alignment="none"))
+    write_errors(tmp_path / "errors.csv", evaluation, None, written, {"400": "d.png"})
+    rows = read_rows(tmp_path / "errors.csv")
+    assert sorted((row["timestamp"], row["image"]) for row in rows) == [
+        ("300", ""),
+        ("400", "d.png"),
+        ("500", ""),
+    ]
+    np.testing.assert_array_equal(column(rows, "ate"), 0)

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from slam.dataset.euroc import CAMERA_IN_BODY
+from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION
 from slam.dataset.gravity import axis_of_truth, read_rises
 from slam.dataset.sequence import Frame, Sequence
 from slam.output.cloud import Cloud
@@ -12,7 +13,8 @@ from slam.output.figure.options import AXES
 from slam.output.figure.projection import look
 from slam.output.up import Up, along, axis_direction, find_by_cameras, find_by_gravity, find_by_plane
 from slam.output.view import place_eye
-from slam.trajectory import Trajectory
+from slam.posefile.format import EUROC, KITTI, TARTANAIR, TUM, Format
+from slam.trajectory import CAMERA, Trajectory
 from tests.payload.drawn import LEVEL, walk
 
 # Any world that nobody has levelled.
@@ -94,13 +96,14 @@ def test_an_accelerometer_says_what_is_up(tmp_path: Path) -> None:
     moments = times[::20]
     in_body = Rotation.from_matrix(np.array(CAMERA_IN_BODY)[:, :3])
     camera = (body[::20] * in_body).as_quat()
-    rises = read_rises(sequence, moments, None)
+    rises = read_rises(sequence, moments)
     assert rises is not None
     assert angle(find_by_gravity(rises, camera)) < 1
-    # A camera that was turned since by another rotation.
-    turn = Rotation.from_rotvec([0.3, 0.1, 0])
-    turned = read_rises(sequence, moments, tuple(turn.as_matrix().ravel()))
+    # The camera as DROID-SLAM gets its images, rectified.
+    turn = Rotation.from_matrix(np.reshape(LEFT_RECTIFICATION.rotation, (3, 3)))
+    turned = read_rises(replace(sequence, frame=CAMERA), moments)
     assert turned is not None
+    np.testing.assert_allclose(turned, turn.apply(rises), atol=1e-9)
     assert angle(find_by_gravity(turned, (body[::20] * in_body * turn.inv()).as_quat())) < 1
     # Another camera in the same body, which its own file describes as EuRoC's files do.
     other = Rotation.from_rotvec([0.3, -2, 1.0])
@@ -111,39 +114,39 @@ def test_an_accelerometer_says_what_is_up(tmp_path: Path) -> None:
     (tmp_path / "mav0" / "cam0" / "sensor.yaml").write_text(
         f"sensor_type: camera\nT_BS:\n  cols: 4\n  rows: 4\n  data: [{rows}]\nrate_hz: 20\n"
     )
-    elsewhere = read_rises(sequence, moments, None)
+    elsewhere = read_rises(sequence, moments)
     assert elsewhere is not None
     assert angle(find_by_gravity(elsewhere, (body[::20] * other).as_quat())) < 1
     # Before it was switched on there is nothing.
-    early = read_rises(sequence, moments - 100, None)
+    early = read_rises(sequence, moments - 100)
     assert early is not None
     assert find_by_gravity(early, camera) is None
     (tmp_path / "mav0" / "cam0" / "sensor.yaml").write_text("sensor_type: camera\n")
-    assert read_rises(sequence, moments, None) is None
+    assert read_rises(sequence, moments) is None
 
 
 def test_what_is_no_accelerometer_is_no_error(tmp_path: Path) -> None:
     sequence = euroc(tmp_path, np.arange(0, 1, 0.005), Rotation.identity(200), np.zeros((200, 3)))
     (tmp_path / "mav0" / "imu0" / "data.csv").write_text("#timestamp\n1,2,three\n")
-    assert read_rises(sequence, np.zeros(3), None) is None
+    assert read_rises(sequence, np.zeros(3)) is None
     plain = Sequence(name="", frames=(Frame(stamp="0", image=tmp_path / "a.png"),), width=4, height=4)
-    assert read_rises(plain, np.zeros(3), None) is None
+    assert read_rises(plain, np.zeros(3)) is None
     # Kilometres, or a thousand times g.
     assert find_by_gravity(np.full((5, 3), 9810.0), held(np.zeros(5), np.zeros(5), np.zeros(5))) is None
 
 
 @pytest.mark.parametrize(
-    ("path", "axis"),
+    ("path", "truth", "axis"),
     [
-        ("mav0/state_groundtruth_estimate0/data.csv", "z"),
-        ("abandonedfactory/P001/pose_left.txt", "-y"),
-        ("rgbd_dataset_freiburg2_desk/groundtruth.txt", "z"),
-        ("room/groundtruth.txt", None),
+        ("mav0/state_groundtruth_estimate0/data.csv", EUROC, "z"),
+        ("abandonedfactory/P001/pose_left.txt", TARTANAIR, "-y"),
+        ("rgbd_dataset_freiburg2_desk/groundtruth.txt", TUM, "z"),
+        ("room/groundtruth.txt", TUM, None),
+        ("poses/00.txt", KITTI, None),
     ],
 )
-def test_worlds_of_published_truths(tmp_path: Path, path: str, axis: str | None) -> None:
-    found = axis_of_truth(tmp_path / path)
-    assert (found and found[0]) == axis
+def test_worlds_of_published_truths(tmp_path: Path, path: str, truth: Format, axis: str | None) -> None:
+    assert axis_of_truth(tmp_path / path, truth) == axis
 
 
 def test_an_axis_that_is_near_is_taken() -> None:

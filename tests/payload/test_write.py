@@ -56,7 +56,7 @@ def finished(tmp_path: Path) -> Finished:
         settings=settings,
         summary={"frames": count},
         drawing=Drawing(),
-        up=find_up(None, sequence, estimate, None),
+        up=find_up(None, sequence, estimate, None, None),
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from slam.dataset.camera import tum_intrinsics
-from slam.dataset.euroc import CAMERA_IN_BODY, IMAGES, SENSOR
+from slam.dataset.euroc import GROUND_TRUTH, IMAGES
+from slam.dataset.groundtruth import find_mount
 from slam.dataset.sequence import Sequence
-from slam.dataset.tartanair import GROUND_TRUTH as TARTANAIR
-
-Floats = npt.NDArray[np.float64]
+from slam.errors import InputError
+from slam.posefile.format import EUROC, TARTANAIR, TUM, Format
+from slam.trajectory import RAW_CAMERA, Floats
 
 ACCELEROMETER = Path("imu0", "data.csv")
 # The columns of EuRoC's imu0/data.csv: nanoseconds, then three angular rates, then m/s² in the body's axes.
@@ -22,26 +21,24 @@ _COLUMNS = (0, 4, 5, 6)
 _WINDOW_S = 0.1
 
 
-def axis_of_truth(path: Path) -> tuple[str, str] | None:
-    """Which axis of a ground truth's world points up, and whose ground truth that is; ``None``: not known.
+def axis_of_truth(path: Path, truth: Format) -> str | None:
+    """Which axis of a ground truth's world points up; ``None``: not known.
 
     EuRoC's and TUM's worlds are levelled, z up. TartanAir's has z down, which is y once the poses have a
     camera's axes (:mod:`slam.posefile.format`).
     """
-    if path.suffix == ".csv":
-        return "z", "EuRoC"
-    if path.name == TARTANAIR:
-        return "-y", "TartanAir"
-    return ("z", "TUM") if tum_intrinsics(path.resolve().parent.name) else None
+    if truth == TARTANAIR:
+        return "-y"
+    is_published = truth == TUM and tum_intrinsics(path.resolve().parent.name) is not None
+    return "z" if is_published or truth == EUROC else None
 
 
-def read_rises(sequence: Sequence, times: Floats, turn: tuple[float, ...] | None) -> Floats | None:
-    """What an accelerometer measured around some moments, in the axes of the camera.
+def read_rises(sequence: Sequence, times: Floats) -> Floats | None:
+    """What an accelerometer measured around some moments, in the axes of the camera whose poses are found.
 
     Args:
         sequence: of EuRoC's layout, else there is none.
         times: [n] seconds.
-        turn: a rotation matrix, row by row, from the left camera's axes to those that are meant.
 
     Returns:
         [n, 3] in m/s², NaN where nothing was measured; at rest it points up. ``None`` where there is no
@@ -53,23 +50,11 @@ def read_rises(sequence: Sequence, times: Floats, turn: tuple[float, ...] | None
     home = image.parents[len(IMAGES.parts)]
     try:
         table = np.loadtxt(home / ACCELEROMETER, delimiter=",", usecols=_COLUMNS, ndmin=2)
-        in_body = _camera_in_body(home / SENSOR)
-    except (OSError, ValueError):
+        in_body = find_mount(home / GROUND_TRUTH).rotation(sequence.frame or RAW_CAMERA)
+    except (InputError, OSError, ValueError):
         return None
     camera: Floats = _average(table[:, 0] / 1e9, table[:, 1:], times) @ in_body
-    if turn is not None:
-        camera = camera @ np.array(turn).reshape(3, 3).T
     return camera
-
-
-def _camera_in_body(path: Path) -> Floats:
-    """The rotation [3, 3] from camera to body: ``T_BS`` in its sensor.yaml, else that of EuRoC's."""
-    if not path.exists():
-        return np.array(CAMERA_IN_BODY)[:, :3]
-    found = re.search(r"T_BS:.*?data:\s*\[(.*?)\]", path.read_text(encoding="utf-8"), re.DOTALL)
-    if found is None:
-        raise ValueError("it does not say how the camera lies in the body")
-    return np.array([float(word) for word in found[1].split(",")]).reshape(4, 4)[:3, :3]
 
 
 def _average(stamps: Floats, values: Floats, times: Floats) -> Floats:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from slam.errors import InputError
 from slam.evaluate.timing import require_matches
@@ -41,19 +42,19 @@ class Comparison:
 class Evaluation:
     """The absolute trajectory error of n pairs of poses, lengths in the ground truth's unit.
 
-    ``statistics`` are evo's for the n distances. ``times`` [n] are the ground truth's, ``estimate_times`` [n]
-    the estimate's own, ``truth`` and ``estimate`` [n, 3] the positions after alignment, ``errors`` [n] their
-    distances. ``quaternions`` [n, 4], ``x y z w``, are the estimate's rotations after alignment,
-    ``truth_quaternions`` the truth's, ``rotation_errors`` [n] the angles in degrees between them, and
-    ``rotation_statistics`` evo's for these. The estimate was multiplied by ``scale``, then
-    ``rotation`` [3, 3] and ``translation`` [3] were applied. ``path_length`` is that of ``truth``.
+    ``statistics`` are evo's for the n distances. ``times`` [n] are the ground truth's, ``places`` [n] where
+    these poses stand in the estimate, ``truth`` and ``estimate`` [n, 3] the positions after alignment,
+    ``errors`` [n] their distances. ``quaternions`` [n, 4], ``x y z w``, are the estimate's rotations after
+    alignment, ``truth_quaternions`` the truth's, ``rotation_errors`` [n] the angles in degrees between them,
+    and ``rotation_statistics`` evo's for these. The estimate was multiplied by ``scale``, then ``rotation``
+    [3, 3] and ``translation`` [3] were applied. ``path_length`` is that of ``truth``.
     """
 
     statistics: dict[str, float]
     rotation_statistics: dict[str, float]
     alignment: str
     times: Floats
-    estimate_times: Floats
+    places: npt.NDArray[np.int64]
     truth: Floats
     estimate: Floats
     quaternions: Floats
@@ -115,7 +116,7 @@ def compare(truth: Trajectory, estimate: Trajectory, comparison: Comparison) -> 
         rotation_statistics={name: float(value) for name, value in angles.get_all_statistics().items()},
         alignment=comparison.alignment,
         times=np.asarray(reference.timestamps),
-        estimate_times=np.asarray(aligned.timestamps),
+        places=_find_places(estimate.times, np.asarray(aligned.timestamps)),
         truth=np.asarray(reference.positions_xyz),
         estimate=np.asarray(aligned.positions_xyz),
         quaternions=np.roll(np.asarray(aligned.orientations_quat_wxyz), -1, axis=1),
@@ -158,6 +159,13 @@ def match(
     elif comparison.alignment != "none":
         rotation, translation, scale = aligned.align(reference, correct_scale=comparison.alignment == "sim3")
     return reference, aligned, (rotation, translation, scale)
+
+
+def _find_places(times: Floats, chosen: Floats) -> npt.NDArray[np.int64]:
+    """Where the chosen times [m] stand among all [n]; the first of equal ones."""
+    order = np.argsort(times, kind="stable")
+    places: npt.NDArray[np.int64] = order[np.searchsorted(times[order], chosen)]
+    return places
 
 
 def _evo_trajectory(trajectory: Trajectory) -> PoseTrajectory3D:

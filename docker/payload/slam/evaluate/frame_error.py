@@ -42,9 +42,8 @@ def write_errors(
         estimate: what was compared: its timestamps are written letter by letter.
         images: the names of images by these timestamps, as far as they are known.
     """
-    stamps = dict(zip(estimate.times.tolist(), estimate.stamps, strict=True))
     names = images or {}
-    own = [stamps[time] for time in evaluation.estimate_times.tolist()]
+    own = [estimate.stamps[place] for place in evaluation.places]
     steps = {} if drift is None else {int(last): place for place, (_, last) in enumerate(drift.places)}
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

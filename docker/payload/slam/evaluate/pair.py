@@ -14,7 +14,7 @@ from slam.evaluate.absolute import Comparison, Evaluation
 from slam.evaluate.frame import bring_to_frame, find_frame
 from slam.evaluate.handeye import describe_turn, find_turn
 from slam.evaluate.timing import add_times, bring_to_one_clock
-from slam.posefile.format import EUROC
+from slam.posefile.format import EUROC, Format
 from slam.posefile.posefile import PoseFile, read_posefile
 from slam.progress import say
 from slam.trajectory import Trajectory
@@ -24,12 +24,14 @@ from slam.trajectory import Trajectory
 class Pair:
     """Truth and estimate in one frame and on one clock, as far as that can be had.
 
-    ``frame`` is what both are of, ``None`` where it is not known, and ``said`` how that came about. ``mount``
-    is how others lie in the body that the truth's file is of. ``notes``
-    are what a person should know of how the files were read. ``as_it_stands`` are both with the double and
-    unsorted rows of their files, where there are any.
+    ``path`` and ``format`` are the truth's. ``frame`` is what both are of, ``None`` where it is not known,
+    and ``said`` how that came about. ``mount`` is how others lie in the body that the truth's file is of.
+    ``notes`` are what a person should know of how the files were read. ``as_it_stands`` are both with the
+    double and unsorted rows of their files, where there are any.
     """
 
+    path: Path
+    format: Format
     truth: Trajectory
     estimate: Trajectory
     units: Units
@@ -91,6 +93,8 @@ def make_pair(
         framed.truth, estimate, comparison.max_difference_s, comparison.time_offset_s
     )
     return Pair(
+        path=truth.path,
+        format=truth.format,
         truth=true,
         estimate=found,
         units=units_of_truth(truth),

@@ -12,12 +12,14 @@ from slam.evaluate.frame_error import write_errors
 from slam.evaluate.pair import Pair, find_warning, read_pair
 from slam.evaluate.relative import Drift, Step, measure_drift
 from slam.output import results
+from slam.output.figure.frustum import USUAL_FIELD
 from slam.output.figure.style import Drawing
 from slam.output.figure.trajectory import Subject, draw
 from slam.output.figure.words import describe_error
 from slam.output.up import Up
 from slam.progress import say, say_result
 from slam.task.up import find_up_of_truth
+from slam.trajectory import BODY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ def evaluate(
     drift = measure_drift(pair.truth, pair.estimate, comparison, step)
     warning = find_warning(pair, evaluation, drift.places)
     untidy = measure_as_it_stands(pair, comparison, step)
-    up = find_up_of_truth(drawing.up, groundtruth, evaluation)
+    up = find_up_of_truth(drawing.up, pair, evaluation)
     with results.together(out) as folder:
         read = describe_reading(pair, comparison, warning)
         _write_figures(folder / results.ATE, evaluation, untidy[0] if untidy else None, read)
@@ -58,6 +60,7 @@ def evaluate(
             units=pair.units,
             evaluation=evaluation,
             drift=drift,
+            field=None if pair.frame == BODY else USUAL_FIELD,
         )
         draw(folder / results.FIGURE, subject, drawing)
     say_result(

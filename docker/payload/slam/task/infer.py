@@ -76,7 +76,7 @@ def infer(
         }
         for note in notes_of(sequence, estimate):
             say(f"note       {note}")
-        up = find_up(drawing.up, sequence, estimate, evaluation)
+        up = find_up(drawing.up, sequence, estimate, truth.pair, evaluation)
         finished = Finished(
             sequence=sequence,
             estimate=estimate,
