@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 
@@ -27,13 +28,14 @@ def make_bag(path: Path, images: Iterable[np.ndarray], *, topic: str = "/cam0/im
 
 
 class Bag:
-    """A bag that is written: ROS 1 where it is called ``.bag``, else ROS 2."""
+    """A bag that is written: ROS 1 where it is called ``.bag``, else ROS 2, in MCAP for the name ``mcap``."""
 
     def __init__(self, path: Path) -> None:
         self.is_first = path.suffix == ".bag"
         self.store = get_typestore(Stores.ROS1_NOETIC if self.is_first else Stores.ROS2_HUMBLE)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.writer: Any = Writer1(path) if self.is_first else Writer2(path, version=9)
+        kind = StoragePlugin.MCAP if path.name == "mcap" else StoragePlugin.SQLITE3
+        self.writer: Any = Writer1(path) if self.is_first else Writer2(path, version=9, storage_plugin=kind)
         self.topics: dict[str, Any] = {}
 
     def __enter__(self) -> "Bag":

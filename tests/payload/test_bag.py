@@ -24,14 +24,14 @@ def make(path: Path, count: int = 5) -> Path:
     return make_bag(path, [noise(SIZE, place) for place in range(count)])
 
 
-@pytest.mark.parametrize("name", ["walk.bag", "walk"])
+@pytest.mark.parametrize("name", ["walk.bag", "walk", "mcap"])
 def test_a_topic_is_a_sequence(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / name)
     layout = find_layout(path)
     assert layout is not None
     assert layout.name == "bag"
     sequence = pickle.loads(pickle.dumps(open_sequence(path, TAKEN)))  # noqa: S301 - our own
-    assert (sequence.name, sequence.width, sequence.height, sequence.length) == ("walk", 96, 64, 5)
+    assert (sequence.name, sequence.width, sequence.height, sequence.length) == (path.stem, 96, 64, 5)
     assert sequence.stamps[:2] == ("1700000000.250000000", "1700000000.300000000")
     for _ in range(2):
         for place, pixels in enumerate(sequence.recording):

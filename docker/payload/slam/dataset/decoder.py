@@ -88,7 +88,7 @@ def look_through(path: Path, start_s: float | None, end_s: float | None, track: 
                 track.damaged += 1
             elif end_s is not None and float(time) > end_s:
                 break
-            elif float(time) >= (start_s or 0) and (not track.times or time > track.times[-1]):
+            elif (start_s is None or float(time) >= start_s) and (not track.times or time > track.times[-1]):
                 _add(track, frame, time, path)
 
 
