@@ -1,1 +1,4 @@
-"""Cameras as other programs write them down: a file a format, and where a sequence's calibration is."""
+"""Cameras as other programs write them down, and which of these files a sequence has.
+
+A format is a module with a ``Form``, and an entry in ``catalog.FORMS``.
+"""
