@@ -246,6 +246,29 @@ def test_kitti_has_times_pairs_and_a_baseline(root: Path) -> None:
     assert stereo.groundtruth == root / "kitti" / "poses" / "00.txt"
 
 
+def test_kitti_is_compared_with_its_poses(scene: Path, tmp_path: Path, slam: Slam) -> None:
+    """The demo's room in this layout, with the poses that evo makes of its ground truth."""
+    from evo.tools import file_interface
+
+    folder = tmp_path / "kitti" / "sequences" / "00"
+    (folder / "image_0").mkdir(parents=True)
+    (tmp_path / "kitti" / "poses").mkdir()
+    images = sorted(scene.glob("rgb/*.png"))
+    for place, image in enumerate(images):
+        shutil.copy(image, folder / "image_0" / f"{place:06d}.png")
+    truth = file_interface.read_tum_trajectory_file(scene / "groundtruth.txt")
+    (folder / "times.txt").write_text(
+        "".join(f"{time - truth.timestamps[0]:e}\n" for time in truth.timestamps)
+    )
+    file_interface.write_kitti_poses_file(tmp_path / "kitti" / "poses" / "00.txt", truth)
+    (folder / "calib.txt").write_text("P0: 262.5 0 160 0 0 262.5 120 0 0 0 1 0\n")
+    words = ("--task", "infer", "--data-root", tmp_path, "--dataset", "kitti", "--sequence", "00")
+    done = slam(*words, "--max-frames", "5", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    ate = json.loads((tmp_path / "out" / "ate.json").read_text())
+    assert ate["rmse"] < 0.02
+
+
 def test_kittis_colour_images_are_read_where_there_are_no_grey_ones(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kitti" / "sequences" / "00"
     shutil.copytree(root / "kitti", tmp_path / "kitti")
