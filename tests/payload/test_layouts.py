@@ -74,6 +74,7 @@ MADE: dict[str, tuple[str, str, Maker]] = {
     "plain": ("any folder", "walk", with_truth(lambda folder: make_plain(folder, "500 500 330 240"))),
 }
 NONE = "\N{EN DASH}"
+OF_ONE_CAMERA = [name for name, entry in ENTRIES.items() if "mono" in entry.modes]
 HEADER = (
     "| layout | told by | engine | images | camera | `--stereo` | `--depth` | ground truth |",
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -115,7 +116,9 @@ def row(root: Path, layout: Layout, engine: str) -> str:
     folder = root / place
     mono, stereo, depth = (opened(folder, engine, mode) for mode in ("mono", "stereo", "rgbd"))
     whole = mono or depth or stereo
-    assert whole is not None
+    if whole is None:
+        assert "mono" not in ENTRIES[engine].modes
+        return "| " + " | ".join((name, layout.told_by, engine, *[NONE] * 5)) + " |"
 
     def shown(path: Path | None) -> str:
         return f"`{os.path.relpath(path, folder)}`" if path else NONE
@@ -154,7 +157,7 @@ def test_the_document_has_all_formats_of_calibrations() -> None:
     Block("datasets.md", "calibrations").check([*FORMS_HEADER, *rows])
 
 
-@pytest.mark.parametrize("engine", ENTRIES)
+@pytest.mark.parametrize("engine", OF_ONE_CAMERA)
 @pytest.mark.parametrize(
     ("staged", "dataset", "names", "found"),
     [
@@ -208,7 +211,7 @@ def test_euroc_takes_its_own_sensor_before_the_published_one(root: Path, tmp_pat
     assert sequence.intrinsics == euroc.LEFT_CAMERA
     assert opened(folder, "droid", "stereo") is not None
     sensor.write_text(same.replace("458.654", "470.5"))
-    for engine in ENTRIES:
+    for engine in OF_ONE_CAMERA:
         sequence = opened(folder, engine, "mono")
         assert sequence is not None
         assert sequence.intrinsics is not None
