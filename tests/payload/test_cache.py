@@ -7,6 +7,8 @@ from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Settings
 from slam.errors import ReconstructionError
 from slam.evaluate.absolute import Comparison
+from slam.evaluate.relative import Step
+from slam.output.figure.style import Drawing
 from slam.task import infer as task
 from tests.payload.datasets import frames_at
 
@@ -30,7 +32,15 @@ def test_engines_find_a_place_for_matplotlibs_cache(tmp_path: Path, monkeypatch:
     stream = Sequence(name="made", frames=frames_at("0", "1", "2"), height=128, width=128)
     with pytest.raises(ReconstructionError, match="nothing"):
         task.infer(
-            stream, Settings(threads=1), Comparison(), engine="droid", out=out, source="made", arguments={}
+            stream,
+            Settings(threads=1),
+            Comparison(),
+            Step(),
+            Drawing(),
+            engine="droid",
+            out=out,
+            source="made",
+            arguments={},
         )
     assert os.environ["MPLCONFIGDIR"] == str(closed)
     assert list(out.iterdir()) == []
