@@ -120,6 +120,23 @@ def test_longer_steps_of_matrices_that_are_rounded(tmp_path: Path, delta: int) -
     check(rpe["rotation_deg"], angles)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "truth", "estimate"),
+    [
+        ("bag", "ROS_example.bag", "groundtruth", "S-PTAM"),
+        ("bag", "ROS_example.bag", "groundtruth", "ORB-SLAM"),
+        ("mcap", "nav2_turtlebot.mcap", "/odom", "/amcl_pose"),
+    ],
+)
+def test_topics_of_a_bag(kind: str, name: str, truth: str, estimate: str, tmp_path: Path) -> None:
+    words = (kind, DATA / name, truth, estimate, "-a")
+    absolute, lengths = run_evo(tmp_path, ("ape", *words), ("rpe", *words))
+    comparison = Comparison(alignment="se3", truth_topic=truth, estimate_topic=estimate)
+    ate, rpe = our_figures(DATA / name, DATA / name, tmp_path / "out", comparison)
+    check(ate, absolute)
+    check(rpe["translation"], lengths)
+
+
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_a_place_on_the_globe(tmp_path: Path, alignment: str) -> None:
     """Coordinates of millions of metres, beside an estimate that is half a metre off."""

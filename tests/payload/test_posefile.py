@@ -189,3 +189,38 @@ def test_what_moves_is_written_and_read(tmp_path: Path) -> None:
     for word, frame in [("camera", "camera"), ("map", "body")]:
         path.write_text(f"# frame: {word}\n{body}")
         assert read_posefile(path).trajectory.frame == frame
+
+
+def write_bag(path: Path, *topics: str) -> None:
+    """A bag of ROS 1 with the same poses in each topic."""
+    rosbag1 = pytest.importorskip("rosbags.rosbag1", reason="bags are read by rosbags")
+    from evo.core.trajectory import PoseTrajectory3D
+    from evo.tools.file_interface import write_bag_trajectory
+
+    quaternions = np.roll(TURNS.as_quat(), 1, axis=1)
+    times = np.array([float(stamp) for stamp in SECONDS])
+    with rosbag1.Writer(path) as writer:
+        for topic in topics:
+            write_bag_trajectory(writer, PoseTrajectory3D(PLACES, quaternions, times), topic)
+
+
+def test_a_bags_poses_are_read(tmp_path: Path) -> None:
+    write_bag(tmp_path / "one", "/pose")
+    poses = read_posefile(tmp_path / "one")
+    assert poses.format.name == "ROS bag"
+    np.testing.assert_allclose(poses.trajectory.times, [float(stamp) for stamp in SECONDS], atol=1e-6)
+    np.testing.assert_allclose(poses.trajectory.positions, PLACES)
+    np.testing.assert_allclose(np.abs(poses.trajectory.quaternions), np.abs(TURNS.as_quat()), atol=1e-9)
+
+
+def test_a_topic_is_named_where_several_have_poses(tmp_path: Path) -> None:
+    path = tmp_path / "two.bag"
+    write_bag(path, "/a", "/b")
+    with pytest.raises(InputError, match=r"poses in the topics /a, /b; name one with --estimate-topic"):
+        read_posefile(path)
+    assert len(read_posefile(path, topic="/b").trajectory) == 4
+    with pytest.raises(InputError, match=r"two.bag: no messages for topic '/c'"):
+        read_posefile(path, topic="/c")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"two.bag: "):
+        read_posefile(path)

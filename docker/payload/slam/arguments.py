@@ -121,6 +121,8 @@ def comparison_of(arguments: argparse.Namespace, recorded: Mapping[str, object] 
         time_offset_s=arguments.time_offset,
         frame=arguments.frame,
         is_strict=arguments.strict,
+        estimate_topic=arguments.estimate_topic,
+        truth_topic=arguments.groundtruth_topic,
         is_required=arguments.require_groundtruth,
     )
 

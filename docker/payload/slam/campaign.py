@@ -61,6 +61,8 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
     if alignment_of(arguments) != "sim3":
         raise UsageError("a benchmark's published errors are after sim3; leave --align and --depth out")
     arguments.align = "sim3"
+    # Without its errors a sequence is of no use here.
+    arguments.require_groundtruth = True
     chosen = benchmark.BENCHMARKS[arguments.benchmark]
     if arguments.runs:
         staged = tuple(_name_by_sequence(chosen, run) for run in find_runs(arguments.runs))

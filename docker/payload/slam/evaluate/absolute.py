@@ -26,8 +26,8 @@ class Comparison:
 
     Timestamps of one moment may be ``max_difference_s`` apart; the default is that of ``evo_ape``.
     ``time_offset_s`` is added to the estimate's. ``frame`` says what the estimate is of, where that is not
-    left to its file. ``is_strict`` allows no faulty row in a file; ``is_required`` says that there is no use
-    in an estimate without a comparison.
+    left to its file. Topics are those of ROS bags. ``is_strict`` allows no faulty row in a file;
+    ``is_required`` says that there is no use in an estimate without a comparison.
     """
 
     alignment: str = "sim3"
@@ -35,6 +35,8 @@ class Comparison:
     time_offset_s: float = 0.0
     frame: str | None = None
     is_strict: bool = False
+    estimate_topic: str | None = None
+    truth_topic: str | None = None
     is_required: bool = False
 
 

@@ -19,11 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--estimate",
         type=place,
         metavar="FILE",
-        help="trajectory in the format of TUM, KITTI, EuRoC or TartanAir (evaluate)",
+        help="trajectory in the format of TUM, KITTI, EuRoC or TartanAir, or a ROS bag (evaluate)",
     )
     compared.add_argument(
         "--groundtruth", type=place, metavar="FILE", help="the same for the truth (default: the dataset's)"
     )
+    for whose in ("estimate", "groundtruth"):
+        compared.add_argument(
+            f"--{whose}-topic",
+            metavar="TOPIC",
+            help="where the poses are in a ROS bag, if several topics have some",
+        )
     compared.add_argument(
         "--frame",
         type=one_of(FRAMES),

@@ -55,8 +55,9 @@ def read_pair(estimate: Path, groundtruth: Path, comparison: Comparison) -> Pair
     Raises:
         InputError: one is missing or malformed, or one has timestamps and the other none.
     """
-    truth = read_posefile(groundtruth, strict=comparison.is_strict)
-    guess = read_posefile(estimate, strict=comparison.is_strict)
+    strict = comparison.is_strict
+    truth = read_posefile(groundtruth, strict=strict, topic=comparison.truth_topic)
+    guess = read_posefile(estimate, strict=strict, topic=comparison.estimate_topic)
     if truth.trajectory.is_timed != guess.trajectory.is_timed:
         truth, guess = complete(truth, guess.trajectory), complete(guess, truth.trajectory)
     frame, name = find_frame(guess), estimate.name

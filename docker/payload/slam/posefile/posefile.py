@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from slam.errors import InputError
+from slam.posefile.bag import BAG, is_bag, read_bag
 from slam.posefile.clock import NANOSECONDS, SECONDS, Clock, find_clock, to_seconds
 from slam.posefile.format import TUM, Format, find_format, parse_row, require_rotation
 from slam.posefile.order import Row, drop_empty, tidy
@@ -31,10 +33,12 @@ class PoseFile:
     notes: tuple[str, ...] = ()
 
 
-def read_posefile(path: Path, *, strict: bool = False, only: Format | None = None) -> PoseFile:
-    """Read poses in the format of TUM, KITTI, EuRoC or TartanAir, whichever the first line is in.
+def read_posefile(
+    path: Path, *, strict: bool = False, only: Format | None = None, topic: str | None = None
+) -> PoseFile:
+    """Read poses in the format of TUM, KITTI, EuRoC or TartanAir, as the first line is, or a ROS bag.
 
-    ``only`` is the one that it has to be in, where one is.
+    ``only`` is the one that it has to be in, where one is. ``topic`` is that of a bag.
     Empty lines and ``#`` comments are skipped. Poses without timestamps get their places, from 0.0 on. Units
     of timestamps are told by their size and become seconds. Rows without numbers and second rows of a moment
     are left out, others are sorted, and a note says so.
@@ -45,6 +49,8 @@ def read_posefile(path: Path, *, strict: bool = False, only: Format | None = Non
     """
     if not path.exists():
         raise InputError(f"{path}: there is no such trajectory file")
+    if is_bag(path):
+        return _make(path, BAG, read_bag(path, topic), (), strict=strict)
     comments, lines = read_comments(path), read_lines(path)
     header = next((line for line in reversed(comments) if "," in line), "")
     if lines and "," in lines[0][1] and not _begins_with_number(lines[0][1]):
@@ -52,7 +58,13 @@ def read_posefile(path: Path, *, strict: bool = False, only: Format | None = Non
     if not lines:
         raise InputError(f"{path}: no pose in it; {TUM.expected} on each line, for example")
     form = only or find_format(lines[0][1], header, f"{path}:{lines[0][0]}")
-    found, lost = drop_empty(_parse(path, form, lines), str(path), strict=strict)
+    return _make(path, form, _parse(path, form, lines), comments, strict=strict)
+
+
+def _make(
+    path: Path, form: Format, every: Sequence[Row], comments: Sequence[str], *, strict: bool
+) -> PoseFile:
+    found, lost = drop_empty(every, str(path), strict=strict)
     rows, unsorted = tidy(found, str(path), strict=strict)
     clock = _find_clock(form, rows)
     said = f"{path}: timestamps such as {rows[0].stamp} are taken for {clock.name}"
@@ -118,7 +130,7 @@ def _make_trajectory(
     )
 
 
-def _find_frame(comments: list[str]) -> str | None:
+def _find_frame(comments: Sequence[str]) -> str | None:
     """What a file says that its poses are of: ``# frame: camera``."""
     words = (re.fullmatch(r"frame:\s*(\S+)", line) for line in comments)
     return next((word[1] for word in words if word and word[1] in FRAMES), None)

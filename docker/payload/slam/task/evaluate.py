@@ -15,7 +15,7 @@ from slam.output import results
 from slam.output.figure.frustum import USUAL_FIELD
 from slam.output.figure.style import Drawing
 from slam.output.figure.trajectory import Subject, draw
-from slam.output.figure.words import describe_error
+from slam.output.figure.words import describe_error, wrap_first
 from slam.output.up import Up
 from slam.progress import say, say_result
 from slam.task.up import find_up_of_truth
@@ -54,7 +54,7 @@ def evaluate(
         _write_figures(folder / results.RPE, drift, untidy[1] if untidy else None, read)
         write_errors(folder / results.ERRORS, evaluation, drift, pair.estimate)
         subject = Subject(
-            title=f"{estimate.name} and {groundtruth.name}",
+            title="\n".join([f"{estimate.name} and {groundtruth.name}", *wrap_first(warning)]),
             trajectory=pair.estimate,
             up=up,
             units=pair.units,

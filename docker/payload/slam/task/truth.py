@@ -44,7 +44,7 @@ class Truth:
         """In a few words why a truth that is there was not compared."""
         if self.reason is None or self.path is None:
             return None
-        return f"no errors: {self.reason.split(';')[0]}"
+        return f"no errors: {self.reason}"
 
     def tell(self) -> None:
         """Say what a person should know before the work."""

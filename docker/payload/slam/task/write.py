@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from slam.output.cloud import write_cloud
 from slam.output.figure.frustum import field_of
 from slam.output.figure.style import Drawing
 from slam.output.figure.trajectory import Subject, draw
+from slam.output.figure.words import wrap_first
 from slam.output.frustum import measure_depth, write_frustums
 from slam.output.model import write_model
 from slam.output.nerf import why_not, write_transforms
@@ -186,7 +186,7 @@ def _draw(finished: Finished, folder: Path) -> None:
     sequence, estimate = finished.sequence, finished.estimate
     placed = f"{sequence.name}: {finished.frames} frames placed by {finished.engine}"
     subject = Subject(
-        title="\n".join(filter(None, (placed, estimate.caveat, _wrap(finished.complaint)))),
+        title="\n".join([placed, *filter(None, [estimate.caveat]), *wrap_first(finished.complaint)]),
         trajectory=estimate.trajectory,
         up=finished.up,
         units=sequence.units,
@@ -197,10 +197,6 @@ def _draw(finished: Finished, folder: Path) -> None:
         field=field_of(estimate.camera),
     )
     draw(folder / results.FIGURE, subject, finished.drawing)
-
-
-def _wrap(words: str | None) -> str:
-    return "\n".join(textwrap.wrap(words or "", 100))
 
 
 def _draw_cloud(finished: Finished, folder: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 _MOST_LETTERS = 48
+_TITLE_LETTERS = 90
 _USUAL_IN = 0.75
 
 
@@ -91,3 +92,8 @@ def time_label(unit: str) -> str:
 def _extent(figure: Figure, artist: Artist) -> Bbox:
     """Where it is on the figure's own canvas, which is Agg's here, in pixels."""
     return artist.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+
+
+def wrap_first(words: str | None) -> list[str]:
+    """A message's first part, before what to do about it, in lines for a title."""
+    return textwrap.wrap((words or "").split(";")[0], _TITLE_LETTERS)
