@@ -461,7 +461,7 @@ def odd_name(folder: Path) -> Path:
         ),
         (make_tum, {"mode": "rgbd"}, "it has no depth.txt, so there are no depth images"),
         (make_tum, {}, "the camera is unknown; write `fx fy cx cy"),
-        (unsorted, {}, r"rgb.txt:2: \S+ is not after"),
+        (unsorted, {"is_strict": True}, r"rgb.txt: 1 of \d rows are earlier than the one before \(line 2\)"),
         (make_euroc, {"mode": "rgbd"}, "EuRoC has no depth images; leave --depth out"),
         (small_euroc, {}, "images are 376x240, but EuRoC's are 752x480"),
         (odd_name, {}, "first.png: the name of an image is its time in nanoseconds"),
