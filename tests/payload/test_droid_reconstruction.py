@@ -21,6 +21,8 @@ from slam.engine.droid.reconstruction import (
 )
 from slam.output import results
 from slam.output.camera import Camera
+from slam.output.up import find_by_cameras
+from slam.output.view import render
 from slam.posefile.posefile import read_posefile
 from tests.payload.datasets import frames_at
 
@@ -169,7 +171,7 @@ def test_all_frames_are_in_the_trajectory(exported) -> None:
 
 
 def test_files_for_the_results(exported) -> None:
-    assert set(exported.files) == {results.KEYFRAMES, results.RECONSTRUCTION, results.VIEW}
+    assert set(exported.files) == {results.KEYFRAMES, results.RECONSTRUCTION}
     assert read_posefile(exported.files[results.KEYFRAMES]).trajectory.stamps == STAMPS[: 2 * KEYFRAMES : 2]
     with np.load(exported.files[results.RECONSTRUCTION]) as archive:
         shapes = {name: (value.dtype.str, value.shape) for name, value in archive.items()}
@@ -187,8 +189,10 @@ def test_files_for_the_results(exported) -> None:
     }
 
 
-def test_the_view_shows_the_scene_the_right_way_up(exported) -> None:
-    picture = np.asarray(Image.open(exported.files[results.VIEW]).convert("RGB")).astype(int)
+def test_the_view_shows_the_scene_the_right_way_up(exported, tmp_path: Path) -> None:
+    up = find_by_cameras(exported.trajectory.quaternions)
+    render(tmp_path / "cloud.png", exported.cloud, exported.trajectory, up.direction)
+    picture = np.asarray(Image.open(tmp_path / "cloud.png").convert("RGB")).astype(int)
     rows = {}
     for name, channel in (("wall", 0), ("floor", 1), ("ball", 2)):
         shown = picture[..., channel] - np.delete(picture, channel, 2).max(2) > 100

@@ -155,6 +155,12 @@ def test_files_of_all_formats(tmp_path: Path, width: str, inches: float) -> None
     assert float(box) == pytest.approx(72 * inches, abs=0.1)
 
 
+def test_a_title_need_not_be_unicode(tmp_path: Path) -> None:
+    shown = subject(12, evaluation=None, drift=None, title="se\udcffquence $x_{1$")
+    draw(tmp_path / "a.png", shown, Drawing(formats=("svg", "pdf")))
+    assert "se?quence $x_{1$" in (tmp_path / "a.svg").read_text()
+
+
 def test_the_same_input_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         draw(tmp_path / name, subject(12), Drawing(formats=("svg", "pdf")))

@@ -18,7 +18,7 @@ from slam.output.figure.trajectory import Subject, draw
 from slam.output.figure.words import describe_error, wrap_first
 from slam.output.up import Up
 from slam.progress import say, say_result
-from slam.task.up import find_up_of_truth
+from slam.task.up import UNKNOWN, find_up_of_truth
 from slam.trajectory import BODY
 
 
@@ -60,7 +60,8 @@ def evaluate(
             units=pair.units,
             evaluation=evaluation,
             drift=drift,
-            field=None if pair.frame == BODY else USUAL_FIELD,
+            # Poses that are held in all ways may be those of anything, and not of a camera.
+            field=None if pair.frame == BODY or up.source == UNKNOWN else USUAL_FIELD,
         )
         draw(folder / results.FIGURE, subject, drawing)
     say_result(

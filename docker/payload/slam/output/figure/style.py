@@ -124,7 +124,7 @@ def save(figure: Figure, path: Path, drawing: Drawing, description: str) -> None
     """
     for kind in dict.fromkeys(("png", *drawing.formats)):
         with replacing(path.with_suffix(f".{kind}")) as part:
-            figure.savefig(part, format=kind, dpi=DPI, metadata=_metadata(kind, description))
+            figure.savefig(part, format=kind, dpi=DPI, metadata=_metadata(kind, plain(description)))
 
 
 def _metadata(kind: str, description: str) -> dict[str, str | None]:
