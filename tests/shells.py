@@ -35,6 +35,8 @@ def write_start_file(name: str, home: Path, text: str = "") -> Path:
     file = home / START_FILE[name]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(_START[name] + text)
+    # Without it fish begins by reading all manual pages of the machine, beside the test and after it.
+    (home / ".local" / "share" / "fish" / "generated_completions").mkdir(parents=True, exist_ok=True)
     return file
 
 
