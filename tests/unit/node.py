@@ -10,6 +10,7 @@ from slipway.job.template import load_template
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
+from tests.waiting import PATIENCE_S
 
 TEMPLATE = load_template(Path(__file__).parents[2] / "cluster")
 SITE = SlurmSite(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
@@ -70,7 +71,7 @@ class Node:
 
     def run(self, *argv: str, environment: tuple[str, ...] = (), **variables: str) -> int:
         with self.start(*argv, environment=environment, **variables) as process:
-            return process.wait(timeout=30)
+            return process.wait(timeout=PATIENCE_S)
 
     def result(self, attempt: int = 1) -> dict[str, object]:
         content = (self.run_dir / f"attempt-{attempt}" / "result.json").read_text()

@@ -40,6 +40,7 @@ from slipway.site import Site
 from slipway.steps import submit as steps
 from slipway.steps.session import Session
 from tests.unit.test_run import make_run
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -383,7 +384,7 @@ def test_a_session_that_nobody_has_any_more_is_logged_out(
     assert made[0].is_open
     del run
     gc.collect()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while made[0].is_open:
         assert time.monotonic() < deadline
         time.sleep(0.01)

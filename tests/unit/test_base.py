@@ -9,6 +9,7 @@ from slipway.errors import HostError, ImageError
 from slipway.image import base
 from slipway.image.base import bootstrap_command, ensure_base, make_base, parse_suite, source_lines
 from slipway.progress import NullProgress
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_the_bootstrap_is_one_program_without_a_shell_of_ours(tmp_path: Path) ->
 def test_the_hooks_write_what_they_are_given(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     hook = base._write("/etc/file", 'it\'s\n"$HOME" %s\\n\n').removeprefix("--customize-hook=")
-    subprocess.run(["sh", "-c", hook, "hook", str(tmp_path)], check=True, timeout=10)
+    subprocess.run(["sh", "-c", hook, "hook", str(tmp_path)], check=True, timeout=PATIENCE_S)
     assert (tmp_path / "etc" / "file").read_text() == 'it\'s\n"$HOME" %s\\n\n'
 
 

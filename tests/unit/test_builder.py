@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 NVCC = """#!/bin/sh
 # A fake: it prints what nvcc 12.4 prints, and compiles nothing.
@@ -48,7 +50,9 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, *map(str, words)]
     environment = {**os.environ, **(environment or {}), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(argv, cwd=build, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        argv, cwd=build, env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+    )
 
 
 def check_toolchain(

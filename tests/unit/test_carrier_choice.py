@@ -3,6 +3,7 @@ import subprocess
 import pytest
 
 from slipway.transfer.choice import parse_version
+from tests.waiting import PATIENCE_S
 
 # As they were seen: Debian 12, a build from git, Homebrew, macOS 14, CentOS 7, macOS 15.
 PRINTED = {
@@ -22,5 +23,7 @@ def test_versions_of_rsync(printed: str, version: tuple[int, int] | None) -> Non
 
 
 def test_the_one_that_is_here() -> None:
-    done = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        ["rsync", "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert (parse_version(done.stdout) or (0, 0)) >= (3, 1)

@@ -14,6 +14,7 @@ import pytest
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from tests.unit.node import SITE, Node
+from tests.waiting import PATIENCE_S
 
 # It answers as SLURM 24.11 does, and notes what it was asked for.
 SCONTROL = r"""#!/bin/bash
@@ -35,7 +36,7 @@ def save(*_):
     sys.exit(0)
 signal.signal(signal.SIGUSR1, save)
 print("running", flush=True)
-time.sleep(20)
+time.sleep(600)
 """
 
 
@@ -62,7 +63,7 @@ class Chain(Node):
         out = self.run_dir / f"attempt-{attempt}" / "out"
         restarts = {"SLURM_RESTART_COUNT": str(attempt - 1)} if attempt > 1 else {}
         process = self.start(*argv, environment=(f"TARGET={out}",), **restarts, **variables)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         log = self.run_dir / f"attempt-{attempt}" / "log"
         while not (log.exists() and "running" in log.read_text()):
             assert time.monotonic() < deadline
@@ -73,7 +74,7 @@ class Chain(Node):
         """An attempt that saves, and ends, as the limit comes near."""
         with self.begin(attempt, "python3", "-c", SAVES, name, content) as process:
             process.send_signal(signal.SIGUSR1)
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=PATIENCE_S) == 0
 
     def told(self, attempt: int) -> tuple[object, ...]:
         result = self.result(attempt)
@@ -121,19 +122,19 @@ def test_two_links_that_wrote_nothing_new_are_the_end(chain: Chain) -> None:
 
 
 def test_what_the_limit_ended_outright_begins_again(chain: Chain) -> None:
-    with chain.begin(1, "sh", "-c", "echo running; exec sleep 20") as process:
+    with chain.begin(1, "sh", "-c", "echo running; exec sleep 600") as process:
         chain.say("COMPLETING Reason=TimeLimit")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=PATIENCE_S) == 143
     assert chain.told(1) == ("time-limit", 1, 4, True, "")
     assert chain.requeued == ["7"]
 
 
 def test_it_asks_before_a_program_that_saves_for_too_long_is_killed(chain: Chain) -> None:
-    with chain.begin(1, "sh", "-c", "trap '' TERM; echo running; sleep 20") as process:
+    with chain.begin(1, "sh", "-c", "trap '' TERM; echo running; sleep 60") as process:
         chain.say("COMPLETING Reason=TimeLimit")
         process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE_S
         while not chain.requeued:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -145,25 +146,25 @@ def test_it_asks_before_a_program_that_saves_for_too_long_is_killed(chain: Chain
 @pytest.mark.parametrize("warned", [False, True])
 def test_what_was_cancelled_does_not_begin_again(chain: Chain, warned: bool) -> None:
     saves = "trap '' TERM; trap 'sleep 1; exit 0' USR1; echo running; while :; do sleep 0.1; done"
-    with chain.begin(1, "sh", "-c", saves if warned else "echo running; exec sleep 20") as process:
+    with chain.begin(1, "sh", "-c", saves if warned else "echo running; exec sleep 600") as process:
         if warned:
             process.send_signal(signal.SIGUSR1)
             time.sleep(0.3)
         chain.say("COMPLETING Reason=None")
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_S)
     assert chain.requeued == []
     assert chain.result()["continues"] is False
     assert chain.result()["note"] == ("no next link: it was cancelled" if warned else "")
 
 
 def test_what_has_to_make_room_as_its_limit_comes_near_is_no_link(chain: Chain) -> None:
-    with chain.begin(1, "sh", "-c", "echo running; exec sleep 20") as process:
+    with chain.begin(1, "sh", "-c", "echo running; exec sleep 600") as process:
         process.send_signal(signal.SIGUSR1)
         time.sleep(0.3)
         chain.say("RUNNING Reason=None PreemptTime=2026-01-31T14:25:30")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=PATIENCE_S) == 143
     assert chain.told(1) == ("preempted", 1, 4, False, "")
     assert chain.requeued == []
 
@@ -189,7 +190,7 @@ def test_each_task_of_an_array_goes_on_by_itself(chain: Chain) -> None:
     with chain.start("sh", "-c", "trap 'exit 0' USR1; while :; do sleep 0.1; done", **slurm) as process:
         time.sleep(1.5)
         process.send_signal(signal.SIGUSR1)
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_S)
     assert chain.requeued == ["5_3"]
     assert (chain.run_dir / "task-3" / "attempt-1" / "continues").read_text() == "nothing\n"
 
@@ -250,16 +251,16 @@ def test_what_the_gpus_do_is_noted(tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith(".part")]
 
 
-@pytest.mark.parametrize("answer", ["exit 9", "exec sleep 60"], ids=["fails", "hangs"])
+@pytest.mark.parametrize("answer", ["exit 9", "exec sleep 600"], ids=["fails", "hangs"])
 def test_an_nvidia_smi_that_does_not_answer_holds_nothing_up(tmp_path: Path, answer: str) -> None:
     node = Gpus(tmp_path / "node", f"#!/bin/bash\necho $$ >'{tmp_path}/pid'\n{answer}\n")
     began = time.monotonic()
     assert node.run("sh", "-c", "sleep 0.5; exit 3") == 3
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < PATIENCE_S
     assert not (node.run_dir / "attempt-1" / "usage.csv").exists()
     assert node.result()["reason"] == "program-error"
     pid = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, "it outlived the job"
         time.sleep(0.05)

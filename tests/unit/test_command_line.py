@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from slipway.host.command_line import MARK, command_line, quote_text
+from tests.waiting import PATIENCE_S
 
 WORDS = some.lists(
     some.binary(max_size=40).map(lambda word: os.fsdecode(word.replace(b"\0", b"\\"))), max_size=4
@@ -19,7 +20,7 @@ def test_any_words_arrive_as_they_are(words: list[str]) -> None:
     line = command_line(["printf", "%s\\0", "'\n!\\", *words])
     assert line.isascii()
     assert line.isprintable()
-    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=30, check=True)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=PATIENCE_S, check=True)
     assert done.stdout == MARK + b"".join(os.fsencode(word) + b"\0" for word in ("'\n!\\", *words))
     assert done.stderr == MARK
 
@@ -28,7 +29,7 @@ def test_nothing_in_it_looks_like_the_mark() -> None:
     # A shell that traces what it runs prints it.
     assert MARK.decode().strip() not in command_line(["true"])
     done = subprocess.run(
-        ["bash", "-vxc", command_line(["true"])], capture_output=True, timeout=30, check=True
+        ["bash", "-vxc", command_line(["true"])], capture_output=True, timeout=PATIENCE_S, check=True
     )
     assert done.stderr.endswith(MARK)
     assert done.stderr.count(MARK.strip()) == 1
@@ -36,7 +37,7 @@ def test_nothing_in_it_looks_like_the_mark() -> None:
 
 def test_outputs_as_one() -> None:
     line = command_line(["sh", "-c", "echo one; echo two >&2; exit 3"], merge_outputs=True)
-    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=30, check=False)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, MARK + b"one\ntwo\n", MARK)
 
 

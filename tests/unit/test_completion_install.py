@@ -12,6 +12,7 @@ import pytest
 from slipway.cli.completion import _install, _uninstall
 from slipway.completion.install import Homes, bash_folder, install, plan, script, uninstall
 from slipway.errors import ConfigError, UsageError
+from tests.waiting import PATIENCE_S
 
 BLOCK = "# slipway completion: begin\n{}\n# slipway completion: end\n"
 
@@ -178,7 +179,7 @@ def test_the_task(home: Path) -> None:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         return done.returncode, done.stdout, done.stderr
@@ -200,9 +201,11 @@ def test_scripts_are_right_for_their_shells() -> None:
     folder = Path(sys.modules["slipway.completion.install"].__file__ or "").parent / "scripts"
     for shell, command in checks.items():
         if shutil.which(shell):
-            subprocess.run([*command, str(folder / f"slipway.{shell}")], check=True, timeout=30)
+            subprocess.run([*command, str(folder / f"slipway.{shell}")], check=True, timeout=PATIENCE_S)
     checker = Path(sys.executable).with_name("shellcheck")
-    subprocess.run([str(checker), "--shell=bash", str(folder / "slipway.bash")], check=True, timeout=60)
+    subprocess.run(
+        [str(checker), "--shell=bash", str(folder / "slipway.bash")], check=True, timeout=PATIENCE_S
+    )
     # Bash 3.2 has none of these.
     assert not re.search(r"mapfile|readarray|local -n|\$\{\w+@|\$\{\w+\^|\[\[ -v", script("bash"))
 

@@ -20,6 +20,7 @@ from slipway.job.selection import ALL, Selection
 from slipway.job.store import RunStore
 from slipway.scheduler.base import State
 from tests.unit.test_run import NOW, make_run
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 MANY = 2000
@@ -240,7 +241,7 @@ def test_commands_at_once_lose_nothing(tmp_path: Path) -> None:
     for process in ours:
         process.start()
     for process in ours:
-        process.join(60)
+        process.join(PATIENCE_S)
     assert [process.exitcode for process in ours] == [0, 0, 0]
     together = RunStore(tmp_path / "runs")
     assert len(ids(together, Selection(over=True))) == 120
@@ -262,7 +263,7 @@ def test_status_opens_the_index_and_what_it_shows(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=True,
         )
     shown, _, opened = done.stdout.partition("opened:\n")

@@ -23,6 +23,7 @@ from slipway.share import share_folder
 from slipway.site_file import load_site
 from slipway.ssh.prompt import NoPrompt
 from slipway.steps.init import InitOptions, InitResult, init
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 PROFILE = """\
@@ -489,7 +490,7 @@ def test_ctrl_c_leaves_nothing(at_a_terminal: tuple[subprocess.Popen[bytes], int
     os.write(terminal, b"hpc\n")
     read_until(terminal, "~/.ssh/config: ")
     os.write(terminal, b"\x03")
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert not list(project.iterdir())
 
 
@@ -498,7 +499,7 @@ def test_it_is_seen_in_a_terminal(at_a_terminal: tuple[subprocess.Popen[bytes], 
     read_until(terminal, "[box]: ")
     os.write(terminal, b"\n")
     shown = read_until(terminal, "python3 --version")
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert "written        env/.env.base\r\n" in shown
     assert "Next:\r\n  slipway box.up\r\n  slipway build\r\n  slipway job --push --wait -- " in shown
     assert "`slipway init --site NAME` adds a real" in " ".join(shown.split())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / "cluster" / "keep.sh").read_text()
 ODD = "a b\n$x'\\ü"
@@ -26,7 +28,7 @@ class Place:
         sums = self.home / ".sha256" / names[0].replace("/", "-")
         words = [*ends, ends[1] / ".part" / "x", sums, manifest, *names]
         argv = ["bash", "-c", prefix + SCRIPT, "slipway", "T", *map(str, words)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         assert done.returncode == code, done
         lines = [line.split(" ", 2) for line in done.stdout.splitlines() if line.startswith("T ")]
         self.said = done.stdout + done.stderr

@@ -22,6 +22,7 @@ from slipway.steps import purge
 from slipway.steps.purge import ask_purge, purge_warnings
 from slipway.steps.session import Session
 from tests.unit.test_keep_survey import DAY_S, SIF, make_run
+from tests.waiting import PATIENCE_S
 
 SITE = "login: {host: hpc}\nscheduler: slurm\npaths: {scratch: /s}\n"
 
@@ -36,7 +37,7 @@ class Here:
 
     def run(self, argv: Sequence[str], **_: object) -> Result:
         self.asked += 1
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         return Result(argv=tuple(argv), exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
@@ -88,7 +89,7 @@ def test_nobody_waits_for_the_answer(tmp_path: Path) -> None:
     scratch, kept = Scratch(root=PurePosixPath(root)), PurePosixPath(tmp_path / "kept")
     (root / "runs").mkdir()
     assert ask_survey(here, scratch, kept) is None
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while (survey := ask_survey(here, scratch, kept)) is None:
         assert time.monotonic() < deadline
         time.sleep(0.1)

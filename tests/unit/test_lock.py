@@ -13,6 +13,7 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
+from tests.waiting import PATIENCE_S
 
 HOLD = """
 import fcntl, sys
@@ -88,9 +89,9 @@ def test_ctrl_c_ends_the_waiting_and_a_killed_process_lets_go(tmp_path: Path) ->
         assert sorted(said.values()) == [b"held\n", b"waiting\n"]
         holder, waiter = sorted(said, key=lambda process: said[process])
         waiter.send_signal(signal.SIGINT)
-        waiter.wait(20)
+        waiter.wait(PATIENCE_S)
         assert waiter.returncode == -signal.SIGINT
         assert is_locked(file)
         holder.kill()
-        holder.wait(20)
+        holder.wait(PATIENCE_S)
         assert not is_locked(file)

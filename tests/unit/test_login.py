@@ -22,6 +22,7 @@ from slipway.ssh.identity import Keyring, read_key_file
 from slipway.ssh.login import log_in
 from slipway.ssh.prompt import NoPrompt
 from slipway.ssh.target import Target
+from tests.waiting import PATIENCE_S
 
 TARGET = Target(
     host="127.0.0.1",
@@ -78,7 +79,7 @@ def serve() -> Iterator[Callable[[Callable[[socket.socket], None]], Target]]:
     with closing(listener):
         yield begin
         for thread in threads:
-            thread.join(timeout=10)
+            thread.join(timeout=PATIENCE_S)
             assert not thread.is_alive()
 
 
@@ -149,7 +150,7 @@ def test_a_password_that_the_server_wants_changed(
         transports[0].add_server_key(paramiko.RSAKey.generate(2048))
         # With an event it does not wait, and does not mind that the client may be gone already.
         transports[0].start_server(event=threading.Event(), server=Server())
-        transports[0].join(timeout=10)
+        transports[0].join(timeout=PATIENCE_S)
 
     text = refusal(replace(serve(ssh), connect_timeout_s=10), LoginError)
     assert text.startswith(
@@ -166,7 +167,7 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for passphrase in ("", "a phrase"):
             path = tmp_path / f"{kind}{passphrase}"
             argv = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(path), *words]
-            subprocess.run(argv, check=True, timeout=60)
+            subprocess.run(argv, check=True, timeout=PATIENCE_S)
             file = read_key_file(path)
             assert file is not None
             assert file.is_encrypted == bool(passphrase)
@@ -202,7 +203,9 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_certificates(tmp_path: Path) -> None:
     for name in ("ca", "mine", "other"):
-        subprocess.run(["ssh-keygen", "-q", "-N", "", "-f", str(tmp_path / name)], check=True, timeout=60)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-N", "", "-f", str(tmp_path / name)], check=True, timeout=PATIENCE_S
+        )
     argv = [
         "ssh-keygen",
         "-q",
@@ -214,7 +217,7 @@ def test_certificates(tmp_path: Path) -> None:
         "me",
         str(tmp_path / "mine.pub"),
     ]
-    subprocess.run(argv, check=True, timeout=60)
+    subprocess.run(argv, check=True, timeout=PATIENCE_S)
     files = (str(tmp_path / "mine"), str(tmp_path / "other"))
     target = replace(TARGET, identity_files=files, certificate_files=(str(tmp_path / "mine-cert.pub"),))
     names = [Path(key.name).name for key in Keyring(target, NoPrompt())]

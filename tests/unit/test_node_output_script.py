@@ -14,6 +14,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Paths
 from tests.unit.node import SITE, Node
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed here")
 
@@ -47,7 +48,7 @@ class Disk(Node):
 
     def end(self, script: str, attempt: int = 1) -> int:
         with self.begin(script, attempt) as process:
-            return process.wait(timeout=30)
+            return process.wait(timeout=PATIENCE_S)
 
     def out(self, attempt: int = 1) -> Path:
         """The attempt's output on scratch."""
@@ -59,7 +60,7 @@ class Disk(Node):
 
 
 def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -85,7 +86,7 @@ def test_it_is_brought_regularly_and_as_it_is(tmp_path: Path) -> None:
         until(lambda: node.brought() == {"kept": "1\n", "gone": "1\n"})
         assert process.poll() is None
         (node.room() / "out" / "go").touch()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     assert node.brought() == {"kept": "1\n"}
 
 
@@ -98,7 +99,7 @@ def test_what_was_written_in_the_second_of_the_last_time_is_brought(tmp_path: Pa
     with node.begin(script) as process:
         until(lambda: "file" in node.brought())
         (node.room() / "out" / "go").touch()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     assert node.brought() == {"file": "9999\n"}
 
 
@@ -113,13 +114,13 @@ def test_word_of_the_end_does_not_wait_for_the_interval(tmp_path: Path, number: 
         until(lambda: node.brought() == {"file": "1\n"})
         assert process.poll() is None
         (node.room() / "out" / "go").touch()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     assert node.brought() == {"file": "1\n"}
 
 
 def test_what_an_attempt_that_was_killed_left_is_brought_by_the_next_one(tmp_path: Path) -> None:
     node = Disk(tmp_path)
-    with node.begin("echo 1 >step; exec sleep 60") as process:
+    with node.begin("echo 1 >step; exec sleep 600") as process:
         until(lambda: (node.room() / "out" / "step").exists())
         pids = subprocess.run(
             ["pgrep", "-P", str(process.pid)], stdout=subprocess.PIPE, text=True, check=True
@@ -139,7 +140,7 @@ def test_what_cannot_be_brought_is_no_success(tmp_path: Path) -> None:
         shutil.rmtree(node.out())
         node.out().write_text("no folder")
         (node.room() / "out" / "go").touch()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=PATIENCE_S) == 1
     assert (node.result()["reason"], node.result()["exit_code"]) == ("program-error", 1)
     assert str(node.result()["note"]).startswith(f"not all of /out was brought from {node.room()} on node1: ")
     assert (node.room() / "out" / "file").read_text() == "1\n"
@@ -171,6 +172,6 @@ def test_a_link_of_a_chain_has_what_the_last_one_brought(tmp_path: Path) -> None
     with node.begin("trap 'echo 1 >step; exit 0' USR1; touch here; while :; do sleep 0.1; done") as process:
         until(lambda: (node.room() / "out" / "here").exists())
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     assert (node.result()["reason"], node.result()["continues"]) == ("time-limit", True)
     assert node.brought() == {"here": "", "step": "1\n"}

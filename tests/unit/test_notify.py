@@ -32,6 +32,7 @@ from slipway.steps.submit import with_mail
 from slipway.steps.tell import tell_endings
 from tests.unit.test_run import make_run
 from tests.unit.test_terminal import ROOT
+from tests.waiting import PATIENCE_S
 
 RUN = "k3f9-cpu-20260131-142530"
 
@@ -209,7 +210,7 @@ def test_two_watchers_tell_it_once(session: Session, webhook: Webhook) -> None:
     )
     command = [sys.executable, "-c", program, str(session.project.root)]
     for process in [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]:
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     assert len(webhook.posts) == 1
 
 

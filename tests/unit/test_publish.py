@@ -22,6 +22,7 @@ from slipway.progress import NullProgress
 from slipway.registry.call import Calls, answers
 from slipway.registry.publish import publish_image, sif_reference
 from slipway.registry.reference import parse_reference
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 IMAGE = Image(ref="a:latest", id=f"sha256:{'f' * 64}", labels={}, size_bytes=1)
@@ -111,7 +112,7 @@ def test_options_that_are_about_a_registry_alone(tmp_path: Path) -> None:
         argv = [sys.executable, "-m", "invoke", "push", "--profile", "cpu", "--site", "box", option]
         environment = {**os.environ, "SLIPWAY_STATE": str(tmp_path)}
         done = subprocess.run(
-            argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+            argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
         assert done.returncode == 64
         assert "add that" in done.stderr

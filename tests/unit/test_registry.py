@@ -25,6 +25,7 @@ from slipway.registry.refusal import explain_words
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
 from slipway.site_file import load_site
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -237,7 +238,9 @@ def test_credentials_lie_in_a_private_file_while_the_pull_lasts(tmp_path: Path) 
         folder = tmp_path / code
         folder.mkdir()
         argv = [*pull_command(PurePosixPath(folder), Slurm(), None)[:5], "sh", "-c", look, str(folder), code]
-        done = subprocess.run(argv, input=config, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            argv, input=config, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
         assert done.returncode == int(code), done.stderr
         assert done.stdout.rstrip("\n") == f"700\n600\n{config}"
         # What failed leaves nothing; what did not is fetched from its folder.

@@ -14,6 +14,7 @@ import pytest
 from slipway.host.connection import Connection
 from slipway.host.host import Host
 from slipway.transfer.rsync_tunnel import open_rsync_tunnel
+from tests.waiting import PATIENCE_S
 
 
 class Endless:
@@ -52,7 +53,7 @@ def test_an_rsync_that_ends_is_no_lost_connection() -> None:
         rsync.connect(str(tunnel.path))
         rsync.sendall(b"rsync --server\0")
         # Gone in the middle of what comes, with some of it taken.
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while not tunnel.received_bytes and time.monotonic() < deadline:
             rsync.recv(1 << 16)
     assert tunnel.received_bytes

@@ -25,6 +25,7 @@ from slipway.terminal.terminal import Terminal
 from tests.unit.test_replay import git
 from tests.unit.test_run import make_run
 from tests.unit.test_run_details import PATCH
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 OVER = Status(state=State.COMPLETED, reason="ok", exit_code=0)
@@ -250,6 +251,6 @@ def test_the_task_ends_with_0_whatever_differs(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert json.loads(done.stdout)["differences"] == [{"part": "code", "key": "hash", "a": "1", "b": "2"}]

@@ -30,6 +30,7 @@ from tests.checkout import UserCheckout, front_door, make_user_checkout
 from tests.forked import Forked
 from tests.unit.test_request_mistakes import JOB, PROFILE
 from tests.unit.test_run import NOW, make_run
+from tests.waiting import PATIENCE_S
 
 SITE = """\
 login: {host: hpc.invalid}
@@ -156,7 +157,7 @@ def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest
 
     def build_image(_: object, recipe: str, *__: object, **___: object) -> tuple[str, bool]:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         built.append(recipe)
         return recipe, True
 
@@ -174,16 +175,16 @@ def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest
     profile: Any = type("Profile", (), {"name": "lab"})
     threads = [threading.Thread(target=image_steps.build, args=(one, profile)) for one in (first, second)]
     threads[0].start()
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE_S)
     threads[1].start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not second.progress.said and time.monotonic() < deadline:  # type: ignore[attr-defined]
         time.sleep(0.01)
     assert second.progress.said == ["Waiting for another build of profile lab from this checkout"]  # type: ignore[attr-defined]
     assert built == []
     go_on.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert len(built) == 2
 
 

@@ -18,6 +18,7 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Paths
 from tests.unit.node import SITE, Node
 from tests.unit.test_run import make_run
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def test_a_requeued_job_is_a_new_attempt_and_sees_the_last(node: Node) -> None:
 
 
 def wait_for(node: Node, word: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not ((node.run_dir / "attempt-1" / "log").exists() and word in node.log()):
         assert time.monotonic() < deadline, f"{word!r} did not come"
         time.sleep(0.02)
@@ -232,7 +233,7 @@ def save(*_):
     sys.exit(int(sys.argv[1]))
 signal.signal(getattr(signal, sys.argv[2]), save)
 print('running', flush=True)
-time.sleep(20)
+time.sleep(600)
 """
 
 
@@ -241,7 +242,7 @@ def test_before_the_time_limit_the_program_can_save(node: Node, code: int) -> No
     with node.start("python3", "-c", SAVER, str(code), "SIGUSR1") as process:
         wait_for(node, "running")
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=20) == code
+        assert process.wait(timeout=PATIENCE_S) == code
     assert node.result()["reason"] == "time-limit"
     assert node.result()["exit_code"] == code
     assert node.log() == "running\nsaved\n"
@@ -256,7 +257,7 @@ def test_a_shell_script_can_save_too(node: Node, shell: str) -> None:
     with node.start(shell, "-c", SHELL_SAVER) as process:
         wait_for(node, "running")
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=20) == 5
+        assert process.wait(timeout=PATIENCE_S) == 5
     assert (node.result()["reason"], node.log()) == ("time-limit", "running\nsaved\n")
 
 
@@ -275,14 +276,14 @@ def test_a_program_without_a_handler_does_not_notice_the_warning(
     with node.start("sh", "-c", program) as process:
         wait_for(node, "running")
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=20) == code
+        assert process.wait(timeout=PATIENCE_S) == code
     assert (node.result()["reason"], node.result()["exit_code"]) == (reason, code)
     assert node.log() == "running\ndone\n"
 
 
 @pytest.mark.parametrize("told", ["the script", "the program", "both"])
 def test_a_program_without_a_handler_is_ended_by_the_limit(node: Node, told: str) -> None:
-    with node.start("sh", "-c", "echo $$; echo running; exec sleep 20") as process:
+    with node.start("sh", "-c", "echo $$; echo running; exec sleep 600") as process:
         wait_for(node, "running")
         process.send_signal(signal.SIGUSR1)
         time.sleep(0.5)
@@ -292,7 +293,7 @@ def test_a_program_without_a_handler_is_ended_by_the_limit(node: Node, told: str
             os.kill(int(node.log().split()[0]), signal.SIGTERM)
         if told != "the program":
             process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=PATIENCE_S) == 143
     assert (node.result()["reason"], node.result()["exit_code"]) == ("time-limit", 143)
 
 
@@ -301,16 +302,16 @@ def test_cancelled(node: Node) -> None:
         wait_for(node, "running")
         # As SLURM does where it tracks processes by cgroups: nobody but the script is told.
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 4
+        assert process.wait(timeout=PATIENCE_S) == 4
     assert node.result()["reason"] == "cancelled"
     assert node.log() == "running\nsaved\n"
 
 
 def test_a_program_without_a_handler_dies_of_sigterm(node: Node) -> None:
-    with node.start("sh", "-c", "echo running; exec sleep 20") as process:
+    with node.start("sh", "-c", "echo running; exec sleep 600") as process:
         wait_for(node, "running")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=PATIENCE_S) == 143
     assert node.result()["reason"] == "cancelled"
 
 
@@ -357,7 +358,7 @@ def image_of(node: Node) -> str:
 def test_the_image_is_copied_to_the_node_once(disk: Disk, tmp_path: Path) -> None:
     nodes = [disk.node(tmp_path / name) for name in ("one", "two", "three")]
     processes = [node.start("sleep", "0.5") for node in nodes[:2]]
-    assert [process.wait(timeout=30) for process in processes] == [0, 0]
+    assert [process.wait(timeout=PATIENCE_S) for process in processes] == [0, 0]
     assert nodes[2].run("true") == 0
     assert [image_of(node) for node in nodes] == [str(disk.copy)] * 3
     assert sum("image copied to" in node.log() for node in nodes) == 1
@@ -445,7 +446,7 @@ def test_a_job_that_is_cancelled_while_it_copies(disk: Disk, tmp_path: Path) -> 
         with node.start("echo", "reached") as process:
             time.sleep(1)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 143
+            assert process.wait(timeout=PATIENCE_S) == 143
     finally:
         os.close(lock)
     assert node.result()["reason"] == "cancelled"

@@ -12,6 +12,7 @@ import pytest
 
 from slipway.job.store import RunStore
 from tests.page_runs import bring_home, make_run, slam_files
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 FIRST = make_run("aaaa-cpu-20260101-000000")
@@ -41,7 +42,7 @@ def show(project: Path, *words: str, code: int = 0, **variables: str) -> tuple[s
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == code, done.stderr
@@ -83,7 +84,7 @@ def test_a_browser_is_started_where_there_is_a_display(project: Path) -> None:
     browser.chmod(0o755)
     _, said = show(project, "aa", DISPLAY=":0", BROWSER=f"{browser} %s")
     assert "display" not in said
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not (seen := project / "browser.seen").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)

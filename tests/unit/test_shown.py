@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_terminal import ROOT, read_until
+from tests.waiting import PATIENCE_S
 
 # What rich itself writes: colours, and the line that moves.
 OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A")
@@ -48,7 +49,7 @@ def shown(program: str, *words: str, width: int = 80) -> str:
     os.close(theirs)
     try:
         text = read_until(ours, None)
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_S)
     finally:
         process.kill()
         os.close(ours)
@@ -57,7 +58,7 @@ def shown(program: str, *words: str, width: int = 80) -> str:
 
 def piped(program: str, *words: str) -> bytes:
     process = run(program, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return process.communicate(timeout=20)[0]
+    return process.communicate(timeout=PATIENCE_S)[0]
 
 
 EVERYTHING = """

@@ -9,6 +9,7 @@ from slipway.shell import Result
 from slipway.skipped import Skipped, list_skipped, show_name
 from slipway.transfer.letter_case import find_clashes, ignores_case
 from slipway.transfer.rsync_words import SkipRule, exclude_patterns, parse_left_out, parse_skipped
+from tests.waiting import PATIENCE_S
 
 # rsync 3.5.0 and, without the side, 3.1.2; a disk without links (exFAT), a full path, a file that was cut.
 SAID = r"""
@@ -72,7 +73,7 @@ def test_real_rsync_says_it_so(open_folder: Path) -> None:
         env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
         user=65534,
         check=False,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 23
     found = parse_skipped(done.stderr.decode("utf-8", "replace"), [str(source)])
@@ -115,7 +116,7 @@ def test_patterns_leave_out_these_names_only(tmp_path: Path, names: list[str]) -
     (tmp_path / "patterns").write_text("".join(f"{one}\0" for one in exclude_patterns(names)))
     # It reads the file when it comes to the option: what tells how to read it has to stand before.
     argv = ["rsync", "-r", "--from0", f"--exclude-from={tmp_path}/patterns", f"{source}/", f"{target}/"]
-    subprocess.run(argv, check=True, timeout=30)
+    subprocess.run(argv, check=True, timeout=PATIENCE_S)
     there = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
     assert there == {*ODD, "abc", "b", "sub/x"} - set(names)
 

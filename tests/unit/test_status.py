@@ -14,6 +14,7 @@ import pytest
 from slipway.job.run import Run, Status
 from slipway.job.store import RunStore
 from slipway.scheduler.base import State
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,7 +69,7 @@ def ask(checkout: Path) -> tuple[int, dict[str, str], str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.shells import Shell, environment, write_start_file
+from tests.waiting import PATIENCE_S
 
 # Where the package bash-completion has it. A user's start files may load it, and may not.
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
@@ -54,7 +55,7 @@ def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         env={**environment(home), "SHELL": f"/usr/bin/{shell}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert ("bash-completion/completions/run" in done.stdout) == has_package

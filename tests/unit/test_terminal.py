@@ -21,6 +21,7 @@ from slipway.progress import Amount, Transfer
 from slipway.terminal.output_log import OutputLog
 from slipway.terminal.terminal import Terminal, terminal
 from slipway.text.wording import duration, sent
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 # A process of its own, for which the pseudo-terminal is the terminal, and standard input is not.
@@ -57,7 +58,7 @@ def test_answers_are_read_from_the_terminal_and_secrets_not_shown() -> None:
         assert "123 é" in read_until(ours, b"Password: ")
         time.sleep(0.2)  # until it is silent, as a person would be
         os.write(ours, b" a secret \n")
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=PATIENCE_S)
         assert output.decode().splitlines() == ["['123 é', ' a secret ']"]
         assert "secret" not in read_until(ours, None)
     finally:
@@ -108,7 +109,7 @@ def test_errors_are_wrapped_and_commands_stay_whole(width: int) -> None:
     os.close(theirs)
     try:
         shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read_until(ours, None))
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_S)
     finally:
         process.kill()
         os.close(ours)
@@ -143,7 +144,7 @@ def test_errors_are_not_wrapped_for_a_program() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     shown = TEXT.replace("\x1b[2J", "")
@@ -160,7 +161,7 @@ def test_without_a_terminal_there_is_no_answer() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         start_new_session=True,
         check=False,
     )

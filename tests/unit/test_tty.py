@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from slipway.tty import terminal_session
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 ASK = "from slipway.tty import terminal_session; print(terminal_session())"
@@ -29,7 +30,7 @@ def in_a_terminal() -> list[str]:
             start_new_session=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=True,
         )
     finally:
@@ -52,7 +53,7 @@ def test_without_a_terminal_there_is_no_session() -> None:
         start_new_session=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert done.stdout == "None\n"

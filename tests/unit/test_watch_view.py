@@ -20,6 +20,7 @@ import pyte
 import pytest
 
 from tests.unit.test_terminal import ROOT
+from tests.waiting import PATIENCE_S
 
 # The program takes the pseudo-terminal for its own, and shows what `STATES` says, a state a second.
 PROGRAM = """
@@ -99,7 +100,7 @@ class Watcher:
 
     def until(self, seen: Callable[[str], object]) -> str:
         """The screen's text, once it is as wanted."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while not seen(text := "\n".join(line.rstrip() for line in self.screen.display)):
             assert time.monotonic() < deadline, text
             self.read(0.05)
@@ -107,7 +108,7 @@ class Watcher:
 
     def end(self) -> tuple[int, str]:
         """The exit code, and all that stands on the normal screen behind the view."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while self.process.poll() is None:
             assert time.monotonic() < deadline, self.all[-500:]
             self.read(0.05)
@@ -212,7 +213,7 @@ def test_a_pipe_gets_a_line_for_each_change() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
         start_new_session=True,
     )

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.mistakes import ROOT
+from tests.waiting import PATIENCE_S
 
 SITE = """
 login: {host: 127.0.0.1, port: PORT, user: me}
@@ -28,7 +29,7 @@ def test_all_up_to_the_login_works_without_posix(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
 from slipway.cli.parser import check_values, name_runs
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts()).contexts
@@ -79,7 +80,7 @@ def invoke(words: Sequence[str], output: int) -> subprocess.CompletedProcess[str
         stdout=output,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
