@@ -271,7 +271,7 @@ def test_photographs_of_a_door(line: TaskRunner) -> None:
 
     line.invoke("stage", str(SHARED / "lund_door"), "--name", "lund_door", "--site", "box")
     flags = ["--profile", "cpu", "--site", "box", "--wait"]
-    line.invoke("job", *flags, "--", "--task", "infer", "--dataset", "lund_door", timeout_s=3 * PATIENCE_S)
+    line.invoke("job", *flags, "--", "--task", "infer", "--dataset", "lund_door", timeout_s=6 * PATIENCE_S)
     line.invoke("pull")
     out = line.results / line.status()[0]["run_id"] / "out"
     assert json.loads((out / "summary.json").read_text())["frames_registered"] == 12
