@@ -300,7 +300,7 @@ CASES = (
         words="nothing to reconstruct from",
         code=3,
         spoil=unlike,
-        remedy="Use images with texture and overlap, of a camera that moves sideways.",
+        remedy="Do what it says; docs/colmap.md has the other causes.",
     ),
     Case(
         words="the output folder cannot be written to",

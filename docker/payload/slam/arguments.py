@@ -84,7 +84,9 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
 
 def options_of(arguments: argparse.Namespace) -> dict[str, object]:
     """The chosen engine's options that were on the command line."""
-    return dict(arguments.engine_option) if is_folder(arguments.engine) else droid.given(arguments)
+    if is_folder(arguments.engine):
+        return dict(arguments.engine_option)
+    return colmap.given(arguments) if arguments.engine == "colmap" else droid.given(arguments)
 
 
 def step_of(arguments: argparse.Namespace) -> Step:

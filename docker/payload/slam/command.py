@@ -119,7 +119,6 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
         Settings(
             threads=arguments.threads,
             seed=arguments.seed,
-            matcher=arguments.matcher,
             max_image_size=arguments.max_image_size,
             options=options_of(arguments),
             exports=exports_of(arguments),

@@ -17,7 +17,9 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 VIDEOS = frozenset({".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"})
 BAG = ".bag"
-# Before, in and after the only number of a name; the number of a time may have a fraction.
+# The number of a time may have a fraction.
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+# Before, in and after the only number of a name.
 _ONE_NUMBER = re.compile(r"([^0-9]*)([0-9]+(?:\.[0-9]+)?)([^0-9]*)")
 
 
@@ -79,6 +81,14 @@ def _split_numbers(name: str) -> list[str | int]:
     """Text and numbers in turn; the first is text."""
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def are_numbered(paths: Iterable[Path]) -> bool:
+    """Whether names differ in one number alone, which may have a fraction, as a video's frames do."""
+    stems = [path.stem for path in paths]
+    texts = {_NUMBER.sub("#", stem) for stem in stems}
+    columns = zip(*(_NUMBER.findall(stem) for stem in stems), strict=False)
+    return len(texts) == 1 and sum(len(set(column)) > 1 for column in columns) == 1
 
 
 def describe_order(paths: tuple[Path, ...]) -> tuple[str, ...]:

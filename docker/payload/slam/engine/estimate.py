@@ -16,14 +16,13 @@ from slam.trajectory import Trajectory
 class Settings:
     """How to work on a sequence.
 
-    ``matcher`` is ``auto``, ``sequential`` or ``exhaustive``. ``max_image_size`` bounds the longer side, in
-    pixels, of the images that features are looked for in; ``None`` takes them as they are. ``options`` are
-    those of one engine that were asked for, by their names, and ``exports`` what is written on request.
+    ``max_image_size`` bounds the longer side, in pixels, of the images that features are looked for in;
+    ``None`` leaves it to the engine. ``options`` are those of one engine that were asked for, by their names,
+    and ``exports`` what is written on request.
     """
 
     threads: int
     seed: int = 0
-    matcher: str = "auto"
     max_image_size: int | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     exports: Exports = field(default_factory=Exports)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from slam.dataset.image import describe_pixels
 from slam.dataset.sequence import Sequence
+from slam.engine.colmap.attempt import Placed, place_images
 from slam.engine.colmap.feature import extract_features
+from slam.engine.colmap.focal import compare_focal_length
 from slam.engine.colmap.image import link_images, write_masks
-from slam.engine.colmap.mapping import map_images
 from slam.engine.colmap.matching import match_features
 from slam.engine.colmap.model import read_models, write_models
 from slam.engine.colmap.project import Project
@@ -32,17 +33,7 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         InputError: COLMAP cannot read one of the images.
         ReconstructionError: COLMAP fails, or places fewer than three frames together.
     """
-    # First the images: Pillow's JPEG library and pycolmap's get in each other's way once both are loaded.
-    names = link_images(sequence, workspace / "images")
-    project = Project(
-        sequence=sequence,
-        settings=settings,
-        images=workspace / "images",
-        names=names,
-        masks=write_masks(sequence, names, workspace / "masks"),
-        pixels=describe_pixels([frame.image for frame in sequence.frames]),
-        database=workspace / "database.db",
-    )
+    project = open_project(sequence, settings, workspace)
     start_colmap(settings.seed)
     import pycolmap
 
@@ -50,8 +41,10 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         # This connection only watches; the steps open their own.
         with pycolmap.Database.open(project.database) as database:
             extract_features(project, database)
-            match_features(project, database)
-            models = map_images(project)
+            matcher = match_features(project, database)
+            placed = place_images(project, database)
+        facts = describe_work(project, placed, matcher)
+        models = placed.models
         found = read_models(models, project)
         files = {results.MODELS: workspace / results.MODELS}
         write_models(models, project, files[results.MODELS])
@@ -60,7 +53,34 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
             undistort(project, found, files[results.MODELS] / "0", files[results.UNDISTORTED])
     except (RuntimeError, ValueError) as error:
         raise ReconstructionError(f"COLMAP gave up on {sequence.name}: {error}") from error
-    return replace(found, files=files)
+    return replace(found, files=files, facts={**found.facts, "colmap": facts})
+
+
+def open_project(sequence: Sequence, settings: Settings, workspace: Path) -> Project:
+    """The images and their masks as COLMAP reads them."""
+    # First the images: Pillow's JPEG library and pycolmap's get in each other's way once both are loaded.
+    names = link_images(sequence, workspace / "images")
+    return Project(
+        sequence=sequence,
+        settings=settings,
+        images=workspace / "images",
+        names=names,
+        masks=write_masks(sequence, names, workspace / "masks"),
+        pixels=describe_pixels([frame.image for frame in sequence.frames]),
+        database=workspace / "database.db",
+    )
+
+
+def describe_work(project: Project, placed: Placed, matcher: str) -> dict[str, object]:
+    """What the summary says of how COLMAP has worked, and of the calibration."""
+    focal_length = compare_focal_length(project, placed)
+    return {
+        "quality": project.options.quality or "default",
+        "matcher": matcher,
+        "mapper": placed.attempt.mapper,
+        "attempt": placed.attempt.name,
+        **({"focal_length": focal_length.summarize()} if focal_length else {}),
+    }
 
 
 def start_colmap(seed: int) -> None:

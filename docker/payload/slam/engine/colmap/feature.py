@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slam.engine.colmap.project import Project
+from slam.engine.colmap.quality import set_extraction
 from slam.errors import InputError, ReconstructionError
 from slam.output.camera import camera_of
 from slam.progress import attend, say
@@ -37,7 +38,8 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
     require_images(project, set(ids))
     options = pycolmap.FeatureExtractionOptions()
     options.num_threads = project.settings.threads
-    options.max_image_size = project.settings.max_image_size or -1
+    set_extraction(options, project.quality)
+    options.max_image_size = project.settings.max_image_size or project.quality.image_size
     attend(
         lambda: pycolmap.extract_features(
             project.database,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slam.dataset.sequence import Sequence
+from slam.engine.colmap.options import Options, choose
+from slam.engine.colmap.quality import QUALITY, Quality
 from slam.engine.estimate import Settings
 
 
@@ -23,3 +25,18 @@ class Project:
     masks: Path | None
     pixels: str
     database: Path
+
+    @property
+    def options(self) -> Options:
+        """How COLMAP is to work."""
+        return choose(self.settings.options)
+
+    @property
+    def quality(self) -> Quality:
+        """What the quality that was asked for sets."""
+        return QUALITY[self.options.quality]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the camera is taken for what a calibration says, and left so."""
+        return self.sequence.intrinsics is not None and not self.options.refine_camera
