@@ -95,6 +95,28 @@ def test_dots_are_drawn_where_they_are_few(count: int, dots: str) -> None:
 
 
 LONG = f"{'rgbd_dataset_freiburg1_' * 9}: 12 of 12 frames placed\n{'W' * 150}"
+
+
+@pytest.mark.usefixtures("style")
+def test_no_line_leads_over_a_time_without_poses() -> None:
+    """100 poses at 20 Hz, and nothing from 2 to 4 s."""
+    truth = walk(140)
+    kept = [*range(40), *range(80, 140)]
+    estimate = wobble(truth, 0.03)
+    holey = Trajectory(
+        stamps=tuple(estimate.stamps[place] for place in kept),
+        positions=estimate.positions[kept],
+        quaternions=estimate.quaternions[kept],
+    )
+    evaluation, drift = measured(truth, holey)
+    _, _, *panels = compose(subject(12, evaluation=evaluation, drift=drift), Drawing()).axes
+    for axes, count in zip(panels, (100, 100, 99, 99), strict=True):
+        drawn = axes.lines[0].get_xydata()
+        assert len(drawn) == count + 1
+        (gap,) = np.flatnonzero(np.isnan(drawn).all(axis=1))
+        assert drawn[[gap - 1, gap + 1], 0] == pytest.approx([1.95, 4.0], abs=1e-5)
+
+
 CASES: dict[str, dict[str, object]] = {
     "3 poses": {"count": 3},
     "12 poses": {"count": 12},

@@ -9,7 +9,7 @@ import numpy as np
 
 from slam.evaluate.absolute import Evaluation
 from slam.evaluate.relative import Drift
-from slam.output.figure.style import BLUE, marker, number
+from slam.output.figure.style import BLUE, MOST_DOTS, marker, number
 from slam.trajectory import Floats
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _WIDE = 20
+# A pause of so many usual steps is one in which nothing was measured.
+_GAP = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +61,24 @@ def relative_errors(drift: Drift, evaluation: Evaluation, length: str) -> tuple[
     )
 
 
+def break_at_gaps(times: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Both [n] with a NaN in each gap that is much longer than is usual, so that no line leads over it."""
+    steps = np.diff(times)
+    if len(times) <= MOST_DOTS:
+        return times, values
+    gaps = np.flatnonzero(steps > _GAP * np.median(steps)) + 1
+    return np.insert(times, gaps, np.nan), np.insert(values, gaps, np.nan)
+
+
 def draw_errors(axes: Axes, errors: Errors, *, since: float) -> None:
     """Draw errors over the time since ``since``, and say what the root mean square of a single run's is."""
     for times, values, color, style in zip(
         errors.times, errors.values, errors.colors, errors.styles, strict=True
     ):
+        x, y = break_at_gaps(times - since, values)
         if len(errors.values) == 1:
-            axes.fill_between(times - since, values, color=color, alpha=0.15, lw=0)
-        axes.plot(times - since, values, color=color, ls=style, lw=0.8, marker=marker(len(times)), ms=3)
+            axes.fill_between(x, y, color=color, alpha=0.15, lw=0)
+        axes.plot(x, y, color=color, ls=style, lw=0.8, marker=marker(len(times)), ms=3)
     title = errors.name
     if len(errors.values) == 1:
         rmse = float(np.sqrt(np.mean(errors.values[0] ** 2)))
