@@ -276,6 +276,6 @@ def test_a_camera_is_followed_through_a_video(state: Path, tmp_path: Path, room:
     assert ate["rmse"] < 0.02 * ate["path_length"], ate
     page = example.folder / example.slipway("show", run, "--no-open").split()[-1]
     text = page.read_text()
-    assert f"{ate['rmse']:.3g}" in text
+    assert f"ATE rmse {ate['rmse']:.4g}" in text
     assert f"{FRAMES // 2} of {FRAMES // 2}" in text
     tell(f"build {built - began:.0f} s, push {pushed - built:.0f} s, job {time.monotonic() - pushed:.0f} s")
