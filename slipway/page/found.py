@@ -17,8 +17,10 @@ from slipway.text.wording import short
 
 _MOST_FILES = 20_000
 _MOST_ATTEMPTS = 400
-# What the payload writes for Gaussian splatting, NeRF and viewers of meshes: images again, and cameras.
-_FOR_PROGRAMS = re.compile(r"(^|/)(undistorted/.*|transforms\.json|cameras\.ply)$")
+# Beside poses.csv, what the payload writes for Gaussian splatting, NeRF and viewers of meshes: images again,
+# and cameras. Elsewhere such names are a program's own.
+_BESIDE = "poses.csv"
+_FOR_PROGRAMS = re.compile(r"undistorted/.*|transforms\.json|cameras\.ply")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,12 @@ class File:
     @property
     def stem(self) -> str:
         """Its name without folder and ending."""
-        return self.name.rpartition("/")[2].rpartition(".")[0]
+        return self.base.rpartition(".")[0]
+
+    @property
+    def base(self) -> str:
+        """Its name without folder."""
+        return self.name.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +96,14 @@ class Found:
     @property
     def shown(self) -> list[File]:
         """The files that are not for other programs alone."""
-        return [file for file in self.files if not _FOR_PROGRAMS.search(file.name)]
+        homes = [file.name.removesuffix(_BESIDE) for file in self.files if file.base == _BESIDE]
+        return [
+            file
+            for file in self.files
+            if not any(
+                file.name.startswith(home) and _FOR_PROGRAMS.fullmatch(file.name, len(home)) for home in homes
+            )
+        ]
 
     def with_ending(self, *endings: str) -> list[File]:
         """Files for people by the ends of their names, in lower case."""

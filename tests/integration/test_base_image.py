@@ -22,6 +22,7 @@ from slipway.profile import Profile, load_profile
 from slipway.progress import NullProgress
 from tests.integration.task_runner import TaskRunner
 from tests.payload.footage import make_footage
+from tests.result_files import DROID_WITH_PTH
 
 ROOT = Path(__file__).parents[2]
 KEYS = (
@@ -130,26 +131,7 @@ def test_a_job_tracks_the_demo_without_a_gpu(
     assert (run["state"], run["reason"], run["exit_code"]) == ("COMPLETED", "ok", 0)
     line.invoke("pull")
     out = line.results / run["run_id"] / "out"
-    assert sorted(file.name for file in out.iterdir()) == [
-        "ate.json",
-        "cameras.ply",
-        "cloud.ply",
-        "cloud.png",
-        "errors.csv",
-        "groundtruth.tum",
-        "keyframes.tum",
-        "poses.csv",
-        "reconstruction.npz",
-        "reconstruction.pth",
-        "rpe.json",
-        "sparse",
-        "summary.json",
-        "trajectory.csv",
-        "trajectory.kitti",
-        "trajectory.png",
-        "trajectory.tum",
-        "transforms.json",
-    ]
+    assert {file.name for file in out.iterdir()} == DROID_WITH_PTH
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["frames"], summary["frames_registered"], summary["keyframes"]) == (10, 10, 10)
     assert summary["caveat"].startswith("the network is untrained")

@@ -1,8 +1,10 @@
 """Which images COLMAP compares, and with which settings."""
 
 import json
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -110,6 +112,29 @@ def test_settings_are_in_the_summary(slam, scene: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert summary["frames_registered"] == 8
     assert json.loads((tmp_path / "ate.json").read_text())["rmse_percent_of_path"] < 1
+
+
+def test_the_lens_of_tum_is_not_taken_for_wrong(slam, scene: Path, tmp_path: Path) -> None:
+    """COLMAP's default places nothing: k3 of fr1's camera is above 1. The room is bent as OpenCV has it."""
+    folder = tmp_path / "data" / "bent"
+    shutil.copytree(scene, folder)
+    lens = (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)
+    # OpenCV counts from the middle of the first pixel.
+    matrix = np.array([[262.5, 0, 159.5], [0, 262.5, 119.5], [0, 0, 1]])
+    columns, rows = np.meshgrid(np.arange(320.0), np.arange(240.0))
+    pixels = np.stack([columns.ravel(), rows.ravel()], 1)[:, None]
+    straight = cv2.undistortPoints(pixels, matrix, np.array(lens), P=matrix).reshape(240, 320, 2)
+    for path in (folder / "rgb").iterdir():
+        image = cv2.imread(str(path))
+        cv2.imwrite(str(path), cv2.remap(image, straight.astype(np.float32), None, cv2.INTER_CUBIC))
+    (folder / "calib.txt").write_text(f"262.5 262.5 160 120 {' '.join(map(str, lens))}\n")
+    done = slam(
+        "--task", "infer", "--data-root", folder.parent, "--dataset", "bent",
+        SLIPWAY_OUT=str(tmp_path / "out"),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["frames_registered"] == 8
+    assert json.loads((tmp_path / "out" / "ate.json").read_text())["rmse_percent_of_path"] < 0.5
 
 
 def test_options_that_were_not_asked_for_are_colmaps() -> None:

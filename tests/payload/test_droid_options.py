@@ -8,8 +8,9 @@ import pytest
 
 from slam.arguments import build_parser
 from slam.dataset import tum
-from slam.engine.droid.options import Options, choose, describe, find_changes, given
+from slam.engine.droid.options import Options, choose, describe, find_changes
 from slam.errors import InputError, UsageError
+from slam.grammar import given
 
 # As upstream's demo.py has them.
 DEMO = {
@@ -28,7 +29,7 @@ DEMO = {
 
 
 def read(*argv: str) -> dict[str, object]:
-    return given(build_parser({}).read(list(argv)))
+    return given(build_parser({}).read(list(argv)), Options)
 
 
 def test_nothing_is_asked_for_unless_it_is_on_the_command_line() -> None:

@@ -280,8 +280,10 @@ def test_a_page_stays_small(tmp_path: Path) -> None:
 
 
 def test_what_is_for_other_programs_is_listed_and_not_shown(tmp_path: Path) -> None:
-    bring_home(tmp_path / "a", make_run(), slam_files())
+    poses = "frame,image,timestamp,placed\n"
+    bring_home(tmp_path / "a", make_run(), {**slam_files(), "poses.csv": poses})
     for_programs: dict[str, str | bytes] = {
+        "poses.csv": poses,
         "cameras.ply": ply(),
         "transforms.json": '{"fl_x": 525.5}',
         "undistorted/cloud.ply": ply(30),
@@ -294,6 +296,11 @@ def test_what_is_for_other_programs_is_listed_and_not_shown(tmp_path: Path) -> N
     assert "fl_x" not in after
     assert "another cloud" not in after
     assert "undistorted/images/1.png" in words(after)
+
+
+def test_a_program_of_ones_own_may_call_its_pictures_so(tmp_path: Path) -> None:
+    bring_home(tmp_path, make_run(), {"undistorted/1.png": PNG})
+    assert page_of(tmp_path).count("data:image/png") == 1
 
 
 # ---- several

@@ -14,7 +14,7 @@ from slam.engine.colmap import options as colmap
 from slam.engine.droid import options as droid
 from slam.errors import UsageError
 from slam.evaluate import options as evaluate
-from slam.grammar import Parser, one_of, pair, place, positive, shown, whole
+from slam.grammar import Parser, given, one_of, pair, place, positive, shown, whole
 from slam.output import options as output
 from slam.output.figure import options as figure
 
@@ -86,7 +86,8 @@ def options_of(arguments: argparse.Namespace) -> dict[str, object]:
     """The chosen engine's options that were on the command line."""
     if is_folder(arguments.engine):
         return dict(arguments.engine_option)
-    return colmap.given(arguments) if arguments.engine == "colmap" else droid.given(arguments)
+    options = find_engine(arguments.engine).options
+    return given(arguments, options) if options else {}
 
 
 def step_of(arguments: argparse.Namespace) -> Step:

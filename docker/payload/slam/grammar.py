@@ -6,6 +6,7 @@ import argparse
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
@@ -137,6 +138,12 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return value
+
+
+def given(arguments: argparse.Namespace, options: type) -> dict[str, object]:
+    """What of the fields of ``options``, a dataclass, was on a command line that has no defaults for them."""
+    names = {field.name for field in fields(options)}
+    return {name: value for name, value in vars(arguments).items() if name in names}
 
 
 def shown(names: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slam.engine.colmap import options as colmap
+from slam.engine.droid import options as droid
 from slam.errors import UsageError
 from slam.grammar import one_of
 
@@ -22,17 +24,21 @@ class Entry:
     """What of a sequence an engine works on, and the module with its function ``estimate``.
 
     ``reads_files`` is for one that opens the image files itself: nothing of them is undistorted or resized.
+    ``options`` is the dataclass of what the command line may set of it, ``None`` where there is nothing.
     """
 
     module: str | None = None
+    options: type | None = None
     modes: tuple[Mode, ...] = ("mono", "stereo", "rgbd")
     reads_files: bool = False
 
 
 # By the name that the command line has for it; a module is imported when its engine is chosen.
 ENTRIES = {
-    "colmap": Entry(module="slam.engine.colmap.engine", modes=("mono",), reads_files=True),
-    "droid": Entry(module="slam.engine.droid.engine"),
+    "colmap": Entry(
+        module="slam.engine.colmap.engine", options=colmap.Options, modes=("mono",), reads_files=True
+    ),
+    "droid": Entry(module="slam.engine.droid.engine", options=droid.Options),
     "open3d": Entry(module="slam.engine.open3d.engine", modes=("rgbd",)),
 }
 ENGINES = tuple(ENTRIES)

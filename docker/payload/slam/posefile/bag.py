@@ -38,7 +38,9 @@ def read_bag(path: Path, topic: str | None) -> list[Row]:
     try:
         from evo.tools import file_interface
     except ImportError as error:
-        raise InputError(f"{path}: reading a bag needs the package rosbags ({error})") from error
+        raise InputError(
+            f"{path}: {error}; reading a bag needs rosbags: build the image again, or `pip install rosbags`"
+        ) from error
     try:
         with _open(path) as reader:
             chosen = topic or _only_topic(path, file_interface.get_supported_topics(reader))
@@ -46,7 +48,9 @@ def read_bag(path: Path, topic: str | None) -> list[Row]:
     except InputError:
         raise
     except Exception as error:  # a damaged bag fails in many ways, each with its own exception
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(
+            f"{path}: {error}; where the bag is broken, `rosbag reindex` or `ros2 bag reindex` may repair it"
+        ) from error
     quaternions = np.roll(poses.orientations_quat_wxyz, -1, axis=1)
     table = np.hstack([poses.positions_xyz, quaternions]).tolist()
     return [

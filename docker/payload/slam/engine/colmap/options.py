@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from slam.grammar import one_of, shown
@@ -59,12 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take the calibration for a first guess: focal length and distortion are found with the poses",
     )
-
-
-def given(arguments: argparse.Namespace) -> dict[str, object]:
-    """Those of COLMAP's options that were on the command line."""
-    names = {field.name for field in fields(Options)}
-    return {name: value for name, value in vars(arguments).items() if name in names}
 
 
 def choose(asked: Mapping[str, Any]) -> Options:

@@ -69,7 +69,9 @@ def set_mapping(options: pycolmap.IncrementalPipelineOptions, quality: Quality, 
     options.ba_local_max_refinements = quality.local_rounds
     options.ba_global_max_num_iterations = quality.whole
     options.ba_global_max_refinements = quality.whole_rounds
-    options.max_extra_param = 1e9  # of video and of photographs of one's own: any
+    # By default COLMAP takes a camera with a coefficient above 1 for wrong, and its images out; that of TUM's
+    # fr1 has k3 = 1.16. As the automatic reconstructor has it for video and one's own photographs: any.
+    options.max_extra_param = 1e9
     if is_video:
         options.mapper.init_min_tri_angle /= 2
         options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4

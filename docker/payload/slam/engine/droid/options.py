@@ -127,12 +127,6 @@ def _cuda(text: str) -> str:
     return text
 
 
-def given(arguments: argparse.Namespace) -> dict[str, object]:
-    """Those of DROID-SLAM's options that were on the command line."""
-    names = {field.name for field in fields(Options)}
-    return {name: value for name, value in vars(arguments).items() if name in names}
-
-
 def choose(settings: Mapping[str, object], asked: Mapping[str, object]) -> Options:
     """Upstream's defaults, then what a dataset brings, then what was asked for.
 
