@@ -130,7 +130,7 @@ def test_rows_without_numbers_are_left_out(tmp_path: Path, row: str) -> None:
     with pytest.raises(InputError, match="not finite"):
         read_posefile(path, strict=True)
     path.write_text(f"{row}\n")
-    with pytest.raises(InputError, match="no pose in it has a finite number"):
+    with pytest.raises(InputError, match="no row in it has a finite number"):
         read_posefile(path)
 
 

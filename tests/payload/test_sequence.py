@@ -71,9 +71,6 @@ def test_a_video_needs_a_camera_for_droid(tum: Path) -> None:
         ("1305031102.3 rgb/13.png", r"rgb.txt:9: the image .*rgb/13.png does not exist"),
         ("1305031102.3", r"rgb.txt:9: '1305031102.3'; expected `timestamp filename`"),
         ("now rgb/9.png", r"rgb.txt:9: 'now rgb/9.png'; expected `timestamp filename`"),
-        ("inf rgb/9.png", r"rgb.txt:9: 'inf rgb/9.png'; expected"),
-        ("1305031102.2 rgb/9.png", r"rgb.txt:9: 1305031102.2 is not after 1305031102.275300; sort the lines"),
-        ("1305031102.275300\trgb/9.png", r"rgb.txt:9: 1305031102.275300 is not after 1305031102.275300"),
     ],
 )
 def test_says_which_line_of_rgb_txt_is_wrong(tum: Path, line: str, message: str) -> None:
@@ -81,6 +78,30 @@ def test_says_which_line_of_rgb_txt_is_wrong(tum: Path, line: str, message: str)
         file.write(f"# more\n{line}\n")
     with pytest.raises(InputError, match=message):
         read_sequence(tum)
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("inf rgb/9.png", "have a number that is not finite (line 9); they are left out"),
+        ("1305031102.2 rgb/9.png", "are earlier than the one before (line 9); all are sorted by their"),
+        (
+            "1305031102.275300\trgb/9.png",
+            "have a timestamp that was there before (line 9); the first",
+        ),
+    ],
+)
+def test_a_line_of_rgb_txt_that_does_not_fit_is_told_and_strict_refuses_it(
+    tum: Path, line: str, note: str
+) -> None:
+    with (tum / "rgb.txt").open("a") as file:
+        file.write(f"# more\n{line}\n")
+    sequence = read_sequence(tum)
+    assert [text for text in sequence.notes if f"rgb.txt: 1 of 5 rows {note}" in text]
+    times = [float(frame.stamp) for frame in sequence.frames]
+    assert times == sorted(set(times))
+    with pytest.raises(InputError, match=r"rgb.txt: 1 of 5 rows .*; correct the file, or leave --strict out"):
+        read_sequence(tum, is_strict=True)
 
 
 def test_a_tum_folder_needs_its_list(tum: Path) -> None:

@@ -58,7 +58,7 @@ def test_one_that_fits_is_compared(sequence: Sequence) -> None:
     [
         (lambda folder: write_truth(folder, [100, 101, 102, 103]), "0 of 4 timestamps"),
         (lambda folder: write_truth(folder, [0, 1, 2, 3], "4 0 0\n"), "groundtruth.txt:5: 3 numbers"),
-        (lambda folder: (folder / "groundtruth.txt").write_text("nan 0 0 0 0 0 0 1\n"), "no pose in it has"),
+        (lambda folder: (folder / "groundtruth.txt").write_text("nan 0 0 0 0 0 0 1\n"), "no row in it has"),
         (lambda folder: (folder / "groundtruth.txt").write_text(""), "no pose in it"),
         (lambda folder: (folder / "groundtruth.txt").write_bytes(b"\0\1\2"), "zero bytes"),
     ],

@@ -32,7 +32,7 @@ def drop_empty(rows: Sequence[Row], name: str, *, strict: bool) -> tuple[list[Ro
     kept = [row for row, is_finite in zip(rows, finite, strict=True) if is_finite]
     lost = [row for row, is_finite in zip(rows, finite, strict=True) if not is_finite]
     if not kept:
-        raise InputError(f"{name}: no pose in it has a finite number in each place")
+        raise InputError(f"{name}: no row in it has a finite number in each place")
     what = "have a number that is not finite"
     return kept, _tell(lost, len(rows), name, what, "they are left out", strict=strict)
 
