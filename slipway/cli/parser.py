@@ -14,7 +14,7 @@ from invoke.parser import Parser
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
-from slipway.completion.grammar import BY_PLACE
+from slipway.completion.grammar import places_of
 from slipway.errors import UsageError
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
@@ -79,7 +79,7 @@ def refuse(
 def usage(task: ParserContext) -> str:
     """How a task is called, in one line: ``job [--options] [-- PROGRAM ARGUMENTS]``."""
     places = [str(argument.name).upper().replace("_", "-") for argument in task.positional_args]
-    places += [f"[{option.strip('-').upper()}]" for option in BY_PLACE if option in task.flags]
+    places += [f"[{option.strip('-').upper()}]" for option in _alone(task)]
     places += ["[--options]"] if task.flags else []
     places += ["[-- PROGRAM ARGUMENTS]"] if task.name == "job" else []
     return " ".join([str(task.name), *places])
@@ -105,10 +105,15 @@ def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[s
             del places[0]
         elif word in tasks:
             task, places = tasks[word], list(tasks[word].positional_args)
-        elif option := next((one for one in BY_PLACE if task and one in task.flags), None):
-            words.append(option)
+        elif task and (alone := _alone(task)):
+            words.append(alone[0])
         words.append(word)
     return words
+
+
+def _alone(task: ParserContext) -> list[str]:
+    """The options of a task whose values may stand alone."""
+    return [option for option in places_of(str(task.name)) if option in task.flags]
 
 
 def check_values(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> None:

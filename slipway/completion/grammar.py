@@ -8,6 +8,8 @@ from typing import Any
 
 # Options that may be left out, and whose values may stand alone: `logs 8xfp`; see slipway.cli.parser.
 BY_PLACE = ("--run", "--shell")
+# Tasks that take a site likewise: `login hpc`. Others have what is no option before or behind theirs.
+SITE_BY_PLACE = frozenset({"doctor", "login", "logout", "queues"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ class Task:
     @property
     def by_place(self) -> Option | None:
         """The option whose value may stand alone; see :data:`BY_PLACE`."""
-        return next((option for name in BY_PLACE if (option := self.option(name))), None)
+        return next((option for name in places_of(self.name) if (option := self.option(name))), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,11 @@ class Grammar:
     def task(self, name: str) -> Task | None:
         """The task of a name or an alias."""
         return next((task for task in self.tasks if name in task.names), None)
+
+
+def places_of(task: str) -> tuple[str, ...]:
+    """The options whose values may stand alone behind a task, by its name."""
+    return (*BY_PLACE, "--site") if task in SITE_BY_PLACE else BY_PLACE
 
 
 def find_option(options: Iterable[Option], name: str) -> Option | None:

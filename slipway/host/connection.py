@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import ConnectionLostError, SshError
 from slipway.ssh.target import Target
+from slipway.ssh.transport import Channel, Transport
 
 if TYPE_CHECKING:
-    import paramiko
     from typing_extensions import Self
 
-    LogIn = Callable[[], Sequence[paramiko.Transport]]
+LogIn = Callable[[], Sequence[Transport]]
 
 CONNECT_TIMEOUT_S = 20
 CHANNEL_PATIENCE_S = 3
@@ -31,7 +31,7 @@ class Connection:
     """
 
     def __init__(
-        self, target: Target, transports: Sequence[paramiko.Transport], log_in_again: LogIn | None = None
+        self, target: Target, transports: Sequence[Transport], log_in_again: LogIn | None = None
     ) -> None:
         self.target = target
         self._transports = transports
@@ -63,19 +63,37 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open_channel(self, patience_s: float = CHANNEL_PATIENCE_S) -> paramiko.Channel:
+    def open_channel(self, patience_s: float = CHANNEL_PATIENCE_S) -> Channel:
         """A new channel.
 
         Raises:
             paramiko.ChannelException: the server lets this connection have no more, for ``patience_s``.
         """
+        return self._open(lambda transport: transport.open_session(timeout=CONNECT_TIMEOUT_S), patience_s)
+
+    def open_tunnel(self, host: str, port: int) -> Channel:
+        """A channel to a port, as the host itself sees it; each end closes it.
+
+        Raises:
+            paramiko.ChannelException: the server does not let it pass (code 1), or gets no connection to
+                that port (code 2).
+        """
+        place, origin = (host, port), ("127.0.0.1", 0)
+        return self._open(
+            lambda transport: transport.open_channel(
+                "direct-tcpip", place, origin, timeout=CONNECT_TIMEOUT_S
+            ),
+            0,
+        )
+
+    def _open(self, opening: Callable[[Transport], Channel], patience_s: float) -> Channel:
         import paramiko
 
         deadline = time.monotonic() + patience_s
         while True:
             transport = self._transports[-1]
             try:
-                channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
+                channel = opening(transport)
             except paramiko.ChannelException:
                 if time.monotonic() >= deadline:
                     raise
@@ -88,7 +106,7 @@ class Connection:
                 self._has_opened = True
                 return channel
 
-    def _renew(self, lost: paramiko.Transport) -> bool:
+    def _renew(self, lost: Transport) -> bool:
         """Log in once more where the server hung up and said why; False where that is not to be tried.
 
         Some servers let a connection have so many channels and no more. One that is cut says nothing.
@@ -96,15 +114,19 @@ class Connection:
         with self._renewing:
             if self._transports[-1] is not lost:
                 return True  # another thread has done it
-            if self._log_in_again is None or not self._has_opened or not self.is_lost:
-                return False
-            if not getattr(lost, "farewell", ""):
+            if self._log_in_again is None or not self.is_lost or not self._may_renew(lost):
                 return False
             self.spare_channel()
             for transport in reversed(self._transports):
                 transport.close()
             self._transports, self._has_opened = self._log_in_again(), False
             return True
+
+    def _may_renew(self, lost: Transport) -> bool:
+        if not self._has_opened:
+            # One that another command has logged in may have been dead all along.
+            return getattr(lost, "was_there", False)
+        return bool(getattr(lost, "farewell", ""))
 
     def spare_channel(self) -> None:
         """Give up a channel that is kept open only for speed."""

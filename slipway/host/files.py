@@ -16,13 +16,12 @@ from slipway.sftp.wire import Entry, MalformedError, RefusedError, Request, Room
 from slipway.ssh.target import Target
 
 if TYPE_CHECKING:
-    import paramiko
-
     from slipway.host.connection import LogIn
     from slipway.sftp.channel_pool import ChannelPool
     from slipway.sftp.listing import Listing
     from slipway.sftp.pipeline import Operation
     from slipway.sftp.session import Session
+    from slipway.ssh.transport import Transport
 
 FILES_TIMEOUT_S = 120
 _FULL_BYTES = 1 << 20
@@ -33,7 +32,7 @@ class Files(Connection):
     """A connection that reads and writes files, over one channel that stays open."""
 
     def __init__(
-        self, target: Target, transports: Sequence[paramiko.Transport], log_in_again: LogIn | None = None
+        self, target: Target, transports: Sequence[Transport], log_in_again: LogIn | None = None
     ) -> None:
         super().__init__(target, transports, log_in_again)
         self._session: Session | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slipway.host.command_line import MARK
 
 if TYPE_CHECKING:
-    import paramiko
+    from slipway.ssh.transport import Channel
 
 _CHUNK_BYTES = 1 << 16
 _LONGEST_GREETING = 1 << 20
@@ -39,7 +39,7 @@ class Program:
         has_begun: True after :meth:`wait_for_begin` has seen it begin.
     """
 
-    def __init__(self, channel: paramiko.Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.greeting = b""
         self.has_begun = False
         self._channel = channel

@@ -12,7 +12,7 @@ from slipway.sftp.pipeline import Operation, Pipeline, QueuedOperation, RunningO
 from slipway.sftp.wire import Kind, MalformedError, Reader, Request, find_greeting, pack, parse_version
 
 if TYPE_CHECKING:
-    import paramiko
+    from slipway.ssh.transport import Channel
 
 _VERSION = 3
 _LONGEST_MESSAGE = 1 << 20
@@ -41,7 +41,7 @@ class Session:
         is_clean: False where answers are still to come that nobody waits for any more.
     """
 
-    def __init__(self, channel: paramiko.Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         """Greet the server.
 
         What its login shell prints before it is no part of the protocol, and is passed over.

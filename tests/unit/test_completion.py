@@ -66,6 +66,7 @@ GRAMMAR = Grammar(
             names=("ssh.trust",), places=("--site",), options=(Option(names=("--site",), takes_value=True),)
         ),
         Task(names=("mine",), options=(Option(names=("--input",), takes_value=True),)),
+        Task(names=("queues",), options=(Option(names=("--site",), takes_value=True),)),
     ),
     core=(
         Option(names=("--echo", "-e")),
@@ -74,7 +75,7 @@ GRAMMAR = Grammar(
         Option(names=("--write-pyc",)),
     ),
 )
-TASKS = ["build", "b", "job", "logs", "pull", "stage", "ssh.trust", "mine"]
+TASKS = ["build", "b", "job", "logs", "pull", "stage", "ssh.trust", "mine", "queues"]
 
 
 class FakeNames:
@@ -187,6 +188,10 @@ JOB_OPTIONS = ["--partition", "--profile", "--sbatch", "--set", "--site", "--tim
         ("logs 2bcd 8", []),
         ("logs --run=2bcd --r", []),
         ("logs st", ["stage"]),
+        # A site, which only some tasks take by its place.
+        ("queues h", ["hpc"]),
+        ("queues hpc b", ["build", "b"]),
+        ("job h", []),
         # Values by their place, without which a task does not run.
         ("ssh.trust ", ["box", "hpc"]),
         ("ssh.trust box l", ["logs"]),
