@@ -16,7 +16,7 @@ START_FILES = "~/.bashrc, ~/.bash_profile, ~/.profile, ~/.zshenv, ~/.cshrc, ~/.c
 # A shell that traces what it runs prints this too, and it must not be taken for the mark.
 _PRINT_MARK = 'printf "slipway-%s\\n" begins'
 # BASH_ENV names one more start file. With TMOUT, bash's own `read` gives up after so many seconds.
-_BEGIN = f"unset BASH_ENV TMOUT; {_PRINT_MARK}; {_PRINT_MARK} >&2; "
+_BEGIN = f"unset BASH_ENV TMOUT; {_PRINT_MARK}; "
 # `exec`: then the login shell has no end of its own at which it could print something, and no alias counts.
 _START = 'exec /bin/sh -c \'eval "$(printf %b "$@")"\' sh'
 # csh does not take words of any length.
@@ -25,14 +25,16 @@ _PART_BYTES = 150
 _UNSAFE = re.compile(rb"[^ -~]|['\\!]")
 
 
-def command_line(argv: Sequence[str], *, merge_outputs: bool = False) -> str:
+def command_line(argv: Sequence[str], *, merge_outputs: bool = False, terminal: bool = False) -> str:
     """What sshd is told to run: a text in ASCII that means the same to all login shells.
 
     Args:
         argv: the program and its arguments, in any bytes but zero (those not UTF-8 as surrogates).
         merge_outputs: has it write its standard error to its standard output.
+        terminal: both outputs are one terminal, on which the mark stands once.
     """
-    script = f"{_BEGIN}exec {shlex.join(argv)}{' 2>&1' if merge_outputs else ''}"
+    begin = _BEGIN if terminal else f"{_BEGIN}{_PRINT_MARK} >&2; "
+    script = f"{begin}exec {shlex.join(argv)}{' 2>&1' if merge_outputs else ''}"
     content = script.encode("utf-8", "surrogateescape")
     parts = (content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES))
     return " ".join((_START, *(f"'{_encode(part)}'" for part in parts)))

@@ -14,6 +14,7 @@ from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
 from slipway.host.open_shell import KeptShell, ShellEndedError, ShellTimeoutError
 from slipway.host.program import Ending, Program
+from slipway.host.terminal import Size, TerminalProgram
 from slipway.shell import Result
 from slipway.site import Login
 from slipway.ssh.prompt import NoPrompt, Prompt
@@ -294,6 +295,34 @@ class Host(Files):
                 self._runs_commands = False
                 raise self._transfer_only("it refuses to start any") from error
             yield Program(channel)
+
+    @contextmanager
+    def open_terminal(self, argv: Sequence[str], kind: str, size: Size) -> Iterator[TerminalProgram]:
+        """Start a program on a terminal there; its end is the end of all that runs on it.
+
+        Args:
+            argv: the program and its arguments.
+            kind: what the terminal here understands, as ``TERM`` has it.
+            size: how large it is.
+
+        Raises:
+            TransferOnlyError: this host runs no commands for this user.
+            SshError: it gives no terminals.
+            ConnectionLostError: the connection was lost.
+        """
+        import paramiko
+
+        with self.translated(), self.open_channel() as channel:
+            try:
+                channel.get_pty(kind, size.columns, size.rows)
+            except paramiko.SSHException as error:
+                if self.is_lost:
+                    raise
+                raise SshError(
+                    f"{self.target}: the server gives this account no terminal (PermitTTY)"
+                ) from error
+            channel.exec_command(command_line(argv, terminal=True))
+            yield TerminalProgram(channel)
 
 
 def connect(login: Login, state: Path, ask: Prompt | None = None) -> Host:

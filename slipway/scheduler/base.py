@@ -4,7 +4,7 @@ Another scheduler is one more module or package beside ``slurm/`` with a class o
 ``choose.py``. Builders of commands and parsers are pure functions; the class runs them over a connection.
 The seam is the question (:meth:`Scheduler.query`), not a command: each scheduler asks in its own way.
 
-Nobody starts interactive jobs yet, so the protocol has no method for them.
+An interactive job is a job like any other, which a person joins once it runs (:meth:`Scheduler.join`).
 """
 
 from __future__ import annotations
@@ -256,3 +256,22 @@ class Scheduler(Protocol):
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The argv that runs a program on a node to its end, and hands on what it prints."""
+
+    def join(
+        self,
+        job_id: str,
+        argv: Sequence[str],
+        *,
+        task: int | None = None,
+        node: str | None = None,
+        terminal: bool = False,
+    ) -> list[str]:
+        """The argv that runs a program on a node of a running job, and ends with its exit code.
+
+        Args:
+            job_id: the job's id; of an array, the whole array's.
+            argv: the program and its arguments.
+            task: which task of an array.
+            node: which of several nodes. Default: the job's first.
+            terminal: whether it gets the terminal that this is started in.
+        """

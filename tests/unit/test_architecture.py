@@ -29,7 +29,7 @@ LAYERS = (
     ("slipway.profile", "slipway.site_file"),
     ("slipway.scheduler",),
     ("slipway.code",),
-    ("slipway.transfer",),
+    ("slipway.transfer", "slipway.interactive"),
     ("slipway.host",),
     ("slipway.ssh", "slipway.sftp"),
     ("slipway.completion",),

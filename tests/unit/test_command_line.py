@@ -45,3 +45,9 @@ def test_what_is_shown_of_a_text() -> None:
     assert quote_text(b"a \x1b[2J\n b\xff" + b"x" * 500) == repr(
         "a ?[2J b\N{REPLACEMENT CHARACTER}" + "x" * 191
     )
+
+
+def test_on_a_terminal_the_mark_stands_once() -> None:
+    line = command_line(["echo", "one"], terminal=True)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=PATIENCE_S, check=True)
+    assert (done.stdout, done.stderr) == (MARK + b"one\n", b"")

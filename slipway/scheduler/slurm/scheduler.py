@@ -15,6 +15,7 @@ from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm import check
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
+from slipway.scheduler.slurm.interactive import join_command
 from slipway.scheduler.slurm.option import quote_option
 from slipway.scheduler.slurm.parse import parse_queue, parse_submission
 from slipway.scheduler.slurm.query import query_jobs
@@ -93,6 +94,18 @@ class Slurm:
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The argv of srun, in a login shell, which finds it."""
         return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, own(resources), argv)]
+
+    def join(
+        self,
+        job_id: str,
+        argv: Sequence[str],
+        *,
+        task: int | None = None,
+        node: str | None = None,
+        terminal: bool = False,
+    ) -> list[str]:
+        """The argv of srun, in a login shell, which finds it."""
+        return join_command(job_id, argv, task=task, node=node, terminal=terminal)
 
 
 def _own_site(site: Site) -> SlurmSite:

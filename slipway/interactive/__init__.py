@@ -1,0 +1,1 @@
+"""A program elsewhere at this terminal, or between this process's own input and outputs."""

@@ -1,0 +1,40 @@
+"""Commands for people at a terminal: what runs beside a job's own program. Nothing here runs anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.scheduler.slurm.rows import MARK
+
+# srun wants the number by which the controller knows a task of an array, and squeue tells it.
+_FIND = (
+    f'id=$(squeue --noheader --jobs="$1" --states=all --format="{MARK}|%A") || exit; '
+    f"id=${{id##*{MARK}|}}; "
+    '[ -n "$id" ] || { echo "SLURM does not know $1 any more" >&2; exit 1; }; '
+    'shift; exec srun --jobid="$id" "$@"'
+)
+
+
+def join_command(
+    job_id: str,
+    argv: Sequence[str],
+    *,
+    task: int | None = None,
+    node: str | None = None,
+    terminal: bool = False,
+) -> list[str]:
+    """Run a program on a node of a running job, beside all that runs there already.
+
+    Args:
+        job_id: the job's id; of an array, the whole array's.
+        argv: the program and its arguments.
+        task: which task of an array.
+        node: which of several nodes. Default: the job's first.
+        terminal: give it a terminal, which is the one that this is started in.
+    """
+    options = ["--overlap", "--nodes=1", "--ntasks=1", "--mpi=none", "--chdir=/"]
+    options += [f"--nodelist={node}"] if node else []
+    options += ["--pty"] if terminal else []
+    if task is None:
+        return ["bash", "-lc", 'exec "$@"', "slipway", "srun", f"--jobid={job_id}", *options, *argv]
+    return ["bash", "-lc", _FIND, "slipway", f"{job_id}_{task}", *options, *argv]
