@@ -23,7 +23,7 @@ def make_bag(path: Path, images: Iterable[np.ndarray], *, topic: str = "/cam0/im
     with Bag(path) as bag:
         for place, image in enumerate(images):
             bag.image(topic, FIRST_NS + place * STEP_NS, image, "rgb8", padding=4)
-        bag.camera_info("/cam0/camera_info", "plumb_bob", BENT)
+        bag.camera_info("/cam0/camera_info", "plumb_bob", BENT, size=(image.shape[1], image.shape[0]))
     return path
 
 
@@ -54,20 +54,30 @@ class Bag:
             "std_msgs/msg/Header", stamp=stamp, frame_id="camera", **({"seq": 0} if self.is_first else {})
         )
 
-    def write(self, topic: str, kind: str, time_ns: int, **fields: Any) -> None:
-        """A message; it is received 3 ms after its time."""
+    def write(
+        self, topic: str, kind: str, time_ns: int, *, sent_ns: int | None = None, **fields: Any
+    ) -> None:
+        """A message; it is received 3 ms after its time. Its header may say another one."""
         if topic not in self.topics:
             self.topics[topic] = self.writer.add_connection(topic, kind, typestore=self.store)
-        message = self.make(kind, header=self.header(time_ns), **fields)
+        message = self.make(kind, header=self.header(time_ns if sent_ns is None else sent_ns), **fields)
         pack = self.store.serialize_ros1 if self.is_first else self.store.serialize_cdr
         self.writer.write(self.topics[topic], time_ns + 3_000_000, pack(message, kind))
 
-    def image(self, topic: str, time_ns: int, pixels: np.ndarray, encoding: str, padding: int = 0) -> None:
+    def image(
+        self,
+        topic: str,
+        time_ns: int,
+        pixels: np.ndarray,
+        encoding: str,
+        padding: int = 0,
+        sent_ns: int | None = None,
+    ) -> None:
         """``pixels`` are as the encoding has them; rows are ``padding`` bytes longer."""
         rows = pixels.view(np.uint8).reshape(pixels.shape[0], -1)
         data = np.pad(rows, ((0, 0), (0, padding)), constant_values=7)
         self.write(
-            topic, "sensor_msgs/msg/Image", time_ns,
+            topic, "sensor_msgs/msg/Image", time_ns, sent_ns=sent_ns,
             height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, is_bigendian=0,
             step=data.shape[1], data=data.ravel(),
         )  # fmt: skip
@@ -78,17 +88,28 @@ class Bag:
             topic, "sensor_msgs/msg/CompressedImage", time_ns, format="bgr8; jpeg compressed", data=data
         )
 
-    def camera_info(self, topic: str, model: str, distortion: tuple[float, ...]) -> None:
+    def camera_info(
+        self,
+        topic: str,
+        model: str,
+        distortion: tuple[float, ...],
+        region: tuple[int, int, int, int] = (0, 0, 0, 0),
+        size: tuple[int, int] = (96, 64),
+    ) -> None:
+        """Of the camera above, for images of ``size``; a ``region`` (x, y, width, height) of them is sent."""
         fx, fy, cx, cy = CAMERA
         matrix = np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1.0])
         straight = np.array([70.0, 0, 47.0, 0, 0, 71.0, 31.0, 0, 0, 0, 1.0, 0])
         names = {"d": np.array(distortion), "k": matrix, "r": np.eye(3).ravel(), "p": straight}
         if self.is_first:
             names = {name.upper(): values for name, values in names.items()}
-        region = self.make(
-            "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
-        )
+        left, top, width, height = region
+        part = self.make(
+            "sensor_msgs/msg/RegionOfInterest",
+            x_offset=left, y_offset=top, height=height, width=width, do_rectify=False,
+        )  # fmt: skip
         self.write(
             topic, "sensor_msgs/msg/CameraInfo", FIRST_NS,
-            height=64, width=96, distortion_model=model, binning_x=0, binning_y=0, roi=region, **names,
+            height=size[1], width=size[0], binning_x=0, binning_y=0, roi=part, distortion_model=model,
+            **names,
         )  # fmt: skip

@@ -3,18 +3,20 @@
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from slam.dataset.catalog import find_sequences
+from slam.dataset.image import read_color
 from slam.dataset.layout import find_layout, open_sequence
 from slam.dataset.message import interpolate
-from slam.dataset.sequence import Choice
+from slam.dataset.sequence import Choice, Sequence
 from slam.errors import InputError, SlamError
 from tests.payload.bags import BENT, CAMERA, FIRST_NS, STEP_NS, Bag, make_bag
-from tests.payload.datasets import make_plain, noise
+from tests.payload.datasets import make_plain, noise, save
 
 SIZE = (96, 64)
 TAKEN = Choice(as_taken=True)
@@ -51,7 +53,6 @@ def test_a_topic_is_a_sequence(tmp_path: Path, name: str) -> None:
         ("bgra8", lambda rgb: np.dstack([rgb[:, :, ::-1], rgb[:, :, 0]]), lambda rgb: rgb),
         ("rgba8", lambda rgb: np.dstack([rgb, rgb[:, :, 0]]), lambda rgb: rgb),
         ("mono8", lambda rgb: rgb[:, :, 1], lambda rgb: rgb[:, :, [1, 1, 1]]),
-        ("mono16", lambda rgb: 256 * rgb[:, :, 1].astype(np.uint16) + 9, lambda rgb: rgb[:, :, [1, 1, 1]]),
     ],
 )
 def test_encodings(tmp_path: Path, encoding: str, stored, seen) -> None:
@@ -64,6 +65,33 @@ def test_encodings(tmp_path: Path, encoding: str, stored, seen) -> None:
     assert sequence.recording is not None
     for place, pixels in enumerate(sequence.recording):
         np.testing.assert_array_equal(pixels[:, :, ::-1], seen(noise(SIZE, place)))
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
+def test_values_of_12_bits_are_scaled_as_those_of_files_are(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "walk.bag"
+    images = [16 * noise(SIZE, place)[:, :, 1].astype(np.uint16) for place in range(3)]
+    with Bag(path) as bag:
+        for place, values in enumerate(images):
+            bag.image("/image", FIRST_NS + place * STEP_NS, values, encoding)
+            save(tmp_path / "files" / f"{place}.png", values)
+    sequence, files = open_sequence(path, TAKEN), open_sequence(tmp_path / "files", TAKEN)
+    assert sequence.recording is not None
+    assert sequence.notes[-1] == files.notes[-1]
+    assert "grey with more than 8 bits: values from" in sequence.notes[-1]
+    for frame, pixels in zip(files.frames, sequence.recording, strict=True):
+        np.testing.assert_array_equal(pixels, read_color(frame.image, SIZE, files.values))
+
+
+def test_headers_without_times(tmp_path: Path) -> None:
+    """Then it is the time when a message was received."""
+    path = tmp_path / "walk.bag"
+    with Bag(path) as bag:
+        for place in range(4):
+            bag.image("/image", FIRST_NS + place * STEP_NS, noise(SIZE, place), "rgb8", sent_ns=0)
+    sequence = open_sequence(path, TAKEN)
+    assert sequence.stamps[:2] == ("1700000000.253000000", "1700000000.303000000")
+    assert "all images have the timestamp 0.000000000, so timestamps are those at which" in sequence.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +173,57 @@ def test_cameras_of_other_models(tmp_path: Path) -> None:
     assert straight.distortion == ()
     assert found["other"].intrinsics is None
     assert "omnidirectional) is not used: this model of distortion is not read" in found["other"].notes[-1]
+
+
+@pytest.mark.parametrize("topic", ["/cam0/direct_image", "/direct/image_raw", "/cam0/image_unrectified"])
+def test_not_all_that_has_rect_in_its_name_is_rectified(tmp_path: Path, topic: str) -> None:
+    path = tmp_path / "walk.bag"
+    with Bag(path) as bag:
+        for place in range(3):
+            bag.image(topic, FIRST_NS + place * STEP_NS, noise(SIZE, place), "rgb8")
+        bag.camera_info(f"{topic.rpartition('/')[0]}/camera_info", "plumb_bob", BENT)
+    camera = open_sequence(path, TAKEN).intrinsics
+    assert camera is not None
+    assert (camera.fx, camera.distortion) == (CAMERA[0], BENT)
+
+
+def recorded(path: Path, size: tuple[int, int], **info: Any) -> Sequence:
+    """The sequence of images of a size beside a CameraInfo for 96x64."""
+    with Bag(path) as bag:
+        for place in range(3):
+            bag.image("/cam0/image_raw", FIRST_NS + place * STEP_NS, noise(size, place), "rgb8")
+        bag.camera_info("/cam0/camera_info", **{"model": "plumb_bob", "distortion": BENT, **info})
+    return open_sequence(path, TAKEN)
+
+
+def test_a_camera_is_scaled_to_images_that_were_made_smaller(tmp_path: Path) -> None:
+    sequence = recorded(tmp_path / "half.bag", (48, 32))
+    assert sequence.intrinsics is not None
+    assert (sequence.intrinsics.fx, sequence.intrinsics.cx) == (40, (48 + 0.5) / 2)
+    assert "is for images of 96x64, and is scaled to the 48x32 of these" in sequence.notes[-1]
+    cropped = recorded(tmp_path / "part.bag", (64, 48), region=(20, 8, 64, 48))
+    assert cropped.intrinsics is not None
+    assert (cropped.intrinsics.fx, cropped.intrinsics.cx, cropped.intrinsics.cy) == (80, 28.5, 24.5)
+    other = recorded(tmp_path / "other.bag", (96, 96))
+    assert other.intrinsics is None
+    assert "is for images of 96x64, and these are 96x96, of another shape" in other.notes[-1]
+    many = recorded(tmp_path / "many.bag", SIZE, model="rational_polynomial", distortion=(0.1,) * 14)
+    assert many.intrinsics is None
+    assert "those after the 8th are of a model that is not read" in many.notes[-1]
+
+
+def test_a_file_of_ros_2_alone(tmp_path: Path) -> None:
+    """MCAP says all itself, and SQLite's needs its metadata."""
+    (tmp_path / "one").mkdir()
+    for made, name in (("mcap", "a.mcap"), ("walk", "a.db3")):
+        (file,) = make(tmp_path / made).glob(f"*{Path(name).suffix}")
+        file.rename(tmp_path / "one" / name)
+        if made == "mcap":
+            assert open_sequence(tmp_path / "one", TAKEN).length == 5
+            assert [one.name for one in find_sequences(tmp_path, "one", ("a.mcap",))] == ["a.mcap"]
+            (tmp_path / "one" / name).unlink()
+    with pytest.raises(InputError, match=r"but a.db3; stage the whole folder of the ROS 2 bag"):
+        open_sequence(tmp_path / "one", TAKEN)
 
 
 def test_a_calibration_beside_a_bag_goes_first(tmp_path: Path) -> None:

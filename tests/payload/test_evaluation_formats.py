@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy.spatial.transform import Rotation
 
 from slam.dataset.groundtruth import find_mount, turn_to
@@ -222,7 +223,71 @@ def test_another_cameras_recording_has_its_own_mount(tmp_path: Path, truth: Path
         compare(truth, estimate, tmp_path / "out", Comparison(frame="raw-camera"))
 
 
+def test_a_truth_of_markers_is_turned_to_the_body(tmp_path: Path, truth: Path) -> None:
+    """EuRoC's Vicon rooms: vicon0/data.csv is of markers, which its sensor.yaml lays into the body."""
+    marker = np.eye(4)
+    marker[:3, :3] = Rotation.from_euler("xyz", [10, 70, -130], degrees=True).as_matrix()
+    marker[:3, 3] = [0.07, -0.03, -0.12]
+    (tmp_path / "mav0" / "vicon0").mkdir()
+    path = tmp_path / "mav0" / "vicon0" / "data.csv"
+    turns = TURNS * Rotation.from_matrix(marker[:3, :3])
+    write_euroc(path, WAY + TURNS.apply(marker[:3, 3]), turns)
+    path.with_name("sensor.yaml").write_text(CALIBRATION.format(marker.ravel().tolist()))
+    body = write_tum(tmp_path / "estimate", WAY, TURNS)
+    ate, rpe = compare(path, body, tmp_path / "out", Comparison(frame="body", alignment="none"))
+    assert ate["rmse"] < 1e-6
+    assert rpe["rotation_deg"]["max"] < 1e-4  # type: ignore[index]
+    # Of an estimate that says nothing evo compares the files as they are.
+    ate, _ = compare(path, body, tmp_path / "out", Comparison(alignment="none"))
+    assert ate["frame"] is None
+    assert ate["rmse"] == pytest.approx(np.linalg.norm(marker[:3, 3]), rel=1e-4)
+    # A sensor.yaml that says that it is the body, as beside EuRoC's estimated truth.
+    truth.with_name("sensor.yaml").write_text(CALIBRATION.format(np.eye(4).ravel().tolist()))
+    ate, _ = compare(truth, body, tmp_path / "out", Comparison(frame="body", alignment="none"))
+    assert ate["rmse"] < 1e-6
+
+
+def test_tum_vi_says_by_a_camchain_how_its_camera_sits(tmp_path: Path) -> None:
+    """Its mocap0/data.csv is of the IMU, and dso/camchain.yaml has T_cam_imu."""
+    path = tmp_path / "mav0" / "mocap0" / "data.csv"
+    path.parent.mkdir(parents=True)
+    write_euroc(path, WAY, TURNS)
+    in_body = Rotation.from_euler("zx", [90, 20], degrees=True)
+    estimate = write_tum(tmp_path / "estimate", WAY + TURNS.apply([0.05, 0.07, -0.04]), TURNS * in_body)
+    comparison = Comparison(frame="raw-camera", alignment="none")
+    with pytest.raises(InputError, match=r"how the camera sits in the body is not known; give its T_BS"):
+        compare(path, estimate, tmp_path / "out", comparison)
+    mount = np.eye(4)
+    mount[:3, :3], mount[:3, 3] = in_body.as_matrix(), [0.05, 0.07, -0.04]
+    (tmp_path / "dso").mkdir()
+    chain = {"cam0": {"T_cam_imu": np.linalg.inv(mount).tolist()}}
+    (tmp_path / "dso" / "camchain.yaml").write_text(yaml.safe_dump(chain))
+    ate, rpe = compare(path, estimate, tmp_path / "out", comparison)
+    assert ate["rmse"] < 1e-6
+    assert rpe["rotation_deg"]["max"] < 1e-4  # type: ignore[index]
+
+
 # --- clocks ---
+
+
+def test_places_beside_times_are_told(tmp_path: Path) -> None:
+    """Frame numbers 0, 1, 2 match seconds of a truth that begins at 0; the errors then mean nothing."""
+    truth = write_tum(tmp_path / "truth", WAY, TURNS, 0.5 * np.arange(len(WAY)))
+    estimate = write_tum(tmp_path / "estimate", WAY, TURNS, np.arange(len(WAY)))
+    words = (
+        "the estimate's timestamps are whole numbers, as places of images are, and the other file's are times"
+    )
+    assert any(words in note for note in _notes(truth, estimate, tmp_path))
+
+
+def test_timestamps_that_are_not_as_many_as_poses_are_refused(tmp_path: Path) -> None:
+    """Of every second frame, or of the first half of them? The errors would be right in one case."""
+    np.savetxt(tmp_path / "times.txt", TIMES, fmt="%.6f")
+    estimate = write_kitti(tmp_path / "estimate.txt", WAY[::2], TURNS[::2])
+    with pytest.raises(
+        InputError, match=r"timestamps for \d+ poses of .*; which belong together is not known"
+    ):
+        compare(write_tum(tmp_path / "truth", WAY, TURNS), estimate, tmp_path / "out")
 
 
 def test_an_offset_is_added_to_the_estimate(tmp_path: Path) -> None:

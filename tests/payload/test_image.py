@@ -16,7 +16,7 @@ from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice, ValueRange
 from slam.engine.colmap.image import link_images
 from slam.errors import InputError
-from tests.payload.datasets import make_plain, make_tartanair, noise
+from tests.payload.datasets import make_plain, make_tartanair, noise, save
 
 # What a camera does to an upright image before it stores it, by the orientation that it writes (EXIF 4.6.4).
 STORED = {
@@ -263,3 +263,14 @@ def test_depth_is_no_deep_image(tmp_path: Path) -> None:
 def test_a_published_dataset_has_no_notes(tmp_path: Path) -> None:
     assert open_sequence(make_tartanair(tmp_path / "P000"), Choice()).notes == ()
     assert open_sequence(make_plain(tmp_path / "own", "500 500 330 240"), Choice()).notes == ()
+
+
+def test_depth_among_colour_images_is_refused(tmp_path: Path) -> None:
+    """As in folders of 7-Scenes and Replica, whose depth would be taken for more images."""
+    for place in range(3):
+        save(tmp_path / f"frame-{place}.color.png", noise((160, 96), place))
+        save(tmp_path / f"frame-{place}.depth.png", np.full((96, 160), 900 + place, np.uint16))
+    with pytest.raises(
+        InputError, match=r"frame-0.depth.png and 2 more of 6 images are grey with more than 8 bits"
+    ):
+        open_sequence(tmp_path, Choice(as_taken=True))

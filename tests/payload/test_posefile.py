@@ -96,6 +96,60 @@ def test_a_table_that_names_its_columns_is_read_by_these_names(tmp_path: Path) -
         np.testing.assert_allclose(poses.trajectory.quaternions, TURNS.as_quat())
 
 
+# Of `rostopic echo -p` on a PoseStamped.
+ROSTOPIC = ",".join(
+    [
+        *("%time", "field.header.seq", "field.header.stamp", "field.header.frame_id"),
+        *(f"field.pose.position.{axis}" for axis in "xyz"),
+        *(f"field.pose.orientation.{axis}" for axis in "xyzw"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "order"),
+    [
+        ("timestamp,qx,qy,qz,qw,tx,ty,tz", (0, 4, 5, 6, 7, 1, 2, 3)),
+        ("frame,timestamp,x,y,z,qw,qx,qy,qz", (-1, 0, 1, 2, 3, 7, 4, 5, 6)),
+        (",vx,stamp,p_x,p_y,p_z,q_x,q_y,q_z,q_w", (-1, -1, 0, 1, 2, 3, 4, 5, 6, 7)),
+        (ROSTOPIC, (-1, -1, 0, -1, 1, 2, 3, 4, 5, 6, 7)),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_columns_are_those_that_a_header_names(
+    tmp_path: Path, header: str, order: tuple[int, ...], separator: str
+) -> None:
+    """What is named otherwise, -1 here, may be text, too."""
+    rows = [line.split() for line in tum(tmp_path / "poses.txt").read_text().splitlines()]
+    lines = [header, *(",".join("world" if place < 0 else row[place] for place in order) for row in rows)]
+    path = tmp_path / "poses.csv"
+    path.write_text("\r".join(lines).replace(",", separator))
+    poses = read_posefile(path)
+    assert (poses.format.name, poses.notes) == ("CSV", ())
+    assert poses.trajectory.stamps == tuple(SECONDS)
+    np.testing.assert_allclose(poses.trajectory.positions, PLACES, atol=1e-6)
+    np.testing.assert_allclose(poses.trajectory.quaternions, TURNS.as_quat(), atol=1e-6)
+
+
+def test_eurocs_columns_are_told_by_its_header_and_a_guess_without_one(tmp_path: Path) -> None:
+    header = (
+        "#timestamp, p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z [], "
+        "v_RS_R_x [m s^-1], v_RS_R_y [m s^-1], v_RS_R_z [m s^-1], b_w_RS_S_x [rad s^-1]\n"
+    )
+    path = tmp_path / "data.csv"
+    row = "1403636580838555648,4.6,-1.7,0.8,0.5,-0.5,-0.5,-0.5,0,0,0,0\n"
+    for text, notes in (
+        (header + row, ()),
+        (row, ("nothing names its columns, which are taken for EuRoC's",)),
+    ):
+        path.write_text(text)
+        poses = read_posefile(path)
+        assert poses.format.name == "EuRoC"
+        np.testing.assert_array_equal(poses.trajectory.quaternions, [[-0.5, -0.5, -0.5, 0.5]])
+        assert len(poses.notes) == len(notes)
+        assert all(note in found for note, found in zip(notes, poses.notes, strict=True))
+
+
 def test_rows_of_a_moment_that_was_there_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "t.txt"
     path.write_text("1 1 0 0 0 0 0 1\n2 2 0 0 0 0 0 1\n2.0 3 0 0 0 0 0 1\n3 4 0 0 0 0 0 1\n")

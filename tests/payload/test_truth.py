@@ -143,6 +143,36 @@ def test_eurocs_truth_is_turned_to_the_camera_that_is_inferred(
     )
 
 
+def test_how_another_camera_sits_in_the_body_is_not_made_up(tmp_path: Path) -> None:
+    """EuRoC's layout without a sensor.yaml: the published T_BS is that of EuRoC's own camera."""
+    folder = tmp_path / "rig"
+    make_plain(folder, "300 300 160 120", count=4, size=(320, 240))
+    data = folder / "mav0" / "cam0" / "data"
+    data.parent.mkdir(parents=True)
+    (folder / "images").rename(data)
+    for place, image in enumerate(sorted(data.iterdir())):
+        image.rename(data / f"{10**18 + place * 10**9}.png")
+    path = folder / "mav0" / "mocap0" / "data.csv"
+    path.parent.mkdir()
+    path.write_text("".join(f"{image.stem},1,2,3,1,0,0,0\n" for image in sorted(data.iterdir())))
+    found = open_sequence(folder, Choice(as_taken=True))
+    assert (found.groundtruth, found.frame) == (path, None)
+    assert "how this camera sits in the body is not known" in found.notes[-1]
+    truth = find_truth(found, Comparison())
+    assert truth.pair is not None
+    assert truth.pair.truth.frame == "body"
+    np.testing.assert_array_equal(truth.pair.truth.positions[0], [1, 2, 3])
+
+
+def test_places_are_no_seconds(tmp_path: Path) -> None:
+    folder = make_plain(tmp_path / "walk", "300 300 160 120", count=4, size=(320, 240))
+    (folder / "groundtruth.txt").write_text("".join(f"{0.5 * n} {n * n} 0 0 0 0 0 1\n" for n in range(9)))
+    truth = find_truth(open_sequence(folder, Choice(as_taken=True)), Comparison())
+    assert truth.reason is not None
+    assert "has times, from 0" in truth.reason
+    assert "the images of walk only have places, from 0" in truth.reason
+
+
 def test_a_run_with_the_truth_of_another_day(slam, scene: Path, tmp_path: Path) -> None:
     """From a whole path outside of the data root."""
     shutil.copytree(scene, tmp_path / "elsewhere" / "room")

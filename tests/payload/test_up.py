@@ -85,7 +85,7 @@ def euroc(folder: Path, times: np.ndarray, body: Rotation, push: np.ndarray) -> 
         rows.append(f"{round(time * 1e9)},0,0,0,{felt[0]},{felt[1]},{felt[2]}")
     (folder / "mav0" / "imu0" / "data.csv").write_text("\n".join(rows) + "\n")
     frames = tuple(Frame(stamp=f"{time}", image=images / f"{time * 1e9:.0f}.png") for time in times[::20])
-    return Sequence(name="", frames=frames, width=752, height=480)
+    return Sequence(name="", frames=frames, width=752, height=480, frame="raw-camera")
 
 
 def test_an_accelerometer_says_what_is_up(tmp_path: Path) -> None:

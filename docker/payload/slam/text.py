@@ -42,7 +42,8 @@ def read_text(path: Path) -> str:
         raise InputError(
             f"{path}: there are zero bytes in it, as in UTF-16 without a byte order mark; save it as UTF-8"
         )
-    return text
+    # Also those of old spreadsheets, which end lines by a carriage return alone.
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_comments(path: Path) -> list[str]:

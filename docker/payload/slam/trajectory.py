@@ -48,6 +48,12 @@ class Trajectory:
         times = self.times
         return bool(np.all(times == np.floor(times)) and np.all(times < _MOST_PLACES))
 
+    @property
+    def counts_places(self) -> bool:
+        """Whether the timestamps are 0, 1, 2 and so on, or from 1 on; some may be left out."""
+        times = self.times
+        return self.has_places and 0 <= times[0] <= 1 and bool(np.median(np.diff(times)) == 1)
+
     def __len__(self) -> int:
         return len(self.stamps)
 

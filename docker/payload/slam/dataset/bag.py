@@ -14,20 +14,27 @@ from typing import Any
 
 from slam.dataset.calibration.known import KnownCamera, require_camera
 from slam.dataset.calibration.search import find_camera
-from slam.dataset.camera import opencv_camera
+from slam.dataset.camera_info import CAMERA_INFO, find_info, read_info
 from slam.dataset.files import exists, is_bag, list_folder
 from slam.dataset.frames import Images, choose, make_sequence
 from slam.dataset.geometry import fit_usual_area
-from slam.dataset.message import IMAGE_TYPES, decode, size_of
+from slam.dataset.message import IMAGE_TYPES, decode, decode_deep, is_deep, size_of
 from slam.dataset.recording import ENDING
-from slam.dataset.sequence import GROUND_TRUTH, Bytes, Choice, Frame, Sequence, Units
+from slam.dataset.sequence import (
+    GROUND_TRUTH,
+    Bytes,
+    Choice,
+    Frame,
+    Numbers,
+    Sequence,
+    Units,
+    ValueRange,
+)
 from slam.dataset.tum import require_no_stereo
+from slam.dataset.value import SAMPLED_IMAGES, describe_range, range_of, sample
 from slam.errors import InputError, SlamError
 
 METADATA = "metadata.yaml"
-_INFO = "sensor_msgs/msg/CameraInfo"
-# http://docs.ros.org/en/noetic/api/sensor_msgs/html/msg/CameraInfo.html
-_PINHOLE, _FISHEYE = ("plumb_bob", "rational_polynomial", ""), ("equidistant", "fisheye")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +44,36 @@ class Clip:
     path: Path
     topic: str
     places: tuple[int, ...]
+    values: ValueRange | None = None
 
     def __iter__(self) -> Iterator[Bytes]:
         wanted = frozenset(self.places)
         with _opened(self.path) as reader:
-            for place, message in enumerate(_messages(reader, self.topic)):
+            for place, (_, message) in enumerate(_messages(reader, self.topic)):
                 if place in wanted:
-                    yield decode(message, f"{self.path}, {self.topic}")
+                    yield decode(message, f"{self.path}, {self.topic}", self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a topic's images are: their size, and the stamps of those in order, each with its place there.
+
+    ``values`` are those of images with more than 8 bits.
+    """
+
+    size: tuple[int, int]
+    stamps: Mapping[str, int]
+    values: ValueRange | None = None
+    notes: tuple[str, ...] = ()
 
 
 def holds(place: Path) -> bool:
-    """True where a place is a bag, or a folder with one ROS 1 bag and no folder in it."""
+    """True where a place is a bag, or a folder with one bag's file and no folder in it."""
     return find_bag(place) is not None
 
 
 def find_bag(place: Path) -> Path | None:
-    """The bag that a place is, a ROS 1 file or a ROS 2 folder, or the only file of that kind in it."""
+    """The bag that a place is, a file or a ROS 2 folder, or the only file of that kind in it."""
     if not place.is_dir():
         return place if is_bag(place) else None
     if exists(place / METADATA):
@@ -83,23 +104,28 @@ def open_sequence(place: Path, choice: Choice) -> Sequence:
     folder = path if path.is_dir() else path.parent
     with _opened(path) as reader:
         topic = _choose_topic(reader, choice.topic, path)
-        stamps, size, notes = _look_through(reader, topic, path)
-        known = find_camera(folder, size, choice.top)
+        look = _look_through(reader, topic, path)
+        known = find_camera(folder, look.size, choice.top)
         if known.intrinsics is None:
-            known = _read_info(reader, topic, path) or known
-    places = _between(stamps, choice.start_s or 0.0, choice.end_s or float("inf"))
+            known = _read_info(reader, topic, look.size, path) or known
+    places = _between(look.stamps, choice.start_s or 0.0, choice.end_s or float("inf"))
     every = tuple(Frame(stamp=stamp, image=path / f"{stamp}{ENDING}") for stamp in places)
     frames = choose(every, replace(choice, start_s=None, end_s=None, topic=None), stride=1, folder=path)
     sequence = make_sequence(
         folder,
         frames,
         choice,
-        images=Images(size=size),
+        images=Images(size=look.size),
         known=known,
-        notes=(f"{path.name}: {len(stamps)} images of {topic}", *notes),
-        left=None if choice.as_taken else fit_usual_area(require_camera(known, folder), size),
+        notes=(f"{path.name}: {len(look.stamps)} images of {topic}", *look.notes),
+        left=None if choice.as_taken else fit_usual_area(require_camera(known, folder), look.size),
         units=Units(length="units", time="s"),
-        recording=Clip(path=path, topic=topic, places=tuple(places[frame.stamp] for frame in frames)),
+        recording=Clip(
+            path=path,
+            topic=topic,
+            places=tuple(places[frame.stamp] for frame in frames),
+            values=look.values,
+        ),
     )
     return replace(sequence, name=path.stem)
 
@@ -159,70 +185,73 @@ def _choose_topic(reader: Any, asked: str | None, path: Path) -> str:
     return asked or next(iter(topics))
 
 
-def _messages(reader: Any, topic: str) -> Iterator[Any]:
+def _messages(reader: Any, topic: str) -> Iterator[tuple[int, Any]]:
+    """The messages of a topic, each with the time in nanoseconds when the bag received it."""
     connections = [one for one in reader.connections if one.topic == topic]
-    for connection, _, data in reader.messages(connections=connections):
-        yield reader.deserialize(data, connection.msgtype)
+    for connection, received_ns, data in reader.messages(connections=connections):
+        yield received_ns, reader.deserialize(data, connection.msgtype)
 
 
-def _look_through(
-    reader: Any, topic: str, path: Path
-) -> tuple[dict[str, int], tuple[int, int], tuple[str, ...]]:
-    """The stamps of a topic's images, each with its place there; their size; what a person should know.
+def _look_through(reader: Any, topic: str, path: Path) -> Look:
+    """Go through a topic's images once.
 
     Raises:
         InputError: images are of several sizes, or there is none.
     """
-    stamps: dict[str, int] = {}
-    size, last, late = None, -1, 0
-    for place, message in enumerate(_messages(reader, topic)):
-        found = size_of(message, f"{path}, {topic}")
+    where = f"{path}, {topic}"
+    sent: list[int] = []
+    received: list[int] = []
+    samples: list[Numbers] = []
+    size = None
+    step = -(-_image_topics(reader)[topic] // SAMPLED_IMAGES) or 1
+    for place, (received_ns, message) in enumerate(_messages(reader, topic)):
+        found = size_of(message, where)
         size = size or found
         if found != size:
-            raise InputError(f"{path}, {topic}: images are {found[0]}x{found[1]} and {size[0]}x{size[1]}")
+            raise InputError(f"{where}: images are {found[0]}x{found[1]} and {size[0]}x{size[1]}")
         stamp = message.header.stamp
-        time_ns = stamp.sec * 10**9 + stamp.nanosec
-        if time_ns <= last:
-            late += 1
-            continue
-        last = time_ns
-        stamps[f"{stamp.sec}.{stamp.nanosec:09d}"] = place
+        sent.append(stamp.sec * 10**9 + stamp.nanosec)
+        received.append(received_ns)
+        if place % step == 0 and is_deep(message):
+            samples.append(sample(decode_deep(message, where)))
     if size is None:
-        raise InputError(f"{path}, {topic}: there is no image in it")
-    return stamps, size, (f"{late} images are not after the one before, and are left out",) if late else ()
+        raise InputError(f"{where}: there is no image in it")
+    values = range_of(samples)
+    stamps, notes = _order(sent, received)
+    return Look(size=size, stamps=stamps, values=values, notes=(*notes, *describe_range(values)))
 
 
-def _read_info(reader: Any, topic: str, path: Path) -> KnownCamera | None:
-    """The camera that is published with a topic, by its CameraInfo in the same namespace or one above."""
-    infos = {one.topic: one for one in reader.connections if one.msgtype == _INFO}
-    parts = topic.split("/")
-    names = ("/".join((*parts[:length], "camera_info")) for length in range(len(parts) - 1, 0, -1))
-    connection = next((infos[name] for name in names if name in infos), None)
-    if connection is None:
+def _order(sent: list[int], received: list[int]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Timestamps in seconds, each later than the one before, with their places; and notes of them.
+
+    Drivers that set no time in headers leave it at zero in all of them.
+    """
+    has_no_times = len(set(sent)) == 1 < len(sent)
+    stamps: dict[str, int] = {}
+    last = -1
+    for place, time_ns in enumerate(received if has_no_times else sent):
+        if time_ns > last:
+            last = time_ns
+            stamps[f"{time_ns // 10**9}.{time_ns % 10**9:09d}"] = place
+    late = len(sent) - len(stamps)
+    notes = [f"{late} images are not after the one before, and are left out"] if late else []
+    if has_no_times:
+        stamp = f"{sent[0] // 10**9}.{sent[0] % 10**9:09d}"
+        notes.append(
+            f"all images have the timestamp {stamp}, so timestamps are those at which the bag received them"
+        )
+    return stamps, tuple(notes)
+
+
+def _read_info(reader: Any, topic: str, size: tuple[int, int], path: Path) -> KnownCamera | None:
+    """The camera that is published with a topic, if one is."""
+    infos = {one.topic: one for one in reader.connections if one.msgtype == CAMERA_INFO}
+    name = find_info(topic, tuple(infos))
+    if name is None:
         return None
-    data = next(data for _, _, data in reader.messages(connections=[connection]))
-    message = reader.deserialize(data, connection.msgtype)
-    k, d, p = (_numbers(message, name) for name in ("k", "d", "p"))
-    if not k[0]:
-        return None  # not calibrated, the message's own documentation says
-    source = f"{path} ({connection.topic}, {message.distortion_model or 'no distortion'})"
-    if "rect" in parts[-1] or "rect" in parts[-2]:
-        return KnownCamera(intrinsics=opencv_camera(fx=p[0], fy=p[5], cx=p[2], cy=p[6]), source=source)
-    if message.distortion_model not in (*_PINHOLE, *_FISHEYE):
-        note = f"{source} is not used: this model of distortion is not read"
-        return KnownCamera(notes=(note,))
-    camera = opencv_camera(
-        fx=k[0],
-        fy=k[4],
-        cx=k[2],
-        cy=k[5],
-        distortion=d if any(d) else (),
-        is_fisheye=message.distortion_model in _FISHEYE,
-    )
-    return KnownCamera(intrinsics=camera, source=source)
-
-
-def _numbers(message: Any, name: str) -> tuple[float, ...]:
-    """A field of CameraInfo: ROS 1 writes it large, ROS 2 small."""
-    values = getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
-    return tuple(map(float, values))
+    data = next((data for _, _, data in reader.messages(connections=[infos[name]])), None)
+    if data is None:
+        return None
+    message = reader.deserialize(data, CAMERA_INFO)
+    source = f"{path} ({name}, {message.distortion_model or 'no distortion'})"
+    return read_info(message, topic, size, source)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slam.dataset.files import BAG, VIDEOS, find_folder, is_bag, is_video, list_folder
+from slam.dataset.files import BAGS, VIDEOS, find_folder, is_bag, is_video, list_folder
 from slam.dataset.layout import find_layout
 from slam.errors import InputError
 
@@ -102,7 +102,7 @@ def _words(name: str) -> list[str]:
     The ending of a video or bag is no word.
     """
     ending = Path(name).suffix
-    bare = name.removesuffix(ending) if ending.lower() in (*VIDEOS, BAG) else name
+    bare = name.removesuffix(ending) if ending.lower() in (*VIDEOS, *BAGS) else name
     words = re.split(r"[/_\-\s]+", bare.lower().strip("/"))
     return [re.sub(r"^fr(\d)$", r"freiburg\1", word) for word in words if word]
 

@@ -15,6 +15,7 @@ from slam.dataset.camera import Intrinsics, opencv_camera
 from slam.dataset.files import exists, list_files
 from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation, Rectification, fit_usual_area
+from slam.dataset.rig import CAMCHAIN_FOLDER, find_camchain
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
 from slam.trajectory import CAMERA, RAW_CAMERA
@@ -25,6 +26,10 @@ IMAGES = Path("cam0", "data")
 OTHER_IMAGES = Path("cam1", "data")
 SENSOR = Path("cam0", "sensor.yaml")
 GROUND_TRUTH = Path("state_groundtruth_estimate0", "data.csv")
+# TUM-VI's, which has this layout and is of the IMU, too; and what EuRoC's Vicon rooms measured themselves.
+# https://cvg.cit.tum.de/data/datasets/visual-inertial-dataset
+TUM_VI_TRUTH = Path("mocap0", "data.csv")
+TRUTHS = (GROUND_TRUTH, TUM_VI_TRUTH, Path("vicon0", "data.csv"))
 SIZE = (752, 480)
 RESIZED = (512, 320)
 
@@ -87,7 +92,8 @@ def holds(folder: Path) -> bool:
 
 def groundtruth_of(folder: Path) -> Path:
     """Where the ground truth of a sequence is, if it has one."""
-    return _home(folder) / GROUND_TRUTH
+    home = _home(folder)
+    return next((home / truth for truth in TRUTHS if exists(home / truth)), home / GROUND_TRUTH)
 
 
 def open_sequence(folder: Path, choice: Choice) -> Sequence:
@@ -130,8 +136,15 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         tracked_every=2 if is_published and not choice.stride else 1,
         baseline_m=BASELINE_M if is_published else None,
     )
-    is_rectified = is_published and not choice.as_taken
-    return replace(sequence, frame=CAMERA if is_rectified else RAW_CAMERA)
+    if is_published and not choice.as_taken:
+        return replace(sequence, frame=CAMERA)
+    if is_published or exists(home / SENSOR) or find_camchain(home) is not None:
+        return replace(sequence, frame=RAW_CAMERA)
+    note = (
+        "how this camera sits in the body is not known, so the ground truth stays that of the body; T_BS in "
+        f"{home / SENSOR} would say it"
+    )
+    return replace(sequence, notes=(*sequence.notes, *((note,) if sequence.groundtruth else ())))
 
 
 def _home(folder: Path) -> Path:
@@ -146,7 +159,7 @@ def _find_camera(folder: Path, size: tuple[int, int], top: Path | None) -> Known
         return read_camera(home / SENSOR, size)
     if size == SIZE:
         return published(LEFT_CAMERA, "EuRoC", (folder, home, home / SENSOR.parent))
-    return find_camera(folder, size, top, (home / SENSOR.parent, home))
+    return find_camera(folder, size, top, (home / SENSOR.parent, home, folder / CAMCHAIN_FOLDER))
 
 
 def _prepare_pair() -> tuple[Preparation, Preparation]:

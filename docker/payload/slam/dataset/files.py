@@ -16,7 +16,7 @@ SUFFIXES = frozenset(
     }
 )  # fmt: skip
 VIDEOS = frozenset({".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"})
-BAG = ".bag"
+BAGS = frozenset({".bag", ".mcap"})
 # The number of a time may have a fraction.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 # Before, in and after the only number of a name.
@@ -122,8 +122,8 @@ def is_video(path: Path) -> bool:
 
 
 def is_bag(path: Path) -> bool:
-    """True where a path is that of a file that is called as ROS 1 bags are."""
-    return path.suffix.lower() == BAG and path.is_file()
+    """True where a path is that of a file that is called as bags of ROS are."""
+    return path.suffix.lower() in BAGS and path.is_file()
 
 
 def exists(path: Path) -> bool:

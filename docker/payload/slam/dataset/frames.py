@@ -26,6 +26,7 @@ from slam.dataset.sequence import (
     Units,
     ValueRange,
 )
+from slam.dataset.value import describe_range
 from slam.errors import InputError
 
 # As the benchmark's own associate.py; a Kinect's two cameras take turns at 30 Hz.
@@ -195,21 +196,33 @@ def survey(frames: tuple[Frame, ...], choice: Choice) -> Images:
                 f"{path} is {header.size[0]}x{header.size[1]}, but {paths[0].name} is {size[0]}x{size[1]}; "
                 "one sequence is one camera with images of one size"
             )
-    values = find_range([path for path, header in zip(paths, headers, strict=True) if header.is_deep])
+    deep = [path for path, header in zip(paths, headers, strict=True) if header.is_deep]
+    _require_one_kind(deep, paths)
+    values = find_range(deep)
     turned = sum(header.is_turned for header in headers)
-    return Images(size=size, values=values, notes=tuple(_describe(turned, len(paths), values)))
+    return Images(size=size, values=values, notes=(*_describe(turned, len(paths)), *describe_range(values)))
 
 
-def _describe(turned: int, count: int, values: ValueRange | None) -> Iterator[str]:
+def _require_one_kind(deep: list[Path], paths: list[Path]) -> None:
+    """Make sure that no depth images are among others, as in folders of 7-Scenes or Replica.
+
+    Raises:
+        InputError: some are grey with more than 8 bits, and others are not.
+    """
+    if 0 < len(deep) < len(paths):
+        other = next(path for path in paths if path not in set(deep))
+        raise InputError(
+            f"{deep[0]} and {len(deep) - 1} more of {len(paths)} images are grey with more than 8 bits, as "
+            f"depth is, and {other.name} is not; one sequence is the images of one camera, so put those into "
+            "a folder of their own (images/)"
+        )
+
+
+def _describe(turned: int, count: int) -> Iterator[str]:
     if turned:
         yield (
             f"{turned} of {count} images are stored turned, and are read upright, as their orientation "
             "(EXIF) says; the calibration has to be for upright images"
-        )
-    if values is not None:
-        yield (
-            f"images are grey with more than 8 bits: values from {values.low:g} to {values.high:g} become "
-            "0 to 255, the same in all images"
         )
 
 

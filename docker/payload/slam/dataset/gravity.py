@@ -12,7 +12,7 @@ from slam.dataset.groundtruth import find_mount
 from slam.dataset.sequence import Sequence
 from slam.errors import InputError
 from slam.posefile.format import EUROC, TARTANAIR, TUM, Format
-from slam.trajectory import RAW_CAMERA, Floats
+from slam.trajectory import Floats
 
 ACCELEROMETER = Path("imu0", "data.csv")
 # The columns of EuRoC's imu0/data.csv: nanoseconds, then three angular rates, then m/s² in the body's axes.
@@ -50,9 +50,12 @@ def read_rises(sequence: Sequence, times: Floats) -> Floats | None:
     home = image.parents[len(IMAGES.parts)]
     try:
         table = np.loadtxt(home / ACCELEROMETER, delimiter=",", usecols=_COLUMNS, ndmin=2)
-        in_body = find_mount(home / GROUND_TRUTH).rotation(sequence.frame or RAW_CAMERA)
+        mount = find_mount(home / GROUND_TRUTH)
     except (InputError, OSError, ValueError):
         return None
+    if mount is None or sequence.frame is None:
+        return None
+    in_body = mount.rotation(sequence.frame)
     camera: Floats = _average(table[:, 0] / 1e9, table[:, 1:], times) @ in_body
     return camera
 

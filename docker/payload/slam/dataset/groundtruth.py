@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from slam.dataset import tum
-from slam.dataset.calibration.document import parse_yaml
-from slam.dataset.euroc import CAMERA_IN_BODY, LEFT_RECTIFICATION, SENSOR
+from slam.dataset.euroc import (
+    CAMERA_IN_BODY,
+    LEFT_RECTIFICATION,
+    SENSOR,
+    TUM_VI_TRUTH,
+)
+from slam.dataset.rig import find_camchain, read_pose
 from slam.dataset.sequence import PLACES, SECONDS, Units
 from slam.errors import InputError
 from slam.posefile.format import EUROC, KITTI, TARTANAIR
@@ -40,37 +44,72 @@ class Mount:
         return (BODY, CAMERA, RAW_CAMERA) if self.is_published else (BODY, RAW_CAMERA)
 
 
-def find_mount(truth: Path) -> Mount:
-    """By ``T_BS`` in the ``cam0/sensor.yaml`` beside a truth in EuRoC's layout, else EuRoC's published one.
+def find_mount(truth: Path) -> Mount | None:
+    """How the left camera sits in the body that a truth in EuRoC's layout is of; ``None``: nothing says so.
+
+    By ``T_BS`` in the ``cam0/sensor.yaml`` beside it, else by ``T_cam_imu`` in a camchain of Kalibr's, as
+    TUM-VI has it, else EuRoC's published one.
 
     Raises:
         InputError: there is such a file, and no such matrix in it.
     """
     published = np.array(CAMERA_IN_BODY)
     path = truth.parent.parent / SENSOR
+    if path.is_file():
+        pose = read_pose(path)
+        return Mount(pose=pose, is_published=bool(np.allclose(pose, published, atol=1e-6)))
+    chain = find_camchain(truth.parent.parent)
+    if chain is not None:
+        return Mount(pose=chain, is_published=False)
+    return None if truth.parent.name == TUM_VI_TRUTH.parent.name else Mount(pose=published, is_published=True)
+
+
+def find_marker(truth: Path) -> Floats | None:
+    """Where in the body [3, 4] that sits which a truth in EuRoC's layout is of; ``None``: it is the body.
+
+    Beside ``vicon0/data.csv`` lies a ``sensor.yaml`` that says so of the markers.
+
+    Raises:
+        InputError: there is such a file, and no such matrix in it.
+    """
+    path = truth.with_name(SENSOR.name)
     if not path.is_file():
-        return Mount(pose=published, is_published=True)
-    try:
-        found: Any = parse_yaml(path.read_text(encoding="utf-8"))
-        pose = np.array(found["T_BS"]["data"], float).reshape(4, 4)[:3]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: no T_BS with the 16 numbers of a matrix in it ({error})") from error
-    return Mount(pose=pose, is_published=bool(np.allclose(pose, published, atol=1e-6)))
+        return None
+    pose = read_pose(path)
+    return None if np.allclose(pose, np.eye(4)[:3], atol=1e-9) else pose
 
 
-def turn_to(truth: Trajectory, frame: str, mount: Mount) -> Trajectory:
+def turn_to_body(truth: Trajectory, marker: Floats) -> Trajectory:
+    """The poses of what sits at ``marker`` [3, 4] in the body as those of the body."""
+    from scipy.spatial.transform import Rotation
+
+    body = Rotation.from_quat(truth.quaternions) * Rotation.from_matrix(marker[:, :3]).inv()
+    return replace(
+        truth,
+        positions=truth.positions - body.apply(marker[:, 3]),
+        quaternions=np.asarray(body.as_quat()),
+        frame=BODY,
+    )
+
+
+def turn_to(truth: Trajectory, frame: str, mount: Mount | None) -> Trajectory:
     """The poses of the body as those of ``frame``.
 
     ``camera`` is the left camera after rectification, as DROID-SLAM gets its images; ``raw-camera`` the same
     before it.
 
     Raises:
-        InputError: the rectification is not known.
+        InputError: the rectification, or how the camera sits in the body, is not known.
     """
     from scipy.spatial.transform import Rotation
 
     if frame == BODY:
         return truth
+    if mount is None:
+        raise InputError(
+            "how the camera sits in the body is not known; give its T_BS in mav0/cam0/sensor.yaml, or "
+            "T_cam_imu in a camchain of Kalibr's, or compare with --frame as-is"
+        )
     if frame not in mount.frames:
         raise InputError(
             "only EuRoC's own rectification is known, and this is another camera; try --frame raw-camera"

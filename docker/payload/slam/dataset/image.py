@@ -20,6 +20,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 
 from slam.dataset.sequence import Bytes, Metres, Numbers, ValueRange
+from slam.dataset.value import SAMPLED_IMAGES, range_of, sample, scale_values
 from slam.errors import InputError
 
 Pixels = npt.NDArray[Any]
@@ -41,10 +42,6 @@ _LYING = (5, 6, 7, 8)
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 # What Pillow reads by a library of its own.
 _HEIF = (".heic", ".heif")
-# Hot and dead pixels are fewer than this; they would leave little of the range to all others.
-_EXTREMES_PERCENT = 0.1
-# So many images, and pixels along each side of them, say what the range of a sequence is.
-_SAMPLED_IMAGES, _SAMPLED_PIXELS = 50, 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,19 +151,8 @@ def find_range(paths: Iterable[Path]) -> ValueRange | None:
     deep = list(paths)
     if not deep:
         return None
-    step = -(-len(deep) // _SAMPLED_IMAGES)
-    values = np.concatenate([_sample(read_upright(path)) for path in deep[::step]])
-    if not len(values):
-        return ValueRange(low=0.0, high=1.0)
-    low, high = np.percentile(values, [_EXTREMES_PERCENT, 100 - _EXTREMES_PERCENT])
-    return ValueRange(low=float(low), high=float(high))
-
-
-def _sample(image: Image.Image) -> Numbers:
-    pixels = np.asarray(image)
-    down, right = (-(-side // _SAMPLED_PIXELS) for side in pixels.shape[:2])
-    some = pixels[::down, ::right].astype(np.float64).ravel()
-    return some[np.isfinite(some)]
+    step = -(-len(deep) // SAMPLED_IMAGES)
+    return range_of([sample(np.asarray(read_upright(path))) for path in deep[::step]])
 
 
 def describe_pixels(paths: Sequence[Path]) -> str:
@@ -186,9 +172,7 @@ def reduce_depth(image: Image.Image, values: ValueRange | None) -> Image.Image:
     """An image with 8 bits: of a deep one, ``values`` become 0 to 255, and what is outside 0 or 255."""
     if image.mode not in _DEEP:
         return image
-    low, high = (values.low, values.high) if values else (0.0, 65535.0)
-    scaled = (np.asarray(image).astype(np.float64) - low) * (255 / max(high - low, 1e-9))
-    return Image.fromarray(np.clip(np.rint(np.nan_to_num(scaled)), 0, 255).astype(np.uint8))
+    return Image.fromarray(scale_values(np.asarray(image), values))
 
 
 def read_color(path: Path, size: tuple[int, int], values: ValueRange | None = None) -> Bytes:

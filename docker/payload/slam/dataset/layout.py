@@ -62,7 +62,7 @@ LAYOUTS = (
     ),
     Layout(
         name="bag",
-        told_by="a ROS 1 `.bag`, a folder with one, or a ROS 2 bag's `metadata.yaml`",
+        told_by="a `.bag` (ROS 1) or `.mcap`, a folder with one, or a ROS 2 bag's `metadata.yaml`",
         holds=bag.holds,
         open_sequence=bag.open_sequence,
         groundtruth_of=bag.groundtruth_of,

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from slam.dataset.sequence import Bytes, Numbers
+from slam.dataset.sequence import Bytes, Numbers, ValueRange
+from slam.dataset.value import scale_values
 from slam.errors import InputError
 
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -21,14 +22,13 @@ IMAGE_TYPES = ("sensor_msgs/msg/Image", COMPRESSED)
 _CHANNELS = {
     "mono8": (1, (0, 0, 0)),
     "8uc1": (1, (0, 0, 0)),
-    "mono16": (1, (0, 0, 0)),
-    "16uc1": (1, (0, 0, 0)),
     "bgr8": (3, (0, 1, 2)),
     "8uc3": (3, (0, 1, 2)),
     "rgb8": (3, (2, 1, 0)),
     "bgra8": (4, (0, 1, 2)),
     "rgba8": (4, (2, 1, 0)),
 }
+_DEEP = ("mono16", "16uc1")
 # The colours of a sensor's upper left 2x2 pixels, row by row.
 _BAYER = {f"bayer_{colours}8": colours for colours in ("rggb", "bggr", "gbrg", "grbg")}
 _GREEN = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
@@ -46,8 +46,26 @@ def size_of(message: Any, where: str) -> tuple[int, int]:
     return _open(message, where).size
 
 
-def decode(message: Any, where: str) -> Bytes:
+def is_deep(message: Any) -> bool:
+    """Whether an image is grey with 16 bits."""
+    return getattr(message, "encoding", "").lower() in _DEEP
+
+
+def decode_deep(message: Any, where: str) -> npt.NDArray[np.uint16]:
+    """The values [h, w] of an image with 16 bits.
+
+    Raises:
+        InputError: it has too few bytes.
+    """
+    kind = np.dtype(np.uint16).newbyteorder(">" if message.is_bigendian else "<")
+    values: npt.NDArray[np.uint16] = _rows(message, 1, kind, where)[:, :, 0]
+    return values
+
+
+def decode(message: Any, where: str, values: ValueRange | None = None) -> Bytes:
     """The image in a message: uint8 [h, w, 3], blue, green, red. ``where`` it is from is for errors.
+
+    ``values`` are those that become 0 and 255, of images with 16 bits.
 
     Raises:
         InputError: it is no image that is read here.
@@ -58,15 +76,14 @@ def decode(message: Any, where: str) -> Bytes:
         except OSError as error:
             raise InputError(f"{where}: a compressed image is broken ({error})") from error
     encoding = message.encoding.lower()
+    if encoding in _DEEP:
+        return np.repeat(scale_values(decode_deep(message, where), values)[:, :, None], 3, axis=2)
     if encoding in _BAYER:
         return interpolate(_rows(message, 1, np.uint8, where)[:, :, 0], _BAYER[encoding])
     if encoding not in _CHANNELS:
-        known = ", ".join(name for name in (*_CHANNELS, *_BAYER))
+        known = ", ".join(name for name in (*_CHANNELS, *_DEEP, *_BAYER))
         raise InputError(f"{where}: images in {message.encoding!r} are not read, but {known}; convert them")
     count, order = _CHANNELS[encoding]
-    if "16" in encoding:
-        kind = np.dtype(np.uint16).newbyteorder(">" if message.is_bigendian else "<")
-        return np.repeat((_rows(message, count, kind, where) >> 8).astype(np.uint8), 3, axis=2)
     return np.ascontiguousarray(_rows(message, count, np.uint8, where)[:, :, order])
 
 

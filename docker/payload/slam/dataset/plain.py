@@ -82,6 +82,9 @@ def list_images(folder: Path) -> tuple[Frame, ...]:
 
 def _describe_others(there: list[Path]) -> str:
     """What is there in the place of images, and what to do about it."""
+    bags = [path.name for path in there if path.suffix == ".db3"]
+    if bags:
+        return f", but {bags[0]}; stage the whole folder of the ROS 2 bag, with its metadata.yaml"
     photos = [path.name for path in there if path.suffix.lower() in _PHOTOS and path.is_file()]
     if photos:
         more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""

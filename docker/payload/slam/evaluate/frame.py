@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slam.dataset.groundtruth import find_mount, turn_to
+from slam.dataset.groundtruth import find_marker, find_mount, turn_to, turn_to_body
 from slam.output import results
 from slam.posefile.format import EUROC
 from slam.posefile.posefile import PoseFile
@@ -39,6 +39,14 @@ def bring_to_frame(truth: PoseFile, frame: str | None, *, asked: str | None, nam
     wanted, reason = (asked, "--frame says so") if asked else (frame, f"{name} says so")
     if truth.format != EUROC or own != BODY:
         return _leave(truth, wanted, asked=asked)
+    marker = find_marker(truth.path)
+    if wanted is None and marker is not None:
+        return Framed(
+            truth=replace(truth.trajectory, frame=None),
+            frame=None,
+            said=f"as-is: nothing says what moves in {name}, and {truth.path} is of markers on the body, by "
+            "the sensor.yaml beside it; give --frame for what the estimate is of",
+        )
     if wanted is None:
         return Framed(
             truth=truth.trajectory,
@@ -46,9 +54,13 @@ def bring_to_frame(truth: PoseFile, frame: str | None, *, asked: str | None, nam
             said=f"body: nothing says what moves in {name}, and {truth.path.name} is of the body (the IMU); "
             "if the estimate is of the left camera, give --frame camera",
         )
-    done = "is of it, too" if wanted == BODY else "is of the body, and was turned to it"
+    if marker is not None:
+        body, done = turn_to_body(truth.trajectory, marker), "is of markers on the body, and was turned to it"
+    else:
+        body = truth.trajectory
+        done = "is of it, too" if wanted == BODY else "is of the body, and was turned to it"
     return Framed(
-        truth=turn_to(truth.trajectory, wanted, find_mount(truth.path)),
+        truth=turn_to(body, wanted, find_mount(truth.path) if wanted != BODY else None),
         frame=wanted,
         said=f"{wanted}: {reason}; {truth.path.name} {done}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,19 +37,32 @@ def bring_to_one_clock(
     def count(one: Trajectory, other: Trajectory) -> int:
         return count_matches(one.times, other.times + offset_s, max_difference_s)
 
+    doubt = tuple(_describe_places(truth, estimate))
     if count(truth, estimate) * _CLEARLY >= min(len(truth), len(estimate)):
-        return truth, estimate, ()
+        return truth, estimate, doubt
     tries = [(rescale(truth, one), rescale(estimate, other)) for one, other in _PAIRS]
     counts = [count(*pair) for pair in tries]
     best = int(np.argmax(counts))
     if counts[best] < max(FEWEST_PAIRS, _CLEARLY * counts[0] + 1):
-        return truth, estimate, ()
+        return truth, estimate, doubt
     return *tries[best], (_describe_units(*_PAIRS[best], counts[best]),)
 
 
 _PAIRS = [(SECONDS, SECONDS)] + [
     pair for clock in CLOCKS if clock != SECONDS for pair in ((SECONDS, clock), (clock, SECONDS))
 ]
+
+
+def _describe_places(truth: Trajectory, estimate: Trajectory) -> Iterator[str]:
+    """A note where one side seems to count images and the other seconds: what matches then means nothing."""
+    pairs = (("ground truth", truth, estimate), ("estimate", estimate, truth))
+    for whose, one, other in pairs:
+        if one.counts_places and not other.has_places:
+            yield (
+                f"the {whose}'s timestamps are whole numbers, as places of images are, and the other file's "
+                "are times: if they count images, the errors are of poses that do not belong together; write "
+                "the images' times in their place"
+            )
 
 
 def _describe_units(truth: Clock, estimate: Clock, count: int) -> str:
@@ -100,8 +114,11 @@ def add_times(poses: PoseFile) -> PoseFile | None:
 def _with_times(poses: PoseFile, path: Path) -> PoseFile:
     lines = read_lines(path)
     places = poses.trajectory.times.astype(int)
-    if len(lines) <= places[-1]:
-        raise InputError(f"{path}: {len(lines)} timestamps for {places[-1] + 1} poses of {poses.path}")
+    if len(lines) != places[-1] + 1:
+        raise InputError(
+            f"{path}: {len(lines)} timestamps for {places[-1] + 1} poses of {poses.path}; which belong "
+            "together is not known, so give it one timestamp for each pose"
+        )
     for number, line in lines:
         try:
             float(line)

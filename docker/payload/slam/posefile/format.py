@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ class Format:
     """How poses stand in a file: a ``stamp`` where it has them, then these ``columns`` of numbers.
 
     ``columns`` gives the place of ``x y z qx qy qz qw`` among the numbers behind the stamp; it is empty where
-    a line is the upper three rows of a matrix. ``stamps_ns`` says that whole numbers are nanoseconds.
+    a line is the upper three rows of a matrix. ``named`` are the places on a line, by the file's header, of
+    the stamp and of the numbers of ``columns``. ``stamps_ns`` says that whole numbers are nanoseconds.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Format:
     columns: tuple[int, ...] = ()
     is_timed: bool = True
     has_commas: bool = False
+    named: tuple[int, ...] = ()
     stamps_ns: bool = False
     frame: str | None = None
 
@@ -61,6 +63,10 @@ CSV = Format(
     columns=(0, 1, 2, 3, 4, 5, 6),
     has_commas=True,
 )
+EUROC_COLUMNS = (0, 1, 2, 3, 5, 6, 7, 4)
+# How columns are called that hold a part of a quaternion or of a position.
+_TURN = re.compile(r"(^|[^a-z])(q|quat|quaternion|orientation|rotation|rot)([^a-z].*)?[wxyz]$")
+_SHIFT = re.compile(r"^[xyz]$|(^|[^a-z])(t|p|pos|position|trans|translation)([^a-z].*)?[xyz]$")
 _BY_WIDTH = {one.width: one for one in (TUM, KITTI, TARTANAIR)}
 
 
@@ -71,7 +77,8 @@ def find_format(line: str, header: str, place: str) -> Format:
         InputError: there is none.
     """
     if "," in line:
-        return CSV if _has_w_last(header) else EUROC
+        named = find_columns(header)
+        return EUROC if named in ((), EUROC_COLUMNS) else replace(CSV, named=named)
     width = len(line.split())
     if width not in _BY_WIDTH:
         known = ", ".join(f"{one.expected} ({one.name})" for one in (TUM, KITTI, EUROC))
@@ -79,9 +86,24 @@ def find_format(line: str, header: str, place: str) -> Format:
     return _BY_WIDTH[width]
 
 
-def _has_w_last(header: str) -> bool:
+def find_columns(header: str) -> tuple[int, ...]:
+    """Where on a line of a CSV file stand ``timestamp x y z qx qy qz qw``; empty where no header says so.
+
+    Names such as ``tx``, ``p_RS_R_x [m]`` or ``field.pose.position.x`` are understood, and ``qw``, ``q_RS_w``
+    or ``field.pose.orientation.w``; of several the first.
+    """
     names = [re.sub(r"\[.*?\]", "", name).strip().lower() for name in header.split(",")]
-    return len(names) >= EUROC.width and names[7].endswith("w")
+    turns = [place for place, name in enumerate(names) if _TURN.search(name)]
+    shifts = [place for place, name in enumerate(names) if _SHIFT.search(name) and place not in turns]
+    times = [place for word in ("stamp", "time") for place, name in enumerate(names) if word in name]
+    times += [0] if 0 not in (*turns, *shifts) else []
+
+    def first(places: list[int], axis: str) -> list[int]:
+        return [place for place in places if names[place].endswith(axis)][:1]
+
+    found = [*times[:1], *(one for axis in "xyz" for one in first(shifts, axis))]
+    found += [one for axis in "xyzw" for one in first(turns, axis)]
+    return tuple(found) if len(found) == CSV.width else ()
 
 
 def parse_row(line: str, form: Format, place: str) -> tuple[str, list[float]]:
@@ -91,6 +113,8 @@ def parse_row(line: str, form: Format, place: str) -> tuple[str, list[float]]:
         InputError: it is no line of this format.
     """
     words = [word.strip() for word in line.split(",")] if form.has_commas else line.split()
+    if form.named and len(words) > max(form.named):
+        words = [words[column] for column in form.named]
     try:
         values = [float(word) for word in words[: form.width]]
     except ValueError as error:

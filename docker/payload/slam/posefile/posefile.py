@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +13,15 @@ import numpy as np
 from slam.errors import InputError
 from slam.posefile.bag import BAG, is_bag, read_bag
 from slam.posefile.clock import NANOSECONDS, SECONDS, Clock, find_clock, to_seconds
-from slam.posefile.format import TUM, Format, find_format, parse_row, require_rotation
+from slam.posefile.format import (
+    EUROC,
+    TUM,
+    Format,
+    find_columns,
+    find_format,
+    parse_row,
+    require_rotation,
+)
 from slam.posefile.order import Row, drop_empty, tidy
 from slam.text import read_comments, read_lines
 from slam.trajectory import FRAMES, Trajectory
@@ -52,13 +60,20 @@ def read_posefile(
     if is_bag(path):
         return _make(path, BAG, read_bag(path, topic), (), strict=strict)
     comments, lines = read_comments(path), read_lines(path)
+    if lines and ";" in lines[0][1] and "," not in lines[0][1]:
+        # As spreadsheets write tables in countries where a comma stands before fractions.
+        lines = [(number, line.replace(";", ",")) for number, line in lines]
     header = next((line for line in reversed(comments) if "," in line), "")
     if lines and "," in lines[0][1] and not _begins_with_number(lines[0][1]):
         header, lines = lines[0][1], lines[1:]
     if not lines:
         raise InputError(f"{path}: no pose in it; {TUM.expected} on each line, for example")
     form = only or find_format(lines[0][1], header, f"{path}:{lines[0][0]}")
-    return _make(path, form, _parse(path, form, lines), comments, strict=strict)
+    poses = _make(path, form, _parse(path, form, lines), comments, strict=strict)
+    if form != EUROC or find_columns(header):
+        return poses
+    guess = f"{path}: nothing names its columns, which are taken for EuRoC's: {EUROC.expected}"
+    return replace(poses, notes=(*poses.notes, guess))
 
 
 def _make(

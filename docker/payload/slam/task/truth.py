@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from slam.dataset.sequence import Sequence
+from slam.dataset.sequence import PLACES, Sequence
+from slam.dataset.tum import FRAME_LIST
 from slam.errors import InputError
 from slam.evaluate.absolute import Comparison, Evaluation, compare
 from slam.evaluate.pair import Pair, complete, find_warning, make_pair
 from slam.evaluate.relative import Drift, Step, measure_drift
 from slam.evaluate.timing import bring_to_one_clock, require_matches
-from slam.posefile.posefile import read_posefile
+from slam.posefile.posefile import PoseFile, read_posefile
 from slam.progress import say
 from slam.trajectory import Trajectory
 
@@ -119,6 +120,8 @@ def _read(path: Path, sequence: Sequence, comparison: Comparison) -> Truth:
     )
     try:
         poses = complete(read_posefile(path, strict=comparison.is_strict), stamps)
+        if not comparison.time_offset_s:  # whoever gives one knows both clocks
+            _require_places(poses, sequence)
         pair = make_pair(poses, stamps, sequence.frame, comparison, sequence.name)
     except InputError as problem:
         return Truth(comparison=comparison, path=str(path), reason=str(problem))
@@ -130,6 +133,21 @@ def _read(path: Path, sequence: Sequence, comparison: Comparison) -> Truth:
     except InputError as problem:
         return replace(truth, reason=str(problem))
     return truth
+
+
+def _require_places(poses: PoseFile, sequence: Sequence) -> None:
+    """Make sure that places of images are not taken for the seconds of a truth.
+
+    Raises:
+        InputError: the images have places only, and the truth has times.
+    """
+    times = poses.trajectory
+    if sequence.units.time == PLACES.time and times.is_timed and not times.has_places:
+        raise InputError(
+            f"{poses.path} has times, from {times.stamps[0]} on, and the images of {sequence.name} only have "
+            f"places, from 0; write places into it, or list the images with their times in {FRAME_LIST}, as "
+            "TUM does"
+        )
 
 
 def _shift(trajectory: Trajectory, seconds: float) -> Trajectory:
