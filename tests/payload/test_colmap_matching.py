@@ -11,12 +11,16 @@ import pytest
 from slam.dataset.files import are_numbered
 from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice
+from slam.engine.colmap import engine
 from slam.engine.colmap.engine import open_project, start_colmap
 from slam.engine.colmap.feature import extract_features
+from slam.engine.colmap.mapping import Attempt, incremental_options
 from slam.engine.colmap.matching import match_features
 from slam.engine.colmap.options import Options, choose
+from slam.engine.colmap.project import Project
 from slam.engine.colmap.quality import QUALITY
 from slam.engine.estimate import Settings
+from slam.errors import ReconstructionError
 from tests.payload import layers
 
 
@@ -96,6 +100,26 @@ def test_a_loop_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         for loops in (True, False)
     )
     assert verified(with_loops) > verified(without)
+
+
+@pytest.mark.parametrize(("matcher", "degrees"), [("sequential", 8), ("exhaustive", 16)])
+def test_what_is_compared_in_order_is_placed_as_a_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, matcher: str, degrees: float
+) -> None:
+    """How far apart the first pair has to be, in a plain folder."""
+    seen: list[Project] = []
+
+    def place(project: Project, _database: object) -> None:
+        seen.append(project)
+        raise ReconstructionError("enough")
+
+    monkeypatch.setattr(engine, "place_images", place)
+    sequence = open_sequence(walk(tmp_path / "walk", list(range(4))), Choice(as_taken=True))
+    settings = Settings(threads=1, options={"matcher": matcher})
+    with pytest.raises(ReconstructionError, match="enough"):
+        engine.estimate(sequence, settings, tmp_path)
+    attempt = Attempt(name="", mapper="incremental", refines_camera=False)
+    assert incremental_options(seen[0], attempt).mapper.init_min_tri_angle == degrees
 
 
 def test_settings_are_in_the_summary(slam, scene: Path, tmp_path: Path) -> None:

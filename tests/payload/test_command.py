@@ -64,6 +64,33 @@ def test_help_needs_none_of_the_heavy_packages(job_environment: dict[str, str]) 
             ["--max-difference", "'-1' is not a number of seconds"],
         ),
         (["--task", "infer", "--engine", "orb"], ["--engine", "'orb'"]),
+        *(
+            (["--task", "infer", "--out", "o", "--dataset", "x", *options], words)
+            for options, words in [
+                (["--beta", "0.2"], ["--beta is an option of droid; the engine is colmap", "--engine droid"]),
+                (
+                    ["--engine", "droid", "--no-loops"],
+                    ["--no-loops is an option of colmap; the engine is droid"],
+                ),
+                (["--engine", "open3d", "--depth", "--quality", "low"], ["--quality is an option of colmap"]),
+                (["--random-weights", "--engine", "./own"], ["--random-weights is an option of droid"]),
+            ]
+        ),
+        (
+            [
+                "--task",
+                "evaluate",
+                "--out",
+                "o",
+                "--estimate",
+                "e",
+                "--groundtruth",
+                "g",
+                "--mapper",
+                "global",
+            ],
+            ["--mapper is an option of colmap for --task infer"],
+        ),
         (["--task", "infer", "--dataset", "x"], ["--out"]),
         (["--task", "infer", "--out", "o"], ["--dataset"]),
         (["--task", "infer", "--out", "o", "--dataset", "x", "--estimate", "e"], ["--task evaluate"]),

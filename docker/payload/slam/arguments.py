@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slam.dataset import options as dataset
-from slam.engine.catalog import ENGINES, engine_name, find_engine, is_folder
+from slam.engine.catalog import ENGINES, ENTRIES, engine_name, find_engine, is_folder
 from slam.engine.colmap import options as colmap
 from slam.engine.droid import options as droid
 from slam.errors import UsageError
@@ -88,6 +88,29 @@ def options_of(arguments: argparse.Namespace) -> dict[str, object]:
         return dict(arguments.engine_option)
     options = find_engine(arguments.engine).options
     return given(arguments, options) if options else {}
+
+
+def require_own_options(arguments: argparse.Namespace) -> None:
+    """Make sure that all engine options on the command line are those of the engine that works, if one does.
+
+    Raises:
+        UsageError: one is another engine's, or no engine works.
+    """
+    infers = arguments.task == "infer" or (arguments.benchmark is not None and not arguments.runs)
+    own = ENTRIES[arguments.engine].options if infers and not is_folder(arguments.engine) else None
+    known = given(arguments, own) if own else {}
+    for engine, entry in ENTRIES.items():
+        others = given(arguments, entry.options) if entry.options else {}
+        name = next((name for name in others if name not in known), None)
+        if name is None:
+            continue
+        option = build_parser({}).written(name)
+        if not infers:
+            raise UsageError(f"{option} is an option of {engine} for --task infer; leave it out")
+        raise UsageError(
+            f"{option} is an option of {engine}; the engine is {arguments.engine}, so leave it out, or add "
+            f"--engine {engine}"
+        )
 
 
 def step_of(arguments: argparse.Namespace) -> Step:

@@ -19,6 +19,7 @@ from slam.arguments import (
     comparison_of,
     drawing_of,
     options_of,
+    require_own_options,
     step_of,
 )
 from slam.cpu import bind_threads, core_count, thread_limit
@@ -83,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UsageError(f"there is no task; name one of {', '.join(TASKS)} with --task")
     if arguments.out is None:
         raise UsageError("there is no output folder; name one with --out")
+    require_own_options(arguments)
     require_exports(arguments)
     place_dataset(arguments)
     # Not before the threads are bound, and not for --help: these import numpy and more.

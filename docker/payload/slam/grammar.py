@@ -40,6 +40,10 @@ class Parser(argparse.ArgumentParser):
             self.error(f"there is no option {word!r}{nearest(word.partition('=')[0], options)}")
         return arguments
 
+    def written(self, name: str) -> str:
+        """How the option is written whose value is ``name`` of what is read."""
+        return next(action.option_strings[0] for action in self._actions if action.dest == name)
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean …?)`` where a known word is near, else nothing."""

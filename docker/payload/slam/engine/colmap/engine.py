@@ -42,6 +42,9 @@ def estimate(sequence: Sequence, settings: Settings, workspace: Path) -> Estimat
         with pycolmap.Database.open(project.database) as database:
             extract_features(project, database)
             matcher = match_features(project, database)
+            if matcher == "sequential":
+                # Also a plain folder that was found to be a video, or said to be one.
+                project = replace(project, sequence=replace(sequence, is_video=True))
             placed = place_images(project, database)
         facts = describe_work(project, placed, matcher)
         models = placed.models
