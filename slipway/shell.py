@@ -144,3 +144,22 @@ def open_proxy(command: str) -> socket.socket:
         process = subprocess.Popen(argv, stdin=there.fileno(), stdout=there.fileno())
     threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
     return here
+
+
+def start_beside(argv: Sequence[str], *, descriptor: int, errors: int) -> subprocess.Popen[bytes]:
+    """Start a program that may outlive this one, and leaves no zombie behind where it does not.
+
+    Args:
+        argv: the program and its arguments.
+        descriptor: an open file that it gets as well, under the same number.
+        errors: the file that its standard error goes to.
+    """
+    process = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        pass_fds=[descriptor],
+    )
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process

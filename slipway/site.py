@@ -17,6 +17,7 @@ from slipway.validation import form
 # `login.ssh_config` may begin with it: what `box.up` writes is in Slipway's state folder.
 BOX_FOLDER = "box/"
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 # What neither a line of #SBATCH nor a mount of a container can take.
@@ -38,6 +39,15 @@ class Login(_Part):
     port: int | None = Field(default=None, ge=1, le=65535)
     ssh_config: str | None = None
     transfer: Literal["auto", "rsync", "sftp"] = "auto"
+    # For how long a login that is left behind is kept while nobody uses it.
+    keep: Annotated[str, form(r"[0-9]{1,6}[smhd]", "a number with s, m, h or d behind it, such as 8h")] = "8h"
+    # Whether each command that logs in leaves the login behind, and not only `invoke login`.
+    share: bool = False
+
+    @property
+    def keep_s(self) -> float:
+        """``keep`` in seconds."""
+        return float(self.keep[:-1]) * _SECONDS[self.keep[-1]]
 
 
 class Paths(_Part):

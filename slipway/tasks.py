@@ -25,6 +25,7 @@ from slipway.cli import (
     init,
     job,
     keep,
+    login,
     logs,
     pull,
     report,
@@ -48,6 +49,8 @@ def collect(root: Path) -> Collection:
     read_words()
     tasks = Collection(
         init.init,
+        login.login,
+        login.logout,
         image.base,
         image.build,
         image.push,

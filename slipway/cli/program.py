@@ -28,7 +28,7 @@ Usage: {NAME} TASK [--options] [-- your program and its arguments]
 """
 # As one comes to need them; a test finds a task that is in none.
 GROUPS = {
-    "Set up": ("init", "ssh.trust", "box.up", "box.down", "completion"),
+    "Set up": ("init", "ssh.trust", "login", "logout", "box.up", "box.down", "completion"),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
     "Jobs": ("job", "status", "logs", "pull", "extract", "show", "cancel"),
     "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),

@@ -51,7 +51,9 @@ def status(
         from slipway.errors import UsageError
         from slipway.job.home import is_marked_home
         from slipway.job.selection import ALL
+        from slipway.report.login_table import login_notes
         from slipway.report.values import run_values
+        from slipway.steps.login import find_logins
         from slipway.steps.purge import purge_warnings
         from slipway.steps.select import select_runs
         from slipway.steps.status import list_runs
@@ -80,7 +82,7 @@ def status(
         else:
             screen.say("No run is like that; `invoke status` shows the newest of all.")
         tell_endings(session)
-        for line in purge_warnings(session):
+        for line in [*purge_warnings(session), *([] if json else login_notes(find_logins(session)))]:
             screen.note(line)
         if error:
             raise error

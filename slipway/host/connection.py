@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import ConnectionLostError, SshError
 from slipway.ssh.target import Target
-from slipway.ssh.transport import Channel, Transport
+from slipway.ssh.transport import Channel, Transport, refused_error, ssh_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -87,19 +87,17 @@ class Connection:
         )
 
     def _open(self, opening: Callable[[Transport], Channel], patience_s: float) -> Channel:
-        import paramiko
-
         deadline = time.monotonic() + patience_s
         while True:
             transport = self._transports[-1]
             try:
                 channel = opening(transport)
-            except paramiko.ChannelException:
+            except refused_error():
                 if time.monotonic() >= deadline:
                     raise
                 self.spare_channel()
                 time.sleep(_AGAIN_S)  # one that was closed just now may still count
-            except (paramiko.SSHException, EOFError):
+            except (ssh_error(), EOFError):
                 if not self._renew(transport):
                     raise
             else:
@@ -139,15 +137,13 @@ class Connection:
             ConnectionLostError: it is.
             SshError: the server lets it have no more channels.
         """
-        import paramiko
-
         try:
             yield
-        except paramiko.ChannelException as error:
+        except refused_error() as error:
             raise SshError(
                 f"{self.target}: the server lets this connection have no more sessions (MaxSessions): {error}"
             ) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except (ssh_error(), EOFError, OSError) as error:
             if _is_of_this_machine(error) and self.is_open:
                 raise
             # A server that hangs up may say why: some let a connection have so many channels and no more.

@@ -14,6 +14,7 @@ from slipway.host.connection import CHANNEL_PATIENCE_S, Connection
 from slipway.sftp import fxp, small_file, wire
 from slipway.sftp.wire import Entry, MalformedError, RefusedError, Request, Room
 from slipway.ssh.target import Target
+from slipway.ssh.transport import ssh_error
 
 if TYPE_CHECKING:
     from slipway.host.connection import LogIn
@@ -273,19 +274,15 @@ class Files(Connection):
         return self._session
 
     def _another_session(self) -> Session | None:
-        import paramiko
-
         try:
             return self._open_session(patience_s=0)
-        except paramiko.SSHException:
+        except ssh_error():
             # Of several that are refused at once, paramiko gives only one the reason.
             if not self.is_open:
                 raise
             return None
 
     def _open_session(self, patience_s: float = CHANNEL_PATIENCE_S) -> Session:
-        import paramiko
-
         from slipway.sftp.session import NoGreetingError, Session
 
         channel = self.open_channel(patience_s)
@@ -298,7 +295,7 @@ class Files(Connection):
             if not self.is_open:
                 raise
             raise self._explain_no_files(error, error.text) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except (ssh_error(), EOFError, OSError) as error:
             text = channel.recv(1 << 10) if channel.recv_ready() else b""
             channel.close()
             if not self.is_open or isinstance(error, TimeoutError):

@@ -19,13 +19,14 @@ from slipway.shell import Result
 from slipway.site import Login
 from slipway.ssh.prompt import NoPrompt, Prompt
 from slipway.ssh.target import Target, resolve_target
+from slipway.ssh.transport import ssh_error
 
 if TYPE_CHECKING:
-    import paramiko
-
     from slipway.host.carrier import Carrier
     from slipway.host.connection import LogIn
+    from slipway.multiplex.transport import KeptTransport
     from slipway.sftp.channel_pool import ChannelPool
+    from slipway.ssh.transport import Transport
 
 KILLED = 128
 # What sshd prints in the place of any command's own output; it has no exit code of its own.
@@ -44,7 +45,7 @@ class Host(Files):
     def __init__(
         self,
         target: Target,
-        transports: Sequence[paramiko.Transport],
+        transports: Sequence[Transport],
         transfer: str = "auto",
         log_in_again: LogIn | None = None,
     ) -> None:
@@ -283,12 +284,10 @@ class Host(Files):
             TransferOnlyError: this host runs no commands for this user.
             ConnectionLostError: the connection was lost.
         """
-        import paramiko
-
         with self.translated(), self.open_channel() as channel:
             try:
                 channel.exec_command(command_line(argv, merge_outputs=merge_outputs))
-            except paramiko.SSHException as error:
+            except ssh_error() as error:
                 if self._runs_commands or self.is_lost:
                     raise
                 # The server has refused it, and ended the channel.
@@ -310,12 +309,10 @@ class Host(Files):
             SshError: it gives no terminals.
             ConnectionLostError: the connection was lost.
         """
-        import paramiko
-
         with self.translated(), self.open_channel() as channel:
             try:
                 channel.get_pty(kind, size.columns, size.rows)
-            except paramiko.SSHException as error:
+            except ssh_error() as error:
                 if self.is_lost:
                     raise
                 raise SshError(
@@ -325,22 +322,55 @@ class Host(Files):
             yield TerminalProgram(channel)
 
 
-def connect(login: Login, state: Path, ask: Prompt | None = None) -> Host:
-    """Log in to a site.
+def connect(login: Login, state: Path, ask: Prompt | None = None, name: str = "") -> Host:
+    """Log in to a site, or use the login that another command has left behind.
 
     Args:
         login: how, as the site's file has it.
         state: Slipway's state folder.
         ask: who answers where the server, or a key, asks for something. Default: nobody.
+        name: of the site.
 
     Raises:
         ConfigError: the ssh_config is missing or broken.
+        HostError: somebody else can get at the folder where kept logins are.
         SshError: a host cannot be reached, is not the one that is known, or refuses the login.
     """
-    from slipway.ssh.login import log_in
+    from slipway.multiplex.folder import is_possible
+    from slipway.multiplex.kept import find_kept
+    from slipway.multiplex.noted_target import find_noted
 
-    target, prompt = resolve_target(login, state), ask or NoPrompt()
-    return Host(target, log_in(target, prompt), login.transfer, lambda: log_in(target, prompt))
+    target, prompt = find_noted(login, state) or resolve_target(login, state), ask or NoPrompt()
+    keeps = login.share and is_possible()
+    kept = None if keeps else find_kept(target, name)
+    if keeps or kept is not None:
+
+        def log_in_kept() -> Sequence[Transport]:
+            return [keep_login(target, login, state, prompt, name)]
+
+        return Host(target, [kept] if kept else log_in_kept(), login.transfer, log_in_kept)
+
+    def log_in_alone() -> Sequence[Transport]:
+        from slipway.ssh.login import log_in
+
+        return log_in(target, prompt)
+
+    return Host(target, log_in_alone(), login.transfer, log_in_alone)
+
+
+def keep_login(target: Target, login: Login, state: Path, ask: Prompt, name: str) -> KeptTransport:
+    """Log in, unless it was done, so that other commands can use it.
+
+    Raises:
+        HostError: somebody else can get at the folder where kept logins are.
+        SshError: see :func:`connect`.
+    """
+    from slipway.multiplex.kept import keep
+    from slipway.multiplex.noted_target import note_target
+
+    made = keep(target, ask, login.keep_s, name, lambda: ask.tell(f"Another command logs in to {target}"))
+    note_target(login, state, target)
+    return made
 
 
 def _explain_greeting(greeting: bytes) -> str:

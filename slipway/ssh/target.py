@@ -89,26 +89,40 @@ def resolve_target(login: Login, state: Path) -> Target:
     """
     import paramiko
 
-    file = Path("~/.ssh/config").expanduser()
-    if login.ssh_config:
-        file = state / Path(login.ssh_config).expanduser()
-        if not file.is_file():
-            hint = "; correct it, or leave it out for ~/.ssh/config"
-            if login.ssh_config.startswith(BOX_FOLDER):
-                hint = "; `invoke box.up` makes it"
-            raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist{hint}")
+    file = _config_file(login, state)
     try:
-        text = read_config(file, Path("~/.ssh").expanduser())
-        if not login.ssh_config:
-            # Like `ssh -F`, a file of the site's own stands alone.
-            text += "Host *\n" + read_config(SYSTEM_CONFIG, SYSTEM_CONFIG.parent, lenient=True)
-        return _target(text, login.host, user=login.user, port=login.port)
+        return _target(read_text(login, state), login.host, user=login.user, port=login.port)
     except (paramiko.SSHException, ValueError, KeyError, RuntimeError) as error:
         # The last is Python's for a ~USER that there is not.
         by_hand = f"ssh -F {shlex.quote(str(file))} -G {shlex.quote(login.host)}"
         raise ConfigError(
             f"{file} cannot be understood: {error}; `{by_hand}` shows how OpenSSH reads it"
         ) from error
+
+
+def read_text(login: Login, state: Path) -> str:
+    """The text of ``ssh_config`` that counts for a login, with all that it includes.
+
+    Raises:
+        ConfigError: it does not exist, or is broken.
+    """
+    text = read_config(_config_file(login, state), Path("~/.ssh").expanduser())
+    if not login.ssh_config:
+        # Like `ssh -F`, a file of the site's own stands alone.
+        text += "Host *\n" + read_config(SYSTEM_CONFIG, SYSTEM_CONFIG.parent, lenient=True)
+    return text
+
+
+def _config_file(login: Login, state: Path) -> Path:
+    if not login.ssh_config:
+        return Path("~/.ssh/config").expanduser()
+    file = state / Path(login.ssh_config).expanduser()
+    if not file.is_file():
+        hint = "; correct it, or leave it out for ~/.ssh/config"
+        if login.ssh_config.startswith(BOX_FOLDER):
+            hint = "; `invoke box.up` makes it"
+        raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist{hint}")
+    return file
 
 
 def _target(

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def ssh_error() -> type[Exception]:
+    """Paramiko's error, for an ``except``: paramiko takes long to import, and then only that imports it."""
+    import paramiko
+
+    return paramiko.SSHException
+
+
+def refused_error() -> type[Exception]:
+    """Paramiko's error where a server opens no channel, likewise."""
+    import paramiko
+
+    return paramiko.ChannelException
+
+
 class Channel(Protocol):
     """A program, a file transfer or a way to a port, at the other end of a connection."""
 

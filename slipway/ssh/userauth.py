@@ -8,6 +8,7 @@ thread only puts replies into a queue, and whoever logs in asks, signs and sends
 from __future__ import annotations
 
 import queue
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +24,9 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 _SERVICE = "ssh-userauth"
 _SERVICE_REQUEST, _SERVICE_ACCEPT = 5, 6
 _REQUEST, _FAILURE, _SUCCESS, _BANNER = 50, 51, 52, 53
+# Those that name a channel by the server's number for it (RFC 4254).
+_WINDOW_ADJUST, _CHANNEL_CLOSE, _CHANNEL_REQUEST = 93, 97, 98
+_HEAD = struct.Struct(">BI")
 # The same number means three things; the method that is under way says which.
 _MORE, _INFO_RESPONSE = 60, 61
 
@@ -87,10 +91,34 @@ Reply = Success | Failure | Challenge | KeyAccepted | PasswordExpired | Closed |
 
 
 class Transport(paramiko.Transport):
-    """Paramiko's, which also keeps what the server says when it hangs up or opens no channel."""
+    """Paramiko's, which also keeps what the server says when it hangs up or opens no channel.
+
+    It sends nothing on a channel that it has closed. Paramiko does that where one thread sends while another
+    closes, or the server does, and sshd then ends the connection, with all other channels.
+    """
 
     farewell = ""
     refusal = ""
+
+    def __init__(self, line: Any) -> None:
+        super().__init__(line)
+        self._closed_there: set[int] = set()
+
+    def _send_message(self, data: Message) -> None:
+        # Those of channels come one at a time: paramiko's lock for them is held.
+        kind, number = _HEAD.unpack(data.asbytes()[: _HEAD.size].ljust(_HEAD.size, b"\0"))
+        if _WINDOW_ADJUST <= kind <= _CHANNEL_REQUEST:
+            if number in self._closed_there:
+                return
+            if kind == _CHANNEL_CLOSE:
+                self._closed_there.add(number)
+        super()._send_message(data)  # type: ignore[misc]
+
+    def _parse_channel_open_success(self, message: Message) -> None:
+        message.get_int()
+        self._closed_there.discard(message.get_int())
+        message.rewind()
+        super()._parse_channel_open_success(message)  # type: ignore[misc]
 
     def _parse_disconnect(self, message: Message) -> None:
         message.get_int()

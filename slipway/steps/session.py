@@ -74,8 +74,8 @@ class Session:
         return self.log_in(site)
 
     def log_in(self, site: Site) -> Host:
-        """A new connection to a site. The caller closes it."""
-        return connect(site.login, self.project.state, self.prompt)
+        """A connection to a site, new or by a login that is kept. The caller closes it."""
+        return connect(site.login, self.project.state, self.prompt, site.name)
 
     @contextmanager
     def open_scratch(self, site: Site, *, make: bool = True) -> Iterator[tuple[Host, Scratch]]:

@@ -31,6 +31,7 @@ LAYERS = (
     ("slipway.code",),
     ("slipway.transfer", "slipway.interactive"),
     ("slipway.host",),
+    ("slipway.multiplex",),
     ("slipway.ssh", "slipway.sftp"),
     ("slipway.completion",),
     ("slipway.site", "slipway.project", "slipway.notify"),

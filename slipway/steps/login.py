@@ -1,0 +1,63 @@
+"""Logging in for the commands to come, and logging out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.errors import HostError, UsageError
+from slipway.host.host import keep_login
+from slipway.multiplex.folder import require_possible
+from slipway.multiplex.kept import Kept, end_kept, list_kept, parse_kept, path_of
+from slipway.ssh.target import resolve_target
+from slipway.steps.session import Session
+
+
+def log_in(session: Session, name: str) -> tuple[Kept, bool]:
+    """Log in to a site and leave that for other commands.
+
+    Returns:
+        What is kept, and whether it was there already.
+
+    Raises:
+        HostError: this machine cannot keep it, or somebody else can get at the folder for it.
+        SshError: there is no way in.
+    """
+    require_possible()
+    site = session.site(name)
+    target = resolve_target(site.login, session.project.state)
+    session.progress.step(f"Logging in to {name}")
+    transport = keep_login(target, site.login, session.project.state, session.prompt, name)
+    transport.close()
+    return parse_kept(transport.path, transport.state), transport.was_there
+
+
+def log_out(session: Session, name: str | None) -> Sequence[Kept]:
+    """End the login of a site, or all of them, with what is under way on it; those that were ended.
+
+    Raises:
+        HostError: somebody else can get at the folder for them.
+    """
+    kept = list_kept()
+    if name is not None:
+        path = path_of(resolve_target(session.site(name).login, session.project.state))
+        kept = [one for one in kept if one.path == path]
+    return [one for one in kept if end_kept(one.path)]
+
+
+def find_logins(session: Session) -> Sequence[Kept]:
+    """What is kept, for those who only mention it: where nobody may look, they are told."""
+    try:
+        return list_kept()
+    except HostError as error:
+        session.progress.note(str(error))
+        return ()
+
+
+def require_none(site: str | None, json: bool) -> None:
+    """Refuse ``--json`` where it is not a question.
+
+    Raises:
+        UsageError: a site is named, too.
+    """
+    if site is not None and json:
+        raise UsageError("--json lists all logins; leave out the site")

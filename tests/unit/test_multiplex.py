@@ -1,0 +1,319 @@
+"""A kept login's parts that need no server: frames, the folder of the sockets, what two processes say."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import HostError, LoginError, SshError
+from slipway.multiplex import folder
+from slipway.multiplex.channel import TURN_S, KeptChannel
+from slipway.multiplex.folder import (
+    connect_socket,
+    find_folder,
+    make_folder,
+    peer_user,
+    socket_folder,
+    socket_path,
+)
+from slipway.multiplex.frame import Decoder, Kind, MalformedFrameError, frame, message, values_of
+from slipway.multiplex.kept import Kept, find_kept, list_kept
+from slipway.multiplex.relay import error_values, parse_error, parse_target, target_values
+from slipway.report.login_table import keep_words, login_notes, login_rows
+from slipway.site import Login
+from slipway.ssh.target import Target
+from tests.waiting import PATIENCE_S, wait_until
+
+TARGET = Target(host="login", port=22, user="me", key_name="login", identity_files=("~/.ssh/id",))
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    short = Path("/tmp") / f"slipway-test-{os.getpid()}"
+    short.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short))
+    yield short
+    for path in sorted(short.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    short.rmdir()
+
+
+# --- Frames
+
+
+def test_frames_come_in_any_pieces() -> None:
+    frames = [(Kind.INPUT, b"abc"), (Kind.INPUT_END, b""), (Kind.OUTPUT, bytes(range(256)) * 300)]
+    content = b"".join(frame(*one) for one in frames)
+    for size in (1, 2, 7, 1000, len(content)):
+        decoder = Decoder()
+        pieces = (content[start : start + size] for start in range(0, len(content), size))
+        assert [one for piece in pieces for one in decoder.feed(piece)] == frames
+
+
+def test_what_follows_a_frame_is_kept_for_the_next_reader() -> None:
+    """Whoever reads the first frame only leaves the rest to somebody else."""
+    decoder = Decoder()
+    assert next(decoder.feed(frame(Kind.DONE, b"{}") + frame(Kind.OUTPUT, b"x"))) == (Kind.DONE, b"{}")
+    assert list(decoder.feed(b"")) == [(Kind.OUTPUT, b"x")]
+
+
+@pytest.mark.parametrize("content", [b"\xff\0\0\0\0", b"\x03\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n"])
+def test_what_is_no_frame_is_refused(content: bytes) -> None:
+    with pytest.raises(MalformedFrameError):
+        list(Decoder().feed(content))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
+def test_what_holds_no_values_is_refused(content: bytes) -> None:
+    with pytest.raises(MalformedFrameError):
+        values_of(content)
+
+
+# --- The folder
+
+
+def test_the_folder_is_made_for_this_user_alone(runtime: Path) -> None:
+    assert find_folder() is None
+    made = make_folder()
+    assert made == runtime / "slipway"
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert find_folder() == made
+
+
+def test_a_folder_that_others_can_look_into_is_refused() -> None:
+    make_folder().chmod(0o750)
+    for use in (make_folder, find_folder, list_kept, lambda: find_kept(TARGET)):
+        with pytest.raises(HostError, match=r"others can get at .*mode 750.*chmod 700"):
+            use()
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused(runtime: Path, tmp_path: Path) -> None:
+    (runtime / "slipway").symlink_to(tmp_path)
+    with pytest.raises(HostError, match="is to be the folder of kept logins, and is none"):
+        make_folder()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a folder of another user's")
+def test_another_users_folder_is_refused(runtime: Path) -> None:
+    (runtime / "slipway").mkdir(mode=0o700)
+    os.chown(runtime / "slipway", 12345, 12345)
+    with pytest.raises(HostError, match=r"belongs to another user \(id 12345\)"):
+        find_folder()
+
+
+def test_where_the_folder_is_without_a_usable_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    for name in (str(long), "/nowhere"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
+        assert socket_folder() == Path(f"/tmp/slipway-{os.getuid()}")
+
+
+def test_a_socket_is_named_by_who_and_where(runtime: Path) -> None:
+    first = socket_path(runtime, TARGET)
+    assert first == socket_path(runtime, parse_target(json.loads(json.dumps(target_values(TARGET)))))
+    others = [
+        replace(TARGET, user="you"),
+        replace(TARGET, port=2222),
+        replace(TARGET, jumps=(replace(TARGET, host="gate"),)),
+        replace(TARGET, proxy_command="nc %h %p"),
+        replace(TARGET, known_hosts=("~/other",)),
+    ]
+    assert len({first, *(socket_path(runtime, other) for other in others)}) == 6
+    assert len(os.fsencode(f"{first}.1234567")) < 104
+
+
+def test_who_is_at_the_other_end(runtime: Path) -> None:
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(runtime / "one"))
+        listener.listen()
+        with closing(connect_socket(runtime / "one", 1) or socket.socket()) as client:
+            assert peer_user(client) == os.getuid()
+    assert connect_socket(runtime / "one", 1) is None
+    assert connect_socket(runtime / "none", 1) is None
+
+
+def test_another_users_server_is_refused(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own id is made another one, since a server of somebody else's cannot be had here."""
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(runtime / "one"))
+        listener.listen()
+        monkeypatch.setattr(folder, "peer_user", lambda _: os.getuid() + 1)
+        with pytest.raises(HostError, match="is served by another user"):
+            connect_socket(runtime / "one", 1)
+
+
+def test_a_dead_socket_is_no_login_and_is_tidied_away() -> None:
+    path = socket_path(make_folder(), TARGET)
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+    assert find_kept(TARGET) is None
+    assert list_kept() == []
+    assert not path.exists()
+
+
+def test_windows_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    assert find_kept(TARGET) is None
+    assert list_kept() == []
+    with pytest.raises(HostError, match="cannot be kept on Windows"):
+        folder.require_possible()
+
+
+# --- What the command and the keeper tell each other
+
+
+def test_a_target_travels_as_json() -> None:
+    jump = replace(TARGET, host="gate", identity_files=None)
+    target = replace(TARGET, jumps=(jump, replace(jump, port=2222)), certificate_files=("~/a", "~/b"))
+    assert parse_target(json.loads(json.dumps(target_values(target)))) == target
+
+
+def test_an_error_keeps_its_kind() -> None:
+    again = parse_error(error_values(LoginError("no")))
+    assert (type(again), str(again)) == (LoginError, "no")
+    for name in ("os", "SlipwayErrors", "annotations"):
+        assert type(parse_error({"error": name, "text": "no"})) is SshError
+
+
+# --- A client's channel
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[KeptChannel, socket.socket]]:
+    """A channel, and the keeper's end of its socket."""
+    here, there = socket.socketpair()
+    here.settimeout(TURN_S)
+    there.settimeout(PATIENCE_S)
+    channel = KeptChannel(here, Decoder())
+    with closing(there), closing(channel):
+        yield channel, there
+
+
+def heard(there: socket.socket, count: int) -> list[tuple[Kind, bytes]]:
+    decoder, found = Decoder(), list[tuple[Kind, bytes]]()
+    while len(found) < count:
+        found += decoder.feed(there.recv(1 << 16))
+    return found
+
+
+def test_a_channel_brings_both_outputs_and_the_exit_code(pair: tuple[KeptChannel, socket.socket]) -> None:
+    channel, there = pair
+    there.sendall(frame(Kind.ERRORS, b"oh") + frame(Kind.OUTPUT, b"abc") + frame(Kind.OUTPUT, b"de"))
+    assert channel.recv_stderr(10) == b"oh"
+    assert channel.recv(2) == b"ab"
+    assert not channel.exit_status_ready()
+    there.sendall(frame(Kind.OUTPUT_END) + message(Kind.STATUS, {"code": 3}))
+    assert b"".join(iter(lambda: channel.recv(2), b"")) == b"cde"
+    assert channel.recv_stderr(10) == b""
+    assert channel.recv_exit_status() == 3
+
+
+def test_a_channel_whose_keeper_dies_has_no_exit_code(pair: tuple[KeptChannel, socket.socket]) -> None:
+    channel, there = pair
+    there.close()
+    assert channel.recv(1) == b""
+    assert channel.recv_exit_status() == -1
+    with pytest.raises(OSError, match="Socket is closed") as caught:
+        channel.sendall(b"x")
+    assert caught.value.errno is None  # which would be an error of this machine
+    with pytest.raises((OSError, EOFError)):
+        channel.exec_command("true")
+
+
+def test_what_a_channel_sends(pair: tuple[KeptChannel, socket.socket]) -> None:
+    channel, there = pair
+    with ThreadPoolExecutor(1) as pool:
+        listening = pool.submit(heard, there, 4)
+        channel.sendall(b"")
+        channel.sendall(b"x" * 200_000)
+        channel.shutdown_write()
+        channel.resize_pty(100, 30)
+        *parts, end, size = listening.result()
+    assert b"".join(content for kind, content in parts if kind is Kind.INPUT) == b"x" * 200_000
+    assert end == (Kind.INPUT_END, b"")
+    assert values_of(size[1]) == {"want": "size", "width": 100, "height": 30}
+
+
+def test_requests_and_their_refusal(pair: tuple[KeptChannel, socket.socket]) -> None:
+    import paramiko
+
+    channel, there = pair
+    there.sendall(message(Kind.DONE) + message(Kind.FAILED, {"text": "Channel closed."}))
+    channel.exec_command("true")
+    with pytest.raises(paramiko.SSHException, match="Channel closed"):
+        channel.invoke_subsystem("sftp")
+    assert [values_of(content)["want"] for _, content in heard(there, 2)] == ["exec", "subsystem"]
+
+
+def test_a_channel_waits_no_longer_than_it_is_told(pair: tuple[KeptChannel, socket.socket]) -> None:
+    channel, _ = pair
+    channel.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        channel.recv(1)
+    with pytest.raises(TimeoutError):
+        channel.sendall(b"x" * 10_000_000)
+    assert channel.closed  # half a frame has gone
+
+
+def test_what_nobody_reads_is_not_taken_without_end(pair: tuple[KeptChannel, socket.socket]) -> None:
+    channel, there = pair
+    there.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        there.sendall(frame(Kind.OUTPUT, bytes(1 << 16)) * 128)
+    assert channel.recv_ready()
+
+
+def test_closing_ends_whoever_waits(pair: tuple[KeptChannel, socket.socket]) -> None:
+    channel, _ = pair
+    seen: list[bytes] = []
+    reader = threading.Thread(target=lambda: seen.append(channel.recv(1)))
+    reader.start()
+    channel.close()
+    reader.join(PATIENCE_S)
+    assert seen == [b""]
+    wait_until(lambda: channel.closed, "the end")
+
+
+# --- What people see
+
+
+def test_how_long_is_said_in_a_site_file() -> None:
+    assert Login(host="x").keep_s == 8 * 3600
+    assert Login(host="x", keep="90s").keep_s == 90
+    for wrong in ("8", "8 h", "h", "-1h", "1w"):
+        with pytest.raises(ValueError, match="write it as a number with s, m, h or d behind it, such as 8h"):
+            Login(host="x", keep=wrong)
+
+
+def test_the_words_of_a_login() -> None:
+    from datetime import datetime, timezone
+
+    now = datetime(2026, 12, 1, 10, tzinfo=timezone.utc)
+    kept = Kept(
+        path=Path("x"),
+        target="me@login:22",
+        names=("hpc", "mine"),
+        since=now.timestamp() - 3600,
+        until=now.timestamp() + 7200,
+        idle_s=72,
+        keep_s=8 * 3600,
+        users=0,
+    )
+    row = ("hpc, mine", "me@login:22", "09:00", "unused for 1:12, ends at 12:00")
+    assert login_rows([kept], now) == [row]
+    used = replace(kept, until=None, users=1)
+    assert login_notes([used]) == ["logged in to hpc, mine (me@login:22), used by 1 command"]
+    assert [keep_words(replace(kept, keep_s=value)) for value in (28800, 5400, 90)] == [
+        "8 h",
+        "90 min",
+        "90 s",
+    ]
+    assert asdict(kept)["users"] == 0
