@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from slam.dataset.image import read_upright
 from slam.posefile.posefile import read_posefile
 
 # The room is drawn without distortion; with this one known to COLMAP its model is a little off, and is one.
+MASK = np.full((240, 320), 255, dtype=np.uint8)
+MASK[200:, :40] = 0
 CALIBRATION = "262.5 262.5 160 120 -0.02 0.003 0.0005 -0.0004\n"
 
 
@@ -23,6 +26,9 @@ def out(slam_once, scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     data, out = tmp_path_factory.mktemp("distorted"), tmp_path_factory.mktemp("out")
     shutil.copytree(scene, data / "room")
     (data / "room" / "calib.txt").write_text(CALIBRATION)
+    third = sorted((data / "room" / "rgb").iterdir())[2]
+    (data / "room" / "masks").mkdir()
+    Image.fromarray(MASK).save(data / "room" / "masks" / third.with_suffix(".png").name)
     done = slam_once(
         "--task", "infer", "--data-root", data, "--dataset", "room", "--max-frames", "6", "--out", out,
         "--colmap-text", "--undistort",
@@ -120,13 +126,13 @@ def test_transforms_project_as_colmap_does(out: Path, names: list[str], folder: 
     place = out / folder
     model = pycolmap.Reconstruction(place / "sparse" / "0")
     values = json.loads((place / "transforms.json").read_text())
-    assert [frame["file_path"] for frame in values["frames"]] == [f"images/{name}" for name in names]
+    assert [Path(frame["file_path"]).name for frame in values["frames"]] == names
     matrix = np.array([[values["fl_x"], 0, values["cx"]], [0, values["fl_y"], values["cy"]], [0, 0, 1]])
     distortion = np.array([values.get(name, 0.0) for name in ("k1", "k2", "p1", "p2", "k3")])
     assert any(distortion) == (folder == ".")
     compared = 0
     for frame in values["frames"]:
-        image = model.find_image_with_name(frame["file_path"].removeprefix("images/"))
+        image = model.find_image_with_name(Path(frame["file_path"]).name)
         seen = [model.points3D[point.point3D_id].xyz for point in image.get_observation_points2D()]
         expected = [image.project_point(point) for point in seen]
         # OpenGL's axes to OpenCV's.
@@ -141,6 +147,25 @@ def test_transforms_project_as_colmap_does(out: Path, names: list[str], folder: 
     assert (place / values["ply_file_path"]).read_bytes().startswith(b"ply\n")
 
 
+@pytest.mark.parametrize("folder", [".", "undistorted"])
+def test_all_files_that_transforms_name_are_there(out: Path, folder: str) -> None:
+    """Images as they lie, and a mask for each of them, as nerfstudio wants it."""
+    place = out / folder
+    values = json.loads((place / "transforms.json").read_text())
+    assert not Path(values["frames"][0]["file_path"]).is_absolute()  # which instant-ngp refuses
+    masks = []
+    for frame in values["frames"]:
+        image, mask = (read_upright(place / frame[key]) for key in ("file_path", "mask_path"))
+        assert image.size == mask.size == (values["w"], values["h"])
+        assert mask.mode == "L"
+        masks.append(np.asarray(mask))
+    assert [mask.min() for mask in masks] == [255, 255, 0, 255, 255, 255]
+    # The lens bends the mask's edges by less than a pixel or two.
+    dark = np.argwhere(masks[2] == 0)
+    assert np.abs(dark.min(0) - [200, 0]).max() <= 2
+    assert np.abs(dark.max(0) - [239, 39]).max() <= 2
+
+
 def test_undistorted_images_are_what_the_pinhole_sees(out: Path, scene: Path, names: list[str]) -> None:
     import pycolmap
 
@@ -148,6 +173,7 @@ def test_undistorted_images_are_what_the_pinhole_sees(out: Path, scene: Path, na
     assert sorted(path.name for path in folder.iterdir()) == [
         "cloud.ply",
         "images",
+        "masks",
         "sparse",
         "transforms.json",
     ]

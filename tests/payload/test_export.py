@@ -126,7 +126,9 @@ def test_a_camera_by_hand_for_nerf(tmp_path: Path) -> None:
         quaternions=np.array([[0.0, 0, 0, 1], [0, np.sqrt(0.5), 0, np.sqrt(0.5)]]),
     )
     simple = Camera(model="SIMPLE_RADIAL", parameters=(400, 160, 120, 0.01), width=320, height=240)
-    write_transforms(tmp_path / "t.json", simple, trajectory, ("a.jpg", "sub/b.jpg"), cloud="cloud.ply")
+    write_transforms(
+        tmp_path / "t.json", simple, trajectory, ("images/a.jpg", "images/sub/b.jpg"), cloud="cloud.ply"
+    )
     written = json.loads((tmp_path / "t.json").read_text())
     frames = written.pop("frames")
     assert written == {

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from slam.dataset.layout import open_sequence
-from slam.dataset.mask import write_mask
+from slam.dataset.mask import read_mask, write_mask
 from slam.dataset.sequence import Choice
 from slam.engine.colmap.feature import extract_features
 from slam.engine.colmap.image import link_images, write_masks
@@ -100,7 +100,7 @@ def test_masks_of_any_depth_are_read(tmp_path: Path, mode: str) -> None:
     else:
         image = Image.fromarray(black).convert(mode)
     image.save(tmp_path / "mask.png")
-    write_mask(tmp_path / "mask.png", tmp_path / "written.png")
+    write_mask(read_mask(tmp_path / "mask.png", (6, 4)), tmp_path / "written.png")
     written = Image.open(tmp_path / "written.png")
     assert written.mode == "L"
     assert np.argwhere(np.asarray(written) == 255).tolist() == [[1, 2]]

@@ -1,5 +1,7 @@
 """All files of a run, of an estimate that no engine has made."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from slam.dataset.image import needs_copy, read_upright
 from slam.dataset.layout import open_sequence
 from slam.dataset.sequence import Choice
 from slam.engine.estimate import Estimate, Settings
@@ -19,7 +22,7 @@ from slam.task.note import notes_of
 from slam.task.up import find_up
 from slam.task.write import Finished, write_results
 from slam.trajectory import Trajectory
-from tests.payload.datasets import make_euroc, middle, spot
+from tests.payload.datasets import make_euroc, middle, save, spot
 from tests.result_files import ALWAYS
 
 SPOT = np.array([520.0, 130.0])
@@ -58,6 +61,7 @@ def finished(tmp_path: Path) -> Finished:
         summary={"frames": count},
         drawing=Drawing(),
         up=find_up(None, sequence, estimate, None, None),
+        out=tmp_path / "out",
     )
 
 
@@ -70,6 +74,48 @@ def test_an_engine_without_features_leaves_all_files_too(finished: Finished, tmp
         f"{name}.{kind}" for name in ("cameras", "images", "points3D") for kind in ("bin", "txt")
     ]
     assert list(notes_of(finished.sequence, finished.estimate)) == []
+
+
+def test_what_has_masks_has_one_for_each_image(finished: Finished, tmp_path: Path) -> None:
+    """nerfstudio takes one for each image or none at all, and only grey ones."""
+    mask = np.zeros((480, 752, 3), dtype=np.uint8)
+    mask[:, 400:] = 200
+    first, *others = finished.sequence.frames
+    frames = (replace(first, mask=save(tmp_path / "mask.png", mask)), *others)
+    out = tmp_path / "out"
+    out.mkdir()
+    write_results(replace(finished, sequence=replace(finished.sequence, frames=frames)), out)
+    for folder in (out, out / "undistorted"):
+        values = json.loads((folder / "transforms.json").read_text())
+        images, masks = (
+            [read_upright(folder / frame[key]) for frame in values["frames"]]
+            for key in ("file_path", "mask_path")
+        )
+        assert {image.size for image in (*images, *masks)} == {(values["w"], values["h"])}
+        assert {one.mode for one in masks} == {"L"}
+        shown = [np.asarray(one) for one in masks]
+        assert (shown[0][240, 300], shown[0][240, 500], shown[1].min()) == (0, 255, 255)
+    assert (out / values["frames"][0]["file_path"]).name == first.image.name
+
+
+def test_frames_without_files_have_no_transforms(finished: Finished, tmp_path: Path) -> None:
+    turned = finished.sequence.frames[1].image
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(turned).save(turned, exif=exif)
+    needs_copy.cache_clear()
+    for sequence, reason in [
+        (replace(finished.sequence, is_unpacked=True), "for these frames are no files"),
+        (finished.sequence, "for 1 images are stored turned"),
+    ]:
+        assert any(
+            f"there is no transforms.json, {reason}" in note for note in notes_of(sequence, finished.estimate)
+        )
+        out = tmp_path / "out"
+        out.mkdir(exist_ok=True)
+        write_results(replace(finished, sequence=sequence), out)
+        assert not (out / "transforms.json").exists()
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("folder", [".", "undistorted"])

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ _TURNS = {
 _LYING = (5, 6, 7, 8)
 # Pillow's words for grey images of more than 8 bits.
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+# pycolmap's wheel is built without the others.
+COMMON = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
 # What Pillow reads by a library of its own.
 _HEIF = (".heic", ".heif")
 
@@ -73,6 +76,17 @@ def read_header(path: Path, *, whole: bool = False) -> Header:
         if whole:
             image.load()
         return header
+
+
+@cache
+def needs_copy(path: Path) -> bool:
+    """Whether a program that turns no image, and knows 8 bits and common formats only, sees something else.
+
+    Raises:
+        InputError: it is no image.
+    """
+    header = read_header(path)
+    return header.is_turned or header.is_deep or path.suffix.lower() not in COMMON
 
 
 @contextmanager

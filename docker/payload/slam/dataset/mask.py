@@ -10,7 +10,7 @@ from PIL import Image
 
 from slam.dataset.files import exists
 from slam.dataset.image import read_header, read_upright
-from slam.dataset.sequence import Frame
+from slam.dataset.sequence import Bytes, Frame
 from slam.errors import InputError
 
 # https://colmap.github.io/faq.html#mask-image-regions
@@ -62,14 +62,23 @@ def _require_size(mask: Path, image: Path, size: tuple[int, int]) -> None:
         )
 
 
-def write_mask(source: Path, path: Path) -> None:
-    """Write a mask as grey PNG with 8 bits: black where all colours of ``source`` are 0, else white.
+def read_mask(source: Path | None, size: tuple[int, int]) -> Bytes:
+    """A mask [h, w]: 0 where all colours of ``source`` are 0, else 255; without one all of it is 255.
 
     Raises:
         InputError: it cannot be read.
     """
+    if source is None:
+        return np.full((size[1], size[0]), 255, dtype=np.uint8)
     image = read_upright(source)
     deep = image.mode.startswith(("I", "F"))
     values = np.asarray(image if deep else image.convert("RGB"))
     is_seen = (values != 0).reshape(image.height, image.width, -1).any(2)
-    Image.fromarray(255 * is_seen.astype(np.uint8)).save(path)
+    mask: Bytes = 255 * is_seen.astype(np.uint8)
+    return mask
+
+
+def write_mask(mask: Bytes, path: Path) -> None:
+    """Write a mask [h, w] as grey PNG with 8 bits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path, format="PNG")

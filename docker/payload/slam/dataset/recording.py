@@ -40,7 +40,7 @@ def unpack(sequence: Sequence, workspace: Path) -> Sequence:
         ) from error
     size = sum(frame.image.stat().st_size for frame in frames)
     say(f"frames     {len(frames)} unpacked, {size / 1e6:,.0f} MB until the end of the run")
-    return replace(sequence, frames=frames, recording=None)
+    return replace(sequence, frames=frames, recording=None, is_unpacked=True)
 
 
 def _write(path: Path, pixels: Bytes, focal_35mm: float | None) -> None:

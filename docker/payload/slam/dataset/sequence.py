@@ -125,7 +125,8 @@ class Sequence:
 
     ``recording`` has the images of frames without files, in their order, as they were taken and upright:
     uint8 [h, w, 3] in the order blue, green, red. Like ``pictures`` it can be gone through again, and be
-    pickled. ``slam.dataset.recording.unpack`` makes files of them. ``focal_35mm`` is what the camera says
+    pickled. ``slam.dataset.recording.unpack`` makes files of them, which are gone at the end
+    (``is_unpacked``). ``focal_35mm`` is what the camera says
     that its focal length in mm would be, were the image as large as 35 mm film.
     """
 
@@ -148,6 +149,7 @@ class Sequence:
     values: ValueRange | None = None
     notes: tuple[str, ...] = ()
     recording: Iterable[Bytes] | None = None
+    is_unpacked: bool = False
     focal_35mm: float | None = None
     frame: str | None = None
 

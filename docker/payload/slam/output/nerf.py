@@ -21,16 +21,24 @@ _AABB_SCALE = 16
 
 
 def write_transforms(
-    path: Path, camera: Camera, trajectory: Trajectory, names: Sequence[str], *, cloud: str
+    path: Path,
+    camera: Camera,
+    trajectory: Trajectory,
+    files: Sequence[str],
+    *,
+    cloud: str,
+    masks: Sequence[str] = (),
 ) -> None:
-    """Write the poses of images that lie in ``images/`` beside the file, in the trajectory's world.
+    """Write the poses of images in the trajectory's world.
 
     Args:
         path: the JSON file to write.
         camera: that of the images.
         trajectory: the camera's poses.
-        names: of the images, one a pose, relative to ``images/``.
+        files: the images, one a pose, relative to the file's folder. instant-ngp takes no others.
         cloud: the point cloud's file beside this one.
+        masks: the images' masks, grey and black where nothing is to be looked at, or none at all: nerfstudio
+            wants one for each image then.
 
     Raises:
         ValueError: the format has no words for the camera.
@@ -39,8 +47,8 @@ def write_transforms(
     poses[:, :3] = matrices(trajectory)
     poses[:, 3, 3] = 1
     frames = [
-        {"file_path": f"{IMAGES}/{name}", "transform_matrix": pose.tolist()}
-        for name, pose in zip(names, poses @ _OPENGL, strict=True)
+        {"file_path": file, **({"mask_path": mask} if mask else {}), "transform_matrix": pose.tolist()}
+        for file, mask, pose in zip(files, masks or [""] * len(files), poses @ _OPENGL, strict=True)
     ]
     write_json(
         path, {**describe(camera), "aabb_scale": _AABB_SCALE, "ply_file_path": cloud, "frames": frames}

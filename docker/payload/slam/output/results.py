@@ -34,6 +34,7 @@ RECORDING = "scene.rrd"
 # Folders.
 MODELS = "sparse"
 UNDISTORTED = "undistorted"
+MASKS = "masks"
 # Of a comparison with the truth.
 COMPARED = (ATE, RPE, ERRORS, *FIGURES)
 NAMES = (
@@ -53,6 +54,7 @@ NAMES = (
     RECORDING,
     MODELS,
     UNDISTORTED,
+    MASKS,
     SUMMARY,  # the last to be removed: by it a folder is known to be ours
 )
 # With less than this on a disk it is as good as full.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from slam.dataset.mask import write_mask
 from slam.dataset.sequence import Bytes
 from slam.output import results
 from slam.output.camera import Camera
@@ -31,6 +32,11 @@ def straight_name(name: str) -> str:
     return name if Path(name).suffix.lower() in _KEPT else f"{name}.png"
 
 
+def name_masks(names: Sequence[str]) -> list[str]:
+    """The files of masks, relative to the folder that ``masks/`` is in, of images of these names."""
+    return [f"{results.MASKS}/{name}.png" for name in names]
+
+
 def write_undistorted(
     folder: Path,
     camera: Camera,
@@ -39,10 +45,11 @@ def write_undistorted(
     images: Iterable[Bytes],
     cloud: Cloud,
     *,
+    masks: Iterable[Bytes] | None = None,
     text: bool,
     threads: int,
 ) -> None:
-    """Write ``images/``, ``sparse/0/``, ``transforms.json`` and ``cloud.ply``.
+    """Write ``images/``, ``masks/`` if there are any, ``sparse/0/``, ``transforms.json`` and ``cloud.ply``.
 
     Args:
         folder: a new one, which is made.
@@ -50,6 +57,7 @@ def write_undistorted(
         trajectory: its poses.
         names: of the images, one a pose.
         images: these, blue, green, red [h, w, 3].
+        masks: the images' masks [h, w]; ``None`` where they have none.
         cloud: what was seen; at most 200,000 points of it are written.
         text: whether COLMAP's model is written as text, too.
         threads: how many images are worked on at a time.
@@ -70,7 +78,17 @@ def write_undistorted(
             list(pool.map(lambda one: _write(folder / IMAGES / one[1], _remap(one[0], maps)), some))
     thinned = thin(cloud, MOST_POINTS)
     write_model(folder / results.MODELS / "0", straight, trajectory, called, thinned, text=text)
-    write_transforms(folder / results.TRANSFORMS, straight, trajectory, called, cloud=results.CLOUD)
+    straight_masks = name_masks(called) if masks is not None else []
+    for name, mask in zip(straight_masks, masks or (), strict=True):
+        write_mask(_remap(mask, maps, is_mask=True), folder / name)
+    write_transforms(
+        folder / results.TRANSFORMS,
+        straight,
+        trajectory,
+        [f"{IMAGES}/{name}" for name in called],
+        cloud=results.CLOUD,
+        masks=straight_masks,
+    )
     write_cloud(folder / results.CLOUD, thinned)
 
 
@@ -106,12 +124,12 @@ def _pinhole(camera: Camera, matrix: Any) -> Camera:
     return replace(camera, model="PINHOLE", parameters=(fx, fy, cx, cy))
 
 
-def _remap(pixels: Any, maps: tuple[Any, Any] | None) -> Any:
+def _remap(pixels: Any, maps: tuple[Any, Any] | None, *, is_mask: bool = False) -> Any:
     if maps is None:
         return pixels
     import cv2
 
-    return cv2.remap(pixels, *maps, interpolation=cv2.INTER_LINEAR)
+    return cv2.remap(pixels, *maps, interpolation=cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR)
 
 
 def _write(path: Path, pixels: Any) -> None:

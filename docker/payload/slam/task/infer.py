@@ -85,6 +85,7 @@ def infer(
             summary={**summary, "up": in_own_world(up, evaluation).summarize()},
             drawing=drawing,
             up=up,
+            out=out,
             truth=truth.trajectory,
             evaluation=evaluation,
             complaint=truth.complaint,

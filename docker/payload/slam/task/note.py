@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slam.dataset.image import needs_copy
 from slam.dataset.sequence import Sequence
 from slam.engine.estimate import Estimate
 from slam.output import results
@@ -34,12 +35,22 @@ def notes_of(sequence: Sequence, estimate: Estimate) -> Iterator[str]:
             f"{results.MODELS}/ is of these copies, which --undistort writes, and of the files only where a "
             "program turns them, too"
         )
+    missing = why_no_transforms(sequence, estimate)
+    if missing is not None:
+        yield f"there is no {results.TRANSFORMS}, {missing}; --undistort writes one for undistorted images"
+
+
+def why_no_transforms(sequence: Sequence, estimate: Estimate) -> str | None:
+    """Why no file tells other programs the cameras of the images as they lie, where that is so."""
     missing = why_not(estimate.camera)
     if missing is not None:
-        yield (
-            f"there is no {results.TRANSFORMS}, which has no words for {missing}; --undistort writes one for "
-            "undistorted images"
-        )
+        return f"which has no words for {missing}"
+    if sequence.recording is not None or sequence.is_unpacked:
+        return "for these frames are no files"
+    copied = sum(needs_copy(sequence.frames[frame].image) for frame in estimate.places)
+    if copied:
+        return f"for {copied} images are stored turned, with more than 8 bits or in formats of their own"
+    return None
 
 
 def _shorten(names: list[str]) -> str:

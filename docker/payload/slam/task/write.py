@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from slam.dataset.mask import read_mask, write_mask
 from slam.dataset.original import read_originals
-from slam.dataset.sequence import Sequence
+from slam.dataset.sequence import Bytes, Sequence
 from slam.engine.estimate import Estimate, Settings
 from slam.evaluate.absolute import Evaluation
 from slam.evaluate.frame_error import write_errors
@@ -20,13 +22,14 @@ from slam.output.figure.trajectory import Subject, draw
 from slam.output.figure.words import wrap_first
 from slam.output.frustum import measure_depth, write_frustums
 from slam.output.model import write_model
-from slam.output.nerf import why_not, write_transforms
+from slam.output.nerf import write_transforms
 from slam.output.pose import poses_of_files, write_euroc, write_kitti, write_poses
 from slam.output.rerun import pictured, write_recording
-from slam.output.undistortion import write_undistorted
+from slam.output.undistortion import name_masks, write_undistorted
 from slam.output.up import Up
 from slam.output.view import render
 from slam.progress import say
+from slam.task.note import why_no_transforms
 from slam.task.up import in_own_world
 from slam.trajectory import Trajectory, write_trajectory
 
@@ -35,7 +38,8 @@ from slam.trajectory import Trajectory, write_trajectory
 class Finished:
     """A sequence and what came of it; ``summary`` is what goes to ``summary.json``.
 
-    ``up`` is in the ground truth's world where there is an evaluation, else in the estimate's.
+    ``up`` is in the ground truth's world where there is an evaluation, else in the estimate's. ``out`` is
+    where the files will lie.
     """
 
     sequence: Sequence
@@ -45,6 +49,7 @@ class Finished:
     summary: Mapping[str, object]
     drawing: Drawing
     up: Up
+    out: Path
     truth: Trajectory | None = None
     evaluation: Evaluation | None = None
     complaint: str | None = None
@@ -60,6 +65,15 @@ class Finished:
         """The images' names of these frames."""
         names = self.sequence.image_names
         return tuple(names[frame] for frame in self.estimate.places)
+
+    @property
+    def masks(self) -> Iterator[Bytes] | None:
+        """The masks [h, w] of these frames, read one by one; ``None`` where no frame has one."""
+        sequence = self.sequence
+        if not any(frame.mask for frame in sequence.frames):
+            return None
+        size = sequence.file_size or (sequence.width, sequence.height)
+        return (read_mask(sequence.frames[frame].mask, size) for frame in self.estimate.places)
 
     @property
     def shots(self) -> Trajectory:
@@ -117,14 +131,25 @@ def _write_model(finished: Finished, folder: Path) -> None:
             estimate.cloud,
             text=finished.settings.exports.colmap_text,
         )
-    if why_not(estimate.camera) is None:
-        write_transforms(
-            folder / results.TRANSFORMS,
-            estimate.camera,
-            finished.shots,
-            finished.names,
-            cloud=results.CLOUD,
-        )
+
+
+def _write_transforms(finished: Finished, folder: Path) -> None:
+    """Cameras for NeRF, of the images where they lie; with masks, where there are any."""
+    sequence, estimate = finished.sequence, finished.estimate
+    if why_no_transforms(sequence, estimate) is not None:
+        return
+    masks = name_masks(finished.names) if finished.masks else []
+    for name, mask in zip(masks, finished.masks or (), strict=True):
+        write_mask(mask, folder / name)
+    images = (sequence.frames[frame].image for frame in estimate.places)
+    write_transforms(
+        folder / results.TRANSFORMS,
+        estimate.camera,
+        finished.shots,
+        [Path(os.path.relpath(image.absolute(), finished.out.absolute())).as_posix() for image in images],
+        cloud=results.CLOUD,
+        masks=masks,
+    )
 
 
 def _write_undistorted(finished: Finished, folder: Path) -> None:
@@ -140,6 +165,7 @@ def _write_undistorted(finished: Finished, folder: Path) -> None:
         finished.names,
         read_originals(sequence, estimate.places),
         estimate.cloud,
+        masks=finished.masks,
         text=finished.settings.exports.colmap_text,
         threads=finished.settings.threads,
     )
@@ -210,6 +236,7 @@ WRITERS = (
     _write_poses,
     _write_cloud,
     _write_model,
+    _write_transforms,
     _write_undistorted,
     _write_scene,
     _write_figures,

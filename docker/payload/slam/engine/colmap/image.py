@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
-from slam.dataset.image import read_header, write_upright
-from slam.dataset.mask import write_mask
+from slam.dataset.image import needs_copy, write_upright
+from slam.dataset.mask import read_mask, write_mask
 from slam.dataset.sequence import Sequence
-
-# Of the formats that a dataset may have; pycolmap's wheel is built without the others.
-_READ = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
 
 
 def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
@@ -24,8 +19,7 @@ def link_images(sequence: Sequence, folder: Path) -> tuple[str, ...]:
     folder.mkdir()
     names = []
     for place, frame in enumerate(sequence.frames):
-        header = read_header(frame.image)
-        if header.is_turned or header.is_deep or frame.image.suffix.lower() not in _READ:
+        if needs_copy(frame.image):
             names.append(f"{place:06d}.png")
             write_upright(frame.image, folder / names[-1], sequence.values)
         else:
@@ -41,10 +35,7 @@ def write_masks(sequence: Sequence, names: tuple[str, ...], folder: Path) -> Pat
     """
     if not any(frame.mask for frame in sequence.frames):
         return None
-    folder.mkdir()
+    size = (sequence.width, sequence.height)
     for name, frame in zip(names, sequence.frames, strict=True):
-        if frame.mask is not None:
-            write_mask(frame.mask, folder / f"{name}.png")
-        else:
-            Image.new("L", (sequence.width, sequence.height), 255).save(folder / f"{name}.png")
+        write_mask(read_mask(frame.mask, size), folder / f"{name}.png")
     return folder

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
+
+from slam.dataset.mask import read_mask, write_mask
 from slam.engine.colmap.model import read_camera
 from slam.engine.colmap.project import Project
 from slam.engine.estimate import Estimate
@@ -12,8 +15,10 @@ from slam.errors import ReconstructionError
 from slam.output import results
 from slam.output.cloud import write_cloud
 from slam.output.nerf import IMAGES, write_transforms
-from slam.output.undistortion import JPEG_QUALITY, straight_name
+from slam.output.undistortion import JPEG_QUALITY, name_masks, straight_name
 from slam.progress import attend, say
+
+_MIDDLE = 127
 
 
 def undistort(project: Project, found: Estimate, model: Path, folder: Path) -> None:
@@ -50,9 +55,35 @@ def undistort(project: Project, found: Estimate, model: Path, folder: Path) -> N
     straight = pycolmap.Reconstruction(folder / results.MODELS / "0")
     if project.settings.exports.colmap_text:
         straight.write_text(folder / results.MODELS / "0")
-    camera = read_camera(straight)
-    write_transforms(folder / results.TRANSFORMS, camera, found.trajectory, taken, cloud=results.CLOUD)
+    write_transforms(
+        folder / results.TRANSFORMS,
+        read_camera(straight),
+        found.trajectory,
+        [f"{IMAGES}/{name}" for name in taken],
+        cloud=results.CLOUD,
+        masks=_undistort_masks(project, found, model, taken, folder),
+    )
     write_cloud(folder / results.CLOUD, found.cloud)
+
+
+def _undistort_masks(
+    project: Project, found: Estimate, model: Path, names: list[str], folder: Path
+) -> list[str]:
+    """Write the masks of the frames that are placed; their names in ``folder``, none where there are none."""
+    import pycolmap
+
+    if project.masks is None:
+        return []
+    (camera,) = pycolmap.Reconstruction(model).cameras.values()
+    masks = name_masks(names)
+    for frame, name in zip(found.places, masks, strict=True):
+        mask = read_mask(project.masks / f"{project.names[frame]}.png", (camera.width, camera.height))
+        straight, _ = pycolmap.undistort_image(
+            pycolmap.UndistortCameraOptions(), pycolmap.Bitmap.from_array(mask), camera
+        )
+        # Between black and white it has mixed them.
+        write_mask(np.where(straight.to_array() > _MIDDLE, 255, 0).astype(np.uint8), folder / name)
+    return masks
 
 
 def _name_straight(project: Project, model: Path) -> list[str]:
