@@ -7,6 +7,7 @@
 #  - It copies the image to the node's own disk, unless it is there. # only: node_local
 #  - It reads the program's arguments and environment from files; no shell takes them for text.
 #  - It starts the program in the image. It sees /code, /data and /weights, and writes to /out.
+#  - Nothing is run there but what joins the job, by cluster/join.sh. # only: shell
 #  - Meanwhile it notes what the GPUs do in usage.csv. # only: usage
 #  - What it writes to the node's own disk is brought to scratch meanwhile, and at the end. # only: node_output
 #  - It passes on SIGTERM, and before the time limit SIGUSR1 if the program has a handler for that.
@@ -120,6 +121,7 @@ on_term() { # cancelled or preempted; where processes are tracked by cgroups, on
 on_usr1() { # the time limit is near; the program may save and stop
     time_is_short=yes again=yes
     bring_now # only: node_output
+    tell_shells # only: shell
     if [ -n "$program_runs" ]; then
         warn_program $!
     else
@@ -234,6 +236,7 @@ start_container() {
     trap - INT QUIT
     exec 9>&- # only: node_local
     exec 5>&- 7>&- # only: node_output
+    exec < <(wait_for_shells "$BASHPID") # only: shell
     exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
 }
 
@@ -250,6 +253,7 @@ run_program() {
     await start_container
     code=$?
     stop_sampling # only: usage
+    how_shells_ended # only: shell
     rm -rf "$shield" # only: image_guard
     if [ -e "$out_here/$entry" ]; then failure=launch-failure; fi
     rm -f "$out_here/$entry"
@@ -267,6 +271,8 @@ run_program() {
 # @usage@
 
 # @chain@
+
+# @shell@
 
 # ---- From here on it runs -------------------------------------------------------------------------
 
@@ -300,6 +306,7 @@ readonly nodes each_node # only: multi_node
 readonly cache # only: cache
 readonly usage_sample_s # only: usage
 readonly continue_after_limit link # only: chain
+readonly shell_stays # only: shell
 readonly -f plain_commands say finish write_result why_it_ended out_of_memory on_exit on_term on_usr1 warn_program find_program \
     await read_words quote export_line write_entry find_previous start_container run_program
 
@@ -333,6 +340,7 @@ if [ -n "$time_is_short" ]; then
 fi
 read_words <"$run_dir/argv" && program=("${words[@]}") || exit 1
 read_words <"$run_dir/environment" && settings=("${words[@]}") || exit 1
+use_shell # only: shell
 if [ -z "$each_node" ]; then run_on_all_nodes; else run_program; fi # only: multi_node
 run_program # only: single_node
 code=$?

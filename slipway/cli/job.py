@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from slipway.steps.session import Session
     from slipway.steps.submit import Push
 
+# What a job asks for, and so does that of a shell.
+RESOURCES = {
+    "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS. A handler for SIGUSR1 is called before its end.",
+    "cpus": "Processor cores.",
+    "mem": "Memory a node, such as 16G.",
+    "gpus": "GPUs: a number, or a type and a number such as a100:2.",
+    "partition": "SLURM partition.",
+    "account": "SLURM account.",
+    "qos": "SLURM quality of service.",
+    "exclusive": "Whole nodes, shared with nobody.",
+    "constraint": "Features that the nodes must have.",
+    "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
+}
+
 
 @task(
     help={
@@ -36,20 +50,11 @@ if TYPE_CHECKING:
         "replay": "An earlier run, once more: its image, code, arguments and resources, but for what is "
         "given here as well.",
         "dry_run": "Print the job script; send and submit nothing.",
-        "time": "Wall time: minutes, H:MM:SS or D-HH:MM:SS. A handler for SIGUSR1 is called before its end.",
-        "cpus": "Processor cores.",
-        "mem": "Memory a node, such as 16G.",
-        "gpus": "GPUs: a number, or a type and a number such as a100:2.",
-        "partition": "SLURM partition.",
-        "account": "SLURM account.",
-        "qos": "SLURM quality of service.",
+        **RESOURCES,
         "nodes": "Nodes; the program starts once on each.",
-        "exclusive": "Whole nodes, shared with nobody.",
-        "constraint": "Features that the nodes must have.",
         "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
         "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
         "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
-        "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
     },
     iterable=["set_", "sbatch", "notify"],
     optional=["continue_after_limit"],
@@ -119,7 +124,7 @@ def job(
         if dry_run:
             screen.log(look())
             return
-        with start(_push(push, no_push)) as done:
+        with start(read_push(push, no_push)) as done:
             run = done.run
             log = f"{run.site}:{run.run_dir}/{'task-*/' if resources.array else ''}attempt-1/log"
             screen.say(f"run {run.shown}  job {run.job_id}  log {log}")
@@ -175,7 +180,12 @@ def _replay(
     return again
 
 
-def _push(push: bool, no_push: bool) -> Push:
+def read_push(push: bool, no_push: bool) -> Push:
+    """Whether the image is sent before a job is submitted.
+
+    Raises:
+        UsageError: both are asked for.
+    """
     from slipway.errors import UsageError
     from slipway.steps.submit import Push
 

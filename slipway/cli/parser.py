@@ -20,6 +20,8 @@ from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
 from slipway.text.nearest import find_nearest
 
+# Behind `--` these have a program and its arguments.
+WITH_PROGRAM = ("job", "shell")
 # What other tools call it.
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),
@@ -30,6 +32,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("upload", "data", "put"), "stage"),
     **dict.fromkeys(("new", "setup", "config"), "init"),
     **dict.fromkeys(("up", "start"), "box.up"),
+    **dict.fromkeys(("salloc", "interactive", "bash", "terminal", "join"), "shell"),
     "down": "box.down",
     "trust": "ssh.trust",
 }
@@ -72,7 +75,7 @@ def refuse(
     else:
         flags = {*task.flags, *task.inverse_flags, *(core.flags if core else ())}
         hint = f"{_nearest(unknown, flags)} `invoke --help {task.name}` lists its options"
-        hint += _behind_end(argv, unknown) if task.name == "job" else ""
+        hint += _behind_end(argv, unknown) if task.name in WITH_PROGRAM else ""
     return Exit(code=UsageError.exit_code, message=neutral(as_typed(f"error: {_plain(str(error))}{hint}")))
 
 
@@ -81,7 +84,7 @@ def usage(task: ParserContext) -> str:
     places = [str(argument.name).upper().replace("_", "-") for argument in task.positional_args]
     places += [f"[{option.strip('-').upper()}]" for option in _alone(task)]
     places += ["[--options]"] if task.flags else []
-    places += ["[-- PROGRAM ARGUMENTS]"] if task.name == "job" else []
+    places += ["[-- PROGRAM ARGUMENTS]"] if task.name in WITH_PROGRAM else []
     return " ".join([str(task.name), *places])
 
 

@@ -30,7 +30,7 @@ Usage: {NAME} TASK [--options] [-- your program and its arguments]
 GROUPS = {
     "Set up": ("init", "ssh.trust", "login", "logout", "box.up", "box.down", "completion"),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
-    "Jobs": ("job", "status", "logs", "pull", "extract", "show", "cancel"),
+    "Jobs": ("job", "shell", "status", "logs", "pull", "extract", "show", "cancel"),
     "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),
     "Try it": ("demo",),
 }

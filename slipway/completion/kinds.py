@@ -75,6 +75,7 @@ FREE = frozenset(
         "--list",
         "--list-depth",
         "--mem",
+        "--node",
         "--nodes",
         "--only",
         "--older-than",

@@ -67,7 +67,8 @@ def _end(host: Host, streams: Streams) -> None:
     number, _ = _words_before(streams.errors_before)
     if number.isdigit():
         with suppress(SlipwayError, OSError, EOFError):
-            host.run(["kill", "-TERM", "--", number], timeout_s=10)
+            # sshd has made it the first of a process group.
+            host.run(["kill", "-TERM", "--", f"-{number}"], timeout_s=10)
 
 
 def _words_before(errors: bytes) -> tuple[str, str]:

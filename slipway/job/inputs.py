@@ -17,6 +17,7 @@ from slipway.errors import ImageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.job.request import Request
+from slipway.job.run import Shell
 from slipway.job.script import words_file
 from slipway.job.secret import keyed_hash
 from slipway.profile import Profile, record_values
@@ -39,6 +40,7 @@ class Inputs:
         code: the name of the tree of code on the cluster.
         revision: what git says of the code.
         parent: the id of the run that is repeated.
+        shell: whether the job is there for a shell.
     """
 
     profile: str
@@ -51,6 +53,7 @@ class Inputs:
     code: str
     revision: Revision
     parent: str | None = None
+    shell: Shell | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,7 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, code: C
         image=image,
         code=code.snapshot.tree.name,
         revision=code.revision,
+        shell=request.shell,
     )
 
 

@@ -67,6 +67,7 @@ def make_plan(
         resources=request.resources,
         home=bool(inputs.profile_values.get("mount_home")),
         cache=scratch.root / "cache" / cache if cache else None,
+        shell=inputs.shell,
     )
     array = request.resources.array
     run = Run(
@@ -91,6 +92,7 @@ def make_plan(
         task_indices=tuple(parse_array(array)) if array else (),
         name=name,
         parent=inputs.parent,
+        shell=inputs.shell.value if inputs.shell else None,
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

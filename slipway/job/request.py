@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from slipway.errors import UsageError
+from slipway.job.run import Shell
 from slipway.job.script import words_file
 from slipway.notify.target import Target
 from slipway.profile import Profile
@@ -25,6 +26,7 @@ class Request:
     """What a user asks for: the program's arguments, and resources that go before all defaults.
 
     ``name`` is a short label for the run. ``notify`` are told from this machine when it has ended.
+    ``shell`` asks for a job that is there for a shell.
 
     Raises:
         UsageError: there is no program.
@@ -37,6 +39,7 @@ class Request:
     resources: Resources
     name: str | None = None
     notify: tuple[Target, ...] = ()
+    shell: Shell | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""

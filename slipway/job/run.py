@@ -42,6 +42,15 @@ class Reason(str, Enum):
     UNKNOWN = "unknown"
 
 
+class Shell(str, Enum):
+    """When a job ends that is there for a shell: one that runs whatever joins it, and nothing else."""
+
+    # With the last shell, also where its connection is cut.
+    ENDS = "ends"
+    # At its time limit, or when it is cancelled.
+    STAYS = "stays"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """How a run stands.
@@ -108,6 +117,7 @@ class Run:
         usage_tries: how often accounting was asked for that and did not have it.
         usage_asked_s: when it was last asked, in seconds since 1970.
         parent: the id of the run that this one continues or repeats.
+        shell: a :class:`Shell`, where it is there for one; its arguments are then what is run in it first.
         kept: its copy in the home folder on the cluster.
         removed_s: when its folder in scratch was removed from here, in seconds since 1970.
         session: the terminal session that submitted it, on the machine that did; see
@@ -142,6 +152,7 @@ class Run:
     usage_tries: Whole = 0
     usage_asked_s: Whole | None = None
     parent: Text | None = None
+    shell: Text | None = None
     kept: Text | None = None
     removed_s: Whole | None = None
     session: Text | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import JobError
-from slipway.job.run import RunPaths
+from slipway.job.run import RunPaths, Shell
 from slipway.job.template import Template
 from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler
@@ -34,6 +34,8 @@ class Job:
     home: bool = False
     # A folder of caches that outlives the job.
     cache: PurePosixPath | None = None
+    # What is run is whatever joins the job.
+    shell: Shell | None = None
 
 
 def render_script(job: Job, site: Site, template: Template) -> str:
@@ -60,7 +62,7 @@ def render_script(job: Job, site: Site, template: Template) -> str:
     blocks: dict[str, str] = {"scheduler": site.scheduler}
     blocks |= {
         name: name
-        for name in ("image_guard", "node_local", "multi_node", "node_output", "usage", "chain")
+        for name in ("image_guard", "node_local", "multi_node", "node_output", "usage", "chain", "shell")
         if name in parts
     }
     if "multi_node" in parts:
@@ -82,12 +84,13 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "cache": job.cache is not None,
         "usage": bool(job.resources.gpu_count and site.usage_sample_s),
         "chain": bool(job.resources.continue_after_limit),
+        "shell": job.shell is not None,
         # Several nodes share /out, which is then on scratch.
         "node_output": site.output == "node-local" and not several,
         # An image that is unpacked first is served by no process.
         "image_guard": "--unsquash" not in site.container.flags,
     }
-    used["notes"] = used["chain"] or used["node_output"]
+    used["notes"] = used["chain"] or used["node_output"] or used["shell"]
     return frozenset(name for name, wanted in used.items() if wanted)
 
 
@@ -163,6 +166,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         *([f"nodes={job.resources.nodes}"] if "multi_node" in parts else []),
         *([f"cache={shlex.quote(str(job.cache))}"] if "cache" in parts else []),
         *([f"continue_after_limit={job.resources.continue_after_limit}"] if "chain" in parts else []),
+        *([f"shell_stays={'yes' if job.shell is Shell.STAYS else ''}"] if "shell" in parts else []),
         *([f"output_interval_s={site.output_interval_s}"] if "node_output" in parts else []),
         *([f"usage_sample_s={site.usage_sample_s}"] if "usage" in parts else []),
         f"container=({shlex.join(container_command(job, site))})",

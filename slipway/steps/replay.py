@@ -65,6 +65,11 @@ def make_replay(
     """
     check_name(name)
     run = find_record(session, prefix)
+    if run.shell:
+        raise UsageError(
+            f"{run.run_id} was a shell, and there is nothing to repeat; "
+            f"`invoke shell --profile {run.profile}` opens another one"
+        )
     chosen = session.site(site or run.site)
     changed = _changed_keys(overrides)
     profile = _profile(session, run, overrides) if changed else None

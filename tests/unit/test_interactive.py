@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import termios
 from pathlib import Path
@@ -136,11 +137,33 @@ def test_escape(typed: list[bytes], sent: bytes | None) -> None:
 
 
 def test_joining_a_job() -> None:
-    assert Slurm().join("7", ["nvidia-smi", "a b"]) == [
-        *("bash", "-lc", 'exec "$@"', "slipway"),
-        *("srun", "--jobid=7", "--overlap", "--nodes=1", "--ntasks=1", "--mpi=none", "--chdir=/"),
+    command = Slurm().join("7", ["nvidia-smi", "a b"])
+    assert command[:2] == ["bash", "-lc"]
+    assert command[3:] == [
+        *("slipway", "--jobid=7", "--overlap", "--nodes=1", "--ntasks=1", "--mpi=none", "--chdir=/"),
         *("nvidia-smi", "a b"),
     ]
+
+
+def test_what_joins_a_job_has_its_own_outputs_and_exit_code(tmp_path: Path) -> None:
+    """The program in srun's place says what srun says."""
+    said = (
+        'echo "srun: error: n1: task 0: Exited with exit code 7" >&2; echo other >&2; echo out; cat; exit 7'
+    )
+    (tmp_path / "srun").write_text(f"#!/bin/sh\n{said}\n")
+    (tmp_path / "srun").chmod(0o755)
+    command = Slurm().join("7", ["true"])
+    # A login shell sets its own PATH.
+    command[1:3] = ["-c", command[2]]
+    done = subprocess.run(
+        command,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        input=b"in",
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"out\nin", b"other\n")
 
 
 def test_joining_a_task_on_a_node_at_a_terminal() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConfigError, JobError
+from slipway.job.run import Shell
 from slipway.job.script import container_command, directives, render_script, words_file
 from slipway.resources import mebibytes, minutes
 from slipway.scheduler.limits import ResourceRequest, check_partition
@@ -186,6 +187,7 @@ class Uses:
     gpus: bool = False
     chain: bool = False
     output: bool = False
+    shell: bool = False
 
     def render(self) -> str:
         site = SITE.model_copy(
@@ -201,7 +203,8 @@ class Uses:
             gpus="1" if self.gpus else None,
             continue_after_limit=3 if self.chain else None,
         )
-        return render_script(job(resources=wanted, cache=cached), site, TEMPLATE)
+        shell = Shell.ENDS if self.shell else None
+        return render_script(job(resources=wanted, cache=cached, shell=shell), site, TEMPLATE)
 
 
 # Not all of them: shellcheck takes half a second for each.
@@ -216,7 +219,11 @@ COMBINATIONS = [
         output=node_local and guard,
     )
     for nodes, cache, node_local, guard in itertools.product([1, 2], *[[False, True]] * 3)
-] + [Uses(), Uses(cache=True, node_local=True, guard=True, gpus=True, chain=True, output=True)]
+] + [
+    Uses(),
+    Uses(cache=True, node_local=True, guard=True, gpus=True, chain=True, output=True),
+    Uses(shell=True),  # noqa: S604 - it is no call that runs anything
+]
 
 
 def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
@@ -240,9 +247,12 @@ def test_a_script_holds_what_its_job_uses_and_nothing_else(uses: Uses) -> None:
     assert ("guard_image" in script) is ("shield" in script) is uses.guard
     assert ("nvidia-smi" in script) is ("usage" in script) is uses.gpus
     assert ("scontrol requeue" in script) is ("continues" in script) is ("ALRM" in script) is uses.chain
+    assert ("wait_for_shells" in script) is ("joined" in script) is uses.shell
     # /out is one folder for all nodes of a job.
     assert ("bring_at_end" in script) is ("exec 5>&-" in script) is (uses.output and uses.nodes == 1)
-    assert ("plain" in script.replace("plain_commands", "")) is (uses.chain or "bring_at_end" in script)
+    assert ("plain" in script.replace("plain_commands", "")) is (
+        uses.chain or uses.shell or "bring_at_end" in script
+    )
     assert "# @" not in script
     assert "# only:" not in script
     assert "\n\n\n" not in script

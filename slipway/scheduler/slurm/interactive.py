@@ -6,12 +6,18 @@ from collections.abc import Sequence
 
 from slipway.scheduler.slurm.rows import MARK
 
+# What srun has to say of an exit code, which is told as such, is left out.
+_RUN = (
+    '{ srun "$@" 2>&1 >&3 3>&- | '
+    'grep -v --line-buffered "^srun: error: .*: Exited with exit code " >&2 3>&-; '
+    'exit "${PIPESTATUS[0]}"; } 3>&1'
+)
 # srun wants the number by which the controller knows a task of an array, and squeue tells it.
 _FIND = (
     f'id=$(squeue --noheader --jobs="$1" --states=all --format="{MARK}|%A") || exit; '
     f"id=${{id##*{MARK}|}}; "
     '[ -n "$id" ] || { echo "SLURM does not know $1 any more" >&2; exit 1; }; '
-    'shift; exec srun --jobid="$id" "$@"'
+    'shift; set -- --jobid="$id" "$@"; '
 )
 
 
@@ -36,5 +42,5 @@ def join_command(
     options += [f"--nodelist={node}"] if node else []
     options += ["--pty"] if terminal else []
     if task is None:
-        return ["bash", "-lc", 'exec "$@"', "slipway", "srun", f"--jobid={job_id}", *options, *argv]
-    return ["bash", "-lc", _FIND, "slipway", f"{job_id}_{task}", *options, *argv]
+        return ["bash", "-lc", _RUN, "slipway", f"--jobid={job_id}", *options, *argv]
+    return ["bash", "-lc", _FIND + _RUN, "slipway", f"{job_id}_{task}", *options, *argv]
