@@ -186,3 +186,9 @@ class WaitTimeoutError(SlipwayError, TimeoutError):
     """A run was not over within the time that somebody wanted to wait; it goes on."""
 
     exit_code = 93
+
+
+class DoctorError(SlipwayError):
+    """`doctor` has found something that would fail."""
+
+    exit_code = 94

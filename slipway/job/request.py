@@ -60,14 +60,18 @@ class Request:
     @cached_property
     def resource_request(self) -> ResourceRequest:
         """What SLURM is asked for, by the command line, the profile and the site together."""
-        profile, site = self.profile, self.site
-        origins = {
-            **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
-            **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
-            **{key: f"--{key.replace('_', '-')}" for key in _named(self.resources)},
-        }
-        wanted = self.resources.over(profile.resources).over(site.defaults)
-        return ResourceRequest(resources=wanted, origins=origins)
+        return resource_request(self.profile, self.site, self.resources)
+
+
+def resource_request(profile: Profile, site: Site, resources: Resources) -> ResourceRequest:
+    """What the scheduler is asked for: by the command line, the profile and the site, in this order."""
+    origins = {
+        **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
+        **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
+        **{key: f"--{key.replace('_', '-')}" for key in _named(resources)},
+    }
+    wanted = resources.over(profile.resources).over(site.defaults)
+    return ResourceRequest(resources=wanted, origins=origins)
 
 
 def check_name(name: str | None) -> None:

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from slipway.errors import UsageError
 from slipway.resources import Resources
 from slipway.scheduler.base import Scheduler
+from slipway.scheduler.health import Health
+from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
 from slipway.scheduler.slurm.site import SlurmSite
@@ -16,6 +18,7 @@ from slipway.site import Site
 from slipway.validation import explain
 
 _SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm()}
+_HEALTH: dict[str, Health] = {"slurm": SlurmHealth()}
 # The kind of site that each has, by `scheduler` in the site's file.
 SITES: dict[str, type[Site]] = {"slurm": SlurmSite}
 # Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
@@ -25,6 +28,11 @@ FIELDS: type[SlurmResources] = SlurmResources
 def find_scheduler(name: str) -> Scheduler:
     """The scheduler of this name, as ``scheduler`` in a site's file has it."""
     return _SCHEDULERS[name]
+
+
+def find_health(name: str) -> Health:
+    """What the scheduler of this name is asked to see whether it works."""
+    return _HEALTH[name]
 
 
 def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()) -> Resources:

@@ -20,6 +20,7 @@ LAYERS = (
     ("slipway.report",),
     ("slipway.api",),
     ("slipway.steps",),
+    ("slipway.doctor",),
     ("slipway.keep",),
     ("slipway.job",),
     ("slipway.push",),

@@ -1,0 +1,1 @@
+"""What would fail, told before it does: checks of this machine, of a login node and of nodes."""

@@ -1,0 +1,124 @@
+"""Keys to log in with, and the agent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from slipway.doctor.check import Answer, Check, Facts, Place
+from slipway.doctor.finding import Finding, failed, ok, refused, skipped, warning
+from slipway.errors import ConfigError
+from slipway.ssh.agent import Agent, agent_path
+from slipway.ssh.identity import Keyring
+from slipway.ssh.prompt import NoPrompt
+from slipway.ssh.target import Target, resolve_target
+
+# Where no site is named: OpenSSH's own names of keys, and the agent of the environment.
+_ANYBODY = Target(host="", port=22, user="", key_name="")
+_KEYGEN = "`ssh-keygen -t ed25519` makes a key, and `ssh-copy-id` installs it on the cluster"
+
+
+def _look_at_keys(facts: Facts, _: Answer) -> Finding:
+    target = None
+    if facts.site is not None:
+        try:
+            target = resolve_target(facts.site.login, facts.project.state)
+        except ConfigError as error:
+            return refused(error, so="no command would log in", fix="correct the site's file")
+    keyring = Keyring(target or _ANYBODY, NoPrompt())
+    try:
+        names = [one.name for one in keyring]
+    finally:
+        keyring.agent.close()
+    others = target is None or set(target.methods) - {"publickey"}
+    return judge_keys(names, keyring.problems, may_do_without=bool(others))
+
+
+def judge_keys(names: list[str], problems: list[str], *, may_do_without: bool) -> Finding:
+    """What these keys are worth.
+
+    Args:
+        names: of the keys that can be tried.
+        problems: what is wrong with others.
+        may_do_without: whether a password or a code would do, too.
+    """
+    problems = [one for one in problems if not one.startswith("the agent at")]
+    if names and not problems:
+        return ok(f"{len(names)} to try: {', '.join(_short(name) for name in names[:3])}")
+    seen = "; ".join(problems) if problems else "there is no key"
+    fix = problems[0].rpartition(": ")[2] if problems and "`" in problems[0] else _KEYGEN
+    if names:
+        return warning(seen, so=f"it is left out; {_short(names[0])} is tried", fix=fix)
+    if may_do_without:
+        return warning(seen, so="each login asks for a password", fix=fix)
+    return failed(seen, so="no command would log in: ssh_config allows keys only", fix=fix)
+
+
+def _look_at_agent(facts: Facts, _: Answer) -> Finding:
+    target = resolve_target(facts.site.login, facts.project.state) if facts.site else _ANYBODY
+    path = agent_path(target)
+    if not path:
+        return skipped("no agent is set (SSH_AUTH_SOCK)")
+    agent = Agent(path)
+    try:
+        return judge_agent(path, len(agent.keys), agent.problem)
+    finally:
+        agent.close()
+
+
+def judge_agent(path: str, keys: int, problem: str | None) -> Finding:
+    """What this agent is worth."""
+    if problem:
+        so = "keys in files are tried, and their passphrases asked for at each login"
+        return warning(problem, so=so, fix="`eval $(ssh-agent)`, then `ssh-add`; or `unset SSH_AUTH_SOCK`")
+    if not keys:
+        so = "a key with a passphrase asks for it at each login"
+        return warning(f"the agent at {path} holds no key", so=so, fix="`ssh-add`")
+    return ok(f"it holds {keys} key{'s' * (keys != 1)}")
+
+
+def _look_at_config(_: Facts, __: Answer) -> Finding:
+    file = Path("~/.ssh/config").expanduser()
+    if not hasattr(os, "getuid") or not file.is_file():
+        return skipped("there is no ~/.ssh/config")
+    status = file.stat()
+    if status.st_mode & 0o022 or status.st_uid not in (0, os.getuid()):
+        return warning(
+            f"others may write to {file} (mode {status.st_mode & 0o777:o})",
+            so="ssh refuses such a file: `ssh` and `rsync` by hand would not start",
+            fix=f"`chmod 600 {file}`",
+        )
+    return ok(f"mode {status.st_mode & 0o777:o}")
+
+
+def _short(name: str) -> str:
+    home = f"{Path.home()}/"
+    return f"~/{name.removeprefix(home)}" if name.startswith(home) else name
+
+
+CHECKS = (
+    Check(
+        name="key",
+        title="SSH keys",
+        place=Place.HERE,
+        about="Keys that can be tried, and those that cannot: open to others, damaged, of another format.",
+        predicts="Each login asks for a password, or none succeeds.",
+        look=_look_at_keys,
+    ),
+    Check(
+        name="agent",
+        title="SSH agent",
+        place=Place.HERE,
+        about="The agent answers, and holds keys.",
+        predicts="Passphrases are asked for at each login.",
+        look=_look_at_agent,
+    ),
+    Check(
+        name="ssh-config",
+        title="~/.ssh/config",
+        place=Place.HERE,
+        about="Nobody else may write to it.",
+        predicts="`ssh` itself refuses to start.",
+        look=_look_at_config,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Checks of a node, which a short test job makes."""

@@ -1,0 +1,110 @@
+"""What a job may use: its memory limit, and the network."""
+
+from __future__ import annotations
+
+from slipway.doctor.check import Answer, Check, Facts, Place
+from slipway.doctor.finding import Finding, ok, skipped, warning
+from slipway.resources import mebibytes
+
+# Larger values are how a kernel writes that there is no limit.
+_NO_LIMIT_BYTES = 1 << 60
+# SLURM rounds to whole pages, and a site may allow a little more (AllowedRAMSpace).
+_NEAR = 1.1
+_ASK_MEMORY = """
+echo "node ${SLURM_MEM_PER_NODE:-}"
+echo "cpu ${SLURM_MEM_PER_CPU:-} ${SLURM_CPUS_ON_NODE:-1}"
+while IFS=: read -r _ kinds path; do
+    case ,$kinds, in
+    *,memory,*) root=/sys/fs/cgroup/memory name=memory.limit_in_bytes ;;
+    ,,) root=/sys/fs/cgroup name=memory.max ;;
+    *) continue ;;
+    esac
+    path=${path%/}
+    while :; do
+        [ ! -r "$root$path/$name" ] || echo "limit $(cat "$root$path/$name")"
+        [ -n "$path" ] || break
+        path=${path%/*}
+    done
+done </proc/self/cgroup
+"""
+_HOSTS = ("pypi.org", "huggingface.co")
+_ASK_NETWORK = """
+echo "proxy ${https_proxy:-${HTTPS_PROXY:-}}"
+for host in pypi.org huggingface.co; do
+    timeout 10 bash -c '</dev/tcp/$1/443' bash "$host" 2>/dev/null && echo "reached $host" && break
+done
+true
+"""
+
+
+def _look_at_memory(facts: Facts, answer: Answer) -> Finding:
+    limits = [
+        int(row) for line in answer.text.splitlines() if (row := line.removeprefix("limit ")).isdecimal()
+    ]
+    limit = min((one for one in limits if one < _NO_LIMIT_BYTES), default=None)
+    return judge_memory(limit, given_bytes(answer) or _asked(facts))
+
+
+def given_bytes(answer: Answer) -> int | None:
+    """The memory that the scheduler says the job has, in bytes."""
+    node = (answer.value("node") or "").strip()
+    if node.isdecimal() and int(node):
+        return int(node) << 20
+    words = (answer.value("cpu") or "").split()
+    return int(words[0]) * int(words[1]) << 20 if len(words) == 2 and "".join(words).isdecimal() else None
+
+
+def _asked(facts: Facts) -> int | None:
+    wanted = facts.wanted.resources.mem
+    return int(mebibytes(wanted) * 2**20) if wanted else None
+
+
+def judge_memory(limit_bytes: int | None, given: int | None) -> Finding:
+    """The limit that the kernel has for the job, beside what it was given."""
+    if given is None:
+        if limit_bytes is None:
+            return skipped("the job has asked for no memory, and has no limit")
+        return ok(f"{limit_bytes / 2**20:,.0f} MiB; the job has asked for none")
+    shown = f"{given / 2**20:,.0f} MiB"
+    fix = "ask for as much as the program needs; whether limits are held is the site's decision"
+    if limit_bytes is None or limit_bytes > given * _NEAR:
+        has = "no limit" if limit_bytes is None else f"a limit of {limit_bytes / 2**20:,.0f} MiB"
+        so = "a program that uses more is not stopped, or is killed by others' need, without out-of-memory"
+        return warning(f"{shown} were given, and the kernel has {has}", so=so, fix=fix)
+    if limit_bytes * _NEAR < given:
+        seen = f"{shown} were given, and the kernel allows {limit_bytes / 2**20:,.0f} MiB"
+        return warning(
+            seen, so="a program is killed before it has used what was asked for", fix="ask for more"
+        )
+    return ok(f"{shown}, held by the kernel")
+
+
+def _look_at_network(_: Facts, answer: Answer) -> Finding:
+    reached, proxy = answer.value("reached"), answer.value("proxy")
+    if reached:
+        return ok(f"the node reaches {reached}")
+    if proxy:
+        return ok("a proxy leads outside, and the program gets its address (https_proxy)")
+    return ok("the node reaches nothing outside: stage data and weights before")
+
+
+CHECKS = (
+    Check(
+        name="memory",
+        title="memory limit",
+        place=Place.NODE,
+        about="The kernel holds the job to the memory that it was given.",
+        predicts="Too much memory does not end as `out-of-memory`, or ends a program too early.",
+        look=_look_at_memory,
+        ask=lambda _: _ASK_MEMORY,
+    ),
+    Check(
+        name="network",
+        title="network",
+        place=Place.NODE,
+        about=f"Whether the node reaches {' or '.join(_HOSTS)}; that is told, and is no failure.",
+        predicts="Programs that download something while they run.",
+        look=_look_at_network,
+        ask=lambda _: _ASK_NETWORK,
+    ),
+)

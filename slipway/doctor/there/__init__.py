@@ -1,0 +1,1 @@
+"""Checks of a cluster, as its login node tells."""

@@ -1,0 +1,73 @@
+"""The profile's image on the cluster, beside the one here."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import PurePosixPath
+
+from slipway.doctor.check import Answer, Check, Facts, Place
+from slipway.doctor.finding import Finding, failed, ok, warning
+from slipway.errors import ParseError
+from slipway.push.upload import PushedSif, parse_record
+
+_MISSING, _BROKEN, _NO_RECORD = 3, 4, 5
+_SO = "`invoke job` would be refused"
+_ASK = """
+link=$scratch/slipway/images/$name.sif
+file=$(readlink -e -- "$link") || { [ -L "$link" ] && exit 4; exit 3; }
+echo "file $file"
+echo "size $(stat -c %s -- "$file")"
+[ -r "$file" ] || echo "closed yes"
+[ -e "${file%.*}.json" ] || exit 5
+echo "record $(tr -d '\\n' <"${file%.*}.json")"
+"""
+
+
+def _look(facts: Facts, answer: Answer) -> Finding:
+    push = f"`invoke push --profile {facts.profile.name} --site {facts.there.name}`"
+    if answer.exit_code == _MISSING:
+        return failed(f"{facts.profile.image} was not sent yet", so=_SO, fix=push)
+    if answer.exit_code == _BROKEN:
+        seen = f"{facts.profile.image}.sif points to an image that is gone"
+        return failed(seen, so=_SO, fix=f"{push}; a purge of scratch may have removed it")
+    path = PurePosixPath(answer.value("file") or "/")
+    if answer.exit_code == _NO_RECORD:
+        return failed(f"{path.name} has no record beside it", so=_SO, fix=push)
+    try:
+        there = parse_record((answer.value("record") or "").encode(), path)
+    except ParseError as error:
+        return failed(str(error), so=_SO, fix=push)
+    if answer.value("closed"):
+        fix = f"`chmod +r {path}` by whoever owns it"
+        return failed(
+            f"{path.name} cannot be read by this user", so="a job would end with launch-failure", fix=fix
+        )
+    return judge_image(facts, there, int(answer.value("size") or 0), push)
+
+
+def judge_image(facts: Facts, there: PushedSif, size_bytes: int, push: str) -> Finding:
+    """What the image there is, beside its record and beside the image here."""
+    shown = f"{there.path.name}, {size_bytes / 1e6:,.0f} MB"
+    if size_bytes != there.size_bytes:
+        seen = f"{there.path.name} has {size_bytes} bytes, and was sent with {there.size_bytes}"
+        fix = f"remove it there (`rm {shlex.quote(str(there.path))}`), then {push}"
+        return failed(f"it is damaged: {seen}", so="a job would end with launch-failure", fix=fix)
+    if facts.image is None:
+        return ok(f"{shown}; there is none here to compare it with")
+    if there.image_id != facts.image.id:
+        so = "a job runs the one there, not what was built last here"
+        return warning(f"not the one that is here: {shown}", so=so, fix=f"{push}, or `invoke job --push`")
+    return ok(f"the same as here: {shown}")
+
+
+CHECKS = (
+    Check(
+        name="image",
+        title="image",
+        place=Place.THERE,
+        about="The profile's image is there, whole, and the same as the one here.",
+        predicts="`job` is refused, or runs an older image.",
+        look=_look,
+        ask=lambda facts: f"name={shlex.quote(facts.profile.image)}{_ASK}",
+    ),
+)
