@@ -88,6 +88,25 @@ class Bag:
             topic, "sensor_msgs/msg/CompressedImage", time_ns, format="bgr8; jpeg compressed", data=data
         )
 
+    def odometry(self, topic: str, time_ns: int, place: np.ndarray, turn: np.ndarray) -> None:
+        """A pose: x y z, and qx qy qz qw."""
+        point = self.make("geometry_msgs/msg/Point", **dict(zip("xyz", map(float, place), strict=True)))
+        quaternion = self.make(
+            "geometry_msgs/msg/Quaternion", **dict(zip("xyzw", map(float, turn), strict=True))
+        )
+        vector = self.make("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
+        self.write(
+            topic, "nav_msgs/msg/Odometry", time_ns, child_frame_id="base_link",
+            pose=self.make(
+                "geometry_msgs/msg/PoseWithCovariance", covariance=np.zeros(36),
+                pose=self.make("geometry_msgs/msg/Pose", position=point, orientation=quaternion),
+            ),
+            twist=self.make(
+                "geometry_msgs/msg/TwistWithCovariance", covariance=np.zeros(36),
+                twist=self.make("geometry_msgs/msg/Twist", linear=vector, angular=vector),
+            ),
+        )  # fmt: skip
+
     def camera_info(
         self,
         topic: str,

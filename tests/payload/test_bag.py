@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from slam.dataset.layout import find_layout, open_sequence
 from slam.dataset.message import interpolate
 from slam.dataset.sequence import Choice, Sequence
 from slam.errors import InputError, SlamError
+from slam.evaluate.absolute import Comparison
+from slam.task.truth import find_truth
 from tests.payload.bags import BENT, CAMERA, FIRST_NS, STEP_NS, Bag, make_bag
 from tests.payload.datasets import make_plain, noise, save
 
@@ -210,6 +213,30 @@ def test_a_camera_is_scaled_to_images_that_were_made_smaller(tmp_path: Path) -> 
     many = recorded(tmp_path / "many.bag", SIZE, model="rational_polynomial", distortion=(0.1,) * 14)
     assert many.intrinsics is None
     assert "those after the 8th are of a model that is not read" in many.notes[-1]
+
+
+@pytest.mark.parametrize("name", ["walk.bag", "walk"])
+def test_a_topic_with_poses_is_the_truth_where_it_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    way = np.random.default_rng(0).normal(size=(9, 3))
+    with Bag(path) as bag:
+        for place in range(3):
+            bag.image("/image", FIRST_NS + place * STEP_NS, noise(SIZE, place), "rgb8")
+        for place, point in enumerate(way):
+            bag.odometry("/mocap/odom", FIRST_NS + place * STEP_NS // 2, point, np.array([0, 0, 0.6, 0.8]))
+    sequence = open_sequence(path, TAKEN)
+    assert sequence.groundtruth is None
+    assert "poses are in /mocap/odom; --groundtruth-topic compares with one" in sequence.notes[-1]
+    sequence = open_sequence(path, replace(TAKEN, truth_topic="/mocap/odom"))
+    truth = find_truth(sequence, Comparison(truth_topic="/mocap/odom"))
+    assert truth.reason is None
+    assert truth.trajectory is not None
+    np.testing.assert_allclose(truth.trajectory.positions, way)
+    assert sequence.units.length == "m"
+    lost = find_truth(open_sequence(path, replace(TAKEN, truth_topic="/gps")), Comparison(truth_topic="/gps"))
+    assert "no messages for topic '/gps'" in str(lost.reason)
+    with pytest.raises(InputError, match="--groundtruth-topic is for ROS bags; leave it out"):
+        open_sequence(make_plain(tmp_path / "plain", "500 500 328 240"), Choice(truth_topic="/gps"))
 
 
 def test_a_file_of_ros_2_alone(tmp_path: Path) -> None:

@@ -270,6 +270,13 @@ def test_tum_vi_says_by_a_camchain_how_its_camera_sits(tmp_path: Path) -> None:
 # --- clocks ---
 
 
+def test_a_truth_of_positions_alone_is_told(tmp_path: Path) -> None:
+    """As of a total station or GPS: `0 0 0 1` on each line."""
+    truth = write_tum(tmp_path / "truth", WAY, Rotation.identity(COUNT))
+    _, rpe = compare(truth, write_tum(tmp_path / "estimate", WAY, TURNS), tmp_path / "out")
+    assert "the ground truth's rotations are all the same" in str(rpe["warning"])
+
+
 def test_places_beside_times_are_told(tmp_path: Path) -> None:
     """Frame numbers 0, 1, 2 match seconds of a truth that begins at 0; the errors then mean nothing."""
     truth = write_tum(tmp_path / "truth", WAY, TURNS, 0.5 * np.arange(len(WAY)))

@@ -76,6 +76,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         start_s=arguments.start,
         end_s=arguments.end,
         topic=arguments.topic,
+        truth_topic=arguments.groundtruth_topic,
         max_image_size=arguments.max_image_size,
         is_strict=arguments.strict,
         as_taken=find_engine(arguments.engine).reads_files,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slam.arguments import alignment_of, changed_options, comparison_of, drawing_of, step_of
 from slam.batch import finish, run_each
+from slam.dataset.bag import find_bag
 from slam.dataset.catalog import Staged, find_sequences, match
 from slam.dataset.layout import groundtruth_of
 from slam.engine.droid.options import find_changes
@@ -143,7 +144,7 @@ def _evaluate_file(arguments: argparse.Namespace) -> None:
                 f"--dataset {arguments.dataset} has {len(staged)} sequences, and one trajectory is of one; "
                 "name it with --sequence"
             )
-        groundtruth = groundtruth_of(staged[0].folder)
+        groundtruth = _truth_in(staged[0].folder, arguments)
     _compare(arguments, arguments.estimate, groundtruth, arguments.out)
 
 
@@ -210,7 +211,7 @@ def _runs_in(folder: Path) -> list[Path]:
 def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
     source = _read_summary(run.folder).get("source")
     if arguments.dataset is None and isinstance(source, str) and (arguments.data_root / source).exists():
-        return groundtruth_of(arguments.data_root / source)
+        return _truth_in(arguments.data_root / source, arguments)
     dataset = arguments.dataset or _recorded_arguments(run.folder).get("dataset")
     if not isinstance(dataset, str):
         raise InputError(
@@ -224,7 +225,13 @@ def _find_groundtruth(arguments: argparse.Namespace, run: Staged) -> Path:
             f"{run.folder}: none of the {len(staged)} sequences of {dataset} in {arguments.data_root} has "
             "its name, or several have; name its ground truth with --groundtruth"
         )
-    return groundtruth_of(folder)
+    return _truth_in(folder, arguments)
+
+
+def _truth_in(folder: Path, arguments: argparse.Namespace) -> Path:
+    """The ground truth of a sequence: a bag itself, where a topic is named."""
+    bag = find_bag(folder) if arguments.groundtruth_topic else None
+    return bag or groundtruth_of(folder)
 
 
 def _sequences_of(run: Staged, staged: tuple[Staged, ...]) -> Iterator[Path]:

@@ -22,6 +22,7 @@ from slam.dataset.message import IMAGE_TYPES, decode, decode_deep, is_deep, size
 from slam.dataset.recording import ENDING
 from slam.dataset.sequence import (
     GROUND_TRUTH,
+    SECONDS,
     Bytes,
     Choice,
     Frame,
@@ -35,6 +36,15 @@ from slam.dataset.value import SAMPLED_IMAGES, describe_range, range_of, sample
 from slam.errors import InputError, SlamError
 
 METADATA = "metadata.yaml"
+
+
+# What evo reads poses of; a wheel's odometry is among them, so that nothing is taken without being named.
+_POSES = (
+    "geometry_msgs/msg/PoseStamped",
+    "geometry_msgs/msg/PoseWithCovarianceStamped",
+    "geometry_msgs/msg/TransformStamped",
+    "nav_msgs/msg/Odometry",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +115,15 @@ def open_sequence(place: Path, choice: Choice) -> Sequence:
     with _opened(path) as reader:
         topic = _choose_topic(reader, choice.topic, path)
         look = _look_through(reader, topic, path)
+        poses = tuple(name for name, one in sorted(reader.topics.items()) if one.msgtype in _POSES)
         known = find_camera(folder, look.size, choice.top)
         if known.intrinsics is None:
             known = _read_info(reader, topic, look.size, path) or known
     places = _between(look.stamps, choice.start_s or 0.0, choice.end_s or float("inf"))
     every = tuple(Frame(stamp=stamp, image=path / f"{stamp}{ENDING}") for stamp in places)
-    frames = choose(every, replace(choice, start_s=None, end_s=None, topic=None), stride=1, folder=path)
+    frames = choose(
+        every, replace(choice, start_s=None, end_s=None, topic=None, truth_topic=None), stride=1, folder=path
+    )
     sequence = make_sequence(
         folder,
         frames,
@@ -127,7 +140,17 @@ def open_sequence(place: Path, choice: Choice) -> Sequence:
             values=look.values,
         ),
     )
-    return replace(sequence, name=path.stem)
+    if choice.truth_topic is None:
+        return replace(sequence, name=path.stem, notes=(*sequence.notes, *_describe_poses(sequence, poses)))
+    return replace(sequence, name=path.stem, groundtruth=path, units=SECONDS)
+
+
+def _describe_poses(sequence: Sequence, topics: tuple[str, ...]) -> tuple[str, ...]:
+    """A note of poses in a bag without a ground truth: what they are is for a person to say."""
+    if sequence.groundtruth is not None or not topics:
+        return ()
+    note = f"poses are in {', '.join(topics)}; --groundtruth-topic compares with one that is the truth"
+    return (note,)
 
 
 def _between(stamps: Mapping[str, int], start_s: float, end_s: float) -> dict[str, int]:

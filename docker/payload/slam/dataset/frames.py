@@ -168,6 +168,8 @@ def choose(frames: tuple[Frame, ...], choice: Choice, *, stride: int, folder: Pa
         )
     if choice.topic is not None:
         raise InputError(f"{folder}: --topic is for ROS bags; leave it out")
+    if choice.truth_topic is not None:
+        raise InputError(f"{folder}: --groundtruth-topic is for ROS bags; leave it out")
     step = choice.stride or (1 if choice.as_taken else stride)
     chosen = frames[::step][choice.t0 :][: choice.max_frames]
     if len(chosen) < FEWEST_FRAMES:

@@ -43,7 +43,8 @@ class Choice:
     engine that reads the image files itself: nothing is prepared, and every image is taken where no stride
     is asked for. ``top`` is the dataset's folder, in which the sequence's lies. ``start_s`` and ``end_s`` are
     times in a recording, a video or a bag, between which frames are counted at all. ``topic`` is that of a
-    bag's images. ``is_strict`` lets no list have rows that are double, unsorted or without a timestamp.
+    bag's images, ``truth_topic`` that of its ground truth.
+    ``is_strict`` lets no list have rows that are double, unsorted or without a timestamp.
     """
 
     mode: Mode = "mono"
@@ -57,6 +58,7 @@ class Choice:
     start_s: float | None = None
     end_s: float | None = None
     topic: str | None = None
+    truth_topic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from slam.evaluate.timing import add_times, bring_to_one_clock
 from slam.posefile.format import EUROC, Format
 from slam.posefile.posefile import PoseFile, read_posefile
 from slam.progress import say
-from slam.trajectory import Trajectory
+from slam.trajectory import Floats, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +106,21 @@ def make_pair(
     )
 
 
+def _is_still(quaternions: Floats) -> bool:
+    """Whether rotations [n, 4] are all within a degree of the first."""
+    cosines = np.abs(quaternions @ quaternions[0])
+    return bool(np.degrees(2 * np.arccos(np.clip(cosines, 0, 1))).max() < 1)
+
+
 def find_warning(pair: Pair, evaluation: Evaluation, steps: npt.NDArray[np.int64]) -> str | None:
     """What to try where the rotations' error is that of two frames and not of the estimate.
 
     ``steps`` [n, 2] are the places, among the poses compared, of each step's first and last pose.
     """
+    if _is_still(evaluation.truth_quaternions) and not _is_still(evaluation.quaternions):
+        return (
+            "the ground truth's rotations are all the same and the estimate's are not, as where only "
+            "positions were measured; rotation errors and relative errors then mean nothing"
+        )
     turn = find_turn(evaluation.truth_quaternions, evaluation.quaternions, steps)
     return describe_turn(turn, pair.frame, pair.mount) if turn.explains_most else None

@@ -119,7 +119,9 @@ def _read(path: Path, sequence: Sequence, comparison: Comparison) -> Truth:
         quaternions=np.zeros((sequence.length, 4)),
     )
     try:
-        poses = complete(read_posefile(path, strict=comparison.is_strict), stamps)
+        poses = complete(
+            read_posefile(path, strict=comparison.is_strict, topic=comparison.truth_topic), stamps
+        )
         if not comparison.time_offset_s:  # whoever gives one knows both clocks
             _require_places(poses, sequence)
         pair = make_pair(poses, stamps, sequence.frame, comparison, sequence.name)
