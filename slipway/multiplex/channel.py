@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from slipway.multiplex.frame import Decoder, Kind, MalformedFrameError, frame, message, values_of
+from slipway.ssh.transport import ssh_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -123,15 +124,13 @@ class KeptChannel:
         self.close()
 
     def _ask(self, values: dict[str, Any]) -> None:
-        import paramiko
-
         self._send(message(Kind.REQUEST, values))
         self._wait(lambda: bool(self._replies) or self._closed)
         if not self._replies:
             raise EOFError("the connection was lost")
         kind, content = self._replies.pop(0)
         if kind is not Kind.DONE:
-            raise paramiko.SSHException(str(values_of(content).get("text")))
+            raise ssh_error()(str(values_of(content).get("text")))
 
     def _take(self, buffer: bytearray, nbytes: int) -> bytes:
         with self._news:

@@ -14,6 +14,7 @@ from typing import Any
 from slipway.multiplex.channel import TURN_S, KeptChannel
 from slipway.multiplex.folder import connect_socket
 from slipway.multiplex.frame import Decoder, Kind, MalformedFrameError, message, values_of
+from slipway.ssh.transport import refused_error, ssh_error
 
 ANSWER_S = 10.0
 _LOCAL_S = 10.0
@@ -94,15 +95,13 @@ class KeptTransport:
             paramiko.ChannelException: the server refuses it.
             paramiko.SSHException: the connection was lost, or there was no answer in time.
         """
-        import paramiko
-
         hello = {"want": "channel", "kind": kind, "to": dest_addr, "from": src_addr, "timeout_s": timeout}
         try:
             connection, decoder, reply, values = _call(
                 self.path, hello, None if timeout is None else timeout + _LOCAL_S
             )
         except (GoneError, TimeoutError) as error:
-            raise paramiko.SSHException(str(error)) from error
+            raise ssh_error()(str(error)) from error
         if reply is Kind.DONE:
             connection.settimeout(TURN_S)
             channel = KeptChannel(connection, decoder)
@@ -110,8 +109,8 @@ class KeptTransport:
             return channel
         connection.close()
         if reply is Kind.REFUSED:
-            raise paramiko.ChannelException(int(values["code"]), str(values["text"]))
-        raise paramiko.SSHException(str(values.get("text")))
+            raise refused_error()(int(values["code"]), str(values["text"]))
+        raise ssh_error()(str(values.get("text")))
 
     def close(self) -> None:
         """Leave it to others, and end this side's channels."""

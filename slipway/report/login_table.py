@@ -10,6 +10,7 @@ from slipway.multiplex.kept import Kept
 from slipway.text.wording import duration, moment
 
 TITLES = ("SITE", "LOGIN", "SINCE", "USE")
+_SHORT_S = 60
 
 
 def login_rows(logins: Iterable[Kept], now: datetime) -> list[tuple[str, ...]]:
@@ -25,7 +26,8 @@ def idle_words(login: Kept, now: datetime | None = None) -> str:
     if login.until is None:
         return f"used by {login.users} command{'' if login.users == 1 else 's'}"
     end = moment(int(login.until), now or datetime.now().astimezone())
-    return f"unused for {duration(login.idle_s)}, ends at {end}"
+    since = f" for {duration(login.idle_s)}" if login.idle_s >= _SHORT_S else ""
+    return f"unused{since}, ends at {end}"
 
 
 def login_notes(logins: Iterable[Kept]) -> list[str]:

@@ -15,6 +15,7 @@ class CuttableProxy:
         self._to = ("127.0.0.1", port)
         self._sockets: list[socket.socket] = []
         self._whole = True
+        self._flows = _flowing()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self.connections = 0
@@ -34,6 +35,11 @@ class CuttableProxy:
         """Let new connections through again."""
         self._whole = True
 
+    def freeze(self) -> None:
+        """Let nothing more through on the connections that there are, and say nothing; new ones work."""
+        self._flows.clear()
+        self._flows = _flowing()
+
     def close(self) -> None:
         """End everything."""
         self.cut(mend=False)
@@ -50,11 +56,18 @@ class CuttableProxy:
                 there = socket.create_connection(self._to)
                 self._sockets += [here, there]
                 for pair in ((here, there), (there, here)):
-                    threading.Thread(target=_carry, args=pair, daemon=True).start()
+                    threading.Thread(target=_carry, args=(*pair, self._flows), daemon=True).start()
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
+def _flowing() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def _carry(source: socket.socket, target: socket.socket, flows: threading.Event) -> None:
     with suppress(OSError):
         while content := source.recv(1 << 16):
+            flows.wait()
             target.sendall(content)
         target.shutdown(socket.SHUT_WR)

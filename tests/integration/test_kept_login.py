@@ -19,6 +19,7 @@ import pytest
 
 from slipway.errors import ConnectionLostError, HostError, LoginError, SshError
 from slipway.host.host import Host, connect
+from slipway.multiplex.keeper import _PROBE_AGAIN_S
 from slipway.multiplex.kept import Kept, end_kept, list_kept
 from slipway.site import Login
 from slipway.transfer.rsync import Rsync
@@ -229,6 +230,22 @@ def test_a_line_that_is_cut(sshds: SshdContainers, runtime: Path) -> None:
     proxy.close()
 
 
+def test_a_line_that_falls_silent(sshds: SshdContainers, runtime: Path) -> None:
+    """As after a laptop's sleep: nobody says that it is dead, and the next command does not wait for long."""
+    proxy = CuttableProxy(sshds.port)
+    login = shared(sshds, "key", HostName="127.0.0.1", Port=str(proxy.port), HostKeyAlias="gate")
+    with connect(login, sshds.state) as remote:
+        assert whoami(remote) == "key"
+    pid = keeper_of(runtime)
+    proxy.freeze()
+    time.sleep(_PROBE_AGAIN_S)  # it was tried just now
+    with connect(login, sshds.state) as remote:
+        assert whoami(remote) == "key"
+        assert keeper_of(runtime) != pid
+    wait_until(lambda: has_ended(pid), "the keeper's end")
+    proxy.close()
+
+
 def test_a_server_that_takes_one_session(sshds: SshdContainers) -> None:
     login = shared(sshds, "single")
     with connect(login, sshds.state) as first:
@@ -327,6 +344,6 @@ def test_the_tasks(sshds: SshdContainers, tmp_path: Path) -> None:
     assert f"logged in already, since {time.strftime('%H:')}" in invoke("login", "--site", "lab")
     table = invoke("login").splitlines()
     assert [line.split()[:2] for line in table] == [["SITE", "LOGIN"], ["lab", who]]
-    assert f"logged in to lab ({who}), unused for" in invoke("status")
+    assert f"logged in to lab ({who}), unused, ends at " in invoke("status")
     assert f"logged out of lab ({who})" in invoke("logout", "lab")
     assert "No login is kept; `invoke login SITE` makes one." in invoke("login")

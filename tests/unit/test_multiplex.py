@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from paramiko.message import Message
 
 from slipway.errors import HostError, LoginError, SshError
 from slipway.multiplex import folder
@@ -25,10 +27,12 @@ from slipway.multiplex.folder import (
 )
 from slipway.multiplex.frame import Decoder, Kind, MalformedFrameError, frame, message, values_of
 from slipway.multiplex.kept import Kept, find_kept, list_kept
+from slipway.multiplex.noted_target import find_noted, note_target
 from slipway.multiplex.relay import error_values, parse_error, parse_target, target_values
 from slipway.report.login_table import keep_words, login_notes, login_rows
 from slipway.site import Login
-from slipway.ssh.target import Target
+from slipway.ssh.target import Target, resolve_target
+from slipway.ssh.userauth import Transport
 from tests.waiting import PATIENCE_S, wait_until
 
 TARGET = Target(host="login", port=22, user="me", key_name="login", identity_files=("~/.ssh/id",))
@@ -181,6 +185,62 @@ def test_an_error_keeps_its_kind() -> None:
     assert (type(again), str(again)) == (LoginError, "no")
     for name in ("os", "SlipwayErrors", "annotations"):
         assert type(parse_error({"error": name, "text": "no"})) is SshError
+
+
+def test_how_a_host_is_reached_is_noted(tmp_path: Path) -> None:
+    config, login = tmp_path / "config", Login(host="hpc", ssh_config="config")
+    config.write_text("Host hpc\n  HostName login\n  User me\n")
+    assert find_noted(login, tmp_path) is None
+    make_folder()
+    note_target(login, tmp_path, resolve_target(login, tmp_path))
+    assert find_noted(login, tmp_path) == resolve_target(login, tmp_path)
+    # Whatever it comes of is another one.
+    assert find_noted(Login(host="other", ssh_config="config"), tmp_path) is None
+    assert find_noted(Login(host="hpc", user="you", ssh_config="config"), tmp_path) is None
+    config.write_text("Host hpc\n  HostName login\n  User you\n")
+    assert find_noted(login, tmp_path) is None
+    # Not the text alone decides here.
+    config.write_text("Match exec true\n  User me\n")
+    note_target(login, tmp_path, TARGET)
+    assert find_noted(login, tmp_path) is None
+    config.unlink()
+    assert find_noted(login, tmp_path) is None
+
+
+def test_no_byte_follows_the_close_of_a_channel() -> None:
+    """What one thread sends while another closes; sshd ends the whole connection for it."""
+    here, there = socket.socketpair()
+    with closing(here), closing(there):
+        transport = Transport(here)
+        sent: list[tuple[int, int]] = []
+        transport.packetizer.send_message = lambda data: sent.append(struct.unpack(">BI", data.asbytes()[:5]))  # type: ignore[method-assign]
+        window_adjust, data, eof, close, request, opened = 93, 94, 96, 97, 98, 91
+        for kind, number in (
+            (data, 1),
+            (close, 1),
+            (data, 1),
+            (eof, 1),
+            (request, 1),
+            (window_adjust, 1),
+            (data, 2),
+        ):
+            transport._send_message(channel_message(kind, number))
+        assert sent == [(data, 1), (close, 1), (data, 2)]
+        # The server may give the number to another channel.
+        confirmation = channel_message(opened, 7)
+        for value in (1, 1000, 1000):
+            confirmation.add_int(value)
+        # Whoever reads it has taken its kind off.
+        transport._parse_channel_open_success(Message(confirmation.asbytes()[1:]))
+        transport._send_message(channel_message(data, 1))
+        assert sent[-1] == (data, 1)
+
+
+def channel_message(kind: int, number: int) -> Message:
+    message = Message()
+    message.add_byte(bytes([kind]))
+    message.add_int(number)
+    return message
 
 
 # --- A client's channel
