@@ -111,7 +111,9 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[Key]:
         if not prefix and name == "name":
             continue
         inner = _model(field.annotation)
-        if inner is not None:
+        if name == "hosts":
+            yield Key(name=name, value="a list", default="")
+        elif inner is not None:
             yield from _walk(inner, f"{prefix}{name}.{'<partition>.' if inner is Queue else ''}")
         else:
             default = "required" if field.is_required() else code(_shown(field.default))

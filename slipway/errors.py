@@ -90,6 +90,8 @@ class LoginError(SshError):
     """The host does not let this user in: wrong key, user, password or code, or nobody to type them."""
 
     exit_code = 81
+    # A key was right, and the host wanted something besides.
+    key_was_taken = False
 
 
 class ConnectionLostError(SshError):

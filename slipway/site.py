@@ -43,6 +43,8 @@ class Login(_Part):
     keep: Annotated[str, form(r"[0-9]{1,6}[smhd]", "a number with s, m, h or d behind it, such as 8h")] = "8h"
     # Whether each command that logs in leaves the login behind, and not only `invoke login`.
     share: bool = False
+    # How the site's other hosts reach it, where that is not as it is reached from here.
+    address: Annotated[str | None, form(r"[A-Za-z0-9_][\w.-]*(:\d{1,5})?", "HOST or HOST:PORT")] = None
 
     @property
     def keep_s(self) -> float:
@@ -109,6 +111,7 @@ class Site(_Part):
 
     name: str
     login: Login
+    hosts: tuple[Login, ...] = ()
     scheduler: str
     paths: Paths
     modules: tuple[str, ...] = ()

@@ -46,7 +46,8 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
         site = kind.model_validate_json(_as_json({**content, "name": name}))
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(kind, error.errors()[0])}") from error
-    return site.model_copy(update={"login": _located(site.login, file.parent)})
+    hosts = tuple(_located(one, file.parent) for one in site.hosts)
+    return site.model_copy(update={"login": _located(site.login, file.parent), "hosts": hosts})
 
 
 def list_sites(folders: Sequence[Path]) -> list[str]:
@@ -107,6 +108,7 @@ def _problem(kind: type[Site], error: Any) -> str:
 def _keys(kind: type[Site], location: Sequence[Any]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "login": Login,
+        "hosts": Login,
         "paths": Paths,
         "container": Container,
         "defaults": type(kind.model_fields["defaults"].default),

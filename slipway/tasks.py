@@ -35,6 +35,7 @@ from slipway.cli import (
     show,
     ssh,
     status,
+    tunnel,
 )
 from slipway.cli.parser import read_words
 from slipway.terminal.uncaught import set_hooks
@@ -66,6 +67,7 @@ def collect(root: Path) -> Collection:
         pull.pull,
         pull.extract,
         show.show,
+        tunnel.tunnel,
         cancel.cancel,
         keep.keep,
         keep.restore,
@@ -75,7 +77,7 @@ def collect(root: Path) -> Collection:
         completion.completion,
         Collection("box", box.up, box.down),
         Collection("runs", runs.show, runs.diff, runs.prune),
-        Collection("ssh", ssh.trust),
+        Collection("ssh", ssh.trust, ssh.setup, ssh.run),
     )
     tasks.configure({"slipway": {"root": str(root)}})
     return tasks

@@ -65,3 +65,16 @@ def open_session(context: Context, *, anywhere: bool = False) -> Iterator[tuple[
 def program_arguments() -> tuple[str, ...]:
     """What stands behind the first ``--``, exactly as typed; Invoke joins its own remainder with spaces."""
     return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
+
+
+def read_task(word: str | None) -> int | None:
+    """The task of an array that ``--task`` names.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    from slipway.errors import UsageError
+
+    if word is not None and not (word.isdecimal() and len(word) < 10):
+        raise UsageError(f"--task {word}: write the number of one task")
+    return None if word is None else int(word)

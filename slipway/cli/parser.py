@@ -21,7 +21,7 @@ from slipway.text.escapes import neutral
 from slipway.text.nearest import find_nearest
 
 # Behind `--` these have a program and its arguments.
-WITH_PROGRAM = ("job", "shell")
+WITH_PROGRAM = ("job", "shell", "ssh.run")
 # What other tools call it.
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),

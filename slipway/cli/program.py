@@ -31,6 +31,7 @@ GROUPS = {
     "Set up": ("init", "ssh.trust", "login", "logout", "box.up", "box.down", "completion"),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
     "Jobs": ("job", "shell", "status", "logs", "pull", "extract", "show", "cancel"),
+    "Connections": ("ssh.setup", "ssh.run", "tunnel"),
     "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),
     "Try it": ("demo",),
 }

@@ -77,6 +77,7 @@ FREE = frozenset(
         "--mem",
         "--node",
         "--nodes",
+        "--port",
         "--only",
         "--older-than",
         "--qos",

@@ -47,10 +47,20 @@ def join_command(
     """
     if run.job_id is None:
         raise JobError(f"{run.run_id} has no job yet; `invoke status {run.run_id}` asks for it")
-    second = "\n".join(_second_container(run, site))
-    here = ["bash", "-c", script, "slipway-join", run.run_id, run.run_dir, "" if terminal else MARK]
-    argv = [*here, _before(site), second, *words]
+    here = ["bash", "-c", script, "slipway-join"]
+    argv = [*here, *script_arguments(run, site, "" if terminal else MARK), *words]
     return find_scheduler(run.scheduler).join(run.job_id, argv, task=task, node=node, terminal=terminal)
+
+
+def script_arguments(run: Run, site: Site, mark: str) -> list[str]:
+    """The arguments of ``cluster/join.sh`` before the command.
+
+    Args:
+        run: the job's run.
+        site: its site.
+        mark: what is printed on both outputs before the command begins.
+    """
+    return [run.run_id, run.run_dir, mark, _before(site), "\n".join(_second_container(run, site))]
 
 
 def read_script(folder: Path) -> str:

@@ -13,10 +13,15 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 def open_page(path: Path) -> bool:
     """Open a page in a browser; false where there is none that anybody sees, such as over SSH."""
+    return open_address(path.absolute().as_uri())
+
+
+def open_address(address: str) -> bool:
+    """Open an address in a browser; false where there is none that anybody sees, such as over SSH."""
     if not has_display(os.environ, sys.platform):
         return False
     try:
-        return webbrowser.open(path.absolute().as_uri())
+        return webbrowser.open(address)
     except webbrowser.Error:
         return False
 

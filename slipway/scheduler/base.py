@@ -161,6 +161,14 @@ class Submission:
     refusal: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A node: its name for the scheduler, and the name or address that the network has for it."""
+
+    name: str
+    address: str
+
+
 class Scheduler(Protocol):
     """What gives jobs to nodes.
 
@@ -265,6 +273,7 @@ class Scheduler(Protocol):
         task: int | None = None,
         node: str | None = None,
         terminal: bool = False,
+        unbuffered: bool = False,
     ) -> list[str]:
         """The argv that runs a program on a node of a running job, and ends with its exit code.
 
@@ -274,4 +283,13 @@ class Scheduler(Protocol):
             task: which task of an array.
             node: which of several nodes. Default: the job's first.
             terminal: whether it gets the terminal that this is started in.
+            unbuffered: whether each of its bytes comes at once, and not line by line; its output looks like a
+                terminal to it.
+        """
+
+    def nodes(self, host: Host, nodes: str) -> list[Node]:
+        """The nodes of a list, as :attr:`Job.node` has it, in the job's order: one at least.
+
+        Raises:
+            RemoteError: the scheduler does not know them.
         """

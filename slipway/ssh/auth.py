@@ -60,6 +60,7 @@ class _Login:
         self._refused: list[str] = []
         self._left = {"keyboard-interactive": ATTEMPTS, "password": ATTEMPTS}
         self._has_answered = False
+        self._key_was_taken = False
         self._greeting = ""
 
     def run(self) -> None:
@@ -82,7 +83,9 @@ class _Login:
             elif self._left[method]:
                 self._left[method] -= 1
                 return self._try_prompts() if method == "keyboard-interactive" else self._try_password()
-        raise LoginError(self._refusal(offered))
+        refusal = LoginError(self._refusal(offered))
+        refusal.key_was_taken = self._key_was_taken
+        raise refusal
 
     def _try_key(self, key: Identity, before: Failure) -> Reply:
         try:
@@ -94,6 +97,7 @@ class _Login:
             return before  # nothing was sent, so what was offered before still is
         if isinstance(answer, Closed) or (isinstance(answer, Failure) and not answer.partial):
             self._refused.append(key.name)
+        self._key_was_taken |= isinstance(answer, Failure) and answer.partial
         return answer
 
     def _try_prompts(self) -> Reply:

@@ -129,8 +129,24 @@ def host_key_error(target: Target, shown: HostKey, verdict: HostKeyCheck) -> Ssh
     )
 
 
-def add_known(target: Target, key: HostKey) -> Path:
+def list_keys(text: str, name: str) -> list[tuple[str, HostKey]]:
+    """What the text of a ``known_hosts`` file has of a host: markers, such as ``@revoked``, and keys."""
+    entries = (_parse(line) for line in text.splitlines())
+    return [(entry[0], entry[2]) for entry in entries if entry and _is_named(entry[1], name)]
+
+
+def known_line(name: str, key: HostKey, comment: str = "") -> str:
+    """The line of a ``known_hosts`` file, without its end."""
+    return " ".join(filter(None, (name, key.kind, base64.b64encode(key.blob).decode(), comment)))
+
+
+def add_known(target: Target, key: HostKey, comment: str = "") -> Path:
     """Write a key into the user's first ``known_hosts`` file.
+
+    Args:
+        target: the host.
+        key: its key.
+        comment: what the line ends with.
 
     Returns:
         The file.
@@ -142,7 +158,7 @@ def add_known(target: Target, key: HostKey) -> Path:
     if not files:
         raise SshError(f"{target}: UserKnownHostsFile is none, so there is no file to keep the key in")
     name = _hashed(target.key_name) if target.hash_known_hosts else target.key_name
-    line = f"{name} {key.kind} {base64.b64encode(key.blob).decode()}\n"
+    line = f"{known_line(name, key, comment)}\n"
     try:
         files[0].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(files[0], os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

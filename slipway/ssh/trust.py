@@ -18,12 +18,14 @@ class HostKeyPrompt:
         ask: who says whether a key is right.
         yes: nobody has to.
         replace: a key that has changed may be put in the place of the known one.
+        comment: what the lines end with that are written.
         lines: what to tell in the end, a line a host.
     """
 
     ask: Prompt
     yes: bool = False
     replace: bool = False
+    comment: str = ""
     lines: list[str] = field(default_factory=list)
 
     def on_host_key(self, target: Target, shown: HostKey) -> None:
@@ -45,7 +47,7 @@ class HostKeyPrompt:
         self.ask.tell(f"{name} shows {shown}")
         self._confirm(target, shown)
         copies = remove_known(target, verdict.known)
-        kept = f"kept in {add_known(target, shown)}"
+        kept = f"kept in {add_known(target, shown, self.comment)}"
         copied = "".join(f", the file as it was in {copy}" for copy in copies)
         self.lines.append(f"{name}  {shown}  {kept}{copied}")
 

@@ -41,7 +41,7 @@ def test_example_explains_every_key() -> None:
         ("login: {hots: h}\npaths: {scratch: /s}\n", "hpc.yaml: login.host is missing"),
         (
             "login: {host: h, prot: 22}\npaths: {scratch: /s}\n",
-            "hpc.yaml: login.prot is not a key here (did you mean port?); there are: host, keep, port,",
+            "hpc.yaml: login.prot is not a key here (did you mean port?); there are: address, host, keep,",
         ),
         (
             "login: {host: h, port: no}\npaths: {scratch: /s}\n",

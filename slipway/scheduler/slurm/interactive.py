@@ -28,6 +28,7 @@ def join_command(
     task: int | None = None,
     node: str | None = None,
     terminal: bool = False,
+    unbuffered: bool = False,
 ) -> list[str]:
     """Run a program on a node of a running job, beside all that runs there already.
 
@@ -37,10 +38,13 @@ def join_command(
         task: which task of an array.
         node: which of several nodes. Default: the job's first.
         terminal: give it a terminal, which is the one that this is started in.
+        unbuffered: hand on each byte at once. SLURM gives the program a terminal for its output then, which
+            leaves bytes as they are.
     """
     options = ["--overlap", "--nodes=1", "--ntasks=1", "--mpi=none", "--chdir=/"]
     options += [f"--nodelist={node}"] if node else []
     options += ["--pty"] if terminal else []
+    options += ["--unbuffered"] if unbuffered else []
     if task is None:
         return ["bash", "-lc", _RUN, "slipway", f"--jobid={job_id}", *options, *argv]
     return ["bash", "-lc", _FIND + _RUN, "slipway", f"{job_id}_{task}", *options, *argv]

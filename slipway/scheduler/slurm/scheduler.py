@@ -10,12 +10,13 @@ from slipway.host.host import Host
 from slipway.progress import Progress
 from slipway.resources import Resources
 from slipway.scheduler.accounts import Accounted, AccountQuery
-from slipway.scheduler.base import JobQuery, QueryResult, Submission
+from slipway.scheduler.base import JobQuery, Node, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm import check
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.interactive import join_command
+from slipway.scheduler.slurm.node import find_nodes
 from slipway.scheduler.slurm.option import quote_option
 from slipway.scheduler.slurm.parse import parse_queue, parse_submission
 from slipway.scheduler.slurm.query import query_jobs
@@ -103,9 +104,14 @@ class Slurm:
         task: int | None = None,
         node: str | None = None,
         terminal: bool = False,
+        unbuffered: bool = False,
     ) -> list[str]:
         """The argv of srun, in a login shell, which finds it."""
-        return join_command(job_id, argv, task=task, node=node, terminal=terminal)
+        return join_command(job_id, argv, task=task, node=node, terminal=terminal, unbuffered=unbuffered)
+
+    def nodes(self, host: Host, nodes: str) -> list[Node]:
+        """The nodes of a list, by ``scontrol``."""
+        return find_nodes(host, nodes)
 
 
 def _own_site(site: Site) -> SlurmSite:

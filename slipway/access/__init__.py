@@ -1,0 +1,1 @@
+"""Getting in without a password: keys, and the files by which hosts know them and each other."""
