@@ -50,6 +50,7 @@ class JobEnding:
         job_id: its id; ``None`` where it was refused.
         refusal: why it was refused.
         why_not: why it was not even submitted.
+        problem: what went wrong on this side of it, such as a connection that was lost.
         answers: what the scripts have printed; ``None`` where it has left nothing.
         ended: how the scheduler says that it ended.
         waited_s: seconds from its submission to its end.
@@ -59,6 +60,7 @@ class JobEnding:
     job_id: str | None = None
     refusal: str | None = None
     why_not: str | None = None
+    problem: SlipwayError | None = None
     answers: Mapping[str, Answer] | None = None
     ended: str = ""
     waited_s: float = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from slipway.doctor.check import Answer
 from slipway.site import Site
@@ -58,7 +59,9 @@ nearest() {
 """
 
 
-def compose(scripts: Mapping[str, str], site: Site, mark: str, limit_s: int) -> str:
+def compose(
+    scripts: Mapping[str, str], site: Site, mark: str, limit_s: int, *, scratch: PurePosixPath | None = None
+) -> str:
     """The text of a program for bash.
 
     Args:
@@ -66,12 +69,15 @@ def compose(scripts: Mapping[str, str], site: Site, mark: str, limit_s: int) -> 
         site: scripts have ``$scratch`` and ``$container`` of it, and the function ``load_site``.
         mark: begins each answer, and stands nowhere else.
         limit_s: seconds after which those that have not ended are given up.
+        scratch: what ``$scratch`` is. By default it is the same as ``$scratch_here``: what the file has, with
+            variables as they are where the program runs.
     """
     asked = [f"ask {shlex.quote(name)} {shlex.quote(script)}" for name, script in scripts.items()]
     lines = [
         f"slipway_mark={shlex.quote(mark)} slipway_most={_MOST_BYTES}",
         _BEGIN.strip("\n"),
-        f"scratch={shell_path(site.paths.scratch)}",
+        f"scratch_here={shell_path(site.paths.scratch)}",
+        "scratch=$scratch_here" if scratch is None else f"scratch={shlex.quote(str(scratch))}",
         f"container={shlex.quote(site.container.command)}",
         "load_site() {",
         *(f"    {shlex.join(['module', 'load', name])} || return" for name in site.modules),

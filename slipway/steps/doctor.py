@@ -140,5 +140,5 @@ def _look_at_node(session: Session, host: Host, facts: Facts) -> Facts:
         scratch = open_scratch(host, facts.there)
         ending = run_job(host, scratch, facts, _scripts(Place.NODE, facts), session.progress)
     except SlipwayError as error:
-        ending = JobEnding(refusal=str(error))
+        ending = JobEnding(problem=error)
     return with_answers(facts, ending)

@@ -52,7 +52,8 @@ def diagnosis_lines(told: Mapping[str, Any], width: int) -> list[Text]:
             continue
         for one in group:
             lines += _check_lines(one, titles, width)
-    return [*lines, safe_text(""), safe_text(_total(told), "bold")]
+    # Where something would fail, the task's error says how much.
+    return lines if told["failed"] else [*lines, safe_text(""), safe_text(_total(told), "bold")]
 
 
 def _total(told: Mapping[str, Any]) -> str:

@@ -174,7 +174,7 @@ def small_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBo
 def small(small_box: SmallImageBox) -> Iterator[SmallImageBox]:
     """The same, without what other files of tests have left in the records."""
     yield small_box
-    for file in (small_box.session.project.state / "runs").iterdir():
+    for file in (small_box.session.project.state / "runs").glob("*"):
         file.unlink()
 
 

@@ -19,7 +19,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login
 from slipway.steps.doctor import diagnose
-from tests.integration.small_image import IMAGE, SmallImageBox
+from tests.integration.small_image import IMAGE, SmallImageBox, fakes
 from tests.integration.task_runner import INVOKE, ROOT
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -146,7 +146,16 @@ BREAKS: dict[str, tuple[Sequence[tuple[str, str]], dict[str, str]]] = {
         ],
         {"fuse": "failed", "image": "failed"},
     ),
-    "/dev/fuse is for root": ([("chmod 600 /dev/fuse", "chmod 666 /dev/fuse")], {"fuse": "warning"}),
+    "/dev/fuse is for root, another image than the one here": (
+        [
+            ("chmod 600 /dev/fuse", "chmod 666 /dev/fuse"),
+            (
+                f"cd {IMAGES}; cp -a {IMAGE}-*.json /tmp; sed -i s/sha256:./sha256:x/ {IMAGE}-*.json",
+                f"cd {IMAGES}; mv /tmp/{IMAGE}-*.json .",
+            ),
+        ],
+        {"fuse": "warning", "image": "warning"},
+    ),
     "the controller is down": ([(STOP.format("slurmctld"), START_CONTROLLER)], {"scheduler": "failed"}),
 }
 
@@ -214,6 +223,16 @@ def test_a_scratch_that_is_full(small: SmallImageBox, well: Found) -> None:
     assert "takes no more" in found["scratch"].seen
 
 
+def test_a_quota_that_is_used_up(small: SmallImageBox, well: Found) -> None:
+    """No real one: a quota needs a file system that is mounted with quotas, which the box may not do."""
+    assert well
+    told = "Disk quotas for user researcher (uid 1000):\\n  overlay  1000*  500  1000  6days  10  0  0\\n"
+    with fakes(small) as fake:
+        fake("quota", f"printf '{told}'")
+        found = look(small)
+    assert wrong(found) == {"quota": "failed"}, found["quota"]
+
+
 # --- On a node
 
 
@@ -227,11 +246,20 @@ def test_a_node_without_apptainer_would_end_a_job_with_launch_failure(
     assert "launch-failure" in found["node-container"].consequence
 
 
-def test_a_gpu_that_is_asked_for_and_not_seen(small: SmallImageBox, well: Found) -> None:
-    """The box's GPUs are as good as /dev/null."""
+def test_a_node_that_is_other_than_the_login_node(small: SmallImageBox, well: Found) -> None:
+    """A variable that is another one there, no disk of its own, and GPUs that are as good as /dev/null."""
     assert well
-    found = look(small, wanted=Resources(gpus="1"), job=True)
-    assert (found["gpu"].verdict, found["architecture"].verdict) == (FAILED, SKIPPED)
+    elsewhere = "export MINE=/scratch/researcher${SLURM_JOB_ID:+/elsewhere}"
+    paths = small.choice.site.paths.model_copy(update={"scratch": "$MINE", "node_local": "/nowhere"})
+    small.on_box(f"echo '. ~/.profile; {elsewhere}' >~/.bash_profile")
+    try:
+        found = look(small, small_site(small, paths=paths), Resources(gpus="1"), job=True)
+    finally:
+        small.on_box("rm ~/.bash_profile")
+    found = {name: one for name, one in found.items() if name != "memory"}
+    assert wrong(found) == {"node-scratch": "warning", "node-local": "warning", "gpu": "failed"}, found
+    assert found["node-container"].verdict is OK
+    assert found["driver"].verdict is SKIPPED
 
 
 def test_a_job_that_is_refused_is_not_submitted(small: SmallImageBox, well: Found) -> None:

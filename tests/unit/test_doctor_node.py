@@ -13,6 +13,7 @@ from slipway.doctor.node.container import judge_gpus
 from slipway.doctor.node.gpu import covers, judge_architecture, judge_driver, judge_glibc, read_compiled
 from slipway.doctor.node.job import judge_job, render, trial_resources
 from slipway.doctor.node.limit import given_bytes, judge_memory
+from slipway.errors import ConnectionLostError
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Paths
@@ -92,6 +93,7 @@ def test_its_answers_get_their_name_when_they_are_whole() -> None:
     [
         (JobEnding(job_id="7", answers={}, waited_s=12.3), OK, "job 7, 12 s with its wait"),
         (JobEnding(refusal="Invalid account"), FAILED, "it was refused: Invalid account"),
+        (JobEnding(problem=ConnectionLostError("the connection was lost; try again")), FAILED, "was lost"),
         (JobEnding(why_not="“scratch” is not well"), SKIPPED, "“scratch” is not well"),
         (
             JobEnding(job_id="7", ended="FAILED", log="slurmstepd: error: Could not open stdout file"),

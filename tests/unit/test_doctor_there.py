@@ -274,13 +274,13 @@ def test_partitions_are_read() -> None:
             1,
             "allocation failure: Invalid account or account/partition combination specified\n",
             None,
-            "allocation failure: Invalid account or account/partition combination specified",
+            "Invalid account or account/partition combination specified",
         ),
         (
             1,
             "sbatch: error: invalid partition specified: nope\nallocation failure: Invalid partition name\n",
             None,
-            "invalid partition specified: nope",
+            "invalid partition specified: nope; Invalid partition name",
         ),
         (1, "", None, "sbatch ended with exit code 1"),
     ],
@@ -303,7 +303,7 @@ def test_a_scheduler_that_does_not_answer() -> None:
     assert found.verdict is FAILED
     assert "Unable to contact slurm controller" in found.seen
     assert look("scheduler", "bash: squeue: command not found\n", 127).seen.startswith(
-        "slurm is not found there"
+        "SLURM is not found there"
     )
     assert look("scheduler", "slurm|JOBID\n").verdict is OK
 
@@ -364,6 +364,9 @@ def test_what_the_sites_file_forbids_is_found_without_the_scheduler() -> None:
     found = look("partition", DOWN, 1, where=where, request=request(partition="debug", time="20"))
     assert found.verdict is FAILED
     assert "longer than the 10" in found.seen
+    assert found.fix == "ask for less, or name another partition"
+    other = look("partition", DOWN, 1, where=where, request=request(partition="debgu"))
+    assert other.fix == "queues in cluster/hpc.yaml has: debug"
 
 
 ACCOUNTS = {"lab": ["normal", "quick"], "other": ["normal"]}

@@ -9,7 +9,7 @@ from slipway.doctor.finding import Finding, failed, ok, skipped, warning
 
 _ROW = re.compile(r"\s(\d+)\s+(\d+)\s+(\d+)\s+\d+%\s")
 _ASK_SCRATCH = """
-echo "scratch $scratch"
+echo "scratch $scratch_here"
 echo "token $(cat "$here/token")"
 touch "$here/written" && echo "written yes"
 """

@@ -11,17 +11,18 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from slipway.doctor.check import Answer, Check, Facts, JobEnding, Place
-from slipway.doctor.finding import Finding, failed, ok, skipped
+from slipway.doctor.finding import Finding, failed, ok, refused, skipped
 from slipway.doctor.program import compose, parse_answers
 from slipway.errors import RemoteError, SlipwayError
+from slipway.host.scratch import Scratch
 from slipway.progress import explain_stop
 from slipway.resources import Resources
-from slipway.scheduler.base import Job, JobQuery
+from slipway.scheduler.base import Job, JobQuery, State
 from slipway.scheduler.choose import find_scheduler
+from slipway.text.wording import moment
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
-    from slipway.host.scratch import Scratch
     from slipway.progress import Progress
     from slipway.scheduler.base import Scheduler
 
@@ -59,7 +60,7 @@ def run_job(
         with explain_stop("the test job was cancelled"):
             return job.run(facts, scripts, progress)
     finally:
-        job.clean_up()
+        job.clean_up(progress)
 
 
 class _TestJob:
@@ -141,8 +142,8 @@ class _TestJob:
             time.sleep(1)
         return printed
 
-    def clean_up(self) -> None:
-        """Cancel it where it may still be there, and remove its folder."""
+    def clean_up(self, progress: Progress) -> None:
+        """Cancel it where it may still be there, and remove its folder; say so where that cannot be done."""
         try:
             if self.is_open and self.job_id is None:
                 job = self._ask()
@@ -150,15 +151,18 @@ class _TestJob:
             if self.is_open and self.job_id is not None:
                 self.scheduler.cancel(self.host, [self.job_id])
             self.host.run(["rm", "-rf", "--", str(self.folder)])
-        except SlipwayError:
-            return  # the connection is gone; the job ends by itself after ten minutes
+        except SlipwayError as error:
+            left = f"the test job {self.job_id or self.name} may still be there, for ten minutes at most"
+            progress.note(f"{left if self.is_open else f'{self.folder} is still there'}: {error}")
 
 
 def render(facts: Facts, scripts: Mapping[str, str], mark: str, folder: PurePosixPath) -> str:
     """What the job's script does: it asks, and leaves the answers as a whole in its folder."""
+    # Paths of a job are those of the login node, whatever variables say on the node.
+    scratch = Scratch.of_run(folder).root.parent
     return (
         f"here='{folder}'\nexec >\"$here/answers.part\"\n"
-        + compose(scripts, facts.there, mark, _ASKED_S)
+        + compose(scripts, facts.there, mark, _ASKED_S, scratch=scratch)
         + 'mv -- "$here/answers.part" "$here/answers"\n'
     )
 
@@ -166,15 +170,20 @@ def render(facts: Facts, scripts: Mapping[str, str], mark: str, folder: PurePosi
 def _how_it_stands(job: Job | None, job_id: str) -> str:
     if job is None:
         return f"Waiting for the test job {job_id}"
-    reason = f": {job.pending_reason}" if job.pending_reason and job.pending_reason != "None" else ""
-    state = str(job.state).lower()
-    return f"Waiting for the test job {job_id} ({state}{reason if state == 'pending' else ''})"
+    words = [str(job.state).lower()]
+    if job.state is State.PENDING:
+        words += [job.pending_reason] if job.pending_reason not in (None, "", "None") else []
+        now = datetime.now().astimezone()
+        words += [f"expected at {moment(job.expected_s, now)}"] if job.expected_s else []
+    return f"Waiting for the test job {job_id} ({', '.join(words)})"
 
 
 def judge_job(ending: JobEnding) -> Finding:
     """Whether the test job came to its end and left its answers."""
     if ending.why_not is not None:
         return skipped(ending.why_not)
+    if ending.problem is not None:
+        return refused(ending.problem, so="nothing is known of the node", fix="try the same once more")
     if ending.refusal is not None:
         so = "`invoke job` would be refused, too"
         return failed(f"it was refused: {ending.refusal}", so=so, fix="change what the profile asks for")

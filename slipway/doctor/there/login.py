@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, refused, warning
+from slipway.errors import TransferOnlyError
 
 # A code that an app shows is good for half a minute.
 _CODE_S = 30
@@ -12,7 +13,8 @@ _DAY_S = 86400
 
 def _look_at_login(facts: Facts, _: Answer) -> Finding:
     if facts.login_error is not None:
-        so = f"no command reaches {facts.there.name}"
+        lost = not isinstance(facts.login_error, TransferOnlyError)
+        so = f"no command reaches {facts.there.name}" if lost else "no job can be submitted from this host"
         return refused(facts.login_error, so=so, fix=f"look at login in {facts.file}")
     return ok(facts.target)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from slipway.doctor.check import Answer, Check, Facts, Place
-from slipway.doctor.finding import Finding, failed, ok, refused, skipped, warning
+from slipway.doctor.finding import Finding, failed, ok, skipped, warning
 from slipway.doctor.there.scheduler import command
 from slipway.errors import JobError, ParseError
 from slipway.scheduler.choose import find_health
@@ -22,7 +22,9 @@ def _look_at_partition(facts: Facts, answer: Answer) -> Finding:
     try:
         check_partition(facts.wanted, facts.there)
     except JobError as error:
-        return refused(error, so="`invoke job` would refuse it", fix="ask for less")
+        what, _, remedy = str(error).partition("; ")
+        fix = remedy.rpartition("for ever. ")[2]
+        return failed(what, so="`invoke job` would refuse it", fix=f"{fix[:1].lower()}{fix[1:]}")
     if answer.exit_code != 0:
         return skipped(f"the partitions cannot be asked: {answer.words[:100]}")
     text, _, groups = answer.text.rpartition("groups ")

@@ -16,7 +16,7 @@ from slipway.site import Queue
 _FIELD = re.compile(r"(\w+)=(\S*)")
 _TIME = re.compile(r"([0-9]{1,9}-)?[0-9]{1,9}(:[0-9]{2}){0,2}")
 _EXPECTED = re.compile(r"Job \d+ to start at (\S+)(?: using \d+ processors? on nodes? (\S+))?")
-_PREFIX = re.compile(r"^\s*(?:sbatch: )?(?:error: )?(?:Batch job submission failed: )?")
+_PREFIX = re.compile(r"^\s*(?:sbatch: )?(?:error: )?(?:Batch job submission failed: |allocation failure: )?")
 
 
 class SlurmHealth:
@@ -51,9 +51,8 @@ class SlurmHealth:
             where = f" on {found[2]}" if found[2] else ""
             return Trial(expected=f"{found[1]}{where}")
         lines = [_PREFIX.sub("", line).strip() for line in printed.splitlines() if line.strip()]
-        said = [line for line in lines if not line.startswith("allocation failure")] or lines
         return Trial(
-            refusal="; ".join(dict.fromkeys(said))[:400] or f"sbatch ended with exit code {exit_code}"
+            refusal="; ".join(dict.fromkeys(lines))[:400] or f"sbatch ended with exit code {exit_code}"
         )
 
 
