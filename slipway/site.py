@@ -39,6 +39,8 @@ class Login(_Part):
     port: int | None = Field(default=None, ge=1, le=65535)
     ssh_config: str | None = None
     transfer: Literal["auto", "rsync", "sftp"] = "auto"
+    # What to do first where the host is only reached through a VPN.
+    vpn: str | None = None
     # For how long a login that is left behind is kept while nobody uses it.
     keep: Annotated[str, form(r"[0-9]{1,6}[smhd]", "a number with s, m, h or d behind it, such as 8h")] = "8h"
     # Whether each command that logs in leaves the login behind, and not only `invoke login`.
@@ -90,7 +92,7 @@ class Queue(_Part):
     """What one partition offers: at most so much to one job, and so much of each on its largest node.
 
     ``max_gpus`` has how many GPUs of each type a node has; an empty one says that there are none. ``cost`` is
-    what one of ``per`` costs, in the site's currency.
+    what one of ``per`` costs, in the site's currency. ``auto`` is whether `job --partition auto` may take it.
     """
 
     max_time: Time = None
@@ -100,6 +102,7 @@ class Queue(_Part):
     max_gpus: Mapping[str, Annotated[int, Field(ge=1)]] | None = None
     cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     per: Literal["node-hour", "gpu-hour", "cpu-hour"] = "node-hour"
+    auto: bool = True
     note: str | None = None
 
 
@@ -127,6 +130,11 @@ class Site(_Part):
     currency: Annotated[str | None, form(r"[^\W\d_]{1,12}|[€$£¥]", "a short word, such as EUR")] = None
     # Whether its scheduler can send mail.
     mail: bool = True
+
+    @property
+    def asks_for_gpus(self) -> bool:
+        """False where a partition gives its GPUs to a job that does not ask for them."""
+        return True
 
     @field_validator("output")
     @classmethod

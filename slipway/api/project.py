@@ -197,6 +197,7 @@ class Project:
         nodes: int | None = None,
         exclusive: bool | None = None,
         partition: str | None = None,
+        prefer: str | None = None,
         account: str | None = None,
         qos: str | None = None,
         constraint: str | None = None,
@@ -220,7 +221,8 @@ class Project:
             gpus: GPUs a node: a number, or a type and a number such as ``"a100:2"``.
             nodes: nodes; the program starts once on each.
             exclusive: whole nodes, shared with nobody.
-            partition: SLURM's partition.
+            partition: SLURM's partition, or ``"auto"``: of those that take the job, where it begins first.
+            prefer: with ``"auto"``: ``"start"``, or ``"cost"`` for the cheapest by the site's file.
             account: SLURM's account.
             qos: SLURM's quality of service.
             constraint: features that the nodes must have.
@@ -244,7 +246,7 @@ class Project:
         resources = as_resources(wanted, sbatch)
         choice = self._choose(profile, site, set)
         words = argv.command(choice.profile.code_dir) if isinstance(argv, Call) else argv
-        request = make_request(choice, as_words(words), resources)
+        request = make_request(choice, as_words(words), resources, prefer=prefer)
         with (
             self._session.connections.turn(choice.site),
             submitted(self._session, request, Push.ALWAYS if push else Push.NEVER) as done,

@@ -27,7 +27,7 @@ RESOURCES = {
     "cpus": "Processor cores.",
     "mem": "Memory a node, such as 16G.",
     "gpus": "GPUs: a number, or a type and a number such as a100:2.",
-    "partition": "SLURM partition.",
+    "partition": "SLURM partition; auto: of those that can take the job, where it begins first.",
     "account": "SLURM account.",
     "qos": "SLURM quality of service.",
     "exclusive": "Whole nodes, shared with nobody.",
@@ -51,6 +51,7 @@ RESOURCES = {
         "given here as well.",
         "dry_run": "Print the job script; send and submit nothing.",
         **RESOURCES,
+        "prefer": "With --partition auto: start (the earliest), or cost (the lowest, by the site's file).",
         "nodes": "Nodes; the program starts once on each.",
         "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
         "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
@@ -79,6 +80,7 @@ def job(
     mem: str | None = None,
     gpus: str | None = None,
     partition: str | None = None,
+    prefer: str | None = None,
     account: str | None = None,
     qos: str | None = None,
     nodes: str | None = None,
@@ -114,11 +116,13 @@ def job(
         targets = _targets(notify or ())
         if replay is None:
             choice = session.choose(profile, site, set_ or ())
-            request = make_request(choice, program_arguments(), resources, name=name, notify=targets)
+            request = make_request(
+                choice, program_arguments(), resources, name=name, notify=targets, prefer=prefer
+            )
             look, start = partial(preview, session, request), partial(submitted, session, request)
             at = choice.site
         else:
-            again = _replay(session, replay, profile, site, set_ or (), resources, name, targets)
+            again = _replay(session, replay, profile, site, set_ or (), resources, name, targets, prefer)
             look, start = partial(preview_replay, session, again), partial(replayed, session, again)
             at = again.site
         if dry_run:
@@ -156,6 +160,7 @@ def _replay(
     resources: Resources,
     name: str | None,
     notify: Sequence[Target],
+    prefer: str | None,
 ) -> Replay:
     from slipway.errors import UsageError
     from slipway.steps.replay import make_replay
@@ -171,6 +176,7 @@ def _replay(
         resources=resources,
         name=name,
         notify=notify,
+        prefer=prefer,
     )
     if profile not in ("base", again.run.profile):
         raise UsageError(

@@ -26,6 +26,7 @@ WITH_PROGRAM = ("job", "shell", "ssh.run")
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),
     **dict.fromkeys(("ps", "ls", "list", "runs", "jobs", "queue", "squeue", "sacct"), "status"),
+    **dict.fromkeys(("partitions", "sinfo"), "queues"),
     **dict.fromkeys(("stop", "kill", "rm", "scancel"), "cancel"),
     **dict.fromkeys(("log", "tail", "attach"), "logs"),
     **dict.fromkeys(("get", "fetch", "download", "results", "sync"), "pull"),

@@ -28,9 +28,19 @@ Usage: {NAME} TASK [--options] [-- your program and its arguments]
 """
 # As one comes to need them; a test finds a task that is in none.
 GROUPS = {
-    "Set up": ("init", "ssh.trust", "login", "logout", "box.up", "box.down", "completion"),
+    "Set up": (
+        "init",
+        "site.add",
+        "ssh.trust",
+        "login",
+        "logout",
+        "doctor",
+        "box.up",
+        "box.down",
+        "completion",
+    ),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
-    "Jobs": ("job", "shell", "status", "logs", "pull", "extract", "show", "cancel"),
+    "Jobs": ("job", "shell", "status", "logs", "pull", "extract", "show", "cancel", "queues"),
     "Connections": ("ssh.setup", "ssh.run", "tunnel"),
     "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),
     "Try it": ("demo",),

@@ -15,6 +15,7 @@ FOLDERS = "folders"
 # Nobody reads more.
 _MOST = 200
 _DATASET = "--dataset"
+_AUTO = "auto"
 _DATA = "/data/"
 
 
@@ -185,7 +186,8 @@ def _one_line(text: str) -> str:
 
 
 def _partitions(place: Place, names: Names) -> list[Candidate]:
-    return [Candidate(word=name, help=note) for name, note in names.partitions(place).items()]
+    found = {**names.partitions(place), _AUTO: "where it begins first"}
+    return [Candidate(word=name, help=note) for name, note in found.items()]
 
 
 def _runs(names: Names) -> Iterator[Candidate]:

@@ -21,6 +21,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "--hide": ("out", "err", "both"),
     "--kind": ("runs", "code", "cache", "data", "images", "results"),
     "--list-format": ("flat", "nested", "json"),
+    "--prefer": ("start", "cost"),
     "--print-completion-script": ("bash", "zsh", "fish"),
     "--shell": ("bash", "zsh", "fish"),
     "--state": (

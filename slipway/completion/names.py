@@ -77,7 +77,12 @@ class ProjectNames:
             for kind, count in _mapping(queue.get("max_gpus")).items():
                 if isinstance(count, int):
                     most[str(kind)] = max(count, most.get(str(kind), 0))
-        return [f"{kind}:{number}" for kind, count in most.items() for number in range(1, min(count, 16) + 1)]
+        # Where the scheduler knows no types, `queues --write` has one of this name.
+        return [
+            str(number) if kind == "gpu" else f"{kind}:{number}"
+            for kind, count in most.items()
+            for number in range(1, min(count, 16) + 1)
+        ]
 
     def code(self, place: Place, start: str) -> Iterator[str]:
         """Files of the code folder."""

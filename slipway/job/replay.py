@@ -18,6 +18,7 @@ from slipway.job.script import words_file
 from slipway.job.secret import HIDDEN, keyed_hash
 from slipway.notify.target import Target
 from slipway.push.upload import PushedSif
+from slipway.scheduler.automatic import Prefer
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
 
@@ -41,6 +42,7 @@ class Replay:
         name: a short label for the new run.
         notify: who is told from this machine when it has ended.
         notes: what is not as it was.
+        prefer: what the partition `auto` looks for; see :class:`slipway.job.request.Request`.
     """
 
     run: Run
@@ -53,6 +55,7 @@ class Replay:
     name: str | None = None
     notify: tuple[Target, ...] = ()
     notes: tuple[str, ...] = ()
+    prefer: Prefer | None = None
 
     @property
     def is_elsewhere(self) -> bool:

@@ -13,6 +13,7 @@ from slipway.job.script import words_file
 from slipway.notify.target import Target
 from slipway.profile import Profile
 from slipway.resources import Resources
+from slipway.scheduler.automatic import PREFERENCES, Prefer
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Site
 
@@ -26,7 +27,8 @@ class Request:
     """What a user asks for: the program's arguments, and resources that go before all defaults.
 
     ``name`` is a short label for the run. ``notify`` are told from this machine when it has ended.
-    ``shell`` asks for a job that is there for a shell.
+    ``shell`` asks for a job that is there for a shell. ``prefer`` is what the partition `auto` looks for: the
+    earliest start, or the lowest cost.
 
     Raises:
         UsageError: there is no program.
@@ -40,6 +42,7 @@ class Request:
     name: str | None = None
     notify: tuple[Target, ...] = ()
     shell: Shell | None = None
+    prefer: Prefer | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""
@@ -50,6 +53,7 @@ class Request:
             )
         check_name(self.name)
         check_partition(self.resource_request, self.site)
+        check_prefer(self.prefer, self.resource_request)
         _ = self.argv
 
     @cached_property
@@ -72,6 +76,18 @@ def resource_request(profile: Profile, site: Site, resources: Resources) -> Reso
     }
     wanted = resources.over(profile.resources).over(site.defaults)
     return ResourceRequest(resources=wanted, origins=origins)
+
+
+def check_prefer(prefer: str | None, request: ResourceRequest) -> None:
+    """Refuse what is no preference, or has nothing to choose from.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if prefer is not None and prefer not in PREFERENCES:
+        raise UsageError(f"--prefer {prefer}: write one of {', '.join(PREFERENCES)}")
+    if prefer is not None and not request.is_auto:
+        raise UsageError(f"--prefer {prefer} chooses a partition, and one is named; add --partition auto")
 
 
 def check_name(name: str | None) -> None:

@@ -37,12 +37,15 @@ from slipway.job.template import load_template
 from slipway.progress import Progress, explain_stop
 from slipway.project import Project
 from slipway.push.upload import PushedSif
+from slipway.scheduler.automatic import settle_partition, without_auto
 from slipway.scheduler.base import State, Submission
 from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.limits import ResourceRequest
 from slipway.shell import Result
 
 _LITTLE_BYTES = 1_000_000
 _NEVER = "it was never submitted: "
+AUTO_REMARK = "Nor is the partition: --partition auto asks the cluster where the job begins first."
 
 
 def preview(project: Project, request: Request) -> str:
@@ -54,11 +57,13 @@ def preview(project: Project, request: Request) -> str:
     newest = scratch.images / f"{request.profile.image}.sif"
     image = PushedSif(path=newest, image_id="", sha256="", size_bytes=0)
     code = read_code(project, request.profile, request.site.name)
+    wanted = without_auto(request.resource_request)
     with code.snapshot:
-        plan = _plan(project, request, scratch, code, image)
+        plan = _plan(project, request, wanted, scratch, code, image)
     remarks = [
         f"Not known before the job is submitted: the run's id, which image {newest.name} is then (the script",
         "names that one), and what variables of the site's paths are there.",
+        *([AUTO_REMARK] if request.resource_request.is_auto else []),
     ]
     return with_remarks(plan, sorted(request.profile.environment), remarks)
 
@@ -100,8 +105,11 @@ def submit(
         for note in snapshot.notes:
             progress.note(note)
         image = image or find_image(host, scratch, request)
-        plan = _plan(project, request, scratch, code, image)
-        find_scheduler(request.site.scheduler).check(host, request.resource_request, request.site, progress)
+        wanted = settle_partition(
+            host, request.resource_request, request.site, request.prefer or "start", progress
+        )
+        plan = _plan(project, request, wanted, scratch, code, image)
+        find_scheduler(request.site.scheduler).check(host, wanted, request.site, progress)
         for note in find_missing(host, scratch, request.args):
             progress.note(note)
         _send_code(project, request, host, scratch, snapshot, progress)
@@ -133,10 +141,17 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
     return run
 
 
-def _plan(project: Project, request: Request, scratch: Scratch, code: Code, image: PushedSif) -> Plan:
+def _plan(
+    project: Project,
+    request: Request,
+    wanted: ResourceRequest,
+    scratch: Scratch,
+    code: Code,
+    image: PushedSif,
+) -> Plan:
     inputs = resolve_inputs(project, request, image, code)
     template = load_template(project.share / "cluster")
-    return make_plan(inputs, request.resource_request, request.site, scratch, template, name=request.name)
+    return make_plan(inputs, wanted, request.site, scratch, template, name=request.name)
 
 
 def _send_code(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slipway.resources import Resources
     from slipway.scheduler.accounts import Accounted, AccountQuery
     from slipway.scheduler.limits import ResourceRequest
+    from slipway.scheduler.queues import ClusterQueues, Start
     from slipway.scheduler.usage import UsageAnswer
     from slipway.site import Site
 
@@ -257,6 +258,24 @@ class Scheduler(Protocol):
 
         Raises:
             JobError: it would.
+        """
+
+    def queues(self, host: Host) -> ClusterQueues:
+        """The partitions, with what is free and what waits, and what this user may have of them.
+
+        Raises:
+            RemoteError: they cannot be asked for.
+            ParseError: the answer was cut off.
+            SshError: the connection was lost.
+        """
+
+    def find_starts(self, host: Host, wanted: Sequence[Resources], site: Site) -> list[Start]:
+        """When the scheduler would begin jobs that ask for this, in order; all are asked for at once.
+
+        Raises:
+            JobError: the options contradict each other.
+            ParseError: the answer was cut off.
+            SshError: the connection was lost.
         """
 
     def describe_resources(self, host: Host, request: ResourceRequest) -> str:

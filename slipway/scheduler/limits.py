@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from slipway.errors import JobError
 from slipway.resources import Resources, mebibytes, minutes
+from slipway.scheduler.queues import AUTO
 from slipway.site import Queue, Site
 from slipway.text.nearest import nearest
 
@@ -23,9 +24,15 @@ class ResourceRequest:
         return f"{words} ({self.origins[key]})" if key in self.origins else words
 
     @property
+    def is_auto(self) -> bool:
+        """True where the partition is found out when the job is submitted."""
+        return self.resources.partition == AUTO
+
+    @property
     def partitions(self) -> list[str]:
         """The partitions that are named; SLURM takes the one where the job begins first."""
-        return self.resources.partition.split(",") if self.resources.partition else []
+        named = None if self.is_auto else self.resources.partition
+        return named.split(",") if named else []
 
 
 def check_partition(resource_request: ResourceRequest, site: Site) -> None:
@@ -36,6 +43,8 @@ def check_partition(resource_request: ResourceRequest, site: Site) -> None:
     """
     if not site.queues:
         return
+    if resource_request.is_auto:
+        _check_auto(resource_request, site)
     problems = []
     for name in resource_request.partitions:
         if name not in site.queues:
@@ -53,6 +62,25 @@ def check_partition(resource_request: ResourceRequest, site: Site) -> None:
             f"{problems[0]}; SLURM would keep the job waiting for ever. Ask for less, or name another "
             "partition"
         )
+
+
+def _check_auto(resource_request: ResourceRequest, site: Site) -> None:
+    problems = {
+        name: find_problem(resource_request, queue, "it", f"(queues.{name} in cluster/{site.name}.yaml)")
+        for name, queue in site.queues.items()
+        if queue.auto
+    }
+    if all(problems.values()):
+        raise none_takes(site, {name: str(problem) for name, problem in problems.items()})
+
+
+def none_takes(site: Site, problems: Mapping[str, str]) -> JobError:
+    """The error where ``--partition auto`` finds no partition for a job, with why each does not serve."""
+    lines = "".join(f"\n  {name}: {problem}" for name, problem in problems.items())
+    return JobError(
+        f"--partition auto: no partition of {site.name} takes this job. Ask for less, or name one; "
+        f"`invoke queues {site.name}` shows what each offers{lines}"
+    )
 
 
 def find_problem(resource_request: ResourceRequest, queue: Queue, name: str, where: str) -> str | None:

@@ -104,10 +104,14 @@ def _on_the_way(number: int, hops: Sequence[Target]) -> Iterator[None]:
     try:
         yield
     except SshError as error:
-        if number == len(hops):
+        is_away = number == 1 and isinstance(error, (HostNameError, UnreachableError))
+        vpn = f"\n  This site says of its VPN: {hops[-1].vpn}" if is_away and hops[-1].vpn else ""
+        if number == len(hops) and not vpn:
             raise
-        way = f"jump host {number} of {len(hops) - 1} on the way to {hops[-1]}"
-        raise type(error)(f"{way}: {error}") from error
+        way = (
+            f"jump host {number} of {len(hops) - 1} on the way to {hops[-1]}: " if number < len(hops) else ""
+        )
+        raise type(error)(f"{way}{error}{vpn}") from error
 
 
 class _HungUpError(UnreachableError):

@@ -46,6 +46,7 @@ class Target:
         known_hosts: the user's files of host keys; new ones go to the first.
         methods: ways to log in that may be tried, in this order.
         jumps: the hosts on the way, the nearest first.
+        vpn: what the site says of its VPN, for somebody who does not get there.
     """
 
     host: str
@@ -64,6 +65,7 @@ class Target:
     keep_alive_s: int = 30
     proxy_command: str | None = None
     jumps: tuple[Target, ...] = field(default=())
+    vpn: str | None = None
 
     def __str__(self) -> str:
         """``user@host:port``, for messages."""
@@ -91,7 +93,8 @@ def resolve_target(login: Login, state: Path) -> Target:
 
     file = _config_file(login, state)
     try:
-        return _target(read_text(login, state), login.host, user=login.user, port=login.port)
+        target = _target(read_text(login, state), login.host, user=login.user, port=login.port)
+        return replace(target, vpn=login.vpn)
     except (paramiko.SSHException, ValueError, KeyError, RuntimeError) as error:
         # The last is Python's for a ~USER that there is not.
         by_hand = f"ssh -F {shlex.quote(str(file))} -G {shlex.quote(login.host)}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from slipway.errors import ImageError, JobError, SlipwayError, UsageError
 from slipway.host.host import Host
@@ -13,13 +14,14 @@ from slipway.host.scratch import Scratch
 from slipway.job.kept import keep_difference, recall_difference
 from slipway.job.replay import Replay, find_words, known_words, read_file, replay_inputs
 from slipway.job.replay_request import ask_again, site_changes
-from slipway.job.request import NOTHING_SUBMITTED, check_name
+from slipway.job.request import NOTHING_SUBMITTED, check_name, check_prefer
 from slipway.job.run import Run, RunPaths
 from slipway.notify.target import Target
 from slipway.profile import Profile, list_profiles, parse_overrides, record_values
 from slipway.progress import explain_stop
 from slipway.push.upload import PushedSif
 from slipway.resources import Resources
+from slipway.scheduler.automatic import settle_partition, without_auto
 from slipway.scheduler.choose import FIELDS, find_scheduler
 from slipway.scheduler.limits import check_partition
 from slipway.steps.bring_back import find_code, find_image
@@ -30,6 +32,7 @@ from slipway.steps.submit import Push, Submitted, keep_notify, with_mail
 if TYPE_CHECKING:
     from slipway.job.inputs import Inputs
     from slipway.job.plan import Plan
+    from slipway.scheduler.automatic import Prefer
 
 _Found = TypeVar("_Found")
 # Keys of a profile that make another job of the same image and code.
@@ -46,6 +49,7 @@ def make_replay(
     resources: Resources,
     name: str | None = None,
     notify: Sequence[Target] = (),
+    prefer: str | None = None,
 ) -> Replay:
     """What a user asks for who wants a run once more.
 
@@ -58,6 +62,7 @@ def make_replay(
         resources: what the command line asks for.
         name: a short label for the new run.
         notify: who is told of its end, beside the mail that the run had asked for.
+        prefer: what the partition `auto` looks for.
 
     Raises:
         UsageError: there is no such run, site or key, or a key would need another image or other code.
@@ -75,6 +80,7 @@ def make_replay(
     profile = _profile(session, run, overrides) if changed else None
     wanted, notes = ask_again(run, chosen, profile, changed, with_mail(resources, chosen, notify))
     check_partition(wanted, chosen)
+    check_prefer(prefer, wanted)
     if keys := site_changes(run, chosen):
         where = f"cluster/{chosen.name}.yaml has changed since {run.run_id}"
         notes.append(f"{where}, and counts as it is now: {', '.join(keys)}")
@@ -93,22 +99,25 @@ def make_replay(
         name=name,
         notify=tuple(target for target in notify if target.kind != "mail"),
         notes=tuple(notes),
+        prefer=cast("Prefer | None", prefer),
     )
 
 
 def preview_replay(session: Session, replay: Replay) -> str:
     """The job script that :func:`replayed` would submit; nobody is asked, and nothing sent or written."""
-    from slipway.job.submit import with_remarks
+    from slipway.job.submit import AUTO_REMARK, with_remarks
 
     run, words = replay.run, known_words(replay)
     folder = PurePosixPath(replay.site.paths.scratch) / "slipway"
     scratch = Scratch(root=folder) if replay.is_elsewhere else Scratch.of_run(PurePosixPath(run.run_dir))
     path = scratch.images / PurePosixPath(run.sif).name
     image = PushedSif(path=path, image_id=run.image_id, sha256=run.sif_sha256, size_bytes=0)
-    plan = _plan(session, replay, scratch, replay_inputs(replay, words, image, None, session.project.key))
+    shown = replace(replay, resource_request=without_auto(replay.resource_request))
+    plan = _plan(session, shown, scratch, replay_inputs(replay, words, image, None, session.project.key))
     remarks = [
         *replay.notes,
         "Not known before the job is submitted: the run's id, and whether image and code are there.",
+        *([AUTO_REMARK] if replay.resource_request.is_auto else []),
     ]
     return with_remarks(plan, sorted(words.environment), remarks)
 
@@ -185,7 +194,8 @@ def _prepare(
     host.require_commands()
     words = find_words(host, replay, lambda: _environment_now(session, run), project.key)
     diff = _difference(session, replay, host)
-    find_scheduler(site.scheduler).check(host, replay.resource_request, site, progress)
+    wanted = settle_partition(host, replay.resource_request, site, replay.prefer or "start", progress)
+    find_scheduler(site.scheduler).check(host, wanted, site, progress)
     problems: list[SlipwayError] = []
     bring_code = _try(lambda: find_code(session, replay, host, scratch, diff, stack), problems)
     bring_image = _try(lambda: find_image(session, replay, host, scratch, push), problems)
@@ -195,7 +205,8 @@ def _prepare(
     image = bring_image()
     for note in find_missing(host, scratch, words.args):
         progress.note(note)
-    return _plan(session, replay, scratch, replay_inputs(replay, words, image, diff, project.key))
+    settled = replace(replay, resource_request=wanted)
+    return _plan(session, settled, scratch, replay_inputs(replay, words, image, diff, project.key))
 
 
 def _try(find: Callable[[], _Found], problems: list[SlipwayError]) -> _Found | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from slipway.background import Background
 from slipway.errors import UsageError
@@ -29,6 +29,7 @@ from slipway.steps.session import Choice, Session
 if TYPE_CHECKING:
     from slipway.job.inputs import Code
     from slipway.push.upload import PushedSif
+    from slipway.scheduler.automatic import Prefer
 
 
 class Push(Enum):
@@ -55,6 +56,7 @@ def make_request(
     *,
     name: str | None = None,
     notify: Sequence[Target] = (),
+    prefer: str | None = None,
 ) -> Request:
     """What a user asks for; see :class:`slipway.job.request.Request`.
 
@@ -71,6 +73,8 @@ def make_request(
         resources=with_mail(resources, choice.site, targets),
         name=name,
         notify=tuple(target for target in targets if target.kind != "mail"),
+        # Refused there where it is neither.
+        prefer=cast("Prefer | None", prefer),
     )
 
 

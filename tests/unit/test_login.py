@@ -99,6 +99,18 @@ def test_nothing_listens() -> None:
     assert refusal(replace(TARGET, port=port)).startswith(f"nothing listens on port {port}; ")
 
 
+def test_a_site_with_a_vpn_says_so_where_it_cannot_be_reached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = replace(TARGET, port=listener.getsockname()[1])
+    away = replace(gone, vpn="connect to the VPN first")
+    with pytest.raises(UnreachableError, match=r"nothing listens.*\n  This site says of its VPN: c"):
+        log_in(away, NoPrompt())
+    # Also where a host on the way is what cannot be reached.
+    behind = replace(away, jumps=(gone,))
+    with pytest.raises(UnreachableError, match=r"^jump host 1 of 1 .*\n  This site says of its VPN: connect"):
+        log_in(behind, NoPrompt())
+
+
 def test_nobody_answers() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=1)  # and it accepts nothing
     with closing(listener):

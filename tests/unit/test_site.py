@@ -1,3 +1,5 @@
+import re
+import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -10,9 +12,59 @@ from slipway.site_file import list_sites, load_site
 SITES = Path(__file__).parents[2] / "cluster"
 
 
-@pytest.mark.parametrize("name", ["box", "example"])
+SHIPPED = sorted(file.stem for file in SITES.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_sites_of_the_repository_are_valid(name: str) -> None:
     assert load_site([SITES], name).name == name
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_jobs_can_be_written_for_each_of_their_partitions(name: str) -> None:
+    from slipway.job.script import Job, render_script
+    from slipway.job.template import load_template
+    from slipway.scheduler.slurm.resources import SlurmResources
+
+    site, run = load_site([SITES], name), PurePosixPath("/scratch/slipway/runs/r")
+    for partition, queue in {**site.queues, None: None}.items():
+        gpus = next(iter((queue.max_gpus or {}) if queue else {}), None)
+        wanted = {"partition": partition, "gpus": "1" if gpus == "gpu" else gpus, "time": "10"}
+        job = Job(
+            run_id="r",
+            run_dir=run,
+            image=PurePosixPath("/scratch/i.sif"),
+            code=PurePosixPath("/scratch/c"),
+            data=PurePosixPath("/scratch/d"),
+            weights=PurePosixPath("/scratch/w"),
+            resources=SlurmResources.model_validate(wanted).over(site.defaults),
+        )
+        script = render_script(job, site, load_template(SITES))
+        check = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+        assert (check.returncode, check.stderr) == (0, "")
+        assert all(f"module load {module} ||" in script for module in site.modules)
+        assert f"container=({site.container.command} exec" in script
+        if partition:
+            assert f"#SBATCH --partition={partition}\n" in script
+        if gpus:
+            assert ("#SBATCH --gpus=" in script) == (site.gpu_request == "gpus")
+            assert ("#SBATCH --gres=gpu:" in script) == (site.gpu_request == "gres")
+
+
+@pytest.mark.parametrize("name", sorted({*SHIPPED} - {"box", "example"}))
+def test_sites_of_others_name_their_sources_and_say_what_to_check(name: str) -> None:
+    text = (SITES / f"{name}.yaml").read_text()
+    assert "Check with your site" in text
+    assert re.search(r"https://\S+", text)
+
+
+def test_santos_dumont_has_the_nine_queues_of_its_guide() -> None:
+    site = load_site([SITES], "santos-dumont")
+    assert len(site.queues) == 9
+    assert all(
+        queue.max_time and queue.max_cpus and queue.max_mem and queue.cost for queue in site.queues.values()
+    )
+    assert site.scratch_purge_days == 60
 
 
 def test_example_explains_every_key() -> None:
@@ -131,4 +183,4 @@ def test_the_first_folder_that_has_a_site_counts(tmp_path: Path) -> None:
     mine.mkdir()
     (mine / "box.yaml").write_text("login: {host: mine}\npaths: {scratch: /s}\n")
     assert load_site([mine, SITES], "box").login.host == "mine"
-    assert list_sites([mine, SITES]) == ["box"]
+    assert list_sites([mine, SITES]) == [name for name in SHIPPED if name != "example"]

@@ -12,6 +12,7 @@ from slipway.resources import Resources
 from slipway.scheduler.accounts import Accounted, AccountQuery
 from slipway.scheduler.base import JobQuery, Node, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
+from slipway.scheduler.queues import AUTO, ClusterQueues, Start
 from slipway.scheduler.slurm import check
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
@@ -20,9 +21,11 @@ from slipway.scheduler.slurm.node import find_nodes
 from slipway.scheduler.slurm.option import quote_option
 from slipway.scheduler.slurm.parse import parse_queue, parse_submission
 from slipway.scheduler.slurm.query import query_jobs
+from slipway.scheduler.slurm.queues import find_queues
 from slipway.scheduler.slurm.report import find_accounted
 from slipway.scheduler.slurm.resources import own
 from slipway.scheduler.slurm.site import SlurmSite
+from slipway.scheduler.slurm.trial import find_starts
 from slipway.scheduler.slurm.usage import find_usage
 from slipway.scheduler.usage import UsageAnswer
 from slipway.site import Site
@@ -88,13 +91,25 @@ class Slurm:
         """Refuse what ``sinfo`` says would wait for ever."""
         check.check_partitions(host, request, site, progress)
 
+    def queues(self, host: Host) -> ClusterQueues:
+        """Partitions by ``sinfo``, ``scontrol`` and ``squeue``, limits by ``sacctmgr``."""
+        return find_queues(host)
+
+    def find_starts(self, host: Host, wanted: Sequence[Resources], site: Site) -> list[Start]:
+        """By ``sbatch --test-only``."""
+        return find_starts(host, [own(resources) for resources in wanted], _own_site(site))
+
     def describe_resources(self, host: Host, request: ResourceRequest) -> str:
         """What was asked for, and what ``sinfo`` and ``sacctmgr`` say there is."""
         return check.describe_partitions(host, request)
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The argv of srun, in a login shell, which finds it."""
-        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, own(resources), argv)]
+        wanted = own(resources)
+        if wanted.partition == AUTO:
+            # Nobody waits for so short a job: the default partition does.
+            wanted = wanted.model_copy(update={"partition": None})
+        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, wanted, argv)]
 
     def join(
         self,

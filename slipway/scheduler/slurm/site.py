@@ -14,3 +14,8 @@ class SlurmSite(Site):
     scheduler: Literal["slurm"] = "slurm"
     defaults: SlurmResources = SlurmResources()
     gpu_request: Literal["gres", "gpus", "none"] = "gres"
+
+    @property
+    def asks_for_gpus(self) -> bool:
+        """See :class:`slipway.site.Site`."""
+        return self.gpu_request != "none"
