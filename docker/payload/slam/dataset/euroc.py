@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from slam.dataset.calibration.fit import is_same
 from slam.dataset.calibration.known import KnownCamera, require_camera
 from slam.dataset.calibration.search import find_camera, published, read_camera
@@ -15,16 +17,17 @@ from slam.dataset.camera import Intrinsics, opencv_camera
 from slam.dataset.files import exists, list_files
 from slam.dataset.frames import choose, make_sequence, require_size, survey
 from slam.dataset.geometry import Preparation, Rectification, fit_usual_area
-from slam.dataset.rig import CAMCHAIN_FOLDER, find_camchain
+from slam.dataset.rig import CAMCHAIN_FOLDER, find_pose, rectify
 from slam.dataset.sequence import Choice, Frame, Sequence
 from slam.errors import InputError
 from slam.trajectory import CAMERA, RAW_CAMERA
 
 # In mav0, which may also be the sequence's folder itself.
 HOME = "mav0"
-IMAGES = Path("cam0", "data")
-OTHER_IMAGES = Path("cam1", "data")
-SENSOR = Path("cam0", "sensor.yaml")
+LEFT, RIGHT = "cam0", "cam1"
+IMAGES = Path(LEFT, "data")
+OTHER_IMAGES = Path(RIGHT, "data")
+SENSOR = Path(LEFT, "sensor.yaml")
 GROUND_TRUTH = Path("state_groundtruth_estimate0", "data.csv")
 # TUM-VI's, which has this layout and is of the IMU, too; and what EuRoC's Vicon rooms measured themselves.
 # https://cvg.cit.tum.de/data/datasets/visual-inertial-dataset
@@ -101,7 +104,7 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
 
     Where no stride was asked for, every second image is tracked, and the others' poses are filled in. What
     another camera recorded, by its ``sensor.yaml`` or another calibration, is somebody's own: all its images,
-    undistorted, of about 384 by 512 pixels.
+    undistorted, of about 384 by 512 pixels, pairs rectified by how their files say that the cameras stand.
 
     Raises:
         InputError: a file is missing or not what it should be, or the choice cannot be had.
@@ -113,16 +116,9 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
     images = survey(frames, choice)
     known = _find_camera(folder, images.size, choice.top)
     is_published = images.size == SIZE and is_same(known.intrinsics, LEFT_CAMERA)
-    if choice.mode == "stereo" and not is_published:
-        raise InputError(
-            f"{folder}: pairs are rectified by EuRoC's published calibration, and this is another camera's "
-            "recording; leave --stereo out"
-        )
     if known.intrinsics is None and not choice.as_taken:
         require_size(folder, "EuRoC", images.size, SIZE)
-    left, right = _prepare_pair() if is_published else (None, None)
-    if left is None and not choice.as_taken:
-        left = fit_usual_area(require_camera(known, folder), images.size)
+    left, right, baseline_m = _prepare(folder, known, images.size, choice, is_published=is_published)
     sequence = make_sequence(
         folder,
         frames,
@@ -134,17 +130,24 @@ def open_sequence(folder: Path, choice: Choice) -> Sequence:
         truth=groundtruth_of(folder),
         settings=SETTINGS if is_published else {},
         tracked_every=2 if is_published and not choice.stride else 1,
-        baseline_m=BASELINE_M if is_published else None,
+        baseline_m=baseline_m,
     )
-    if is_published and not choice.as_taken:
+    if sequence.turn is not None:
         return replace(sequence, frame=CAMERA)
-    if is_published or exists(home / SENSOR) or find_camchain(home) is not None:
+    if is_published or _knows_pose(home):
         return replace(sequence, frame=RAW_CAMERA)
     note = (
         "how this camera sits in the body is not known, so the ground truth stays that of the body; T_BS in "
         f"{home / SENSOR} would say it"
     )
     return replace(sequence, notes=(*sequence.notes, *((note,) if sequence.groundtruth else ())))
+
+
+def _knows_pose(home: Path) -> bool:
+    try:
+        return find_pose(home, LEFT) is not None
+    except InputError:
+        return False
 
 
 def _home(folder: Path) -> Path:
@@ -160,6 +163,43 @@ def _find_camera(folder: Path, size: tuple[int, int], top: Path | None) -> Known
     if size == SIZE:
         return published(LEFT_CAMERA, "EuRoC", (folder, home, home / SENSOR.parent))
     return find_camera(folder, size, top, (home / SENSOR.parent, home, folder / CAMCHAIN_FOLDER))
+
+
+def _prepare(
+    folder: Path, known: KnownCamera, size: tuple[int, int], choice: Choice, *, is_published: bool
+) -> tuple[Preparation | None, Preparation | None, float | None]:
+    """How both cameras' images are prepared, and how far apart they are in metres, where that is known.
+
+    Raises:
+        InputError: pairs are asked for, and how they are to be rectified is not known.
+    """
+    if is_published:
+        return *_prepare_pair(), BASELINE_M
+    if choice.as_taken:
+        return None, None, None
+    left = fit_usual_area(require_camera(known, folder), size)
+    if choice.mode != "stereo":
+        return left, None, None
+    home = _home(folder)
+    other = _find_other_camera(folder, size, choice.top)
+    poses = (find_pose(home, LEFT), find_pose(home, RIGHT))
+    if other.intrinsics is None or poses[0] is None or poses[1] is None:
+        raise InputError(
+            f"{folder}: how its two cameras stand to each other is not known, and they are not EuRoC's own; "
+            f"put a sensor.yaml with T_BS into {home / LEFT} and {home / RIGHT}, or a camchain with "
+            f"T_cam_imu into {folder}, or leave --stereo out"
+        )
+    pair = rectify((left.camera, other.intrinsics), (poses[0], poses[1]), size, folder)
+    apart_m = float(np.linalg.norm(poses[0][:, 3] - poses[1][:, 3]))
+    right = replace(left, camera=other.intrinsics, rectification=pair[1])
+    return replace(left, rectification=pair[0]), right, apart_m
+
+
+def _find_other_camera(folder: Path, size: tuple[int, int], top: Path | None) -> KnownCamera:
+    home = _home(folder)
+    if exists(home / RIGHT / SENSOR.name):
+        return read_camera(home / RIGHT / SENSOR.name, size)
+    return find_camera(folder, size, top, (home, folder / CAMCHAIN_FOLDER), rig=RIGHT)
 
 
 def _prepare_pair() -> tuple[Preparation, Preparation]:

@@ -10,11 +10,12 @@ import numpy as np
 from slam.dataset import tum
 from slam.dataset.euroc import (
     CAMERA_IN_BODY,
+    LEFT,
     LEFT_RECTIFICATION,
-    SENSOR,
+    RIGHT,
     TUM_VI_TRUTH,
 )
-from slam.dataset.rig import find_camchain, read_pose
+from slam.dataset.rig import SENSOR, find_pose, find_turns, read_pose
 from slam.dataset.sequence import PLACES, SECONDS, Units
 from slam.errors import InputError
 from slam.posefile.format import EUROC, KITTI, TARTANAIR
@@ -26,22 +27,24 @@ from slam.trajectory import BODY, CAMERA, RAW_CAMERA, Floats, Trajectory
 class Mount:
     """How the left camera sits in the body: ``pose`` [3, 4] brings points of the camera to the body.
 
-    ``is_published`` says that it is EuRoC's, whose rectification is known.
+    ``turn`` [3, 3] is the rotation from its axes to those after rectification, where that is known.
     """
 
     pose: Floats
-    is_published: bool
+    turn: Floats | None
 
     def rotation(self, frame: str) -> Floats:
         """The rotation [3, 3] from a frame's axes to the body's."""
-        turn: Floats = np.array(LEFT_RECTIFICATION.rotation).reshape(3, 3).T
         camera = self.pose[:, :3]
-        return {BODY: np.eye(3), RAW_CAMERA: camera, CAMERA: camera @ turn}[frame]
+        if frame == CAMERA and self.turn is not None:
+            rectified: Floats = camera @ self.turn.T
+            return rectified
+        return {BODY: np.eye(3), RAW_CAMERA: camera}[frame]
 
     @property
     def frames(self) -> tuple[str, ...]:
         """The frames that it can turn poses of the body to."""
-        return (BODY, CAMERA, RAW_CAMERA) if self.is_published else (BODY, RAW_CAMERA)
+        return (BODY, RAW_CAMERA) if self.turn is None else (BODY, CAMERA, RAW_CAMERA)
 
 
 def find_mount(truth: Path) -> Mount | None:
@@ -53,15 +56,15 @@ def find_mount(truth: Path) -> Mount | None:
     Raises:
         InputError: there is such a file, and no such matrix in it.
     """
-    published = np.array(CAMERA_IN_BODY)
-    path = truth.parent.parent / SENSOR
-    if path.is_file():
-        pose = read_pose(path)
-        return Mount(pose=pose, is_published=bool(np.allclose(pose, published, atol=1e-6)))
-    chain = find_camchain(truth.parent.parent)
-    if chain is not None:
-        return Mount(pose=chain, is_published=False)
-    return None if truth.parent.name == TUM_VI_TRUTH.parent.name else Mount(pose=published, is_published=True)
+    home = truth.parent.parent
+    published = Mount(pose=np.array(CAMERA_IN_BODY), turn=np.array(LEFT_RECTIFICATION.rotation).reshape(3, 3))
+    pose = find_pose(home, LEFT)
+    if pose is None:
+        return None if truth.parent.name == TUM_VI_TRUTH.parent.name else published
+    if np.allclose(pose, published.pose, atol=1e-6):
+        return published
+    other = find_pose(home, RIGHT)
+    return Mount(pose=pose, turn=None if other is None else find_turns(pose, other)[0])
 
 
 def find_marker(truth: Path) -> Floats | None:
@@ -72,7 +75,7 @@ def find_marker(truth: Path) -> Floats | None:
     Raises:
         InputError: there is such a file, and no such matrix in it.
     """
-    path = truth.with_name(SENSOR.name)
+    path = truth.with_name(SENSOR)
     if not path.is_file():
         return None
     pose = read_pose(path)
@@ -112,7 +115,8 @@ def turn_to(truth: Trajectory, frame: str, mount: Mount | None) -> Trajectory:
         )
     if frame not in mount.frames:
         raise InputError(
-            "only EuRoC's own rectification is known, and this is another camera; try --frame raw-camera"
+            "how this camera's images are rectified is not known, for there is no T_BS of cam1; try --frame "
+            "raw-camera"
         )
     body = Rotation.from_quat(truth.quaternions)
     return replace(
