@@ -6,14 +6,15 @@ import io
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from slipway.errors import ConfigError, UsageError
+from slipway.local.setting import Mount, Port, parse_mount, parse_port
 from slipway.notify.target import Target, parse_targets
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
@@ -21,9 +22,18 @@ from slipway.share import share_folder
 from slipway.text.nearest import nearest
 from slipway.validation import explain, form
 
+_Value = TypeVar("_Value")
 FREE_PREFIXES = ("ENV_", "ARG_")
 # Files and folders of this machine.
-_PATHS = ("DOCKERFILE", "CODE_DIR", "CA_BUNDLE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE")
+_PATHS = (
+    "DOCKERFILE",
+    "CODE_DIR",
+    "CA_BUNDLE",
+    "DROID_SLAM_SOURCE",
+    "LIETORCH_SOURCE",
+    "DATA_DIR",
+    "WEIGHTS_DIR",
+)
 _SCHEMA = ".env.example"
 _BASE = "base"
 _PERSONAL = "local"
@@ -97,6 +107,12 @@ class Profile(BaseModel):
     mount_home: bool = False
     # The name of a folder of caches that outlives the job.
     cache: Annotated[str, AfterValidator(_check_cache)] | None = None
+    # The container on this machine.
+    data_dir: Path | None = None
+    weights_dir: Path | None = None
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[Port, ...] = ()
+    x11: bool = False
     build_args: Mapping[str, str]
     # Who is told of a run's end. Addresses in it may be secrets, so no record has it.
     notify: tuple[Target, ...] = ()
@@ -259,6 +275,8 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
                 "name": name,
                 "program": program,
                 "notify": notify,
+                "mounts": _parsed(settings, "MOUNTS", parse_mount),
+                "ports": _parsed(settings, "PORTS", parse_port),
                 "resources": read_resources(wanted, _words(settings, "SBATCH")),
                 "environment": _prefixed(given, "ENV_"),
                 "build_args": _build_args(given),
@@ -291,6 +309,15 @@ def _words(settings: Mapping[str, Setting], key: str) -> tuple[str, ...]:
         return tuple(shlex.split(settings[key].value))
     except ValueError as error:
         raise ConfigError(f"{settings[key].origin}: {key} has a quote without its end") from error
+
+
+def _parsed(
+    settings: Mapping[str, Setting], key: str, parse: Callable[[str, Path], _Value]
+) -> tuple[_Value, ...]:
+    try:
+        return tuple(parse(word, settings[key].folder) for word in _words(settings, key))
+    except ValueError as error:
+        raise ConfigError(f"{settings[key].origin}: {key}: {error}") from error
 
 
 def _targets(settings: Mapping[str, Setting]) -> tuple[Target, ...]:

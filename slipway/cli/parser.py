@@ -21,18 +21,18 @@ from slipway.text.escapes import neutral
 from slipway.text.nearest import find_nearest
 
 # Behind `--` these have a program and its arguments.
-WITH_PROGRAM = ("job", "shell", "ssh.run")
+WITH_PROGRAM = ("job", "shell", "enter", "ssh.run")
 # What other tools call it.
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),
     **dict.fromkeys(("ps", "ls", "list", "runs", "jobs", "queue", "squeue", "sacct"), "status"),
     **dict.fromkeys(("partitions", "sinfo"), "queues"),
-    **dict.fromkeys(("stop", "kill", "rm", "scancel"), "cancel"),
+    **dict.fromkeys(("kill", "rm", "scancel"), "cancel"),
     **dict.fromkeys(("log", "tail", "attach"), "logs"),
     **dict.fromkeys(("get", "fetch", "download", "results", "sync"), "pull"),
     **dict.fromkeys(("upload", "data", "put"), "stage"),
-    **dict.fromkeys(("new", "setup", "config"), "init"),
-    **dict.fromkeys(("up", "start"), "box.up"),
+    **dict.fromkeys(("new", "setup"), "init"),
+    "up": "box.up",
     **dict.fromkeys(("salloc", "interactive", "bash", "terminal", "join"), "shell"),
     "down": "box.down",
     "trust": "ssh.trust",

@@ -10,7 +10,9 @@ HIDDEN = frozenset({"--complete", "--print-completion-script", "--prompt-for-sud
 FOLDERS = frozenset({"--into", "--path", "--search-root"})
 FILES = frozenset({"--config", "--file"})
 # Keys of a profile that name files and folders of this machine.
-PATH_KEYS = frozenset({"CA_BUNDLE", "CODE_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE"})
+PATH_KEYS = frozenset(
+    {"CA_BUNDLE", "CODE_DIR", "DATA_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE", "WEIGHTS_DIR"}
+)
 
 CHOICES: Mapping[str, Sequence[str]] = {
     "--attempt": ("all", "last"),

@@ -25,7 +25,7 @@ LAYERS = (
     ("slipway.job",),
     ("slipway.push",),
     ("slipway.dataset", "slipway.weights", "slipway.registry", "slipway.box", "slipway.init"),
-    ("slipway.sif",),
+    ("slipway.sif", "slipway.local"),
     ("slipway.image",),
     ("slipway.profile", "slipway.site_file"),
     ("slipway.scheduler",),
@@ -35,7 +35,7 @@ LAYERS = (
     ("slipway.multiplex",),
     ("slipway.ssh", "slipway.sftp"),
     ("slipway.completion",),
-    ("slipway.site", "slipway.project", "slipway.notify"),
+    ("slipway.site", "slipway.project", "slipway.notify", "slipway.local.setting"),
     ("slipway.resources",),
     ("slipway",),
 )

@@ -1,0 +1,1 @@
+"""The container of a profile on this machine."""
