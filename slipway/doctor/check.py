@@ -137,6 +137,7 @@ class Check:
         look: makes a finding of what is known, and of the answer to its own script.
         ask: its script, in bash; ``None`` where it needs none.
         needs: checks without whose good end it cannot be made.
+        is_plain: its script is run by itself, by ``sh`` without a login shell's environment.
     """
 
     name: str
@@ -147,3 +148,4 @@ class Check:
     look: Callable[[Facts, Answer], Finding]
     ask: Callable[[Facts], str] | None = None
     needs: tuple[str, ...] = ()
+    is_plain: bool = False

@@ -18,9 +18,15 @@ from slipway.site import Site
 _MOST_BYTES = 100_000
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _BEGIN = r"""
+# What start files may have set.
+set +efuC +o pipefail
+shopt -u nullglob failglob
+unalias -a
+IFS=$' \t\n'
 export LC_ALL=C
-trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 slipway_kept=''
+trap '[ -z "$slipway_kept" ] || rm -rf -- "$slipway_kept"' EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 141' PIPE; trap 'exit 143' TERM
 for place in "${XDG_RUNTIME_DIR:-}" /tmp /dev/shm "$HOME"; do
     [ -n "$place" ] && slipway_kept=$(mktemp -d "$place/slipway-doctor.XXXXXX" 2>/dev/null) && break
 done
@@ -48,7 +54,6 @@ tell() {
     done
     printf '\n%s end 0\n' "$slipway_mark"
     [ -z "$open" ] || for code in "${slipway_groups[@]}"; do kill -KILL -- "-$code"; done 2>/dev/null
-    rm -rf -- "$slipway_kept"
 }
 # The deepest folder of a path that is there.
 nearest() {

@@ -1,6 +1,7 @@
 """How `doctor` makes checks, asks many things by one program, and shows what it found."""
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -171,6 +172,27 @@ def test_a_script_that_hangs_keeps_no_other_from_being_heard_and_is_ended(tmp_pa
 def test_nothing_is_left_of_it(tmp_path: Path) -> None:
     run({"one": "true"}, XDG_RUNTIME_DIR=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_nobody_listens_any_more(tmp_path: Path) -> None:
+    text = compose({"one": "sleep 1; echo much; head -c 100000 /dev/zero"}, site(), MARK, 60)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        env = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)}
+        subprocess.run(["bash", "-c", text], env=env, stdout=theirs, timeout=PATIENCE_S, check=False)
+    finally:
+        os.close(theirs)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_start_files_have_set_is_no_matter(tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    start.write_text("set -euC -o pipefail; shopt -s failglob; IFS=,; alias cat=false; echo Welcome\n")
+    answers = run(
+        {"one": 'echo "$unset"; false | true; for one in a b; do echo $one; done'}, BASH_ENV=str(start)
+    )
+    assert answers["one"] == Answer(exit_code=0, text="\na\nb\n")
 
 
 def test_a_cut_answer_is_none() -> None:

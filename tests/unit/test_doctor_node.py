@@ -1,7 +1,7 @@
 """What `doctor --job` makes of a node's answers; tests/integration/test_doctor.py has a real node."""
 
 import json
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from slipway.errors import ConnectionLostError
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Paths
-from tests.unit.test_doctor import facts, site
+from tests.unit.test_doctor import facts, run, site
 
 BY_NAME = {one.name: one for one in CHECKS}
 OK, WARNING, FAILED, SKIPPED = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.SKIPPED
@@ -264,6 +264,48 @@ def test_gpus(text: str, wanted: int, verdict: Verdict, words: str) -> None:
 
 def test_gpus_that_nobody_asks_for_are_skipped() -> None:
     assert look("gpu").verdict is SKIPPED
+
+
+NVIDIA_SMI = """#!/bin/sh
+case $1 in
+*compute_cap*) echo 8.0 ;;
+*) echo 'NVIDIA A100-SXM4-80GB, 535.104.05, 81920 MiB' ;;
+esac
+"""
+
+
+PYTHON = """#!/bin/sh
+case $2 in 'import torch; print("torch"'*) echo torch 12.6 sm_70 sm_80 ;; esac
+"""
+
+
+def test_what_is_asked_in_the_container_reaches_its_shell(tmp_path: Path) -> None:
+    """With stand-ins for Apptainer, NVIDIA's tool and PyTorch, which this machine has not."""
+    programs = {
+        "apptainer": '#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec sh -c "$2"\n',
+        "nvidia-smi": NVIDIA_SMI,
+        "python3": PYTHON,
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    known = facts(site(paths=Paths(scratch=str(tmp_path))), request=GPU)
+    image = tmp_path / "slipway" / "images" / f"{known.profile.image}.sif"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    ask = BY_NAME["node-container"].ask
+    assert ask is not None
+    answer = run({"one": ask(known)}, known.there, PATH=f"{tmp_path}:/usr/bin:/bin", here=str(tmp_path))[
+        "one"
+    ]
+    assert answer.value("begun") == "yes", answer
+    assert judge_gpus(answer, 1).seen == "1 in the container: NVIDIA A100-SXM4-80GB"
+    compiled = read_compiled(answer)
+    assert compiled is not None
+    assert (compiled.cuda, list(compiled.torch)) == ("12.6", ["sm_70", "sm_80"])
+    told = {"node-container": answer.text}
+    assert look("architecture", told).verdict is OK
+    assert look("driver", told).verdict is OK
 
 
 # --- What the image was compiled for

@@ -34,6 +34,8 @@ CHECKS = (
         about="rsync of the login node, and its version.",
         predicts="Files go by SFTP; with `transfer: rsync` not at all.",
         look=_look,
-        ask=lambda _: "rsync --version",
+        ask=lambda _: "exec rsync --version",
+        # As it is started when files go.
+        is_plain=True,
     ),
 )
