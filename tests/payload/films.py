@@ -30,12 +30,13 @@ def film(
     *,
     codec: str = "libx264",
     matrix: tuple[int, int, int, int] = UPRIGHT,
+    aspect: Fraction | None = None,
     **options: str,
 ) -> Path:
     """A video of images [h, w, 3], at 30 Hz where nothing else is said.
 
     The codecs ``png`` and ``libx264rgb`` (``qp="0"``) have no loss. ``movflags="faststart"`` puts the index
-    before the frames.
+    before the frames. ``aspect`` is the width of a pixel, if it is not its height.
     """
     pixels = list(images)
     times = times_ms or [round(place * 1000 / 30) for place in range(len(pixels))]
@@ -45,6 +46,8 @@ def film(
         stream = container.add_stream(codec, rate=30, options=options)
         stream.height, stream.width = pixels[0].shape[:2]
         stream.pix_fmt = "rgb24" if codec in ("png", "libx264rgb") else "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         # AVI has a rate, and no times.
         base = Fraction(1, 30) if path.suffix == ".avi" else MILLISECOND
         stream.time_base = stream.codec_context.time_base = base

@@ -174,6 +174,12 @@ def test_a_matrix_may_have_its_distortion_below(tmp_path: Path) -> None:
         ),
         ("cameras.txt", "1 PINHOLE 640 480 -5 5 320 240\n", "focal lengths -5 and 5 must be positive"),
         (
+            "cameras.txt",
+            "1 PINHOLE 640 480 5 5 320 240\n",
+            "a focal length of 5 pixels is too short for 640x480",
+        ),
+        ("calib.txt", "0.8 0.8 0.5 0.5\n", "in pixels, not in millimetres or in parts of the width"),
+        (
             "camera.yaml",
             calibrations.ROS.replace("0.000000]", "0, 0, 0, 0, 0.3]"),
             "after the 8th are of a model",

@@ -91,6 +91,10 @@ def test_help_needs_none_of_the_heavy_packages(job_environment: dict[str, str]) 
             ],
             ["--mapper is an option of colmap for --task infer"],
         ),
+        (
+            ["--task", "infer", "--out", "o", "--dataset", "x", "--start", "1:00", "--end", "30"],
+            ["--end 30 s is not after --start 60 s"],
+        ),
         (["--task", "infer", "--dataset", "x"], ["--out"]),
         (["--task", "infer", "--out", "o"], ["--dataset"]),
         (["--task", "infer", "--out", "o", "--dataset", "x", "--estimate", "e"], ["--task evaluate"]),

@@ -5,6 +5,7 @@ import errno
 import json
 import pickle
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ from slam.dataset.sequence import Choice, Sequence
 from slam.errors import InputError, OutputError, SlamError
 from slam.grammar import clock
 from tests.payload.datasets import make_plain, noise
-from tests.payload.films import PORTRAIT, SHOWN, film
+from tests.payload.films import PORTRAIT, SHOWN, UPRIGHT, film
 
 SIZE = (96, 64)
 TAKEN = Choice(as_taken=True, stride=1)
@@ -72,6 +73,31 @@ def test_pixels_are_those_of_opencv(tmp_path: Path, ending: str) -> None:
             np.testing.assert_array_equal(pixels, frame)
     times = [float(stamp) for stamp in sequence.stamps]
     np.testing.assert_allclose(np.diff(times), 1 / 30, atol=1e-3)
+
+
+@pytest.mark.parametrize(("aspect", "shown"), [(Fraction(4, 3), (128, 64)), (Fraction(1, 2), (96, 128))])
+@pytest.mark.parametrize("matrix", [UPRIGHT, PORTRAIT])
+def test_pixels_that_are_not_square_become_so(
+    tmp_path: Path, aspect: Fraction, shown: tuple[int, int], matrix: tuple[int, int, int, int]
+) -> None:
+    """As those of camcorders, 1440x1080 shown as 1920x1080."""
+    taken_as = [noise((96, 64), place) for place in range(3)]
+    path = film(tmp_path / "tape.mp4", taken_as, codec="libx264rgb", qp="0", aspect=aspect, matrix=matrix)
+    sequence = open_sequence(path, Choice(as_taken=True, stride=1))
+    assert "its pixels are not square, and frames become" in sequence.notes[1]
+    assert sequence.recording is not None
+    for pixels, image in zip(sequence.recording, taken_as, strict=True):
+        expected = SHOWN[matrix](cv2.resize(image, shown, interpolation=cv2.INTER_CUBIC))
+        assert (sequence.height, sequence.width) == pixels.shape[:2] == expected.shape[:2]
+        assert np.abs(pixels[:, :, ::-1].astype(int) - expected).mean() < 3
+
+
+def test_masks_may_lie_beside_a_video(tmp_path: Path) -> None:
+    film(tmp_path / "desk.mp4", [noise((96, 64), place) for place in range(3)])
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (96, 64)).save(tmp_path / "masks" / "0.033000.png")
+    sequence = open_sequence(tmp_path, Choice(as_taken=True, stride=1))
+    assert [frame.mask is not None for frame in sequence.frames] == [False, True, False]
 
 
 def test_timestamps_are_those_of_a_phone_that_slows_down(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
     stereo, depth = (getattr(arguments, option, False) for option in ("stereo", "depth"))
     if stereo and depth:
         raise UsageError("--stereo and --depth do not go together; leave one of them out")
+    if None not in (arguments.start, arguments.end) and arguments.end <= arguments.start:
+        raise UsageError(f"--end {arguments.end:g} s is not after --start {arguments.start:g} s")
     return Choice(
         mode="stereo" if stereo else "rgbd" if depth else "mono",
         stride=arguments.stride,

@@ -15,7 +15,7 @@ from typing import Any
 from slam.dataset.calibration.known import KnownCamera, require_camera
 from slam.dataset.calibration.search import find_camera
 from slam.dataset.camera_info import CAMERA_INFO, find_info, read_info
-from slam.dataset.files import exists, is_bag, list_folder
+from slam.dataset.files import exists, holds_folders, is_bag, list_folder
 from slam.dataset.frames import Images, choose, make_sequence
 from slam.dataset.geometry import fit_usual_area
 from slam.dataset.message import IMAGE_TYPES, decode, decode_deep, is_deep, size_of
@@ -78,7 +78,7 @@ class Look:
 
 
 def holds(place: Path) -> bool:
-    """True where a place is a bag, or a folder with one bag's file and no folder in it."""
+    """True where a place is a bag, or a folder with one bag's file and no folder but ``masks/`` in it."""
     return find_bag(place) is not None
 
 
@@ -90,7 +90,7 @@ def find_bag(place: Path) -> Path | None:
         return place
     there = [path for path in list_folder(place) if not path.name.startswith(".")]
     bags = [path for path in there if is_bag(path)]
-    return bags[0] if len(bags) == 1 and not any(path.is_dir() for path in there) else None
+    return bags[0] if len(bags) == 1 and not holds_folders(there) else None
 
 
 def groundtruth_of(place: Path) -> Path:

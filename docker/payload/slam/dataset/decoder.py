@@ -20,6 +20,8 @@ from slam.errors import InputError, SlamError
 # A seek ends at a frame that is whole in itself. Frames may follow it in the file that come before it in time
 # and need others before it, so it goes back a little further than to the first frame that is wanted.
 _LEAD_S = 2
+# What a file says of its pixels' shape: nearer to 1 is rounded, and further away is a mistake.
+_SQUARE, _MOST_ASPECT = 0.005, 4
 # What iPhones write beside a video. Android has no such word.
 _FOCAL_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 
@@ -29,13 +31,15 @@ class Track:
     """The frames of a video that can be decoded, as far as it has been gone through.
 
     ``times`` are in seconds, each later than the one before. ``size`` is width and height in pixels when
-    upright. ``damaged`` is the number of frames that cannot be decoded as they were. ``end_s`` is where the
-    file says that the video ends, if it does.
+    upright, with pixels as wide as high; ``is_stretched`` says that the file's are not so. ``damaged`` is the
+    number of frames that cannot be decoded as they were. ``end_s`` is where the file says that the video
+    ends, if it does.
     """
 
     codec: str = ""
     size: tuple[int, int] = (0, 0)
     is_turned: bool = False
+    is_stretched: bool = False
     times: list[Fraction] = field(default_factory=list)
     damaged: int = 0
     end_s: float | None = None
@@ -64,7 +68,7 @@ class Clip:
         with _opened(self.path) as (container, stream):
             for at, frame in _decode(container, stream, self.times[0]):
                 if frame is not None and at == time:
-                    yield upright(frame.to_ndarray(format="bgr24"), _matrix_of(frame))
+                    yield upright(_pixels(frame, _square_size(frame, stream)), _matrix_of(frame))
                     time = next(wanted, None)
                 if time is None:
                     return
@@ -89,12 +93,33 @@ def look_through(path: Path, start_s: float | None, end_s: float | None, track: 
             elif end_s is not None and float(time) > end_s:
                 break
             elif (start_s is None or float(time) >= start_s) and (not track.times or time > track.times[-1]):
-                _add(track, frame, time, path)
+                _add(track, frame, _square_size(frame, stream), time, path)
 
 
-def _add(track: Track, frame: Any, time: Fraction, path: Path) -> None:
+def _square_size(frame: Any, stream: Any) -> tuple[int, int]:
+    """Width and height of a frame as it lies in the file, once its pixels are as wide as they are high.
+
+    Camcorders store 1440 columns that a player shows as 1920. None of a frame is lost: it only grows.
+    """
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if abs(aspect - 1) < _SQUARE or not 1 / _MOST_ASPECT < aspect < _MOST_ASPECT:
+        return frame.width, frame.height
+    if aspect > 1:
+        return round(frame.width * aspect), frame.height
+    return frame.width, round(frame.height / aspect)
+
+
+def _pixels(frame: Any, size: tuple[int, int]) -> Bytes:
+    if size != (frame.width, frame.height):
+        frame = frame.reformat(width=size[0], height=size[1], format="bgr24")
+    pixels: Bytes = frame.to_ndarray(format="bgr24")
+    return pixels
+
+
+def _add(track: Track, frame: Any, square: tuple[int, int], time: Fraction, path: Path) -> None:
     matrix = _matrix_of(frame)
-    size = (frame.height, frame.width) if matrix[0, 0] == 0 else (frame.width, frame.height)
+    track.is_stretched = square != (frame.width, frame.height)
+    size = (square[1], square[0]) if matrix[0, 0] == 0 else square
     if track.times and size != track.size:
         raise InputError(
             f"{path}: its frames become {size[0]}x{size[1]} at {float(time):.2f} s, and are "

@@ -16,6 +16,7 @@ SUFFIXES = frozenset(
     }
 )  # fmt: skip
 VIDEOS = frozenset({".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"})
+MASKS = "masks"
 BAGS = frozenset({".bag", ".mcap"})
 # The number of a time may have a fraction.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -114,6 +115,11 @@ def list_files(folder: Path, *suffixes: str) -> tuple[Path, ...]:
         return ()
     there = list_folder(folder)
     return sort_images(path for path in there if path.suffix in suffixes and not path.name.startswith("."))
+
+
+def holds_folders(there: Iterable[Path]) -> bool:
+    """Whether there are folders in a folder, other than that of masks."""
+    return any(path.is_dir() and path.name != MASKS for path in there)
 
 
 def is_video(path: Path) -> bool:

@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from slam.dataset.files import exists
+from slam.dataset.files import MASKS, exists
 from slam.dataset.image import read_header, read_upright
 from slam.dataset.sequence import Bytes, Frame
 from slam.errors import InputError
-
-# https://colmap.github.io/faq.html#mask-image-regions
-FOLDER = "masks"
 
 
 def add_masks(
@@ -33,7 +30,7 @@ def add_masks(
     Raises:
         InputError: a mask is no image, or of another size.
     """
-    masks = folder / FOLDER
+    masks = folder / MASKS  # https://colmap.github.io/faq.html#mask-image-regions
     if not masks.is_dir():
         return frames, ()
     if not are_used:

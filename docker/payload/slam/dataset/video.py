@@ -10,7 +10,7 @@ from pathlib import Path
 from slam.dataset.calibration.known import KnownCamera, require_camera
 from slam.dataset.calibration.search import find_camera
 from slam.dataset.decoder import Clip, Track, look_through
-from slam.dataset.files import is_video, list_folder
+from slam.dataset.files import holds_folders, is_video, list_folder
 from slam.dataset.frames import Images, choose, make_sequence
 from slam.dataset.geometry import Preparation, fit_usual_area
 from slam.dataset.recording import ENDING
@@ -29,7 +29,7 @@ _MISSING_S = 0.5
 
 
 def holds(place: Path) -> bool:
-    """True where a place is a video, or a folder with one video and no folder in it."""
+    """True where a place is a video, or a folder with one video and no folder but ``masks/`` in it."""
     return find_video(place) is not None
 
 
@@ -39,7 +39,7 @@ def find_video(place: Path) -> Path | None:
         return place if is_video(place) else None
     there = [path for path in list_folder(place) if not path.name.startswith(".")]
     videos = [path for path in there if is_video(path)]
-    return videos[0] if len(videos) == 1 and not any(path.is_dir() for path in there) else None
+    return videos[0] if len(videos) == 1 and not holds_folders(there) else None
 
 
 def open_sequence(place: Path, choice: Choice) -> Sequence:
@@ -125,6 +125,11 @@ def _describe(path: Path, track: Track, choice: Choice, stride: int, *, is_known
         f"{track.rate_hz:.4g} a second{uneven}{turned}; "
         + (f"every {stride}. is taken" if stride > 1 else "all are taken")
     )
+    if track.is_stretched:
+        yield (
+            f"{path.name}: its pixels are not square, and frames become {track.size[0]}x{track.size[1]}, as "
+            "a player shows them; a calibration has to be for these"
+        )
     if track.damaged:
         yield f"{path.name}: frames that are damaged, and are left out: {track.damaged}"
     if choice.end_s is None and track.end_s is not None and track.end_s - last > _MISSING_S:

@@ -12,6 +12,9 @@ from slam.dataset.calibration.known import KnownCamera
 from slam.dataset.camera import CALIBRATION, Intrinsics
 from slam.errors import InputError
 
+# Of the longer side. A fisheye that sees 220 degrees has a quarter of it; millimetres are a few hundredths.
+_SHORTEST = 0.1
+
 
 def agree(files: Sequence[CameraFile], folder: Path, size: tuple[int, int]) -> KnownCamera:
     """The camera that all files describe.
@@ -58,6 +61,11 @@ def take(file: CameraFile, folder: Path, size: tuple[int, int]) -> KnownCamera:
         raise InputError(
             f"{file.path}: the principal point ({camera.cx:g}, {camera.cy:g}) is outside the "
             f"{_by(size)} images; scale it to their size"
+        )
+    if min(camera.fx, camera.fy) < _SHORTEST * max(size):
+        raise InputError(
+            f"{file.path}: a focal length of {min(camera.fx, camera.fy):g} pixels is too short for "
+            f"{_by(size)} images; write it in pixels, not in millimetres or in parts of the width"
         )
     label = f", {chosen.label}" if chosen.label else ""
     half = ", cx cy half a pixel more than there" if file.form.origin is Origin.MIDDLE else ""

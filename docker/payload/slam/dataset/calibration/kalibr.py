@@ -68,7 +68,7 @@ def _is_camera(part: object) -> bool:
 
 
 def _read_part(part: Mapping[str, object], path: Path, name: str = "") -> Calibration:
-    model, bent = str(part["camera_model"]), str(part.get("distortion_model") or "").lower()
+    model, bent = str(part["camera_model"]).lower(), str(part.get("distortion_model") or "").lower()
     where = f"{path}: {name}: " if name else f"{path}: "
     if model != "pinhole" or bent not in _DISTORTIONS:
         raise InputError(
