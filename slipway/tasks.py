@@ -23,6 +23,7 @@ from slipway.cli import (
     data,
     develop,
     doctor,
+    editor,
     image,
     init,
     job,
@@ -87,7 +88,7 @@ def collect(root: Path) -> Collection:
         Collection("box", box.up, box.down),
         Collection("runs", runs.show, runs.diff, runs.prune),
         Collection("site", site.add),
-        Collection("ssh", ssh.trust, ssh.setup, ssh.run),
+        Collection("ssh", ssh.trust, ssh.setup, ssh.run, editor.config, editor.proxy),
     )
     tasks.configure({"slipway": {"root": str(root)}})
     return tasks

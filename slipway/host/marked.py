@@ -16,7 +16,8 @@ from slipway.host.program import Program
 
 _CHUNK_BYTES = 1 << 16
 _LONGEST_GREETING = 1 << 20
-_MARKED = r"""printf '\0%s\0' "$0"; printf '\0%s\0' "$0" >&2; exec "$@" """
+# Lines of text, since what is around a scheduler may look for some.
+_MARKED = r"""printf '\nslipway-%s\n' "$0"; printf '\nslipway-%s\n' "$0" >&2; exec "$@" """
 # Start files get no input.
 _LOGIN = 'exec 3<&0 </dev/null; exec bash -lc \'exec "$@" <&3 3<&-\' slipway "$@"'
 
@@ -28,7 +29,7 @@ def marked_command(argv: Sequence[str], token: str) -> list[str]:
 
 def mark(token: str) -> bytes:
     """What stands before the program's own output."""
-    return b"\0%s\0" % token.encode()
+    return b"\nslipway-%s\n" % token.encode()
 
 
 def login_command(argv: Sequence[str]) -> list[str]:

@@ -90,7 +90,9 @@ class Setup:
         if len(problems) == 1:
             return problems[0]
         if problems:
-            return SlipwayError("\n".join(map(str, problems)))
+            is_alike = len({error.exit_code for error in problems}) == 1
+            kind = type(problems[0]) if is_alike else SlipwayError
+            return kind("\n".join(dict.fromkeys(map(str, problems))))
         broken = sum(way.problem is not None for way in ways)
         return (
             RemoteError(f"{broken} of {len(ways)} ways do not work; what is wrong is above")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from slipway.errors import ConnectionLostError
 from slipway.host.host import Host
+from slipway.ssh.transport import refused_error, ssh_error
 from slipway.tunnel.relay import Relay, open_relay
 
 if TYPE_CHECKING:
@@ -87,16 +88,14 @@ class Way:
         return self._open_relayed()
 
     def _open_direct(self) -> Stream | None:
-        import paramiko
-
         try:
             return self._host.open_tunnel(self._address, self._port)
-        except paramiko.ChannelException as error:
-            if error.code == _PROHIBITED:
+        except refused_error() as error:
+            if getattr(error, "code", None) == _PROHIBITED:
                 self._is_direct = False
                 self._on_relay(f"{self._host.target} does not pass connections on")
             return None
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except (ssh_error(), EOFError, OSError) as error:
             raise ConnectionLostError(f"{self._host.target}: the connection was lost; try again") from error
 
     def _start(self) -> None:

@@ -35,8 +35,8 @@ def no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
-def member(sshds: SshdContainers, host: str, **options: str) -> Login:
-    login = sshds.login(USER, host, **options)
+def member(sshds: SshdContainers, host: str, user: str = USER, **options: str) -> Login:
+    login = sshds.login(user, host, **options)
     return login.model_copy(update={"address": f"{host}:22"})
 
 
@@ -141,3 +141,17 @@ def test_what_sshd_refuses_for_its_modes_is_named(sshds: SshdContainers) -> None
     inside(sshds, "gate", f"chmod go-w /home/{USER}")
     close(log_in(resolve_target(login, sshds.state), NoPrompt()))
     setup(sshds, Person(), login).undo()
+
+
+def test_login_shells_of_all_kinds_that_print(sshds: SshdContainers) -> None:
+    user = "with-tcsh"
+    for host in ("gate", "inner"):
+        command = f"echo 'echo Welcome' >/home/{user}/.tcshrc; chown {user} /home/{user}/.tcshrc"
+        assert end_inside(sshds.containers[host], "sh", "-c", command) == 0
+    work = setup(sshds, Person(), member(sshds, "gate", user), member(sshds, "inner", user))
+    ways = work.run()
+    assert work.error(ways) is None, ways
+    undo = setup(sshds, Person(), member(sshds, "gate", user), member(sshds, "inner", user))
+    undo.undo()
+    assert undo.error() is None
+    assert end_inside(sshds.containers["gate"], "test", "-e", f"/home/{user}/.ssh/id_ed25519") != 0

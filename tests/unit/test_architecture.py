@@ -30,7 +30,7 @@ LAYERS = (
     ("slipway.profile", "slipway.site_file"),
     ("slipway.scheduler",),
     ("slipway.code",),
-    ("slipway.transfer", "slipway.tunnel", "slipway.interactive", "slipway.access"),
+    ("slipway.transfer", "slipway.tunnel", "slipway.interactive", "slipway.access", "slipway.editor"),
     ("slipway.host",),
     ("slipway.multiplex",),
     ("slipway.ssh", "slipway.sftp"),

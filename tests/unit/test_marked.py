@@ -14,7 +14,9 @@ from slipway.host.marked import MarkedProgram, login_command, marked_command
 from slipway.host.program import Program
 from tests.waiting import PATIENCE_S
 
-PROFILE = "echo Welcome; echo to stderr >&2; printf '\\0token \\0'; cat; read line; cd /; export MINE=yes\n"
+PROFILE = (
+    "echo Welcome; echo to stderr >&2; printf '\\nslipway-token '; cat; read line; cd /; export MINE=yes\n"
+)
 HOSTILE = ["a b", "$HOME", "`id`", "'\"", "*", "", "-n", "new\nline", "\udcff", "é"]
 
 
@@ -94,7 +96,7 @@ def outputs(program: MarkedProgram) -> tuple[bytes, bytes]:
 def test_words_bytes_and_the_exit_code_pass_as_they_are(start: Start) -> None:
     script = 'printf "%s\\0" "$@"; cat; printf "\\0to\\377err" >&2; exit 7'
     program = start("sh", "-c", script, "sh", *HOSTILE)
-    content = bytes(range(256)) + b"\0token\0"
+    content = bytes(range(256)) + b"\nslipway-token\n"
     program.send(content)
     program.end_input()
     words = b"".join(os.fsencode(word) + b"\0" for word in HOSTILE)
