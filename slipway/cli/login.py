@@ -22,13 +22,17 @@ def login(context: Context, site: str | None = None, json: bool = False) -> None
 
         from slipway.multiplex.kept import list_kept
         from slipway.report.login_table import keep_words, login_values
-        from slipway.steps.login import log_in, require_none
+        from slipway.steps.login import find_openssh, log_in, require_none
         from slipway.terminal.login_view import show_logins
         from slipway.terminal.terminal import print_json
         from slipway.text.wording import moment
 
         require_none(site, json)
-        if site is not None:
+        if site is not None and (there := find_openssh(session, site)):
+            screen.say(
+                f"logged in already as {there}, by OpenSSH (ControlPath in ssh_config); commands use that"
+            )
+        elif site is not None:
             kept, was_there = log_in(session, site)
             since = moment(int(kept.since), datetime.now().astimezone())
             already = f" already, since {since}," if was_there else ""

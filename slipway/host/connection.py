@@ -39,6 +39,8 @@ class Connection:
         self._renewing = threading.Lock()
         # Since the last login.
         self._has_opened = False
+        if hasattr(transports[-1], "on_refused"):
+            transports[-1].on_refused = self.spare_channel
 
     @property
     def is_open(self) -> bool:

@@ -14,7 +14,7 @@ from slipway.host.connection import CHANNEL_PATIENCE_S, Connection
 from slipway.sftp import fxp, small_file, wire
 from slipway.sftp.wire import Entry, MalformedError, RefusedError, Request, Room
 from slipway.ssh.target import Target
-from slipway.ssh.transport import ssh_error
+from slipway.ssh.transport import refused_error, ssh_error
 
 if TYPE_CHECKING:
     from slipway.host.connection import LogIn
@@ -290,6 +290,9 @@ class Files(Connection):
             channel.settimeout(FILES_TIMEOUT_S)
             channel.invoke_subsystem("sftp")
             return Session(channel)
+        except refused_error():
+            channel.close()
+            raise
         except NoGreetingError as error:
             channel.close()
             if not self.is_open:

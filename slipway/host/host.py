@@ -19,11 +19,12 @@ from slipway.shell import Result
 from slipway.site import Login
 from slipway.ssh.prompt import NoPrompt, Prompt
 from slipway.ssh.target import Target, resolve_target
-from slipway.ssh.transport import ssh_error
+from slipway.ssh.transport import refused_error, ssh_error
 
 if TYPE_CHECKING:
     from slipway.host.carrier import Carrier
     from slipway.host.connection import LogIn
+    from slipway.multiplex.openssh import MasterTransport
     from slipway.multiplex.transport import KeptTransport
     from slipway.sftp.channel_pool import ChannelPool
     from slipway.ssh.transport import Transport
@@ -287,6 +288,8 @@ class Host(Files):
         with self.translated(), self.open_channel() as channel:
             try:
                 channel.exec_command(command_line(argv, merge_outputs=merge_outputs))
+            except refused_error():
+                raise
             except ssh_error() as error:
                 if self._runs_commands or self.is_lost:
                     raise
@@ -323,7 +326,7 @@ class Host(Files):
 
 
 def connect(login: Login, state: Path, ask: Prompt | None = None, name: str = "") -> Host:
-    """Log in to a site, or use the login that another command has left behind.
+    """Log in to a site, or use the login that another command, or OpenSSH, has left behind.
 
     Args:
         login: how, as the site's file has it.
@@ -341,21 +344,31 @@ def connect(login: Login, state: Path, ask: Prompt | None = None, name: str = ""
     from slipway.multiplex.noted_target import find_noted
 
     target, prompt = find_noted(login, state) or resolve_target(login, state), ask or NoPrompt()
-    keeps = login.share and is_possible()
-    kept = None if keeps else find_kept(target, name)
-    if keeps or kept is not None:
+    kept = find_kept(target, name)
+    master = _find_master(target) if kept is None else None
+    keeps = kept is not None or (login.share and is_possible())
+    if keeps:
 
         def log_in_kept() -> Sequence[Transport]:
             return [keep_login(target, login, state, prompt, name)]
 
-        return Host(target, [kept] if kept else log_in_kept(), login.transfer, log_in_kept)
+        there = kept or master
+        return Host(target, [there] if there else log_in_kept(), login.transfer, log_in_kept)
 
     def log_in_alone() -> Sequence[Transport]:
         from slipway.ssh.login import log_in
 
         return log_in(target, prompt)
 
-    return Host(target, log_in_alone(), login.transfer, log_in_alone)
+    return Host(target, [master] if master else log_in_alone(), login.transfer, log_in_alone)
+
+
+def _find_master(target: Target) -> MasterTransport | None:
+    if not target.control_paths:
+        return None
+    from slipway.multiplex.openssh import find_master
+
+    return find_master(target)
 
 
 def keep_login(target: Target, login: Login, state: Path, ask: Prompt, name: str) -> KeptTransport:

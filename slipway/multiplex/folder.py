@@ -10,7 +10,7 @@ import stat
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from slipway.errors import HostError
@@ -102,7 +102,8 @@ def check_private(path: Path) -> None:
 
 def socket_path(folder: Path, target: Target) -> Path:
     """The socket of the connection to a host; who logs in how, where and by which way is in its name."""
-    values = json.dumps([VERSION, asdict(target)], sort_keys=True)
+    # Words for people make no other connection.
+    values = json.dumps([VERSION, asdict(replace(target, vpn=None))], sort_keys=True)
     return folder / f"{hashlib.sha256(values.encode()).hexdigest()[:16]}{_SUFFIX}"
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from slipway.errors import SlipwayError
@@ -31,7 +32,7 @@ def find_noted(login: Login, state: Path) -> Target | None:
     file = _file(login, state)
     with suppress(OSError, ValueError, KeyError, TypeError):
         if file is not None:
-            return parse_target(json.loads(file.read_bytes()))
+            return replace(parse_target(json.loads(file.read_bytes())), vpn=login.vpn)
     return None
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import getpass
 import io
+import os
 import re
 import shlex
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,7 @@ _SWITCHES = {
     "keyboard-interactive": "kbdinteractiveauthentication",
     "password": "passwordauthentication",
 }
+_CONTROL_PATH = "opensshcontrolpath"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -47,6 +51,7 @@ class Target:
         methods: ways to log in that may be tried, in this order.
         jumps: the hosts on the way, the nearest first.
         vpn: what the site says of its VPN, for somebody who does not get there.
+        control_paths: where OpenSSH would look for a connection that it keeps.
     """
 
     host: str
@@ -66,6 +71,7 @@ class Target:
     proxy_command: str | None = None
     jumps: tuple[Target, ...] = field(default=())
     vpn: str | None = None
+    control_paths: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """``user@host:port``, for messages."""
@@ -149,6 +155,8 @@ def _target(
         keep_alive_s=_seconds(options, "serveraliveinterval", 30),
         certificate_files=_files([options["certificatefile"]] if "certificatefile" in options else []),
     )
+    if _is_set(options, _CONTROL_PATH):
+        target = replace(target, control_paths=_control_paths(options, target, host))
     if "identityfile" in options:
         target = replace(target, identity_files=_files(options["identityfile"]))
     if "userknownhostsfile" in options:
@@ -165,6 +173,8 @@ def _lookup(text: str, host: str, user: str | None, port: int | None) -> dict[st
 
     # What the site's file says goes first, so that it counts in %r and %p too.
     first = (f"User {user}\n" if user else "") + (f"Port {port}\n" if port else "")
+    # Paramiko would fill in its %C, and differently than OpenSSH does.
+    text = re.sub(r"(?im)^(\s*)controlpath(?=[\s=])", rf"\1{_CONTROL_PATH}", text)
     config: paramiko.SSHConfig = paramiko.SSHConfig.from_file(io.StringIO(f"{first}Host *\n{text}"))
     return dict(config.lookup(host))
 
@@ -227,7 +237,28 @@ def _files(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(named)
 
 
-def _fill_in(text: str, target: Target, alias: str) -> str:
+def _is_set(options: dict[str, Any], key: str) -> bool:
+    return str(options.get(key) or "none").lower() != "none"
+
+
+def _control_paths(options: dict[str, Any], target: Target, alias: str) -> tuple[str, ...]:
+    """``ControlPath`` with its tokens filled in; before OpenSSH 9.6 a jump host was no part of ``%C``."""
+    name, jump = socket.gethostname(), ""
+    if match := _JUMP.fullmatch(str(options.get("proxyjump") or "").rpartition(",")[2].strip()):
+        jump = match["six"] or match["host"]
+    way = f"{name}{target.host}{target.port}{target.user}"
+    paths = []
+    for hashed in dict.fromkeys((way + jump, way)):
+        digest = sha1(hashed.encode(), usedforsecurity=False).hexdigest()
+        values = {"C": digest, "j": jump, "l": name, "L": name.partition(".")[0]}
+        if hasattr(os, "getuid"):
+            values["i"] = str(os.getuid())
+        text = re.sub(r"\$\{(\w+)\}", lambda found: os.environ.get(found[1], ""), str(options[_CONTROL_PATH]))
+        paths.append(str(Path(_fill_in(text, target, alias, values)).expanduser()))
+    return tuple(dict.fromkeys(paths))
+
+
+def _fill_in(text: str, target: Target, alias: str, more: Mapping[str, str] | None = None) -> str:
     """OpenSSH's tokens, in settings where paramiko leaves them."""
     values = {
         "%": "%",
@@ -238,5 +269,6 @@ def _fill_in(text: str, target: Target, alias: str) -> str:
         "p": str(target.port),
         "r": target.user,
         "u": getpass.getuser(),
+        **(more or {}),
     }
-    return re.sub(r"%([%dhknpru])", lambda match: values[match[1]], text)
+    return re.sub(rf"%([{''.join(values)}])", lambda match: values[match[1]], text)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from slipway.errors import HostError, UsageError
 from slipway.host.host import keep_login
 from slipway.multiplex.folder import require_possible
-from slipway.multiplex.kept import Kept, end_kept, list_kept, parse_kept, path_of
+from slipway.multiplex.kept import Kept, end_kept, find_kept, list_kept, parse_kept, path_of
 from slipway.ssh.target import resolve_target
 from slipway.steps.session import Session
 
@@ -29,6 +29,19 @@ def log_in(session: Session, name: str) -> tuple[Kept, bool]:
     transport = keep_login(target, site.login, session.project.state, session.prompt, name)
     transport.close()
     return parse_kept(transport.path, transport.state), transport.was_there
+
+
+def find_openssh(session: Session, name: str) -> str | None:
+    """The user and host of a connection that OpenSSH keeps to a site, which all commands use then."""
+    target = resolve_target(session.site(name).login, session.project.state)
+    if find_kept(target) is not None or not target.control_paths:
+        return None
+    from slipway.multiplex.openssh import find_master
+
+    master = find_master(target)
+    if master is not None:
+        master.close()
+    return None if master is None else str(target)
 
 
 def log_out(session: Session, name: str | None) -> Sequence[Kept]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import paramiko
@@ -23,6 +23,7 @@ from slipway.multiplex.keeper import _PROBE_AGAIN_S
 from slipway.multiplex.kept import Kept, end_kept, list_kept
 from slipway.site import Login
 from slipway.transfer.rsync import Rsync
+from slipway.transfer.sftp.sftp import Sftp
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.inside import end_inside
 from tests.integration.sshd_containers import PASSWORD, ROOT, Person, SshdContainers, code, open_sshds
@@ -42,7 +43,8 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="slipway-", dir="/tmp") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)
-        Path(folder, "slipway").chmod(0o700)
+        if Path(folder, "slipway").exists():
+            Path(folder, "slipway").chmod(0o700)
         for kept in list_kept():
             end_kept(kept.path)
 
@@ -310,6 +312,79 @@ def test_a_folder_that_others_can_get_at(sshds: SshdContainers, runtime: Path) -
     for login in (shared(sshds, "key"), sshds.login("key")):
         with pytest.raises(HostError, match="others can get at"):
             connect(login, sshds.state)
+
+
+@contextmanager
+def openssh_master(sshds: SshdContainers, login: Login) -> Iterator[list[str]]:
+    """A connection that OpenSSH keeps; gives the beginning of ssh's command line for it."""
+    ssh = [
+        "ssh",
+        "-F",
+        str(sshds.state / str(login.ssh_config)),
+        "-l",
+        str(login.user),
+        "-o",
+        "BatchMode=yes",
+    ]
+    argv = [*ssh, "-M", "-N", "-f", "-i", str(sshds.state / "id"), "gate"]
+    subprocess.run(argv, check=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+    try:
+        yield ssh
+    finally:
+        subprocess.run([*ssh, "-O", "exit", "gate"], timeout=PATIENCE_S, check=False, capture_output=True)
+
+
+def test_a_connection_that_openssh_keeps(sshds: SshdContainers, runtime: Path, tmp_path: Path) -> None:
+    options = {"ControlPath": f"{runtime}/%C", "IdentityFile": "none"}
+    login = sshds.login("key", **options)
+    with pytest.raises(LoginError):
+        connect(login, sshds.state)
+    before = sshds.log()
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / "file").write_bytes(os.urandom(3_000_000))
+    there = PurePosixPath("/home/key/by-openssh")
+    with openssh_master(sshds, login) as ssh:
+        for one in (login, login.model_copy(update={"share": True})):
+            with connect(one, sshds.state) as remote:
+                remote.check(["mkdir", "-p", str(there)], timeout_s=PATIENCE_S)
+                for carrier, name in ((Rsync(remote), "rsync"), (Sftp(remote, 3), "sftp")):
+                    carrier.send_tree(tmp_path / "up", there / name)
+                    carrier.fetch_tree(there / name, tmp_path / name)
+                    assert (tmp_path / name / "file").read_bytes() == (tmp_path / "up" / "file").read_bytes()
+                done = remote.run_in_login_shell(["sh", "-c", "echo err >&2; exit 3"], timeout_s=PATIENCE_S)
+                assert (done.exit_code, done.stderr) == (3, "err\n")
+                with remote.open_channel() as channel:
+                    channel.get_pty("xterm", 71, 23)
+                    channel.exec_command("stty size; read line; stty size; exit 5")
+                    assert channel.recv(100).split() == [b"23", b"71"]
+                    channel.resize_pty(99, 33)
+                    channel.sendall(b"\n")
+                    assert b"".join(iter(lambda: channel.recv(100), b"")).split() == [b"33", b"99"]
+                    assert channel.recv_exit_status() == 5
+                with remote.open_tunnel("127.0.0.1", 22) as way:
+                    assert way.recv(100).startswith(b"SSH-2.0-OpenSSH")
+                with pytest.raises(paramiko.ChannelException):
+                    remote.open_tunnel("127.0.0.1", 1)
+        assert list_kept() == []
+        assert len(re.findall("Accepted .* for key", sshds.log()[len(before) :])) == 1
+        with connect(login, sshds.state) as remote, remote.start(["sleep", "1000"]) as program:
+            assert program.wait_for_begin()
+            subprocess.run([*ssh, "-O", "exit", "gate"], check=True, timeout=PATIENCE_S, capture_output=True)
+            assert program.recv(1) == b""
+            assert remote.is_lost
+            with pytest.raises(ConnectionLostError):
+                remote.run(["true"])
+
+
+def test_openssh_keeps_one_with_one_session(sshds: SshdContainers, runtime: Path) -> None:
+    login = sshds.login("single", ControlPath=f"{runtime}/%r@%h:%p", IdentityFile="none")
+    with openssh_master(sshds, login), connect(login, sshds.state) as first:
+        first.write(PurePosixPath("/tmp/single"), b"x")
+        assert whoami(first) == "single"
+        assert first.read(PurePosixPath("/tmp/single")) == b"x"
+        with connect(login, sshds.state) as second, pytest.raises(SshError, match="MaxSessions"):
+            second.run(["true"])
+        assert whoami(first) == "single"
 
 
 def test_the_tasks(sshds: SshdContainers, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from paramiko.message import Message
 
 from slipway.errors import HostError, LoginError, SshError
-from slipway.multiplex import folder
+from slipway.multiplex import folder, openssh_wire
 from slipway.multiplex.channel import TURN_S, KeptChannel
 from slipway.multiplex.folder import (
     connect_socket,
@@ -28,6 +28,7 @@ from slipway.multiplex.folder import (
 from slipway.multiplex.frame import Decoder, Kind, MalformedFrameError, frame, message, values_of
 from slipway.multiplex.kept import Kept, find_kept, list_kept
 from slipway.multiplex.noted_target import find_noted, note_target
+from slipway.multiplex.openssh import find_master
 from slipway.multiplex.relay import error_values, parse_error, parse_target, target_values
 from slipway.report.login_table import keep_words, login_notes, login_rows
 from slipway.site import Login
@@ -123,6 +124,7 @@ def test_where_the_folder_is_without_a_usable_one(monkeypatch: pytest.MonkeyPatc
 def test_a_socket_is_named_by_who_and_where(runtime: Path) -> None:
     first = socket_path(runtime, TARGET)
     assert first == socket_path(runtime, parse_target(json.loads(json.dumps(target_values(TARGET)))))
+    assert first == socket_path(runtime, replace(TARGET, vpn="a VPN's name"))
     others = [
         replace(TARGET, user="you"),
         replace(TARGET, port=2222),
@@ -194,6 +196,8 @@ def test_how_a_host_is_reached_is_noted(tmp_path: Path) -> None:
     make_folder()
     note_target(login, tmp_path, resolve_target(login, tmp_path))
     assert find_noted(login, tmp_path) == resolve_target(login, tmp_path)
+    other = login.model_copy(update={"vpn": "a VPN's name", "share": True})
+    assert find_noted(other, tmp_path) == resolve_target(other, tmp_path)
     # Whatever it comes of is another one.
     assert find_noted(Login(host="other", ssh_config="config"), tmp_path) is None
     assert find_noted(Login(host="hpc", user="you", ssh_config="config"), tmp_path) is None
@@ -241,6 +245,73 @@ def channel_message(kind: int, number: int) -> Message:
     message.add_byte(bytes([kind]))
     message.add_int(number)
     return message
+
+
+# --- OpenSSH's own
+
+
+def control_paths(tmp_path: Path, text: str) -> tuple[str, ...]:
+    (tmp_path / "config").write_text(f"Host hpc\n  HostName login\n  User me\n  Port 2222\n{text}\n")
+    return resolve_target(Login(host="hpc", ssh_config="config"), tmp_path).control_paths
+
+
+def test_where_openssh_would_keep_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop.local")
+    monkeypatch.setenv("WHERE", "/run/me")
+    assert control_paths(tmp_path, "") == ()
+    assert control_paths(tmp_path, "  ControlPath none") == ()
+    assert control_paths(tmp_path, "  ControlPath ~/.ssh/%r@%h:%p-%n") == (
+        str(Path("~/.ssh/me@login:2222-hpc").expanduser()),
+    )
+    assert control_paths(tmp_path, "  controlpath=${WHERE}/%l-%L-%%") == ("/run/me/laptop.local-laptop-%",)
+    # What `printf laptop.locallogin2222me | sha1sum` prints.
+    digest = "b0c84d9d0beba1b8f70dae989f9b09972fc17a01"
+    assert control_paths(tmp_path, "  ControlPath /tmp/%C") == (f"/tmp/{digest}",)
+    both = control_paths(tmp_path, "  ProxyJump you@gate:22\n  ControlPath /tmp/%C")
+    assert len(both) == 2
+    assert both[1] == f"/tmp/{digest}"
+    assert control_paths(tmp_path, "Host other\n  ControlPath /tmp/x") == ()
+
+
+def test_what_openssh_is_told() -> None:
+    assert openssh_wire.hello() == bytes.fromhex("00000008 00000001 00000004")
+    session = openssh_wire.new_session("ls", term="vt100")
+    assert session == (
+        bytes.fromhex("0000002f 10000002 00000001 00000000 00000001 00000000 00000000 00000000 ffffffff")
+        + b"\0\0\0\5vt100\0\0\0\2ls"
+    )
+    assert openssh_wire.new_session("sftp", subsystem=True)[4:] == (
+        bytes.fromhex("10000002 00000001 00000000 00000000 00000000 00000000 00000001 ffffffff 00000000")
+        + b"\0\0\0\4sftp"
+    )
+    assert openssh_wire.new_stdio_forward("node", 6006)[4:] == (
+        bytes.fromhex("10000008 00000001 00000000") + b"\0\0\0\4node" + bytes.fromhex("00001776")
+    )
+    refusal = bytes.fromhex("80000003 00000001 00000002") + b"no"
+    kind, number, rest = openssh_wire.parse_packet(refusal)
+    assert (kind, number, openssh_wire.parse_text(rest)) == (openssh_wire.Kind.FAILURE, 1, "no")
+
+
+def test_what_is_no_master_is_passed_over(runtime: Path) -> None:
+    """A file, a dead socket, and one that speaks something else."""
+    assert find_master(TARGET) is None
+    assert find_master(replace(TARGET, control_paths=(str(runtime / "none"),))) is None
+    (runtime / "file").touch()
+    assert find_master(replace(TARGET, control_paths=(str(runtime / "file"),))) is None
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(runtime / "dead"))
+        assert find_master(replace(TARGET, control_paths=(str(runtime / "dead"),))) is None
+        listener.listen()
+
+        def answer() -> None:
+            line, _ = listener.accept()
+            with line:
+                line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        assert find_master(replace(TARGET, control_paths=(str(runtime / "dead"),))) is None
+        server.join(PATIENCE_S)
 
 
 # --- A client's channel
