@@ -1,6 +1,7 @@
 """`--partition auto`: which partitions would take a job, which of them is taken, and what is said of it."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -197,3 +198,5 @@ def test_a_step_of_slipways_own_goes_to_the_default() -> None:
     auto = SlurmResources(partition="auto", time="10")
     argv = Slurm().run_on_node("x", auto, ["true"])
     assert argv[4:] == node_command("x", SlurmResources(time="10"), ["true"])
+    options = Slurm().directives(name="x", log=PurePosixPath("/l"), resources=auto, site=SITE)
+    assert not any(option.startswith("--partition") for option in options)

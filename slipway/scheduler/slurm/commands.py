@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.resources import SlurmResources, named_partition
 from slipway.scheduler.slurm.rows import MARK
 
 # Times are those of the cluster's own zone, which it does not print; with this they are seconds since 1970.
@@ -67,7 +67,7 @@ def node_command(name: str, resources: SlurmResources, argv: Sequence[str]) -> l
         "time": resources.time,
         "cpus-per-task": resources.cpus,
         "mem": resources.mem,
-        "partition": resources.partition,
+        "partition": named_partition(resources),
         "account": resources.account,
         "qos": resources.qos,
         "constraint": resources.constraint,

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from slipway.errors import JobError
 from slipway.resources import minutes
-from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.resources import SlurmResources, named_partition
 from slipway.scheduler.slurm.site import SlurmSite
 
 # SLURM warns the script by this signal before the time limit; `B:` means the script, not its steps.
@@ -40,7 +40,7 @@ def directives(*, name: str, log: PurePosixPath, resources: SlurmResources, site
         "time": resources.time,
         "cpus-per-task": resources.cpus,
         "mem": resources.mem,
-        "partition": resources.partition,
+        "partition": named_partition(resources),
         "account": resources.account,
         "qos": resources.qos,
         "constraint": resources.constraint,

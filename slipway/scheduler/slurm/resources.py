@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from slipway.resources import Name, Resources
+from slipway.scheduler.queues import AUTO
 from slipway.scheduler.slurm.option import check_option
 from slipway.validation import form
 
@@ -26,6 +27,11 @@ class SlurmResources(Resources):
     qos: Name = None
     constraint: _Constraint = None
     sbatch: tuple[_Option, ...] = ()
+
+
+def named_partition(resources: Resources) -> str | None:
+    """The partition that SLURM is told; for one that is still to be found out, its default does."""
+    return None if resources.partition == AUTO else resources.partition
 
 
 def own(resources: Resources) -> SlurmResources:

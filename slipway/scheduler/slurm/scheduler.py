@@ -12,7 +12,7 @@ from slipway.resources import Resources
 from slipway.scheduler.accounts import Accounted, AccountQuery
 from slipway.scheduler.base import JobQuery, Node, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
-from slipway.scheduler.queues import AUTO, ClusterQueues, Start
+from slipway.scheduler.queues import ClusterQueues, Start
 from slipway.scheduler.slurm import check
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
@@ -105,11 +105,7 @@ class Slurm:
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The argv of srun, in a login shell, which finds it."""
-        wanted = own(resources)
-        if wanted.partition == AUTO:
-            # Nobody waits for so short a job: the default partition does.
-            wanted = wanted.model_copy(update={"partition": None})
-        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, wanted, argv)]
+        return ["bash", "-lc", 'exec "$@"', "slipway", *node_command(name, own(resources), argv)]
 
     def join(
         self,
