@@ -19,7 +19,7 @@ from slipway.site import Queue, Site
 from slipway.text.wording import cut, one_line, text_width
 
 GAP = 2
-_LONGEST = 30
+_LONGEST, _SHORTEST = 30, 12
 # A cell is words, of which each stands on one line, whatever the table's width is.
 Cell = Sequence[str]
 
@@ -94,9 +94,14 @@ def queue_cells(values: Mapping[str, Any]) -> dict[str, list[Cell]]:
     }
     if any(row["cost"] is not None for row in rows):
         columns["COST"] = [_cost_words(row, values["currency"]) for row in rows]
-    if any(row["note"] for row in rows):
-        columns["NOTE"] = [one_line(row["note"] or "", 200).split() for row in rows]
     return columns
+
+
+def queue_notes(values: Mapping[str, Any]) -> list[str]:
+    """What is said of single partitions below their table, a line each."""
+    rows: Sequence[Mapping[str, Any]] = values["queues"]
+    refused = [f"! {row['name']}: {row['refused']}" for row in rows if row["refused"]]
+    return [*refused, *(f"{row['name']}: {one_line(row['note'], 200)}" for row in rows if row["note"])]
 
 
 def limit_cells(values: Mapping[str, Any]) -> dict[str, list[Cell]]:
@@ -154,6 +159,8 @@ def _widths(columns: Mapping[str, Sequence[Cell]], width: int | None) -> list[in
             break
         whole[widest] -= 1
         over -= 1
+    # Names of partitions are cut last, and not beyond recognition.
+    whole[0] -= min(max(over, 0), max(whole[0] - _SHORTEST, 0))
     return whole
 
 
@@ -161,7 +168,7 @@ def _wrapped(cell: Cell, width: int) -> list[str]:
     # A word may have spaces in it that are no place for a break.
     text = " ".join(word.replace(" ", "\xa0") for word in cell)
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-    return [line.replace("\xa0", " ") for line in lines]
+    return [cut(line.replace("\xa0", " "), width) for line in lines]
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from slipway.errors import ConfigError, HostKeyChangedError, HostKeyError, RemoteError, UsageError
 from slipway.host.host import Host, connect
@@ -19,6 +18,7 @@ from slipway.init.cluster import (
     parse_facts,
     scratch_command,
 )
+from slipway.init.questions import Questions
 from slipway.init.site_text import SiteChoice, free_words, render_site
 from slipway.scheduler.choose import find_scheduler
 from slipway.scheduler.queues import UNTYPED, ClusterQueues, QueueState
@@ -31,11 +31,7 @@ from slipway.ssh.prompt import NoPrompt
 from slipway.steps.queues import FileChange, missing_entries
 from slipway.steps.session import Session
 
-if TYPE_CHECKING:
-    from slipway.ssh.prompt import Prompt
-
 _OTHERS = {"qsub": "PBS, Torque or Grid Engine", "bsub": "LSF", "condor_submit": "HTCondor"}
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +69,7 @@ def find_site(session: Session, options: SiteOptions) -> FoundSite:
             f"{file} is there already, and stays as it is; `invoke queues {name} --write` adds what its "
             "queues lack, and --replace writes it anew"
         )
-    ask = _Questions(NoPrompt() if options.yes else session.prompt)
+    ask = Questions(NoPrompt() if options.yes else session.prompt)
     user, _, host = (options.host or _ask_host(ask, name)).rpartition("@")
     user = options.user or user
     login = Login(host=check_host(host), user=check_user(user) if user else None)
@@ -154,7 +150,7 @@ def _choose(
     login: Login,
     facts: ClusterFacts,
     queues: ClusterQueues,
-    ask: _Questions,
+    ask: Questions,
 ) -> SiteChoice:
     usable = [queue for queue in queues.queues if queue.refused is None]
     account = _account(queues, facts, ask)
@@ -174,7 +170,7 @@ def _choose(
     )
 
 
-def _scratch(facts: ClusterFacts, ask: _Questions) -> str:
+def _scratch(facts: ClusterFacts, ask: Questions) -> str:
     if not facts.folders:
         return ask.answer("A large folder there, which jobs see and you can write to", "", check_scratch)
     best, *others = facts.folders
@@ -184,7 +180,7 @@ def _scratch(facts: ClusterFacts, ask: _Questions) -> str:
     return ask.answer(f"Folder for large files: {known}", best.written, check_scratch)
 
 
-def _account(queues: ClusterQueues, facts: ClusterFacts, ask: _Questions) -> str | None:
+def _account(queues: ClusterQueues, facts: ClusterFacts, ask: Questions) -> str | None:
     names = [*queues.accounts]
     default = facts.values.get("account")
     if default not in names:
@@ -194,7 +190,7 @@ def _account(queues: ClusterQueues, facts: ClusterFacts, ask: _Questions) -> str
     return ask.choose("Account that pays for jobs", names, default)
 
 
-def _partition(usable: Sequence[QueueState], ask: _Questions) -> str | None:
+def _partition(usable: Sequence[QueueState], ask: Questions) -> str | None:
     names = [queue.name for queue in usable]
     default = next((queue.name for queue in usable if queue.is_default), names[0] if names else None)
     if len(names) < 2 or default is None:
@@ -261,7 +257,7 @@ def _check(text: str, file: Path) -> None:
         raise ConfigError(f"{file} cannot be written of what the cluster says: {error}") from error
 
 
-def _ask_host(ask: _Questions, name: str) -> str:
+def _ask_host(ask: Questions, name: str) -> str:
     known = _aliases()
     default = name if name in known else ""
     shown = f" ({', '.join(known[:8])})" if known else ""
@@ -275,38 +271,3 @@ def _aliases() -> list[str]:
         return [*list_aliases(home / ".ssh" / "config", home / ".ssh")]
     except (ConfigError, ValueError):
         return []
-
-
-class _Questions:
-    """What a person is asked; where nobody answers, the defaults hold."""
-
-    def __init__(self, prompt: Prompt) -> None:
-        self._prompt = prompt
-
-    def answer(
-        self, question: str, default: str, check: Callable[[str], _Answer], option: str = "--scratch"
-    ) -> _Answer:
-        """What is answered, asked as often as it takes.
-
-        Raises:
-            UsageError: nobody answers, and there is no default.
-        """
-        shown = f"{question} [{default}]: " if default else f"{question}: "
-        while (answer := self._prompt.ask(shown, echo=True)) is not None:
-            try:
-                return check(answer.strip() or default)
-            except UsageError as error:
-                self._prompt.tell(str(error).partition(": ")[2])
-        if not default:
-            raise UsageError(f"{question}: nobody can be asked here; give it with {option}")
-        return check(default)
-
-    def choose(self, question: str, names: Sequence[str], default: str) -> str:
-        """One of several names."""
-
-        def check(word: str) -> str:
-            if word not in names:
-                raise UsageError(f"{word}: write one of {', '.join(names)}")
-            return word
-
-        return self.answer(f"{question}: {', '.join(names)}", default, check)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slipway.report.queue_table import Cell, limit_cells, queue_cells, table_rows
+from slipway.report.queue_table import Cell, limit_cells, queue_cells, queue_notes, table_rows
 from slipway.terminal.terminal import Terminal, row_text, safe_text
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -20,9 +20,8 @@ def show_queues(screen: Terminal, values: Mapping[str, Any]) -> None:
     )
     refused = {row["name"] for row in values["queues"] if not row["usable"]}
     _show_table(screen, queue_cells(values), [row["name"] in refused for row in values["queues"]])
-    for row in values["queues"]:
-        if row["refused"]:
-            screen.note(f"! {row['name']}: {row['refused']}")
+    for line in queue_notes(values):
+        screen.note(line)
     if values["limits"]:
         screen.show(safe_text(""))
         _show_table(screen, limit_cells(values), [False] * len(values["limits"]))

@@ -1,12 +1,13 @@
 """Partitions as SLURM has them: what its programs print, what a user may use, and what is told of it."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from slipway.errors import ParseError
-from slipway.report.queue_table import limit_cells, queue_cells, queue_values, table_rows
+from slipway.report.queue_table import limit_cells, queue_cells, queue_notes, queue_values, table_rows
 from slipway.scheduler.queues import ClusterQueues, OwnLimit, QueueState
 from slipway.scheduler.slurm.limits import (
     own_associations_command,
@@ -280,7 +281,7 @@ def test_what_the_file_says_goes_before_what_the_scheduler_says() -> None:
 def test_tables_fit_the_terminal(width: int | None) -> None:
     values = queue_values(site(gpu=Queue(cost=1.5, note="A100 nodes of the old kind, for tests")), THERE)
     widths, lines = table_rows(queue_cells(values), width)
-    assert lines[0] == ["PARTITION", "NODES", "CPUS", "GPUS", "WAIT", "A JOB", "A NODE", "COST", "NOTE"]
+    assert lines[0] == ["PARTITION", "NODES", "CPUS", "GPUS", "WAIT", "A JOB", "A NODE", "COST"]
     assert lines[1][:5] == ["gpu*", "1/6", "140/352", "8/24", "1,234"]
     second = next(place for place, line in enumerate(lines) if line[0] == "! vip")
     gpu, vip = (
@@ -288,12 +289,22 @@ def test_tables_fit_the_terminal(width: int | None) -> None:
         for some in (lines[1:second], lines[second:])
     )
     assert gpu[5:8] == ["1-00:00:00 4 nodes", "64 cpus 500 GiB a100:4", "1.5 EUR a node-hour"]
-    assert gpu[8] == "A100 nodes of the old kind, for tests"
-    assert vip == ["! vip", "-", "-", "-", "?", "any time whole nodes", "", "", ""]
+    assert vip == ["! vip", "-", "-", "-", "?", "any time whole nodes", "", ""]
+    assert queue_notes(values) == [
+        "! vip: only for accounts vip",
+        "gpu: A100 nodes of the old kind, for tests",
+    ]
     for line in lines:
         assert all(text_width(cell) <= wide for cell, wide in zip(line, widths, strict=True))
     if width == 80:
         assert sum(widths) + 2 * (len(widths) - 1) <= 80
+
+
+def test_long_names_give_way_last() -> None:
+    long = ClusterQueues(queues=[replace(GPU, name="a-partition-with-a-long-name")])
+    widths, lines = table_rows(queue_cells(queue_values(site(), long)), 62)
+    assert lines[1][0] == "a-partition…"
+    assert sum(widths) + 2 * (len(widths) - 1) <= 64
 
 
 def test_limits_are_a_table_of_their_own() -> None:
