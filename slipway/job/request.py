@@ -87,7 +87,9 @@ def check_prefer(prefer: str | None, request: ResourceRequest) -> None:
     if prefer is not None and prefer not in PREFERENCES:
         raise UsageError(f"--prefer {prefer}: write one of {', '.join(PREFERENCES)}")
     if prefer is not None and not request.is_auto:
-        raise UsageError(f"--prefer {prefer} chooses a partition, and one is named; add --partition auto")
+        raise UsageError(
+            f"--prefer {prefer} says how --partition auto chooses; add that, or leave --prefer out"
+        )
 
 
 def check_name(name: str | None) -> None:

@@ -190,7 +190,7 @@ def test_a_preference_needs_a_choice() -> None:
     check_prefer("cost", request())
     with pytest.raises(UsageError, match="--prefer fast: write one of start, cost"):
         check_prefer("fast", request())
-    with pytest.raises(UsageError, match="add --partition auto"):
+    with pytest.raises(UsageError, match="says how --partition auto chooses"):
         check_prefer("cost", request(partition="gpu"))
 
 
