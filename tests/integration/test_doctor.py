@@ -7,13 +7,16 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from slipway.doctor.catalog import CHECKS
-from slipway.doctor.check import Place
+from slipway.doctor.check import Facts, Place
 from slipway.doctor.finding import Finding, Verdict
+from slipway.doctor.program import compose, parse_answers
+from slipway.image.engine import engine
 from slipway.resources import Resources
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
@@ -233,6 +236,44 @@ def test_a_quota_that_is_used_up(small: SmallImageBox, well: Found) -> None:
     assert wrong(found) == {"quota": "failed"}, found["quota"]
 
 
+def test_an_installation_with_setuid(small: SmallImageBox, well: Found) -> None:
+    assert well
+    find = "file=$(apptainer buildcfg | sed -n s/^LIBEXECDIR=//p)/apptainer/bin/starter-suid"
+    with broken(small, f"{find}; install -m 4755 /bin/true $file", f"{find}; rm $file"):
+        found = look(small)
+    assert (found["setuid"].seen, found["fuse"].verdict) == ("installed", SKIPPED)
+
+
+def test_a_host_without_user_namespaces_and_fuse(small: SmallImageBox) -> None:
+    """The box's image without what the box is given for Apptainer, and without its daemons."""
+    facts = Facts(project=small.session.project, profile=small.choice.profile, site=small.choice.site)
+    checks = {one.name: one for one in CHECKS}
+    names = ("container", "setuid", "namespaces", "fuse")
+    scripts = {name: ask(facts) for name in names if (ask := checks[name].ask)}
+    start = "load_site && mkdir /tmp/empty && apptainer exec --contain /tmp/empty true"
+    program = compose({**scripts, "start": start}, small.choice.site, "MARK", 120)
+    client = engine()
+    try:
+        printed = client.containers.run(
+            "slipway-box",
+            ["-lc", program],
+            entrypoint="bash",
+            user="researcher",
+            network_mode="none",
+            remove=True,
+        )
+    finally:
+        client.close()
+    answers = parse_answers(printed.decode(), "MARK")
+    assert answers is not None
+    known = replace(facts, answers=answers)
+    found = {name: checks[name].look(known, answers[name]).verdict for name in names}
+    assert found == {"container": OK, "setuid": OK, "namespaces": FAILED, "fuse": WARNING}, answers
+    # What was predicted.
+    assert answers["start"].exit_code != 0
+    assert "user namespace" in answers["start"].text
+
+
 # --- On a node
 
 
@@ -301,7 +342,6 @@ def test_ctrl_c_cancels_the_test_job(small: SmallImageBox, well: Found) -> None:
         stdout, stderr = doctor.communicate(timeout=PATIENCE_S)
         assert (doctor.returncode, stdout) == (130, ""), stderr
         assert "stopped: the test job was cancelled" in stderr
-        assert "Waiting for the test job" in stderr
         wait_until(
             lambda: not small.is_so("squeue -h -o %j | grep -q slipway-doctor"), "the job is still there"
         )

@@ -118,8 +118,11 @@ def test_what_a_check_needs_stands_before_it() -> None:
 
 def test_the_document_has_all_checks() -> None:
     where = {Place.HERE: "this machine", Place.THERE: "login node", Place.NODE: "a node (`--job`)"}
-    rows = [f"| {where[one.place]} | {one.title} | {one.about} | {one.predicts} |" for one in CHECKS]
-    header = ["| where | check | what it looks at | what fails otherwise |", "| --- | --- | --- | --- |"]
+    rows = [
+        f"| {where[one.place]} | {one.title} | `{one.name}` | {one.about} | {one.predicts} |"
+        for one in CHECKS
+    ]
+    header = ["| where | check | name | what it looks at | what fails otherwise |", f"|{' --- |' * 5}"]
     Block("doctor.md", "checks").check([*header, *rows])
 
 

@@ -74,6 +74,13 @@ def test_an_rsync_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "openrsync" in found.seen
 
 
+def test_neither_apptainer_nor_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    found = look("apptainer", facts())
+    assert (found.verdict, found.seen) == (FAILED, "there is none here, and no Docker that could run it")
+
+
 def test_an_apptainer_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "apptainer").write_text("#!/bin/sh\necho 'GLIBC_2.38 not found' >&2\nexit 1\n")
     (tmp_path / "apptainer").chmod(0o755)

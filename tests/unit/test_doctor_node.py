@@ -82,6 +82,14 @@ def test_the_test_job_asks_for_the_same_and_is_short() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("wanted", "asked"),
+    [("5", "5"), ("0:09:59", "0:09:59"), ("0:10:01", "0:10:00"), ("1-0", "0:10:00"), (None, "0:10:00")],
+)
+def test_a_short_time_stays_since_a_partition_may_allow_no_more(wanted: str | None, asked: str) -> None:
+    assert trial_resources(SlurmResources(time=wanted)).time == asked
+
+
 def test_its_answers_get_their_name_when_they_are_whole() -> None:
     text = render(facts(), {"one": "true"}, "mark", PurePosixPath("/s/slipway/doctor/slipway-doctor-1"))
     assert text.startswith("here='/s/slipway/doctor/slipway-doctor-1'\nexec >\"$here/answers.part\"\n")
@@ -100,6 +108,7 @@ def test_its_answers_get_their_name_when_they_are_whole() -> None:
             FAILED,
             "job 7 ended (FAILED) and left no answer; it says: slurmstepd: error: Could not open stdout file",
         ),
+        (JobEnding(job_id="7", ended="CANCELLED by 0"), FAILED, "job 7 ended (CANCELLED by 0)"),
     ],
 )
 def test_job(ending: JobEnding, verdict: Verdict, words: str) -> None:

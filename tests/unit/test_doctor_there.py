@@ -402,6 +402,23 @@ def test_qos(wanted: dict[str, Any], verdict: Verdict) -> None:
     assert judge_qos(request(**wanted), wanted["qos"], ACCOUNTS).verdict is verdict
 
 
+TAKEN = {
+    "request": Answer(exit_code=0, text="sbatch: Job 1 to start at 2026-11-29T21:40:00 using 1 processors\n")
+}
+REFUSED = {"request": Answer(exit_code=1, text="allocation failure: Invalid account\n")}
+
+
+@pytest.mark.parametrize(("answers", "verdict"), [(TAKEN, WARNING), (REFUSED, FAILED), ({}, FAILED)])
+def test_lists_that_the_scheduler_does_not_hold_to(answers: dict[str, Answer], verdict: Verdict) -> None:
+    found = look("account", "lab|normal\n", request=request(account="mine"), answers=answers)
+    assert found.verdict is verdict
+    partition = PARTITIONS + "groups users\n"
+    assert look("partition", partition, request=request(partition="gpu"), answers=answers).verdict is verdict
+    # sbatch would not tell.
+    wanted = request(partition="debug", time="2:00:00")
+    assert look("partition", partition, request=wanted, answers=answers).verdict is FAILED
+
+
 def test_accounts_that_cannot_be_asked_are_skipped() -> None:
     assert look("account", "sacctmgr: error: Connection refused\n", 1).verdict is SKIPPED
     assert look("qos", request=request(qos="quick")).verdict is SKIPPED

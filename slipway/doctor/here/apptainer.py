@@ -6,7 +6,8 @@ import shutil
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped
-from slipway.image.look import look_for_image
+from slipway.errors import HostError
+from slipway.image.engine import engine, find_image
 from slipway.shell import LocalShell
 from slipway.sif.conversion import has_apptainer
 from slipway.sif.store import SPACE_FACTOR, TOOLS_IMAGE
@@ -23,10 +24,25 @@ def _look_at_apptainer(_: Facts, __: Answer) -> Finding:
             so="`invoke push` would not convert the image",
             fix=f"mend {program} here, or take it off PATH: then the container {TOOLS_IMAGE} is used",
         )
-    built = look_for_image(TOOLS_IMAGE)() is not None
-    return ok(
-        f"none here; the container {TOOLS_IMAGE} converts" + ("" if built else ", built when it is needed")
-    )
+    return _look_at_container()
+
+
+def _look_at_container() -> Finding:
+    """What converts where this machine has no Apptainer."""
+    try:
+        client = engine()
+    except HostError:
+        return failed(
+            "there is none here, and no Docker that could run it",
+            so="`invoke push` would not convert the image",
+            fix="start Docker, or install Apptainer (https://apptainer.org)",
+        )
+    try:
+        built = find_image(client, TOOLS_IMAGE) is not None
+    finally:
+        client.close()
+    words = f"none here; the container {TOOLS_IMAGE} converts"
+    return ok(words if built else f"{words}, built when it is needed")
 
 
 def _look_at_room(facts: Facts, _: Answer) -> Finding:

@@ -16,7 +16,7 @@ from slipway.doctor.program import compose, parse_answers
 from slipway.errors import RemoteError, SlipwayError
 from slipway.host.scratch import Scratch
 from slipway.progress import explain_stop
-from slipway.resources import Resources
+from slipway.resources import Resources, minutes
 from slipway.scheduler.base import Job, JobQuery, State
 from slipway.scheduler.choose import find_scheduler
 from slipway.text.wording import moment
@@ -31,13 +31,22 @@ _ASKED_S = 300
 _PAUSES_S = (1, 1, 2, 2, 3, 5)
 _LONGEST_PAUSE_S = 10
 _LATE_S = 10
+# How a job ends that nobody ended.
+_BY_ITSELF = ("COMPLETED", "FAILED")
 # How often in a row a scheduler may know nothing of the job before it is given up.
 _MOST_UNKNOWN = 5
 
 
 def trial_resources(wanted: Resources) -> Resources:
-    """What the test job asks for: the same as the profile's job, on one node and for ten minutes."""
-    changes = {"time": _TIME, "nodes": None, "array": None, "dependency": None, "continue_after_limit": None}
+    """What the test job asks for: the same as the profile's job, on one node and for at most ten minutes."""
+    is_short = wanted.time is not None and minutes(wanted.time) < minutes(_TIME)
+    changes = {
+        "time": wanted.time if is_short else _TIME,
+        "nodes": None,
+        "array": None,
+        "dependency": None,
+        "continue_after_limit": None,
+    }
     return wanted.model_copy(update=changes)
 
 
@@ -146,14 +155,20 @@ class _TestJob:
         """Cancel it where it may still be there, and remove its folder; say so where that cannot be done."""
         try:
             if self.is_open and self.job_id is None:
+                # The submission may still be under way; without its script it comes to nothing.
+                self._remove()
+                time.sleep(1)
                 job = self._ask()
                 self.job_id = job.job_id if job else None
             if self.is_open and self.job_id is not None:
                 self.scheduler.cancel(self.host, [self.job_id])
-            self.host.run(["rm", "-rf", "--", str(self.folder)])
+            self._remove()
         except SlipwayError as error:
             left = f"the test job {self.job_id or self.name} may still be there, for ten minutes at most"
             progress.note(f"{left if self.is_open else f'{self.folder} is still there'}: {error}")
+
+    def _remove(self) -> None:
+        self.host.run(["rm", "-rf", "--", str(self.folder)])
 
 
 def render(facts: Facts, scripts: Mapping[str, str], mark: str, folder: PurePosixPath) -> str:
@@ -191,11 +206,12 @@ def judge_job(ending: JobEnding) -> Finding:
     if ending.answers is not None:
         return ok(took)
     said = f"; it says: {' '.join(ending.log.split())}" if ending.log else ""
-    return failed(
-        f"job {ending.job_id} ended ({ending.ended}) and left no answer{said}",
-        so="a job would leave no log and no results",
-        fix="does the node see scratch? paths.scratch has to be a folder that login node and nodes share",
-    )
+    seen = f"job {ending.job_id} ended ({ending.ended}) and left no answer{said}"
+    if ending.ended.partition(" ")[0] not in _BY_ITSELF:
+        fix = f"try the same once more; `sacct -j {ending.job_id}` there tells more"
+        return failed(seen, so="nothing is known of the node", fix=fix)
+    fix = "does the node see scratch? paths.scratch has to be a folder that login node and nodes share"
+    return failed(seen, so="a job would leave no log and no results", fix=fix)
 
 
 def with_answers(facts: Facts, ending: JobEnding) -> Facts:

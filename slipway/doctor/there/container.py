@@ -71,7 +71,7 @@ for name in squashfuse_ll squashfuse; do
     esac
     break
 done
-set_to=$(zgrep -sh CONFIG_SQUASHFS_ZSTD /proc/config.gz "/boot/config-$(uname -r)" | head -n 1)
+set_to=$(zgrep -sh CONFIG_SQUASHFS_ZSTD /proc/config.gz "/boot/config-$(uname -r)" 2>/dev/null | head -n 1)
 case $set_to in *=y) echo "kernel yes" ;; *'not set'*) echo "kernel no" ;; esac
 """
 

@@ -32,7 +32,8 @@ def _look_at_partition(facts: Facts, answer: Answer) -> Finding:
         there = find_health(facts.there.scheduler).read_partitions(text)
     except ParseError as error:
         return skipped(str(error))
-    return judge_partitions(facts.wanted, there, groups.split(), _accounts(facts), facts.there.name)
+    found = judge_partitions(facts.wanted, there, groups.split(), _accounts(facts), facts.there.name)
+    return _unless_taken(facts, found)
 
 
 def judge_partitions(
@@ -93,7 +94,7 @@ def _look_at_account(facts: Facts, answer: Answer) -> Finding:
     accounts = _read_accounts(facts, answer)
     if accounts is None:
         return skipped(f"the accounts cannot be asked: {answer.words[:100] or 'there was no answer'}")
-    return judge_account(facts.wanted, accounts)
+    return _unless_taken(facts, judge_account(facts.wanted, accounts))
 
 
 def judge_account(request: ResourceRequest, accounts: Mapping[str, Sequence[str]]) -> Finding:
@@ -117,7 +118,7 @@ def _look_at_qos(facts: Facts, _: Answer) -> Finding:
     accounts = _read_accounts(facts, facts.answer("account"))
     if not accounts:
         return skipped("the accounts, which have them, cannot be asked")
-    return judge_qos(facts.wanted, wanted, accounts)
+    return _unless_taken(facts, judge_qos(facts.wanted, wanted, accounts))
 
 
 def judge_qos(request: ResourceRequest, wanted: str, accounts: Mapping[str, Sequence[str]]) -> Finding:
@@ -144,6 +145,16 @@ def _look_at_trial(facts: Facts, answer: Answer) -> Finding:
         so=f"{_SO}, which asks for: {shown or 'nothing'}",
         fix="change one of these",
     )
+
+
+def _unless_taken(facts: Facts, found: Finding) -> Finding:
+    """The same, unless the scheduler itself would take such a job: not each one holds to its own lists."""
+    answer = facts.answer("request")
+    if found.consequence != _SO or answer.exit_code != 0:
+        return found
+    if find_health(facts.there.scheduler).read_trial(answer.exit_code, answer.text).expected is None:
+        return found
+    return warning(found.seen, so="the scheduler would take the job all the same, today", fix=found.fix)
 
 
 def _accounts(facts: Facts) -> Sequence[str] | None:

@@ -13,9 +13,8 @@ _NOT_FOUND = 127
 def _look(facts: Facts, answer: Answer) -> Finding:
     if facts.there.login.transfer == "sftp":
         return skipped(f"files of {facts.there.name} go by SFTP (login.transfer)")
-    fix = (
-        f"ask the site for rsync {'.'.join(map(str, LEAST_THERE))} or newer, on the PATH of a command by ssh"
-    )
+    wanted = ".".join(map(str, LEAST_THERE))
+    fix = f"ask the site for rsync {wanted} or newer, where `ssh HOST rsync` finds it"
     if answer.exit_code == _NOT_FOUND:
         return missing(facts, "rsync is not installed there", fix)
     # What a start file prints may stand before it.
