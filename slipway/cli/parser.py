@@ -34,6 +34,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("new", "setup"), "init"),
     "up": "box.up",
     **dict.fromkeys(("salloc", "interactive", "bash", "terminal", "join"), "shell"),
+    **dict.fromkeys(("check", "diagnose", "verify"), "doctor"),
     "down": "box.down",
     "trust": "ssh.trust",
 }

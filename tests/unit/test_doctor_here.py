@@ -1,8 +1,11 @@
 """What `doctor` makes of this machine."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization as form
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from slipway.doctor.catalog import CHECKS
 from slipway.doctor.check import NO_ANSWER, Facts
@@ -12,6 +15,7 @@ from slipway.doctor.here.key import judge_agent, judge_keys
 from slipway.project import Project
 from slipway.site import Login
 from tests.unit.test_doctor import facts, site
+from tests.waiting import PATIENCE_S, wait_until
 
 BY_NAME = {one.name: one for one in CHECKS}
 OK, WARNING, FAILED, SKIPPED = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.SKIPPED
@@ -122,6 +126,17 @@ def test_one_of_two_keys_is_refused(home: Path) -> None:
     assert found.consequence == "it is left out; ~/.ssh/id_ed25519 is tried"
 
 
+def test_a_key_whose_passphrase_would_be_asked_for_can_be_tried(home: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    text = key.private_bytes(
+        form.Encoding.PEM, form.PrivateFormat.TraditionalOpenSSL, form.BestAvailableEncryption(b"secret")
+    )
+    file = home / ".ssh" / "id_rsa"
+    file.write_bytes(text)
+    file.chmod(0o600)
+    assert look("key", facts(site=None)).seen == "1 to try: ~/.ssh/id_rsa"
+
+
 def test_an_ssh_config_that_is_missing(home: Path, tmp_path: Path) -> None:
     where = site(login=Login(host="h", ssh_config="box/ssh_config"))
     project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
@@ -143,6 +158,21 @@ def test_an_agent_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPat
     assert "does not answer" in found.seen
     monkeypatch.delenv("SSH_AUTH_SOCK")
     assert look("agent", facts(site=None)).verdict is SKIPPED
+
+
+def test_a_real_agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(home / "agent"))
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(home / "agent")], stdout=subprocess.DEVNULL)
+    try:
+        wait_until((home / "agent").exists, "no agent")
+        assert look("agent", facts(site=None)).verdict is WARNING
+        key = make_key(home / "mine")
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, timeout=PATIENCE_S)
+        assert look("agent", facts(site=None)).seen == "it holds 1 key"
+        assert look("key", facts(site=None)).verdict is OK
+    finally:
+        agent.terminate()
+        agent.wait(timeout=PATIENCE_S)
 
 
 def test_an_agent_by_its_keys() -> None:

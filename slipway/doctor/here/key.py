@@ -10,7 +10,6 @@ from slipway.doctor.finding import Finding, failed, ok, refused, skipped, warnin
 from slipway.errors import ConfigError
 from slipway.ssh.agent import Agent, agent_path
 from slipway.ssh.identity import Keyring
-from slipway.ssh.prompt import NoPrompt
 from slipway.ssh.target import Target, resolve_target
 
 # Where no site is named: OpenSSH's own names of keys, and the agent of the environment.
@@ -25,13 +24,38 @@ def _look_at_keys(facts: Facts, _: Answer) -> Finding:
             target = resolve_target(facts.site.login, facts.project.state)
         except ConfigError as error:
             return refused(error, so="no command would log in", fix="correct the site's file")
-    keyring = Keyring(target or _ANYBODY, NoPrompt())
+    prompt = _Questions()
+    keyring = Keyring(target or _ANYBODY, prompt)
     try:
         names = [one.name for one in keyring]
     finally:
         keyring.agent.close()
+    # A key of an old format whose passphrase would be asked for is one that can be tried.
+    locked = [one for one in keyring.problems if prompt.is_about(one)]
+    names += [one.partition(" needs ")[0] for one in locked]
     others = target is None or set(target.methods) - {"publickey"}
-    return judge_keys(names, keyring.problems, may_do_without=bool(others))
+    problems = [one for one in keyring.problems if one not in locked]
+    return judge_keys(names, problems, may_do_without=bool(others))
+
+
+class _Questions:
+    """Somebody who answers nothing, and knows what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, prompt: str, *, echo: bool) -> str | None:
+        """Answer nothing."""
+        self.asked.append(prompt)
+        return None
+
+    def tell(self, text: str) -> None:
+        """Hear it."""
+
+    def is_about(self, problem: str) -> bool:
+        """Whether a problem is that one of these questions was not answered."""
+        path, needs, _ = problem.partition(" needs ")
+        return bool(needs) and any(path in prompt for prompt in self.asked)
 
 
 def judge_keys(names: list[str], problems: list[str], *, may_do_without: bool) -> Finding:
