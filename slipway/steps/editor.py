@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from slipway.editor.entry import (
     without_entry,
     without_include,
 )
-from slipway.errors import ConfigError, HostError, RemoteError
+from slipway.errors import ConfigError, HostError, JobError, RemoteError
 from slipway.host.host import Host
 from slipway.host.marked import MarkedProgram, start_marked
 from slipway.job.join import read_script, script_arguments
@@ -59,15 +60,34 @@ def find_entry(session: Session, run: Run, site: Site, task: int | None) -> Entr
 def write_entry(session: Session, run: Run, site: Site, task: int | None) -> Entry:
     """Write the entry of a run into ``~/.ssh/slipway_config``, with keys that are made for it.
 
+    Those of this project's runs that are over go.
+
     Raises:
         HostError: a file cannot be written.
     """
     entry = find_entry(session, run, site, choose_task(run, task))
+    if run.state.is_over:
+        raise JobError(f"{run.shown} is over ({run.state}); only a run that waits or runs has a container")
     if not entry.known_hosts.exists():
         _make_keys(entry)
     file = ssh_folder() / "slipway_config"
-    _write(file, with_entry(_read(file), entry))
+    text = _read(file)
+    for alias in _ended(session, aliases(text)):
+        text = without_entry(text, alias)
+        _remove_keys(session, alias)
+    _write(file, with_entry(text, entry))
     return entry
+
+
+def _ended(session: Session, known: Sequence[str]) -> list[str]:
+    """Those of some entries whose runs, in this project, are over."""
+    over = [entry.run_id for entry in session.store.entries() if entry.state.is_over]
+    ended = re.compile(f"slipway-({'|'.join(map(re.escape, over))})(-[0-9]+)?") if over else None
+    return [alias for alias in known if ended and ended.fullmatch(alias)]
+
+
+def _remove_keys(session: Session, alias: str) -> None:
+    shutil.rmtree(session.project.state / "ssh" / alias.removeprefix("slipway-"), ignore_errors=True)
 
 
 def needs_include() -> bool:
@@ -99,7 +119,7 @@ def remove_entries(session: Session, wanted: Sequence[str] | None) -> list[str]:
         if alias in aliases(text):
             text = without_entry(text, alias)
             done.append(f"{file}: {alias} is taken out")
-        shutil.rmtree(session.project.state / "ssh" / alias.removeprefix("slipway-"), ignore_errors=True)
+        _remove_keys(session, alias)
     if text:
         _write(file, text)
         return done

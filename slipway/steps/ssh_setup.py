@@ -78,7 +78,8 @@ class Setup:
     def undo(self) -> None:
         """Take away what was added on each host, and here once that is done on all."""
         self.machines = find_machines(self.site, self.session.project.state)
-        for machine in self.machines:
+        # What was added on a host may be what opens the way to those behind it.
+        for machine in sorted(self.machines, key=lambda one: -len(one.target.jumps)):
             with _noted(machine):
                 self._leave(machine)
         if all(machine.problem is None for machine in self.machines):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slipway.editor.entry import INCLUDE
-from slipway.errors import UsageError
+from slipway.errors import JobError, UsageError
 from slipway.job.run import Run
 from slipway.scheduler.base import State
 from slipway.steps import editor
@@ -129,6 +129,19 @@ def test_the_entry_and_the_line_come_and_go(small: SmallImageBox, run: Run, home
     assert editor.remove_entries(small.session, None) == []
     with pytest.raises(UsageError, match="is no array"):
         editor.write_entry(small.session, run, small.choice.site, 3)
+
+
+def test_a_run_that_is_over_has_no_entry(small: SmallImageBox, home: Path) -> None:
+    with running(small) as run:
+        old = editor.write_entry(small.session, run, small.choice.site, None)
+    with pytest.raises(JobError, match="is over"):
+        editor.write_entry(small.session, small.look(run.run_id), small.choice.site, None)
+    config = home / ".ssh" / "slipway_config"
+    with running(small) as other:
+        new = editor.write_entry(small.session, other, small.choice.site, None)
+        assert f"Host {new.alias}" in config.read_text()
+    assert f"Host {old.alias}" not in config.read_text()
+    assert not old.folder.exists()
 
 
 def test_where_the_node_has_no_sshd_that_of_the_image_serves(

@@ -66,7 +66,8 @@ def asks(count: int) -> Person:
 
 
 def test_each_host_gets_on_each_and_all_of_it_goes_again(sshds: SshdContainers) -> None:
-    logins = [member(sshds, "gate"), member(sshds, "inner")]
+    # The key that it puts on the one opens the way to the other.
+    logins = [member(sshds, "gate"), member(sshds, "inner", ProxyJump=f"{USER}@gate")]
     inside(sshds, "inner", f"printf '{THEIRS}' >{SSH}/authorized_keys; chmod 640 {SSH}/authorized_keys")
     before = {host: snapshot(sshds, host) for host in ("gate", "inner")}
     first = setup(sshds, person := asks(2), *logins)

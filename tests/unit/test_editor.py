@@ -1,6 +1,7 @@
 """Entries of ssh_config for runs, as OpenSSH itself reads them."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,9 @@ def test_the_line_that_includes_them_goes_as_it_came(text: str) -> None:
     assert with_include(with_include(text)) == INCLUDE + text
     assert without_include(with_include(text)) == text
     assert without_include(text) == text
+
+
+def test_what_the_node_is_told_is_clean_shell() -> None:
+    checker = Path(sys.executable).with_name("shellcheck")
+    script = Path(__file__).parents[2] / "cluster" / "editor.sh"
+    subprocess.run([str(checker), str(script)], check=True, timeout=PATIENCE_S)

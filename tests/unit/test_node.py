@@ -1,4 +1,4 @@
-"""Where the network has nodes, from what SLURM prints (recorded with 24.11)."""
+"""Where a run is, and where the network has its nodes, from what SLURM prints (recorded with 24.11)."""
 
 from slipway.scheduler.base import Node
 from slipway.scheduler.slurm.interactive import join_command
