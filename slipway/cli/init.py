@@ -22,6 +22,7 @@ _WORDS = {"write": "written", "append": "added to", "keep": "there already", "te
         "host": "Its login node: a host's name, or an alias of ~/.ssh/config.",
         "user": "Your user name there, where ~/.ssh/config does not say it.",
         "scratch": "A large, fast folder there. Default: $SCRATCH, as a login shell there knows it.",
+        "from_host": "Ask the cluster what is to be in its file, as site.add does.",
         "yes": "Ask nobody, and take any folder.",
     },
     auto_shortflags=False,
@@ -32,6 +33,7 @@ def init(
     host: str | None = None,
     user: str | None = None,
     scratch: str | None = None,
+    from_host: bool = False,
     yes: bool = False,
 ) -> None:
     """Set up the folder that you are in: write what is missing, and change nothing that is there."""
@@ -40,8 +42,10 @@ def init(
     with terminal() as screen:
         from slipway.steps import init as step
 
-        options = step.InitOptions(site=site, host=host, user=user, scratch=scratch, yes=yes)
-        _show(step.init(Path.cwd(), options, screen), screen)
+        options = step.InitOptions(
+            site=site, host=host, user=user, scratch=scratch, from_host=from_host, yes=yes
+        )
+        _show(step.init(Path.cwd(), options, screen, screen), screen)
 
 
 def _show(done: InitResult, screen: Terminal) -> None:

@@ -196,6 +196,8 @@ def _runs(names: Names) -> Iterator[Candidate]:
 
 
 def _run_names(place: Place, names: Names) -> Iterable[Candidate]:
+    if place.task is not None and "site.add" in place.task.names:
+        return _plain(names.hosts())
     of_data = place.task is not None and "stage" in place.task.names
     return () if of_data else _plain(names.run_names())
 

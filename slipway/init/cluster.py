@@ -36,7 +36,7 @@ say account "$default"
 _SCRATCH = r"""
 show() { # name, folder
     [ -d "$2" ] && [ -w "$2" ] || return 0
-    free=$(timeout 10 df -Pk -- "$2" 2>/dev/null | awk 'END { print $4 }')
+    free=$(timeout 5 df -Pk -- "$2" 2>/dev/null | awk 'END { print $4 }')
     printf 'slipway|%s|%s|%s\n' "$1" "$free" "$2"
 }
 for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=\/.*/\1/p' | grep -E "$1"); do
@@ -48,11 +48,11 @@ user=$(id -un)
 for folder; do show '' "$folder/$user"; done
 show HOME "$HOME"
 """
-# Lmod and Tcl's modules both print to standard error. Where modules have to be loaded before others are seen,
-# Lmod's `spider` knows them all.
+# All of it has to be done in a minute. Lmod and Tcl's modules both print to standard error. Where modules
+# have to be loaded before others are seen, Lmod's `spider` knows them all.
 _MODULES = r"""
-found=$(timeout 40 bash -lc 'module -t avail' 2>&1 </dev/null | grep -iE "$1")
-[ -n "$found" ] || found=$(timeout 60 bash -lc '[ -z "$LMOD_CMD" ] || for n in apptainer singularity; do
+found=$(timeout 20 bash -lc 'module -t avail' 2>&1 </dev/null | grep -iE "$1")
+[ -n "$found" ] || found=$(timeout 20 bash -lc '[ -z "$LMOD_CMD" ] || for n in apptainer singularity; do
     module -t spider $n; done' 2>&1 </dev/null | grep -iE "$1")
 printf '%s\n' "$found" | head -n 200
 """

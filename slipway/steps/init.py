@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slipway.errors import ConfigError, UsageError
@@ -22,7 +22,10 @@ from slipway.init.detect import Findings, look_around
 from slipway.init.place import check_place
 from slipway.init.plan import LOCAL, PROFILE, PlannedFile, plan_files, read_site, site_file
 from slipway.init.write import write_files
+from slipway.progress import NullProgress, Progress
+from slipway.project import Project
 from slipway.share import share_folder
+from slipway.site_file import list_sites
 from slipway.ssh.config import list_aliases
 from slipway.ssh.prompt import NoPrompt, Prompt
 
@@ -38,6 +41,8 @@ class InitOptions:
     user: str | None = None
     scratch: str | None = None
     yes: bool = False
+    # Have the cluster say what is to be in its file.
+    from_host: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +54,54 @@ class InitResult:
     commands: tuple[str, ...]
 
 
-def init(folder: Path, options: InitOptions, prompt: Prompt) -> InitResult:
+def init(folder: Path, options: InitOptions, prompt: Prompt, progress: Progress | None = None) -> InitResult:
     """Make a folder a project: ask, then write what is not there. What is there stays as it is.
 
     Raises:
         UsageError: the folder is no place for a project, or an option cannot be.
         HostError: a file cannot be written.
+        SshError: the cluster that was to be asked cannot be reached.
     """
     check_place(folder, sure=options.yes)
     found = look_around(folder)
     answers = _Questions(folder, options, NoPrompt() if options.yes else prompt).answers()
     files = plan_files(folder, found, answers)
+    if options.from_host:
+        files = _ask_cluster(folder, files, answers, options, prompt, progress or NullProgress())
     notes = _notes(folder, found, answers, files)
     write_files(folder, files)
     return InitResult(files=files, notes=tuple(notes), commands=_commands(found, answers, files))
+
+
+def _ask_cluster(
+    folder: Path,
+    files: tuple[PlannedFile, ...],
+    answers: Answers,
+    options: InitOptions,
+    prompt: Prompt,
+    progress: Progress,
+) -> tuple[PlannedFile, ...]:
+    """The same files, with the site's as its cluster says it; one that is there stays as it is."""
+    from slipway.steps.session import Session
+    from slipway.steps.site_add import SiteOptions, find_site
+
+    name = site_file(answers.site)
+    if not any(one.name == name and one.action == "write" for one in files):
+        raise UsageError(
+            f"--from-host asks a cluster what is to be in {name}, and that is there already or no host is "
+            "named; add --host HOST, or leave it out"
+        )
+    asked = SiteOptions(
+        name=answers.site, host=answers.host, user=answers.user, scratch=options.scratch, yes=options.yes
+    )
+    session = Session(project=Project.find(folder), progress=progress, prompt=prompt)
+    text = find_site(session, asked).change.new
+    return tuple(replace(one, content=text.encode()) if one.name == name else one for one in files)
+
+
+def _comes_along(site: str) -> bool:
+    """Whether a site comes with Slipway."""
+    return site in list_sites([share_folder() / "cluster"])
 
 
 class _Questions:
@@ -79,13 +118,15 @@ class _Questions:
         user, _, host = (self.options.host or "").rpartition("@")
         if site == BOX and host:
             raise UsageError(f"--host {host}: the site {BOX} is a cluster on this machine; add --site NAME")
-        if site == BOX or (self.folder / site_file(site)).exists():
+        if site == BOX or (self.folder / site_file(site)).exists() or (not host and _comes_along(site)):
             return Answers(site=site)
         if not host:
             user, _, host = self._host(site).rpartition("@")
         if not host:
             return Answers(site=site)
-        return Answers(site=site, host=check_host(host), user=self._user(user, host), scratch=self._scratch())
+        user_there = self._user(user, host)
+        scratch = SCRATCH if self.options.from_host else self._scratch()
+        return Answers(site=site, host=check_host(host), user=user_there, scratch=scratch)
 
     def _site(self) -> str:
         if self.options.site:
@@ -140,9 +181,8 @@ def _aliases() -> tuple[str, ...]:
 
 def _notes(folder: Path, found: Findings, answers: Answers, files: tuple[PlannedFile, ...]) -> list[str]:
     is_new = {one.name for one in files if one.action == "write"}
-    notes = []
+    notes, share = [], share_folder()
     if PROFILE in is_new:
-        share = share_folder()
         notes.append(
             "Jobs run in /code, which is read-only. What they write to the folder $SLIPWAY_OUT comes home by "
             "`invoke pull`."
@@ -154,10 +194,15 @@ def _notes(folder: Path, found: Findings, answers: Answers, files: tuple[Planned
             f"Jobs go to the site {BOX}, a cluster in a container on this machine. "
             "`invoke init --site NAME` adds a real one."
         )
+    elif not answers.host and _comes_along(answers.site):
+        notes.append(
+            f"{answers.site} comes with Slipway: check {share / 'cluster' / answers.site}.yaml with your "
+            f"site, and copy it to {site_file(answers.site)} to correct it."
+        )
     elif not answers.host and not (folder / site_file(answers.site)).exists():
         notes.append(
             f"SITE is {answers.site}, and there is no {site_file(answers.site)}: "
-            f"`invoke init --site {answers.site} --host HOST` writes it."
+            f"`invoke site.add {answers.site} --host HOST` writes it."
         )
     if site_file(answers.site) in is_new:
         notes.append(

@@ -238,6 +238,8 @@ def found_lines(choice: SiteChoice, facts: ClusterFacts, queues: ClusterQueues) 
         f"account     {choice.account or 'none is known'}",
         f"files go by {'rsync' if 'rsync' in facts.values else 'SFTP, as there is no rsync there'}",
     ]
+    if choice.scratch == "$HOME":
+        lines[0] += ": no other large folder was found; ask your site for its scratch"
     refused = [f"{queue.name} ({queue.refused})" for queue in queues.queues if queue.refused]
     return [*lines, *([f"not for you {'; '.join(refused)}"] if refused else []), *queues.notes]
 

@@ -20,6 +20,8 @@ from slipway.report.queue_table import queue_values
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Queue
 from slipway.site_file import load_site
+from slipway.ssh.prompt import NoPrompt
+from slipway.steps.init import InitOptions, init
 from slipway.steps.queues import look_at_queues, plan_file, write_change
 from slipway.steps.session import Session
 from slipway.steps.site_add import SiteOptions, find_site, write_site
@@ -202,6 +204,15 @@ def test_a_site_is_added_by_asking_the_cluster_and_jobs_run_there(
     with small.connect() as host:
         run = small.submit(host, "true", site=located, wanted=SlurmResources(gpus="a100:1"))  # type: ignore[arg-type]
     assert small.wait_for(run).status.exit_code == 0
+
+
+def test_a_new_project_asks_its_cluster(project: Session, tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "new"
+    folder.mkdir()
+    init(folder, InitOptions(site="hpc", host="box", from_host=True, yes=True), NoPrompt())
+    site = load_site([folder / "cluster"], "hpc")
+    assert (site.login.host, site.defaults.account) == ("box", "lab")
+    assert site.queues["long"].max_time == "7-00:00:00"
 
 
 def test_what_a_file_lacks_is_written_into_it_and_nothing_else(

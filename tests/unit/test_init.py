@@ -163,6 +163,22 @@ def test_a_cluster_is_asked_for(project: Path, home: Path) -> None:
     assert (site.login.host, site.login.user, site.paths.scratch) == ("hpc", None, "$SCRATCH")
 
 
+def test_a_site_that_comes_along_needs_no_answers(project: Path) -> None:
+    done = begin(project, InitOptions(site="euler"))
+    assert not (project / "cluster").exists()
+    assert load_profile(project / "env", "base").site == "euler"
+    assert any(note.startswith("euler comes with Slipway: check ") for note in done.notes)
+    # With a host it is one's own.
+    begin(project, InitOptions(site="euler", host="login.hpc.example.org", user="me", yes=True))
+    assert load_site([project / "cluster"], "euler").login.host == "login.hpc.example.org"
+
+
+def test_a_cluster_is_only_asked_about_a_file_that_is_to_be_written(project: Path) -> None:
+    with pytest.raises(UsageError, match=r"--from-host asks a cluster .* add --host HOST, or leave it out"):
+        begin(project, InitOptions(site="box", from_host=True))
+    assert files(project) == {}
+
+
 def test_an_answer_that_cannot_be_is_asked_for_again(project: Path) -> None:
     person = Person("a/b", "hpc", "", "me@1.2.3.4", "scratch", "/scratch")
     init(project, InitOptions(), person)
@@ -215,7 +231,7 @@ def test_a_site_without_a_file_is_told(project: Path) -> None:
     (project / "env" / ".env.base").write_text("IMAGE=x\nDOCKERFILE=Dockerfile\nSITE=hpc\n")
     done = begin(project)
     assert done.notes == (
-        "SITE is hpc, and there is no cluster/hpc.yaml: `invoke init --site hpc --host HOST` writes it.",
+        "SITE is hpc, and there is no cluster/hpc.yaml: `invoke site.add hpc --host HOST` writes it.",
     )
     assert not (project / "cluster").exists()
 
