@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from slipway.resources import Resources
     from slipway.steps.session import Session
     from slipway.steps.submit import Push
+    from slipway.terminal.terminal import Terminal
 
 # What a job asks for, and so does that of a shell.
 RESOURCES = {
@@ -49,6 +51,7 @@ RESOURCES = {
         "notify": "Who is told of its end: mail, mail:ADDRESS, desktop or a webhook's address; repeatable.",
         "replay": "An earlier run, once more: its image, code, arguments and resources, but for what is "
         "given here as well.",
+        "local": "Run the program here, in a container of the image here, to its end; no cluster is asked.",
         "dry_run": "Print the job script; send and submit nothing.",
         **RESOURCES,
         "prefer": "With --partition auto: start (the earliest), or cost (the lowest, by the site's file).",
@@ -70,6 +73,7 @@ def job(
     wait: bool = False,
     pull: bool = False,
     raw: bool = False,
+    local: bool = False,
     dry_run: bool = False,
     push: bool = False,
     no_push: bool = False,
@@ -113,6 +117,15 @@ def job(
         times = str(LINKS) if isinstance(continue_after_limit, bool) else continue_after_limit
         wanted["continue_after_limit"] = times
         resources = parse_resources(wanted, sbatch or ())
+        if local:
+            others: dict[str, object] = {
+                key: wanted[key] for key in wanted if key not in ("time", "cpus", "mem", "gpus")
+            }
+            others |= {"site": site, "wait": wait, "pull": pull, "push": push, "no_push": no_push}
+            others |= {"replay": replay, "notify": notify, "dry_run": dry_run, "sbatch": sbatch}
+            others |= {"prefer": prefer}
+            run_local(session, screen, profile, set_ or (), resources, name, others, raw=raw)
+            return
         targets = _targets(notify or ())
         if replay is None:
             choice = session.choose(profile, site, set_ or ())
@@ -139,6 +152,30 @@ def job(
                 if pull:
                     bring_home(session, screen, done.host, ended, at)
                 exit_as(ended)
+
+
+def run_local(
+    session: Session,
+    screen: Terminal,
+    profile: str,
+    overrides: Sequence[str],
+    resources: Resources,
+    name: str | None,
+    others: Mapping[str, object],
+    *,
+    raw: bool,
+) -> None:
+    """Run a job's program on this machine, and exit as it did."""
+    from slipway.steps.local_job import make_local_request, refuse_others, run_here
+    from slipway.text.wording import short
+
+    refuse_others(others)
+    request = make_local_request(session.profile(profile, overrides), program_arguments(), resources, name)
+    ended = run_here(session, request, screen.raw if raw else screen.log)
+    status = ended.status
+    screen.say(f"run {ended.shown}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
+    screen.note(f"What it wrote is in {short(Path(ended.run_dir))}/attempt-1/out")
+    exit_as(ended)
 
 
 def _targets(words: Sequence[str]) -> tuple[Target, ...]:

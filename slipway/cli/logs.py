@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -54,6 +55,8 @@ def logs(
         query = _query(tail, grep, task, attempt, slurm=slurm)
         if follow:
             _check_follow(query, run or ())
+        if _print_local(session, screen, run or (), query, raw=raw):
+            return
         found = find_runs(session, run or ())
         if not follow:
             if error := print_logs(session, found, query, screen.raw if raw else screen.log):
@@ -62,6 +65,30 @@ def logs(
         one, site = found[0]
         with session.connect(site) as host:
             exit_as(follow_run(session, screen, host, one, site, raw=raw, part=query.part))
+
+
+def _print_local(
+    session: Session, screen: Terminal, prefixes: Sequence[str], query: LogQuery, *, raw: bool
+) -> bool:
+    """Show the log of a run of this machine; false where the one that is meant is none."""
+    from slipway.errors import UsageError
+    from slipway.job.run import LOCAL
+    from slipway.steps.find import find_record
+
+    if len(prefixes) > 1:
+        return False
+    one = find_record(session, prefixes[0] if prefixes else None)
+    if one.site != LOCAL:
+        return False
+    log = Path(one.run_dir) / "attempt-1" / "log"
+    if query.pattern is not None or query.slurm:
+        raise UsageError(f"{one.shown} ran on this machine; its log is {log}, to be searched with grep")
+    text = log.read_bytes().decode("utf-8", "surrogateescape")
+    if query.part.last_lines is not None:
+        lines = text.splitlines(keepends=True)
+        text = "".join(lines[max(0, len(lines) - query.part.last_lines) :])
+    (screen.raw if raw else screen.log)(text)
+    return True
 
 
 def _query(

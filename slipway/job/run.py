@@ -22,6 +22,8 @@ _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 
 # What a scheduler's id of a job may look like; it becomes an argument of the scheduler's commands.
 JOB_ID = re.compile(r"\w[\w.@\[\]-]{0,199}")
+# The site of runs that ran on the machine of their record; it is none that has a file.
+LOCAL = "this-machine"
 # By these a record is checked that is read (record.py). Pydantic's own str refuses what is no UTF-8.
 Text = InstanceOf[str]
 Whole = Annotated[int, Field(ge=-(1 << 40), le=1 << 40)]

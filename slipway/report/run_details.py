@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.job.attempts import Attempt
-from slipway.job.run import Run
+from slipway.job.run import LOCAL, Run
 from slipway.report.patch import summarize
 from slipway.report.values import run_values
 from slipway.text.shell_line import shell_line
@@ -78,7 +78,11 @@ def wanted_resources(run: Run) -> dict[str, str]:
 
 
 def replay_command(run: Run) -> str:
-    """The command that submits the same again."""
+    """The command that submits the same again; of a shell, which cannot be repeated, that of another one."""
+    if run.shell:
+        return f"invoke shell --profile {shlex.quote(run.profile)} --site {shlex.quote(run.site)}"
+    if run.site == LOCAL:
+        return shlex.join(["invoke", "job", "--profile", run.profile, "--local", "--", *run.args])
     return f"invoke job --replay {shlex.quote(run.run_id)}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from slipway.errors import UsageError
 from slipway.job.record_file import UnreadableRecordError
-from slipway.job.run import Run
+from slipway.job.run import LOCAL, Run
 from slipway.site import Site
 from slipway.steps.recover import recover
 from slipway.steps.session import Session
@@ -21,6 +21,11 @@ def find_run(session: Session, prefix: str | None, *, to_end: bool = False) -> t
     Without a word it is the newest of this terminal window, else the newest of all, and is named.
     """
     run = find_record(session, prefix, to_end=to_end)
+    if run.site == LOCAL:
+        raise UsageError(
+            f"{run.shown} ran on this machine, and all of it is here: {run.run_dir}/attempt-1 has its log "
+            f"and its out; `invoke show {run.run_id}` shows it"
+        )
     if not prefix:
         session.progress.note(f"{run.shown}, {which_run(run)}: {describe_arguments(run)}")
     try:

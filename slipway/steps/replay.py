@@ -15,7 +15,7 @@ from slipway.job.kept import keep_difference, recall_difference
 from slipway.job.replay import Replay, find_words, known_words, read_file, replay_inputs
 from slipway.job.replay_request import ask_again, site_changes
 from slipway.job.request import NOTHING_SUBMITTED, check_name, check_prefer
-from slipway.job.run import Run, RunPaths
+from slipway.job.run import LOCAL, Run, RunPaths
 from slipway.notify.target import Target
 from slipway.profile import Profile, list_profiles, parse_overrides, record_values
 from slipway.progress import explain_stop
@@ -70,6 +70,11 @@ def make_replay(
     """
     check_name(name)
     run = find_record(session, prefix)
+    if run.site == LOCAL and site is None:
+        raise UsageError(
+            f"{run.run_id} ran on this machine; `invoke job --profile {run.profile} --local -- …` runs it "
+            "again, and --site NAME at a site"
+        )
     if run.shell:
         raise UsageError(
             f"{run.run_id} was a shell, and there is nothing to repeat; "

@@ -1,13 +1,16 @@
 """A profile's container on this machine: the real engine, a small image, a caller who is not root."""
 
 import io
+import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -139,6 +142,78 @@ def test_a_terminal(laptop: Laptop) -> None:
         assert child.exitstatus == 5
     finally:
         child.close(force=True)
+
+
+def job(
+    laptop: Laptop, *words: str, code: int = 0, sets: tuple[str, ...] = ()
+) -> tuple[bytes, dict[str, Any]]:
+    """Run a job's program here; what it printed, and what its record says."""
+    flags = [word for one in sets for word in ("--set", one)]
+    shown, _ = laptop.invoke("job", "--set", "PROGRAM=perl", *flags, "--local", *words, code=code)
+    output, _, end = shown.rpartition(b"run ")
+    (home,) = (one for one in laptop.results.iterdir() if one.name.encode() in end)
+    result = json.loads((home / "attempt-1" / "result.json").read_text())
+    assert (home / "attempt-1" / "log").read_bytes() == output
+    return output, {**result, "home": home}
+
+
+def test_a_job_of_this_machine(laptop: Laptop) -> None:
+    script = '$| = 1; print join("|", @ARGV, $ENV{MINE}, $ENV{SLIPWAY_RUN}), "\\n"; print STDERR "no\\n";'
+    script += 'open(F, ">/out/file"); print F "written\\n"; close F; open(F, ">/code/x") && die; exit 4'
+    words = ["a 'b'", "$c *", "", os.fsdecode(b"\xff\n")]
+    output, result = job(laptop, "--name", "mine", "--", "-e", script, *words, code=4)
+    run_id = result["run_id"]
+    assert output == b"a 'b'|$c *||\xff\n|a $b 'c'|" + run_id.encode() + b"\nno\n"
+    assert (result["exit_code"], result["reason"]) == (4, "program-error")
+    home = result["home"]
+    assert (home / "out" / "file").read_text() == "written\n"
+    listed = subprocess.run(
+        [*INVOKE, "status", "--json"], cwd=ROOT, env=laptop.environment, capture_output=True, check=True
+    ).stdout
+    (run,) = json.loads(listed)
+    assert (run["run_id"], run["site"], run["state"], run["exit_code"]) == (
+        run_id,
+        "this-machine",
+        "FAILED",
+        4,
+    )
+    # Neither the container nor the copy of the code is left.
+    assert not [one for one in engine().containers.list(all=True) if one.name.endswith(run_id[:4])]
+    assert not list((laptop.state / "local" / ".code").iterdir())
+    show = ["logs", "mine", "--tail", "1"]
+    done = subprocess.run([*INVOKE, *show], cwd=ROOT, env=laptop.environment, capture_output=True, check=True)
+    assert done.stdout == b"no\n"
+    assert b"has no --array" in laptop.invoke("job", "--local", "--array", "0-1", "--", "x", code=64)[1]
+
+
+SAVES = '$SIG{%s} = sub { print "saved\\n"; exit %s }; $| = 1; print "go\\n"; sleep 1 while 1'
+
+
+def test_how_a_job_of_this_machine_ends(laptop: Laptop) -> None:
+    # The warning comes in the middle of so short a time.
+    output, result = job(laptop, "--time", "0:20", "--", "-e", SAVES % ("USR1", 0), code=1)
+    assert (output, result["exit_code"], result["reason"]) == (b"go\nsaved\n", 0, "time-limit")
+    # One without a handler for it runs to the limit.
+    output, result = job(laptop, "--time", "0:04", "--", "-e", SAVES % ("TERM", 9), code=9)
+    assert (output, result["exit_code"], result["reason"]) == (b"go\nsaved\n", 9, "time-limit")
+    _, result = job(laptop, "--mem", "50M", "--", "-e", '$a = "x" x 200000000', code=137)
+    assert (result["signal"], result["reason"]) == (9, "out-of-memory")
+    _, result = job(laptop, "--", "x", code=127, sets=("PROGRAM=no-such",))
+    assert result["reason"] == "launch-failure"
+
+
+def test_ctrl_c_cancels_a_job_of_this_machine(laptop: Laptop) -> None:
+    words = ["job", *laptop.options, "--set", "PROGRAM=perl", "--local", "--", "-e", SAVES % ("TERM", 5)]
+    with subprocess.Popen(
+        [*INVOKE, *words], cwd=ROOT, env=laptop.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"go\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 5, errors
+    assert output.startswith(b"saved\n")
+    assert b"CANCELLED  cancelled  exit code 5" in output
 
 
 def test_files_belong_to_the_caller(laptop: Laptop) -> None:
