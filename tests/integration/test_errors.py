@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -380,6 +381,20 @@ def config_beyond(checkout: SshdCheckout) -> Seen:
 @case("ProxyJump leads in a circle", 65, "Correct the hosts on the way.")
 def config_circle(checkout: SshdCheckout) -> Seen:
     return checkout.configured("Host gate\n    ProxyJump other\nHost other\n    ProxyJump gate\n")
+
+
+@case(
+    "Others can get at the folder where kept logins are",
+    66,
+    "Do what the message says; [login.md](login.md#who-can-use-it) has where the folder is.",
+    **{r"/\S+/slipway\b": "/run/user/UID/slipway"},
+)
+def open_folder(checkout: SshdCheckout) -> Seen:
+    with tempfile.TemporaryDirectory(dir="/tmp") as runtime:
+        Path(runtime, "slipway").mkdir(mode=0o700)
+        Path(runtime, "slipway").chmod(0o755)
+        checkout.environment["XDG_RUNTIME_DIR"] = runtime
+        return checkout.stage()
 
 
 @pytest.mark.parametrize(
