@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from slipway.site import Login
 from slipway.transfer.rsync import Rsync
 from slipway.transfer.sftp.sftp import Sftp
 from tests.integration.cuttable_proxy import CuttableProxy
+from tests.integration.few_channels import FewChannels
 from tests.integration.inside import end_inside
 from tests.integration.sshd_containers import PASSWORD, ROOT, Person, SshdContainers, code, open_sshds
 from tests.waiting import PATIENCE_S, wait_until
@@ -262,8 +264,8 @@ def test_a_server_that_takes_one_session(sshds: SshdContainers) -> None:
             assert whoami(second) == "single"
 
 
-def test_a_server_that_hangs_up_after_some_channels(sshds: SshdContainers, runtime: Path) -> None:
-    """What a command finds may be used up by others before it; the login is made again."""
+def test_one_that_ends_before_it_is_used(sshds: SshdContainers, runtime: Path) -> None:
+    """Between the login and the first channel: nothing is lost with it, so the login is made again."""
     login = shared(sshds, "password")
     person = Person([("password: $", PASSWORD)] * 2)
     with connect(login, sshds.state, person) as first:
@@ -271,9 +273,37 @@ def test_a_server_that_hangs_up_after_some_channels(sshds: SshdContainers, runti
         with connect(login, sshds.state, person) as second:
             os.kill(keeper_of(runtime), signal.SIGTERM)
             wait_until(lambda: list_kept() == [], "the end of what was kept")
-            # It has opened nothing yet, so nothing is lost with it.
             assert whoami(second) == "password"
     assert len(person.asked) == 2
+
+
+def test_a_server_that_hangs_up_after_some_channels(tmp_path: Path) -> None:
+    key, opened = paramiko.ECDSAKey.generate(), list[paramiko.Transport]()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    opened.append(paramiko.Transport(listener.accept()[0]))
+                    opened[-1].add_server_key(key)
+                    opened[-1].start_server(threading.Event(), FewChannels(opened[-1], 2))
+
+        threading.Thread(target=serve, daemon=True).start()
+        (tmp_path / "known").write_text(f"few {key.get_name()} {key.get_base64()}\n")
+        (tmp_path / "config").write_text(
+            f"Host few\n  HostName 127.0.0.1\n  Port {port}\n  HostKeyAlias few\n"
+            f"  UserKnownHostsFile {tmp_path}/known\n"
+        )
+        login = Login(host="few", user="me", ssh_config="config", share=True)
+        # What one command has used up counts for the next.
+        for count in (3, 4):
+            with connect(login, tmp_path) as remote:
+                assert [remote.run(["true"]).exit_code for _ in range(count)] == [0] * count
+        assert len(opened) == 4
+        listener.shutdown(socket.SHUT_RDWR)
+    for one in opened:
+        one.close()
 
 
 def test_a_client_that_is_killed_ends_its_programs(sshds: SshdContainers) -> None:

@@ -1,6 +1,5 @@
 """Login shells of all kinds, and start files that print, wait, or end them: real ones under a real sshd."""
 
-import contextlib
 import os
 import socket
 import threading
@@ -21,7 +20,6 @@ from slipway.errors import (
     UnreachableError,
 )
 from slipway.host import files as host_files
-from slipway.host.command_line import MARK
 from slipway.host.host import Host, connect
 from slipway.host.inventory import place, take_inventory
 from slipway.host.scratch import open_scratch
@@ -34,6 +32,7 @@ from slipway.ssh.userauth import Transport
 from slipway.transfer.choice import choose_carrier
 from slipway.transfer.rsync import Rsync
 from slipway.transfer.sftp.sftp import Sftp
+from tests.integration.few_channels import FewChannels
 from tests.integration.files_host import FilesHost, start_host
 from tests.integration.inside import end_inside
 from tests.waiting import PATIENCE_S, wait_until
@@ -208,42 +207,6 @@ def test_input_is_for_the_program_alone(host: FilesHost) -> None:
         with pytest.raises(TransferOnlyError):
             remote.run(["cat"], stdin="touch /tmp/was-run\n")
         assert host.sh("ls /tmp").count("was-run") == 0
-
-
-class FewChannels(paramiko.ServerInterface):
-    """A server that hangs up after so many channels, and says why. sshd cannot be made to."""
-
-    def __init__(self, transport: paramiko.Transport, most: int) -> None:
-        self.transport = transport
-        self.left = most
-
-    def check_auth_none(self, username: str) -> int:
-        return paramiko.common.AUTH_SUCCESSFUL
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        self.left -= 1
-        if self.left < 0:
-            bye = paramiko.Message()
-            bye.add_byte(paramiko.common.cMSG_DISCONNECT)
-            bye.add_int(12)
-            bye.add_string("no more channels on this connection")
-            bye.add_string("")
-            self.transport._send_message(bye)
-            # Closed at once, the socket may be reset before the other side has read that.
-            threading.Timer(0.5, self.transport.close).start()
-        return paramiko.common.OPEN_SUCCEEDED
-
-    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        def answer() -> None:
-            # The other side may be gone once it has what it asked for.
-            with contextlib.suppress(EOFError, OSError):
-                channel.sendall(MARK)
-                channel.send_exit_status(0)
-                channel.close()
-
-        # The reply to the request goes out once this has returned, and has to come before the channel's end.
-        threading.Timer(0.5, answer).start()
-        return True
 
 
 def few_channels(opened: list[Any]) -> Transport:
