@@ -35,7 +35,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
     file = next((one for one in _places(folders, name) if one.is_file()), None)
     if file is None or Path(name).name != name:
         known = list_sites(folders)
-        new = f"{folders[0] / name}.yaml, which `invoke init --site {shlex.quote(name)}` writes"
+        new = f"{folders[0] / name}.yaml, which `invoke site.add {shlex.quote(name)}` writes"
         raise UsageError(
             f"there is no site {name!r} in {folders[0]}{nearest(name, known)}; sites: {', '.join(known)}; "
             f"a new one is a file {new}"
