@@ -140,6 +140,17 @@ def test_a_list_may_name_files_in_folders_of_the_folder(tmp_path: Path) -> None:
     assert len(read_frame_list(folder)[0]) == 3
 
 
+def test_a_file_that_a_list_names_twice_is_taken_once(tmp_path: Path) -> None:
+    """COLMAP came down over two images of one name when it undistorted them."""
+    folder = nanoseconds(tmp_path / "cam0")
+    (folder / "rgb.txt").write_text("0.1 0.png\n0.2 1.png\n0.3 2.png\n0.4 0.png\n")
+    sequence = taken(folder)
+    assert [frame.image.name for frame in sequence.frames] == ["0.png", "1.png", "2.png"]
+    assert "1 of 4 rows name a file that was named before (line 4)" in sequence.notes[0]
+    with pytest.raises(InputError, match=r"1 of 4 rows name a file .* leave --strict out"):
+        open_sequence(folder, Choice(as_taken=True, is_strict=True))
+
+
 def test_a_list_is_brought_into_order(tmp_path: Path) -> None:
     folder = nanoseconds(tmp_path / "cam0")
     (folder / "rgb.txt").write_text("0.3 2.png\n0.1 0.png\n0.2 1.png\n0.2 3.png\nnan 3.png\n")
@@ -209,7 +220,10 @@ def test_a_calibration_above_a_sequence_is_used(tmp_path: Path) -> None:
             {"cameras.txt": "1 PINHOLE 1280 720 9 9 640 360"},
             "for images of 1280x720, and these are 657x481",
         ),
-        ({"K.txt": "500 500 330 240", "camera.txt": "9 9 330 240"}, "two calibrations of different cameras"),
+        (
+            {"K.txt": "500 500 330 240", "camera.txt": "490 490 330 240"},
+            "two calibrations of different cameras",
+        ),
     ],
 )
 def test_one_above_that_does_not_fit_is_said_to_be_unused(

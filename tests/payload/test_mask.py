@@ -43,6 +43,13 @@ def test_masks_are_found_by_their_names(walk: Path) -> None:
     assert f"{walk / 'masks'} is not used: this engine has no use for masks" in others.notes
 
 
+def test_masks_of_other_names_are_told(walk: Path) -> None:
+    for mask in list((walk / "masks").iterdir()):
+        mask.rename(mask.with_name(f"mask_{mask.name}"))
+    notes = open_sequence(walk, TAKEN).notes
+    assert any("0 of 4 images have a mask" in note and "called 0.png.png or 0.png" in note for note in notes)
+
+
 def test_a_list_of_images_has_masks_too(tmp_path: Path) -> None:
     folder = make_tum(tmp_path / "rgbd_dataset_freiburg1_xyz", count=3)
     for path in (folder / "rgb").iterdir():

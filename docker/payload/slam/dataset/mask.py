@@ -41,6 +41,8 @@ def add_masks(
             _require_size(frame.mask, frame.image, size)
     count = sum(frame.mask is not None for frame in found)
     missing = next((f", {frame.image.name} has none" for frame in found if frame.mask is None), "")
+    if not count:
+        missing += f"; its would be called {frames[0].image.name}.png or {frames[0].image.stem}.png"
     return found, (f"{masks}: {count} of {len(found)} images have a mask{missing}",)
 
 

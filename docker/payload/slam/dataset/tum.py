@@ -16,7 +16,7 @@ from slam.dataset.geometry import Preparation, fit_usual_area
 from slam.dataset.sequence import SECONDS, Choice, Frame, Sequence
 from slam.errors import InputError
 from slam.posefile.clock import find_clock, to_seconds
-from slam.posefile.order import Row, drop_empty, tidy
+from slam.posefile.order import Row, drop_empty, drop_repeated, tidy
 from slam.text import read_lines
 
 FRAME_LIST = "rgb.txt"
@@ -130,8 +130,8 @@ def read_frame_list(
 ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     """The images that a list in a TUM folder names, in the order of time, ``timestamp filename`` a line.
 
-    Of several at one moment the first is taken. Notes say what was left out or moved, and where timestamps
-    are no seconds. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+    Of several at one moment the first is taken, and of several rows
+    with one file. Notes say what was left out or moved, and where timestamps are no seconds. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
 
     Raises:
         InputError: the list or an image in it is missing, or ``strict`` and something would be left out.
@@ -149,11 +149,12 @@ def read_frame_list(
             f"{path}: no image in it; it holds `timestamp filename` for each image in {path.stem}/"
         )
     found, lost = drop_empty(rows, str(path), strict=strict)
-    kept, moved = tidy(found, str(path), strict=strict)
+    ordered, moved = tidy(found, str(path), strict=strict)
+    kept, repeated = drop_repeated(ordered, images, str(path), strict=strict)
     clock = find_clock([Decimal(row.stamp) for row in kept])
     frames = tuple(Frame(stamp=to_seconds(row.stamp, clock), image=images[row.number]) for row in kept)
     units = f"{path}: {kept[0].stamp} is too large for seconds, and is taken for {frames[0].stamp} s"
-    return frames, (*lost, *moved, *((units,) if clock.digits else ()))
+    return frames, (*lost, *moved, *repeated, *((units,) if clock.digits else ()))
 
 
 def _parse_line(line: str, folder: Path, place: str) -> tuple[str, Path]:

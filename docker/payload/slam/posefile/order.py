@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -53,6 +54,23 @@ def tidy(rows: Sequence[Row], name: str, *, strict: bool) -> tuple[list[Row], tu
     moved = _tell(late, len(rows), name, what, done, strict=strict)
     what, done = "have a timestamp that was there before", "the first of each moment is kept"
     return kept, (*moved, *_tell(doubles, len(rows), name, what, done, strict=strict))
+
+
+def drop_repeated(
+    rows: Sequence[Row], files: Mapping[int, Path], name: str, *, strict: bool
+) -> tuple[list[Row], tuple[str, ...]]:
+    """Keep the first of the rows with one file, by their ``number``; with a note of how many there were.
+
+    Raises:
+        InputError: there is such a row, and ``strict`` allows none.
+    """
+    first: dict[Path, int] = {}
+    for row in rows:
+        first.setdefault(files[row.number], row.number)
+    kept = [row for row in rows if first[files[row.number]] == row.number]
+    doubles = [row for row in rows if first[files[row.number]] != row.number]
+    what, done = "name a file that was named before", "the first of each is kept"
+    return kept, _tell(doubles, len(rows), name, what, done, strict=strict)
 
 
 def _tell(

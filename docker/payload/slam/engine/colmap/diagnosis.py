@@ -107,6 +107,7 @@ def _describe_blank(project: Project, counts: list[int], blank: int) -> str:
     return (
         f"{blank} of {len(counts)} images have fewer than {FEW_FEATURES} features (median "
         f"{np.median(counts):.0f}); the images are {project.pixels}; they need texture, light and focus"
+        f"{project.described_masks}"
     )
 
 

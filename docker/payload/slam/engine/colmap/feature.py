@@ -57,7 +57,7 @@ def extract_features(project: Project, database: pycolmap.Database) -> None:
     if not found:
         raise ReconstructionError(
             f"{project.sequence.name}: there is not one feature in {len(ids)} images, which are "
-            f"{project.pixels}; they need texture, light and focus"
+            f"{project.pixels}; they need texture, light and focus{project.described_masks}"
         )
 
 

@@ -37,6 +37,11 @@ class Project:
         return QUALITY[self.options.quality]
 
     @property
+    def described_masks(self) -> str:
+        """For messages about features that are missing."""
+        return ", and masks that are not black there" if self.masks else ""
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether the camera is taken for what a calibration says, and left so."""
         return self.sequence.intrinsics is not None and not self.options.refine_camera

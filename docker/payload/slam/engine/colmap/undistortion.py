@@ -97,8 +97,7 @@ def _name_straight(project: Project, model: Path) -> list[str]:
         taken = project.images / link
         names.append(straight_name(name) if taken.is_symlink() else f"{name}.png")
         (named / names[-1]).parent.mkdir(parents=True, exist_ok=True)
-        if not (named / names[-1]).is_symlink():  # a list may name a file twice
-            (named / names[-1]).symlink_to(taken.resolve())
+        (named / names[-1]).symlink_to(taken.resolve())
     straight = dict(zip(project.sequence.image_names, names, strict=True))
     for number in renamed.reg_image_ids():
         renamed.image(number).name = straight[renamed.image(number).name]
