@@ -55,6 +55,8 @@ def entry_text(entry: Entry) -> str:
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": _quoted(entry.known_hosts),
         "StrictHostKeyChecking": "yes",
+        # A run that waits is waited for.
+        "ConnectTimeout": "86400",
         "ForwardAgent": "no",
         "ForwardX11": "no",
         # ssh hands it to a shell, and takes % for a word of its own.

@@ -165,7 +165,7 @@ class _Tunnel:
             address,
             remote,
             self._place.command if self._place else login_command,
-            lambda why: self._session.progress.note(f"{why}; a small program on {where} does it instead"),
+            self._session.progress.note,
         )
         with ExitStack() as stack:
             stack.enter_context(way)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
-from slipway.errors import ConnectionLostError
+from slipway.errors import ConnectionLostError, RemoteError
 from slipway.host.host import Host
 from slipway.ssh.transport import refused_error, ssh_error
 from slipway.tunnel.relay import Relay, open_relay
@@ -50,7 +50,7 @@ class Way:
         address: the host that the port is on, as the login node sees it.
         port: the port.
         within: the argv by which an argv is started where the port is, for the relay.
-        on_relay: is told why sshd does not serve, before the relay is started.
+        on_relay: is told that sshd does not serve, before the relay is started, or that this cannot be.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Way:
         self._within, self._on_relay = within, on_relay
         self._relay: Relay | None = None
         self._is_direct = True
+        self._has_failed = False
         self._stack = ExitStack()
         self._starting = threading.Lock()
 
@@ -80,7 +81,7 @@ class Way:
         """
         if self._is_direct and (stream := self._open_direct()) is not None:
             return stream
-        if self._relay is None and self._is_direct and patiently:
+        if self._is_direct and (patiently or self._has_failed) and self._relay is None:
             return None
         with self._starting:
             if self._relay is None or self._relay.is_over:
@@ -93,7 +94,9 @@ class Way:
         except refused_error() as error:
             if getattr(error, "code", None) == _PROHIBITED:
                 self._is_direct = False
-                self._on_relay(f"{self._host.target} does not pass connections on")
+                self._on_relay(
+                    f"{self._host.target} does not pass connections on; a small program there does it instead"
+                )
             return None
         except (ssh_error(), EOFError, OSError) as error:
             raise ConnectionLostError(f"{self._host.target}: the connection was lost; try again") from error
@@ -101,10 +104,18 @@ class Way:
     def _start(self) -> None:
         self._stack.close()
         self._stack = ExitStack()
-        self._relay = self._stack.enter_context(open_relay(self._host, self._port, self._within))
+        try:
+            self._relay = self._stack.enter_context(open_relay(self._host, self._port, self._within))
+        except RemoteError as error:
+            if not (self._is_direct and self._host.is_open):
+                raise
+            # The program may only not listen yet, and then sshd's own way will do.
+            self._relay, self._has_failed = None, True
+            self._on_relay(str(error))
 
     def _open_relayed(self) -> Stream | None:
-        assert self._relay is not None  # noqa: S101 - it was started
+        if self._relay is None:
+            return None
         try:
             stream = self._relay.open()
         except (OSError, EOFError):

@@ -16,7 +16,7 @@ from slipway.ssh.target import resolve_target
 from slipway.steps.session import Session
 from slipway.steps.ssh_setup import Setup
 from tests.integration.inside import end_inside, run_inside
-from tests.integration.sshd_containers import PASSWORD, Person, SshdContainers, open_sshds
+from tests.integration.sshd_containers import PASSWORD, Person, SshdContainers, code, open_sshds
 
 USER = "password"
 SSH = f"/home/{USER}/.ssh"
@@ -142,6 +142,13 @@ def test_what_sshd_refuses_for_its_modes_is_named(sshds: SshdContainers) -> None
     inside(sshds, "gate", f"chmod go-w /home/{USER}")
     close(log_in(resolve_target(login, sshds.state), NoPrompt()))
     setup(sshds, Person(), login).undo()
+
+
+def test_where_a_code_is_asked_for_besides_the_key_is_there_already(sshds: SshdContainers) -> None:
+    work = setup(sshds, Person([("Verification code", code)]), member(sshds, "gate", "two"))
+    (way,) = work.run()
+    assert way.problem is None
+    assert work.error([way]) is None
 
 
 def test_login_shells_of_all_kinds_that_print(sshds: SshdContainers) -> None:

@@ -6,15 +6,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, cast
 
+import paramiko
 import pytest
 
-from slipway.errors import HostError, UsageError
+from slipway.errors import HostError, RemoteError, UsageError
+from slipway.host.host import Host
 from slipway.host.marked import MarkedProgram
+from slipway.tunnel import way as module
 from slipway.tunnel.port import PortPair, listen, parse_ports
 from slipway.tunnel.relay import Relay, relay_command
 from slipway.tunnel.relay_program import WINDOW_BYTES
+from slipway.tunnel.way import Way
 from tests.waiting import PATIENCE_S
 
 
@@ -152,3 +157,51 @@ def test_the_program_is_as_old_pythons_have_it() -> None:
     text = relay_command(1)[-2]
     check = "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 6))"
     subprocess.run([sys.executable, "-c", check], input=text.encode(), check=True, timeout=PATIENCE_S)
+
+
+class Refusing:
+    """A host that gets no connection to the port, or passes none on."""
+
+    target = "me@hpc:22"
+    is_open = True
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def open_tunnel(self, address: str, port: int) -> object:
+        if self.code:
+            raise paramiko.ChannelException(self.code, "no")
+        return self
+
+
+@contextmanager
+def no_python(*_: object) -> Iterator[Relay]:
+    raise RemoteError("there is no Python")
+    yield
+
+
+def way(host: Refusing, notes: list[str]) -> Way:
+    return Way(cast(Host, host), "node1", 80, lambda argv: argv, notes.append)
+
+
+def test_where_no_relay_can_be_had_the_port_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "open_relay", no_python)
+    host, notes = Refusing(2), list[str]()
+    to = way(host, notes)
+    assert to.open() is None
+    assert notes == []
+    assert to.open(patiently=False) is None
+    assert to.open(patiently=False) is None
+    assert notes == ["there is no Python"]
+    host.code = 0
+    assert to.open() is host  # type: ignore[comparison-overlap]
+
+
+def test_where_sshd_forbids_it_and_no_relay_can_be_had_that_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "open_relay", no_python)
+    notes: list[str] = []
+    with pytest.raises(RemoteError, match="no Python"):
+        way(Refusing(1), notes).open()
+    assert "does not pass connections on" in notes[0]
