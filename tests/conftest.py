@@ -21,6 +21,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_logins() -> Iterator[None]:
+    """Tests see no login that somebody keeps on this machine, and what they leave ends with them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="slipway-", dir="/tmp") as name,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", name)
+        yield
+        if Path(name, "slipway").exists():
+            from slipway.multiplex.kept import end_kept, list_kept
+
+            for kept in list_kept():
+                end_kept(kept.path)
+
+
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Tell:
     """Have some lines printed at the end of the run."""
