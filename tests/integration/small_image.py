@@ -164,7 +164,7 @@ def small_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBo
     choice = session.choose("cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
     try:
         box_up(session)
-        _push(session, choice)
+        push_image(session, choice)
         yield SmallImageBox(session=session, choice=choice)
     finally:
         box_down(session, purge=False)
@@ -178,11 +178,12 @@ def small(small_box: SmallImageBox) -> Iterator[SmallImageBox]:
         file.unlink()
 
 
-def _push(session: Session, choice: Choice) -> None:
-    client = engine()
-    dockerfile = io.BytesIO(f"FROM {choice.profile.base_image}\nLABEL slipway.test=small\n".encode())
-    client.images.build(fileobj=dockerfile, tag=IMAGE)
-    image = find_image(client, IMAGE)
+def push_image(session: Session, choice: Choice) -> None:
+    """Build, convert and send the profile's image, which is of its own by its label."""
+    client, name = engine(), choice.profile.image
+    dockerfile = io.BytesIO(f"FROM {choice.profile.base_image}\nLABEL slipway.test={name}\n".encode())
+    client.images.build(fileobj=dockerfile, tag=name)
+    image = find_image(client, name)
     assert image is not None
     tools = tools_recipe(session.project, choice.profile)
     sif, _ = make_sif(client, image, session.project, tools, NullProgress())

@@ -22,11 +22,12 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login
 from slipway.steps.doctor import diagnose
-from tests.integration.small_image import IMAGE, SmallImageBox, fakes
+from tests.integration.small_image import SmallImageBox, fakes, push_image
 from tests.integration.task_runner import INVOKE, ROOT
 from tests.waiting import PATIENCE_S, wait_until
 
 FAILED, WARNING, OK, SKIPPED = Verdict.FAILED, Verdict.WARNING, Verdict.OK, Verdict.SKIPPED
+IMAGE = "slipway-small-doctor"
 IMAGES = "/scratch/researcher/slipway/images"
 Found = Mapping[str, Finding]
 
@@ -62,6 +63,15 @@ def wrong(found: Found) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def small(small_box: SmallImageBox) -> SmallImageBox:
+    """The box, and an image that no other test makes anew or removes meanwhile."""
+    code = small_box.choice.profile.code_dir
+    choice = small_box.session.choose("cpu", "box", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
+    push_image(small_box.session, choice)
+    return SmallImageBox(session=small_box.session, choice=choice)
+
+
+@pytest.fixture(scope="module")
 def well(small: SmallImageBox) -> Found:
     """What is found where nothing is broken, with a node."""
     return look(small, job=True)
@@ -87,7 +97,7 @@ def test_nothing_is_left_of_it(small: SmallImageBox, well: Found) -> None:
     assert well
     assert small.as_root("sh", "-c", "ls -A /scratch/researcher/slipway/doctor").split() == []
     assert small.as_root("sh", "-c", "ls -d /tmp/slipway-doctor.* 2>/dev/null || true") == ""
-    assert small.as_root("squeue", "-h") == ""
+    assert "slipway-doctor" not in small.as_root("squeue", "-h", "-o", "%j")
 
 
 # --- Broken in just that way
@@ -323,9 +333,20 @@ def words(small: SmallImageBox, *more: str) -> list[str]:
 
 def test_ctrl_c_cancels_the_test_job(small: SmallImageBox, well: Found) -> None:
     assert well
-    blocker = ("sbatch", "--nodes=3", "--exclusive", "--chdir=/", "--output=/dev/null", "--wrap=sleep 600")
+    blocker = (
+        "sbatch",
+        "--nodes=3",
+        "--exclusive",
+        "--chdir=/",
+        "--output=/dev/null",
+        "--wrap=sleep 600",
+        "-J",
+        "full",
+    )
     small.as_root("runuser", "-u", "researcher", "--", *blocker)
-    wait_until(lambda: small.is_so("squeue -h -o %T | grep -q RUNNING"), "the cluster does not get full")
+    wait_until(
+        lambda: small.is_so("squeue -h -o '%j %T' | grep -qx 'full RUNNING'"), "the cluster does not get full"
+    )
     try:
         asked = "squeue -h -o '%j %T' | grep -q 'slipway-doctor.* PENDING'"
         doctor = subprocess.Popen(
@@ -347,7 +368,7 @@ def test_ctrl_c_cancels_the_test_job(small: SmallImageBox, well: Found) -> None:
         )
         assert small.as_root("sh", "-c", "ls -A /scratch/researcher/slipway/doctor").split() == []
     finally:
-        small.as_root("scancel", "--user=researcher")
+        small.as_root("scancel", "--name=full")
 
 
 def test_json_and_the_exit_code(small: SmallImageBox, well: Found) -> None:
