@@ -281,7 +281,7 @@ CASES = (
         words="`groundtruth.txt` is of other times, with `--require-groundtruth`",
         code=4,
         arguments=REQUIRED,
-        spoil=write("groundtruth.txt", POSES.replace(" 0 0 0 0 0 0 1", "00.5 0 0 0 0 0 0 1")),
+        spoil=write("groundtruth.txt", POSES.replace(" 0 0 0 0 0 0 1", "07 0 0 0 0 0 0 1")),
         remedy="Give the ground truth of this sequence, or raise `--max-difference`.",
     ),
     Case(
