@@ -138,7 +138,17 @@ def _log_in(session: Session, login: Login) -> Host:
         from slipway.ssh.target import resolve_target
         from slipway.ssh.trust import trust_host_keys
 
-        for line in trust_host_keys(resolve_target(login, state), prompt):
+        target = resolve_target(login, state)
+        try:
+            lines = trust_host_keys(target, prompt)
+        except HostKeyChangedError:
+            raise
+        except HostKeyError as error:
+            raise HostKeyError(
+                f"{target}: its key is not known here yet, and nobody has confirmed it; compare it with what "
+                f"the site publishes, in a terminal: here, or by `{target.ssh_command}`"
+            ) from error
+        for line in lines:
             session.progress.note(line)
         return connect(login, state, prompt)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import JobError
+from slipway.errors import HostKeyError, JobError
 from slipway.host.scratch import open_scratch
 from slipway.job.request import Request
 from slipway.job.run import Run
@@ -204,6 +205,16 @@ def test_a_site_is_added_by_asking_the_cluster_and_jobs_run_there(
     with small.connect() as host:
         run = small.submit(host, "true", site=located, wanted=SlurmResources(gpus="a100:1"))  # type: ignore[arg-type]
     assert small.wait_for(run).status.exit_code == 0
+
+
+def test_a_host_that_is_not_known_is_not_asked(project: Session, tmp_path: Path) -> None:
+    config = tmp_path / "home" / ".ssh" / "config"
+    config.write_text(
+        re.sub(r"UserKnownHostsFile .*", f"UserKnownHostsFile {tmp_path / 'known'}", config.read_text())
+    )
+    with pytest.raises(HostKeyError, match="is not known here yet, and nobody has confirmed it; compare it"):
+        find_site(project, SiteOptions(name="hpc", host="box", yes=True))
+    assert not (tmp_path / "cluster").exists()
 
 
 def test_a_new_project_asks_its_cluster(project: Session, tmp_path: Path) -> None:
