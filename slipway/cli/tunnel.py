@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         "port": "The port there, or PORT:LOCAL for another one here; PORT:0 takes one that is free.",
         "run": "The run on whose node the port is. Without it, the port is on the login node.",
         "task": "Which task of an array: a number.",
+        "node": "Which of the run's nodes, by its name. Default: the first.",
         "site": "With no run: the cluster whose login node it is. Default: the profile's SITE.",
         "profile": f"{PROFILE['profile']} Only its SITE counts.",
         "open_": "Show http://127.0.0.1:PORT/ in a browser, once it answers.",
@@ -32,6 +33,7 @@ def tunnel(
     port: str,
     run: str | None = None,
     task: str | None = None,
+    node: str | None = None,
     site: str | None = None,
     profile: str = "base",
     open_: bool = False,
@@ -44,12 +46,18 @@ def tunnel(
     with open_session(context) as (session, screen):
         from slipway.steps.tunnel import tunnel as lead
 
-        request = _request(session, port, run, task, site, profile)
+        request = _request(session, port, run, task, node, site, profile)
         lead(session, request, lambda address: _tell(screen, address, request.ports.remote, opens=open_))
 
 
 def _request(
-    session: Session, port: str, run: str | None, task: str | None, site: str | None, profile: str
+    session: Session,
+    port: str,
+    run: str | None,
+    task: str | None,
+    node: str | None,
+    site: str | None,
+    profile: str,
 ) -> TunnelRequest:
     from slipway.errors import UsageError
     from slipway.steps.find import find_run
@@ -59,13 +67,13 @@ def _request(
     ports = parse_ports(port)
     number = read_task(task)
     if run is None:
-        if number is not None:
-            raise UsageError("--task is one of a run's; name that with --run")
+        if number is not None or node is not None:
+            raise UsageError("--task and --node say which part of a run is meant; name it with --run")
         return TunnelRequest(site=session.choose(profile, site).site, ports=ports)
     found, at = find_run(session, run)
     if site is not None and site != at.name:
         raise UsageError(f"--site {site} and --run contradict each other: {found.run_id} is at {at.name}")
-    return TunnelRequest(site=at, ports=ports, run=found, task=number)
+    return TunnelRequest(site=at, ports=ports, run=found, task=number, node=node)
 
 
 def _tell(screen: Terminal, address: str, remote: int, *, opens: bool) -> None:

@@ -13,7 +13,7 @@ from slipway.host.marked import login_command
 from slipway.job.run import Run
 from slipway.job.watch import connect_again
 from slipway.site import Site
-from slipway.steps.on_node import Place, choose_task, look_where, wait_where
+from slipway.steps.on_node import Place, choose_task, is_still_there, wait_where
 from slipway.steps.session import Session
 from slipway.tunnel.door import Door
 from slipway.tunnel.port import LOCALHOST, PortPair, listen
@@ -38,12 +38,14 @@ class TunnelRequest:
         ports: the port there and the one here.
         run: the run on whose node it is; ``None`` for the login node.
         task: which task of an array.
+        node: which of the run's nodes. Default: the first.
     """
 
     site: Site
     ports: PortPair
     run: Run | None = None
     task: int | None = None
+    node: str | None = None
 
 
 def tunnel(session: Session, request: TunnelRequest, on_ready: Callable[[str], None]) -> None:
@@ -133,15 +135,10 @@ class _Tunnel:
         while self._host.is_open:
             time.sleep(_LOOK_S)
             if self._place is not None and time.monotonic() - asked > _ASK_S:
-                if self._look() != self._place.node:
+                if not is_still_there(self._session, self._host, self._place):
                     return
                 asked = time.monotonic()
         raise ConnectionLostError(f"{self._host.target}: it has ended")
-
-    def _look(self) -> object:
-        assert self._request.run is not None  # noqa: S101 - it has a place
-        place = look_where(self._session, self._host, self._request.run, self._task)
-        return place.node if place else None
 
     def _again(self, error: SlipwayError) -> None:
         if isinstance(error, RemoteError) and self._host.is_open:
@@ -157,7 +154,7 @@ class _Tunnel:
         """The way, once the port answers; ``None`` where the run has moved meanwhile."""
         run, host, remote = self._request.run, self._host, self._request.ports.remote
         if run is not None:
-            self._place = wait_where(self._session, host, run, self._task)
+            self._place = wait_where(self._session, host, run, self._task, self._request.node)
         address = self._place.node.address if self._place else LOCALHOST
         where = self._place.node.name if self._place else str(host.target)
         way = Way(
@@ -181,7 +178,7 @@ class _Tunnel:
         while (stream := way.open(patiently=time.monotonic() - began < _PATIENT_S)) is None:
             time.sleep(_TRY_S)
             if self._place is not None and time.monotonic() - asked > _ASK_S / 3:
-                if self._look() != self._place.node:
+                if not is_still_there(self._session, self._host, self._place):
                     return False
                 asked = time.monotonic()
         stream.close()

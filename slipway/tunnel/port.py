@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def listen(ports: PortPair) -> socket.socket:
     try:
         return socket.create_server((LOCALHOST, ports.local))
     except OSError as error:
-        why = error.strerror or str(error)
+        # Python adds the address, which is ours.
+        why = os.strerror(error.errno) if error.errno else str(error)
         raise HostError(
             f"port {ports.local} of this machine cannot be had ({why}); choose another one with "
             f"`{ports.remote}:LOCAL`, or `{ports.remote}:0` for one that is free"
