@@ -15,6 +15,7 @@ _MODULE = re.compile(r"[A-Za-z0-9][\w.+-]*(/[\w.+-]+)*")
 # Squashfs reads zstd from this kernel on.
 _ZSTD_KERNEL = (4, 14)
 _MARK = "slipway"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _FACTS = r"""
 say() { printf 'slipway|%s|%s\n' "$1" "$2"; }
@@ -114,7 +115,7 @@ class ClusterFacts:
     @property
     def reads_zstd(self) -> bool:
         """False where the login node's kernel is too old for images with zstd."""
-        numbers = re.match(r"([0-9]+)\.([0-9]+)", self.values.get("kernel", ""))
+        numbers = re.match(r"([0-9]{1,9})\.([0-9]{1,9})", self.values.get("kernel", ""))
         return numbers is None or (int(numbers[1]), int(numbers[2])) >= _ZSTD_KERNEL
 
 
@@ -154,7 +155,7 @@ def _folders(scratch: str) -> list[Folder]:
     found: dict[str, Folder] = {}
     for name, free, path in _rows(scratch, 3):
         known = Folder(
-            name=name or None, path=path, free_bytes=int(free) * 1024 if free.isdecimal() else None
+            name=name or None, path=path, free_bytes=int(free) * 1024 if _NUMBER.fullmatch(free) else None
         )
         found.setdefault(path, known)
     return sorted(found.values(), key=_rank)
@@ -178,4 +179,7 @@ def _module(line: str) -> tuple[str, bool] | None:
 
 
 def _version(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.findall(r"\d+|[^\d]+", name)]
+    return [
+        (int(part), "") if _NUMBER.fullmatch(part) else (-1, part)
+        for part in re.findall(r"[0-9]+|[^0-9]+", name)
+    ]

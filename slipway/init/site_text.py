@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -75,7 +76,7 @@ def _lines(choice: SiteChoice, facts: ClusterFacts, day: date) -> Iterator[str]:
 
 def _node_local(facts: ClusterFacts) -> Iterator[str]:
     folder, size = facts.values.get("tmp_folder"), facts.values.get("tmp_mb", "0").rstrip("+")
-    if folder and size.isdecimal() and int(size):
+    if folder and re.fullmatch(r"[1-9][0-9]{0,17}", size):
         yield from _comment(
             f"The nodes' own disk, of {int(size) / 1000:,.0f} GB at most, by SLURM's settings. To read "
             "images from there, if jobs may use it:",

@@ -2,18 +2,32 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slipway.errors import ParseError, UsageError
+from slipway.init.cluster import parse_facts
 from slipway.job.submission_lock import parse_answer
 from slipway.resources import MOST_TASKS, mebibytes, minutes, parse_array
 from slipway.scheduler.choose import parse_resources
 from slipway.scheduler.slurm import parse
+from slipway.scheduler.slurm.limits import parse_own_associations, parse_qos_limits
+from slipway.scheduler.slurm.nodes import (
+    _COLUMNS,
+    PartitionRules,
+    parse_nodes,
+    parse_rules,
+    parse_settings,
+    parse_waiting,
+)
 from slipway.scheduler.slurm.partitions import parse_associations, parse_partitions, parse_qos
+from slipway.scheduler.slurm.queues import _states
 from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.trial import parse_now, parse_trial
+from slipway.shell import Result
 
 # What rows are made of, and what is easily taken for it: digits that are no numbers, numbers without an end.
 PIECES = [
@@ -83,6 +97,51 @@ def test_sacctmgr(text: str) -> None:
     for read in (parse_associations, parse_qos):
         with suppress(ParseError):
             read(text)
+
+
+def columns(text: str) -> str:
+    """A line of sinfo's --Format that has these words, one a column."""
+    words = text.split("|")[: len(_COLUMNS)]
+    words += [""] * (len(_COLUMNS) - len(words))
+    return "".join(word[:wide].ljust(wide) for word, wide in zip(words, _COLUMNS.values(), strict=True))
+
+
+@given((TEXTS | row(len(_COLUMNS))).map(columns) | TEXTS)
+@example(columns("p*|1-123|1-²|3|2|999999999999999999|gpu:a:9,gpu:a:99999999999|gpu|idle|1/²/3/4"))
+@example(columns("p|9-99:99:99|1|3|0|0|gpu:1(S:0,1),gpu:٣|(null)|mix|0/9/9/9"))
+def test_sinfo_by_columns(text: str) -> None:
+    with suppress(ParseError):
+        _states(parse_nodes(text), {"p": PartitionRules(max_cpus=0, max_mem_mb=0)}, [], whole=False)
+
+
+@given(TEXTS | row(9) | row(7))
+@example("PartitionName=p MaxMemPerNode=999999999999999999 MaxCPUsPerNode=² QoS= State=")
+@example("      ² slipway|p\n 99999999999999999999 slipway|")
+def test_partitions_and_limits(text: str) -> None:
+    for read in (parse_rules, parse_waiting, parse_settings, parse_own_associations, parse_qos_limits):
+        with suppress(ParseError):
+            read(text)
+
+
+@given(TEXTS)
+@example("Job 7 to start at " + "9" * 5000)
+@example("Job 7 to start at ²")
+@example("Job 7 to start at 2026-02-31T99:99:99")
+def test_sbatch_test_only(text: str) -> None:
+    answer = Result(argv=("sbatch",), exit_code=0, stdout="", stderr=text)
+    start = parse_trial(answer, 0, datetime(2026, 1, 31, tzinfo=timezone.utc))
+    assert (start.in_s is None) != (start.refusal is None)
+    with suppress(ParseError):
+        parse_now(text)
+
+
+@given(TEXTS, TEXTS, TEXTS)
+@example("slipway|kernel|" + "9" * 5000 + ".1", "slipway|A|" + "9" * 5000 + "|/s", "apptainer/" + "9" * 5000)
+@example("slipway|kernel|²", "slipway|A|²|/s", "apptainer/²")
+def test_what_a_cluster_says_of_itself(facts: str, scratch: str, modules: str) -> None:
+    found = parse_facts(facts, scratch, modules)
+    assert found.reads_zstd in (True, False)
+    assert found.container is None or found.container[0] in ("apptainer", "singularity")
 
 
 @given(TEXTS)

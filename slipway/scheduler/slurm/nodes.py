@@ -25,8 +25,10 @@ _COLUMNS = {
     "CPUsState": 60,
 }
 _WIDTH = sum(_COLUMNS.values())
-# "1-00:00:00"; "infinite" is none.
-_TIME = re.compile(r"([0-9]{1,9}-)?[0-9]{1,9}(:[0-9]{2}){0,2}")
+# "30:00", "1-00:00:00"; "infinite" is none.
+_TIME = re.compile(r"[0-9]{1,9}(:[0-9]{2}){0,2}|[0-9]{1,9}-[0-9]{1,2}(:[0-9]{2}){0,2}")
+# MiB; no node has more.
+_MOST_MB = 10**12
 # "gpu:a100:4(S:0-1)", "gpu:2(IDX:0,3)"; what is in brackets may have commas.
 _BRACKETS = re.compile(r"\([^)]*\)")
 _GPU = re.compile(r"gpu:(?:([^:,=]+):)?([0-9]{1,9})")
@@ -157,7 +159,7 @@ def _group(cells: Mapping[str, str]) -> NodeGroup | None:
         max_nodes=parse_number(cells["Size"].rpartition("-")[2]) or None,
         nodes=count,
         cpus=cpus,
-        memory_mb=memory or 0,
+        memory_mb=memory if memory and memory < _MOST_MB else 0,
         gpus=parse_gpus(cells["Gres"]),
         used_gpus=sum(parse_gpus(cells["GresUsed"]).values()),
         is_idle=is_idle,
@@ -198,7 +200,7 @@ def _rules(fields: Mapping[str, str]) -> PartitionRules:
         exclusive=fields.get("OverSubscribe", "") == "EXCLUSIVE",
         qos=None if qos in ("N/A", *_ALL) else qos,
         max_cpus=parse_number(fields.get("MaxCPUsPerNode", "")),
-        max_mem_mb=parse_number(fields.get("MaxMemPerNode", "")),
+        max_mem_mb=min(parse_number(fields.get("MaxMemPerNode", "")) or 0, _MOST_MB) or None,
         accounts=_names(fields.get("AllowAccounts", "")),
         denied_accounts=_names(fields.get("DenyAccounts", "")) or frozenset(),
         allowed_qos=_names(fields.get("AllowQos", "")),

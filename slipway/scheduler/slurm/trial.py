@@ -14,6 +14,7 @@ from slipway.scheduler.slurm.answers import run_all
 from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.parse import parse_submission
 from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.slurm.rows import parse_number
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.shell import Result
 
@@ -76,8 +77,8 @@ def parse_trial(result: Result, now_s: int, now: datetime) -> Start:
 
 
 def _until(text: str, now_s: int, now: datetime) -> int | None:
-    if text.isdecimal():
-        return int(text) - now_s
+    if (seconds := parse_number(text)) is not None:
+        return seconds - now_s
     then = _read(text)
     return None if then is None else int((then - now).total_seconds())
 
