@@ -1,4 +1,4 @@
-"""The process that logs in, keeps the connection, and lets this user's commands use it."""
+"""The connection that is kept, its socket, and those who use it, in the process that logged in."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ from typing import Any
 
 import paramiko
 
-from slipway.errors import SlipwayError, SshError
 from slipway.multiplex.folder import peer_user
 from slipway.multiplex.frame import Decoder, Kind, MalformedFrameError, message, values_of
-from slipway.multiplex.relay import RelayedPrompt, error_values, parse_target
 from slipway.multiplex.served import ServedChannel
-from slipway.ssh.login import log_in
 from slipway.ssh.target import Target
 from slipway.ssh.userauth import Transport
 
@@ -32,41 +29,6 @@ _LOOK_S = 15.0
 _HELLO_S = 10.0
 _LAST_WORDS_S = 3.0
 _QUESTION = "keepalive@openssh.com"
-
-
-def main() -> None:
-    """Log in as the command at the other end of a socket wants it, and keep that. Arguments: its number."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        # A ProxyCommand inherits this, and lives as long as the connection.
-        signal.signal(number, signal.SIG_IGN)
-    os.umask(0o077)
-    prompt = RelayedPrompt(socket.socket(fileno=int(sys.argv[-1])))
-    wanted = prompt.request
-    target = parse_target(wanted["target"])
-    try:
-        transports = log_in(target, prompt)
-    except SlipwayError as error:
-        prompt.say(error_values(error))
-        os._exit(error.exit_code)
-    except Exception as error:
-        prompt.say(error_values(SshError(f"{target}: the login failed ({type(error).__name__}: {error})")))
-        os._exit(SshError.exit_code)
-    keeper = Keeper(Path(wanted["path"]), target, transports, wanted["keep_s"], wanted["name"])
-    prompt.on_gone = keeper.end
-    prompt.say({"ready": True})
-    prompt.wait_for_release()
-    _detach()
-    keeper.run()
-
-
-def _detach() -> None:
-    """Leave the terminal of the command that began this."""
-    with suppress(OSError):
-        os.setsid()
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
 
 
 class Keeper:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _END_S = 5.0
 _MOST_SAID_BYTES = 1 << 16
 # The path of imports is this process's own: the current folder is no part of it.
-_START = "import sys; sys.path[:] = sys.argv[1:-1]; from slipway.multiplex.keeper import main; main()"
+_START = "import sys; sys.path[:] = sys.argv[1:-1]; from slipway.multiplex.process import main; main()"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,6 +143,33 @@ def test_hosts_behind_hosts(sshds: SshdContainers) -> None:
     assert len(list_kept()) == 1
 
 
+def test_a_proxy_command(sshds: SshdContainers, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It lives as long as the connection, and what it says while somebody waits is seen."""
+    (tmp_path / "join.py").write_text(
+        "import os, socket, sys, threading\n"
+        "line = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "up = lambda: [line.sendall(data) for data in iter(lambda: os.read(0, 65536), b'')]\n"
+        "threading.Thread(target=lambda: (up(), line.shutdown(1)), daemon=True).start()\n"
+        "for data in iter(lambda: line.recv(65536), b''): os.write(1, data)\n"
+    )
+    (tmp_path / "join").write_text(
+        f'#!/bin/sh\necho "on the way" >&2\nexec {sys.executable} {tmp_path}/join.py "$@"\n'
+    )
+    (tmp_path / "join").chmod(0o755)
+    login = shared(sshds, "key", ProxyCommand=f"{tmp_path}/join %h %p")
+    for _ in range(2):
+        with connect(login, sshds.state) as remote:
+            assert whoami(remote) == "key"
+    assert capfd.readouterr().err.count("on the way") == 1
+    running = ["pgrep", "-f", f"{tmp_path}/join.py"]
+    assert subprocess.run(running, check=False, stdout=subprocess.DEVNULL).returncode == 0
+    end_kept(the_one().path)
+    wait_until(
+        lambda: subprocess.run(running, check=False, stdout=subprocess.DEVNULL).returncode != 0,
+        "the proxy's end",
+    )
+
+
 def test_a_terminal_and_a_port(sshds: SshdContainers) -> None:
     with connect(shared(sshds, "key"), sshds.state) as remote:
         with remote.open_channel() as channel:
