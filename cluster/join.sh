@@ -9,8 +9,8 @@
 #  - It runs the command, or a shell, and ends with its exit code.
 #
 # Its arguments: the run's id, its folder, what is printed on both outputs before the command begins (or nothing), what
-# prepares the node for a container, the words of a second container up to its mounts, each ended by a newline, then the
-# command.
+# prepares the node for a second container, and the words of that up to its output folder, a line each (empty: both as
+# the job's own script has them), then the command. All users of the node may see these; the environment they may not.
 export -n LC_ALL
 LC_ALL=C
 run_id=$1 run_dir=$2 mark=$3 before=$4 second=$5
@@ -74,11 +74,20 @@ find_namespaces() {
     done
 }
 
-# Runs in the container, whose /bin/sh it is: settings up to `--`, then the command.
+# The environment as text for the container's shell, which reads it from file descriptor 9.
+write_environment() {
+    local word value quote="'\\''"
+    for word in "${environment[@]}"; do
+        value=${word#*=}
+        printf "export %s='%s'\n" "${word%%=*}" "${value//\'/$quote}"
+    done
+}
+
+# Runs in the container, whose /bin/sh it is.
 # shellcheck disable=SC2016 # the container's shell fills these in
 inside='mark=$1; shift
-while [ "$1" != -- ]; do export "$1"; shift; done
-shift
+. /proc/self/fd/9 || exit
+exec 9<&-
 cd /code || exit
 if [ $# -eq 0 ]; then set -- sh; if command -v bash >/dev/null; then set -- bash; fi; fi
 if [ -n "$mark" ]; then printf %s "$mark"; printf %s "$mark" >&2; fi
@@ -93,16 +102,31 @@ enter() {
     fi
     nsenter=$(command -v nsenter) || { say "nsenter (util-linux) is not on $(hostname)"; return 1; }
     env -i "$nsenter" --target "$program" "${namespaces[@]}" --root --preserve-credentials \
-        /bin/sh -c "$inside" slipway "$mark" "${environment[@]}" -- "$@"
+        /bin/sh -c "$inside" slipway "$mark" "$@" 9< <(write_environment)
+}
+
+# What the job's own script has filled in.
+read_job() {
+    local cache='' script=$run_dir/job.sh
+    eval "$(grep -m 1 '^container=(' "$script")"
+    eval "$(grep -m 1 '^cache=' "$script")"
+    if [ -n "$cache" ]; then container+=(--bind "$cache:/cache"); fi
+    before="finish() { exit 1; }
+$(sed -n "/^# The site's modules, and/,/^# ---/p" "$script")"
 }
 
 # shellcheck disable=SC2016 # a login shell fills these in
 start_second() {
+    local word
     local -a container
-    local start='eval "$1" && shift && exec "$@"'
-    while IFS= read -r word; do container+=("$word"); done <<<"$second"
-    bash -lc "$start" slipway "${before:-:}" "${container[@]}" --bind "$attempts/attempt-$attempt/out:/out" "$image" \
-        /bin/sh -c "$inside" slipway "$mark" "${environment[@]}" -- "$@"
+    local start='eval "$(cat <&8)"; exec 8<&-; exec "$@"'
+    if [ -z "$second" ]; then
+        read_job
+    else
+        while IFS= read -r word; do container+=("$word"); done <<<"$second"
+    fi
+    bash -lc "$start" slipway "${container[@]}" --bind "$attempts/attempt-$attempt/out:/out" "$image" \
+        /bin/sh -c "$inside" slipway "$mark" "$@" 8< <(printf '%s\n' "$before") 9< <(write_environment)
 }
 
 wait_for_program

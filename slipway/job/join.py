@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from slipway.errors import ConfigError, JobError
-from slipway.host.scratch import Scratch
 from slipway.job.run import Run
-from slipway.job.script import Job, container_command
-from slipway.resources import Resources
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
-from slipway.site import Site
 
 # Printed on both outputs before the command begins, where these are no terminal: what start files and the
 # scheduler print stands before it.
@@ -22,7 +17,6 @@ MARK = "\nslipway-joined\n"
 
 def join_command(
     run: Run,
-    site: Site,
     script: str,
     words: Sequence[str],
     *,
@@ -34,7 +28,6 @@ def join_command(
 
     Args:
         run: the job's run.
-        site: its site.
         script: the text of ``cluster/join.sh``.
         words: the command; none for a shell.
         task: which task of an array.
@@ -48,19 +41,19 @@ def join_command(
     if run.job_id is None:
         raise JobError(f"{run.run_id} has no job yet; `invoke status {run.run_id}` asks for it")
     here = ["bash", "-c", script, "slipway-join"]
-    argv = [*here, *script_arguments(run, site, "" if terminal else MARK), *words]
+    argv = [*here, *script_arguments(run, "" if terminal else MARK), *words]
     return find_scheduler(run.scheduler).join(run.job_id, argv, task=task, node=node, terminal=terminal)
 
 
-def script_arguments(run: Run, site: Site, mark: str) -> list[str]:
+def script_arguments(run: Run, mark: str) -> list[str]:
     """The arguments of ``cluster/join.sh`` before the command.
 
     Args:
         run: the job's run.
-        site: its site.
         mark: what is printed on both outputs before the command begins.
     """
-    return [run.run_id, run.run_dir, mark, _before(site), "\n".join(_second_container(run, site))]
+    # A second container is as the job's own script has it.
+    return [run.run_id, run.run_dir, mark, "", ""]
 
 
 def read_script(folder: Path) -> str:
@@ -98,28 +91,3 @@ def check_joinable(run: Run, task: int | None) -> None:
         )
     if status.state.is_over:
         raise JobError(f"{name} is over ({status.state}); only a job that runs can be joined")
-
-
-def _before(site: Site) -> str:
-    loads = [shlex.join(["module", "load", name]) for name in site.modules]
-    return "\n".join([*loads, *site.before.splitlines()])
-
-
-def _second_container(run: Run, site: Site) -> list[str]:
-    """The words that start one like the job's, up to its output folder."""
-    folder = PurePosixPath(run.run_dir)
-    scratch, values = Scratch.of_run(folder), run.profile_values
-    job = Job(
-        run_id=run.run_id,
-        run_dir=folder,
-        image=PurePosixPath(run.sif),
-        code=scratch.code / run.code,
-        data=scratch.data,
-        weights=scratch.weights,
-        # No more than whether it has any.
-        resources=Resources(gpus=str(run.resources.get("gpus") or "0")),
-        home=bool(values.get("mount_home")),
-    )
-    cache = values.get("cache")
-    caches = ["--bind", f"{scratch.root / 'cache' / cache}:/cache"] if cache else []
-    return [*container_command(job, site), *caches]

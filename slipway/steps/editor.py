@@ -146,12 +146,12 @@ def serve_proxy(session: Session, run: Run, site: Site, task: int | None) -> int
     entry = find_entry(session, run, site, task)
     with session.connect(site) as host:
         place = wait_where(session, host, run, task)
-        argv, secret = _server(session, site, place.run, entry)
+        argv, secret = _server(session, place.run, entry)
         with start_marked(host, argv, place.command) as program:
             return _carry(host, program, secret)
 
 
-def _server(session: Session, site: Site, run: Run, entry: Entry) -> tuple[list[str], bytes]:
+def _server(session: Session, run: Run, entry: Entry) -> tuple[list[str], bytes]:
     """The argv of ``cluster/editor.sh``, and what goes before its input."""
     try:
         secret = entry.host_key.read_bytes()
@@ -162,7 +162,7 @@ def _server(session: Session, site: Site, run: Run, entry: Entry) -> tuple[list[
         ) from error
     shared = session.project.share / "cluster"
     script = (shared / "editor.sh").read_text(encoding="utf-8")
-    words = [str(len(secret)), public, read_script(shared), *script_arguments(run, site, "")]
+    words = [str(len(secret)), public, read_script(shared), *script_arguments(run, "")]
     return ["bash", "-c", script, "slipway-editor", "serve", *words], secret
 
 

@@ -166,7 +166,6 @@ def _why_it_waits(status: Status) -> str:
 def _join(session: Session, host: Host, run: Run, site: Site, joining: Joining) -> int:
     command = join_command(
         run,
-        site,
         read_script(session.project.share / "cluster"),
         joining.words,
         task=joining.task,

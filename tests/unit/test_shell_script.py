@@ -33,8 +33,9 @@ class ShellNode(Node):
         text = (ROOT / "cluster" / "join.sh").read_text()
         self.script = text.replace("cd /code", f"cd {folder}")
 
-    def join(self, *words: str, mark: str = "", job_id: str = "7") -> subprocess.Popen[str]:
-        second = f"sh\n-c\n{SECOND}\nstand-in"
+    def join(
+        self, *words: str, mark: str = "", job_id: str = "7", second: str = f"sh\n-c\n{SECOND}\nstand-in"
+    ) -> subprocess.Popen[str]:
         argv = ["bash", "-c", self.script, "slipway-join", self.run_id, str(self.run_dir), mark, "", second]
         return subprocess.Popen(
             [*argv, *words],
@@ -80,6 +81,23 @@ def test_what_joins_has_the_programs_environment_and_ends_the_job(
     assert running.wait(PATIENCE_S) == 5
     assert node.result()["exit_code"] == 5
     assert node.result()["reason"] == "program-error"
+
+
+def test_a_second_container_is_as_the_jobs_own_script_has_it(
+    node: ShellNode, running: "subprocess.Popen[bytes]"
+) -> None:
+    # The one in its place notes its arguments, and the environment that the site's lines make.
+    noting = f'printf "%s\\n" "${{@:1:$#}}" >"{node.folder}/noted"\n'
+    later = 'while [ "$1" != /bin/sh ]; do shift; done; exec env -i "PATH=$PATH" "$@"\n'
+    wait_until(lambda: (node.run_dir / "attempt-1" / "binds").exists(), "the job has not begun")
+    (node.folder / "apptainer").write_text(f"#!/bin/bash\n{noting}{later}")
+    code, output, errors = end(node.join("sh", "-c", 'echo "$MINE"', second=""))
+    assert (code, output) == (0, "a $b 'c'\n"), errors
+    noted = (node.folder / "noted").read_text()
+    assert "exec\n--cleanenv\n--no-home\n--pwd\n/code\n--bind\n/s/slipway/code/c0de:/code:ro\n" in noted
+    assert f"--bind\n{node.run_dir}/attempt-1/out:/out\n" in noted
+    # Other users of a node see arguments.
+    assert "a $b" not in noted
 
 
 def test_the_last_one_ends_it(node: ShellNode, running: "subprocess.Popen[bytes]") -> None:
