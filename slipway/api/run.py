@@ -16,7 +16,7 @@ from slipway.api.request import Settings, Word, as_resources, as_settings, as_wo
 from slipway.errors import DataError, RunFailedError, SshError, UsageError, WaitTimeoutError
 from slipway.job.home import read_home
 from slipway.job.output import Value, read_output, read_small
-from slipway.job.run import RunPaths
+from slipway.job.run import LOCAL, RunPaths
 from slipway.job.tail import LogPart, LogTail, last_attempt
 from slipway.job.wanted import Wanted, check_tasks, parse_attempt, parse_only
 from slipway.job.watch import RETRY_S, Following
@@ -341,6 +341,8 @@ class Run:
         return self._session.connections.retry(self._find_site(), act)
 
     def _find_site(self) -> Site:
+        if self.site == LOCAL:
+            raise UsageError(f"{self.id} ran on this machine, and all of it is in {self._record.run_dir}")
         try:
             return self._session.site(self.site)
         except UsageError as error:
