@@ -145,7 +145,7 @@ def test_the_project_is_found_from_any_folder_in_it(project: Path, where: str) -
     done = run(project / where, "slipway", "job", "--site", "nowhere", "--", "x")
     assert done.returncode == 64
     assert f"there is no site 'nowhere' in {project}/cluster; sites: box, " in done.stderr
-    assert "`slipway init --site nowhere`" in done.stderr
+    assert "`slipway site.add nowhere`" in done.stderr
 
 
 @pytest.mark.parametrize("where", [".", "src/deep"])
