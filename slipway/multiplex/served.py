@@ -74,14 +74,14 @@ class ServedChannel:
         return not channel.closed
 
     def _act(self, values: dict[str, Any]) -> None:
-        try:
-            with self._acting:
+        with self._acting:
+            try:
                 self._do(values)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            self._tell(message(Kind.FAILED, {"text": str(error) or type(error).__name__}))
-        else:
-            if values.get("want") != "size":
-                self._tell(message(Kind.DONE))
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                self._tell(message(Kind.FAILED, {"text": str(error) or type(error).__name__}))
+            else:
+                if values.get("want") != "size":
+                    self._tell(message(Kind.DONE))
 
     def _do(self, values: dict[str, Any]) -> None:
         match values.get("want"):
@@ -120,7 +120,9 @@ class ServedChannel:
         with suppress(OSError):
             self._tell(message(Kind.STATUS, {"code": code}))
             self._brought.wait()
-            self._socket.shutdown(socket.SHUT_WR)
+            # A program may be over before its start is told.
+            with self._acting:
+                self._socket.shutdown(socket.SHUT_WR)
 
     def _tell(self, content: bytes) -> None:
         with self._telling:
