@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from slipway.multiplex.openssh import MasterTransport
     from slipway.multiplex.transport import KeptTransport
     from slipway.sftp.channel_pool import ChannelPool
+    from slipway.ssh.login import OnHostKey
     from slipway.ssh.transport import Transport
 
 KILLED = 128
@@ -325,7 +326,13 @@ class Host(Files):
             yield TerminalProgram(channel)
 
 
-def connect(login: Login, state: Path, ask: Prompt | None = None, name: str = "") -> Host:
+def connect(
+    login: Login,
+    state: Path,
+    ask: Prompt | None = None,
+    name: str = "",
+    on_host_key: OnHostKey | None = None,
+) -> Host:
     """Log in to a site, or use the login that another command, or OpenSSH, has left behind.
 
     Args:
@@ -333,6 +340,7 @@ def connect(login: Login, state: Path, ask: Prompt | None = None, name: str = ""
         state: Slipway's state folder.
         ask: who answers where the server, or a key, asks for something. Default: nobody.
         name: of the site.
+        on_host_key: as for :func:`slipway.ssh.login.log_in`; not asked where the login is kept.
 
     Raises:
         ConfigError: the ssh_config is missing or broken.
@@ -358,7 +366,7 @@ def connect(login: Login, state: Path, ask: Prompt | None = None, name: str = ""
     def log_in_alone() -> Sequence[Transport]:
         from slipway.ssh.login import log_in
 
-        return log_in(target, prompt)
+        return log_in(target, prompt, on_host_key)
 
     return Host(target, [master] if master else log_in_alone(), login.transfer, log_in_alone)
 

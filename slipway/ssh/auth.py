@@ -101,6 +101,8 @@ class _Login:
         return answer
 
     def _try_prompts(self) -> Reply:
+        # As ssh has it: hosts on the way ask by the same words.
+        whose = f"{self._target.user}@{self._target.host}"
         reply = self._auth.interactive()
         prompted = False
         while isinstance(reply, Challenge):
@@ -108,7 +110,9 @@ class _Login:
             if words:
                 self._tell(words)
             prompted |= bool(reply.prompts)
-            reply = self._auth.answer([self._answer(prompt, echo) for prompt, echo in reply.prompts])
+            reply = self._auth.answer(
+                [self._answer(f"({whose}) {prompt}", echo) for prompt, echo in reply.prompts]
+            )
         if not prompted:
             self._left["keyboard-interactive"] = 0  # it would refuse once more without asking
         return reply

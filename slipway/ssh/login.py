@@ -35,7 +35,12 @@ AGAIN_S: tuple[float, ...] = (0.5, 1, 2)
 
 
 def log_in(
-    target: Target, ask: Prompt, on_host_key: OnHostKey | None = None, *, enter: bool = True
+    target: Target,
+    ask: Prompt,
+    on_host_key: OnHostKey | None = None,
+    *,
+    enter: bool = True,
+    through: Sequence[Transport] = (),
 ) -> Sequence[Transport]:
     """Log in to a host, and to those on the way.
 
@@ -45,9 +50,10 @@ def log_in(
         on_host_key: is shown each host's key, and raises to refuse it. Default:
             :func:`refuse_unknown_key`.
         enter: log in to the last one too, and not only to those on the way.
+        through: connections to the first hosts on the way, which are used and stay.
 
     Returns:
-        One connection a host, the last one's last.
+        One connection a host that was logged in to now, the last one's last.
 
     Raises:
         HostNameError: there is no such host.
@@ -61,9 +67,10 @@ def log_in(
     hops = (*target.jumps, target)
     opened: list[Transport] = []
     try:
-        for number, hop in enumerate(hops, 1):
+        for number, hop in enumerate(hops[len(through) :], len(through) + 1):
             with _on_the_way(number, hops):
-                opened.append(_greet_patiently(hop, (hops[number - 2], opened[-1]) if opened else None))
+                before = [*through, *opened][-1:]
+                opened.append(_greet_patiently(hop, (hops[number - 2], before[0]) if before else None))
                 (on_host_key or refuse_unknown_key)(hop, shown_key(opened[-1]))
                 if enter or hop is not target:
                     authenticate(opened[-1], hop, ask)

@@ -68,9 +68,13 @@ def init(folder: Path, options: InitOptions, prompt: Prompt, progress: Progress 
     files = plan_files(folder, found, answers)
     if options.from_host:
         files = _ask_cluster(folder, files, answers, options, prompt, progress or NullProgress())
-    notes = _notes(folder, found, answers, files)
+    notes = _notes(folder, found, answers, files, has_asked=options.from_host)
     write_files(folder, files)
-    return InitResult(files=files, notes=tuple(notes), commands=_commands(found, answers, files))
+    return InitResult(
+        files=files,
+        notes=tuple(notes),
+        commands=_commands(found, answers, files, has_asked=options.from_host),
+    )
 
 
 def _ask_cluster(
@@ -95,8 +99,11 @@ def _ask_cluster(
         name=answers.site, host=answers.host, user=answers.user, scratch=options.scratch, yes=options.yes
     )
     session = Session(project=Project.find(folder), progress=progress, prompt=prompt)
-    text = find_site(session, asked).change.new
-    return tuple(replace(one, content=text.encode()) if one.name == name else one for one in files)
+    cluster = find_site(session, asked)
+    for line in cluster.lines:
+        session.progress.note(line)
+    content = cluster.change.new.encode()
+    return tuple(replace(one, content=content) if one.name == name else one for one in files)
 
 
 def _comes_along(site: str) -> bool:
@@ -179,7 +186,9 @@ def _aliases() -> tuple[str, ...]:
         return ()  # They are only offered; who logs in is told what is wrong.
 
 
-def _notes(folder: Path, found: Findings, answers: Answers, files: tuple[PlannedFile, ...]) -> list[str]:
+def _notes(
+    folder: Path, found: Findings, answers: Answers, files: tuple[PlannedFile, ...], *, has_asked: bool
+) -> list[str]:
     is_new = {one.name for one in files if one.action == "write"}
     notes, share = [], share_folder()
     if PROFILE in is_new:
@@ -204,7 +213,7 @@ def _notes(folder: Path, found: Findings, answers: Answers, files: tuple[Planned
             f"SITE is {answers.site}, and there is no {site_file(answers.site)}: "
             f"`invoke site.add {answers.site} --host HOST` writes it."
         )
-    if site_file(answers.site) in is_new:
+    if site_file(answers.site) in is_new and not has_asked:
         notes.append(
             f"Fill in {site_file(answers.site)}: partition, account and modules as the cluster wants them, "
             f"and another scratch where {answers.scratch} is not right."
@@ -218,13 +227,15 @@ def _notes(folder: Path, found: Findings, answers: Answers, files: tuple[Planned
     return notes
 
 
-def _commands(found: Findings, answers: Answers, files: tuple[PlannedFile, ...]) -> tuple[str, ...]:
+def _commands(
+    found: Findings, answers: Answers, files: tuple[PlannedFile, ...], *, has_asked: bool
+) -> tuple[str, ...]:
     site = shlex.quote(answers.site)
     # Where another site is the default, and stays it.
     named = f" --site {site}" if any(one.name == LOCAL and one.action == "tell" for one in files) else ""
     program = f"python3 {found.program}" if found.program else "python3 --version"
     return (
-        "box.up" if answers.site == BOX else f"ssh.trust {site}",
+        "box.up" if answers.site == BOX else f"{'doctor' if has_asked else 'ssh.trust'} {site}",
         "build",
         f"job --push --wait{named} -- {program}",
     )

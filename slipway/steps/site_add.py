@@ -28,6 +28,7 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 from slipway.ssh.config import list_aliases
 from slipway.ssh.prompt import NoPrompt
+from slipway.ssh.target import resolve_target
 from slipway.steps.queues import FileChange, missing_entries
 from slipway.steps.session import Session
 
@@ -128,29 +129,25 @@ def look_around(host: Host) -> ClusterFacts:
 
 
 def _log_in(session: Session, login: Login) -> Host:
-    """A connection; a host that is not known yet is shown to the person at the terminal."""
+    """A connection; a host that is not known yet is shown to the person, by the same login."""
+    from slipway.ssh.trust import HostKeyPrompt
+
     state, prompt = session.project.state, session.prompt
+    met = HostKeyPrompt(ask=prompt)
     try:
-        return connect(login, state, prompt)
+        host = connect(login, state, prompt, on_host_key=met.on_host_key)
     except HostKeyChangedError:
         raise
-    except HostKeyError:
-        from slipway.ssh.target import resolve_target
-        from slipway.ssh.trust import trust_host_keys
-
+    except HostKeyError as error:
         target = resolve_target(login, state)
-        try:
-            lines = trust_host_keys(target, prompt)
-        except HostKeyChangedError:
-            raise
-        except HostKeyError as error:
-            raise HostKeyError(
-                f"{target}: its key is not known here yet, and nobody has confirmed it; compare it with what "
-                f"the site publishes, in a terminal: here, or by `{target.ssh_command}`"
-            ) from error
-        for line in lines:
+        raise HostKeyError(
+            f"{target}: its key is not known here yet, and nobody has confirmed it; compare it with what the "
+            f"site publishes, in a terminal: here, or by `{target.ssh_command}`"
+        ) from error
+    for line in met.lines:
+        if not line.endswith("known already"):
             session.progress.note(line)
-        return connect(login, state, prompt)
+    return host
 
 
 def _choose(

@@ -17,6 +17,7 @@ from slipway.ssh.hostkey import known_line, list_keys
 from slipway.ssh.login import close, log_in, shown_key
 from slipway.ssh.prompt import Prompt
 from slipway.ssh.trust import HostKeyPrompt
+from slipway.ssh.userauth import Transport
 from slipway.steps.session import Session
 
 
@@ -125,24 +126,28 @@ class Setup:
         machine.shown = shown_key(transports[-1])
         for line in trusted.lines:
             progress.note(line)
-        self._let_in(machine, machine.host, keys, has_asked=asked.count > 0)
+        self._let_in(machine, machine.host, keys, transports[:-1] if asked.count else None)
 
-    def _let_in(self, machine: Machine, host: Host, keys: Sequence[str], *, has_asked: bool) -> None:
+    def _let_in(
+        self, machine: Machine, host: Host, keys: Sequence[str], way: Sequence[Transport] | None
+    ) -> None:
         """Put a key of this machine there, where the login has asked for something, and try it."""
         problems = there.mode_problems(there.look(host))
         for problem in problems:
             self.session.progress.note(f"{machine.target}: {problem}")
-        if not has_asked:
+        if way is None:
             return
         content = there.read(host, there.AUTHORIZED)
         if not any(has_key(content.data, key.split()[1]) for key in keys):
             self._add(host, content, [(keys[0], HERE)])
             self.session.progress.note(f"{machine.target}: this machine's key is in ~/{there.AUTHORIZED} now")
-        self._try_key(machine, problems)
+        self._try_key(machine, way, problems)
 
-    def _try_key(self, machine: Machine, problems: Sequence[str]) -> None:
+    def _try_key(self, machine: Machine, way: Sequence[Transport], problems: Sequence[str]) -> None:
+        target = replace(machine.target, methods=("publickey",))
         try:
-            close(log_in(replace(machine.target, methods=("publickey",)), self.session.prompt))
+            # Hosts on the way have asked what they ask.
+            close(log_in(target, self.session.prompt, through=way))
         except LoginError as error:
             if error.key_was_taken:
                 self.session.progress.note(

@@ -149,7 +149,10 @@ def test_a_key_and_then_a_code(sshds: SshdContainers) -> None:
 
 
 def test_where_nobody_can_answer(sshds: SshdContainers) -> None:
-    for user, prompt in {"two": "Verification code:", "password": "password@127.0.0.1's password:"}.items():
+    for user, prompt in {
+        "two": "(two@127.0.0.1) Verification code:",
+        "password": "password@127.0.0.1's password:",
+    }.items():
         with pytest.raises(LoginError) as caught:
             connect(sshds.login(user), sshds.state)
         assert f"the server asks {prompt!r}" in str(caught.value)

@@ -163,3 +163,14 @@ def test_login_shells_of_all_kinds_that_print(sshds: SshdContainers) -> None:
     undo.undo()
     assert undo.error() is None
     assert end_inside(sshds.containers["gate"], "test", "-e", f"/home/{user}/.ssh/id_ed25519") != 0
+
+
+def test_what_a_jump_host_asks_is_asked_once(sshds: SshdContainers) -> None:
+    """The key that was put behind it is tried by the same connection to it."""
+    login = member(sshds, "inner", ProxyJump=f"{USER}@gate")
+    work = setup(sshds, person := asks(2), login)
+    assert work.error(work.run()) is None
+    assert ["@127.0.0.1's" in prompt for prompt in person.asked] == [True, False]
+    undo = setup(sshds, asks(1), login)
+    undo.undo()
+    assert undo.error() is None

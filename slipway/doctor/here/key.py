@@ -14,7 +14,7 @@ from slipway.ssh.target import Target, resolve_target
 
 # Where no site is named: OpenSSH's own names of keys, and the agent of the environment.
 _ANYBODY = Target(host="", port=22, user="", key_name="")
-_KEYGEN = "`ssh-keygen -t ed25519` makes a key, and `ssh-copy-id` installs it on the cluster"
+_KEYGEN = "`invoke ssh.setup SITE` makes a key, and puts it on the cluster"
 
 
 def _look_at_keys(facts: Facts, _: Answer) -> Finding:
