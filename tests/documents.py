@@ -164,7 +164,9 @@ def make_reader(folder: Path, name: str = "my-project", **more: str) -> Reader:
 def task_lines(text: str) -> Iterator[list[str]]:
     """The words behind ``slipway``, ``invoke`` and ``./run`` in each line of a block of shell commands."""
     for line in re.sub(r"\\\n", "", text).splitlines():
-        words = shlex.split(line.removeprefix("$ "), comments=True)
-        if words and words[0] in ("slipway", "invoke", "./run", ".venv/bin/invoke"):
+        line = line.removeprefix("$ ")
+        # What a command prints need not be words of a shell.
+        if line.partition(" ")[0] in ("slipway", "invoke", "./run", ".venv/bin/invoke"):
+            words = shlex.split(line, comments=True)
             ends = [number for number, word in enumerate(words) if word in ("|", ">", ">>", "&&", ";")]
             yield words[1 : ends[0] if ends else None]

@@ -1,0 +1,2 @@
+setenv WORK /work/$user
+echo "Welcome to the other box."
