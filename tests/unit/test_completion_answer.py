@@ -134,7 +134,10 @@ def test_a_project_that_cannot_be_read_has_tasks_all_the_same(ask: Ask, project:
     (project / ".slipway" / "runs").rmdir()
     (project / ".slipway" / "runs").touch()
     (project / ".slipway" / "completion").touch()
-    assert ask("slipway", "job", "--site=hpc", "--partition=") == "words --partition=\n"
+    assert ask("slipway", "job", "--site=hpc", "--partition=").splitlines() == [
+        "words --partition=",
+        "--partition=auto\twhere it begins first",
+    ]
     assert ask("slipway", "logs", "") != ""
     assert "base" in ask("slipway", "job", "--profile", "")
 
