@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slipway.doctor.check import NO_ANSWER, Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, Verdict, failed, skipped, warning
+from slipway.errors import SlipwayError
 
 _NO_SITE = "no site is named: `invoke doctor SITE`, or SITE=NAME in env/.env.local"
 _LOGIN = "login"
@@ -48,6 +49,8 @@ def _examine(check: Check, facts: Facts, known: Mapping[str, Examined]) -> Findi
         return _silent(answer)
     try:
         return check.look(facts, answer)
+    except SlipwayError as error:  # what it needs is not there, which the check of that tells
+        return skipped(str(error))
     except Exception as error:  # whatever breaks in one check is no reason not to make the others
         return warning(
             f"the check itself broke: {type(error).__name__}: {error}",

@@ -66,8 +66,9 @@ class Execution:
         self._socket: Any = getattr(self.stream, "_sock", self.stream)
         self._socket.settimeout(None)
         self._rest = b""
-        if size:
-            self.resize(size)
+        self._late: Size | None = None
+        if size and not self._has_resized(size):
+            self._late = size  # it may not have begun
 
     def wait_for_begin(self) -> None:
         """Wait until it has begun.
@@ -83,6 +84,8 @@ class Execution:
                 raise EngineError(f"nothing can be started in the container: {said}")
             seen += chunk
         self._number, self._rest = mark[1], seen[mark.end() :]
+        if self._late:
+            self._has_resized(self._late)
 
     def recv(self, size_bytes: int) -> bytes:
         """Some of what it prints on its terminal; nothing at the end."""
@@ -105,6 +108,16 @@ class Execution:
     def resize(self, size: Size) -> None:
         """Tell it that the terminal here has another size."""
         self._api.exec_resize(self._id, height=size.rows, width=size.columns)
+
+    def _has_resized(self, size: Size) -> bool:
+        """False where the engine refuses it, as for a program that is over already."""
+        from docker.errors import APIError
+
+        try:
+            self.resize(size)
+        except APIError:
+            return False
+        return True
 
     def close(self) -> None:
         """Give it up: it is told to end, as where a terminal's line is cut."""

@@ -12,6 +12,7 @@ from slipway.errors import ConfigError
 
 MAX_DEPTH = 16
 _SPACE = "\\ "
+_OF_A_RUN = re.compile(r"slipway-.+-\d{8}-\d{6}(-\d+)?$")
 _LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
 # Settings whose words may hold a #.
 _COMMANDS = ("proxycommand", "localcommand", "remotecommand", "knownhostscommand", "match")
@@ -36,12 +37,16 @@ def read_config(file: Path, home: Path, *, lenient: bool = False) -> str:
 def list_aliases(file: Path, home: Path) -> list[str]:
     """The hosts that an ``ssh_config`` names, without patterns, in the order of the file.
 
+    The entries that ``ssh.config`` writes for runs are no clusters and are left out.
+
     Raises:
         ConfigError: as :func:`read_config`.
     """
     lines = read_config(file, home, lenient=True).splitlines()
     words = [word for line in lines if line.startswith("Host ") for word in shlex.split(line)[1:]]
-    return [word for word in dict.fromkeys(words) if re.fullmatch(r"[\w.-]+", word)]
+    return [
+        word for word in dict.fromkeys(words) if re.fullmatch(r"[\w.-]+", word) and not _OF_A_RUN.match(word)
+    ]
 
 
 def _lines(file: Path, home: Path, block: str, lenient: bool, depth: int) -> Iterator[str]:

@@ -127,10 +127,12 @@ def _config_file(login: Login, state: Path) -> Path:
         return Path("~/.ssh/config").expanduser()
     file = state / Path(login.ssh_config).expanduser()
     if not file.is_file():
-        hint = "; correct it, or leave it out for ~/.ssh/config"
         if login.ssh_config.startswith(BOX_FOLDER):
-            hint = "; `invoke box.up` makes it"
-        raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist{hint}")
+            raise ConfigError(
+                f"the box is not up ({file} does not exist); `invoke box.up` starts one, with nothing on it"
+            )
+        hint = "correct it, or leave it out for ~/.ssh/config"
+        raise ConfigError(f"the site's login.ssh_config is {file}, which does not exist; {hint}")
     return file
 
 

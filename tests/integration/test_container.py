@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -142,6 +143,19 @@ def test_a_terminal(laptop: Laptop) -> None:
         assert child.exitstatus == 5
     finally:
         child.close(force=True)
+
+
+def test_a_short_program_at_a_terminal(laptop: Laptop) -> None:
+    laptop.invoke("start")
+    for _ in range(3):  # it may be over before its terminal has a size
+        output, status = pexpect.run(
+            shlex.join([sys.executable, *INVOKE[1:], "enter", *laptop.options, "--", "echo", "short"]),
+            cwd=str(ROOT),
+            env=laptop.environment,
+            timeout=PATIENCE_S,
+            withexitstatus=True,
+        )
+        assert (output.decode().splitlines()[-1], status) == ("short", 0)
 
 
 def job(

@@ -14,6 +14,7 @@ from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.examine import examine
 from slipway.doctor.finding import Finding, Verdict, failed, ok, skipped, warning
 from slipway.doctor.program import compose, parse_answers, shell_path
+from slipway.errors import ConfigError
 from slipway.profile import load_profile
 from slipway.project import Project
 from slipway.report.diagnosis import diagnosis, summary
@@ -65,6 +66,11 @@ def test_a_check_that_breaks_takes_no_other_with_it() -> None:
     found = examine([check("one", GOOD), check("two", ValueError("oops")), check("three", GOOD)], facts())
     assert [one.finding.verdict for one in found] == [Verdict.OK, Verdict.WARNING, Verdict.OK]
     assert found[1].finding.seen == "the check itself broke: ValueError: oops"
+
+
+def test_a_check_without_what_it_needs_is_skipped_with_the_reason() -> None:
+    found = examine([check("one", ConfigError("the box is not up"))], facts())  # type: ignore[arg-type]
+    assert (found[0].finding.verdict, found[0].finding.seen) == (Verdict.SKIPPED, "the box is not up")
 
 
 def test_what_needs_a_check_that_failed_is_skipped_and_not_passed() -> None:

@@ -142,7 +142,7 @@ def test_an_ssh_config_that_is_missing(home: Path, tmp_path: Path) -> None:
     project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
     found = look("key", facts(where, project=project))
     assert found.verdict is FAILED
-    assert "`invoke box.up` makes it" in found.fix
+    assert "`invoke box.up` starts one" in found.fix
 
 
 def test_keys_by_their_problems() -> None:

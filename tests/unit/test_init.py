@@ -146,7 +146,9 @@ def test_without_answers_jobs_go_to_the_box(project: Path) -> None:
 
 
 def test_a_cluster_is_asked_for(project: Path, home: Path) -> None:
-    (home / ".ssh" / "config").write_text("Host *.org\n  User x\nHost hpc gate\n  User me\n")
+    (home / ".ssh" / "config").write_text(
+        "Host *.org\n  User x\nHost hpc gate\n  User me\nHost slipway-mv2c-base-20261129-225320\n"
+    )
     person = Person("hpc", "", "", "")
     init(project, InitOptions(), person)
     first, *others = person.said

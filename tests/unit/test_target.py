@@ -61,7 +61,9 @@ def test_a_missing_or_broken_ssh_config_is_named(state: Path) -> None:
         ConfigError, match=r"config2, which does not exist; correct it, or leave it out for ~/.ssh/config$"
     ):
         resolve_target(Login(host="hpc", ssh_config="config2"), state)
-    with pytest.raises(ConfigError, match=r"does not exist; `invoke box.up` makes it"):
+    with pytest.raises(
+        ConfigError, match=r"^the box is not up \(.*ssh_config does not exist\); `invoke box.up` starts"
+    ):
         resolve_target(Login(host="box", ssh_config="box/ssh_config"), state)
     for line in ("UserKnownHostsFile ~no-such-user/x", "Include ~no-such-user/x"):
         (state / "config").write_text(f"Host hpc\n  {line}\n")
