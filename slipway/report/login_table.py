@@ -27,7 +27,7 @@ def idle_words(login: Kept, now: datetime | None = None) -> str:
         return f"used by {login.users} command{'' if login.users == 1 else 's'}"
     end = moment(int(login.until), now or datetime.now().astimezone())
     since = f" for {duration(login.idle_s)}" if login.idle_s >= _SHORT_S else ""
-    return f"unused{since}, ends at {end}"
+    return f"idle{since}, ends at {end}"
 
 
 def login_notes(logins: Iterable[Kept]) -> list[str]:

@@ -476,6 +476,6 @@ def test_the_tasks(sshds: SshdContainers, tmp_path: Path) -> None:
     assert f"logged in already, since {time.strftime('%H:')}" in invoke("login", "--site", "lab")
     table = invoke("login").splitlines()
     assert [line.split()[:2] for line in table] == [["SITE", "LOGIN"], ["lab", who]]
-    assert f"logged in to lab ({who}), unused, ends at " in invoke("status")
+    assert f"logged in to lab ({who}), idle, ends at " in invoke("status")
     assert f"logged out of lab ({who})" in invoke("logout", "lab")
     assert "No login is kept; `invoke login SITE` makes one." in invoke("login")

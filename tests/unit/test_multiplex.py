@@ -438,7 +438,7 @@ def test_the_words_of_a_login() -> None:
         keep_s=8 * 3600,
         users=0,
     )
-    row = ("hpc, mine", "me@login:22", "09:00", "unused for 1:12, ends at 12:00")
+    row = ("hpc, mine", "me@login:22", "09:00", "idle for 1:12, ends at 12:00")
     assert login_rows([kept], now) == [row]
     used = replace(kept, until=None, users=1)
     assert login_notes([used]) == ["logged in to hpc, mine (me@login:22), used by 1 command"]
