@@ -83,6 +83,8 @@ def _print_local(
     log = Path(one.run_dir) / "attempt-1" / "log"
     if query.pattern is not None or query.slurm:
         raise UsageError(f"{one.shown} ran on this machine; its log is {log}, to be searched with grep")
+    if not log.exists():
+        raise UsageError(f"{one.shown} has printed nothing yet, or its folder was removed: there is no {log}")
     text = log.read_bytes().decode("utf-8", "surrogateescape")
     if query.part.last_lines is not None:
         lines = text.splitlines(keepends=True)

@@ -7,10 +7,11 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import EngineError, HostError, UsageError
-from slipway.local.spec import CONFIG, HOME, LocalContainer
+from slipway.local.spec import CONFIG, HOME, RUN, LocalContainer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -32,6 +33,19 @@ class Started:
     name: str
     was_there: bool
     is_outdated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """How a container stood that nobody looked after: its exit code, and when it ended, if it had.
+
+    Attributes:
+        exit_code: 137 where it still ran, or never did.
+        ended_s: in seconds since 1970; ``None`` where it still ran, or never did.
+    """
+
+    exit_code: int = 137
+    ended_s: int | None = None
 
 
 def start(client: DockerClient, wanted: LocalContainer) -> Started:
@@ -88,6 +102,24 @@ def stop(client: DockerClient, name: str) -> bool:
             found.stop(timeout=_STOP_S)
         found.remove(force=True, v=True)
         return True
+
+
+def remove_of_run(client: DockerClient, run_id: str) -> Left | None:
+    """End and remove the container of a job of this machine; ``None`` where there is none.
+
+    Raises:
+        EngineError: the engine does not remove it.
+    """
+    left = None
+    with engine_errors(run_id):
+        for found in client.containers.list(all=True, filters={"label": f"{RUN}={run_id}"}):
+            state = found.attrs["State"]
+            left = Left()
+            if found.status == "exited":
+                ended = datetime.fromisoformat(f"{state['FinishedAt'][:19]}+00:00")
+                left = Left(exit_code=int(state["ExitCode"]), ended_s=int(ended.timestamp()))
+            found.remove(force=True, v=True)
+    return left
 
 
 def find(client: DockerClient, name: str) -> Container | None:

@@ -26,10 +26,11 @@ ENTRY = ".slipway-entry-0"
 # How long a program has to end that was told to: SLURM's KillWait.
 _KILL_WAIT_S = 30
 _MIB = 1 << 20
-# As in cluster/job.sh: that the entry is gone shows that the program was reached.
+# As in cluster/job.sh: that the entry is gone shows that the program was reached. The engine would bring two
+# outputs in any order.
 _ENTER = """. "/out/$0" || exit
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
-rm -f "/out/$0" && exec "$@"
+rm -f "/out/$0" && exec "$@" 2>&1
 """
 # The program is the child of the container's first process.
 _CAUGHT = """
@@ -95,6 +96,9 @@ class LocalJob:
         wanted: its container.
         limits: what it may take.
         out: the folder that it sees as ``/out``, with the entry in it.
+
+    Attributes:
+        has_started: its program has been started; it may have written something.
     """
 
     def __init__(self, client: DockerClient, wanted: LocalContainer, limits: Limits, out: Path) -> None:
@@ -102,6 +106,7 @@ class LocalJob:
         self._entry = out / ENTRY
         self._warned = self._too_long = self._cancelled = False
         self._is_over = threading.Event()
+        self.has_started = False
 
     def run(self, log: Path, on_text: Callable[[str], None]) -> Ending:
         """Run it to its end, and hand over what it prints.
@@ -123,6 +128,7 @@ class LocalJob:
             stream = _attach(self._client, container)
             with engine_errors(self._wanted.name):
                 container.start()
+            self.has_started = True
             clock = threading.Thread(target=self._watch, args=(container,), daemon=True)
             clock.start()
             with log.open("ab") as file:
@@ -160,10 +166,18 @@ class LocalJob:
                 piece = pieces.get()
                 file.write(piece or b"")
                 file.flush()
-                on_text(decoder.decode(piece or b"", final=piece is None))
+                self._show(on_text, decoder.decode(piece or b"", final=piece is None))
             except KeyboardInterrupt:
                 self._cancel(container)
         container.wait()
+
+    def _show(self, on_text: Callable[[str], None], text: str) -> None:
+        try:
+            on_text(text)
+        except OSError:
+            # A terminal that was closed has told it to end, and shows no more.
+            if not self._cancelled:
+                raise
 
     def _cancel(self, container: Container) -> None:
         self._signal(container, "SIGKILL" if self._cancelled else "SIGTERM")

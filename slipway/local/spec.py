@@ -19,6 +19,7 @@ HOME = "/home/slipway"
 CONFIG = "slipway.local.config"
 PROFILE = "slipway.local.profile"
 STATE = "slipway.local"
+RUN = "slipway.local.run"
 DISPLAYS = "/tmp/.X11-unix"  # noqa: S108 - where X has its sockets
 _WAIT = ["/bin/sh", "-c", "while :; do sleep 86400; done"]
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from slipway.errors import JobError, RemoteError, SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.job import watch
-from slipway.job.run import Run
+from slipway.job.run import LOCAL, Run
 from slipway.job.selection import Selection
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
@@ -40,8 +40,12 @@ def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
 
 
 def find_alive(session: Session, selection: Selection) -> list[Run]:
-    """The runs of a selection that may not be over, however they stood when they were last seen."""
-    return [*session.store.select(replace(selection, states=frozenset(), over=False))]
+    """The runs of a selection that may not be over, however they stood when they were last seen.
+
+    Those of this machine are ended where they were started.
+    """
+    alive = session.store.select(replace(selection, states=frozenset(), over=False))
+    return [run for run in alive if run.site != LOCAL]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from slipway.errors import SlipwayError
 from slipway.job.attempts import Attempt, There, read_attempts_here, read_attempts_there
 from slipway.job.home import read_home
 from slipway.job.kept import keep_difference, recall_difference
-from slipway.job.run import Run
+from slipway.job.run import LOCAL, Run
 from slipway.job.usage import wants_usage
 from slipway.steps.find import find_record
+from slipway.steps.local_runs import look_here
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 
@@ -45,6 +46,8 @@ def find_details(session: Session, prefix: str | None) -> Details:
     What cannot be asked is told in a note, and is no error.
     """
     run = find_record(session, prefix)
+    if run.site == LOCAL:
+        (run,) = look_here(session, [run])
     home = session.project.results / run.run_id
     brought = read_home(session.project.results, run)
     is_whole = brought is not None and brought.is_complete
@@ -61,7 +64,7 @@ def find_details(session: Session, prefix: str | None) -> Details:
 
 
 def _was_submitted(run: Run) -> bool:
-    return run.job_id is not None or not run.status.state.is_over
+    return run.site != LOCAL and (run.job_id is not None or not run.status.state.is_over)
 
 
 def _ask(session: Session, run: Run, *, with_diff: bool) -> tuple[Run, There | None]:

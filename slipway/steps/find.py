@@ -21,6 +21,11 @@ def find_run(session: Session, prefix: str | None, *, to_end: bool = False) -> t
     Without a word it is the newest of this terminal window, else the newest of all, and is named.
     """
     run = find_record(session, prefix, to_end=to_end)
+    if run.site == LOCAL and not run.state.is_over:
+        raise UsageError(
+            f"{run.shown} runs on this machine: Ctrl-C ends it where `invoke job --local` was started, and "
+            "`invoke status` removes what is left where that was killed"
+        )
     if run.site == LOCAL:
         raise UsageError(
             f"{run.shown} ran on this machine, and all of it is here: {run.run_dir}/attempt-1 has its log "

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NoReturn
 
-from slipway.errors import UsageError
+from slipway.errors import SlipwayError, UsageError
 from slipway.image.engine import engine
-from slipway.job.ending import merge_status, parse_result
-from slipway.job.home import Arrived, Home, now, write_home, write_whole
 from slipway.job.inputs import read_code, resolve_inputs
-from slipway.job.kept import keep_difference
-from slipway.job.record import format_run
 from slipway.job.request import Request
-from slipway.job.run import LOCAL, Run, new_run_id
+from slipway.job.run import LOCAL, Run, Status, new_run_id
+from slipway.local.container import remove_of_run
 from slipway.local.job import ENTRY, Ending, Limits, LocalJob, entry_text, unpack_code
 from slipway.local.machine import find_machine
 from slipway.local.mounts import LocalFolders, environment, find_mounts
-from slipway.local.spec import LocalContainer, container_name
+from slipway.local.spec import RUN, LocalContainer, container_name
 from slipway.profile import Profile
+from slipway.project import Project
 from slipway.push.upload import PushedSif
 from slipway.resources import Resources, mebibytes, minutes
+from slipway.scheduler.base import State
 from slipway.scheduler.choose import FIELDS
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 from slipway.steps.container import find_built
+from slipway.steps.local_runs import Place, end_here, end_left, sweep
 from slipway.steps.session import Session
 from slipway.tty import terminal_session
 
@@ -40,23 +41,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from slipway.image.engine import Image
-    from slipway.job.inputs import Inputs
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where the files of one run lie."""
-
-    home: Path
-    code: Path
-
-    @property
-    def attempt(self) -> Path:
-        return self.home / "attempt-1"
-
-    @property
-    def out(self) -> Path:
-        return self.attempt / "out"
+    from slipway.job.inputs import Code, Inputs
 
 
 def make_local_request(
@@ -90,32 +75,74 @@ def run_here(session: Session, request: Request, on_text: Callable[[str], None])
     Raises:
         ImageError: the profile's image was not built.
         EngineError: the engine does not start it; nothing is left of it.
+        KeyboardInterrupt: somebody has ended it before it started; nothing is left of it.
     """
+    sweep(session)
     project, profile, client = session.project, request.profile, engine()
     image = find_built(client, profile)
     submitted = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(profile.name, submitted)
-    place = _Place(home=project.results / run_id, code=project.state / "local" / ".code" / run_id)
-    is_done = False
-    try:
+    with _interrupted_by_signals():
         session.progress.step(f"Copying the code in {profile.code_dir}")
         code = read_code(project, profile, LOCAL, whole=True)
         pushed = PushedSif(path=PurePosixPath("/"), image_id=image.id, sha256="", size_bytes=0)
         inputs = resolve_inputs(project, request, pushed, code)
+        run = _record(request, inputs, project, run_id, submitted)
+        # The lock shows others that this command is at it, and is gone with it, however it ends.
+        with session.store.submitting(run):
+            ending = _run(session, client, request, image, run, code, on_text)
+            return end_here(session, run, ending, diff=inputs.revision.diff)
+
+
+def _run(
+    session: Session,
+    client: DockerClient,
+    request: Request,
+    image: Image,
+    run: Run,
+    code: Code,
+    on_text: Callable[[str], None],
+) -> Ending:
+    """Run the program of a run that is written down; where it does not start, nothing is left of that."""
+    place, job = Place.of(session.project, run.run_id), None
+    try:
         with code.snapshot as snapshot:
             for note in snapshot.notes:
                 session.progress.note(note)
             unpack_code(snapshot.package.archive, place.code)
-        job = _make_job(session, client, request, image, place, run_id)
-        session.progress.step(f"Running {run_id}")
-        ending = job.run(place.attempt / "log", on_text)
-        is_done = True
+        job = _make_job(session, client, request, image, place, run.run_id)
+        session.progress.step(f"Running {run.run_id}")
+        return job.run(place.log, on_text)
+    except BaseException:
+        if job is not None and job.has_started:
+            end_left(session, run)
+        else:
+            with suppress(SlipwayError):
+                remove_of_run(client, run.run_id)
+            session.store.forget(run)
+            shutil.rmtree(place.home, ignore_errors=True)
+        raise
     finally:
         shutil.rmtree(place.code, ignore_errors=True)
-        if not is_done:
-            shutil.rmtree(place.home, ignore_errors=True)
-    run = _record(request, inputs, place, run_id, submitted)
-    return _end(session, run, place, ending, inputs.revision.diff)
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end it as Ctrl-C does: the program is told, and its end is written down."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    found = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    is_main = threading.current_thread() is threading.main_thread()
+    # What nohup has ignored stays so.
+    numbers = [one for one in found if is_main and signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def limits_of(resources: Resources, grace_s: int) -> Limits:
@@ -129,7 +156,7 @@ def limits_of(resources: Resources, grace_s: int) -> Limits:
 
 
 def _make_job(
-    session: Session, client: DockerClient, request: Request, image: Image, place: _Place, run_id: str
+    session: Session, client: DockerClient, request: Request, image: Image, place: Place, run_id: str
 ) -> LocalJob:
     project, profile = session.project, request.profile
     resources = request.resource_request.resources
@@ -150,12 +177,13 @@ def _make_job(
         environment=environment(plain, machine),
         machine=machine,
         state=project.state,
+        labels={RUN: run_id},
     )
     _write_entry(request, place, run_id)
     return LocalJob(client, wanted, limits_of(resources, request.site.grace_s), place.out)
 
 
-def _write_entry(request: Request, place: _Place, run_id: str) -> None:
+def _write_entry(request: Request, place: Place, run_id: str) -> None:
     profile, cpus = request.profile, request.resource_request.resources.cpus
     settings: Mapping[str, str] = {
         "OMP_NUM_THREADS": str(cpus or os.cpu_count() or 1),
@@ -169,7 +197,7 @@ def _write_entry(request: Request, place: _Place, run_id: str) -> None:
         file.write(entry_text([*profile.program, *request.args], settings))
 
 
-def _record(request: Request, inputs: Inputs, place: _Place, run_id: str, submitted: datetime) -> Run:
+def _record(request: Request, inputs: Inputs, project: Project, run_id: str, submitted: datetime) -> Run:
     return Run(
         run_id=run_id,
         site=LOCAL,
@@ -187,42 +215,11 @@ def _record(request: Request, inputs: Inputs, place: _Place, run_id: str, submit
         resource_origins=dict(request.resource_request.origins),
         profile_values=inputs.profile_values,
         site_values={},
-        run_dir=str(place.home),
+        run_dir=str(Place.of(project, run_id).home),
         session=terminal_session(),
         name=request.name,
+        status=Status(state=State.RUNNING, started_s=int(submitted.timestamp()), node=socket.gethostname()),
     )
-
-
-def _end(session: Session, run: Run, place: _Place, ending: Ending, diff: str | None) -> Run:
-    """Write down how it ended, as the job script does it, and that all of it is here."""
-    code = ending.exit_code
-    result = {
-        "run_id": run.run_id,
-        "task": None,
-        "attempt": 1,
-        "exit_code": code,
-        "signal": code - 128 if 128 < code <= 192 else None,
-        "reason": ending.reason,
-        "start": ending.started_s,
-        "end": ending.ended_s,
-        "node": socket.gethostname(),
-        "nodes": 1,
-    }
-    text = json.dumps(result) + "\n"
-    write_whole(place.attempt / "result.json", text)
-    files = {
-        path.relative_to(place.home).as_posix(): Arrived(size_bytes=path.stat().st_size)
-        for path in place.home.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    }
-    ended = replace(run, status=merge_status(None, parse_result(text)))
-    write_whole(place.home / "run.json", format_run(ended))
-    with suppress(OSError):  # Windows lets not everybody.
-        (place.home / "out").symlink_to("attempt-1/out")
-    write_home(Home(folder=place.home, is_complete=True, brought=now(), files=files))
-    session.store.save(ended)
-    keep_difference(session.project.state, ended, diff)
-    return ended
 
 
 def refuse_others(values: Mapping[str, object]) -> None:

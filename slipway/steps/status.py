@@ -8,9 +8,10 @@ from itertools import groupby
 
 from slipway.errors import SlipwayError, SshError
 from slipway.job.record_file import UnreadableRecord, describe_unreadable
-from slipway.job.run import Run, Status
+from slipway.job.run import LOCAL, Run, Status
 from slipway.job.selection import Selection
 from slipway.scheduler.base import State
+from slipway.steps.local_runs import look_here
 from slipway.steps.recover import recover_there
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
@@ -34,6 +35,9 @@ def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[
     for name, group in groupby(alive, key=lambda run: run.site):
         some = list(group)
         try:
+            if name == LOCAL:
+                known.update({run.run_id: run for run in look_here(session, some)})
+                continue
             site = session.site(name)
             with session.connect(site) as host:
                 some += recover_there(session, host, site, unreadable)

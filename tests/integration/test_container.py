@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,18 +217,93 @@ def test_how_a_job_of_this_machine_ends(laptop: Laptop) -> None:
     assert result["reason"] == "launch-failure"
 
 
-def test_ctrl_c_cancels_a_job_of_this_machine(laptop: Laptop) -> None:
-    words = ["job", *laptop.options, "--set", "PROGRAM=perl", "--local", "--", "-e", SAVES % ("TERM", 5)]
+@contextmanager
+def running(laptop: Laptop, script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A job of this machine that has begun to print."""
+    words = ["job", *laptop.options, "--set", "PROGRAM=perl", "--local", "--", "-e", script]
     with subprocess.Popen(
         [*INVOKE, *words], cwd=ROOT, env=laptop.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"go\n"
-        process.send_signal(signal.SIGINT)
+        yield process
+
+
+def status(laptop: Laptop) -> tuple[dict[str, Any], bytes]:
+    done = subprocess.run(
+        [*INVOKE, "status", "--json"], cwd=ROOT, env=laptop.environment, capture_output=True, check=True
+    )
+    (run,) = json.loads(done.stdout)
+    return run, done.stderr
+
+
+def left_of(laptop: Laptop, run_id: str) -> list[object]:
+    """Containers, copies of the code, environments and locks of a run."""
+    label = {"label": f"slipway.local.run={run_id}"}
+    return [
+        *engine().containers.list(all=True, filters=label),
+        *(laptop.state / "local" / ".code").iterdir(),
+        *laptop.results.rglob(".slipway-entry*"),
+        *laptop.state.rglob("*.lock"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_cancels_a_job_of_this_machine(laptop: Laptop, name: str) -> None:
+    with running(laptop, SAVES % ("TERM", 5)) as process:
+        process.send_signal(getattr(signal, name))
         output, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 5, errors
     assert output.startswith(b"saved\n")
     assert b"CANCELLED  cancelled  exit code 5" in output
+
+
+def test_a_job_of_this_machine_whose_command_is_killed(laptop: Laptop) -> None:
+    script = 'open(F, ">/out/file"); print F "written"; close F; $| = 1; print "go\n"; sleep 600'
+    with running(laptop, script) as process:
+        run, _ = status(laptop)
+        assert (run["site"], run["state"]) == ("this-machine", "RUNNING")
+        cancel = [*INVOKE, "cancel", run["run_id"]]
+        refused = subprocess.run(cancel, cwd=ROOT, env=laptop.environment, capture_output=True, check=False)
+        assert refused.returncode == 64
+        assert b"Ctrl-C ends it" in refused.stderr
+        process.kill()
+    assert left_of(laptop, run["run_id"])
+    ended, told = status(laptop)
+    assert (ended["state"], ended["reason"], ended["exit_code"]) == ("CANCELLED", "cancelled", 137)
+    assert b"its command was killed before its end" in told
+    assert left_of(laptop, run["run_id"]) == []
+    # What the program wrote stays.
+    assert (laptop.results / run["run_id"] / "out" / "file").read_text() == "written"
+    assert b"killed" not in status(laptop)[1]
+
+
+def test_a_program_that_ends_well_after_its_command_was_killed(laptop: Laptop) -> None:
+    with running(laptop, '$| = 1; print "go\n"; sleep 1 until -e "/out/end"') as process:
+        process.kill()
+    (home,) = laptop.results.iterdir()
+    label = {"label": f"slipway.local.run={home.name}"}
+    (container,) = engine().containers.list(filters=label)
+    (home / "attempt-1" / "out" / "end").touch()
+    container.wait()
+    # The next job finds it, too.
+    job(laptop, "--", "-e", "1")
+    (shown,) = (laptop.state / "runs").glob(f"{home.name}.json")
+    ended = json.loads(shown.read_text())["status"]
+    assert (ended["state"], ended["exit_code"]) == ("COMPLETED", 0)
+    assert left_of(laptop, home.name) == []
+
+
+def test_results_of_a_job_of_this_machine_stay_when_its_reader_goes(laptop: Laptop) -> None:
+    script = 'open(F, ">/out/file"); close F; $| = 1; print "go\n"; while (1) { print "x\n"; sleep 1 }'
+    with running(laptop, script) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(PATIENCE_S) != 0
+    run, _ = status(laptop)
+    assert (run["state"], run["reason"]) == ("CANCELLED", "cancelled")
+    assert (laptop.results / run["run_id"] / "out" / "file").exists()
+    assert left_of(laptop, run["run_id"]) == []
 
 
 def test_files_belong_to_the_caller(laptop: Laptop) -> None:

@@ -146,9 +146,13 @@ def test_an_ssh_config_that_is_missing(home: Path, tmp_path: Path) -> None:
 
 
 def test_keys_by_their_problems() -> None:
-    assert judge_keys(["a"], [], may_do_without=False).verdict is OK
-    assert judge_keys(["a"], ["the agent at /x does not answer"], may_do_without=False).verdict is OK
-    assert judge_keys([], ["/k is damaged: cut off"], may_do_without=False).verdict is FAILED
+    assert judge_keys(["a"], [], may_do_without=False, site="hpc").verdict is OK
+    assert (
+        judge_keys(["a"], ["the agent at /x does not answer"], may_do_without=False, site="hpc").verdict is OK
+    )
+    assert judge_keys([], ["/k is damaged: cut off"], may_do_without=False, site="hpc").verdict is FAILED
+    # What is to be typed has the site's own name.
+    assert judge_keys([], [], may_do_without=False, site="hpc").fix.startswith("`invoke ssh.setup hpc` makes")
 
 
 def test_an_agent_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

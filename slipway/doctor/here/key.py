@@ -14,7 +14,6 @@ from slipway.ssh.target import Target, resolve_target
 
 # Where no site is named: OpenSSH's own names of keys, and the agent of the environment.
 _ANYBODY = Target(host="", port=22, user="", key_name="")
-_KEYGEN = "`invoke ssh.setup SITE` makes a key, and puts it on the cluster"
 
 
 def _look_at_keys(facts: Facts, _: Answer) -> Finding:
@@ -35,7 +34,9 @@ def _look_at_keys(facts: Facts, _: Answer) -> Finding:
     names += [one.partition(" needs ")[0] for one in locked]
     others = target is None or set(target.methods) - {"publickey"}
     problems = [one for one in keyring.problems if one not in locked]
-    return judge_keys(names, problems, may_do_without=bool(others))
+    return judge_keys(
+        names, problems, may_do_without=bool(others), site=facts.site.name if facts.site else "SITE"
+    )
 
 
 class _Questions:
@@ -58,19 +59,21 @@ class _Questions:
         return bool(needs) and any(path in prompt for prompt in self.asked)
 
 
-def judge_keys(names: list[str], problems: list[str], *, may_do_without: bool) -> Finding:
+def judge_keys(names: list[str], problems: list[str], *, may_do_without: bool, site: str) -> Finding:
     """What these keys are worth.
 
     Args:
         names: of the keys that can be tried.
         problems: what is wrong with others.
         may_do_without: whether a password or a code would do, too.
+        site: the site's name.
     """
     problems = [one for one in problems if not one.startswith("the agent at")]
     if names and not problems:
         return ok(f"{len(names)} to try: {', '.join(_short(name) for name in names[:3])}")
+    make = f"`invoke ssh.setup {site}` makes a key, and puts it on the cluster"
     seen = "; ".join(problems) if problems else "there is no key"
-    fix = problems[0].rpartition(": ")[2] if problems and "`" in problems[0] else _KEYGEN
+    fix = problems[0].rpartition(": ")[2] if problems and "`" in problems[0] else make
     if names:
         return warning(seen, so=f"it is left out; {_short(names[0])} is tried", fix=fix)
     if may_do_without:
