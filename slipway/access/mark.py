@@ -6,7 +6,7 @@ They are put before all others, and so a file is the same to the byte once they 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # What the mark says besides: that the file, or its folder as well, was made for it.
 MADE_FILE = ":file"
@@ -28,19 +28,41 @@ def add_lines(content: bytes, lines: Sequence[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode() + content
 
 
-def remove_marked(content: bytes, beginning: str) -> tuple[bytes, tuple[str, ...]]:
+def remove_marked(
+    content: bytes, beginning: str, stays: Callable[[Sequence[str]], bool] = lambda words: False
+) -> tuple[bytes, tuple[str, ...]]:
     """A file without the lines whose comments begin so, and these comments.
 
-    A line that somebody has put a ``#`` before is theirs.
+    A line that somebody has put a ``#`` before is theirs, and one that ``stays`` says so of, by its words.
     """
     kept, comments = [], []
     for line in content.splitlines(keepends=True):
         words = line.decode(errors="surrogateescape").split()
-        if words and words[-1].startswith(beginning) and not words[0].startswith("#"):
+        is_marked = words and words[-1].startswith(beginning) and not words[0].startswith("#")
+        if is_marked and not stays(words):
             comments.append(words[-1])
         else:
             kept.append(line)
     return b"".join(kept), tuple(comments)
+
+
+def made_by_us(content: bytes) -> str:
+    """What the marks in a file say was made for them; nothing where the file was there before."""
+    words = (line.split() for line in content.decode(errors="surrogateescape").splitlines())
+    marks = [line[-1] for line in words if line and line[-1].startswith("slipway:")]
+    return next((made for made in (MADE_FOLDER, MADE_FILE) if any(one.endswith(made) for one in marks)), "")
+
+
+def is_of_another(words: Sequence[str], whose: str, keys: Sequence[str]) -> bool:
+    """True of a line that was put there for the same, with a key that is none of these.
+
+    Args:
+        words: of the line.
+        whose: as :func:`mark` was given it.
+        keys: each as ``KIND BASE64``.
+    """
+    blobs = {key.split()[1] for key in keys}
+    return words[-1].split(":")[2] == whose and blobs.isdisjoint(words)
 
 
 def has_key(content: bytes, blob: str) -> bool:

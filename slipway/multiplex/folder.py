@@ -131,6 +131,19 @@ def connect_socket(path: Path, timeout_s: float | None) -> socket.socket | None:
     return connection
 
 
+def is_dead(path: Path) -> bool:
+    """True where nobody serves a socket; one that does not answer in time is none of those."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        try:
+            connection.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+    return False
+
+
 def peer_user(connection: socket.socket) -> int | None:
     """The id of the user at the other end of a socket; ``None`` where the system does not tell."""
     with suppress(OSError, struct.error):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import SshError
-from slipway.lock import only_one
-from slipway.multiplex.folder import find_folder, is_possible, list_sockets, make_folder, socket_path
+from slipway.lock import only_one, try_lock
+from slipway.multiplex.folder import find_folder, is_dead, is_possible, list_sockets, make_folder, socket_path
 from slipway.multiplex.relay import Relay, target_values
 from slipway.multiplex.transport import GoneError, KeptTransport, ask_keeper
 from slipway.shell import start_beside
@@ -102,10 +102,17 @@ def list_kept() -> list[Kept]:
     for path in list_sockets(folder) if folder else ():
         state = ask_keeper(path, {"want": "state"})
         if state is None:
-            path.unlink(missing_ok=True)
+            _tidy(path)
         else:
             kept.append(parse_kept(path, state))
     return kept
+
+
+def _tidy(path: Path) -> None:
+    """Remove a socket that nobody serves, but not one that another command is about to put there."""
+    with try_lock(path.with_suffix(".lock")) as is_mine:
+        if is_mine and is_dead(path):
+            path.unlink(missing_ok=True)
 
 
 def end_kept(path: Path) -> bool:

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 from slipway.access import there
 from slipway.access.here import made_keys, make_own_key, own_keys, remove_known_lines, remove_own_key
 from slipway.access.machine import HERE, Machine, Way, find_machines
-from slipway.access.mark import MADE_FILE, MADE_FOLDER, add_lines, has_key, mark, remove_marked
+from slipway.access.mark import (
+    MADE_FILE,
+    MADE_FOLDER,
+    add_lines,
+    has_key,
+    is_of_another,
+    made_by_us,
+    mark,
+    remove_marked,
+)
 from slipway.errors import LoginError, RemoteError, SlipwayError
 from slipway.host.host import Host
 from slipway.site import Site
@@ -161,7 +170,9 @@ class Setup:
             ) from error
 
     def _add(self, host: Host, content: there.Content, keys: Sequence[tuple[str, str]]) -> None:
-        made = "" if content.has_file else MADE_FILE if content.has_folder else MADE_FOLDER
+        # Whoever takes the last of these lines away removes what was made for the first.
+        made = MADE_FILE if content.has_folder else MADE_FOLDER
+        made = made_by_us(content.data) if content.has_file else made
         lines = [f"{key} {self._mark(whose)}{made}" for key, whose in keys]
         there.write(host, content, add_lines(content.data, lines))
 
@@ -219,9 +230,16 @@ class Setup:
         with closing(Host(machine.target, log_in(machine.target, self.session.prompt))) as host:
             if file := there.remove_key(host, self._mark()):
                 progress.note(f"{machine.target}: removed the key {file}")
+            keys, left = own_keys(machine.target, self.session.prompt)[0], list[str]()
+
+            def stays(words: Sequence[str]) -> bool:
+                is_theirs = is_of_another(words, HERE, keys)
+                left.extend(words[-1:] if is_theirs else ())
+                return is_theirs
+
             for name in (there.KNOWN, there.AUTHORIZED):
                 content = there.read(host, name)
-                data, comments = remove_marked(content.data, self._mark())
+                data, comments = remove_marked(content.data, self._mark(), stays)
                 if not comments:
                     continue
                 there.write(host, content, data)
@@ -229,6 +247,11 @@ class Setup:
                 made = [one for one in comments if one.endswith((MADE_FILE, MADE_FOLDER))]
                 if made and not data:
                     there.remove_empty(host, name, folder=made[0].endswith(MADE_FOLDER))
+            if left:
+                progress.note(
+                    f"{machine.target}: {len(left)} lines of ~/{there.AUTHORIZED} stay, which let in keys "
+                    "that this machine does not have: another one has put them there"
+                )
 
     def _leave_here(self) -> None:
         progress, ask = self.session.progress, self.session.prompt

@@ -93,6 +93,22 @@ def test_each_host_gets_on_each_and_all_of_it_goes_again(sshds: SshdContainers) 
     assert {host: snapshot(sshds, host) for host in before} == before
 
 
+def test_what_another_machine_has_put_there_stays(sshds: SshdContainers, tmp_path: Path) -> None:
+    """Two laptops of one user: to undo it on one locks out none."""
+    before = snapshot(sshds, "gate")
+    first, second = (member(sshds, "gate", IdentityFile=str(tmp_path / name)) for name in ("a", "b"))
+    words = [("Passphrase for the new key", ""), ("password", PASSWORD)]
+    for login in (first, second):
+        work = setup(sshds, Person([*words]), login)
+        assert work.error(work.run()) is None
+    for login in (first, second):
+        close(log_in(resolve_target(login, sshds.state), NoPrompt()))
+        undo = setup(sshds, Person([("Remove the key", "yes")]), login)
+        undo.undo()
+        assert undo.error() is None
+    assert snapshot(sshds, "gate") == before
+
+
 def test_a_host_that_fails_stops_none_of_the_others(sshds: SshdContainers) -> None:
     logins = [member(sshds, host) for host in ("inner", "gate", "deep")]
     lost = Login(host="nowhere.invalid", user=USER, ssh_config=logins[1].ssh_config)

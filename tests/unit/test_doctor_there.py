@@ -456,6 +456,9 @@ def test_a_module_that_is_not_there_names_those_that_are() -> None:
 def test_modules() -> None:
     assert look("modules", where=site(modules=("gcc",))).seen == "gcc"
     assert look("modules", code=3, where=site(modules=("gcc",))).verdict is FAILED
+    # A module that ends the shell has not said that it is missing.
+    ended = look("modules", "Lmod has detected: exiting\n", 1, where=site(modules=("gcc",)))
+    assert (ended.verdict, "exit code 1" in ended.seen) == (FAILED, True)
     assert look("modules").verdict is SKIPPED
 
 
@@ -543,8 +546,12 @@ def test_user_namespaces(text: str, answers: dict[str, Answer], verdict: Verdict
     ],
 )
 def test_setuid(text: str, verdict: Verdict, words: str) -> None:
-    found = look("setuid", LOADED + text)
+    found = look("setuid", f"{LOADED}libexec /x\n{text}")
     assert (found.verdict, words in found.seen) == (verdict, True), found
+
+
+def test_setuid_is_not_denied_where_nobody_tells_where_the_programs_are() -> None:
+    assert look("setuid", f"{LOADED}allowed yes\n").verdict is SKIPPED
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 from paramiko.message import Message
 
 from slipway.errors import HostError, LoginError, SshError
-from slipway.multiplex import folder, openssh_wire
+from slipway.lock import only_one
+from slipway.multiplex import folder, kept, openssh_wire
 from slipway.multiplex.channel import TURN_S, KeptChannel
 from slipway.multiplex.folder import (
     connect_socket,
@@ -163,6 +164,21 @@ def test_a_dead_socket_is_no_login_and_is_tidied_away() -> None:
     assert find_kept(TARGET) is None
     assert list_kept() == []
     assert not path.exists()
+
+
+def test_a_login_that_does_not_answer_in_time_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process may be stopped, or the machine busy: with its socket it would lose the login."""
+    monkeypatch.setattr(kept, "ask_keeper", lambda *_: None)
+    path = socket_path(make_folder(), TARGET)
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert list_kept() == []
+        assert path.exists()
+    # Another command is logging in there, and is about to put its own in this place.
+    with only_one(path.with_suffix(".lock"), lambda: None):
+        assert list_kept() == []
+        assert path.exists()
 
 
 def test_windows_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

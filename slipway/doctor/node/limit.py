@@ -84,7 +84,7 @@ def _look_at_network(_: Facts, answer: Answer) -> Finding:
     if reached:
         return ok(f"the node reaches {reached}")
     if proxy:
-        return ok("a proxy leads outside, and the program gets its address (https_proxy)")
+        return skipped("the program gets the address of a proxy (https_proxy), which was not tried")
     return ok("the node reaches nothing outside: stage data and weights before")
 
 

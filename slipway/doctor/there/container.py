@@ -46,6 +46,7 @@ said=$(unshare --user --map-root-user --mount true 2>&1) && echo "works yes" || 
 echo "range $(grep -s "^$(id -un):" /etc/subuid || grep -s "^$(id -u):" /etc/subuid || echo none)"
 """
 _ASK_SETUID = f"""{_FIND}
+[ -z "$libexec" ] || echo "libexec $libexec"
 for folder in "$libexec/apptainer/bin" "$libexec/singularity/bin"; do
     file=$folder/starter-suid
     [ ! -u "$file" ] || echo "starter $(stat -c %U "$file") $file"
@@ -151,6 +152,8 @@ def has_setuid(facts: Facts) -> bool:
 def _look_at_setuid(facts: Facts, answer: Answer) -> Finding:
     if _is_missing(answer):
         return skipped("there is no container command to look at")
+    if answer.value("libexec") is None:
+        return skipped(f"`{facts.there.container.command} buildcfg` does not tell where its programs are")
     starter = answer.value("starter")
     if starter is None:
         return ok("none; containers start in user namespaces")

@@ -44,6 +44,9 @@ def _look(facts: Facts, answer: Answer) -> Finding:
         return failed(
             f"{name} cannot be loaded: {answer.value('said')}", so=_SO, fix=_fix(facts, answer, name)
         )
+    if answer.exit_code != 0:
+        seen = f"loading {', '.join(names)} ended with exit code {answer.exit_code}: {answer.words[-200:]}"
+        return failed(seen, so=_SO, fix=f"load them by hand there, and correct modules in {facts.file}")
     return ok(", ".join(names))
 
 
