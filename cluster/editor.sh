@@ -31,7 +31,8 @@ find_program() { # the first of these paths that can be run
 inside='if ! [ -d "$HOME" ] || ! [ -w "$HOME" ]; then
     HOME=/tmp/slipway-home-$(id -u)-$SLIPWAY_RUN
     mkdir -m 700 "$HOME" 2>/dev/null
-    [ -O "$HOME" ] || { echo "slipway: $HOME is somebody else'\''s" >&2; exit 1; }
+    # Others may write to /tmp, and know this name.
+    { [ -O "$HOME" ] && ! [ -L "$HOME" ]; } || { echo "slipway: $HOME is somebody else'\''s" >&2; exit 1; }
     export HOME
 fi
 SHELL=$(command -v bash) || SHELL=/bin/sh

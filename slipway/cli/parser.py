@@ -165,9 +165,10 @@ def _plain(message: str) -> str:
 def _behind_end(argv: Sequence[str], unknown: str) -> str:
     """Where the program's words stand, with the line that is likely meant, where that can be told."""
     behind = "; what is for the program stands behind `--`"
-    if "--" in argv or unknown.startswith("-") or unknown not in argv:
+    at = argv.index(unknown) if unknown in argv else 0
+    # Before it stands at least the task itself.
+    if "--" in argv or unknown.startswith("-") or at == 0:
         return behind
-    at = argv.index(unknown)
     return f"{behind}: `invoke {shlex.join(argv[:at])} -- {shlex.join(argv[at:])}`"
 
 

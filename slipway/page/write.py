@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slipway.errors import UsageError
-from slipway.job.run import Run
+from slipway.job.run import LOCAL, Run
 from slipway.page.compare import MOST_RUNS, compare_page
 from slipway.page.document import run_page, write_page
 from slipway.page.subject import Subject
@@ -37,7 +37,7 @@ def write_pages(runs: Sequence[Run], results: Path, progress: Progress) -> Path:
     for subject in subjects:
         progress.step(f"Making the page of {subject.run.shown}")
         write_page(subject.found.folder / NAME, run_page(subject))
-        if not subject.found.is_home:
+        if not subject.found.is_home and subject.run.site != LOCAL:
             run_id = subject.run.run_id
             progress.note(f"the results of {run_id} are not here; `invoke show {run_id} --pull` brings them")
     if len(runs) == 1:

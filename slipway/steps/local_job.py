@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
@@ -31,6 +29,7 @@ from slipway.resources import Resources, mebibytes, minutes
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import FIELDS
 from slipway.scheduler.slurm.site import SlurmSite
+from slipway.signals import asked_to_end
 from slipway.site import Login, Paths
 from slipway.steps.container import find_built
 from slipway.steps.local_runs import Place, end_here, end_left, sweep
@@ -82,7 +81,7 @@ def run_here(session: Session, request: Request, on_text: Callable[[str], None])
     image = find_built(client, profile)
     submitted = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(profile.name, submitted)
-    with _interrupted_by_signals():
+    with asked_to_end(_interrupt):
         session.progress.step(f"Copying the code in {profile.code_dir}")
         code = read_code(project, profile, LOCAL, whole=True)
         pushed = PushedSif(path=PurePosixPath("/"), image_id=image.id, sha256="", size_bytes=0)
@@ -126,23 +125,9 @@ def _run(
         shutil.rmtree(place.code, ignore_errors=True)
 
 
-@contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end it as Ctrl-C does: the program is told, and its end is written down."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    found = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    is_main = threading.current_thread() is threading.main_thread()
-    # What nohup has ignored stays so.
-    numbers = [one for one in found if is_main and signal.getsignal(one) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt(*_: object) -> NoReturn:
+    """As Ctrl-C: the program is told to end, and its end is written down."""
+    raise KeyboardInterrupt
 
 
 def limits_of(resources: Resources, grace_s: int) -> Limits:

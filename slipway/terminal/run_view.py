@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from slipway.job.run import LOCAL
 from slipway.report.run_table import GAP
 from slipway.terminal.terminal import Terminal
 from slipway.text.command_name import as_typed, command_name
@@ -126,6 +127,8 @@ def _result_lines(details: Mapping[str, Any]) -> list[str]:
     if details["removed_s"] is not None:
         when = datetime.fromtimestamp(details["removed_s"], timezone.utc).isoformat()
         there[0] += f"  removed {_moment(when)}"
+    if details["site"] == LOCAL:
+        return [f"{short(Path(results['home']))}/" if results["home"] else f"{there[0]} is gone"]
     pull = f"`invoke pull {details['run_id']}` brings"
     if not results["home"]:
         return [*there, f"{pull} them home"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from rich.text import Text
 from slipway.background import Background
 from slipway.job.run import Run
 from slipway.scheduler.base import State
+from slipway.signals import asked_to_end
 from slipway.ssh.prompt import Prompt
 from slipway.steps.watch import Picture
 from slipway.terminal.terminal import Terminal, safe_text
@@ -107,7 +107,7 @@ class _View:
 
     def show(self, *, to_end: bool) -> Picture:
         """Show it until it ends."""
-        with self._prompt.with_view(), _ending_on_signals():
+        with self._prompt.with_view(), asked_to_end(_end):
             try:
                 while question := self._show_until_question(to_end=to_end):
                     question()
@@ -178,20 +178,9 @@ def _older(run: Run, age_s: int) -> Run:
     return replace(run, status=replace(run.status, elapsed_s=elapsed_s + age_s))
 
 
-@contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end the view in an orderly way, which leaves the terminal as it was."""
-
-    def end(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(name, end) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+def _end(number: int, _: object) -> NoReturn:
+    """End the view in an orderly way, which leaves the terminal as it was."""
+    raise SystemExit(128 + number)
 
 
 def _tell_changes(screen: Terminal, ask: Ask, picture: Picture) -> Picture:

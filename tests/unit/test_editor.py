@@ -1,5 +1,6 @@
 """Entries of ssh_config for runs, as OpenSSH itself reads them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from slipway.editor.entry import (
     without_include,
 )
 from tests.waiting import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
 
 PROXY = proxy_command(
     "/usr/bin/python 3", Path("/a 100% project's"), ["SLIPWAY_STATE=/s t"], ["--run", "k3f9"]
@@ -85,3 +88,25 @@ def test_what_the_node_is_told_is_clean_shell() -> None:
     checker = Path(sys.executable).with_name("shellcheck")
     script = Path(__file__).parents[2] / "cluster" / "editor.sh"
     subprocess.run([str(checker), str(script)], check=True, timeout=PATIENCE_S)
+
+
+def test_a_home_folder_that_somebody_else_has_put_there_is_not_used(tmp_path: Path) -> None:
+    """Others may write to the node's /tmp, and see the run's id."""
+    script = ROOT / "cluster" / "editor.sh"
+    argv = ["bash", str(script), "eval", 'printf %s "$inside"']
+    inside = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
+    run = f"test-{os.getpid()}"
+    home = Path(f"/tmp/slipway-home-{os.getuid()}-{run}")
+    environment = {**os.environ, "HOME": "/nowhere", "SLIPWAY_RUN": run}
+    command = ["sh", "-c", inside, "slipway", "command", 'echo "$HOME"']
+    try:
+        home.symlink_to(tmp_path)
+        done = subprocess.run(command, capture_output=True, env=environment, text=True)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "is somebody else's" in done.stderr
+        home.unlink()
+        done = subprocess.run(command, capture_output=True, env=environment, text=True)
+        assert (done.returncode, done.stdout) == (0, f"{home}\n")
+        assert home.stat().st_mode & 0o777 == 0o700
+    finally:
+        home.unlink() if home.is_symlink() else home.rmdir()

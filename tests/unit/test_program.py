@@ -128,6 +128,9 @@ def test_what_a_task_cannot_do_without_is_named(tmp_path: Path) -> None:
     assert done.stderr == (
         "error: stage needs PATH: `slipway stage PATH`. `slipway --help stage` lists its options\n"
     )
+    # Nothing was typed that could stand behind `--`.
+    done = run(tmp_path, "slipway", "ssh.run")
+    assert done.stderr.endswith("lists its options; what is for the program stands behind `--`\n")
 
 
 def test_a_folder_that_is_no_project_says_how_it_becomes_one(tmp_path: Path) -> None:

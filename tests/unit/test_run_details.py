@@ -13,7 +13,7 @@ from slipway.job.attempts import Attempt, newest_output, read_attempts_here
 from slipway.job.ending import parse_result
 from slipway.job.home import Home, write_home
 from slipway.job.kept import keep_difference, keep_tree, recall_difference, recall_tree
-from slipway.job.run import Status
+from slipway.job.run import LOCAL, Status
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.report.patch import FileChange, by_file, summarize
@@ -184,3 +184,12 @@ def test_a_cluster_that_cannot_be_asked_is_a_note(tmp_path: Path) -> None:
     found = find_details(session, "k3f9")
     assert (found.attempts, found.home) == (None, None)
     assert "nowhere could not be asked for what is not here: there is no site 'nowhere'" in notes[0]
+
+
+def test_nothing_of_a_run_of_this_machine_is_to_be_pulled(capsys: pytest.CaptureFixture[str]) -> None:
+    run = replace(make_run("k3f9"), site=LOCAL, run_dir="/r/k3f9")
+    for home in (Path("/r/k3f9"), None):
+        show_details(Terminal(), run_details(run, attempts=[], diff=None, home=home))
+        shown = capsys.readouterr().out
+        assert "/r/k3f9" in shown
+        assert "invoke pull" not in shown
