@@ -53,11 +53,17 @@ def settle_partition(
         return request
     progress.step(f"Looking for a partition of {site.name}")
     scheduler = find_scheduler(site.scheduler)
-    fits, problems = find_fitting(request, site, scheduler.queues(host).queues)
+    there = scheduler.queues(host).queues
+    whole = {queue.name for queue in there if queue.exclusive}
+    fits, problems = find_fitting(request, site, there)
     wanted = [request.resources.model_copy(update={"partition": name}) for name in fits]
     starts = dict(zip(fits, scheduler.find_starts(host, wanted, site) if wanted else (), strict=True))
     found = [
-        Candidate(name=name, in_s=start.in_s, cost=find_cost(request.resources, fits[name]))
+        Candidate(
+            name=name,
+            in_s=start.in_s,
+            cost=find_cost(request.resources, fits[name], whole=name in whole),
+        )
         for name, start in starts.items()
         if start.in_s is not None
     ]
@@ -104,12 +110,18 @@ def _look_at(
     return state.refused or next(filter(None, problems), None), merged
 
 
-def find_cost(wanted: Resources, queue: Queue) -> float | None:
-    """What a job costs in a partition if it takes all of its time, or an hour where that is not known."""
+def find_cost(wanted: Resources, queue: Queue, *, whole: bool = False) -> float | None:
+    """What a job costs in a partition if it takes all of its time, or an hour where that is not known.
+
+    Args:
+        wanted: what it asks for.
+        queue: what the partition offers, and its price.
+        whole: each job has whole nodes there, whatever it asks for.
+    """
     if queue.cost is None:
         return None
     nodes = wanted.nodes or 1
-    cpus = (queue.max_cpus if wanted.exclusive else None) or wanted.cpus or 1
+    cpus = (queue.max_cpus if wanted.exclusive or whole else None) or wanted.cpus or 1
     units = {"node-hour": nodes, "gpu-hour": nodes * wanted.gpu_count, "cpu-hour": nodes * cpus}
     hours = minutes(wanted.time) / 60 if wanted.time else 1.0
     return queue.cost * units[queue.per] * (1.0 if hours == float("inf") else hours)

@@ -96,6 +96,13 @@ def test_costs(per: Any, wanted: dict[str, Any], cost: float) -> None:
     assert find_cost(request(**wanted).resources, Queue()) is None
 
 
+def test_where_a_job_has_whole_nodes_it_pays_for_all_of_their_cores() -> None:
+    queue = Queue(cost=1.5, per="cpu-hour", max_cpus=64)
+    wanted = request(cpus=4, time="1:00:00").resources
+    assert find_cost(wanted, queue) == pytest.approx(6.0)
+    assert find_cost(wanted, queue, whole=True) == pytest.approx(96.0)
+
+
 A = Candidate(name="a", in_s=30, cost=2.0)
 B = Candidate(name="b", in_s=0, cost=None)
 C = Candidate(name="c", in_s=7200, cost=1.0)
