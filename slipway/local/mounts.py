@@ -12,6 +12,7 @@ from slipway.local.spec import DISPLAYS, HOME, Machine
 from slipway.profile import Profile
 
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+DATA = PurePosixPath("/data")
 _XAUTHORITY = PurePosixPath("/run/slipway-xauthority")
 
 
@@ -47,7 +48,7 @@ def find_mounts(
     out.mkdir(parents=True, exist_ok=True)
     mounts = [
         Mount(here=code, there=PurePosixPath("/code")),
-        Mount(here=data, there=PurePosixPath("/data")),
+        Mount(here=data, there=DATA),
         Mount(here=weights, there=PurePosixPath("/weights")),
         Mount(here=out, there=PurePosixPath("/out"), writable=True),
     ]

@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn
 
 from slipway.errors import SlipwayError, UsageError
 from slipway.image.engine import engine
+from slipway.job.input import named_datasets
 from slipway.job.inputs import read_code, resolve_inputs
 from slipway.job.request import Request
 from slipway.job.run import LOCAL, Run, Status, new_run_id
 from slipway.local.container import remove_of_run
 from slipway.local.job import ENTRY, Ending, Limits, LocalJob, entry_text, unpack_code
 from slipway.local.machine import find_machine
-from slipway.local.mounts import LocalFolders, environment, find_mounts
+from slipway.local.mounts import DATA, LocalFolders, environment, find_mounts
 from slipway.local.spec import RUN, LocalContainer, container_name
 from slipway.profile import Profile
 from slipway.project import Project
@@ -152,6 +153,8 @@ def _make_job(
     elif machine.gpus is None:
         session.progress.note("This machine's engine has no GPUs to give; the program has none")
     mounts = find_mounts(profile, project.root, folders, machine, code=place.code, out=place.out)
+    for note in missing_data(request.args, next(one.here for one in mounts if one.there == DATA)):
+        session.progress.note(note)
     # ENV_… may be any bytes, which the engine does not take.
     plain = profile.model_copy(update={"environment": {}, "ports": ()})
     wanted = LocalContainer(
@@ -166,6 +169,16 @@ def _make_job(
     )
     _write_entry(request, place, run_id)
     return LocalJob(client, wanted, limits_of(resources, request.site.grace_s), place.out)
+
+
+def missing_data(args: Sequence[str], data: Path) -> Iterator[str]:
+    """A note for each dataset that arguments name and that is not in the folder that is seen as ``/data``."""
+    for name in named_datasets(args):
+        if not (data / name).exists():
+            yield (
+                f"/data has no {name!r} here, which the program's arguments name. What was staged is on the "
+                "cluster; here /data is the profile's DATA_DIR, else data/ of the project"
+            )
 
 
 def _write_entry(request: Request, place: Place, run_id: str) -> None:

@@ -11,6 +11,7 @@ from slipway.local.mounts import LocalFolders, environment, find_mounts
 from slipway.local.setting import Mount, Port, parse_mount, parse_port
 from slipway.local.spec import CONFIG, LocalContainer, Machine, container_name
 from slipway.profile import Profile, load_profile
+from slipway.steps.local_job import missing_data
 
 IMAGE = Image(ref="a:latest", id="sha256:1", labels={}, size_bytes=1)
 
@@ -150,3 +151,10 @@ def test_outputs_are_copied_over_older_ones(tmp_path: Path) -> None:
     assert (tmp_path / "into" / "deep" / "file").read_text() == "new"
     assert (tmp_path / "into" / "link").readlink() == Path("deep")
     assert sorted(path.name for path in (tmp_path / "into").iterdir()) == ["deep", "link", "other"]
+
+
+def test_data_that_is_not_on_this_machine_is_told(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    args = ["--in=/data/room/left", "/data/poses/poses.txt", "--dataset", "door"]
+    notes = [*missing_data(args, tmp_path)]
+    assert [note.partition(" here, ")[0] for note in notes] == ["/data has no 'door'", "/data has no 'poses'"]
