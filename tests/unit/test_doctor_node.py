@@ -198,7 +198,7 @@ def test_limits_of_all_cgroups_above_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("proxy \nreached pypi.org\n", "reaches pypi.org"),
+        ("proxy \nreached github.com\n", "reaches github.com"),
         ("proxy \n", "reaches nothing outside"),
     ],
 )

@@ -27,10 +27,10 @@ while IFS=: read -r _ kinds path; do
     done
 done </proc/self/cgroup
 """
-_HOSTS = ("pypi.org", "huggingface.co")
+_HOSTS = ("github.com", "huggingface.co")
 _ASK_NETWORK = """
 echo "proxy ${https_proxy:-${HTTPS_PROXY:-}}"
-for host in pypi.org huggingface.co; do
+for host in github.com huggingface.co; do
     timeout 10 bash -c '</dev/tcp/$1/443' bash "$host" 2>/dev/null && echo "reached $host" && break
 done
 true
