@@ -2,7 +2,8 @@
 
 - A block with ``title="FILE"`` is that file of the reader's repository.
 - ``console``: what is behind ``$`` is run, and what is printed is compared: ``…`` stands for anything,
-  also for any lines, and times, sizes and ids may be others. Only one that shows an ``error:`` may fail.
+  also for any lines, and days, times, sizes and ids may be others. Only one that shows an ``error:`` may
+  fail.
 - ``<!-- run: COMMAND -->`` is run, too; a reader does not see it.
 - ``bash`` is not run, since it wants a cluster or an answer: its tasks and options have to be there.
 - ``yaml`` is of a site's file, ``ini`` of a profile, as a whole or in part: the loaders have to take them.
@@ -26,6 +27,7 @@ ANYTHING = "…"
 _KINDS = {
     "anything": (ANYTHING, ".*?"),
     "run": (r"\b[a-z0-9]{4}-[a-z]+-\d{8}-\d{6}\b", r"[a-z0-9]{4}-[a-z]+-\d{8}-\d{6}"),
+    "day": (r"\b\d{4}-\d\d-\d\d\b", r"\d{4}-\d\d-\d\d"),
     "digest": (r"\b[0-9a-f]{12,}\b", "[0-9a-f]{12,}"),
     "amount": (r"\d[\d.,]*(?= (?:s|kB|MB|cores|files)\b)", r"[\d.,]+"),
     "clock": (r"\b\d+:\d\d:\d\d\b(?=  )", r"\d+:\d\d:\d\d"),

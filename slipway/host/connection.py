@@ -141,6 +141,9 @@ class Connection:
         """
         try:
             yield
+        except GeneratorExit:
+            # Nobody ended what was under way, and Python itself ends: nothing can be imported any more.
+            raise
         except refused_error() as error:
             raise SshError(
                 f"{self.target}: the server lets this connection have no more sessions (MaxSessions): {error}"

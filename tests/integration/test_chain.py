@@ -84,8 +84,10 @@ def test_following_and_pulling_go_on_through_the_links(night: Night, tmp_path: P
             warn(night, "followed")
 
     def look(host: Host, run: Run) -> Run:
+        looked = poll(host, [run])[0]
+        # Only after it was seen to wait: what is hurried may run before the next question.
         night.small.hurry(str(run.job_id))
-        return poll(host, [run])[0]
+        return looked
 
     with night.small.connect() as host:
         run = follow(
@@ -214,6 +216,11 @@ def test_three_limits_and_then_its_own_end(night: Night) -> None:
 
 
 def test_preempted_then_ended_by_its_limit_and_then_whole(night: Night) -> None:
+    ended = f"{night.runs['preempted'].run_dir}/attempt-2/result.json"
+    night.wait(lambda: bool(night.small.on_box(f"ls {ended} 2>/dev/null || true")), "its time limit")
+    # Of a limit of a minute SLURM warns at once: on a busy machine before the next link's script has begun.
+    job = night.runs["preempted"].job_id
+    night.small.as_root("scontrol", "update", f"jobid={job}", "timelimit=10", code=None)
     night.wait(lambda: night.is_over_or_hurried("preempted"), "its end")
     run: Run = night.runs["preempted"]
     assert ending(run) == ("COMPLETED", "ok", 0, 0)

@@ -180,7 +180,10 @@ def test_an_image_that_is_gone_is_sent_where_this_machine_has_it(repeater: Repea
     run = repeater.submit()
     repeater.output(run)
     image = PurePosixPath(run.sif)
-    repeater.small.on_box(f"mv {image} {image}.away")
+    # Another test may have kept a copy of it in the home folder; that would be named instead.
+    repeater.small.on_box(
+        f"mv {image} {image}.away; [ ! -e ~/slipway-kept ] || mv ~/slipway-kept ~/kept.away"
+    )
     try:
         with pytest.raises(ImageError) as caught:
             repeater.again(run)
@@ -194,6 +197,7 @@ def test_an_image_that_is_gone_is_sent_where_this_machine_has_it(repeater: Repea
         assert (second.sif, second.sif_sha256) == (run.sif, run.sif_sha256)
     finally:
         repeater.small.on_box(f"[ -e {image} ] || mv {image}.away {image}; rm -f {image}.away")
+        repeater.small.on_box("[ ! -e ~/kept.away ] || mv ~/kept.away ~/slipway-kept")
 
 
 def test_an_image_that_lost_its_name_is_converted_again(repeater: Repeater) -> None:

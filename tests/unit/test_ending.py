@@ -71,6 +71,8 @@ def test_a_waiting_job_has_slurms_reason() -> None:
         # The script did not come to its end.
         (slurm(State.NODE_FAIL, None), None, "NODE_FAIL", "node-failure", None),
         (slurm(State.FAILED, 0, 9), None, "FAILED", "program-error", 137),
+        # The warning found nobody: the script had not begun.
+        (slurm(State.FAILED, 0, 10), None, "FAILED", "time-limit", 138),
         # Something before the script ended the job: nothing says that the program ran.
         (slurm(State.COMPLETED, 0), None, "FAILED", "launch-failure", None),
         # It never began.
