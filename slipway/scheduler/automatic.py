@@ -121,10 +121,19 @@ def find_cost(wanted: Resources, queue: Queue, *, whole: bool = False) -> float 
     if queue.cost is None:
         return None
     nodes = wanted.nodes or 1
-    cpus = (queue.max_cpus if wanted.exclusive or whole else None) or wanted.cpus or 1
-    units = {"node-hour": nodes, "gpu-hour": nodes * wanted.gpu_count, "cpu-hour": nodes * cpus}
+    has_all = bool(wanted.exclusive) or whole
+    cpus = (queue.max_cpus if has_all else None) or wanted.cpus or 1
+    gpus = _gpus_of_node(wanted, queue) if has_all else wanted.gpu_count
+    units = {"node-hour": nodes, "gpu-hour": nodes * gpus, "cpu-hour": nodes * cpus}
     hours = minutes(wanted.time) / 60 if wanted.time else 1.0
     return queue.cost * units[queue.per] * (1.0 if hours == float("inf") else hours)
+
+
+def _gpus_of_node(wanted: Resources, queue: Queue) -> int:
+    """A node's GPUs of the type that is asked for; where that is not known, those that are asked for."""
+    there = queue.max_gpus or {}
+    of_type = there.get(wanted.gpu_type) if wanted.gpu_type else max(there.values(), default=None)
+    return max(of_type or 0, wanted.gpu_count)
 
 
 def order(found: Iterable[Candidate], prefer: Prefer, site: Site) -> list[Candidate]:

@@ -103,6 +103,28 @@ def test_where_a_job_has_whole_nodes_it_pays_for_all_of_their_cores() -> None:
     assert find_cost(wanted, queue, whole=True) == pytest.approx(96.0)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "there", "gpus"),
+    [
+        ({"gpus": "a100:1"}, {"a100": 4, "v100": 8}, 4),
+        ({"gpus": "1"}, {"a100": 4, "v100": 8}, 8),
+        ({"gpus": "1"}, {"gpu": 4}, 4),
+        ({}, {"a100": 4}, 4),
+        ({"gpus": "2"}, None, 2),
+        ({}, None, 0),
+    ],
+)
+def test_where_a_job_has_whole_nodes_it_pays_for_all_of_their_gpus(
+    wanted: dict[str, Any], there: dict[str, int] | None, gpus: int
+) -> None:
+    queue = Queue(cost=1.5, per="gpu-hour", max_gpus=there)
+    shared = request(time="60", nodes=2, **wanted).resources
+    exclusive = request(time="60", nodes=2, exclusive=True, **wanted).resources
+    assert find_cost(shared, queue) == pytest.approx(1.5 * 2 * shared.gpu_count)
+    assert find_cost(shared, queue, whole=True) == pytest.approx(1.5 * 2 * gpus)
+    assert find_cost(exclusive, queue) == pytest.approx(1.5 * 2 * gpus)
+
+
 A = Candidate(name="a", in_s=30, cost=2.0)
 B = Candidate(name="b", in_s=0, cost=None)
 C = Candidate(name="c", in_s=7200, cost=1.0)
