@@ -6,7 +6,7 @@ from slipway.doctor.check import Check, Place
 from slipway.doctor.here import apptainer, docker, key
 from slipway.doctor.here import rsync as rsync_here
 from slipway.doctor.node import container as node_container
-from slipway.doctor.node import disk, gpu, job, limit
+from slipway.doctor.node import disk, gpu, job, limit, network
 from slipway.doctor.there import container, image, login, module, quota, request, scheduler, scratch
 from slipway.doctor.there import rsync as rsync_there
 
@@ -27,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     *job.CHECKS,
     *disk.CHECKS,
     *limit.CHECKS,
+    *network.CHECKS,
     *node_container.CHECKS,
     *gpu.CHECKS,
 )

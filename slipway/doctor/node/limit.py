@@ -1,4 +1,4 @@
-"""What a job may use: its memory limit, and the network."""
+"""What a job may use of a node's memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,6 @@ while IFS=: read -r _ kinds path; do
         path=${path%/*}
     done
 done </proc/self/cgroup
-"""
-_HOSTS = ("github.com", "huggingface.co")
-_ASK_NETWORK = """
-echo "proxy ${https_proxy:-${HTTPS_PROXY:-}}"
-for host in github.com huggingface.co; do
-    timeout 10 bash -c '</dev/tcp/$1/443' bash "$host" 2>/dev/null && echo "reached $host" && break
-done
-true
 """
 
 
@@ -79,15 +71,6 @@ def judge_memory(limit_bytes: int | None, given: int | None) -> Finding:
     return ok(f"{shown}, held by the kernel")
 
 
-def _look_at_network(_: Facts, answer: Answer) -> Finding:
-    reached, proxy = answer.value("reached"), answer.value("proxy")
-    if reached:
-        return ok(f"the node reaches {reached}")
-    if proxy:
-        return skipped("the program gets the address of a proxy (https_proxy), which was not tried")
-    return ok("the node reaches nothing outside: stage data and weights before")
-
-
 CHECKS = (
     Check(
         name="memory",
@@ -97,14 +80,5 @@ CHECKS = (
         predicts="Too much memory does not end as `out-of-memory`, or ends a program too early.",
         look=_look_at_memory,
         ask=lambda _: _ASK_MEMORY,
-    ),
-    Check(
-        name="network",
-        title="network",
-        place=Place.NODE,
-        about=f"Whether the node reaches {' or '.join(_HOSTS)}; that is told, and is no failure.",
-        predicts="Programs that download something while they run.",
-        look=_look_at_network,
-        ask=lambda _: _ASK_NETWORK,
     ),
 )
