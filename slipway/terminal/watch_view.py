@@ -21,6 +21,7 @@ from slipway.ssh.prompt import Prompt
 from slipway.steps.watch import Picture
 from slipway.terminal.terminal import Terminal, safe_text
 from slipway.terminal.view import run_lines
+from slipway.text.wording import one_line
 from slipway.tty import Keys, open_keys
 
 # How soon a key, a new size and an answer are seen.
@@ -184,8 +185,9 @@ def _end(number: int, _: object) -> NoReturn:
 
 
 def _tell_changes(screen: Terminal, ask: Ask, picture: Picture) -> Picture:
-    """A line for each run, and for each change of one, until all are over."""
+    """A line for each run, and for each change of one, until all are over; a note once for each state."""
     told: dict[str, Sequence[object]] = {}
+    noted: dict[str, State] = {}
     trouble: str | None = None
     while True:
         for run in reversed(picture.runs):
@@ -193,6 +195,9 @@ def _tell_changes(screen: Terminal, ask: Ask, picture: Picture) -> Picture:
             if told.get(run.run_id) != line:
                 told[run.run_id] = line
                 screen.say("  ".join([f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}", *line]))
+            if run.status.note and noted.get(run.run_id) is not run.status.state:
+                noted[run.run_id] = run.status.state
+                screen.note(f"{run.shown}: {one_line(run.status.note, 400)}")
         first = picture.trouble and picture.trouble.splitlines()[0]
         if first != trouble:
             screen.note(first or "All sites answer again")

@@ -48,8 +48,11 @@ def ask():
         state, trouble = "RUNNING", "hpc: the connection was lost\\nhpc is asked again in 2 s"
     if state == "password":
         state, trouble = "RUNNING", f"typed: {prompt.ask('Password: ', echo=False)}"
+    note = None
+    if state == "engine-down":
+        state, note = "RUNNING", f"its container cannot be removed: the engine is down ({asked})"
     reason = "ok" if state == "COMPLETED" else None
-    status = Status(state=State(state), reason=reason, elapsed_s=5, limit_s=60)
+    status = Status(state=State(state), reason=reason, elapsed_s=5, limit_s=60, note=note)
     runs = [replace(make_run(f"k{n}f9-cpu-20260131-142530"), name="short", args=("true",), status=status)
             for n in range(int(sys.argv[3]))]
     return Picture(runs=runs, trouble=trouble, asked_at=time.monotonic(), next_s=1)
@@ -205,9 +208,9 @@ def test_a_login_that_asks_is_answered_beside_the_view(start: Callable[..., Watc
     assert watcher.end()[0] == 0
 
 
-def test_a_pipe_gets_a_line_for_each_change() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "PENDING,PENDING,RUNNING,lost,lost,RUNNING,COMPLETED", "", "1"],
+def piped(states: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, states, "", "1"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         stdin=subprocess.DEVNULL,
@@ -217,6 +220,10 @@ def test_a_pipe_gets_a_line_for_each_change() -> None:
         check=True,
         start_new_session=True,
     )
+
+
+def test_a_pipe_gets_a_line_for_each_change() -> None:
+    done = piped("PENDING,PENDING,RUNNING,lost,lost,RUNNING,COMPLETED")
     told = done.stdout.partition("left the view")[0].splitlines()
     assert [re.sub(r"^[\d-]{10} [\d:]{8}  ", "", line) for line in told] == [
         "k0f9-cpu-20260131-142530 (short)  PENDING",
@@ -224,3 +231,10 @@ def test_a_pipe_gets_a_line_for_each_change() -> None:
         "k0f9-cpu-20260131-142530 (short)  COMPLETED  ok",
     ]
     assert done.stderr.splitlines() == ["hpc: the connection was lost", "All sites answer again"]
+
+
+def test_a_pipe_is_told_once_why_a_run_does_not_come_to_its_end() -> None:
+    done = piped("engine-down,engine-down,engine-down,COMPLETED")
+    assert done.stderr.splitlines() == [
+        "k0f9-cpu-20260131-142530 (short): its container cannot be removed: the engine is down (1)"
+    ]
