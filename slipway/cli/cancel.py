@@ -42,8 +42,7 @@ def cancel(
     """
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
-        from slipway.steps.cancel import Cancelling, find_alive
-        from slipway.steps.find import find_runs
+        from slipway.steps.cancel import Cancelling, find_alive, find_named
         from slipway.steps.select import select_runs
 
         is_filtered = bool(state or site or profile or name)
@@ -55,8 +54,7 @@ def cancel(
         is_named = bool(run) and not is_filtered
         words = None if is_named else run
         selection = select_runs(session, run=words, site=site, profile=profile, state=state, name=name)
-        named = find_runs(session, run or (), to_end=True) if is_named else []
-        runs = [one for one, _ in named] if is_named else find_alive(session, selection)
+        runs = find_named(session, run or ()) if is_named else find_alive(session, selection)
         cancelled: list[str] = []
 
         def tell(one: Run, was_over: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -55,7 +54,8 @@ def logs(
         query = _query(tail, grep, task, attempt, slurm=slurm)
         if follow:
             _check_follow(query, run or ())
-        if _print_local(session, screen, run or (), query, raw=raw):
+        if here := _find_local(session, run or ()):
+            _show_local(session, screen, here, query, follow=follow, raw=raw)
             return
         found = find_runs(session, run or ())
         if not follow:
@@ -67,30 +67,29 @@ def logs(
             exit_as(follow_run(session, screen, host, one, site, raw=raw, part=query.part))
 
 
-def _print_local(
-    session: Session, screen: Terminal, prefixes: Sequence[str], query: LogQuery, *, raw: bool
-) -> bool:
-    """Show the log of a run of this machine; false where the one that is meant is none."""
-    from slipway.errors import UsageError
+def _find_local(session: Session, prefixes: Sequence[str]) -> Run | None:
+    """The run of this machine that is meant, where it is one."""
     from slipway.job.run import LOCAL
     from slipway.steps.find import find_record
 
     if len(prefixes) > 1:
-        return False
+        return None
     one = find_record(session, prefixes[0] if prefixes else None)
-    if one.site != LOCAL:
-        return False
-    log = Path(one.run_dir) / "attempt-1" / "log"
-    if query.pattern is not None or query.slurm:
-        raise UsageError(f"{one.shown} ran on this machine; its log is {log}, to be searched with grep")
-    if not log.exists():
-        raise UsageError(f"{one.shown} has printed nothing yet, or its folder was removed: there is no {log}")
-    text = log.read_bytes().decode("utf-8", "surrogateescape")
-    if query.part.last_lines is not None:
-        lines = text.splitlines(keepends=True)
-        text = "".join(lines[max(0, len(lines) - query.part.last_lines) :])
-    (screen.raw if raw else screen.log)(text)
-    return True
+    return one if one.site == LOCAL else None
+
+
+def _show_local(
+    session: Session, screen: Terminal, run: Run, query: LogQuery, *, follow: bool, raw: bool
+) -> None:
+    from slipway.steps.local_logs import follow_here, print_here
+
+    on_text = screen.raw if raw else screen.log
+    if not follow:
+        print_here(run, query, on_text)
+        return
+    ended = follow_here(session, run, query, on_text)
+    _tell_end(screen, ended)
+    exit_as(ended)
 
 
 def _query(
@@ -150,13 +149,17 @@ def follow_run(
 
     check_tasks(run, part.tasks if part else ())
     run = follow(session, host, run, site, screen.raw if raw else screen.log, part)
+    _tell_end(screen, run)
+    tell_endings(session)
+    return run
+
+
+def _tell_end(screen: Terminal, run: Run) -> None:
     status = run.status
     code = "no exit code" if status.exit_code is None else f"exit code {status.exit_code}"
     screen.say(f"run {run.shown}  {status.state.value}  {status.reason}  {code}")
     if status.note:
         screen.note(status.note)
-    tell_endings(session)
-    return run
 
 
 def exit_as(run: Run) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Protocol
 
 from slipway.host.host import Host
 from slipway.job.run import Run, RunPaths
@@ -17,6 +18,18 @@ PIECE_BYTES = 4 << 20
 _BLOCK_BYTES = 64 << 10
 # A progress bar ends its lines by carriage returns alone.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+class Files(Protocol):
+    """Files that can be read in pieces."""
+
+    def size(self, path: PurePosixPath) -> int | None:
+        """The size of one in bytes; ``None`` where it is not there."""
+        ...
+
+    def read(self, path: PurePosixPath, offset: int = 0, most_bytes: int | None = None) -> bytes | None:
+        """The bytes of one from ``offset`` on, at most so many; ``None`` where it is not there."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,11 +232,11 @@ class _TaskTail:
         return ", ".join(words) or None
 
 
-def begin_of_last(host: Host, path: PurePosixPath, lines: int) -> int:
+def begin_of_last(host: Files, path: PurePosixPath, lines: int) -> int:
     """Where in a file its last lines begin, found from its end; a carriage return ends a line, too.
 
     Args:
-        host: the connection.
+        host: where it lies.
         path: the file; where it is not there that is 0.
         lines: how many.
     """

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 ENTRY = ".slipway-entry-0"
 # How long a program has to end that was told to: SLURM's KillWait.
-_KILL_WAIT_S = 30
+KILL_WAIT_S = 30
+# How soon another command's wish is seen.
+_LOOK_S = 0.3
 _MIB = 1 << 20
 # As in cluster/job.sh: that the entry is gone shows that the program was reached. The engine would bring two
 # outputs in any order.
@@ -96,13 +98,21 @@ class LocalJob:
         wanted: its container.
         limits: what it may take.
         out: the folder that it sees as ``/out``, with the entry in it.
+        is_to_end: whether another command wants it to end.
 
     Attributes:
         has_started: its program has been started; it may have written something.
     """
 
-    def __init__(self, client: DockerClient, wanted: LocalContainer, limits: Limits, out: Path) -> None:
-        self._client, self._wanted, self._limits = client, wanted, limits
+    def __init__(
+        self,
+        client: DockerClient,
+        wanted: LocalContainer,
+        limits: Limits,
+        out: Path,
+        is_to_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._client, self._wanted, self._limits, self._is_to_end = client, wanted, limits, is_to_end
         self._entry = out / ENTRY
         self._warned = self._too_long = self._cancelled = False
         self._is_over = threading.Event()
@@ -111,7 +121,7 @@ class LocalJob:
     def run(self, log: Path, on_text: Callable[[str], None]) -> Ending:
         """Run it to its end, and hand over what it prints.
 
-        The first Ctrl-C tells it to end, as `invoke cancel` does a job; another one kills it.
+        The first Ctrl-C tells it to end, as `invoke cancel` does; another one kills it.
 
         Args:
             log: the file that gets all of that, too.
@@ -129,8 +139,8 @@ class LocalJob:
             with engine_errors(self._wanted.name):
                 container.start()
             self.has_started = True
-            clock = threading.Thread(target=self._watch, args=(container,), daemon=True)
-            clock.start()
+            for watch in (self._watch, self._look_for_wish):
+                threading.Thread(target=watch, args=(container,), daemon=True).start()
             with log.open("ab") as file:
                 self._follow(container, stream, file, on_text)
             self._is_over.set()
@@ -185,6 +195,12 @@ class LocalJob:
             self._cancelled = True
             threading.Thread(target=self._kill_later, args=(container,), daemon=True).start()
 
+    def _look_for_wish(self, container: Container) -> None:
+        while not self._is_over.wait(_LOOK_S):
+            if self._is_to_end():
+                self._cancel(container)
+                return
+
     def _watch(self, container: Container) -> None:
         limit_s = self._limits.time_s
         if limit_s is None:
@@ -209,7 +225,7 @@ class LocalJob:
                 container.kill("SIGUSR1")
 
     def _kill_later(self, container: Container) -> None:
-        if not self._is_over.wait(_KILL_WAIT_S):
+        if not self._is_over.wait(KILL_WAIT_S):
             self._signal(container, "SIGKILL")
 
     def _signal(self, container: Container, name: str) -> None:

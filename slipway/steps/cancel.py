@@ -15,8 +15,9 @@ from slipway.job.selection import Selection
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
-from slipway.steps.find import describe_arguments, find_run, which_run
+from slipway.steps.find import describe_arguments, find_record, find_site, which_run
 from slipway.steps.hosts import SiteHosts
+from slipway.steps.local_runs import cancel_here, look_here
 from slipway.steps.refresh import refresh, save
 from slipway.steps.session import Session
 from slipway.steps.several import as_one
@@ -33,24 +34,36 @@ def cancel(session: Session, prefix: str | None) -> tuple[Run, bool]:
     Raises:
         UsageError: it was not named, and nobody said yes.
     """
-    run, site = find_run(session, prefix or _confirm_newest(session).run_id, to_end=True)
-    with session.connect(site) as host:
+    run = find_record(session, prefix or _confirm_newest(session).run_id, to_end=True)
+    if run.site == LOCAL:
+        (before,) = look_here(session, [run])
+        return cancel_here(session, before), before.status.state.is_over
+    with session.connect(find_site(session, run)) as host:
         before = refresh(session, host, [run])[0]
         return save(session, watch.cancel(host, before)), before.status.state.is_over
 
 
-def find_alive(session: Session, selection: Selection) -> list[Run]:
-    """The runs of a selection that may not be over, however they stood when they were last seen.
+def find_named(session: Session, words: Sequence[str]) -> list[Run]:
+    """The runs that are to be ended, by their ids or names, in this order and each once.
 
-    Those of this machine are ended where they were started.
+    Raises:
+        UsageError: there is none of this name, or its site is not known.
     """
-    alive = session.store.select(replace(selection, states=frozenset(), over=False))
-    return [run for run in alive if run.site != LOCAL]
+    runs = {run.run_id: run for run in (find_record(session, word, to_end=True) for word in words)}
+    for run in runs.values():
+        if run.site != LOCAL:
+            find_site(session, run)
+    return [*runs.values()]
+
+
+def find_alive(session: Session, selection: Selection) -> list[Run]:
+    """The runs of a selection that may not be over, however they stood when they were last seen."""
+    return [*session.store.select(replace(selection, states=frozenset(), over=False))]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cancelling:
-    """Several runs that are cancelled, at as many sites as they have.
+    """Several runs that are cancelled, at as many sites as they have, and on this machine.
 
     Args:
         session: the checkout's.
@@ -79,8 +92,9 @@ class Cancelling:
             UsageError: nobody has confirmed it. Nothing was cancelled.
         """
         with SiteHosts(self.session) as hosts:
-            sites = {run.run_id: site for run, site in self._sites(runs)}
-            now = self._as_of_now(hosts, runs, sites)
+            here = [run for run in runs if run.site == LOCAL]
+            sites = {run.run_id: site for run, site in self._sites(run for run in runs if run.site != LOCAL)}
+            now = [*look_here(self.session, here), *self._as_of_now(hosts, runs, sites)]
             alive = [run for run in now if not run.status.state.is_over and self._is_meant(run)]
             count = len(self._errors) + len(alive)
             if alive and not self.confirm(alive):
@@ -90,8 +104,11 @@ class Cancelling:
             for run in now if tell_over else ():
                 if run.status.state.is_over:
                     self.on_cancelled(run, True)
-            for _, some in groupby(alive, key=lambda run: run.site):
-                self._cancel_at(hosts, sites, list(some))
+            for site, some in groupby(alive, key=lambda run: run.site):
+                if site == LOCAL:
+                    self._cancel_here(list(some))
+                else:
+                    self._cancel_at(hosts, sites, list(some))
         return as_one(self._errors, count, "were not cancelled")
 
     @property
@@ -119,6 +136,13 @@ class Cancelling:
             except SlipwayError as error:
                 self._errors.update({run.run_id: error for run in some})
         return now
+
+    def _cancel_here(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            try:
+                self.on_cancelled(cancel_here(self.session, run), False)
+            except SlipwayError as error:
+                self._errors[run.run_id] = error
 
     def _cancel_at(self, hosts: SiteHosts, sites: dict[str, Site], runs: Sequence[Run]) -> None:
         try:

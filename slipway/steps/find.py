@@ -15,16 +15,16 @@ from slipway.text.wording import one_line
 from slipway.tty import terminal_session
 
 
-def find_run(session: Session, prefix: str | None, *, to_end: bool = False) -> tuple[Run, Site]:
+def find_run(session: Session, prefix: str | None) -> tuple[Run, Site]:
     """A run by its id or name, or the beginning of either, and its site; see :meth:`RunStore.find`.
 
     Without a word it is the newest of this terminal window, else the newest of all, and is named.
     """
-    run = find_record(session, prefix, to_end=to_end)
+    run = find_record(session, prefix)
     if run.site == LOCAL and not run.state.is_over:
         raise UsageError(
-            f"{run.shown} runs on this machine: Ctrl-C ends it where `invoke job --local` was started, and "
-            "`invoke status` removes what is left where that was killed"
+            f"{run.shown} runs on this machine, and what it writes is in {run.run_dir}/attempt-1; "
+            f"`invoke logs {run.run_id} --follow` shows what it prints, `invoke cancel {run.run_id}` ends it"
         )
     if run.site == LOCAL:
         raise UsageError(
@@ -33,18 +33,27 @@ def find_run(session: Session, prefix: str | None, *, to_end: bool = False) -> t
         )
     if not prefix:
         session.progress.note(f"{run.shown}, {which_run(run)}: {describe_arguments(run)}")
+    return run, find_site(session, run)
+
+
+def find_site(session: Session, run: Run) -> Site:
+    """The site of a run.
+
+    Raises:
+        UsageError: its file is gone.
+    """
     try:
-        return run, session.site(run.site)
+        return session.site(run.site)
     except UsageError as error:
         raise UsageError(f"{run.run_id} is a run at {run.site}, but {error}") from error
 
 
-def find_runs(session: Session, prefixes: Sequence[str], *, to_end: bool = False) -> list[tuple[Run, Site]]:
+def find_runs(session: Session, prefixes: Sequence[str]) -> list[tuple[Run, Site]]:
     """Runs by their ids or names, in this order and each once, and their sites.
 
     Without any it is one: see :func:`find_run`.
     """
-    found = [find_run(session, prefix, to_end=to_end) for prefix in prefixes or (None,)]
+    found = [find_run(session, prefix) for prefix in prefixes or (None,)]
     return [*{run.run_id: (run, site) for run, site in found}.values()]
 
 

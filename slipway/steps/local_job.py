@@ -124,6 +124,7 @@ def _run(
         raise
     finally:
         shutil.rmtree(place.code, ignore_errors=True)
+        place.wish.unlink(missing_ok=True)
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -168,7 +169,8 @@ def _make_job(
         labels={RUN: run_id},
     )
     _write_entry(request, place, run_id)
-    return LocalJob(client, wanted, limits_of(resources, request.site.grace_s), place.out)
+    limits = limits_of(resources, request.site.grace_s)
+    return LocalJob(client, wanted, limits, place.out, place.wish.exists)
 
 
 def missing_data(args: Sequence[str], data: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway.errors import EngineError, HostError
+from slipway.errors import EngineError, HostError, JobError
 from slipway.image.engine import engine
 from slipway.job.ending import merge_status, parse_result
 from slipway.job.home import Arrived, Home, now, write_home, write_whole
@@ -20,10 +20,16 @@ from slipway.job.record import format_run
 from slipway.job.run import LOCAL, Run
 from slipway.job.selection import Selection
 from slipway.local.container import remove_of_run
-from slipway.local.job import ENTRY, Ending
+from slipway.local.job import ENTRY, KILL_WAIT_S, Ending
+from slipway.progress import explain_stop
 from slipway.project import Project
+from slipway.scheduler.base import State
 from slipway.steps.session import Session
 
+# How often it is looked how a run stands, and how long a program has that is killed.
+LOOK_S = 0.3
+_KILLED_S = 10
+_NOT_BEGUN = "its program had not begun, and nothing is left of it"
 _KILLED = "its command was killed before its end, and what it printed from then on is lost"
 
 
@@ -33,11 +39,15 @@ class Place:
 
     home: Path
     code: Path
+    wish: Path
 
     @classmethod
     def of(cls, project: Project, run_id: str) -> Place:
         """Of the run with this id."""
-        return cls(home=project.results / run_id, code=project.state / "local" / ".code" / run_id)
+        local = project.state / "local"
+        return cls(
+            home=project.results / run_id, code=local / ".code" / run_id, wish=local / ".cancel" / run_id
+        )
 
     @property
     def attempt(self) -> Path:
@@ -63,6 +73,36 @@ def look_here(session: Session, runs: Sequence[Run]) -> list[Run]:
 def sweep(session: Session) -> None:
     """Remove what commands have left that were killed, and write down how their runs ended."""
     look_here(session, session.store.select(Selection(site=LOCAL, over=False)))
+
+
+def cancel_here(session: Session, run: Run) -> Run:
+    """Have the command that a run belongs to end its program, as Ctrl-C there does, and wait for that.
+
+    Returns:
+        The run as it stands then; not over where its program does not end although it was killed.
+
+    Raises:
+        JobError: its command is gone, and its container cannot be removed.
+        KeyboardInterrupt: somebody does not want to wait; it ends all the same.
+    """
+    (run,) = look_here(session, [run])
+    if run.status.state.is_over:
+        return run
+    if not session.store.is_submitting(run):
+        raise JobError(f"{run.shown}: {run.status.note}")
+    wish = Place.of(session.project, run.run_id).wish
+    wish.parent.mkdir(parents=True, exist_ok=True)
+    wish.touch()
+    session.progress.step(f"Waiting for the end of {run.run_id}")
+    deadline = time.monotonic() + KILL_WAIT_S + _KILLED_S
+    with explain_stop(f"{run.run_id} was told to end, and goes on with that; `invoke status` shows it"):
+        while session.store.is_submitting(run) and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+    if not session.store.is_submitting(run):
+        wish.unlink(missing_ok=True)
+    if not session.store.has(run):
+        return replace(run, status=replace(run.status, state=State.CANCELLED, note=_NOT_BEGUN))
+    return look_here(session, [run])[0]
 
 
 def end_here(session: Session, run: Run, ending: Ending, *, diff: str | None, note: str | None = None) -> Run:
@@ -107,6 +147,7 @@ def end_left(session: Session, run: Run) -> Run:
     place = Place.of(session.project, run.run_id)
     left = remove_of_run(engine(), run.run_id)
     shutil.rmtree(place.code, ignore_errors=True)
+    place.wish.unlink(missing_ok=True)
     # It has the environment, which may be secret.
     (place.out / ENTRY).unlink(missing_ok=True)
     started_s = run.status.started_s or int(run.submitted.timestamp())

@@ -258,15 +258,33 @@ def test_a_signal_cancels_a_job_of_this_machine(laptop: Laptop, name: str) -> No
     assert b"CANCELLED  cancelled  exit code 5" in output
 
 
+def test_a_job_of_this_machine_is_followed_and_cancelled_from_another_terminal(laptop: Laptop) -> None:
+    with running(laptop, SAVES % ("TERM", 5)) as process:
+        (home,) = laptop.results.iterdir()
+        follow = [*INVOKE, "logs", home.name, "--follow"]
+        with subprocess.Popen(follow, cwd=ROOT, env=laptop.environment, stdout=subprocess.PIPE) as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == b"go\n"
+            cancel = [*INVOKE, "cancel", home.name]
+            done = subprocess.run(
+                cancel, cwd=ROOT, env=laptop.environment, capture_output=True, check=True, timeout=PATIENCE_S
+            )
+            assert done.stdout == f"{home.name} is CANCELLED\n".encode()
+            shown, _ = follower.communicate(timeout=PATIENCE_S)
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 5, errors
+    end = b"CANCELLED  cancelled  exit code 5"
+    assert output.startswith(b"saved\n")
+    assert end in output
+    assert (shown.startswith(b"saved\n"), end in shown, follower.returncode) == (True, True, 5)
+    assert left_of(laptop, home.name) == []
+
+
 def test_a_job_of_this_machine_whose_command_is_killed(laptop: Laptop) -> None:
     script = 'open(F, ">/out/file"); print F "written"; close F; $| = 1; print "go\n"; sleep 600'
     with running(laptop, script) as process:
         run, _ = status(laptop)
         assert (run["site"], run["state"]) == ("this-machine", "RUNNING")
-        cancel = [*INVOKE, "cancel", run["run_id"]]
-        refused = subprocess.run(cancel, cwd=ROOT, env=laptop.environment, capture_output=True, check=False)
-        assert refused.returncode == 64
-        assert b"Ctrl-C ends it" in refused.stderr
         process.kill()
     assert left_of(laptop, run["run_id"])
     ended, told = status(laptop)

@@ -16,6 +16,7 @@ from slipway.job.selection import ALL, parse_since, parse_states
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.scheduler.base import State
+from slipway.steps.cancel import find_named
 from slipway.steps.find import find_run
 from slipway.steps.refresh import refresh
 from slipway.steps.select import select_runs
@@ -179,11 +180,11 @@ def test_of_runs_with_one_name_only_one_that_goes_on_is_ended(
     keep("aaaa", 1, name="rpy")
     keep("bbbb", 2, State.RUNNING, name="rpy")
     assert find_run(session, "rpy")[0].run_id.startswith("aaaa")
-    assert find_run(session, "rpy", to_end=True)[0].run_id.startswith("bbbb")
+    assert find_named(session, ["rpy"])[0].run_id.startswith("bbbb")
     keep("cccc", 3, State.PENDING, name="rpy")
     said = r"rpy is the name of 2 runs that are not over: bbbb\S*, cccc\S*; write the id of one, or `invoke"
     with pytest.raises(UsageError, match=said):
-        find_run(session, "rpy", to_end=True)
+        find_named(session, ["rpy"])
 
 
 def test_a_whole_name_goes_before_beginnings(session: Session, keep: Callable[..., Run]) -> None:
