@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from signal import SIGUSR1
 from typing import Any
 
 from slipway.errors import ParseError
@@ -36,6 +35,8 @@ _SAME = {
     State.PREEMPTED: frozenset({Reason.PREEMPTED, Reason.CANCELLED}),
 }
 _LONGEST_NOTE = 500
+# As Linux numbers it; this machine may have another system.
+_SIGUSR1 = 10
 _NEW_STATE = "SLURM calls the job's state by a word that its documentation did not have"
 _NOT_ANY_MORE = "it was to begin again after its time limit, but SLURM does not know it any more"
 _TOO_SHORT = "the warning before the time limit came before the job script had begun: it needs more time"
@@ -160,7 +161,7 @@ def _by_slurm(job: Job) -> Status:
     if job.state in _SLURM_KNOWS and code == 0:
         code = None  # SLURM's way to say that there was none
     note = _NO_RESULT if job.state is State.FAILED else None
-    if job.state is State.FAILED and job.signal == SIGUSR1:
+    if job.state is State.FAILED and job.signal == _SIGUSR1:
         # Nothing but the warning sends this signal to the script, which sets its handler first of all.
         reason, note = Reason.TIME_LIMIT, _TOO_SHORT
     return Status(state=job.state, reason=reason.value, exit_code=code, signal=_signal(job), note=note)
