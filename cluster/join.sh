@@ -89,7 +89,12 @@ inside='mark=$1; shift
 . /proc/self/fd/9 || exit
 exec 9<&-
 cd /code || exit
-if [ $# -eq 0 ]; then set -- sh; if command -v bash >/dev/null; then set -- bash; fi; fi
+if [ $# -eq 0 ]; then
+    set -- sh
+    if command -v bash >/dev/null; then set -- bash; fi
+    { echo shell >&7; } 2>/dev/null
+fi
+exec 7>&-
 if [ -n "$mark" ]; then printf %s "$mark"; printf %s "$mark" >&2; fi
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
 exec "$@"'
@@ -133,11 +138,18 @@ wait_for_program
 read_environment
 find_namespaces
 # A job that is there for this alone ends when nobody is joined any more.
-joined=$run_dir/joined/$$
-if [ -d "${joined%/*}" ]; then tty >"$joined" 2>/dev/null; fi
+joined=$run_dir/joined/$$ begun=/dev/null
+if [ -d "${joined%/*}" ]; then
+    tty >"$joined" 2>/dev/null
+    begun=$joined.begun
+fi
 # Ctrl-C is the command's; what has a handler here is not ignored there.
 trap : INT QUIT
-enter "$@"
+enter "$@" 7>"$begun"
 code=$?
-if [ -e "$joined" ]; then echo "$code" >"$joined.code"; fi
+ended=$code
+# Who leaves a shell has done what they wanted there, whatever its last command has come to. One that was hung up on (129)
+# or killed (137) nobody has left.
+if [ -s "$begun" ] && [ "$code" -ne 129 ] && [ "$code" -ne 137 ]; then ended=0; fi
+if [ -e "$joined" ]; then echo "$ended" >"$joined.code"; fi
 exit "$code"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -34,13 +35,18 @@ class ShellNode(Node):
         self.script = text.replace("cd /code", f"cd {folder}")
 
     def join(
-        self, *words: str, mark: str = "", job_id: str = "7", second: str = f"sh\n-c\n{SECOND}\nstand-in"
+        self,
+        *words: str,
+        mark: str = "",
+        job_id: str = "7",
+        second: str = f"sh\n-c\n{SECOND}\nstand-in",
+        stdin: int | IO[str] = subprocess.DEVNULL,
     ) -> subprocess.Popen[str]:
         argv = ["bash", "-c", self.script, "slipway-join", self.run_id, str(self.run_dir), mark, "", second]
         return subprocess.Popen(
             [*argv, *words],
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "SLURM_JOB_ID": job_id},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -134,6 +140,42 @@ def end_step(node: ShellNode) -> None:
         with suppress(OSError):
             if mark in file.read_bytes().split(b"\0"):
                 os.kill(int(file.parent.name), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "ended", "reason"),
+    [
+        ("false\n", 1, 0, "ok"),
+        ("exit 5\n", 5, 0, "ok"),
+        ("sh -c 'kill -INT $$'; exit\n", 130, 0, "ok"),
+        ("kill -HUP $$\n", 129, 129, "cancelled"),
+        ("kill -KILL $$\n", 137, 137, "program-error"),
+    ],
+)
+def test_who_leaves_a_shell_has_done_what_they_wanted(
+    node: ShellNode,
+    running: "subprocess.Popen[bytes]",
+    tmp_path: Path,
+    typed: str,
+    code: int,
+    ended: int,
+    reason: str,
+) -> None:
+    """Whatever its last command has come to; who joined it is told the exit code."""
+    keys = tmp_path / "keys"
+    keys.write_text(typed)
+    with keys.open() as stdin:
+        assert end(node.join(stdin=stdin))[0] == code
+    assert running.wait(PATIENCE_S) == ended
+    assert (node.result()["exit_code"], node.result()["reason"]) == (ended, reason)
+
+
+def test_a_shell_that_does_not_start_was_not_left(
+    node: ShellNode, running: "subprocess.Popen[bytes]"
+) -> None:
+    assert end(node.join(second="sh\n-c\nexit 4\nstand-in"))[0] == 4
+    assert running.wait(PATIENCE_S) == 4
+    assert node.result()["reason"] == "program-error"
 
 
 def test_one_that_stays(tmp_path: Path) -> None:
