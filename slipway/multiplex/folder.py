@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import stat
 import struct
@@ -112,6 +113,12 @@ def list_sockets(folder: Path) -> Sequence[Path]:
     return sorted(folder.glob(f"*{_SUFFIX}"))
 
 
+def list_unfinished(folder: Path) -> Sequence[Path]:
+    """The dead sockets of processes that were killed before they had given them their name."""
+    found = [one for one in folder.iterdir() if re.fullmatch(r"\.[0-9]{1,9}", one.suffix)]
+    return [one for one in found if not _is_alive(int(one.suffix[1:])) and _is_own_socket(one)]
+
+
 def connect_socket(path: Path, timeout_s: float | None) -> socket.socket | None:
     """A connection to the process behind a socket; ``None`` where there is none.
 
@@ -153,6 +160,24 @@ def peer_user(connection: socket.socket) -> int | None:
         found = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 76)
         return int(struct.unpack_from("=II", found)[1])
     return None
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_own_socket(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.getuid() and is_dead(path)
 
 
 def _is_mine(folder: Path) -> bool:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import SshError
 from slipway.lock import only_one, try_lock
-from slipway.multiplex.folder import find_folder, is_dead, is_possible, list_sockets, make_folder, socket_path
+from slipway.multiplex.folder import (
+    find_folder,
+    is_dead,
+    is_possible,
+    list_sockets,
+    list_unfinished,
+    make_folder,
+    socket_path,
+)
 from slipway.multiplex.relay import Relay, target_values
 from slipway.multiplex.transport import GoneError, KeptTransport, ask_keeper
 from slipway.shell import start_beside
@@ -91,6 +99,7 @@ def keep(target: Target, ask: Prompt, keep_s: float, name: str, on_wait: Callabl
     path = socket_path(make_folder(), target)
     if found := find_kept(target, name):
         return found
+    _tidy_unfinished(path.parent)
     with only_one(path.with_suffix(".lock"), on_wait):
         return find_kept(target, name) or _start(path, target, ask, keep_s, name)
 
@@ -99,6 +108,8 @@ def list_kept() -> list[Kept]:
     """All connections of this user's that are kept on this machine; what has ended is tidied away."""
     folder = find_folder() if is_possible() else None
     kept = []
+    if folder:
+        _tidy_unfinished(folder)
     for path in list_sockets(folder) if folder else ():
         state = ask_keeper(path, {"want": "state"})
         if state is None:
@@ -113,6 +124,14 @@ def _tidy(path: Path) -> None:
     with try_lock(path.with_suffix(".lock")) as is_mine:
         if is_mine and is_dead(path):
             path.unlink(missing_ok=True)
+
+
+def _tidy_unfinished(folder: Path) -> None:
+    """Remove what a process has left that was killed while it began to serve its socket."""
+    for path in list_unfinished(folder):
+        with try_lock(path.with_suffix(".lock")) as is_mine:
+            if is_mine:
+                path.unlink(missing_ok=True)
 
 
 def end_kept(path: Path) -> bool:

@@ -4,8 +4,9 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -33,6 +34,7 @@ from slipway.multiplex.openssh import find_master
 from slipway.multiplex.relay import error_values, parse_error, parse_target, target_values
 from slipway.report.login_table import keep_words, login_notes, login_rows
 from slipway.site import Login
+from slipway.ssh.prompt import NoPrompt
 from slipway.ssh.target import Target, resolve_target
 from slipway.ssh.userauth import Transport
 from tests.waiting import PATIENCE_S, wait_until
@@ -49,6 +51,35 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in sorted(short.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     short.rmdir()
+
+
+def dead_socket(path: Path) -> Path:
+    """A socket that nobody serves any more."""
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+    return path
+
+
+@pytest.mark.parametrize("use", [list_kept, lambda: try_to_keep()])
+def test_what_was_left_between_bind_and_rename_is_removed(use: Callable[[], object]) -> None:
+    """Of a process that was killed then; not what one that lives is about to rename, nor another file."""
+    folder = make_folder()
+    gone = subprocess.Popen(["true"])
+    gone.wait(PATIENCE_S)
+    left = dead_socket(folder / f"0123456789abcdef.{gone.pid}")
+    alive = dead_socket(folder / f"0123456789abcdef.{os.getpid()}")
+    other = folder / f"fedcba9876543210.{gone.pid}"
+    other.touch()
+    use()
+    assert not left.exists()
+    assert alive.exists()
+    assert other.exists()
+
+
+def try_to_keep() -> None:
+    target = replace(TARGET, host="127.0.0.1", port=1, connect_timeout_s=1)
+    with pytest.raises(SshError):
+        kept.keep(target, NoPrompt(), 60, "hpc", lambda: None)
 
 
 # --- Frames
