@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway.errors import HostError, UsageError
+from slipway.errors import ConfigError, HostError, UsageError
 from slipway.host.host import keep_login
 from slipway.multiplex.folder import require_possible
 from slipway.multiplex.kept import Kept, end_kept, find_kept, list_kept, parse_kept, path_of
@@ -49,12 +49,22 @@ def log_out(session: Session, name: str | None) -> Sequence[Kept]:
 
     Raises:
         HostError: somebody else can get at the folder for them.
+        UsageError: there is no such site.
     """
-    kept = list_kept()
+    kept: Sequence[Kept] = list_kept()
     if name is not None:
-        path = path_of(resolve_target(session.site(name).login, session.project.state))
-        kept = [one for one in kept if one.path == path]
+        kept = _of_site(session, name, kept)
     return [one for one in kept if end_kept(one.path)]
+
+
+def _of_site(session: Session, name: str, kept: Sequence[Kept]) -> Sequence[Kept]:
+    """Those to a site; where it cannot be found out how it is reached, those that were used by its name."""
+    login = session.site(name).login
+    try:
+        path = path_of(resolve_target(login, session.project.state))
+    except ConfigError:  # as of a box that is down
+        return [one for one in kept if name in one.names]
+    return [one for one in kept if one.path == path]
 
 
 def find_logins(session: Session) -> Sequence[Kept]:
