@@ -7,7 +7,7 @@
 #    opened, and only the key made for this run is let in. Where the node has none, that of the image is started in the
 #    job's container.
 #  - Each command of the connection is run in the container by cluster/join.sh: shells, programs, file transfer.
-#  - It removes the folder when the connection ends.
+#  - It removes the folder when the connection ends, and those of connections whose own was killed before it could.
 #
 # Its arguments: `serve`, how many bytes of its input the host key has, the public key that is let in, the text of
 # join.sh, then what join.sh wants: the run's id, its folder, what prepares the node, the words of a second container.
@@ -57,12 +57,24 @@ write_config() { # what each command of the connection is handed to
         'AllowStreamLocalForwarding yes' 'ClientAliveInterval 60' 'LogLevel ERROR' >"$folder/sshd_config"
 }
 
+remove_left() { # what the folders' names begin with; then comes the number of the process that serves the connection
+    local one pid
+    for one in "$1".*.*; do
+        pid=${one#"$1".} pid=${pid%%.*}
+        case $pid in '' | *[!0-9]*) continue ;; esac
+        if [ -d "$one" ] && ! [ -L "$one" ] && [ -O "$one" ] && ! kill -0 "$pid" 2>/dev/null; then rm -rf "$one"; fi
+    done
+}
+
 serve() {
-    local sshd mask size=$1 key=$2 join=$3
+    local sshd mask begin size=$1 key=$2 join=$3
     shift 3
     mask=$(umask)
     umask 077
-    folder=$(mktemp -d /tmp/slipway-ssh.XXXXXXXX) || exit
+    # Numbers of processes count on one machine, in one namespace.
+    begin="/tmp/slipway-ssh.$(uname -n).$(readlink /proc/self/ns/pid | tr -dc 0-9)"
+    remove_left "$begin"
+    folder=$(mktemp -d "$begin.$$.XXXXXXXX") || exit
     trap 'rm -rf "$folder"' EXIT
     trap 'exit 143' TERM HUP INT
     head -c "$size" >"$folder/host_key"

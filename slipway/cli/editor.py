@@ -51,6 +51,8 @@ def config(
         if editor.needs_include():
             _include(screen, yes=yes)
         screen.say(f"ssh {entry.alias}")
+        if entry.also:
+            screen.note(f"or, by its name: ssh {entry.also}")
 
 
 def _include(screen: Terminal, *, yes: bool) -> None:

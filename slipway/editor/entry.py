@@ -10,6 +10,9 @@ from pathlib import Path
 
 INCLUDE = "Include slipway_config\n"
 _HEADER = "# Written by `slipway ssh.config`, which also takes it away: --undo. ~/.ssh/config includes it.\n"
+_HOST = re.compile(r"^Host (.*)$", re.M)
+# Of which ssh makes no pattern, and no second word.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _ENTRY = re.compile(r"^# entry of (?P<alias>\S+)\n(?:(?!# entry of ).*\n)*", re.M)
 
 
@@ -22,12 +25,14 @@ class Entry:
         user: the user there.
         folder: its keys, and the ``known_hosts`` that has its host key.
         proxy: the argv that carries the connection.
+        also: a second name that may be typed; ``None`` for none.
     """
 
     alias: str
     user: str
     folder: Path
     proxy: Sequence[str]
+    also: str | None = None
 
     @property
     def identity(self) -> Path:
@@ -63,7 +68,21 @@ def entry_text(entry: Entry) -> str:
         "ProxyCommand": shlex.join(entry.proxy).replace("%", "%%"),
     }
     body = "".join(f"    {key} {value}\n" for key, value in lines.items())
-    return f"# entry of {entry.alias}\nHost {entry.alias}\n{body}"
+    names = " ".join(filter(None, (entry.alias, entry.also)))
+    return f"# entry of {entry.alias}\nHost {names}\n{body}"
+
+
+def second_name(name: str | None, task: int | None) -> str | None:
+    """What else may be typed for a run, or a task of it; ``None`` where its name is no plain word."""
+    if name is None or not _PLAIN.fullmatch(name):
+        return None
+    return f"slipway-{name}" if task is None else f"slipway-{name}-{task}"
+
+
+def is_name_taken(text: str, entry: Entry) -> bool:
+    """True where another entry of the file is called as this one is by its second name."""
+    others = _HOST.findall(without_entry(text, entry.alias))
+    return entry.also is not None and any(entry.also in names.split() for names in others)
 
 
 def proxy_command(python: str, root: Path, settings: Sequence[str], words: Sequence[str]) -> list[str]:

@@ -8,15 +8,18 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from slipway.editor.entry import (
     INCLUDE,
     Entry,
     aliases,
+    is_name_taken,
     proxy_command,
+    second_name,
     with_entry,
     with_include,
     without_entry,
@@ -27,10 +30,12 @@ from slipway.host.host import Host
 from slipway.host.marked import MarkedProgram, start_marked
 from slipway.job.join import read_script, script_arguments
 from slipway.job.run import Run
+from slipway.lock import only_one
+from slipway.multiplex.folder import is_possible, make_folder
 from slipway.site import Site
 from slipway.ssh.new_key import make_key
 from slipway.ssh.target import resolve_target
-from slipway.steps.on_node import choose_task, wait_where
+from slipway.steps.on_node import choose_task, require_alive, wait_where
 from slipway.steps.session import Session
 
 _CHUNK_BYTES = 1 << 16
@@ -51,6 +56,7 @@ def find_entry(session: Session, run: Run, site: Site, task: int | None) -> Entr
     words = ["--run", run.run_id, *([] if task is None else ["--task", str(task)])]
     return Entry(
         alias=f"slipway-{name}",
+        also=second_name(run.name, task),
         user=resolve_target(site.login, session.project.state).user,
         folder=session.project.state / "ssh" / name,
         proxy=proxy_command(sys.executable, session.project.root, settings, words),
@@ -60,23 +66,38 @@ def find_entry(session: Session, run: Run, site: Site, task: int | None) -> Entr
 def write_entry(session: Session, run: Run, site: Site, task: int | None) -> Entry:
     """Write the entry of a run into ``~/.ssh/slipway_config``, with keys that are made for it.
 
-    Those of this project's runs that are over go.
+    Those of this project's runs that are over go. A second name that another entry has stays that one's.
+
+    Returns:
+        The entry as it was written.
 
     Raises:
         HostError: a file cannot be written.
+        JobError: the run is over.
     """
     entry = find_entry(session, run, site, choose_task(run, task))
     if run.state.is_over:
         raise JobError(f"{run.shown} is over ({run.state}); only a run that waits or runs has a container")
-    if not entry.known_hosts.exists():
-        _make_keys(entry)
     file = ssh_folder() / "slipway_config"
-    text = _read(file)
-    for alias in _ended(session, aliases(text)):
-        text = without_entry(text, alias)
-        _remove_keys(session, alias)
-    _write(file, with_entry(text, entry))
+    with _only_one():
+        if not entry.known_hosts.exists():
+            _make_keys(entry)
+        text = _read(file)
+        for alias in _ended(session, aliases(text)):
+            text = without_entry(text, alias)
+            _remove_keys(session, alias)
+        if is_name_taken(text, entry):
+            entry = replace(entry, also=None)
+        _write(file, with_entry(text, entry))
     return entry
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Only one command of this user changes the files of ssh at a time, from whichever project."""
+    folder = make_folder() if is_possible() else Path(tempfile.gettempdir())
+    with only_one(folder / "slipway_config.lock", lambda: None):
+        yield
 
 
 def _ended(session: Session, known: Sequence[str]) -> list[str]:
@@ -99,7 +120,8 @@ def needs_include() -> bool:
 def write_include() -> Path:
     """Put that line before all others; returns the file."""
     file = ssh_folder() / "config"
-    _write(file, with_include(_read(file)))
+    with _only_one():
+        _write(file, with_include(_read(file)))
     return file
 
 
@@ -112,7 +134,15 @@ def remove_entries(session: Session, wanted: Sequence[str] | None) -> list[str]:
 
     Returns:
         What was done, a line each.
+
+    Raises:
+        HostError: a file cannot be read or written.
     """
+    with _only_one():
+        return _remove_entries(session, wanted)
+
+
+def _remove_entries(session: Session, wanted: Sequence[str] | None) -> list[str]:
     file, config = ssh_folder() / "slipway_config", ssh_folder() / "config"
     text, done = _read(file), list[str]()
     for alias in aliases(text) if wanted is None else wanted:
@@ -142,6 +172,8 @@ def serve_proxy(session: Session, run: Run, site: Site, task: int | None) -> int
         RemoteError: there is no sshd on the node.
         SshError: the connection to the site was lost.
     """
+    # A run that is over stays so: nobody has to log in to be told.
+    require_alive(run, run.status)
     task = choose_task(run, task)
     entry = find_entry(session, run, site, task)
     with session.connect(site) as host:

@@ -60,6 +60,16 @@ def status_of(run: Run, task: int | None) -> Status:
     return run.status if task is None else run.task_statuses.get(task, run.status)
 
 
+def require_alive(run: Run, status: Status) -> None:
+    """Go on only where there is something to connect to.
+
+    Raises:
+        JobError: it is over.
+    """
+    if status.state.is_over:
+        raise JobError(f"{run.shown} is over ({status.state.value}); there is nothing of it to connect to")
+
+
 def choose_node(run: Run, nodes: Sequence[Node], name: str | None) -> Node:
     """The node that is meant of those that a run is on: the first, or the one of a name.
 
@@ -108,8 +118,7 @@ def is_still_there(session: Session, host: Host, place: Place) -> bool:
 def _look(session: Session, host: Host, run: Run, task: int | None) -> tuple[Run, Status]:
     run = refresh(session, host, [run])[0]
     status = status_of(run, task)
-    if status.state.is_over:
-        raise JobError(f"{run.shown} is over ({status.state.value}); there is nothing of it to connect to")
+    require_alive(run, status)
     return run, status
 
 

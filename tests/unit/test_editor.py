@@ -1,8 +1,11 @@
 """Entries of ssh_config for runs, as OpenSSH itself reads them."""
 
 import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,24 @@ from slipway.editor.entry import (
     Entry,
     aliases,
     entry_text,
+    is_name_taken,
     proxy_command,
+    second_name,
     with_entry,
     with_include,
     without_entry,
     without_include,
 )
+from slipway.job.run import Status
+from slipway.lock import only_one
+from slipway.multiplex.folder import make_folder
+from slipway.project import Project
+from slipway.scheduler.base import State
+from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Login, Paths
+from slipway.steps import editor
+from slipway.steps.session import Session
+from tests.unit.test_run import make_run
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +125,147 @@ def test_a_home_folder_that_somebody_else_has_put_there_is_not_used(tmp_path: Pa
         assert home.stat().st_mode & 0o777 == 0o700
     finally:
         home.unlink() if home.is_symlink() else home.rmdir()
+
+
+# --- Names
+
+
+def test_a_name_that_was_given_is_a_second_one(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    named = replace(entry("slipway-k3f9"), also=second_name("rpy-Long.2", None))
+    file.write_text(with_entry("", named))
+    for alias in ("slipway-k3f9", "slipway-rpy-Long.2"):
+        found = read(file, alias)
+        assert (found["user"], found["hostkeyalias"]) == ("me", "slipway-k3f9")
+    assert aliases(file.read_text()) == ["slipway-k3f9"]
+    assert without_entry(file.read_text(), "slipway-k3f9") == ""
+
+
+def test_what_is_no_plain_word_is_no_second_name() -> None:
+    assert second_name(None, None) is None
+    assert second_name("größe", None) is None
+    assert second_name("rpy", 3) == "slipway-rpy-3"
+
+
+def test_a_second_name_stays_with_whom_has_it() -> None:
+    first, second = (replace(entry(alias), also="slipway-rpy") for alias in ("slipway-a", "slipway-b"))
+    text = with_entry("", first)
+    assert is_name_taken(text, second)
+    assert not is_name_taken(text, first)
+    assert is_name_taken(text, replace(entry("slipway-c"), also="slipway-a"))
+    assert not is_name_taken(text, entry("slipway-c"))
+
+
+# --- The files
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
+    return Session(project=project)
+
+
+SITE = SlurmSite(name="box", login=Login(host="127.0.0.1", user="me"), paths=Paths(scratch="/s"))
+
+
+def test_entries_that_are_written_at_once_are_all_there(session: Session) -> None:
+    runs = [make_run(f"{one:04d}-cpu-20260131-142530") for one in range(12)]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        written = [*pool.map(lambda run: editor.write_entry(session, run, SITE, None).alias, runs)]
+    file = editor.ssh_folder() / "slipway_config"
+    assert sorted(aliases(file.read_text())) == sorted(written)
+    with ThreadPoolExecutor(len(runs)) as pool:
+        done = [*pool.map(lambda alias: editor.remove_entries(session, [alias]), written[1:])]
+    assert all(done)
+    assert aliases(file.read_text()) == written[:1]
+
+
+def test_entries_are_changed_by_one_command_at_a_time(session: Session) -> None:
+    """Whoever has the lock is waited for, by what writes and by what removes."""
+    run = make_run("aaaa-cpu-20260131-142530")
+    editor.write_entry(session, run, SITE, None)
+    changes = (
+        lambda: editor.write_entry(session, run, SITE, None),
+        lambda: editor.remove_entries(session, None),
+        editor.write_include,
+    )
+    for change in changes:
+        with ThreadPoolExecutor(1) as pool:
+            with only_one(make_folder() / "slipway_config.lock", lambda: None):
+                waiting = pool.submit(change)
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.3)
+            waiting.result(PATIENCE_S)
+
+
+def test_a_run_is_found_by_its_name_as_long_as_no_other_has_it(session: Session) -> None:
+    first, second = (
+        replace(make_run(f"{one}-cpu-20260131-142530"), name="rpy-long") for one in ("aaaa", "bbbb")
+    )
+    assert editor.write_entry(session, first, SITE, None).also == "slipway-rpy-long"
+    assert editor.write_entry(session, second, SITE, None).also is None
+    assert editor.write_entry(session, first, SITE, None).also == "slipway-rpy-long"
+    text = (editor.ssh_folder() / "slipway_config").read_text()
+    assert text.count("slipway-rpy-long") == 1
+    # As soon as it is over, the name is free.
+    session.store.save(replace(first, status=Status(state=State.COMPLETED)))
+    assert editor.write_entry(session, second, SITE, None).also == "slipway-rpy-long"
+
+
+# --- What the node is left with
+
+
+def test_what_a_killed_connection_has_left_is_removed(tmp_path: Path) -> None:
+    """By the next one of the same user; not what one that is alive uses, nor what a link leads to."""
+    gone = subprocess.Popen(["true"])
+    gone.wait(PATIENCE_S)
+    begin = tmp_path / "slipway-ssh.node-1.4026531836"
+    dead = Path(f"{begin}.{gone.pid}.aaaaaaaa")
+    stay = [
+        Path(f"{begin}.{os.getpid()}.bbbbbbbb"),
+        tmp_path / f"slipway-ssh.node-2.4026531836.{gone.pid}.cccccccc",
+        tmp_path / "slipway-ssh.dddddddd",
+        Path(f"{begin}.x.eeeeeeee"),
+    ]
+    for folder in (dead, *stay):
+        folder.mkdir()
+        (folder / "host_key").touch()
+    link = Path(f"{begin}.{gone.pid}.ffffffff")
+    link.symlink_to(stay[1])
+    script = ROOT / "cluster" / "editor.sh"
+    subprocess.run(["bash", str(script), "remove_left", str(begin)], check=True, timeout=PATIENCE_S)
+    assert not dead.exists()
+    assert all((folder / "host_key").exists() for folder in stay)
+    assert link.is_symlink()
+
+
+def test_a_connection_begins_with_that_and_leaves_nothing(tmp_path: Path) -> None:
+    """The node's sshd is a stand-in."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "mktemp").write_text('#!/bin/sh\necho "$2" >>"$NOTED"\nexec /usr/bin/mktemp "$@"\n')
+    (tools / "mktemp").chmod(0o755)
+    script = (ROOT / "cluster" / "editor.sh").read_text()
+    script = script.replace("/tmp/slipway-ssh", f"{tmp_path}/slipway-ssh").replace(
+        "/usr/sbin/sshd", "/bin/true"
+    )
+    argv = ["bash", "-c", script, "slipway-editor", "serve", "0", "key", "", "id", "/run", "", "", ""]
+    noted = tmp_path / "noted"
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "NOTED": str(noted)}
+    environment["SLURM_JOB_ID"] = "7"
+    process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL)
+    assert process.wait(PATIENCE_S) == 0
+    namespace = re.sub("[^0-9]", "", str(Path("/proc/self/ns/pid").readlink()))
+    assert (
+        noted.read_text()
+        == f"{tmp_path}/slipway-ssh.{os.uname().nodename}.{namespace}.{process.pid}.XXXXXXXX\n"
+    )
+    assert not [*tmp_path.glob("slipway-ssh.*")]
+    left = tmp_path / noted.read_text().strip().replace("XXXXXXXX", "killed")
+    left.mkdir()
+    subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE_S)
+    assert not left.exists()
