@@ -80,7 +80,7 @@ def check_joinable(run: Run, task: int | None) -> None:
     """
     status = run.status if task is None else run.task_statuses.get(task, run.status)
     name = run.run_id if task is None else f"task {task} of {run.run_id}"
-    if run.task_indices and task is None:
+    if run.task_indices and task is None and not status.state.is_over:
         running = [number for number, one in run.task_statuses.items() if one.state is State.RUNNING]
         shown = ", ".join(map(str, sorted(running)[:10])) or "none now"
         raise JobError(f"{run.run_id} is an array; say which task with --task N. Running: {shown}")

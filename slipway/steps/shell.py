@@ -105,6 +105,9 @@ def join_shell(session: Session, prefix: str | None, joining: Joining) -> int:
         ConnectionLostError: the connection was lost.
     """
     run, site = find_run(session, prefix)
+    if run.status.state.is_over:
+        # It stays so: nobody has to log in to be told.
+        check_joinable(run, joining.task)
     with session.connect(site) as host, ExitStack() as stack:
         run = refresh(session, host, [run])[0]
         check_joinable(run, joining.task)

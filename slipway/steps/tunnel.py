@@ -13,7 +13,7 @@ from slipway.host.marked import login_command
 from slipway.job.run import Run
 from slipway.job.watch import connect_again
 from slipway.site import Site
-from slipway.steps.on_node import Place, choose_task, is_still_there, wait_where
+from slipway.steps.on_node import Place, choose_task, is_still_there, require_alive, wait_where
 from slipway.steps.session import Session
 from slipway.tunnel.door import Door
 from slipway.tunnel.port import LOCALHOST, PortPair, listen
@@ -64,6 +64,9 @@ def tunnel(session: Session, request: TunnelRequest, on_ready: Callable[[str], N
         JobError: the run was over before that.
         SshError: the connection was lost and could not be had again.
     """
+    if request.run is not None:
+        # A run that is over stays so: nobody has to log in to be told.
+        require_alive(request.run, request.run.status)
     task = choose_task(request.run, request.task) if request.run else None
     with ExitStack() as stack:
         listener = stack.enter_context(listen(request.ports))
