@@ -55,9 +55,9 @@ def _show(done: InitResult, screen: Terminal) -> None:
         remark = f"  ({file.remark})" if file.remark else ""
         screen.say(f"{_WORDS[file.action]:{_WIDTH}}  {file.name}{remark}")
         for line in file.lines:
-            screen.say(f"    {line}")
+            screen.say(f"    {line}", whole=True)
     for note in done.notes:
         screen.note(note)
     screen.say("Next:")
     for command in done.commands:
-        screen.say(f"  {command_name()} {command}")
+        screen.say(f"  {command_name()} {command}", whole=True)

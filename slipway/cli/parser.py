@@ -16,8 +16,6 @@ from invoke.parser.context import ParserContext
 
 from slipway.completion.grammar import places_of
 from slipway.errors import UsageError
-from slipway.text.command_name import as_typed
-from slipway.text.escapes import neutral
 from slipway.text.nearest import find_nearest
 
 # Behind `--` these have a program and its arguments.
@@ -78,7 +76,10 @@ def refuse(
         flags = {*task.flags, *task.inverse_flags, *(core.flags if core else ())}
         hint = f"{_nearest(unknown, flags)} `invoke --help {task.name}` lists its options"
         hint += _behind_end(argv, unknown) if task.name in WITH_PROGRAM else ""
-    return Exit(code=UsageError.exit_code, message=neutral(as_typed(f"error: {_plain(str(error))}{hint}")))
+    from slipway.terminal.terminal import Terminal
+
+    message = Terminal().fit_error(f"{_plain(str(error))}{hint}")
+    return Exit(code=UsageError.exit_code, message=message)
 
 
 def usage(task: ParserContext) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invoke.exceptions import ParseError
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 from invoke.terminals import pty_size
 
@@ -70,13 +71,19 @@ class _Program(Program):
         for paragraph in (inspect.getdoc(self.collection[name]) or "").split("\n\n"):
             print(textwrap.fill(paragraph, pty_size()[0] - 1) + "\n")
         print("Options:")
-        self.print_columns(context.help_tuples())
+        self.print_columns([_with_value(context, *row) for row in context.help_tuples()])
 
     def parse_cleanup(self) -> None:
         try:
             super().parse_cleanup()
         except ParseError as error:  # `--help` of a word that is no task
             raise refuse(error, [str(self.args.help.value)], self.parser.contexts) from error
+
+
+def _with_value(task: ParserContext, option: str, words: str | None) -> tuple[str, str | None]:
+    """An option with its explanation; Invoke leaves out that those take a value which may be repeated."""
+    takes = option in task.flags and task.flags[option].kind is list
+    return f"{option}=STRING" if takes else option, words
 
 
 def make_program() -> Program:
@@ -93,7 +100,9 @@ def _here() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        print("error: the folder that you are in was removed; go to another one", file=sys.stderr)
+        from slipway.terminal.terminal import Terminal
+
+        Terminal().error("the folder that you are in was removed; go to another one")
         sys.exit(HostError.exit_code)
 
 

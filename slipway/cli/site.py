@@ -53,7 +53,8 @@ def add(
         write_site(found.change, replace=replace)
         screen.say(f"written: {short(found.change.file)}; look it through, it says what else was found")
         screen.say(
-            f"Next: {command_name()} job --push --wait --site {shlex.quote(name)} -- python3 --version"
+            f"Next: {command_name()} job --push --wait --site {shlex.quote(name)} -- python3 --version",
+            whole=True,
         )
 
 

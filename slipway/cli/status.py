@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "run": "A run's id or name, or the beginning of it; may be repeated. Default: all.",
         **FILTERS,
         "json": "As JSON.",
+        "wide": "All columns, however narrow the terminal is.",
         "count": "How many runs, the newest first.",
         "watch": "Go on, drawn in place, until you press q; with runs named, until they are over.",
         "interval": "With --watch: seconds between questions. Default: 5, up to 30 while nothing changes.",
@@ -42,6 +43,7 @@ def status(
     since: str | None = None,
     name: str | None = None,
     json: bool = False,
+    wide: bool = False,
     count: str = "20",
     watch: bool = False,
     interval: str | None = None,
@@ -64,6 +66,8 @@ def status(
         if not count.isdecimal():
             raise UsageError(f"--count {count}: write how many runs as a number")
         interval_s = _interval(interval, watch=watch, json=json)
+        if watch and wide:
+            raise UsageError("--watch and --wide contradict each other: a view has to fit the terminal")
         selection = select_runs(
             session, run=run, site=site, profile=profile, state=state, since=since, name=name
         )
@@ -76,7 +80,7 @@ def status(
         if json:
             print_json([run_values(one, home=one.run_id in home) for one in runs])
         elif runs:
-            show_runs(screen, runs, home)
+            show_runs(screen, runs, home, wide=wide)
         elif selection == ALL:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
         else:

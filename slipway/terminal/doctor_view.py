@@ -8,7 +8,9 @@ from typing import Any
 from rich.text import Text
 
 from slipway.report.diagnosis import PLACES, summary
-from slipway.terminal.terminal import Terminal, safe_text
+from slipway.terminal.styled import safe_text
+from slipway.terminal.terminal import Terminal
+from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
 from slipway.text.wording import one_line, text_width, wrapped
 
@@ -28,7 +30,7 @@ def show_diagnosis(screen: Terminal, told: Mapping[str, Any]) -> None:
     """Show what :func:`slipway.report.diagnosis.diagnosis` has."""
     width = screen.width or _WIDTH
     for line in diagnosis_lines(told, width):
-        screen.show(line)
+        screen.show(line, whole=True)
 
 
 def diagnosis_lines(told: Mapping[str, Any], width: int) -> list[Text]:
@@ -78,7 +80,7 @@ def _check_lines(one: Mapping[str, Any], titles: int, width: int) -> list[Text]:
     begin = "    " + " " * titles + "  "
     seen = f"skipped, because {one['seen']}" if is_skipped else one["seen"]
     if one["verdict"] == "ok":
-        return [head.append(safe_text(one_line(seen, max(width - len(begin), 20))))]
+        return [head.append(safe_text(one_line(as_typed(seen), max(width - len(begin), 20))))]
     pieces = _pieces(seen, width - len(begin))
     shown = "dim" if is_skipped else ""
     lines = [

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slipway.report.queue_table import Cell, limit_cells, queue_cells, queue_notes, table_rows
-from slipway.terminal.terminal import Terminal, row_text, safe_text
+from slipway.terminal.styled import row_text, safe_text
+from slipway.terminal.terminal import Terminal
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -45,4 +46,4 @@ def show_change(screen: Terminal, name: str, old: str, new: str) -> None:
     """What would be changed in a file."""
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="", n=2)
     for line in lines:
-        screen.say(line, style=_COLOURS.get(line[:1], ""))
+        screen.say(line, style=_COLOURS.get(line[:1], ""), whole=True)

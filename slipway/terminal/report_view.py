@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from slipway.report.report_table import fit, report_columns
-from slipway.terminal.terminal import Terminal, row_text, safe_text
+from slipway.terminal.styled import row_text, safe_text
+from slipway.terminal.terminal import Terminal
 
 # Rows of one table that are shown, those that took the most; `--csv` and `--json` have all.
 _MOST_ROWS = 20

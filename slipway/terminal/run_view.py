@@ -8,10 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.job.run import LOCAL
-from slipway.report.run_table import GAP
 from slipway.terminal.terminal import Terminal
 from slipway.text.command_name import as_typed, command_name
-from slipway.text.wording import clock, one_line, short, text_width, wrapped
+from slipway.text.wording import clock, one_line, short, text_width
 
 _LONGEST = 10_000
 # Rows of one kind that are shown; `--json` has all.
@@ -26,11 +25,8 @@ def show_details(screen: Terminal, details: Mapping[str, Any], used: Sequence[st
     rows = [*_what(details), *_made_of(details), *_labelled("used", used), *_how(details)]
     width = max(text_width(label) for label, _ in rows)
     for label, text in rows:
-        line = one_line(text, _LONGEST)
         # What may be copied to a command line is left to the terminal to wrap.
-        room = None if label in _COPIED or screen.width is None else screen.width - width - GAP
-        for place, part in enumerate(wrapped(line, max(room, 20)).split("\n") if room else [line]):
-            screen.row([("" if place else label, "bold"), (part, "")], [width, 0])
+        screen.row([(label, "bold"), (one_line(text, _LONGEST), "")], [width, 0], whole=label in _COPIED)
     if details["note"]:
         screen.note(str(details["note"]))
 

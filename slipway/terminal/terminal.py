@@ -20,6 +20,7 @@ from slipway.errors import HostError, SlipwayError
 from slipway.progress import Amount
 from slipway.report.run_table import GAP
 from slipway.terminal.output_log import OutputLog
+from slipway.terminal.styled import Moving, fitted, row_text, safe_text
 from slipway.terminal.uncaught import READER_GONE
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import RESET, LogFilter, neutral
@@ -29,6 +30,8 @@ from slipway.tty import open_tty, read_answer
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
 _LINE = 100
+# A cell of fewer columns is not worth having lines of its own.
+_LEAST_CELL = 20
 # What stands around a step: its tick before it, and how long it took behind it.
 _STEP_EXTRAS = len("✓  12:34:56 ")
 
@@ -72,10 +75,10 @@ class Terminal:
     def step(self, text: str) -> None:
         """Begin a step: the one before it is ticked off with the seconds that it took."""
         self.done()
-        self._step, self._since = one_line(text, self._room(_STEP_EXTRAS)), time.monotonic()
+        self._step, self._since = one_line(as_typed(text), self._room(_STEP_EXTRAS)), time.monotonic()
         self._told = self._since
         if self.err.is_terminal:
-            self._status = self.err.status(safe_text(self._step))
+            self._status = self.err.status(self._moving())
             self._status.start()
         else:
             # Its seconds come behind it when it is done.
@@ -93,12 +96,12 @@ class Terminal:
         if self._kept is not None:
             self._kept.line(neutral(text.rstrip()))
         if self._status is not None:
-            self._update("\n  ", one_line(text, self._room(len("  "))), "dim")
+            self._status.update(self._moving(one_line(text, self._room(len("  "))), "dim"))
 
     def transfer(self, amount: Amount) -> None:
         """Show how far a copy is; without a terminal, now and then."""
         if self._status is not None:
-            self._update("  ", how_far(amount), "cyan")
+            self._status.update(self._moving(one_line(how_far(amount), self._room(len("  "))), "cyan"))
         elif time.monotonic() - self._told >= _TELL_EVERY_S:
             self._told = time.monotonic()
             self._end_step()
@@ -127,9 +130,9 @@ class Terminal:
             self._print(text)
 
     def error(self, text: str) -> None:
-        """Say what went wrong; on a terminal with commands marked, and none of them cut by its edge."""
+        """Say what went wrong; on a terminal with commands marked."""
         self._end_log()
-        shown = safe_text(self._wrapped(f"error: {text}"))
+        shown = safe_text(f"error: {text}")
         shown.stylize("bold red", 0, len("error:"))
         shown.highlight_regex(r"`[^`]+`", "bold")
         self._print(shown)
@@ -142,7 +145,7 @@ class Terminal:
         """
         try:
             with self._paused(), open_tty() as tty:
-                return read_answer(tty, neutral(prompt), echo=echo)
+                return read_answer(tty, self._fit_prompt(prompt), echo=echo)
         except OSError:
             return None
         except EOFError as error:
@@ -167,17 +170,17 @@ class Terminal:
             if status is not None:
                 status.start()
 
-    def say(self, text: str, style: str = "") -> None:
-        """An answer, on standard output."""
+    def say(self, text: str, style: str = "", *, whole: bool = False) -> None:
+        """An answer, on standard output; ``whole``: it is to be copied, so that no line of it is cut."""
         self.done()
         self._end_log(answer=True)
-        self.out.print(safe_text(text, style), soft_wrap=True)
+        self._put(self.out, safe_text(text, style), whole=whole)
 
     def note(self, text: str) -> None:
         """A remark that is not the answer, on standard error."""
         self.done()
         self._end_log()
-        self._print(safe_text(self._wrapped(text), "dim"))
+        self._print(safe_text(text, "dim"))
 
     def heading(self, text: str) -> None:
         """The title of a part of a longer story."""
@@ -227,45 +230,54 @@ class Terminal:
         if self._line_is_open:
             self._write("\n")
 
-    def _wrapped(self, text: str) -> str:
-        """A message in lines that fit a terminal; into a pipe as it is."""
-        lines = neutral(text).split("\n")
-        return "\n".join(wrapped(line, self.err.width) for line in lines) if self.err.is_terminal else text
+    def _fit_prompt(self, prompt: str) -> str:
+        """A question in lines that fit, with the space before its answer."""
+        shown = neutral(prompt)
+        text = shown.rstrip(" ")
+        return self._in_lines(text) + shown[len(text) :]
+
+    def fit_error(self, text: str) -> str:
+        """An error that somebody else prints on standard error: as it is printed here, without colours."""
+        shown = neutral(as_typed(f"error: {text}"))
+        return self._in_lines(shown) if self.err.file.isatty() else shown
+
+    def _in_lines(self, text: str) -> str:
+        return "\n".join(wrapped(line, self.err.width) for line in text.split("\n"))
 
     def _print(self, shown: str | Text) -> None:
-        self.err.print(safe_text(shown) if isinstance(shown, str) else shown, soft_wrap=True)
+        self._put(self.err, safe_text(shown) if isinstance(shown, str) else shown)
 
-    def _update(self, gap: str, shown: str, style: str) -> None:
-        self._status.update(safe_text(f"{self._step}{gap}").append_text(safe_text(shown, style)))
+    @staticmethod
+    def _put(console: Console, shown: Text, *, whole: bool = False, hang: int | None = None) -> None:
+        """Print lines: on a terminal in pieces that fit, if they may be cut; into a pipe as they are."""
+        if console.file.isatty() and not whole:
+            shown = fitted(shown, console.width, hang)
+        console.print(shown, soft_wrap=True)
 
-    def row(self, cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> None:
-        """A row of a table, on standard output: texts with their styles, and how many columns each has."""
-        self.show(row_text(cells, widths))
+    def _moving(self, below: str = "", style: str = "") -> Moving:
+        return Moving(step=self._step, began=lambda: self._since, below=safe_text(below, style))
 
-    def show(self, line: Text) -> None:
-        """A line of an answer, in colours, on standard output; see :func:`safe_text`."""
+    def row(self, cells: Sequence[tuple[str, str]], widths: Sequence[int], *, whole: bool = False) -> None:
+        """A row of a table, on standard output; where it does not fit, its last cell goes on below itself.
+
+        Args:
+            cells: texts with their styles.
+            widths: how many columns each has.
+            whole: it is to be copied, so it is not cut.
+        """
+        hang = sum(widths[:-1]) + GAP * (len(widths) - 1)
+        fits = hang + _LEAST_CELL <= self.out.width
+        self.show(row_text(cells, widths), whole=whole, hang=hang if fits else None)
+
+    def show(self, line: Text, *, whole: bool = False, hang: int | None = None) -> None:
+        """A line of an answer, in colours, on standard output; see :func:`slipway.terminal.styled.fitted`."""
         self.done()
-        self.out.print(line, soft_wrap=True)
+        self._put(self.out, line, whole=whole, hang=hang)
 
     @property
     def width(self) -> int | None:
         """How many columns there are for answers; ``None`` where they go to no terminal."""
         return self.out.width if sys.stdout.isatty() else None
-
-
-def safe_text(text: str, style: str = "") -> Text:
-    """Text in which rich sees neither markup nor names of emoji, and a terminal nothing to obey."""
-    return Text(neutral(as_typed(text)), style)
-
-
-def row_text(cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> Text:
-    """A row of a table: texts with their styles, and how many columns each has."""
-    row = safe_text("")
-    for (cell, style), width in zip(cells, widths, strict=True):
-        text = safe_text(cell, style)
-        row.append_text(text).append(" " * (width - text.cell_len + GAP))
-    row.rstrip()
-    return row
 
 
 @contextmanager

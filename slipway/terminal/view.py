@@ -12,7 +12,8 @@ from slipway.job.run import Run
 from slipway.report.array_bar import Part, array_parts
 from slipway.report.run_table import run_table, widest
 from slipway.report.values import figure_words, run_values
-from slipway.terminal.terminal import Terminal, row_text, safe_text
+from slipway.terminal.styled import fitted, row_text, safe_text
+from slipway.terminal.terminal import Terminal
 from slipway.text.wording import one_line, text_width
 
 _COLOURS = {
@@ -26,20 +27,37 @@ _COLOURS = {
 _BAR_COLOURS = {"done": "green", "failed": "red", "running": "cyan", "waiting": "yellow"}
 
 
-def show_runs(screen: Terminal, runs: Sequence[Run], home: Collection[str] = ()) -> None:
-    """A table of runs, of which there is one at least, and what else is to be said; ``home`` as below."""
-    for line in run_lines(runs, screen.width, home):
-        screen.show(line)
-
-
-def run_lines(runs: Sequence[Run], width: int | None, home: Collection[str] = ()) -> list[Text]:
-    """The lines of a table of runs: its header, a row for each, a bar below an array, and notes.
+def show_runs(
+    screen: Terminal, runs: Sequence[Run], home: Collection[str] = (), *, wide: bool = False
+) -> None:
+    """A table of runs, and what else is to be said.
 
     Args:
+        screen: the terminal.
         runs: of which there is one at least.
-        width: how many columns there are; ``None`` for no limit.
         home: the ids of those whose results are home.
+        wide: have all columns, however long the lines become.
     """
+    for line in _table_lines(runs, None if wide else screen.width, home):
+        screen.show(line, whole=wide)
+    for note in _notes(runs):
+        screen.show(note)
+
+
+def run_lines(runs: Sequence[Run], width: int) -> list[Text]:
+    """The lines of a table of runs, of which there is one at least, and of the notes below it."""
+    notes = [line for note in _notes(runs) for line in fitted(note, width).split("\n")]
+    return [*_table_lines(runs, width, ()), *notes]
+
+
+def _notes(runs: Sequence[Run]) -> list[Text]:
+    return [
+        safe_text(f"{run.shown}: {one_line(run.status.note, 400)}", "dim") for run in runs if run.status.note
+    ]
+
+
+def _table_lines(runs: Sequence[Run], width: int | None, home: Collection[str]) -> list[Text]:
+    """A header, a row for each run, and a bar below an array."""
     values = [run_values(run, home=run.run_id in home) for run in runs]
     table = run_table(values, width)
     widths = [widest(table, title) for title in table]
@@ -50,8 +68,7 @@ def run_lines(runs: Sequence[Run], width: int | None, home: Collection[str] = ()
         lines.append(row_text(row, widths))
         if run["tasks"]:
             lines.append(_array_line(array_parts(run["tasks"])))
-    notes = (f"{run.shown}: {one_line(run.status.note, 400)}" for run in runs if run.status.note)
-    return [*lines, *(safe_text(note, "dim") for note in notes)]
+    return lines
 
 
 def _array_line(parts: Sequence[Part]) -> Text:

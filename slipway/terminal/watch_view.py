@@ -19,7 +19,8 @@ from slipway.scheduler.base import State
 from slipway.signals import asked_to_end
 from slipway.ssh.prompt import Prompt
 from slipway.steps.watch import Picture
-from slipway.terminal.terminal import Terminal, safe_text
+from slipway.terminal.styled import fitted, safe_text
+from slipway.terminal.terminal import Terminal
 from slipway.terminal.view import run_lines
 from slipway.text.wording import one_line
 from slipway.tty import Keys, open_keys
@@ -163,7 +164,8 @@ class _View:
         above = [safe_text(f"{datetime.now().astimezone():%H:%M:%S}  {when}  q quits", "dim"), safe_text("")]
         runs = [_older(run, age_s) for run in self._picture.runs]
         table = run_lines(runs, width) if runs else [safe_text("No run is like that.")]
-        below = [safe_text(line, "yellow") for line in (self._picture.trouble or "").splitlines()]
+        trouble = self._picture.trouble
+        below = [*fitted(safe_text(trouble, "yellow"), width).split("\n")] if trouble else []
         room = max(height - len(above) - len(below), 1)
         if len(table) > room:
             left = len(table) - (room - 1)

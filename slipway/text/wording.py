@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from slipway.progress import Amount, Transfer
+from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
 
 _BREAKS = re.compile(r"[\n\t]+")
+_WORD = re.compile(r"(?:`[^`]+`|[^ \n])+")
+_DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{40,}")
 
 
 def clock(seconds: int | None) -> str:
@@ -34,6 +38,11 @@ def duration(seconds: float) -> str:
 def megabytes(size_bytes: int) -> str:
     """A size in MB, or in kB where it is small."""
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
+
+
+def counted(count: int, one: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
 
 
 def sent(transfer: Transfer | None, size_bytes: int) -> str:
@@ -84,18 +93,41 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(line: str, width: int) -> str:
-    """A line in pieces that fit, each but the first set in; what stands in backticks is never cut."""
-    import textwrap
+    """A line in pieces that fit, each but the first set in; its commands are as they are typed here."""
+    shown = as_typed(line).expandtabs()
+    (start, end), *more = cuts(shown, width, hang := hang_of(shown))
+    return "\n".join([shown[start:end], *(" " * hang + shown[start:end] for start, end in more)])
 
-    indent = line[: len(line) - len(line.lstrip())]
-    # `textwrap` takes no-break spaces for letters.
-    kept = re.sub(r"`[^`]+`", lambda match: match[0].replace(" ", "\xa0"), line.lstrip())
-    pieces = textwrap.wrap(
-        kept,
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(pieces).replace("\xa0", " ")
+
+def hang_of(line: str) -> int:
+    """How many columns the further pieces of a line are set in."""
+    return len(line) - len(line.lstrip(" ")) + 2
+
+
+def cuts(line: str, width: int, hang: int) -> list[tuple[int, int]]:
+    """Where the pieces of a line begin and end, which are cut between words.
+
+    What stands in backticks is one word. A word that fits on no line is left to the terminal, from which it
+    can be copied; but a digest, which nobody copies, is cut.
+
+    Args:
+        line: it has no tabs.
+        width: how many columns of a terminal a piece may have.
+        hang: how many of them stand free before each piece but the first.
+    """
+    found, start, end, room = [], 0, 0, width
+    for begin, past in _parts(line, width - hang):
+        if end and text_width(line[start:past]) > room:
+            found.append((start, end))
+            start, room = begin, width - hang
+        end = past
+    return [*found, (start, end)]
+
+
+def _parts(line: str, room: int) -> Iterator[tuple[int, int]]:
+    """What is not cut: words, and the letters of a digest that has no room."""
+    for word in _WORD.finditer(line):
+        if _DIGEST.fullmatch(word[0]) and 0 < room < len(word[0]):
+            yield from ((place, place + 1) for place in range(*word.span()))
+        else:
+            yield word.span()

@@ -122,6 +122,12 @@ def test_a_word_that_is_no_task_is_told_with_what_may_have_been_meant(
     assert done.stderr.partition("is! ")[2] == f"{hint}\n"
 
 
+def test_the_help_shows_which_options_take_a_value(tmp_path: Path) -> None:
+    lines = run(tmp_path, "slipway", "--help", "status").stdout.splitlines()
+    options = [line.split()[0] for line in lines if line.startswith("  --")]
+    assert {"--run=STRING", "--state=STRING", "--site=STRING", "--json", "--wide"} < {*options}
+
+
 def test_what_a_task_cannot_do_without_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, "slipway", "stage")
     assert done.returncode == 64

@@ -100,6 +100,31 @@ def test_nothing_that_is_shown_does_anything_to_a_terminal(tmp_path: Path) -> No
     assert "error: \\x1b]0;X" in text
 
 
+TABLE = """
+from dataclasses import replace
+from slipway.job.run import Status
+from slipway.scheduler.base import State
+from slipway.terminal.view import show_runs
+from tests.unit.test_run import make_run
+note = "the site cannot be asked; `invoke doctor hpc` says why"
+status = Status(state=State.UNKNOWN, node="node1", note=note)
+run = replace(make_run("k3f9-lab-20260131-142530"), job_id="123456", args=("--lr", "0.1" * 10), status=status)
+show_runs(screen, [run], {run.run_id}, wide=sys.argv[1] == "wide")
+"""
+
+
+def test_wide_has_all_columns_and_notes_fit_all_the_same() -> None:
+    narrow, wide = (OWN.sub("", shown(TABLE, how, width=60)).splitlines() for how in ("narrow", "wide"))
+    assert narrow[0].split() == ["RUN", "JOB", "SITE", "STATE", "REASON", "EXIT", "ELAPSED"]
+    assert wide[0].split() == OWN.sub("", piped(TABLE, "narrow").decode()).splitlines()[0].split()
+    assert {"NODE", "RESULTS", "ARGUMENTS"} < {*wide[0].split()}
+    for lines in (narrow, wide):
+        assert lines[2:] == [
+            "k3f9-lab-20260131-142530: the site cannot be asked;",
+            "  `invoke doctor hpc` says why",
+        ]
+
+
 LOG = "print = screen.log\nfor piece in json.loads(sys.argv[1]):\n    print(piece)\n"
 
 

@@ -1,6 +1,7 @@
 """Questions and errors, on a real terminal."""
 
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -19,8 +20,9 @@ from invoke.exceptions import Exit
 from slipway.errors import ImageError
 from slipway.progress import Amount, Transfer
 from slipway.terminal.output_log import OutputLog
+from slipway.terminal.styled import Moving, safe_text
 from slipway.terminal.terminal import Terminal, terminal
-from slipway.text.wording import duration, sent
+from slipway.text.wording import duration, sent, wrapped
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +122,111 @@ def test_errors_are_wrapped_and_commands_stay_whole(width: int) -> None:
     assert "`invoke ssh.trust SITE --replace`" in text
     assert all(line.startswith("  ") for line in lines[1:])
     assert " ".join(text.split()) == "error: " + " ".join(TEXT.replace("\x1b[2J", "").split())
+
+
+ON_ALL_WIDTHS = """
+from slipway.terminal.terminal import Terminal
+screen = Terminal()
+text = "/a/b: `invoke a` `invoke b` or `invoke c` it is, " * 9
+for width in range(40, 52):
+    screen.out.width = screen.err.width = width
+    for how in (screen.error, screen.note, screen.say, screen.tell, screen.heading):
+        screen.out.print(f"= {width}")
+        how(text)
+"""
+NARROW = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from slipway.terminal.terminal import Terminal
+screen = Terminal()
+"""
+
+
+@pytest.mark.parametrize("command", ["invoke", "slipway", "my-slipway"])
+def test_all_that_is_printed_fits_with_commands_as_they_are_typed(command: str) -> None:
+    shown = on_terminal(ON_ALL_WIDTHS, width=80, command=command)
+    pieces = re.findall(r"= (\d+)\n([^=]+)", shown)
+    assert len(pieces) == 60
+    for width, text in pieces:
+        assert max(map(len, text.splitlines())) <= int(width), text
+        assert text.count(f"`{command} a`") == 9
+        # No word is set on a further line that would have had room on the one before it.
+        for line, after in itertools.pairwise(text.strip("\n").splitlines()):
+            (word,) = re.findall(r"^ *(`[^`]+`|\S+)", after)
+            assert len(line) + 1 + len(word) > int(width), text
+
+
+def test_a_question_fits_and_has_its_answer_behind_it() -> None:
+    program = NARROW + "screen.ask(sys.argv[1], echo=True)"
+    question = "Cancel k3f9-lab-20260131-142530, the newest run, which is RUNNING? Type yes: "
+    shown = on_terminal(program, question, width=40, end=b"yes: ")
+    assert shown.splitlines() == [
+        "Cancel k3f9-lab-20260131-142530, the",
+        "  newest run, which is RUNNING? Type",
+        "  yes: ",
+    ]
+
+
+def test_a_word_that_is_none_is_refused_in_lines_that_fit() -> None:
+    program = "import sys; sys.argv = ['slipway', 'jbo']; from slipway.cli.program import main; main()"
+    shown = on_terminal(program, width=40, command="slipway")
+    assert shown.splitlines() == [
+        "error: No idea what 'jbo' is! Did you",
+        "  mean job? `slipway --list` shows the",
+        "  tasks",
+    ]
+
+
+def test_what_is_to_be_copied_is_left_to_the_terminal() -> None:
+    program = NARROW + 'screen.say("a " * 40 + "b", whole=True)'
+    assert on_terminal(program, width=40) == "a " * 40 + "b\n"
+
+
+def test_a_cell_goes_on_below_itself_and_a_digest_is_cut() -> None:
+    cells = [("image", "bold"), ("sha256 " + "0123456789abcdef" * 4, "")]
+    assert on_terminal(f"{NARROW}screen.row({cells}, [11, 0])", width=60).splitlines() == [
+        "image        sha256 0123456789abcdef0123456789abcdef01234567",
+        "             89abcdef0123456789abcdef",
+    ]
+
+
+def test_wide_letters_take_two_columns() -> None:
+    assert wrapped("ランの名前 ランの名前 ランの名前", 22) == "ランの名前 ランの名前\n  ランの名前"
+
+
+def on_terminal(
+    program: str, *words: str, width: int, command: str = "invoke", end: bytes | None = None
+) -> str:
+    """What a program shows on a terminal of so many columns, to its end or to these bytes."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    own = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": str(width), "SLIPWAY_COMMAND": command}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**os.environ, **own},
+    )
+    os.close(theirs)
+    try:
+        shown = read_until(ours, end)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).replace("\r\n", "\n")
+
+
+def test_a_long_step_has_its_time_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    shown = [
+        str(Moving(step="Building", began=lambda began=began: began, below=safe_text(below)).__rich__())
+        for began, below in ((99.0, ""), (58.0, "RUN make"), (28.0, ""))
+    ]
+    assert shown == ["Building", "Building  42 s\nRUN make", "Building  1:12"]
 
 
 @pytest.mark.parametrize(("columns", "width"), [(40, 40), (80, 80), (200, 112)])
