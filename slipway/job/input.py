@@ -36,5 +36,5 @@ def find_missing(host: Host, scratch: Scratch, args: Sequence[str]) -> Iterator[
         if name not in there:
             yield (
                 f"{host.target}:{scratch.data} has no {name!r}{nearest(name, there)}, which the program's "
-                f"arguments name; `invoke stage --path FOLDER --name {shlex.quote(name)}` brings it there"
+                f"arguments name; `invoke stage FOLDER --name {shlex.quote(name)}` brings it there"
             )

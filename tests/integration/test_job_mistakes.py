@@ -182,5 +182,5 @@ def test_data_that_were_not_staged_are_noted(
     run, said = submitted(user_checkout, remote, "--", "--dataset", "rom", "--input=/data/room/left", "/data")
     assert run.args == ("--dataset", "rom", "--input=/data/room/left", "/data")
     assert re.search(r"data has no 'rom' \(did you mean room\?\), which the program's arguments name", said)
-    assert "`invoke stage --path FOLDER --name rom` brings it there" in said
+    assert "`invoke stage FOLDER --name rom` brings it there" in said
     assert said.count("has no") == 1
