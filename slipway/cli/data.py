@@ -78,7 +78,7 @@ def stage(
     with open_session(context) as (session, screen):
         from slipway.skipped import some_of
         from slipway.steps import data
-        from slipway.text.wording import megabytes
+        from slipway.text.wording import counted, megabytes
 
         chosen = session.choose(profile, site, set_ or ()).site
         done = data.stage(session, chosen, Path(path), name, delete=delete, verify=verify)
@@ -94,7 +94,8 @@ def stage(
             )
         gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
         screen.say(
-            f"{done.name}  {megabytes(done.size_bytes)}  {done.files} files, {done.files - done.sent_files} "
-            f"there already, {megabytes(done.sent_bytes)} sent{gone}  for jobs: /data/{done.name}"
+            f"{done.name}  {megabytes(done.size_bytes)}  {counted(done.files, 'file')}, "
+            f"{done.files - done.sent_files} there already, {megabytes(done.sent_bytes)} sent{gone}  "
+            f"for jobs: /data/{done.name}"
         )
         done.check()

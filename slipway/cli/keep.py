@@ -79,10 +79,10 @@ def _move(
 
 
 def _tell(screen: Terminal, moved: Moved) -> None:
-    from slipway.text.wording import megabytes
+    from slipway.text.wording import counted, megabytes
 
     copied = moved.copied
     some = "all copied" if copied.files == copied.all_files else f"{copied.files:,} of them copied"
     new = some if copied.files else "nothing copied"
-    whole = f"{copied.all_files:,} files, {megabytes(copied.all_bytes)}"
+    whole = f"{counted(copied.all_files, 'file')}, {megabytes(copied.all_bytes)}"
     screen.say(f"{moved.name}  {whole}, {new}  {moved.path}")

@@ -20,6 +20,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import Amount, Progress
 from slipway.shell import Result
+from slipway.text.wording import counted
 
 _CHUNK_BYTES = 1 << 16
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
@@ -115,8 +116,8 @@ def _sent_path(state: Path, site: str, source: Path) -> Path:
 def _describe(snapshot: Snapshot) -> str:
     package, files = snapshot.package, len(snapshot.tree.entries)
     if package.base is None:
-        return f"{files} files, {snapshot.size_bytes / 1e6:.1f} MB"
-    return f"{package.files} of {files} files"
+        return f"{counted(files, 'file')}, {snapshot.size_bytes / 1e6:.1f} MB"
+    return f"{package.files} of {counted(files, 'file')}"
 
 
 def _told(gone: bytes, package: Package, progress: Progress) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from slipway.dataset.survey import Survey
 from slipway.hash_cache import FileKey, HashCache, Hashed, file_key
 from slipway.progress import Amount, Progress
 from slipway.skipped import Skipped, reason
+from slipway.text.wording import counted
 
 _CHUNK = 1 << 20
 _MOST_THREADS = 8
@@ -52,7 +53,7 @@ def hash_files(
     skipped: dict[str, str] = {}
     if wanted:
         total_bytes = sum(keys[name][0] for name in wanted)
-        progress.step(f"Hashing {len(wanted)} files ({total_bytes / 1e6:,.1f} MB)")
+        progress.step(f"Hashing {counted(len(wanted), 'file')} ({total_bytes / 1e6:,.1f} MB)")
         hashing = _Hashing(survey.root, total_bytes, progress)
         try:
             hashing.run(wanted)

@@ -26,6 +26,7 @@ from slipway.host.inventory import (
 )
 from slipway.progress import Progress
 from slipway.skipped import Skipped, list_skipped, some_of
+from slipway.text.wording import counted
 from slipway.transfer.checksum import hash_remote
 
 
@@ -163,7 +164,7 @@ class Staging:
         unsure = alike.keys() - known.keys()
         if unsure:
             size_bytes = sum(alike[name].size_bytes for name in unsure)
-            self.progress.step(f"Hashing {len(unsure)} files there ({size_bytes / 1e6:,.1f} MB)")
+            self.progress.step(f"Hashing {counted(len(unsure), 'file')} there ({size_bytes / 1e6:,.1f} MB)")
             known |= hash_remote(self.host, self.path, sorted(unsure))
         return known
 
@@ -240,7 +241,7 @@ class Staging:
         remove_folders(self.host, self.path, gone_folders)
         make_folders(self.host, self.path, different.make)
         if different.send:
-            self.progress.step(f"Moving {len(different.send)} files into place")
+            self.progress.step(f"Moving {counted(len(different.send), 'file')} into place")
             place(self.host, self.upload_dir.folder, self.path, different.send)
         # Also where an attempt that was cut has moved everything, and has left its folders.
         remove_all(self.host, self.upload_dir.folder)

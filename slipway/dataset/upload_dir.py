@@ -15,6 +15,7 @@ from slipway.host.host import Host
 from slipway.host.inventory import Entry, Kind, make_folders, remove, remove_folders, take_inventory
 from slipway.progress import Progress
 from slipway.skipped import Skipped, list_skipped
+from slipway.text.wording import counted
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
 
@@ -62,7 +63,7 @@ class UploadDir:
             RemoteSpaceError: there is not enough room for it.
         """
         self._prepare(here, names)
-        self.progress.step(f"Sending {len(names)} files of {self.source}")
+        self.progress.step(f"Sending {counted(len(names), 'file')} of {self.source}")
         sent_bytes = self._carry(names, old)
         wrong, entries = self._check(here, names)
         skipped: list[Skipped] = []
@@ -70,7 +71,7 @@ class UploadDir:
             here, skipped = self._look_again(here, wrong)
             remove(self.host, self.folder, entries.keys() & set(wrong))
             again = sorted(set(wrong) - {one.name for one in skipped})
-            self.progress.step(f"Sending {len(again)} files again, which were changed meanwhile")
+            self.progress.step(f"Sending {counted(len(again), 'file')} again, changed meanwhile")
             sent_bytes += self._carry(again, None) if again else 0
             twice, entries = self._check(here, again)
             remove(self.host, self.folder, entries.keys() & set(twice))
@@ -114,7 +115,7 @@ class UploadDir:
         ).sent_bytes
 
     def _check(self, here: Manifest, names: Collection[str]) -> tuple[list[str], Mapping[str, Entry]]:
-        self.progress.step(f"Checking what arrived ({len(names)} files)")
+        self.progress.step(f"Checking what arrived ({counted(len(names), 'file')})")
         entries = take_inventory(self.host, self.folder) or {}
         files = [name for name in names if name in entries and entries[name].kind is Kind.FILE]
         digests = hash_remote(self.host, self.folder, files)

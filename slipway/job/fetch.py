@@ -15,6 +15,7 @@ from slipway.job.run import RunPaths
 from slipway.progress import Progress, Transfer
 from slipway.sftp.listing import PARTIAL, Listing, list_tree
 from slipway.skipped import Skipped
+from slipway.text.wording import counted
 from slipway.transfer.choice import choose_carrier
 
 _CHANNELS = 2
@@ -90,7 +91,7 @@ class Fetcher:
         return carrier.fetch_tree(self.source, self.home, names=names, without=_WITHOUT, on_progress=tell)
 
     def _compare(self, files: Listing, transfer: Transfer) -> tuple[Compared, Transfer]:
-        self.progress.step(f"Comparing {len(files):,} files with those on the cluster")
+        self.progress.step(f"Comparing {counted(len(files), 'file')} with those on the cluster")
         first = compare(self.host, self.source, self.home, files)
         if not first.different:
             return first, transfer

@@ -49,10 +49,10 @@ def test_a_file_is_hashed_once(source: Path, tmp_path: Path) -> None:
     first, steps = hashes(source, tmp_path / "m")
     assert steps == ["Hashing 3 files (0.0 MB)"]
     assert hashes(source, tmp_path / "m") == (first, [])
-    assert hashes(source, tmp_path / "m", doubted={"a"})[1] == ["Hashing 1 files (0.0 MB)"]
+    assert hashes(source, tmp_path / "m", doubted={"a"})[1] == ["Hashing 1 file (0.0 MB)"]
     (source / "b").unlink()
     (source / "c").write_text("new")
-    assert hashes(source, tmp_path / "m")[1] == ["Hashing 1 files (0.0 MB)"]
+    assert hashes(source, tmp_path / "m")[1] == ["Hashing 1 file (0.0 MB)"]
 
 
 @pytest.mark.usefixtures("calm")
@@ -62,7 +62,7 @@ def test_the_same_size_and_time_do_not_hide_a_change(source: Path, tmp_path: Pat
     (source / "a").write_text("x" * status.st_size)
     os.utime(source / "a", ns=(status.st_atime_ns, status.st_mtime_ns))
     after, steps = hashes(source, tmp_path / "m")
-    assert steps == ["Hashing 1 files (0.0 MB)"]
+    assert steps == ["Hashing 1 file (0.0 MB)"]
     assert {name for name in after if after[name] != before[name]} == {"a"}
 
 
