@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 
 from slipway.errors import ConfigError
 from slipway.resources import Memory, Resources, Time
@@ -130,6 +131,29 @@ class Site(_Part):
     currency: Annotated[str | None, form(r"[^\W\d_]{1,12}|[€$£¥]", "a short word, such as EUR")] = None
     # Whether its scheduler can send mail.
     mail: bool = True
+    # Where its file is, if that is not the repository's own but came with Slipway.
+    _packed: Path | None = PrivateAttr(default=None)
+
+    def from_package(self, file: Path) -> Site:
+        """The same site, known to be from a file that comes with Slipway."""
+        same = self.model_copy()
+        same._packed = file
+        return same
+
+    @property
+    def file(self) -> str:
+        """The site's file, for words."""
+        whose = "" if self._packed is None else "Slipway's own "
+        return f"{whose}cluster/{self.name}.yaml"
+
+    @property
+    def file_to_change(self) -> str:
+        """The site's file, for words on what is to be changed in it; with how it becomes the repository's."""
+        own = f"cluster/{self.name}.yaml"
+        if self._packed is None:
+            return own
+        copy = f"mkdir -p cluster && cp {shlex.quote(str(self._packed))} {own}"
+        return f"{own} (Slipway's own becomes yours by `{copy}`)"
 
     @property
     def asks_for_gpus(self) -> bool:

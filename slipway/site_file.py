@@ -34,11 +34,10 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
     """
     file = next((one for one in _places(folders, name) if one.is_file()), None)
     if file is None or Path(name).name != name:
-        known = list_sites(folders)
         new = f"{folders[0] / name}.yaml, which `invoke site.add {shlex.quote(name)}` writes"
         raise UsageError(
-            f"there is no site {name!r} in {folders[0]}{nearest(name, known)}; sites: {', '.join(known)}; "
-            f"a new one is a file {new}"
+            f"there is no site {name!r} in {folders[0]}{nearest(name, list_sites(folders))}, "
+            f"{_known_words(folders)}; a new one is a file {new}"
         )
     content = _read(file)
     kind = _kind(file, content)
@@ -47,13 +46,22 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(kind, error.errors()[0])}") from error
     hosts = tuple(_located(one, file.parent) for one in site.hosts)
-    return site.model_copy(update={"login": _located(site.login, file.parent), "hosts": hosts})
+    found = site.model_copy(update={"login": _located(site.login, file.parent), "hosts": hosts})
+    return found if file.parent == folders[0] else found.from_package(file)
 
 
 def list_sites(folders: Sequence[Path]) -> list[str]:
     """The names of the sites in some folders, in alphabetical order."""
     found = {file.stem for folder in folders for file in folder.glob("*.yaml") if file.is_file()}
     return sorted(found - {_MANUAL})
+
+
+def _known_words(folders: Sequence[Path]) -> str:
+    """Which sites there are: the repository's own, and those that come with Slipway."""
+    own = list_sites(folders[:1])
+    packed = [name for name in list_sites(folders[1:]) if name not in own]
+    words = [f"which has {', '.join(own) or 'none'}"]
+    return "; ".join([*words, *([f"with Slipway come {', '.join(packed)}"] if packed else [])])
 
 
 def _places(folders: Sequence[Path], name: str) -> list[Path]:

@@ -116,8 +116,8 @@ class Facts:
 
     @property
     def file(self) -> str:
-        """The site's file, for words."""
-        return f"cluster/{self.there.name}.yaml"
+        """The site's file, for words on what is to be changed in it."""
+        return self.there.file_to_change
 
     def answer(self, name: str) -> Answer:
         """What a check's script has printed; nothing where it has not run."""

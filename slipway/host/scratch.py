@@ -68,7 +68,7 @@ def open_scratch(host: Host, site: Site, *, make: bool = True) -> Scratch:
     if why is not None:
         raise ScratchError(
             f"{host.target}: scratch is {folder}, and Slipway's folder cannot be made there: "
-            f"{why}; check paths.scratch in cluster/{site.name}.yaml"
+            f"{why}; check paths.scratch in {site.file_to_change}"
         )
     return scratch
 
@@ -99,7 +99,7 @@ def _resolve(host: Host, site: Site, key: str, written: str) -> PurePosixPath:
     try:
         return resolve_path(written, lookup)
     except ConfigError as error:
-        raise ConfigError(f"cluster/{site.name}.yaml: paths.{key} is {error}") from error
+        raise ConfigError(f"{site.file}: paths.{key} is {error}") from error
 
 
 def _make_folders(host: Host, folders: Sequence[PurePosixPath]) -> str | None:

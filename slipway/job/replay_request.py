@@ -48,7 +48,7 @@ def ask_again(
     base = old.model_copy(update={key: FIELDS.model_fields[key].get_default() for key in gone})
     origins = dict.fromkeys(_named(base), f"as in {run.run_id}")
     if is_elsewhere:
-        defaults = {key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)}
+        defaults = {key: f"defaults.{key} in {site.file}" for key in _named(site.defaults)}
         origins, base = defaults | origins, base.over(FIELDS.model_validate(site.defaults.model_dump()))
     if profile is not None:
         keys = [key for key in FIELDS.model_fields if key.upper() in changed]

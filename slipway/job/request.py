@@ -70,7 +70,7 @@ class Request:
 def resource_request(profile: Profile, site: Site, resources: Resources) -> ResourceRequest:
     """What the scheduler is asked for: by the command line, the profile and the site, in this order."""
     origins = {
-        **{key: f"defaults.{key} in cluster/{site.name}.yaml" for key in _named(site.defaults)},
+        **{key: f"defaults.{key} in {site.file}" for key in _named(site.defaults)},
         **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
         **{key: f"--{key.replace('_', '-')}" for key in _named(resources)},
     }

@@ -160,7 +160,5 @@ def _notes(site: Site, accounted: Accounted) -> list[str]:
     ran = {job.partition for job in accounted.jobs if job.elapsed_s}
     priced = {name for name, queue in site.queues.items() if queue.cost is not None}
     if priced and (unpriced := sorted(ran - priced)):
-        notes.append(
-            f"no cost is known for {', '.join(unpriced)}: queues in cluster/{site.name}.yaml has none"
-        )
+        notes.append(f"no cost is known for {', '.join(unpriced)}: queues in {site.file} has none")
     return notes

@@ -105,7 +105,7 @@ def _look_at(
     if not site.asks_for_gpus:
         offer = offer.model_copy(update={"max_gpus": None})
     merged = merge_queue(written, offer)
-    places = [(written, f"(queues.{name} in cluster/{site.name}.yaml)"), (offer, f"({site.scheduler})")]
+    places = [(written, f"(queues.{name} in {site.file})"), (offer, f"({site.scheduler})")]
     problems = (find_problem(request, queue, "it", where) for queue, where in places if queue is not None)
     return state.refused or next(filter(None, problems), None), merged
 
@@ -148,7 +148,7 @@ def order(found: Iterable[Candidate], prefer: Prefer, site: Site) -> list[Candid
     if all(one.cost is None for one in by_start):
         raise JobError(
             f"--prefer cost: no cost is known for {', '.join(one.name for one in by_start)}; write "
-            f"queues.<partition>.cost into cluster/{site.name}.yaml, or leave --prefer out"
+            f"queues.<partition>.cost into {site.file_to_change}, or leave --prefer out"
         )
     return sorted(by_start, key=lambda one: float("inf") if one.cost is None else one.cost)
 

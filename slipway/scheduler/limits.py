@@ -50,10 +50,10 @@ def check_partition(resource_request: ResourceRequest, site: Site) -> None:
         if name not in site.queues:
             raise JobError(
                 f"site {site.name} has no {resource_request.named('partition', f'partition {name!r}')}"
-                f"{nearest(name, site.queues)}; queues in cluster/{site.name}.yaml has: "
+                f"{nearest(name, site.queues)}; queues in {site.file} has: "
                 f"{', '.join(site.queues)}"
             )
-        where = f"(queues.{name} in cluster/{site.name}.yaml)"
+        where = f"(queues.{name} in {site.file})"
         problems.append(
             find_problem(resource_request, site.queues[name], f"partition {name} of {site.name}", where)
         )
@@ -66,7 +66,7 @@ def check_partition(resource_request: ResourceRequest, site: Site) -> None:
 
 def _check_auto(resource_request: ResourceRequest, site: Site) -> None:
     problems = {
-        name: find_problem(resource_request, queue, "it", f"(queues.{name} in cluster/{site.name}.yaml)")
+        name: find_problem(resource_request, queue, "it", f"(queues.{name} in {site.file})")
         for name, queue in site.queues.items()
         if queue.auto
     }

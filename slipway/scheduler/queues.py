@@ -119,13 +119,13 @@ def differences(site: Site, there: Sequence[QueueState]) -> list[str]:
     offers = {queue.name: queue.offer for queue in there}
     for name, written in site.queues.items():
         if name not in offers:
-            found.append(f"queues.{name} in cluster/{site.name}.yaml: there is no such partition for you")
+            found.append(f"queues.{name} in {site.file}: there is no such partition for you")
             continue
         for key in OFFERED:
             mine, theirs = getattr(written, key), getattr(offers[name], key)
             if mine is not None and theirs is not None and not is_same(key, mine, theirs):
                 found.append(
-                    f"queues.{name}.{key} in cluster/{site.name}.yaml is {as_word(mine)}; the scheduler "
+                    f"queues.{name}.{key} in {site.file} is {as_word(mine)}; the scheduler "
                     f"says {as_word(theirs)}"
                 )
     return found

@@ -87,7 +87,7 @@ def make_replay(
     check_partition(wanted, chosen)
     check_prefer(prefer, wanted)
     if keys := site_changes(run, chosen):
-        where = f"cluster/{chosen.name}.yaml has changed since {run.run_id}"
+        where = f"{chosen.file} has changed since {run.run_id}"
         notes.append(f"{where}, and counts as it is now: {', '.join(keys)}")
     values = dict(run.profile_values)
     if profile is not None:

@@ -89,7 +89,7 @@ def with_mail(resources: Resources, site: Site, targets: Sequence[Target]) -> Re
         return resources
     if not site.mail:
         raise UsageError(
-            f"--notify {mail.word}: {site.name} sends no mail (mail: false in cluster/{site.name}.yaml); "
+            f"--notify {mail.word}: {site.name} sends no mail (mail: false in {site.file}); "
             "name a webhook or desktop, or leave it out"
         )
     # The user's own options stand behind these, and go before them.

@@ -134,10 +134,36 @@ def test_a_wrong_key_is_named(tmp_path: Path, content: str, message: str) -> Non
 def test_an_unknown_site_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "hpc.yaml").write_text("")
     with pytest.raises(
-        UsageError, match=r"no site 'hpx' in .* \(did you mean hpc\?\); sites: hpc; a new one is a file"
+        UsageError, match=r"no site 'hpx' in .* \(did you mean hpc\?\), which has hpc; a new one is a file"
     ):
         load_site([tmp_path], "hpx")
     assert list_sites([tmp_path]) == ["hpc"]
+
+
+def test_an_unknown_site_is_told_with_whose_the_others_are(tmp_path: Path) -> None:
+    own, packed = tmp_path / "cluster", tmp_path / "share"
+    for folder, names in ((own, ("hpc", "box")), (packed, ("box", "euler", "example"))):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.yaml").touch()
+    with pytest.raises(UsageError, match=r"which has box, hpc; with Slipway come euler; a new one is"):
+        load_site([own, packed], "far")
+    with pytest.raises(UsageError, match=r"which has none; with Slipway come box, euler; a new one is"):
+        load_site([tmp_path / "nowhere", packed], "far")
+
+
+def test_words_tell_a_file_of_slipways_own_and_how_it_becomes_ones_own(tmp_path: Path) -> None:
+    packed = tmp_path / "a b"
+    packed.mkdir()
+    (packed / "hpc.yaml").write_text("login: {host: h}\npaths: {scratch: /s}\ndefaults: {cpus: 2}\n")
+    site = load_site([tmp_path / "cluster", packed], "hpc")
+    assert site.file == "Slipway's own cluster/hpc.yaml"
+    assert site.file_to_change == (
+        "cluster/hpc.yaml (Slipway's own becomes yours by "
+        f"`mkdir -p cluster && cp '{packed}/hpc.yaml' cluster/hpc.yaml`)"
+    )
+    assert site.model_dump() == (own := load_site([packed], "hpc")).model_dump()
+    assert (own.file, own.file_to_change) == ("cluster/hpc.yaml", "cluster/hpc.yaml")
 
 
 def test_variables_are_looked_up_once_and_filled_in() -> None:

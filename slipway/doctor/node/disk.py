@@ -54,7 +54,7 @@ df -Pk -- "$folder"
 
 def _look_at_local(facts: Facts, answer: Answer) -> Finding:
     if facts.there.paths.node_local is None:
-        return skipped(f"{facts.file} names none (paths.node_local)")
+        return skipped(f"{facts.there.file} names none (paths.node_local)")
     folder, key = answer.value("folder") or facts.there.paths.node_local, f"paths.node_local in {facts.file}"
     needs_it = facts.there.output == "node-local"
     so = "a job could not write its results" if needs_it else "each job reads the image from scratch, slower"

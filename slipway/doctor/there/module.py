@@ -35,7 +35,7 @@ def _ask(facts: Facts) -> str:
 def _look(facts: Facts, answer: Answer) -> Finding:
     names = facts.there.modules
     if not names:
-        return skipped(f"{facts.file} names none")
+        return skipped(f"{facts.there.file} names none")
     if answer.exit_code == _NO_MODULES:
         fix = f"remove modules from {facts.file}, or find out from the site how bash gets the command"
         return failed("there is no command `module` in a login shell there", so=_SO, fix=fix)

@@ -74,7 +74,7 @@ def _gpu_options(resources: SlurmResources, site: SlurmSite) -> list[str]:
     if own is not None:
         raise JobError(
             f"--sbatch {own} takes the place of --gres=gpu:{gpus}, by which {site.name} gets --gpus "
-            f"{gpus} (gpu_request in cluster/{site.name}.yaml); write --gpus 0 and "
+            f"{gpus} (gpu_request in {site.file}); write --gpus 0 and "
             f"--sbatch {own},gpu:{gpus}, or leave one of them out"
         )
     return [f"--gres=gpu:{gpus}"]
