@@ -80,7 +80,11 @@ def read_dockerignore(folder: Path) -> DockerIgnore:
     Raises:
         DataError: the file cannot be read, or a line is no pattern.
     """
-    file = folder / NAME
+    return read_rules(folder / NAME)
+
+
+def read_rules(file: Path) -> DockerIgnore:
+    """The rules of one such file; see :func:`read_dockerignore`."""
     if not file.exists():
         return DockerIgnore([])
     try:

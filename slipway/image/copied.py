@@ -41,6 +41,12 @@ def copied_files(
     return [name for name in names if any(_matches(name.split("/"), one) for one in patterns)]
 
 
+def may_hold_copied(sources: Iterable[str] | None, folder: str) -> bool:
+    """Whether something in a folder may be copied, by what :func:`parse_sources` has found."""
+    parts = folder.split("/")
+    return sources is None or any(_matches(parts, _parts(one)[: len(parts)]) for one in sources)
+
+
 def parse_sources(dockerfile: str, given: Mapping[str, str]) -> list[str] | None:
     """What COPY and ADD name of the context, in order; ``None`` where this reader cannot tell.
 

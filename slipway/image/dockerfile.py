@@ -12,6 +12,11 @@ _SETTING = re.compile(r"\s*(ARG|ENV)\s+(.*)", re.I | re.S)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:[-+])([^}]*))?\})")
 
 
+def plain_text(content: bytes) -> str:
+    """A Dockerfile's text as Docker reads it: without a byte order mark, comments in whatever encoding."""
+    return content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
+
+
 def instructions(dockerfile: str) -> list[str]:
     """Each instruction as one line, without comments."""
     match = _DIRECTIVE.match(dockerfile)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import ConfigError, ImageError
 from slipway.image.copied import copied_files
-from slipway.image.dockerfile import declared_args
+from slipway.image.dockerfile import declared_args, plain_text
 from slipway.image.label import content_labels
 from slipway.image.source import Source, find_sources
 
@@ -66,11 +66,9 @@ class Recipe:
             ConfigError: there is no such file.
         """
         try:
-            content = self.dockerfile.read_bytes()
+            return plain_text(self.dockerfile.read_bytes())
         except OSError as error:
             raise ConfigError(f"{self.dockerfile}: there is no such Dockerfile for {self.name}") from error
-        # As Docker reads it: without a byte order mark, and with comments in whatever encoding.
-        return content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
 
 
 def profile_recipe(profile: Profile) -> Recipe:

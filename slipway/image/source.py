@@ -56,7 +56,7 @@ class Source:
 
     def key(self, word: str) -> str:
         """The profile's key about it: ``REPO``, ``REF`` or ``SOURCE``."""
-        return _key(self.name, word)
+        return source_key(self.name, word)
 
     def origin(self) -> str:
         """The content of its ``origin.json``."""
@@ -85,17 +85,21 @@ def find_sources(dockerfile: str, settings: Mapping[str, Path | None]) -> tuple[
     Raises:
         ConfigError: a folder is missing, is something else, or cannot be compiled for chosen architectures.
     """
-    wanted = [name for name in _NEEDED if f"ARG {_key(name, 'REPO')}" in dockerfile]
     found: dict[str, Source] = {}
-    for name in wanted:
+    for name in wanted_sources(dockerfile):
         folder = settings.get(name)
         if folder is not None:
-            found[name] = read_source(name, folder, f"{_key(name, 'SOURCE')} is")
+            found[name] = read_source(name, folder, f"{source_key(name, 'SOURCE')} is")
         elif name == "lietorch" and (upstream := found.get("droid-slam")) and upstream.folder:
             found[name] = _submodule(upstream.folder / _SUBMODULE)
         else:
             found[name] = Source(name=name)
     return tuple(found.values())
+
+
+def wanted_sources(dockerfile: str) -> list[str]:
+    """The names of the sources that a Dockerfile asks for."""
+    return [name for name in _NEEDED if f"ARG {source_key(name, 'REPO')}" in dockerfile]
 
 
 def read_source(name: str, folder: Path, what: str) -> Source:
@@ -163,5 +167,6 @@ def _names_architectures(folder: Path) -> bool:
         raise ConfigError(f"{folder / 'setup.py'} cannot be read: {error.strerror}") from error
 
 
-def _key(name: str, word: str) -> str:
+def source_key(name: str, word: str) -> str:
+    """The profile's key about a source: ``REPO``, ``REF`` or ``SOURCE``."""
     return f"{name.upper().replace('-', '_')}_{word}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import EngineError, ImageError, UsageError
 from slipway.image.engine import Image, engine, find_image
+from slipway.image.inputs import explain_stale_here
 from slipway.image.own import explain_other
 from slipway.local import container as local
 from slipway.local.copy import Copied, copy_folder, copy_out
@@ -35,6 +36,8 @@ def start(session: Session, profile: Profile) -> local.Started:
     wanted = describe(session, client, profile)
     if other := explain_other(session.project, wanted.image, profile.name):
         session.progress.note(f"{other}. The container is of that one")
+    elif stale := explain_stale_here(session.project, profile, wanted.image):
+        session.progress.note(stale)
     if profile.resources.gpu_count and wanted.machine.gpus is None:
         session.progress.note(
             "This machine's engine has no GPUs to give (its runtime `nvidia`, or CDI); the container has none"

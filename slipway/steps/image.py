@@ -12,6 +12,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
+from slipway.image.inputs import explain_stale_here, keep_inputs, read_inputs
 from slipway.image.label import checkout_labels
 from slipway.image.own import explain_other, remember_built
 from slipway.image.recipe import Recipe, profile_recipe
@@ -56,8 +57,11 @@ def build(
     """
     lock = session.lock(f"build-{profile.name}", f"Waiting for another build of profile {profile.name}")
     with lock:
+        # What is changed while it is built is not in it.
+        inputs = read_inputs(session.project, profile)
         image, is_new = _build(session, profile, fresh=fresh, cache=cache)
     remember_built(session.project, image)
+    keep_inputs(session.project, image, inputs)
     return image, is_new
 
 
@@ -117,8 +121,9 @@ def _built(session: Session, client: DockerClient, profile: Profile) -> Image:
         raise ImageError(
             f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
-    if other := explain_other(session.project, image, profile.name):
-        session.progress.note(other)
+    note = explain_other(session.project, image, profile.name)
+    if note or (note := explain_stale_here(session.project, profile, image)):
+        session.progress.note(note)
     return image
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from slipway.errors import SlipwayError, UsageError
 from slipway.image.engine import engine
+from slipway.image.inputs import explain_stale_here
 from slipway.job.input import named_datasets
 from slipway.job.inputs import read_code, resolve_inputs
 from slipway.job.request import Request
@@ -80,6 +81,8 @@ def run_here(session: Session, request: Request, on_text: Callable[[str], None])
     sweep(session)
     project, profile, client = session.project, request.profile, engine()
     image = find_built(client, profile)
+    if stale := explain_stale_here(project, profile, image):
+        session.progress.note(stale)
     submitted = datetime.now(timezone.utc).replace(microsecond=0)
     run_id = new_run_id(profile.name, submitted)
     with asked_to_end(_interrupt):

@@ -13,6 +13,7 @@ from slipway.errors import UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image
+from slipway.image.inputs import explain_stale
 from slipway.image.look import look_for_image
 from slipway.image.own import explain_other
 from slipway.job.request import NOTHING_SUBMITTED, Request
@@ -171,6 +172,8 @@ def _choose_image(
     if here is None or (there is not None and there.image_id == here.id):
         if other:
             session.progress.note(f"{other}. This run uses that one")
+        elif there is not None:
+            _tell_stale(session, request, there)
         return there
     if push is Push.ASK and _wants_push(session, request, is_there=there is not None):
         from slipway.steps.image import convert, send_sif
@@ -183,6 +186,16 @@ def _choose_image(
             "`invoke job --push` sends it before"
         )
     return there
+
+
+def _tell_stale(session: Session, request: Request, there: PushedSif) -> None:
+    """Say so where the site's image was built before something has changed that it is built from."""
+    profile, site = request.profile, request.site.name
+    if stale := explain_stale(session.project, profile, there.image_id):
+        session.progress.note(
+            f"The image {profile.image} at {site} is {stale}, and this run uses it; `invoke build --profile "
+            f"{profile.name}`, then `invoke push --profile {profile.name} --site {site}` bring it up to date"
+        )
 
 
 def _wants_push(session: Session, request: Request, *, is_there: bool) -> bool:

@@ -167,6 +167,7 @@ def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(image_steps, "build_image", build_image)
     monkeypatch.setattr(image_steps, "engine", lambda: None)
     monkeypatch.setattr(image_steps, "remember_built", lambda *_: None)
+    monkeypatch.setattr(image_steps, "read_inputs", lambda *_: None)
     monkeypatch.setattr(image_steps, "profile_recipe", recipe)
     monkeypatch.setattr(image_steps, "_revision", lambda *_: {})
     monkeypatch.setattr(image_steps, "replace", lambda value, **_: value)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, warning
 from slipway.errors import ParseError
+from slipway.image.inputs import explain_stale
 from slipway.push.upload import PushedSif, parse_record
 
 _MISSING, _BROKEN, _NO_RECORD = 3, 4, 5
@@ -52,11 +53,15 @@ def judge_image(facts: Facts, there: PushedSif, size_bytes: int, push: str) -> F
         seen = f"{there.path.name} has {size_bytes} bytes, and was sent with {there.size_bytes}"
         fix = f"remove it there (`rm {shlex.quote(str(there.path))}`), then {push}"
         return failed(f"it is damaged: {seen}", so="a job would end with launch-failure", fix=fix)
-    if facts.image is None:
-        return ok(f"{shown}; there is none here to compare it with")
-    if there.image_id != facts.image.id:
+    if facts.image is not None and there.image_id != facts.image.id:
         so = "a job runs the one there, not what was built last here"
         return warning(f"not the one that is here: {shown}", so=so, fix=f"{push}, or `invoke job --push`")
+    if stale := explain_stale(facts.project, facts.profile, there.image_id):
+        so = "a job runs without what has changed since"
+        fix = f"`invoke build --profile {facts.profile.name}`, then {push}"
+        return warning(f"{stale}: {shown}", so=so, fix=fix)
+    if facts.image is None:
+        return ok(f"{shown}; there is none here to compare it with")
     return ok(f"the same as here: {shown}")
 
 
@@ -65,7 +70,7 @@ CHECKS = (
         name="image",
         title="image",
         place=Place.THERE,
-        about="The profile's image is there, whole, and the same as the one here.",
+        about="The profile's image is there, whole, the same as here, and built from files as they are now.",
         predicts="`job` is refused, or runs an older image.",
         look=_look,
         ask=lambda facts: f"name={shlex.quote(facts.profile.image)}{_ASK}",
