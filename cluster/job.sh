@@ -236,7 +236,8 @@ start_container() {
     trap - INT QUIT
     exec 9>&- # only: node_local
     exec 5>&- 7>&- # only: node_output
-    exec < <(wait_for_shells "$BASHPID") # only: shell
+    local mine=$BASHPID # only: shell
+    exec < <(wait_for_shells "$mine") # only: shell
     exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
 }
 

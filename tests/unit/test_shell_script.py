@@ -189,6 +189,17 @@ def test_one_that_stays(tmp_path: Path) -> None:
         finally:
             running.send_signal(signal.SIGTERM)
     assert node.result()["reason"] == "cancelled"
+    wait_until(lambda: not job_processes(node), "the end of what waited for shells")
+
+
+def job_processes(node: ShellNode) -> list[str]:
+    """The processes of the job's script."""
+    script, found = f"{node.run_dir}/job.sh".encode(), list[str]()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if script in file.read_bytes().split(b"\0"):
+                found.append(file.parent.name)
+    return found
 
 
 def test_a_program_that_the_image_does_not_have(node: ShellNode, running: "subprocess.Popen[bytes]") -> None:
