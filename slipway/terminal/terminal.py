@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ _STEP_EXTRAS = len("✓  12:34:56 ")
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise  # rich calls it where it has caught the error, and would end with 1
+
+
+def _columns(console: Console) -> int:
+    """How many columns its terminal has; rich takes 80 for each that has no colours."""
+    if console.is_dumb_terminal:
+        with suppress(OSError):
+            return os.get_terminal_size(console.file.fileno()).columns or console.width
+    return console.width
 
 
 class Terminal:
@@ -89,7 +97,7 @@ class Terminal:
 
     def _room(self, taken: int) -> int:
         """How many columns a line may have, beside what else stands on it."""
-        return min(_LINE, max(self.err.width - taken, 1)) if self.err.is_terminal else _LINE
+        return min(_LINE, max(_columns(self.err) - taken, 1)) if self.err.is_terminal else _LINE
 
     def line(self, text: str) -> None:
         """Show a line of a program below the step; without a terminal it is only kept."""
@@ -242,7 +250,7 @@ class Terminal:
         return self._in_lines(shown) if self.err.file.isatty() else shown
 
     def _in_lines(self, text: str) -> str:
-        return "\n".join(wrapped(line, self.err.width) for line in text.split("\n"))
+        return "\n".join(wrapped(line, _columns(self.err)) for line in text.split("\n"))
 
     def _print(self, shown: str | Text) -> None:
         self._put(self.err, safe_text(shown) if isinstance(shown, str) else shown)
@@ -251,7 +259,7 @@ class Terminal:
     def _put(console: Console, shown: Text, *, whole: bool = False, hang: int | None = None) -> None:
         """Print lines: on a terminal in pieces that fit, if they may be cut; into a pipe as they are."""
         if console.file.isatty() and not whole:
-            shown = fitted(shown, console.width, hang)
+            shown = fitted(shown, _columns(console), hang)
         console.print(shown, soft_wrap=True)
 
     def _moving(self, below: str = "", style: str = "") -> Moving:
@@ -266,7 +274,7 @@ class Terminal:
             whole: it is to be copied, so it is not cut.
         """
         hang = sum(widths[:-1]) + GAP * (len(widths) - 1)
-        fits = hang + _LEAST_CELL <= self.out.width
+        fits = hang + _LEAST_CELL <= _columns(self.out)
         self.show(row_text(cells, widths), whole=whole, hang=hang if fits else None)
 
     def show(self, line: Text, *, whole: bool = False, hang: int | None = None) -> None:
@@ -277,7 +285,7 @@ class Terminal:
     @property
     def width(self) -> int | None:
         """How many columns there are for answers; ``None`` where they go to no terminal."""
-        return self.out.width if sys.stdout.isatty() else None
+        return _columns(self.out) if sys.stdout.isatty() else None
 
 
 @contextmanager

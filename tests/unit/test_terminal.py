@@ -167,6 +167,11 @@ def test_a_question_fits_and_has_its_answer_behind_it() -> None:
     ]
 
 
+def test_a_terminal_without_colours_has_its_own_width() -> None:
+    text = "a " * 49 + "b"
+    assert on_terminal(f"{NARROW}screen.say({text!r})", width=100, term="dumb") == f"{text}\n"
+
+
 def test_a_word_that_is_none_is_refused_in_lines_that_fit() -> None:
     program = "import sys; sys.argv = ['slipway', 'jbo']; from slipway.cli.program import main; main()"
     shown = on_terminal(program, width=40, command="slipway")
@@ -195,12 +200,17 @@ def test_wide_letters_take_two_columns() -> None:
 
 
 def on_terminal(
-    program: str, *words: str, width: int, command: str = "invoke", end: bytes | None = None
+    program: str,
+    *words: str,
+    width: int,
+    command: str = "invoke",
+    end: bytes | None = None,
+    term: str = "xterm",
 ) -> str:
     """What a program shows on a terminal of so many columns, to its end or to these bytes."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    own = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": str(width), "SLIPWAY_COMMAND": command}
+    own = {"PYTHONPATH": str(ROOT), "TERM": term, "COLUMNS": str(width), "SLIPWAY_COMMAND": command}
     process = subprocess.Popen(
         [sys.executable, "-c", program, *words],
         cwd=ROOT,
