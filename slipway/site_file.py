@@ -36,7 +36,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
     if file is None or Path(name).name != name:
         new = f"{folders[0] / name}.yaml, which `invoke site.add {shlex.quote(name)}` writes"
         raise UsageError(
-            f"there is no site {name!r} in {folders[0]}{nearest(name, list_sites(folders))}, "
+            f"there is no site {name!r}{nearest(name, list_sites(folders))}: "
             f"{_known_words(folders)}; a new one is a file {new}"
         )
     content = _read(file)
@@ -60,7 +60,7 @@ def _known_words(folders: Sequence[Path]) -> str:
     """Which sites there are: the repository's own, and those that come with Slipway."""
     own = list_sites(folders[:1])
     packed = [name for name in list_sites(folders[1:]) if name not in own]
-    words = [f"which has {', '.join(own) or 'none'}"]
+    words = [f"{folders[0]} has {', '.join(own) or 'none'}"]
     return "; ".join([*words, *([f"with Slipway come {', '.join(packed)}"] if packed else [])])
 
 

@@ -153,10 +153,7 @@ def test_a_folder_that_is_no_project_says_how_it_becomes_one(tmp_path: Path) -> 
 def test_the_project_is_found_from_any_folder_in_it(project: Path, where: str) -> None:
     done = run(project / where, "slipway", "job", "--site", "nowhere", "--", "x")
     assert done.returncode == 64
-    assert (
-        f"there is no site 'nowhere' in {project}/cluster, which has none; with Slipway come box, "
-        in done.stderr
-    )
+    assert f"there is no site 'nowhere': {project}/cluster has none; with Slipway come box, " in done.stderr
     assert "`slipway site.add nowhere`" in done.stderr
 
 

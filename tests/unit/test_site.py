@@ -134,7 +134,7 @@ def test_a_wrong_key_is_named(tmp_path: Path, content: str, message: str) -> Non
 def test_an_unknown_site_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "hpc.yaml").write_text("")
     with pytest.raises(
-        UsageError, match=r"no site 'hpx' in .* \(did you mean hpc\?\), which has hpc; a new one is a file"
+        UsageError, match=r"no site 'hpx' \(did you mean hpc\?\): /.* has hpc; a new one is a file"
     ):
         load_site([tmp_path], "hpx")
     assert list_sites([tmp_path]) == ["hpc"]
@@ -146,9 +146,9 @@ def test_an_unknown_site_is_told_with_whose_the_others_are(tmp_path: Path) -> No
         folder.mkdir()
         for name in names:
             (folder / f"{name}.yaml").touch()
-    with pytest.raises(UsageError, match=r"which has box, hpc; with Slipway come euler; a new one is"):
+    with pytest.raises(UsageError, match=r"cluster has box, hpc; with Slipway come euler; a new one is"):
         load_site([own, packed], "far")
-    with pytest.raises(UsageError, match=r"which has none; with Slipway come box, euler; a new one is"):
+    with pytest.raises(UsageError, match=r"nowhere has none; with Slipway come box, euler; a new one is"):
         load_site([tmp_path / "nowhere", packed], "far")
 
 
