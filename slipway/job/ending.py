@@ -158,6 +158,9 @@ def _by_slurm(job: Job) -> Status:
     if job.state is State.COMPLETED:
         # The script always says how it ended. Where it did not, something before it ended the job.
         return Status(state=State.FAILED, reason=Reason.LAUNCH_FAILURE.value, note=_NO_RESULT)
+    if job.state is State.NODE_FAIL:
+        # It has 0:1 for some of these, which is no signal of the program's.
+        return Status(state=job.state, reason=reason.value)
     if job.state in _SLURM_KNOWS and code == 0:
         code = None  # SLURM's way to say that there was none
     note = _NO_RESULT if job.state is State.FAILED else None

@@ -70,6 +70,7 @@ def test_a_waiting_job_has_slurms_reason() -> None:
         (slurm(State.COMPLETED, 0), script_result(3, "program-error"), "FAILED", "program-error", 3),
         # The script did not come to its end.
         (slurm(State.NODE_FAIL, None), None, "NODE_FAIL", "node-failure", None),
+        (slurm(State.NODE_FAIL, 0, 1), None, "NODE_FAIL", "node-failure", None),
         (slurm(State.FAILED, 0, 9), None, "FAILED", "program-error", 137),
         # The warning found nobody: the script had not begun.
         (slurm(State.FAILED, 0, 10), None, "FAILED", "time-limit", 138),
