@@ -49,6 +49,7 @@ def init(
 
 
 def _show(done: InitResult, screen: Terminal) -> None:
+    from slipway.report.login_table import keep_words
     from slipway.text.command_name import command_name
 
     for file in done.files:
@@ -58,6 +59,11 @@ def _show(done: InitResult, screen: Terminal) -> None:
             screen.say(f"    {line}", whole=True)
     for note in done.notes:
         screen.note(note)
+    if done.kept is not None:
+        screen.note(
+            f"All commands of yours here use this login until none has for {keep_words(done.kept)}; "
+            f"`invoke logout {done.kept.names[0]}` ends it"
+        )
     screen.say("Next:")
     for command in done.commands:
         screen.say(f"  {command_name()} {command}", whole=True)

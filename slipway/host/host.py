@@ -379,8 +379,18 @@ def _find_master(target: Target) -> MasterTransport | None:
     return find_master(target)
 
 
-def keep_login(target: Target, login: Login, state: Path, ask: Prompt, name: str) -> KeptTransport:
+def keep_login(
+    target: Target, login: Login, state: Path, ask: Prompt, name: str, *, meets_hosts: bool = False
+) -> KeptTransport:
     """Log in, unless it was done, so that other commands can use it.
+
+    Args:
+        target: the host, and how it is reached.
+        login: the same, as the site's file has it.
+        state: Slipway's state folder.
+        ask: who answers.
+        name: of the site.
+        meets_hosts: whoever answers is shown the keys of hosts that are not known, and may have them kept.
 
     Raises:
         HostError: somebody else can get at the folder where kept logins are.
@@ -389,7 +399,14 @@ def keep_login(target: Target, login: Login, state: Path, ask: Prompt, name: str
     from slipway.multiplex.kept import keep
     from slipway.multiplex.noted_target import note_target
 
-    made = keep(target, ask, login.keep_s, name, lambda: ask.tell(f"Another command logs in to {target}"))
+    made = keep(
+        target,
+        ask,
+        login.keep_s,
+        name,
+        lambda: ask.tell(f"Another command logs in to {target}"),
+        meets_hosts=meets_hosts,
+    )
     note_target(login, state, target)
     return made
 

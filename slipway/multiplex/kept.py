@@ -82,7 +82,15 @@ def find_kept(target: Target, name: str = "") -> KeptTransport | None:
         return None
 
 
-def keep(target: Target, ask: Prompt, keep_s: float, name: str, on_wait: Callable[[], None]) -> KeptTransport:
+def keep(
+    target: Target,
+    ask: Prompt,
+    keep_s: float,
+    name: str,
+    on_wait: Callable[[], None],
+    *,
+    meets_hosts: bool = False,
+) -> KeptTransport:
     """The kept connection to a host, which is made where there is none.
 
     Args:
@@ -91,6 +99,7 @@ def keep(target: Target, ask: Prompt, keep_s: float, name: str, on_wait: Callabl
         keep_s: for how many seconds without use.
         name: of the site.
         on_wait: is called where another command is logging in there, and that is waited for.
+        meets_hosts: whoever answers is shown the keys of hosts that are not known, and may have them kept.
 
     Raises:
         HostError: somebody else can get at the folder of the sockets.
@@ -101,7 +110,7 @@ def keep(target: Target, ask: Prompt, keep_s: float, name: str, on_wait: Callabl
         return found
     _tidy_unfinished(path.parent)
     with only_one(path.with_suffix(".lock"), on_wait):
-        return find_kept(target, name) or _start(path, target, ask, keep_s, name)
+        return find_kept(target, name) or _start(path, target, ask, keep_s, name, meets_hosts)
 
 
 def list_kept() -> list[Kept]:
@@ -159,7 +168,9 @@ def parse_kept(path: Path, state: Mapping[str, Any]) -> Kept:
     )
 
 
-def _start(path: Path, target: Target, ask: Prompt, keep_s: float, name: str) -> KeptTransport:
+def _start(
+    path: Path, target: Target, ask: Prompt, keep_s: float, name: str, meets_hosts: bool
+) -> KeptTransport:
     here, there = socket.socketpair()
     with here, tempfile.TemporaryFile() as said:
         with there:
@@ -168,7 +179,7 @@ def _start(path: Path, target: Target, ask: Prompt, keep_s: float, name: str) ->
         try:
             relay = Relay(here)
             values = {"target": target_values(target), "path": str(path), "keep_s": keep_s, "name": name}
-            relay.say(values)
+            relay.say({**values, "meets_hosts": meets_hosts})
             _converse(relay, ask, said.fileno())
             relay.release()
             made = KeptTransport(path, name, was_there=False)

@@ -13,6 +13,7 @@ from slipway.errors import SlipwayError, SshError
 from slipway.multiplex.keeper import Keeper
 from slipway.multiplex.relay import RelayedPrompt, error_values, parse_target
 from slipway.ssh.login import log_in
+from slipway.ssh.trust import HostKeyPrompt
 
 
 def main() -> None:
@@ -24,8 +25,9 @@ def main() -> None:
     prompt = RelayedPrompt(socket.socket(fileno=int(sys.argv[-1])))
     wanted = prompt.request
     target = parse_target(wanted["target"])
+    met = HostKeyPrompt(ask=prompt)
     try:
-        transports = log_in(target, prompt)
+        transports = log_in(target, prompt, met.on_host_key if wanted["meets_hosts"] else None)
     except SlipwayError as error:
         prompt.say(error_values(error))
         os._exit(error.exit_code)
@@ -34,6 +36,8 @@ def main() -> None:
         os._exit(SshError.exit_code)
     keeper = Keeper(Path(wanted["path"]), target, transports, wanted["keep_s"], wanted["name"])
     prompt.on_gone = keeper.end
+    for line in met.news:
+        prompt.tell(line)
     prompt.say({"ready": True})
     prompt.wait_for_release()
     _detach()

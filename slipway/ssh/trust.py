@@ -9,6 +9,8 @@ from slipway.ssh.hostkey import HostKey, add_known, check_host_key, host_key_err
 from slipway.ssh.prompt import Prompt
 from slipway.ssh.target import Target
 
+_KNOWN = "known already"
+
 
 @dataclass(kw_only=True)
 class HostKeyPrompt:
@@ -28,6 +30,11 @@ class HostKeyPrompt:
     comment: str = ""
     lines: list[str] = field(default_factory=list)
 
+    @property
+    def news(self) -> list[str]:
+        """The lines of hosts that were not known."""
+        return [line for line in self.lines if not line.endswith(_KNOWN)]
+
     def on_host_key(self, target: Target, shown: HostKey) -> None:
         """Show a host's key where it is not known, and keep it if that is wanted.
 
@@ -38,7 +45,7 @@ class HostKeyPrompt:
         verdict = check_host_key(target, shown)
         name = f"{target.host}:{target.port}"
         if verdict.state == "known":
-            self.lines.append(f"{name}  {shown}  known already")
+            self.lines.append(f"{name}  {shown}  {_KNOWN}")
             return
         if verdict.state == "revoked" or (verdict.state == "changed" and not self.replace):
             raise host_key_error(target, shown, verdict)

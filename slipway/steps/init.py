@@ -22,6 +22,7 @@ from slipway.init.detect import Findings, look_around
 from slipway.init.place import check_place
 from slipway.init.plan import LOCAL, PROFILE, PlannedFile, plan_files, read_site, site_file
 from slipway.init.write import write_files
+from slipway.multiplex.kept import Kept
 from slipway.progress import NullProgress, Progress
 from slipway.project import Project
 from slipway.share import share_folder
@@ -47,11 +48,16 @@ class InitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class InitResult:
-    """What became of each file, what there is to say of it, and the commands to go on with."""
+    """What became of each file, what there is to say of it, and the commands to go on with.
+
+    Attributes:
+        kept: the login that was left for these commands; ``None`` where none was made.
+    """
 
     files: tuple[PlannedFile, ...]
     notes: tuple[str, ...]
     commands: tuple[str, ...]
+    kept: Kept | None = None
 
 
 def init(folder: Path, options: InitOptions, prompt: Prompt, progress: Progress | None = None) -> InitResult:
@@ -65,15 +71,16 @@ def init(folder: Path, options: InitOptions, prompt: Prompt, progress: Progress 
     check_place(folder, sure=options.yes)
     found = look_around(folder)
     answers = _Questions(folder, options, NoPrompt() if options.yes else prompt).answers()
-    files = plan_files(folder, found, answers)
+    files, kept = plan_files(folder, found, answers), None
     if options.from_host:
-        files = _ask_cluster(folder, files, answers, options, prompt, progress or NullProgress())
+        files, kept = _ask_cluster(folder, files, answers, options, prompt, progress or NullProgress())
     notes = _notes(folder, found, answers, files, has_asked=options.from_host)
     write_files(folder, files)
     return InitResult(
         files=files,
         notes=tuple(notes),
         commands=_commands(found, answers, files, has_asked=options.from_host),
+        kept=kept,
     )
 
 
@@ -84,8 +91,8 @@ def _ask_cluster(
     options: InitOptions,
     prompt: Prompt,
     progress: Progress,
-) -> tuple[PlannedFile, ...]:
-    """The same files, with the site's as its cluster says it; one that is there stays as it is."""
+) -> tuple[tuple[PlannedFile, ...], Kept | None]:
+    """The same files, with the site's as its cluster says it, and the login that was left for commands."""
     from slipway.steps.session import Session
     from slipway.steps.site_add import SiteOptions, find_site
 
@@ -96,14 +103,20 @@ def _ask_cluster(
             "named; add --host HOST, or leave it out"
         )
     asked = SiteOptions(
-        name=answers.site, host=answers.host, user=answers.user, scratch=options.scratch, yes=options.yes
+        name=answers.site,
+        host=answers.host,
+        user=answers.user,
+        scratch=options.scratch,
+        yes=options.yes,
+        keep=True,
     )
     session = Session(project=Project.find(folder), progress=progress, prompt=prompt)
     cluster = find_site(session, asked)
     for line in cluster.lines:
         session.progress.note(line)
     content = cluster.change.new.encode()
-    return tuple(replace(one, content=content) if one.name == name else one for one in files)
+    asked_files = tuple(replace(one, content=content) if one.name == name else one for one in files)
+    return asked_files, cluster.kept
 
 
 def _comes_along(site: str) -> bool:

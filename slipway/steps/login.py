@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from slipway.errors import ConfigError, HostError, UsageError
 from slipway.host.host import keep_login
-from slipway.multiplex.folder import require_possible
+from slipway.multiplex.folder import is_possible, require_possible
 from slipway.multiplex.kept import Kept, end_kept, find_kept, list_kept, parse_kept, path_of
-from slipway.ssh.target import resolve_target
+from slipway.site import Login
+from slipway.ssh.target import Target, resolve_target
 from slipway.steps.session import Session
 
 
@@ -31,9 +32,33 @@ def log_in(session: Session, name: str) -> tuple[Kept, bool]:
     return parse_kept(transport.path, transport.state), transport.was_there
 
 
+def leave_login(session: Session, login: Login, name: str) -> Kept | None:
+    """Log in to a site that has no file yet, and leave that for other commands.
+
+    A host that is not known yet is shown to the person.
+
+    Returns:
+        What is kept; ``None`` where it was there already, or where this machine cannot keep it.
+
+    Raises:
+        HostError: somebody else can get at the folder for it.
+        SshError: there is no way in.
+    """
+    state = session.project.state
+    target = resolve_target(login, state)
+    if not is_possible() or _openssh(target) is not None:
+        return None
+    transport = keep_login(target, login, state, session.prompt, name, meets_hosts=True)
+    transport.close()
+    return None if transport.was_there else parse_kept(transport.path, transport.state)
+
+
 def find_openssh(session: Session, name: str) -> str | None:
     """The user and host of a connection that OpenSSH keeps to a site, which all commands use then."""
-    target = resolve_target(session.site(name).login, session.project.state)
+    return _openssh(resolve_target(session.site(name).login, session.project.state))
+
+
+def _openssh(target: Target) -> str | None:
     if find_kept(target) is not None or not target.control_paths:
         return None
     from slipway.multiplex.openssh import find_master

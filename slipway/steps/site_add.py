@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ from slipway.init.cluster import (
 )
 from slipway.init.questions import Questions
 from slipway.init.site_text import SiteChoice, free_words, render_site
+from slipway.multiplex.kept import Kept, end_kept
 from slipway.scheduler.choose import find_scheduler
 from slipway.scheduler.queues import UNTYPED, ClusterQueues, QueueState
 from slipway.scheduler.slurm.answers import run_all
@@ -29,6 +31,7 @@ from slipway.site import Login, Paths
 from slipway.ssh.config import list_aliases
 from slipway.ssh.prompt import NoPrompt
 from slipway.ssh.target import resolve_target
+from slipway.steps.login import leave_login
 from slipway.steps.queues import FileChange, missing_entries
 from slipway.steps.session import Session
 
@@ -45,14 +48,17 @@ class SiteOptions:
     scratch: str | None = None
     yes: bool = False
     replace: bool = False
+    # Leave the login for the commands to come, as `login` does.
+    keep: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundSite:
-    """A site's file as it would be, and what was found, a line each."""
+    """A site's file as it would be, what was found, a line each, and the login that was left."""
 
     change: FileChange
     lines: Sequence[str]
+    kept: Kept | None = None
 
 
 def find_site(session: Session, options: SiteOptions) -> FoundSite:
@@ -75,16 +81,17 @@ def find_site(session: Session, options: SiteOptions) -> FoundSite:
     user = options.user or user
     login = Login(host=check_host(host), user=check_user(user) if user else None)
     session.progress.step(f"Logging in to {login.host}")
-    with _log_in(session, login) as there:
-        session.progress.step(f"Asking {login.host} about itself")
-        facts = look_around(there)
-        queues = find_scheduler("slurm").queues(there)
-        choice = _choose(session, there, options, login, facts, queues, ask)
-    text = render_site(choice, facts, datetime.now(timezone.utc).date())
-    _check(text, file)
+    with _left_behind(session, login, options) as kept:
+        with _log_in(session, login) as there:
+            session.progress.step(f"Asking {login.host} about itself")
+            facts = look_around(there)
+            queues = find_scheduler("slurm").queues(there)
+            choice = _choose(session, there, options, login, facts, queues, ask)
+        text = render_site(choice, facts, datetime.now(timezone.utc).date())
+        _check(text, file)
     old = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     return FoundSite(
-        change=FileChange(file=file, old=old, new=text), lines=found_lines(choice, facts, queues)
+        change=FileChange(file=file, old=old, new=text), lines=found_lines(choice, facts, queues), kept=kept
     )
 
 
@@ -128,26 +135,47 @@ def look_around(host: Host) -> ClusterFacts:
     return facts
 
 
+@contextmanager
+def _left_behind(session: Session, login: Login, options: SiteOptions) -> Iterator[Kept | None]:
+    """The login that is left for the commands to come, if that is wanted; none where nothing comes of it."""
+    kept = None
+    if options.keep:
+        with _explained(session, login):
+            kept = leave_login(session, login, options.name)
+    try:
+        yield kept
+    except BaseException:
+        if kept is not None:
+            end_kept(kept.path)
+        raise
+
+
 def _log_in(session: Session, login: Login) -> Host:
     """A connection; a host that is not known yet is shown to the person, by the same login."""
     from slipway.ssh.trust import HostKeyPrompt
 
     state, prompt = session.project.state, session.prompt
     met = HostKeyPrompt(ask=prompt)
-    try:
+    with _explained(session, login):
         host = connect(login, state, prompt, on_host_key=met.on_host_key)
+    for line in met.news:
+        session.progress.note(line)
+    return host
+
+
+@contextmanager
+def _explained(session: Session, login: Login) -> Iterator[None]:
+    """Say what to do where nobody has confirmed a host's key."""
+    try:
+        yield
     except HostKeyChangedError:
         raise
     except HostKeyError as error:
-        target = resolve_target(login, state)
+        target = resolve_target(login, session.project.state)
         raise HostKeyError(
             f"{target}: its key is not known here yet, and nobody has confirmed it; compare it with what the "
             f"site publishes, in a terminal: here, or by `{target.ssh_command}`"
         ) from error
-    for line in met.lines:
-        if not line.endswith("known already"):
-            session.progress.note(line)
-    return host
 
 
 def _choose(

@@ -53,4 +53,4 @@ def test_a_new_cluster_goes_as_the_page_says(newcomer: Person) -> None:
             newcomer.do(block)
     # What the login leaves behind asks nobody again.
     asked = [shown for shown in newcomer.shown if "Verification code:" in shown]
-    assert [shown.split()[2] for shown in asked] == ["init", "login"]
+    assert [shown.split()[2] for shown in asked] == ["init"]

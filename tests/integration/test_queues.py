@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,14 @@ from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
+from slipway.project import Project
 from slipway.report.queue_table import queue_values
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Queue
 from slipway.site_file import load_site
 from slipway.ssh.prompt import NoPrompt
 from slipway.steps.init import InitOptions, init
+from slipway.steps.login import log_out
 from slipway.steps.queues import look_at_queues, plan_file, write_change
 from slipway.steps.session import Session
 from slipway.steps.site_add import SiteOptions, find_site, write_site
@@ -217,10 +220,18 @@ def test_a_host_that_is_not_known_is_not_asked(project: Session, tmp_path: Path)
     assert not (tmp_path / "cluster").exists()
 
 
-def test_a_new_project_asks_its_cluster(project: Session, tmp_path: Path) -> None:
+def test_a_new_project_asks_its_cluster(
+    project: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "home" / "new"
     folder.mkdir()
-    init(folder, InitOptions(site="hpc", host="box", from_host=True, yes=True), NoPrompt())
+    with tempfile.TemporaryDirectory(prefix="slipway-", dir="/tmp") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        done = init(folder, InitOptions(site="hpc", host="box", from_host=True, yes=True), NoPrompt())
+        assert done.kept is not None
+        # By the site's file the next command finds it.
+        (kept,) = log_out(Session(project=Project.find(folder)), "hpc")
+        assert (kept.names, kept.path) == (("hpc",), done.kept.path)
     site = load_site([folder / "cluster"], "hpc")
     assert (site.login.host, site.defaults.account) == ("box", "lab")
     assert site.queues["long"].max_time == "7-00:00:00"

@@ -2,20 +2,22 @@
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import paramiko
 import pytest
 from paramiko.message import Message
 
-from slipway.errors import HostError, LoginError, SshError
+from slipway.errors import HostError, HostKeyError, LoginError, SshError
 from slipway.lock import only_one
 from slipway.multiplex import folder, kept, openssh_wire
 from slipway.multiplex.channel import TURN_S, KeptChannel
@@ -292,6 +294,89 @@ def channel_message(kind: int, number: int) -> Message:
     message.add_byte(bytes([kind]))
     message.add_int(number)
     return message
+
+
+# --- The process that keeps it
+
+
+ANSWER = "a b c"
+
+
+class Anybody(paramiko.ServerInterface):
+    """A server that lets in who knows the password."""
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "password"
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL if password == ANSWER else paramiko.AUTH_FAILED
+
+
+class Answering(NoPrompt):
+    """Somebody who says yes, and knows the password."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def ask(self, prompt: str, *, echo: bool) -> str | None:
+        self.seen.append(prompt)
+        return "yes" if echo else ANSWER
+
+    def tell(self, text: str) -> None:
+        self.seen.append(text)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Target]:
+    """A server on this machine, which nobody knows yet."""
+    transports = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    transports.append(paramiko.Transport(connection))
+                    transports[-1].add_server_key(paramiko.ECDSAKey.generate())
+                    transports[-1].start_server(event=threading.Event(), server=Anybody())
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield replace(
+            TARGET,
+            host="127.0.0.1",
+            port=listener.getsockname()[1],
+            identity_files=(),
+            identity_agent="none",
+            known_hosts=(str(tmp_path / "known"),),
+            global_known_hosts=(),
+        )
+        listener.shutdown(socket.SHUT_RDWR)
+        for transport in transports:
+            transport.close()
+
+
+def test_a_host_that_is_not_known_is_met_by_the_login_that_is_kept(server: Target, tmp_path: Path) -> None:
+    """Where that is wanted: whoever logs in confirms its key, and is asked once."""
+    person = Answering()
+    with pytest.raises(HostKeyError):
+        kept.keep(server, person, 60, "hpc", lambda: None)
+    assert person.seen == []
+    made = kept.keep(server, person, 60, "hpc", lambda: None, meets_hosts=True)
+    try:
+        shown, question, password, told = person.seen
+        assert re.fullmatch(r"127\.0\.0\.1:\d+ shows ECDSA P-256 SHA256:\S+", shown)
+        assert question == "Is this what the site publishes? (yes, or the fingerprint) "
+        assert password.endswith("password: ")
+        assert told == f"{shown.replace(' shows', ' ')}  kept in {tmp_path}/known"
+        made.close()
+        found = find_kept(server, "hpc")
+        assert found is not None
+        found.close()
+        (one,) = list_kept()
+        assert one.names == ("hpc",)
+    finally:
+        kept.end_kept(made.path)
+    wait_until(lambda: list_kept() == [], "the end of what was kept")
 
 
 # --- OpenSSH's own

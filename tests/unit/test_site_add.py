@@ -2,12 +2,16 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
+from invoke.context import Context
 
+from slipway.cli.init import init as init_task
+from slipway.errors import SshError
 from slipway.init.cluster import (
     ClusterFacts,
     Folder,
@@ -17,10 +21,17 @@ from slipway.init.cluster import (
     scratch_command,
 )
 from slipway.init.site_text import SiteChoice, render_site
+from slipway.multiplex.folder import socket_path
+from slipway.multiplex.kept import Kept
+from slipway.project import Project
 from slipway.scheduler.slurm.site import SlurmSite
+from slipway.site import Login
 from slipway.site_file import load_site
+from slipway.ssh.target import resolve_target
+from slipway.steps import site_add
 from slipway.steps.queues import FileChange, write_change
-from slipway.steps.site_add import write_site
+from slipway.steps.session import Session
+from slipway.steps.site_add import FoundSite, SiteOptions, find_site, write_site
 
 TCL = """\
 /usr/share/modules/modulefiles:
@@ -193,3 +204,90 @@ def test_a_file_is_written_once_and_whole(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="was changed meanwhile; nothing was written"):
         write_change(change)
     assert file.read_text() == "newer\n"
+
+
+# --- The login
+
+
+KEPT = Kept(
+    path=Path("/run/one.login"),
+    target="me@login.invalid:22",
+    names=("hpc",),
+    since=0.0,
+    until=None,
+    idle_s=0.0,
+    keep_s=28800.0,
+    users=0,
+)
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"))
+
+
+@pytest.mark.parametrize("user", [None, "me"])
+def test_a_login_that_is_left_is_found_by_the_sites_file(session: Session, user: str | None) -> None:
+    """Its socket's name is made of how the host is reached, which the file has to say in the same way."""
+    home = session.project.root
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "config").write_text("Host hpc\n  HostName login.invalid\n  Port 2222\n  User you\n")
+    login = Login(host="hpc", user=user)
+    choice = SiteChoice(name="hpc", host="hpc", user=user, scratch="/s", accounts={}, queues={"debug": {}})
+    (home / "cluster").mkdir()
+    text = render_site(choice, parse_facts(FACTS, SCRATCH, ""), date(2026, 1, 31))
+    (home / "cluster" / "hpc.yaml").write_text(text)
+    read = session.site("hpc").login
+    assert read == login
+    paths = [socket_path(home, resolve_target(one, session.project.state)) for one in (login, read)]
+    assert paths[0] == paths[1]
+
+
+def test_a_login_is_left_where_that_is_wanted_and_something_came_of_it(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, ended = list[str](), list[Path]()
+
+    def leave(_: Session, login: Login, name: str) -> Kept:
+        left.append(f"{name} {login.host}")
+        return KEPT
+
+    def fail(*_: object, **__: object) -> None:
+        raise SshError("the line was lost")
+
+    monkeypatch.setattr(site_add, "leave_login", leave)
+    monkeypatch.setattr(site_add, "connect", fail)
+    monkeypatch.setattr(site_add, "end_kept", ended.append)
+    options = SiteOptions(name="hpc", host="login.invalid", yes=True)
+    with pytest.raises(SshError):
+        find_site(session, options)
+    assert (left, ended) == ([], [])
+    with pytest.raises(SshError):
+        find_site(session, replace(options, keep=True))
+    assert (left, ended) == (["hpc login.invalid"], [KEPT.path])
+
+
+@pytest.mark.parametrize("kept", [KEPT, None])
+def test_a_new_project_says_that_it_is_logged_in(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kept: Kept | None,
+) -> None:
+    asked = list[SiteOptions]()
+
+    def find(_: Session, options: SiteOptions) -> FoundSite:
+        asked.append(options)
+        change = FileChange(file=tmp_path / "cluster" / "hpc.yaml", old="", new="login: {host: a}\n")
+        return FoundSite(change=change, lines=["found"], kept=kept)
+
+    monkeypatch.setattr(site_add, "find_site", find)
+    folder = tmp_path / "new"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    init_task(Context(), site="hpc", host="login.invalid", from_host=True, yes=True)
+    assert [one.keep for one in asked] == [True]
+    said = capsys.readouterr()
+    words = "All commands of yours here use this login until none has for 8 h; `invoke logout hpc` ends it"
+    assert (words in " ".join(said.err.split())) is (kept is not None)
