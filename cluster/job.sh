@@ -275,6 +275,8 @@ run_program() {
 
 # @shell@
 
+# @elements@
+
 # ---- From here on it runs -------------------------------------------------------------------------
 
 # A requeued job is a new attempt with a folder of its own: processes of the last one may still be alive on a
@@ -339,7 +341,8 @@ if [ -n "$time_is_short" ]; then
     say "the time limit is too near to begin"
     finish 1 time-limit
 fi
-read_words <"$run_dir/argv" && program=("${words[@]}") || exit 1
+read_words <"$run_dir/argv" && program=("${words[@]}") || exit 1 # only: same_words
+read_element && program=("${words[@]}") || exit 1 # only: elements
 read_words <"$run_dir/environment" && settings=("${words[@]}") || exit 1
 use_shell # only: shell
 if [ -z "$each_node" ]; then run_on_all_nodes; else run_program; fi # only: multi_node

@@ -39,6 +39,7 @@ from slipway.cli import (
     site,
     ssh,
     status,
+    sweep,
     tunnel,
 )
 from slipway.cli.parser import read_words
@@ -65,6 +66,7 @@ def collect(root: Path) -> Collection:
         data.weights,
         data.stage,
         job.job,
+        sweep.sweep,
         shell.shell,
         container.start,
         container.enter,

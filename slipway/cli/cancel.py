@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import FILTERS, open_session
+from slipway.cli.common import FILTERS, SWEEP, open_session, with_sweep
 
 if TYPE_CHECKING:
     from slipway.job.run import Run
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @task(
     help={
         "run": "A run's id or name, or its beginning; may be repeated. Without one you are asked.",
+        **SWEEP,
         "all_": "All runs that wait or run.",
         "yes": "Ask nothing.",
         **{name: FILTERS[name] for name in ("site", "profile", "state", "name")},
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def cancel(
     context: Context,
     run: list[str] | None = None,
+    sweep: str | None = None,
     all_: bool = False,
     state: list[str] | None = None,
     site: str | None = None,
@@ -45,6 +47,7 @@ def cancel(
         from slipway.steps.cancel import Cancelling, find_alive, find_named
         from slipway.steps.select import select_runs
 
+        run = with_sweep(session, run, sweep)
         is_filtered = bool(state or site or profile or name)
         if all_ and run:
             raise UsageError("--all is every run that waits or runs; name none beside it, or leave it out")

@@ -31,6 +31,7 @@ FILTERS = {
 RUN = {
     "run": "A run's id or name, or its beginning. Default: the newest of this terminal window, else of all."
 }
+SWEEP = {"sweep": "All runs of a sweep: its id or name, or the beginning of either."}
 RUNS = {"run": f"{RUN['run']} May be repeated."}
 
 
@@ -65,6 +66,23 @@ def open_session(context: Context, *, anywhere: bool = False) -> Iterator[tuple[
 def program_arguments() -> tuple[str, ...]:
     """What stands behind the first ``--``, exactly as typed; Invoke joins its own remainder with spaces."""
     return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
+
+
+def with_sweep(session: Session, run: list[str] | None, word: str | None) -> list[str]:
+    """The runs that are named, and those of the sweep that is.
+
+    Raises:
+        UsageError: there is no such sweep, or none of its elements was submitted.
+    """
+    if word is None:
+        return run or []
+    from slipway.errors import UsageError
+    from slipway.steps.sweep import find_sweep
+
+    sweep = find_sweep(session, word)
+    if not sweep.run_ids:
+        raise UsageError(f"no element of the sweep {sweep.shown} was submitted")
+    return [*(run or ()), *sweep.run_ids]
 
 
 def read_task(word: str | None) -> int | None:

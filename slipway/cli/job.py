@@ -14,6 +14,8 @@ from invoke.tasks import task
 from slipway.cli.common import PROFILE, SITE, open_session, program_arguments
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
+from slipway.cli.sweep import read_throttle
+from slipway.cli.sweep import submit as submit_sweep
 
 if TYPE_CHECKING:
     from slipway.job.replay import Replay
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from slipway.resources import Resources
     from slipway.steps.session import Session
     from slipway.steps.submit import Push
+    from slipway.sweep.spec import SweepSpec
     from slipway.terminal.terminal import Terminal
 
 # What a job asks for, and so does that of a shell.
@@ -56,11 +59,14 @@ RESOURCES = {
         **RESOURCES,
         "prefer": "With --partition auto: start (the earliest), or cost (the lowest, by the site's file).",
         "nodes": "Nodes; the program starts once on each.",
+        "each": "NAME=VALUE,VALUE or NAME=FIRST..LAST: a sweep, with {NAME} in the arguments; repeatable.",
+        "throttle": "With --each: so many elements run at once, at most.",
+        "again": "With --each: also run what is done or on its way with the same image, code and arguments.",
         "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
         "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
         "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
     },
-    iterable=["set_", "sbatch", "notify"],
+    iterable=["set_", "sbatch", "notify", "each"],
     optional=["continue_after_limit"],
     auto_shortflags=False,
 )
@@ -90,6 +96,9 @@ def job(
     nodes: str | None = None,
     exclusive: bool = False,
     constraint: str | None = None,
+    each: list[str] | None = None,
+    throttle: str | None = None,
+    again: bool = False,
     array: str | None = None,
     dependency: str | None = None,
     continue_after_limit: str | bool | None = None,
@@ -109,7 +118,8 @@ def job(
 
         if pull and not wait:
             raise UsageError("--pull brings results home at the end, which --wait waits for; add --wait")
-        wanted = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
+        others: dict[str, object]
+        wanted: dict[str, str | None] = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
         wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
         wanted |= {"exclusive": "true" if exclusive else None, "constraint": constraint}
         wanted |= {"array": array, "dependency": dependency}
@@ -117,10 +127,26 @@ def job(
         times = str(LINKS) if isinstance(continue_after_limit, bool) else continue_after_limit
         wanted["continue_after_limit"] = times
         resources = parse_resources(wanted, sbatch or ())
+        if each or throttle or again:
+            others = {"local": local, "replay": replay, "wait": wait, "pull": pull, "prefer": prefer}
+            spec = _read_sweep(each or (), throttle, others)
+            spec = spec.model_copy(update={"name": name, "profile": profile, "site": site})
+            targets = _targets(notify or ())
+            pushing = read_push(push, no_push)
+            submit_sweep(
+                session,
+                screen,
+                spec,
+                resources,
+                set_ or (),
+                targets,
+                pushing,
+                again=again,
+                dry_run=dry_run,
+            )
+            return
         if local:
-            others: dict[str, object] = {
-                key: wanted[key] for key in wanted if key not in ("time", "cpus", "mem", "gpus")
-            }
+            others = {key: wanted[key] for key in wanted if key not in ("time", "cpus", "mem", "gpus")}
             others |= {"site": site, "wait": wait, "pull": pull, "push": push, "no_push": no_push}
             others |= {"replay": replay, "notify": notify, "dry_run": dry_run, "sbatch": sbatch}
             others |= {"prefer": prefer}
@@ -135,9 +161,9 @@ def job(
             look, start = partial(preview, session, request), partial(submitted, session, request)
             at = choice.site
         else:
-            again = _replay(session, replay, profile, site, set_ or (), resources, name, targets, prefer)
-            look, start = partial(preview_replay, session, again), partial(replayed, session, again)
-            at = again.site
+            repeated = _replay(session, replay, profile, site, set_ or (), resources, name, targets, prefer)
+            look, start = partial(preview_replay, session, repeated), partial(replayed, session, repeated)
+            at = repeated.site
         if dry_run:
             screen.log(look())
             return
@@ -176,6 +202,23 @@ def run_local(
     screen.say(f"run {ended.shown}  {status.state.value}  {status.reason}  exit code {status.exit_code}")
     screen.note(f"What it wrote is in {short(Path(ended.run_dir))}/attempt-1/out")
     exit_as(ended)
+
+
+def _read_sweep(each: Sequence[str], throttle: str | None, others: Mapping[str, object]) -> SweepSpec:
+    """The sweep that --each asks for.
+
+    Raises:
+        UsageError: there is no --each, or an option does not go with it.
+    """
+    from slipway.errors import UsageError
+    from slipway.sweep.parameter import parse_each
+    from slipway.sweep.spec import SweepSpec
+
+    if not each:
+        raise UsageError("--throttle and --again are of a sweep; add --each NAME=VALUE,VALUE")
+    if given := [name for name, value in others.items() if value]:
+        raise UsageError(f"--{given[0]} does not go with --each; leave one of them out")
+    return SweepSpec(args=program_arguments(), each=parse_each(each), throttle=read_throttle(throttle))
 
 
 def _targets(words: Sequence[str]) -> tuple[Target, ...]:

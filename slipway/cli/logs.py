@@ -9,7 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from slipway.cli.common import RUNS, open_session
+from slipway.cli.common import RUNS, SWEEP, open_session, with_sweep
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 @task(
     help={
+        **SWEEP,
         **RUNS,
         "follow": "Go on until the run is over, and exit as its job did.",
         "tail": "Only so many lines from the end, of the newest attempt. Its beginning is not transferred.",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 def logs(
     context: Context,
     run: list[str] | None = None,
+    sweep: str | None = None,
     follow: bool = False,
     tail: str | None = None,
     grep: str | None = None,
@@ -51,6 +53,7 @@ def logs(
         from slipway.steps.find import find_runs
         from slipway.steps.logs import print_logs
 
+        run = with_sweep(session, run, sweep)
         query = _query(tail, grep, task, attempt, slurm=slurm)
         if follow:
             _check_follow(query, run or ())

@@ -19,7 +19,7 @@ from slipway.errors import UsageError
 from slipway.text.nearest import find_nearest
 
 # Behind `--` these have a program and its arguments.
-WITH_PROGRAM = ("job", "shell", "enter", "ssh.run")
+WITH_PROGRAM = ("job", "sweep", "shell", "enter", "ssh.run")
 # What other tools call it.
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),
@@ -103,6 +103,10 @@ def name_runs(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> list[s
             return [*words, *argv[number:]]
         if value_follows:
             value_follows = False
+        elif word in ("--help", "-h") and places:
+            # Else Invoke would take it for what the task wants by its place, which nobody has who asks.
+            words += [str(place.name) for place in places]
+            places = []
         elif word.startswith("-"):
             argument = task.flags.get(_option(word)) if task else None
             places = [place for place in places if place is not argument]

@@ -41,7 +41,7 @@ GROUPS = {
         "completion",
     ),
     "Image and data": ("build", "push", "stage", "weights", "publish", "base"),
-    "Jobs": ("job", "shell", "status", "logs", "pull", "extract", "show", "cancel", "queues"),
+    "Jobs": ("job", "sweep", "shell", "status", "logs", "pull", "extract", "show", "cancel", "queues"),
     "Connections": ("ssh.setup", "ssh.run", "tunnel", "ssh.config", "ssh.proxy"),
     "Container on this machine": ("start", "enter", "copy", "stop", "config"),
     "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),

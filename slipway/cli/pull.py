@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import RUNS, open_session
+from slipway.cli.common import RUNS, SWEEP, open_session, with_sweep
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _HELP = {
     **RUNS,
+    **SWEEP,
     "all_": "Every run that is over and whose results are not home.",
     "only": "Only what matches in an attempt's output folder, such as '*.json' or 'maps/*'. May be repeated.",
     "task": "Only these tasks of an array: 3, or 0-9,12.",
@@ -33,6 +34,7 @@ _HELP = {
 def pull(
     context: Context,
     run: list[str] | None = None,
+    sweep: str | None = None,
     all_: bool = False,
     only: list[str] | None = None,
     task: str | None = None,
@@ -51,6 +53,7 @@ def pull(
         from slipway.steps.find import find_runs
         from slipway.steps.pull import Order, find_not_home, pull_several
 
+        run = with_sweep(session, run, sweep)
         if all_ and run:
             raise UsageError(
                 "--all is every run that is over and not home; name none beside it, or leave it out"

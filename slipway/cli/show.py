@@ -5,19 +5,26 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import RUN, open_session
+from slipway.cli.common import RUN, SWEEP, open_session, with_sweep
 
 
 @task(
     help={
         "run": f"{RUN['run']} Several are compared.",
+        **SWEEP,
         "no_open": "Write the page only; a browser shows it else, where there is a display.",
         "pull": "Bring results home first.",
     },
     iterable=["run"],
     auto_shortflags=False,
 )
-def show(context: Context, run: list[str] | None = None, no_open: bool = False, pull: bool = False) -> None:
+def show(
+    context: Context,
+    run: list[str] | None = None,
+    sweep: str | None = None,
+    no_open: bool = False,
+    pull: bool = False,
+) -> None:
     """Make a page of a run, or of several side by side, and open it: invoke show RUN."""
     with open_session(context) as (session, screen):
         from slipway.page.open import open_page
@@ -25,7 +32,7 @@ def show(context: Context, run: list[str] | None = None, no_open: bool = False, 
         from slipway.steps.show import runs_to_show
         from slipway.text.wording import short
 
-        runs = runs_to_show(session, run or (), pull=pull)
+        runs = runs_to_show(session, with_sweep(session, run, sweep), pull=pull)
         path = write_pages(runs, session.project.results, screen)
         screen.done()
         screen.say(short(path))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import FILTERS, open_session
+from slipway.cli.common import FILTERS, SWEEP, open_session, with_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @task(
     help={
         "run": "A run's id or name, or the beginning of it; may be repeated. Default: all.",
+        **SWEEP,
         **FILTERS,
         "json": "As JSON.",
         "wide": "All columns, however narrow the terminal is.",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 def status(
     context: Context,
     run: list[str] | None = None,
+    sweep: str | None = None,
     site: str | None = None,
     profile: str | None = None,
     state: list[str] | None = None,
@@ -68,6 +70,10 @@ def status(
         interval_s = _interval(interval, watch=watch, json=json)
         if watch and wide:
             raise UsageError("--watch and --wide contradict each other: a view has to fit the terminal")
+        if sweep is not None and not watch:
+            _show_sweep(session, screen, sweep, json=json)
+            return
+        run = with_sweep(session, run, sweep)
         selection = select_runs(
             session, run=run, site=site, profile=profile, state=state, since=since, name=name
         )
@@ -90,6 +96,29 @@ def status(
             screen.note(line)
         if error:
             raise error
+
+
+def _show_sweep(session: Session, screen: Terminal, word: str, *, json: bool) -> None:
+    """How a sweep stands, element by element."""
+    from slipway.report.sweep_table import element_states, sweep_lines, sweep_values
+    from slipway.steps.select import select_runs
+    from slipway.steps.status import list_runs
+    from slipway.steps.sweep import find_sweep
+    from slipway.steps.tell import tell_endings
+    from slipway.terminal.terminal import print_json
+
+    sweep = find_sweep(session, word)
+    ids = sweep.run_ids
+    found, error = list_runs(session, select_runs(session, run=ids), len(ids)) if ids else ([], None)
+    states = element_states(sweep, {run.run_id: run for run in found})
+    if json:
+        print_json(sweep_values(sweep, states))
+    else:
+        for line in sweep_lines(sweep, states):
+            screen.say(line)
+    tell_endings(session)
+    if error:
+        raise error
 
 
 def _interval(interval: str | None, *, watch: bool, json: bool) -> float | None:

@@ -60,6 +60,9 @@ class Names(Protocol):
     def run_names(self) -> Iterable[str]:
         """Names that the newest runs were given."""
 
+    def sweeps(self) -> Iterable[str]:
+        """Ids of sweeps, the newest first, and their names."""
+
     def datasets(self, place: Place) -> Iterable[str]:
         """Datasets that were staged from here, on the chosen site where one is chosen."""
 
@@ -213,4 +216,5 @@ SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
     "--replay": lambda place, names: _runs(names),
     "--run": lambda place, names: _runs(names),
     "--site": lambda place, names: _plain(names.sites()),
+    "--sweep": lambda place, names: _plain(names.sweeps()),
 }

@@ -46,14 +46,19 @@ class ProjectNames:
 
     def runs(self) -> Sequence[str]:
         """Ids of runs, the newest first, by the names of their records."""
-        found = [name.removesuffix(".json") for name in _list(self._records) if name.endswith(".json")]
-        # An id ends in the time of its run: k3f9-cpu-20260131-142530.
-        return sorted(found, key=lambda run: (run[-15:], run), reverse=True)
+        return _newest_first(_list(self._records))
 
     def run_names(self) -> Sequence[str]:
         """Names that the newest runs were given."""
         names = (_mapping(_json(self._records / f"{run}.json")).get("name") for run in self.runs()[:_READ])
         return [*dict.fromkeys(name for name in names if isinstance(name, str))]
+
+    def sweeps(self) -> Sequence[str]:
+        """Ids of sweeps, the newest first, and the names that the newest were given."""
+        folder = self._records.with_name("sweeps")
+        ids = _newest_first(_list(folder))
+        names = (_mapping(_json(folder / f"{one}.json")).get("name") for one in ids[:_READ])
+        return [*ids, *dict.fromkeys(name for name in names if isinstance(name, str))]
 
     def datasets(self, place: Place) -> Sequence[str]:
         """Datasets that were staged from here, and those that the newest runs have named."""
@@ -200,3 +205,9 @@ def _yaml(file: Path) -> object:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _newest_first(files: Sequence[str]) -> list[str]:
+    """The ids of records, by their names. An id ends in its time: k3f9-cpu-20260131-142530."""
+    found = [name.removesuffix(".json") for name in files if name.endswith(".json")]
+    return sorted(found, key=lambda one: (one[-15:], one), reverse=True)

@@ -22,7 +22,14 @@ _CHANNELS = 2
 # What the program was given may be secret; the record that is written here has the arguments. The claim is a
 # link that leads nowhere, and of no use here.
 _PATHS = RunPaths(PurePosixPath("/"))
-_OWN = (_PATHS.argv, _PATHS.environment, _PATHS.record, _PATHS.claim)
+_OWN = (
+    _PATHS.argv,
+    _PATHS.elements,
+    _PATHS.elements_index,
+    _PATHS.environment,
+    _PATHS.record,
+    _PATHS.claim,
+)
 _WITHOUT = (*(path.name for path in _OWN), MARK, "*.part")
 
 

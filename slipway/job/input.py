@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from slipway.host.host import Host
@@ -25,12 +25,12 @@ def named_datasets(args: Sequence[str]) -> list[str]:
     return sorted({name for name in (*names, *mounted) if name and name not in (".", "..")})
 
 
-def find_missing(host: Host, scratch: Scratch, args: Sequence[str]) -> Iterator[str]:
-    """A note for each dataset that arguments name and that was not staged.
+def find_missing(host: Host, scratch: Scratch, programs: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A note for each dataset that the arguments of some programs name and that was not staged.
 
     It is no error: it may come while the job waits, and what an option means is the program's own.
     """
-    names = named_datasets(args)
+    names = sorted({name for args in programs for name in named_datasets(args)})
     there = host.list(scratch.data) if names else []
     for name in names:
         if name not in there:

@@ -16,6 +16,7 @@ from slipway.code.upload import recall_sent
 from slipway.errors import ImageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
+from slipway.job.elements import Element, ElementFiles
 from slipway.job.request import Request
 from slipway.job.run import Shell
 from slipway.job.script import words_file
@@ -23,6 +24,7 @@ from slipway.job.secret import keyed_hash
 from slipway.profile import Profile, record_values
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
+from slipway.site import Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Inputs:
         revision: what git says of the code.
         parent: the id of the run that is repeated.
         shell: whether the job is there for a shell.
+        elements: those of an array whose tasks have arguments of their own, and the files of these words.
+        sweep: what it belongs to.
     """
 
     profile: str
@@ -54,6 +58,9 @@ class Inputs:
     revision: Revision
     parent: str | None = None
     shell: Shell | None = None
+    elements: tuple[Element, ...] = ()
+    element_files: ElementFiles | None = None
+    sweep: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +110,23 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, code: C
         code=code.snapshot.tree.name,
         revision=code.revision,
         shell=request.shell,
+        elements=request.elements,
+        element_files=request.element_files,
+        sweep=request.sweep,
     )
 
 
-def find_image(host: Host, scratch: Scratch, request: Request) -> PushedSif:
+def find_image(host: Host, scratch: Scratch, profile: Profile, site: Site) -> PushedSif:
     """The profile's image that the site has.
 
     Raises:
         ImageError: it was never pushed.
     """
-    pushed = find_pushed(host, scratch, request.profile.image)
+    pushed = find_pushed(host, scratch, profile.image)
     if pushed is None:
-        flags = f"--profile {request.profile.name} --site {request.site.name}"
+        flags = f"--profile {profile.name} --site {site.name}"
         raise ImageError(
-            f"{request.site.name} has no image {request.profile.image} in {scratch.images}; "
+            f"{site.name} has no image {profile.image} in {scratch.images}; "
             f"`invoke push {flags}` brings it there"
         )
     return pushed

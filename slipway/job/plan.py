@@ -68,6 +68,7 @@ def make_plan(
         home=bool(inputs.profile_values.get("mount_home")),
         cache=scratch.root / "cache" / cache if cache else None,
         shell=inputs.shell,
+        elements=bool(inputs.elements),
     )
     array = request.resources.array
     run = Run(
@@ -93,6 +94,8 @@ def make_plan(
         name=name,
         parent=inputs.parent,
         shell=inputs.shell.value if inputs.shell else None,
+        sweep=inputs.sweep,
+        elements={number: element.values for number, element in enumerate(inputs.elements)},
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from slipway.errors import UsageError
+from slipway.job.elements import Element, ElementFiles, element_files
 from slipway.job.run import Shell
 from slipway.job.script import words_file
 from slipway.notify.target import Target
@@ -28,7 +29,8 @@ class Request:
 
     ``name`` is a short label for the run. ``notify`` are told from this machine when it has ended.
     ``shell`` asks for a job that is there for a shell. ``prefer`` is what the partition `auto` looks for: the
-    earliest start, or the lowest cost.
+    earliest start, or the lowest cost. With ``elements``, each task of the array has its own arguments, and
+    ``args`` is what they were made from; ``sweep`` is what they belong to.
 
     Raises:
         UsageError: there is no program.
@@ -43,6 +45,8 @@ class Request:
     notify: tuple[Target, ...] = ()
     shell: Shell | None = None
     prefer: Prefer | None = None
+    elements: tuple[Element, ...] = ()
+    sweep: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""
@@ -54,12 +58,22 @@ class Request:
         check_name(self.name)
         check_partition(self.resource_request, self.site)
         check_prefer(self.prefer, self.resource_request)
-        _ = self.argv
+        _ = self.element_files if self.elements else self.argv
 
     @cached_property
     def argv(self) -> bytes:
         """The program and its arguments, as the job script reads them."""
         return words_file([*self.profile.program, *self.args])
+
+    @property
+    def programs(self) -> Sequence[tuple[str, ...]]:
+        """The arguments of each program that is run."""
+        return [element.args for element in self.elements] or [self.args]
+
+    @cached_property
+    def element_files(self) -> ElementFiles | None:
+        """The same for each element, where there are any."""
+        return element_files(self.profile.program, self.elements) if self.elements else None
 
     @cached_property
     def resource_request(self) -> ResourceRequest:

@@ -120,6 +120,9 @@ class Run:
         usage_asked_s: when it was last asked, in seconds since 1970.
         parent: the id of the run that this one continues or repeats.
         shell: a :class:`Shell`, where it is there for one; its arguments are then what is run in it first.
+        sweep: the id of the sweep that it belongs to.
+        elements: what sets each task of an array apart, by its index, where they have their own arguments;
+            ``args`` is then what those were made from.
         kept: its copy in the home folder on the cluster.
         removed_s: when its folder in scratch was removed from here, in seconds since 1970.
         session: the terminal session that submitted it, on the machine that did; see
@@ -155,6 +158,8 @@ class Run:
     usage_asked_s: Whole | None = None
     parent: Text | None = None
     shell: Text | None = None
+    sweep: Text | None = None
+    elements: Mapping[int, Mapping[Text, Text]] = field(default_factory=dict)
     kept: Text | None = None
     removed_s: Whole | None = None
     session: Text | None = None
@@ -189,6 +194,9 @@ class RunPaths:
         self.record = folder / "run.json"
         self.script = folder / "job.sh"
         self.argv = folder / "argv"
+        # In its place, where each task of an array has its own.
+        self.elements = folder / "elements"
+        self.elements_index = folder / "elements.index"
         self.environment = folder / "environment"
         self.diff = folder / "code.diff"
         self.slurm_log = folder / "slurm.log"

@@ -14,6 +14,8 @@ from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
 
+# Those of cluster/job/ that bear the name of what they are for.
+_BLOCKS = ("image_guard", "node_local", "multi_node", "node_output", "usage", "chain", "shell", "elements")
 # What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
 _WORD_BYTES = 128 * 1024
 _WORDS_BYTES = 2 * 1024 * 1024 - 64 * 1024
@@ -36,6 +38,8 @@ class Job:
     cache: PurePosixPath | None = None
     # What is run is whatever joins the job.
     shell: Shell | None = None
+    # Each task of the array has arguments of its own.
+    elements: bool = False
 
 
 def render_script(job: Job, site: Site, template: Template) -> str:
@@ -60,11 +64,7 @@ def render_script(job: Job, site: Site, template: Template) -> str:
         "node_local_path": [f'node_local="{site.paths.node_local}"'] if "node_local" in parts else [],
     }
     blocks: dict[str, str] = {"scheduler": site.scheduler}
-    blocks |= {
-        name: name
-        for name in ("image_guard", "node_local", "multi_node", "node_output", "usage", "chain", "shell")
-        if name in parts
-    }
+    blocks |= {name: name for name in _BLOCKS if name in parts}
     if "multi_node" in parts:
         blocks["on_each_node"] = f"{site.scheduler}_nodes"
     if "chain" in parts:
@@ -85,6 +85,8 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "usage": bool(job.resources.gpu_count and site.usage_sample_s),
         "chain": bool(job.resources.continue_after_limit),
         "shell": job.shell is not None,
+        "elements": job.elements,
+        "same_words": not job.elements,
         # Several nodes share /out, which is then on scratch.
         "node_output": site.output == "node-local" and not several,
         # An image that is unpacked first is served by no process.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -99,24 +99,61 @@ def submit(
         SshError: the connection was lost.
         TransferOnlyError: the host runs no commands.
     """
+    [run] = submit_all(project, [request], host, scratch, progress, image=image, code=code)
+    return run
+
+
+def submit_all(
+    project: Project,
+    requests: Sequence[Request],
+    host: Host,
+    scratch: Scratch,
+    progress: Progress,
+    *,
+    image: PushedSif | None = None,
+    code: Code | None = None,
+    on_plans: Callable[[Sequence[Run]], None] = lambda runs: None,
+) -> Iterator[Run]:
+    """The same for several requests of one profile and site: all are checked before the first is submitted.
+
+    Each run is yielded once its job is accepted. Before that, ``on_plans`` is told all of them.
+    """
     host.require_commands()
-    code = code or read_code(project, request.profile, request.site.name)
+    first = requests[0]
+    code = code or read_code(project, first.profile, first.site.name)
     with explain_stop(NOTHING_SUBMITTED), code.snapshot as snapshot:
         for note in snapshot.notes:
             progress.note(note)
-        image = image or find_image(host, scratch, request)
-        wanted = settle_partition(
-            host, request.resource_request, request.site, request.prefer or "start", progress
-        )
-        plan = _plan(project, request, wanted, scratch, code, image)
-        find_scheduler(request.site.scheduler).check(host, wanted, request.site, progress)
-        for note in find_missing(host, scratch, request.args):
+        image = image or find_image(host, scratch, first.profile, first.site)
+        plans = [
+            _checked_plan(project, request, host, scratch, progress, code, image) for request in requests
+        ]
+        programs = [args for request in requests for args in request.programs]
+        for note in find_missing(host, scratch, programs):
             progress.note(note)
-        _send_code(project, request, host, scratch, snapshot, progress)
-    run = submit_plan(plan, host, RunStore(project.state / "runs"), progress)
-    keep_tree(project.state, snapshot.tree)
-    keep_difference(project.state, run, plan.inputs.revision.diff)
-    return run
+        _send_code(project, first, host, scratch, snapshot, progress)
+        on_plans([plan.run for plan in plans])
+    for plan in plans:
+        run = submit_plan(plan, host, RunStore(project.state / "runs"), progress)
+        keep_tree(project.state, snapshot.tree)
+        keep_difference(project.state, run, plan.inputs.revision.diff)
+        yield run
+
+
+def _checked_plan(
+    project: Project,
+    request: Request,
+    host: Host,
+    scratch: Scratch,
+    progress: Progress,
+    code: Code,
+    image: PushedSif,
+) -> Plan:
+    site = request.site
+    wanted = settle_partition(host, request.resource_request, site, request.prefer or "start", progress)
+    plan = _plan(project, request, wanted, scratch, code, image)
+    find_scheduler(site.scheduler).check(host, wanted, site, progress)
+    return plan
 
 
 def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> Run:
@@ -244,8 +281,11 @@ def _locked_s(host: Host, folder: PurePosixPath) -> int:
 def _run_files(plan: Plan) -> dict[str, bytes]:
     """The files of a run by name, the job script last."""
     paths, diff = RunPaths(PurePosixPath()), plan.inputs.revision.diff
+    words = plan.inputs.element_files
     files = {
-        paths.argv: plan.inputs.argv,
+        paths.argv: plan.inputs.argv if words is None else None,
+        paths.elements: None if words is None else words.words,
+        paths.elements_index: None if words is None else words.index,
         paths.environment: plan.inputs.environment,
         paths.diff: None if diff is None else diff.encode("utf-8", errors="surrogateescape"),
         paths.record: format_run(plan.run).encode(),

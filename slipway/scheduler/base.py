@@ -269,6 +269,13 @@ class Scheduler(Protocol):
             SshError: the connection was lost.
         """
 
+    def most_tasks(self, host: Host, resources: Resources) -> int | None:
+        """How many tasks an array that asks for this may have; ``None`` where the scheduler does not say.
+
+        Raises:
+            SshError: the connection was lost.
+        """
+
     def find_starts(self, host: Host, wanted: Sequence[Resources], site: Site) -> list[Start]:
         """When the scheduler would begin jobs that ask for this, in order; all are asked for at once.
 

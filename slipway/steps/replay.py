@@ -80,6 +80,11 @@ def make_replay(
             f"{run.run_id} was a shell, and there is nothing to repeat; "
             f"`invoke shell --profile {run.profile}` opens another one"
         )
+    if run.elements:
+        raise UsageError(
+            f"{run.run_id} is part of the sweep {run.sweep}; the sweep's own command submits again what has "
+            "not ended well, and with --again all of it"
+        )
     chosen = session.site(site or run.site)
     changed = _changed_keys(overrides)
     profile = _profile(session, run, overrides) if changed else None
@@ -208,7 +213,7 @@ def _prepare(
         raise type(problems[0])("\n".join(map(str, problems)))
     bring_code()
     image = bring_image()
-    for note in find_missing(host, scratch, words.args):
+    for note in find_missing(host, scratch, [words.args]):
         progress.note(note)
     settled = replace(replay, resource_request=wanted)
     return _plan(session, settled, scratch, replay_inputs(replay, words, image, diff, project.key))

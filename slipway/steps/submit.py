@@ -122,7 +122,35 @@ def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iter
     Raises:
         KeyboardInterrupt: the person who was asked about the image does not want to go on.
     """
-    profile, site = request.profile, request.site
+    with prepared(session, request.profile, request.site, push) as ready:
+        from slipway.job import submit as job
+
+        run = job.submit(
+            session.project,
+            request,
+            ready.host,
+            ready.scratch,
+            session.progress,
+            image=ready.image,
+            code=ready.code,
+        )
+        keep_notify(session, run, request.notify)
+        yield Submitted(run=run, host=ready.host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a submission needs beside its request; the image is ``None`` where the site has none."""
+
+    host: Host
+    scratch: Scratch
+    image: PushedSif | None
+    code: Code
+
+
+@contextmanager
+def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iterator[Ready]:
+    """A login, the image there and the code here; see :func:`submitted`."""
     find_local = look_for_image(profile.image)
     # A login waits for the network most of its time.
     reading = Background(lambda: _read_code(session, profile, site))
@@ -136,15 +164,11 @@ def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iter
     with session.open_scratch(site) as (host, scratch):
         with explain_stop(NOTHING_SUBMITTED):
             if sif is None:
-                image = _choose_image(session, request, host, scratch, find_local, push)
+                image = _choose_image(session, profile, site, host, scratch, find_local, push)
             else:
                 image, _ = send_sif(session, site, sif, host, scratch)
-            code, progress = reading.result(), session.progress
-        from slipway.job import submit as job
-
-        run = job.submit(session.project, request, host, scratch, progress, image=image, code=code)
-        keep_notify(session, run, request.notify)
-        yield Submitted(run=run, host=host)
+            code = reading.result()
+        yield Ready(host=host, scratch=scratch, image=image, code=code)
 
 
 def _read_code(session: Session, profile: Profile, site: Site) -> Code:
@@ -157,14 +181,14 @@ def _read_code(session: Session, profile: Profile, site: Site) -> Code:
 
 def _choose_image(
     session: Session,
-    request: Request,
+    profile: Profile,
+    site: Site,
     host: Host,
     scratch: Scratch,
     find_local: Callable[[], Image | None],
     push: Push,
 ) -> PushedSif | None:
     """The site's image, or the one here where the person at the terminal wants it sent now."""
-    profile, site = request.profile, request.site
     from slipway.push.upload import find_pushed
 
     there, here = find_pushed(host, scratch, profile.image), find_local()
@@ -173,9 +197,9 @@ def _choose_image(
         if other:
             session.progress.note(f"{other}. This run uses that one")
         elif there is not None:
-            _tell_stale(session, request, there)
+            _tell_stale(session, profile, site.name, there)
         return there
-    if push is Push.ASK and _wants_push(session, request, is_there=there is not None):
+    if push is Push.ASK and _wants_push(session, profile.image, site.name, is_there=there is not None):
         from slipway.steps.image import convert, send_sif
 
         sif, _ = convert(session, profile, site.container.compression)
@@ -188,9 +212,8 @@ def _choose_image(
     return there
 
 
-def _tell_stale(session: Session, request: Request, there: PushedSif) -> None:
+def _tell_stale(session: Session, profile: Profile, site: str, there: PushedSif) -> None:
     """Say so where the site's image was built before something has changed that it is built from."""
-    profile, site = request.profile, request.site.name
     if stale := explain_stale(session.project, profile, there.image_id):
         session.progress.note(
             f"The image {profile.image} at {site} is {stale}, and this run uses it; `invoke build --profile "
@@ -198,13 +221,12 @@ def _tell_stale(session: Session, request: Request, there: PushedSif) -> None:
         )
 
 
-def _wants_push(session: Session, request: Request, *, is_there: bool) -> bool:
+def _wants_push(session: Session, image: str, site: str, *, is_there: bool) -> bool:
     """Ask whether the image here is to be sent; False where nobody can be asked.
 
     Raises:
         KeyboardInterrupt: neither that nor to go on without.
     """
-    image, site = request.profile.image, request.site.name
     if is_there:
         prompt = (
             f"The image {image} here is not the one that {site} has. "

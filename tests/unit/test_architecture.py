@@ -21,7 +21,7 @@ LAYERS = (
     ("slipway.api",),
     ("slipway.steps",),
     ("slipway.doctor",),
-    ("slipway.keep",),
+    ("slipway.keep", "slipway.sweep"),
     ("slipway.job",),
     ("slipway.push",),
     ("slipway.dataset", "slipway.weights", "slipway.registry", "slipway.box", "slipway.init"),

@@ -94,6 +94,9 @@ class FakeNames:
     def run_names(self) -> Iterable[str]:
         return ["rpy-long", "rpy-short"]
 
+    def sweeps(self) -> Iterable[str]:
+        return ["k3f9-sweep-20260131-142530", "nine"]
+
     def datasets(self, place: Place) -> Iterable[str]:
         return ["door", "room"] if place.last("--site") != "box" else ["room"]
 

@@ -188,6 +188,7 @@ class Uses:
     chain: bool = False
     output: bool = False
     shell: bool = False
+    elements: bool = False
 
     def render(self) -> str:
         site = SITE.model_copy(
@@ -204,7 +205,8 @@ class Uses:
             continue_after_limit=3 if self.chain else None,
         )
         shell = Shell.ENDS if self.shell else None
-        return render_script(job(resources=wanted, cache=cached, shell=shell), site, TEMPLATE)
+        what = job(resources=wanted, cache=cached, shell=shell, elements=self.elements)
+        return render_script(what, site, TEMPLATE)
 
 
 # Not all of them: shellcheck takes half a second for each.
@@ -217,6 +219,7 @@ COMBINATIONS = [
         gpus=cache is guard,
         chain=node_local is (nodes == 2),
         output=node_local and guard,
+        elements=cache is node_local,
     )
     for nodes, cache, node_local, guard in itertools.product([1, 2], *[[False, True]] * 3)
 ] + [
@@ -248,6 +251,8 @@ def test_a_script_holds_what_its_job_uses_and_nothing_else(uses: Uses) -> None:
     assert ("nvidia-smi" in script) is ("usage" in script) is uses.gpus
     assert ("scontrol requeue" in script) is ("continues" in script) is ("ALRM" in script) is uses.chain
     assert ("wait_for_shells" in script) is ("joined" in script) is uses.shell
+    assert ("read_element" in script) is ("elements.index" in script) is uses.elements
+    assert ('"$run_dir/argv"' in script) is not uses.elements
     # /out is one folder for all nodes of a job.
     assert ("bring_at_end" in script) is ("exec 5>&-" in script) is (uses.output and uses.nodes == 1)
     assert ("plain" in script.replace("plain_commands", "")) is (

@@ -1,6 +1,7 @@
 import pytest
 
 from slipway.errors import ParseError
+from slipway.scheduler.slurm.array_limit import parse_array_size, parse_default_account
 from slipway.scheduler.slurm.partitions import parse_associations, parse_partitions, parse_qos
 from slipway.site import Queue
 
@@ -50,3 +51,23 @@ def test_other_words_of_a_wrapper_are_left_out() -> None:
 def test_a_partition_whose_numbers_are_none() -> None:
     (one,) = parse_partitions("slipway|p|1:2:3:4|²|3|2|6026|(null)|(null)\n")
     assert one.queue == Queue()
+
+
+@pytest.mark.parametrize(
+    ("printed", "sizes"),
+    [
+        ("MaxArraySize            = 1001\n", [1001]),
+        ("Welcome\nMaxArraySize = 40001\n", [40001]),
+        ("MaxArraySize = (null)\n", []),
+        ("", []),
+    ],
+)
+def test_the_size_of_an_array(printed: str, sizes: list[int]) -> None:
+    assert parse_array_size(printed) == sizes
+
+
+@pytest.mark.parametrize(
+    ("printed", "accounts"), [("lab\n", ["lab"]), ("Welcome to hpc\nlab\n", ["lab"]), ("\n", []), ("", [])]
+)
+def test_the_default_account(printed: str, accounts: list[str]) -> None:
+    assert parse_default_account(printed) == accounts

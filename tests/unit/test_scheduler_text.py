@@ -14,6 +14,7 @@ from slipway.job.submission_lock import parse_answer
 from slipway.resources import MOST_TASKS, mebibytes, minutes, parse_array
 from slipway.scheduler.choose import parse_resources
 from slipway.scheduler.slurm import parse
+from slipway.scheduler.slurm.array_limit import parse_array_size
 from slipway.scheduler.slurm.limits import parse_own_associations, parse_qos_limits
 from slipway.scheduler.slurm.nodes import (
     _COLUMNS,
@@ -118,7 +119,8 @@ def test_sinfo_by_columns(text: str) -> None:
 @example("PartitionName=p MaxMemPerNode=999999999999999999 MaxCPUsPerNode=² QoS= State=")
 @example("      ² slipway|p\n 99999999999999999999 slipway|")
 def test_partitions_and_limits(text: str) -> None:
-    for read in (parse_rules, parse_waiting, parse_settings, parse_own_associations, parse_qos_limits):
+    readers = (parse_rules, parse_waiting, parse_settings, parse_own_associations, parse_qos_limits)
+    for read in (*readers, parse_array_size):
         with suppress(ParseError):
             read(text)
 

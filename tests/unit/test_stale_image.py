@@ -14,12 +14,10 @@ from slipway.image import inputs
 from slipway.image.copied import may_hold_copied
 from slipway.image.engine import Image
 from slipway.image.inputs import explain_stale, explain_stale_here, find_changes, keep_inputs, read_inputs
-from slipway.job.request import Request
 from slipway.profile import Profile, load_profile
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import PushedSif
-from slipway.resources import Resources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 from slipway.steps import submit
@@ -212,14 +210,14 @@ def test_a_job_says_once_that_its_image_is_stale(
     project: Project, monkeypatch: pytest.MonkeyPatch, has_engine: bool
 ) -> None:
     site = SlurmSite(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
-    request = Request(profile=profile(project), site=site, args=("x",), resources=Resources())
+    own = profile(project)
     monkeypatch.setattr("slipway.push.upload.find_pushed", lambda *_: THERE)
     notes, here, nowhere = Notes(), IMAGE if has_engine else None, Any
     session = Session(project=project, progress=notes)
     ask = submit.Push.ASK
 
     def choose() -> object:
-        return submit._choose_image(session, request, nowhere, nowhere, lambda: here, ask)  # type: ignore[arg-type]
+        return submit._choose_image(session, own, site, nowhere, nowhere, lambda: here, ask)  # type: ignore[arg-type]
 
     assert (choose(), notes.notes) == (THERE, [])
     (project.root / "requirements.txt").write_text("")

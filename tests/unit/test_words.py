@@ -39,6 +39,10 @@ TASKS = Parser(contexts=runpy.run_path(str(ROOT / "tasks.py"))["ns"].to_contexts
         ("stage --path logs pull 8xfp", "stage --path logs pull --run 8xfp"),
         ("ssh.trust box pull 8xfp", "ssh.trust box pull --run 8xfp"),
         ("job --profile logs -- logs 8xfp", "job --profile logs -- logs 8xfp"),
+        # Whoever asks for help has not got what the task wants by its place.
+        ("tunnel --help", "tunnel port --help"),
+        ("tunnel 6006 --help", "tunnel 6006 --help"),
+        ("logs --help", "logs --help"),
         ("jbo 8xfp", "jbo 8xfp"),
         ("", ""),
     ],

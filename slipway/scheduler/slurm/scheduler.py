@@ -14,6 +14,7 @@ from slipway.scheduler.base import JobQuery, Node, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.queues import ClusterQueues, Start
 from slipway.scheduler.slurm import check
+from slipway.scheduler.slurm.array_limit import find_most_tasks
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.interactive import join_command
@@ -94,6 +95,10 @@ class Slurm:
     def queues(self, host: Host) -> ClusterQueues:
         """Partitions by ``sinfo``, ``scontrol`` and ``squeue``, limits by ``sacctmgr``."""
         return find_queues(host)
+
+    def most_tasks(self, host: Host, resources: Resources) -> int | None:
+        """By ``MaxArraySize``, and by what the user may have submitted."""
+        return find_most_tasks(host, own(resources))
 
     def find_starts(self, host: Host, wanted: Sequence[Resources], site: Site) -> list[Start]:
         """By ``sbatch --test-only``."""

@@ -1,0 +1,137 @@
+"""The task that submits many runs of one program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from slipway.cli.common import PROFILE, open_session, program_arguments
+
+if TYPE_CHECKING:
+    from slipway.notify.target import Target
+    from slipway.resources import Resources
+    from slipway.steps.session import Session
+    from slipway.steps.submit import Push
+    from slipway.sweep.spec import SweepSpec
+    from slipway.terminal.terminal import Terminal
+
+
+@task(
+    positional=["file"],
+    help={
+        "file": "The sweep's file: parameters, their values, and the program's arguments.",
+        "profile": f"{PROFILE['profile']} Default: the file's, else base.",
+        "site": "The cluster. Default: the file's, else the profile's SITE.",
+        "set_": PROFILE["set_"],
+        "name": "A short label. Default: the file's.",
+        "throttle": "So many elements run at once, at most. Default: the file's.",
+        "again": "Also run what is done or on its way with the same image, code and arguments.",
+        "dry_run": "Print the elements and the job script of the first array; send and submit nothing.",
+        "push": "Build, convert and send the image first, where the site does not have it.",
+        "no_push": "Use the site's image, and ask nothing.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def sweep(
+    context: Context,
+    file: str,
+    profile: str | None = None,
+    site: str | None = None,
+    set_: list[str] | None = None,
+    name: str | None = None,
+    throttle: str | None = None,
+    again: bool = False,
+    dry_run: bool = False,
+    push: bool = False,
+    no_push: bool = False,
+) -> None:
+    """Submit a program once for each set of arguments: invoke sweep sweep.yaml.
+
+    Words behind -- take the place of the file's args.
+    """
+    with open_session(context) as (session, screen):
+        from pathlib import Path
+
+        from slipway.cli.job import read_push
+        from slipway.scheduler.choose import parse_resources
+        from slipway.sweep.spec import load_spec
+
+        spec = load_spec(Path(file).expanduser())
+        args = program_arguments()
+        changed: dict[str, object] = {
+            "name": name,
+            "profile": profile,
+            "site": site,
+            "throttle": read_throttle(throttle),
+        }
+        changed |= {"args": args or None}
+        spec = spec.model_copy(update={key: value for key, value in changed.items() if value is not None})
+        submit(
+            session,
+            screen,
+            spec,
+            parse_resources({}, ()),
+            set_ or (),
+            (),
+            read_push(push, no_push),
+            again=again,
+            dry_run=dry_run,
+        )
+
+
+def submit(
+    session: Session,
+    screen: Terminal,
+    spec: SweepSpec,
+    resources: Resources,
+    overrides: Sequence[str],
+    notify: Sequence[Target],
+    push: Push,
+    *,
+    again: bool,
+    dry_run: bool,
+) -> None:
+    """Submit a sweep, and say what became of it."""
+    from slipway.steps.sweep import SweepRequest, describe_elements, preview_sweep, sweep_submitted
+
+    request = SweepRequest(
+        choice=session.choose(spec.profile or "base", spec.site, overrides),
+        spec=spec,
+        resources=resources,
+        notify=tuple(notify),
+        again=again,
+    )
+    if dry_run:
+        for line in describe_elements(spec):
+            screen.say(line)
+        screen.log(preview_sweep(session, request))
+        return
+    with sweep_submitted(session, request, push) as done:
+        older = sum(one.is_older for one in done.sweep.elements)
+        count = len(done.sweep.elements) - older
+        screen.say(f"sweep {done.sweep.shown}  {count} elements submitted")
+        for run in done.runs:
+            screen.say(f"run {run.shown}  job {run.job_id}  {len(run.tasks)} elements")
+        if older:
+            screen.note(
+                f"{older} elements are done or on their way, with the same image, code and arguments, and "
+                "were not submitted again; --again runs them once more"
+            )
+        screen.note(f"`invoke status --sweep {done.sweep.sweep_id}` shows how they stand")
+
+
+def read_throttle(word: str | None) -> int | None:
+    """How many elements run at once.
+
+    Raises:
+        UsageError: it is no number from 1 on.
+    """
+    from slipway.errors import UsageError
+
+    if word is not None and not (word.isdecimal() and 0 < int(word) < 10**6):
+        raise UsageError(f"--throttle {word[:100]}: write how many elements run at once, from 1 on")
+    return None if word is None else int(word)

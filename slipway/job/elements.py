@@ -1,0 +1,49 @@
+"""Elements: a run whose tasks have arguments of their own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from slipway.job.script import words_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Element:
+    """One task of such a run.
+
+    Attributes:
+        values: what sets it apart from the others, by names.
+        args: the program's arguments.
+    """
+
+    values: Mapping[str, str]
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementFiles:
+    """What the job script reads: the words of all tasks, and where those of each are.
+
+    Attributes:
+        words: as in :func:`slipway.job.script.words_file`, one task behind the other.
+        index: a line for each task: where its words begin, their bytes, and how many they are.
+    """
+
+    words: bytes
+    index: bytes
+
+
+def element_files(program: Sequence[str], elements: Iterable[Element]) -> ElementFiles:
+    """The files of a run, whose task N is the Nth of these elements, from 0.
+
+    Raises:
+        JobError: a word is one that no program can be given.
+    """
+    pieces, lines, offset = list[bytes](), list[str](), 0
+    for element in elements:
+        piece = words_file([*program, *element.args])
+        pieces.append(piece)
+        lines.append(f"{offset} {len(piece)} {len(program) + len(element.args)}\n")
+        offset += len(piece)
+    return ElementFiles(words=b"".join(pieces), index="".join(lines).encode())

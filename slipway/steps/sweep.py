@@ -1,0 +1,260 @@
+"""Steps of sweeps: from a specification to runs that the cluster has accepted, and how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from slipway.errors import SlipwayError, UsageError
+from slipway.host.host import Host
+from slipway.job.elements import Element
+from slipway.job.request import Request
+from slipway.job.run import Run, Status, new_run_id
+from slipway.notify.target import Target
+from slipway.resources import Resources
+from slipway.scheduler.choose import find_scheduler, parse_resources
+from slipway.steps.refresh import refresh
+from slipway.steps.session import Choice, Session
+from slipway.steps.submit import Push, keep_notify, make_request, prepared
+from slipway.sweep.arrays import array_of, share
+from slipway.sweep.identity import Made, earlier_places, still_counts
+from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
+from slipway.sweep.spec import SweepSpec, describe
+
+if TYPE_CHECKING:
+    from slipway.job.inputs import Code
+    from slipway.push.upload import PushedSif
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRequest:
+    """A sweep that is to be submitted.
+
+    Attributes:
+        choice: profile and site.
+        spec: its elements and arguments.
+        resources: what the command line asks for, which goes before what the sweep's file does.
+        notify: who is told of the end of each of its runs.
+        again: elements that are done, or on their way, are run once more.
+    """
+
+    choice: Choice
+    spec: SweepSpec
+    resources: Resources
+    notify: tuple[Target, ...] = ()
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before anybody is asked."""
+        if self.resources.array is not None:
+            raise UsageError("--array and a sweep contradict each other: its elements are tasks of arrays")
+        _ = list(_requests(self, range(len(self.spec.elements)), None, None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSubmitted:
+    """A sweep that was submitted, its new runs, and the connection that is still open to follow them."""
+
+    sweep: Sweep
+    runs: Sequence[Run]
+    host: Host
+
+
+@contextmanager
+def sweep_submitted(
+    session: Session, request: SweepRequest, push: Push = Push.ASK
+) -> Iterator[SweepSubmitted]:
+    """Submit a sweep, with one login: an array for each kind of resources, or several where one has no room.
+
+    Elements that an earlier sweep has run to a good end, or that are on their way, from the same image, code,
+    arguments and variables, are not submitted. The record of the sweep is written before the first array.
+
+    Raises:
+        JobError: an array was refused; the message says which elements were submitted before.
+        KeyboardInterrupt: the person who was asked about the image does not want to go on.
+    """
+    choice = request.choice
+    with prepared(session, choice.profile, choice.site, push) as ready:
+        from slipway.job.inputs import find_image
+        from slipway.job.submit import submit_all
+
+        elements = request.spec.elements
+        image = ready.image or find_image(ready.host, ready.scratch, choice.profile, choice.site)
+        sweep = _new_sweep(session, request, image, ready.code)
+        if not request.again:
+            sweep = _with_older(session, ready.host, sweep)
+        left = [number for number in range(len(elements)) if sweep.elements[number].place is None]
+        store = SweepStore(session.project.state / "sweeps")
+        if not left:
+            store.save(sweep)
+            yield SweepSubmitted(sweep=sweep, runs=[], host=ready.host)
+            return
+        asked = next(_requests(request, left, None, None))[1].resource_request.resources
+        most = find_scheduler(choice.site.scheduler).most_tasks(ready.host, asked)
+        requests = list(_requests(request, left, sweep.sweep_id, most))
+        planned: list[Run] = []
+
+        def keep_plans(runs: Sequence[Run]) -> None:
+            planned.extend(runs)
+            store.save(_with_places(sweep, [numbers for numbers, _ in requests], runs))
+
+        submitting = submit_all(
+            session.project,
+            [one for _, one in requests],
+            ready.host,
+            ready.scratch,
+            session.progress,
+            image=image,
+            code=ready.code,
+            on_plans=keep_plans,
+        )
+        runs: list[Run] = []
+        try:
+            for run in submitting:
+                runs.append(run)
+                keep_notify(session, run, requests[len(runs) - 1][1].notify)
+        except SlipwayError as error:
+            count = sum(len(numbers) for numbers, _ in requests[: len(runs)])
+            if not runs:
+                raise
+            raise type(error)(
+                f"{error}\n  {count} of the {len(left)} elements were submitted before, as "
+                f"{', '.join(run.run_id for run in runs)}. The same command later submits the others alone"
+            ) from error
+        finally:
+            accepted = {run.run_id for run in runs}
+            kept = [session.store.has(run) for run in planned]
+            # Of those that were refused there is no record.
+            places = [
+                (numbers, run)
+                for (numbers, _), run, is_kept in zip(requests, planned, kept, strict=False)
+                if is_kept or run.run_id in accepted
+            ]
+            sweep = _with_places(sweep, [numbers for numbers, _ in places], [run for _, run in places])
+            store.save(sweep)
+        yield SweepSubmitted(sweep=sweep, runs=runs, host=ready.host)
+
+
+def preview_sweep(session: Session, request: SweepRequest) -> str:
+    """The job script of the first array; nobody is asked, and nothing sent or written."""
+    from slipway.job.submit import preview
+
+    (_, first), *_ = _requests(request, range(len(request.spec.elements)), None, None)
+    return preview(session.project, first)
+
+
+def _requests(
+    request: SweepRequest, numbers: Sequence[int], sweep_id: str | None, most: int | None
+) -> Iterator[tuple[list[int], Request]]:
+    """The request of each array, and which elements are in it."""
+    spec = request.spec
+    values = spec.elements
+    args = spec.arguments(values)
+    asked = [spec.asked(values[number]) for number in numbers]
+    arrays = share(asked, most)
+    throttle = spec.throttle and max(1, spec.throttle // len(arrays))
+    for array in arrays:
+        some = [numbers[place] for place in array]
+        wanted = request.resources.over(_parse(asked[array[0]]))
+        wanted = wanted.model_copy(update={"array": array_of(len(some), throttle)})
+        one = make_request(request.choice, spec.args, wanted, name=spec.name, notify=request.notify)
+        elements = tuple(Element(values=values[number], args=args[number]) for number in some)
+        yield some, replace(one, elements=elements, sweep=sweep_id)
+
+
+def _parse(asked: Mapping[str, str]) -> Resources:
+    options = asked.get("sbatch")
+    words: dict[str, str | None] = {key: value for key, value in asked.items() if key != "sbatch"}
+    return parse_resources(words, [options] if options else ())
+
+
+def _new_sweep(session: Session, request: SweepRequest, image: PushedSif, code: Code) -> Sweep:
+    from slipway.job.secret import keyed_hash
+
+    profile, spec, key = request.choice.profile, request.spec, session.project.key
+    made = Made(
+        image_sha256=image.sha256,
+        code=code.snapshot.tree.name,
+        program=profile.program,
+        environment={name: keyed_hash(key, name, value) for name, value in profile.environment.items()},
+    )
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    values = spec.elements
+    return Sweep(
+        sweep_id=new_run_id("sweep", now),
+        name=spec.name,
+        profile=profile.name,
+        site=request.choice.site.name,
+        submitted=now.isoformat(),
+        args=spec.args,
+        elements=tuple(
+            SweepElement(values=one, identity=made.identity(args))
+            for one, args in zip(values, spec.arguments(values), strict=True)
+        ),
+    )
+
+
+def _with_older(session: Session, host: Host, sweep: Sweep) -> Sweep:
+    """The same, with the places of elements that need not be run again."""
+    store = SweepStore(session.project.state / "sweeps")
+    older = [one for one in store.all() if one.site == sweep.site]
+    places = earlier_places(older)
+    runs = _known_runs(
+        session, {place.run_id for one in sweep.elements for place in places.get(one.identity, ())}
+    )
+    alive = [run for run in runs.values() if not run.status.state.is_over and run.site == sweep.site]
+    runs |= {run.run_id: run for run in refresh(session, host, alive)}
+
+    def found(element: SweepElement) -> SweepElement:
+        for place in places.get(element.identity, ()):
+            run = runs.get(place.run_id)
+            if run and still_counts(task_status(run, place.task)):
+                return replace(element, place=place, is_older=True)
+        return element
+
+    return replace(sweep, elements=tuple(map(found, sweep.elements)))
+
+
+def _known_runs(session: Session, run_ids: set[str]) -> dict[str, Run]:
+    from slipway.job.selection import Selection
+
+    if not run_ids:
+        return {}
+    runs = session.store.select(Selection(prefixes=tuple(sorted(run_ids))))
+    return {run.run_id: run for run in runs}
+
+
+def task_status(run: Run, task: int) -> Status:
+    """How one task of a run stands, as far as it was asked."""
+    return run.task_statuses.get(task) or run.status
+
+
+def _with_places(sweep: Sweep, arrays: Sequence[Sequence[int]], runs: Sequence[Run]) -> Sweep:
+    elements = list(sweep.elements)
+    for numbers, run in zip(arrays, runs, strict=True):
+        for task, number in enumerate(numbers):
+            elements[number] = replace(elements[number], place=Place(run_id=run.run_id, task=task))
+    return replace(sweep, elements=tuple(elements))
+
+
+def find_sweep(session: Session, word: str | None) -> Sweep:
+    """A sweep by its id or name, or the beginning of either; without a word, the newest.
+
+    Raises:
+        UsageError: there is none, or it is not clear which.
+    """
+    return SweepStore(session.project.state / "sweeps").find(word)
+
+
+def describe_elements(spec: SweepSpec) -> list[str]:
+    """A line for each element."""
+    import shlex
+
+    values = spec.elements
+    return [
+        f"{number:>4}  {describe(one)}  {shlex.join(args)}"
+        for number, (one, args) in enumerate(zip(values, spec.arguments(values), strict=True))
+    ]

@@ -1,0 +1,147 @@
+"""Sweeps as they are kept: which elements there are, and which task of which run each of them is."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import UsageError
+from slipway.job.run import Text, Whole
+from slipway.job.selection import find_called
+from slipway.jsontext import load_json
+from slipway.text.nearest import nearest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The run in which an element is, and its task there."""
+
+    run_id: Text
+    task: Whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepElement:
+    """One element.
+
+    Attributes:
+        values: its parameters' values, by their names.
+        identity: what it is made of: image, code, program, arguments and variables, as one hash.
+        place: where it runs or ran; ``None`` where it was not submitted.
+        is_older: an earlier sweep had the same one, and that is its place.
+    """
+
+    values: Mapping[Text, Text]
+    identity: Text
+    place: Place | None = None
+    is_older: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One sweep.
+
+    Attributes:
+        sweep_id: its id, which its runs have in their records.
+        name: a short label that the user gave it.
+        submitted: when, as ISO 8601 has it.
+        args: the program's arguments, with placeholders.
+        elements: all of them, in order.
+    """
+
+    sweep_id: Text
+    name: Text | None
+    profile: Text
+    site: Text
+    submitted: Text
+    args: tuple[Text, ...]
+    elements: tuple[SweepElement, ...]
+
+    @property
+    def run_id(self) -> str:
+        """Its id, by the name that whoever finds things by their ids knows."""
+        return self.sweep_id
+
+    @property
+    def shown(self) -> str:
+        """What a person is told that it is."""
+        return f"{self.sweep_id} ({self.name})" if self.name else self.sweep_id
+
+    @property
+    def run_ids(self) -> list[str]:
+        """All runs that it has elements in, earlier ones too, in order."""
+        return list(dict.fromkeys(one.place.run_id for one in self.elements if one.place))
+
+
+class SweepStore:
+    """The sweeps of a project, one JSON file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, sweep: Sweep) -> None:
+        """Write one down, as a whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"{sweep.sweep_id}.json"
+        part = file.with_suffix(f".{secrets.token_hex(4)}.part")
+        part.write_text(json.dumps({"version": _VERSION, **asdict(sweep)}, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+
+    def all(self) -> Iterator[Sweep]:
+        """All that can be read, the newest first."""
+        files = sorted(self.folder.glob("*.json"), key=lambda file: -file.stat().st_mtime_ns)
+        for file in files:
+            if (sweep := _read(file)) is not None:
+                yield sweep
+
+    def find(self, word: str | None) -> Sweep:
+        """The sweep of this id or name, or the beginning of either; without a word, the newest.
+
+        Raises:
+            UsageError: there is none, or it is not clear which.
+        """
+        sweeps = list(self.all())
+        if not sweeps:
+            raise UsageError("no sweep was submitted yet; `invoke sweep FILE` starts one")
+        if word is None:
+            return sweeps[0]
+        found = find_called(word, sweeps)
+        if not word or not found:
+            known = [name for one in sweeps for name in (one.sweep_id, one.name) if name]
+            raise UsageError(f"no sweep's id or name starts with {word!r}{nearest(word, known)}")
+        # Of several of one name it is the newest.
+        if len({one.name or one.sweep_id for one in found}) > 1:
+            shown = ", ".join(one.shown for one in found[:5])
+            raise UsageError(f"{word!r} is the beginning of several sweeps: {shown}; write more of it")
+        return found[0]
+
+
+def _read(file: Path) -> Sweep | None:
+    """A sweep; ``None`` where a newer Slipway or somebody else wrote the file."""
+    from pydantic import ValidationError
+
+    try:
+        values = load_json(file.read_bytes())
+        if not isinstance(values, dict) or values.pop("version", None) != _VERSION:
+            return None
+        sweep: Sweep = _adapter().validate_python(values)
+        return sweep
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Sweep)

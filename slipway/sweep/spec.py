@@ -1,0 +1,191 @@
+"""What a sweep is: its elements from grids, lists and what goes together, and a file that says so."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from slipway.errors import ConfigError, UsageError
+from slipway.sweep.parameter import MOST_ELEMENTS, NAME, Values, grid, matches, parse_values
+from slipway.sweep.placeholder import check_used, fill, find_names, unknown
+from slipway.text.nearest import nearest
+from slipway.validation import explain
+
+_Rows = tuple[dict[str, str], ...]
+
+
+class SweepSpec(BaseModel):
+    """A sweep, as its file or the command line has it. All values are text, exactly as it was written.
+
+    Attributes:
+        name: a short label.
+        profile: what to run; the command line's goes before.
+        site: where; likewise.
+        args: the program's arguments, with ``{name}`` where an element's value goes.
+        each: parameters with their values; every combination is an element.
+        zip: each an axis of its own, of parameters whose values go together: first with first.
+        listed: elements that are written out; where there is ``each`` or ``zip`` too, they are added.
+        exclude: combinations that are left out: all elements that have these values.
+        throttle: so many elements run at once, at most.
+        resources: what each element asks for, as options of ``invoke job``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = None
+    profile: str | None = None
+    site: str | None = None
+    args: tuple[str, ...] = ()
+    each: dict[str, tuple[str, ...]] = {}
+    zip: tuple[dict[str, tuple[str, ...]], ...] = ()
+    listed: _Rows = Field(default=(), alias="list")
+    exclude: _Rows = ()
+    throttle: int | None = Field(default=None, ge=1)
+    resources: dict[str, str] = {}
+
+    @field_validator("each", mode="before")
+    @classmethod
+    def _each(cls, value: Any) -> Any:
+        return _lists(value)
+
+    @field_validator("zip", mode="before")
+    @classmethod
+    def _zip(cls, value: Any) -> Any:
+        axes = value if isinstance(value, (list, tuple)) else [value]
+        return [_lists(axis) for axis in axes]
+
+    @property
+    def elements(self) -> list[dict[str, str]]:
+        """The values of each element, in order: the last parameter changes first.
+
+        Raises:
+            UsageError: there are none, too many, or what is written contradicts itself.
+        """
+        axes = [[{name: value} for value in values] for name, values in self.each.items()]
+        axes += [_together(axis) for axis in self.zip]
+        found = [] if not axes else grid(axes)
+        names = {*self.each, *(name for axis in self.zip for name in axis)}
+        names = names or {name for row in self.listed for name in row}
+        _check_rows("list", self.listed, names, whole=True)
+        _check_rows("exclude", self.exclude, names, whole=False)
+        found += [dict(row) for row in self.listed]
+        for row in self.exclude:
+            if not any(matches(values, row) for values in found):
+                raise UsageError(f"exclude: no element has {describe(row)}")
+        found = [values for values in found if not any(matches(values, row) for row in self.exclude)]
+        return _checked(found)
+
+    def arguments(self, elements: Sequence[Values]) -> list[tuple[str, ...]]:
+        """The arguments of each element.
+
+        Raises:
+            UsageError: they name what is no parameter, or a parameter stands nowhere.
+        """
+        if not elements:
+            return []
+        texts = [*self.args, *self.resources.values()]
+        for text in texts:
+            for name in find_names(text):
+                if name not in elements[0]:
+                    raise unknown(name, elements[0])
+        check_used(elements[0], texts)
+        return [tuple(fill(word, values) for word in self.args) for values in elements]
+
+    def asked(self, values: Values) -> dict[str, str]:
+        """What one element asks for, by the names of its resources."""
+        return {key: fill(text, values) for key, text in self.resources.items()}
+
+
+def load_spec(file: Path) -> SweepSpec:
+    """Read a sweep's file.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: it is not YAML, or a key is unknown or of the wrong kind.
+    """
+    try:
+        # Every value is the text that stands there: 1e-3 stays that, and 007 and yes do too.
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: there is no such file; docs/many.md shows one") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: expected keys such as args and each; docs/many.md explains them")
+    try:
+        spec = SweepSpec.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{file}: {_problem(error.errors()[0])}") from error
+    except UsageError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    return spec
+
+
+def describe(values: Values) -> str:
+    """An element for a person: ``sequence=rpy seed=1``."""
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _lists(value: Any) -> Any:
+    """Parameters with lists of values; one word may be several, as on the command line."""
+    if not isinstance(value, Mapping):
+        return value
+    for name in value:
+        if not NAME.fullmatch(str(name)):
+            raise UsageError(f"{name!r} cannot be a parameter's name: write letters, digits and _")
+    lists = {
+        name: parse_values(str(name), values) if isinstance(values, str) else values
+        for name, values in value.items()
+    }
+    for name, values in lists.items():
+        if not values:
+            raise UsageError(f"{name} has no values")
+    return lists
+
+
+def _together(axis: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    sizes = {name: len(values) for name, values in axis.items()}
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise UsageError(f"zip: values that go together are as many of each; {shown}")
+    return [dict(zip(axis, values, strict=True)) for values in zip(*axis.values(), strict=True)]
+
+
+def _check_rows(key: str, rows: _Rows, names: set[str], *, whole: bool) -> None:
+    for row in rows:
+        for name in row:
+            if name not in names:
+                raise UsageError(f"{key}: {name} is no parameter of this sweep{nearest(name, names)}")
+        if whole and (missing := sorted(names - set(row))):
+            raise UsageError(f"{key}: {describe(row)} has no {missing[0]}")
+
+
+def _checked(found: list[dict[str, str]]) -> list[dict[str, str]]:
+    if not found:
+        raise UsageError("the sweep has no elements: write parameters with their values")
+    if len(found) > MOST_ELEMENTS:
+        raise UsageError(f"a sweep of {len(found)} elements is more than the {MOST_ELEMENTS} of one")
+    seen: set[tuple[str, ...]] = set()
+    order = list(found[0])
+    for values in found:
+        key = tuple(values[name] for name in order)
+        if key in seen:
+            raise UsageError(f"two elements are the same: {describe(values)}")
+        seen.add(key)
+    return [{name: values[name] for name in order} for values in found]
+
+
+def _problem(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = sorted(field.alias or name for name, field in SweepSpec.model_fields.items())
+        return f"{key} is not a key here{nearest(key, known)}; there are: {', '.join(known)}"
+    return f"{key}: {explain(error)}; it is {error['input']!r}"

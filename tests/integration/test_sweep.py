@@ -1,0 +1,153 @@
+"""Sweeps on the box with a real SLURM: arguments, arrays, what is done is not run again, a user's limits."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from slipway.errors import JobError, UsageError
+from slipway.job.run import Run
+from slipway.report.sweep_table import ElementState, element_states
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.steps.replay import make_replay
+from slipway.steps.session import Choice
+from slipway.steps.submit import Push
+from slipway.steps.sweep import SweepRequest, sweep_submitted
+from slipway.sweep.record import Sweep, SweepStore
+from slipway.sweep.spec import SweepSpec
+from tests.integration.small_image import SmallImageBox
+from tests.waiting import wait_until
+
+HOSTILE = ("it's", "a b", "", "*", "$(id)", "--", "a\nb", "é", "{x}")
+# Its words; with "fails" among them it fails until there is a dataset.
+PROGRAM = 'printf "%s\\0" "$@" >/out/words; case $1 in fails) [ -e /data/mended ] ;; esac'
+
+
+class Sweeper:
+    """Submits sweeps of small programs."""
+
+    def __init__(self, small: SmallImageBox) -> None:
+        self.small = small
+
+    def submit(self, spec: SweepSpec, *, again: bool = False) -> tuple[Sweep, Sequence[Run]]:
+        profile = self.small.choice.profile.model_copy(update={"program": ("sh", "-c", PROGRAM, "sh")})
+        # The box has partitions that the site's file does not list.
+        site = self.small.choice.site.model_copy(update={"queues": {}})
+        request = SweepRequest(
+            choice=Choice(profile=profile, site=site),
+            spec=spec,
+            resources=SlurmResources(cpus=1, mem="100M"),
+            again=again,
+        )
+        with sweep_submitted(self.small.session, request, Push.NEVER) as done:
+            return done.sweep, done.runs
+
+    def states(self, sweep: Sweep) -> list[ElementState]:
+        """How its elements stand once all of its runs are over."""
+        runs = {run_id: self.small.look(run_id) for run_id in sweep.run_ids}
+        for run in runs.values():
+            if not run.state.is_over:
+                runs[run.run_id] = self.small.wait_for(run)
+        return element_states(sweep, runs)
+
+    def words(self, state: ElementState) -> list[str]:
+        """The words that a program found."""
+        assert state.run is not None
+        assert state.element.place is not None
+        task = state.element.place.task
+        printed = self.small.on_box(f"od -An -v -tx1 {state.run.run_dir}/task-{task}/attempt-1/out/words")
+        return bytes.fromhex("".join(printed.split())).decode().split("\0")[:-1]
+
+
+@pytest.fixture(scope="module")
+def sweeper(small: SmallImageBox) -> Sweeper:
+    return Sweeper(small)
+
+
+def test_each_element_has_its_own_words_and_resources(sweeper: Sweeper) -> None:
+    spec = SweepSpec(
+        name="words",
+        args=("{word}", "--seed={seed}", "{{word}}", "last one"),
+        each={"word": HOSTILE, "seed": ("0", "1")},
+        list=({"word": "late", "seed": "2"},),
+        throttle=4,
+        resources={"time": "1{seed}"},
+    )
+    sweep, runs = sweeper.submit(spec)
+    # An array for each time limit.
+    assert [len(run.tasks) for run in runs] == [9, 9, 1]
+    assert [run.resources["time"] for run in runs] == ["10", "11", "12"]
+    assert [run.resources["array"] for run in runs] == ["0-8%1", "0-8%1", "0-0%1"]
+    assert {run.sweep for run in runs} == {sweep.sweep_id}
+    states = sweeper.states(sweep)
+    assert [state.word for state in states] == ["COMPLETED ok"] * 19
+    for state in states:
+        values = state.element.values
+        assert sweeper.words(state) == [values["word"], f"--seed={values['seed']}", "{word}", "last one"]
+    # The record on the cluster says which is which.
+    record = json.loads(sweeper.small.on_box(f"cat {runs[1].run_dir}/run.json"))
+    assert record["sweep"] == sweep.sweep_id
+    assert record["elements"]["3"] == {"word": "*", "seed": "1"}
+
+
+def test_what_is_done_is_not_run_again_and_what_failed_is(sweeper: Sweeper) -> None:
+    spec = SweepSpec(args=("{word}",), each={"word": ("one", "fails", "two")})
+    first, runs = sweeper.submit(spec)
+    states = sweeper.states(first)
+    assert [state.word for state in states] == ["COMPLETED ok", "FAILED program-error", "COMPLETED ok"]
+    sweeper.small.on_box("mkdir -p $SCRATCH/slipway/data/mended")
+    try:
+        second, again = sweeper.submit(spec)
+        assert [len(run.tasks) for run in again] == [1]
+        assert [one.is_older for one in second.elements] == [True, False, True]
+        assert [state.word for state in sweeper.states(second)] == ["COMPLETED ok"] * 3
+        third, none = sweeper.submit(spec)
+        assert none == []
+        assert [one.place for one in third.elements] == [one.place for one in second.elements]
+        # Another argument is another element; what is wanted again is run again.
+        more, new = sweeper.submit(spec.model_copy(update={"each": {"word": ("one", "three")}}))
+        assert [one.is_older for one in more.elements] == [True, False]
+        assert [len(run.tasks) for run in new] == [1]
+        all_of_it, both = sweeper.submit(spec, again=True)
+        assert [len(run.tasks) for run in both] == [3]
+        assert [state.word for state in sweeper.states(all_of_it)] == ["COMPLETED ok"] * 3
+    finally:
+        sweeper.small.on_box("rm -rf $SCRATCH/slipway/data/mended")
+    assert runs[0].run_id not in {run.run_id for run in both}
+
+
+@pytest.fixture
+def limited(small: SmallImageBox) -> Iterator[int]:
+    """The user may have so many jobs at once."""
+    limit = ["sacctmgr", "-i", "modify", "user", "researcher", "set"]
+    small.as_root(*limit, "MaxSubmitJobs=4")
+    try:
+        yield 4
+    finally:
+        small.as_root(*limit, "MaxSubmitJobs=-1")
+
+
+def test_more_than_a_user_may_submit_is_submitted_in_parts(sweeper: Sweeper, limited: int) -> None:
+    wait_until(lambda: not sweeper.small.as_root("squeue", "-h"), "an empty queue")
+    spec = SweepSpec(args=("{n}",), each={"n": tuple(map(str, range(6)))}, resources={"time": "10"})
+    with pytest.raises(JobError) as caught:
+        sweeper.submit(spec)
+    said = str(caught.value)
+    assert f"{limited} of the 6 elements were submitted before, as " in said
+    assert "The same command later submits the others alone" in said
+    [first] = [sweep for sweep in sweeps(sweeper) if len(sweep.elements) == 6]
+    states = sweeper.states(first)
+    assert [state.word for state in states] == ["COMPLETED ok"] * 4 + ["not submitted"] * 2
+    rest, runs = sweeper.submit(spec)
+    assert [len(run.tasks) for run in runs] == [2]
+    assert [state.word for state in sweeper.states(rest)] == ["COMPLETED ok"] * 6
+
+
+def sweeps(sweeper: Sweeper) -> list[Sweep]:
+    return list(SweepStore(sweeper.small.session.project.state / "sweeps").all())
+
+
+def test_a_run_of_a_sweep_says_how_it_is_repeated(sweeper: Sweeper) -> None:
+    _, runs = sweeper.submit(SweepSpec(args=("{n}",), each={"n": ("7", "8")}), again=True)
+    with pytest.raises(UsageError, match="is part of the sweep"):
+        make_replay(sweeper.small.session, runs[0].run_id, resources=SlurmResources())
