@@ -44,8 +44,14 @@ def docs(context: Context, serve: bool = False, record: bool = False) -> None:
         )
 
 
-@task(help={"fast": "Leave out what needs Docker."}, auto_shortflags=False)
-def test(context: Context, fast: bool = False) -> None:
+@task(
+    help={
+        "fast": "Leave out what needs Docker.",
+        "long_": "What is done many times at random moments is done more often: cuts and kills.",
+    },
+    auto_shortflags=False,
+)
+def test(context: Context, fast: bool = False, long_: bool = False) -> None:
     """Check style and types, and run all tests."""
     commands = ["ruff check .", "ruff format --check .", "mypy", "pytest -n auto tests/unit tests/payload"]
     if not fast:
@@ -56,11 +62,11 @@ def test(context: Context, fast: bool = False) -> None:
         ignored = " ".join(f"--ignore {name}" for name in first.split())
         spread = "-n 4 --dist loadfile --no-loadscope-reorder --durations=25"
         commands += [f"pytest {first}", f"tests.second_try {spread} {ignored} tests/integration"]
-    python = shlex.quote(sys.executable)
+    python, more = shlex.quote(sys.executable), {"SLIPWAY_TEST_LONG": "1"} if long_ else {}
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
     dockerfiles = "docker/Dockerfile.* docker/*/Dockerfile singularity/Dockerfile cluster/box/Dockerfile"
     dockerfiles += " tests/*/*/Dockerfile examples/*/Dockerfile"
     with context.cd(context.config.slipway.root):
         for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
-            context.run(command, echo=True, pty=sys.stdout.isatty())
+            context.run(command, echo=True, pty=sys.stdout.isatty(), env=more)

@@ -31,6 +31,7 @@ from slipway.steps.image import build, push
 from slipway.steps.pull import pull
 from slipway.steps.status import list_runs
 from slipway.steps.submit import Push, submitted
+from tests.campaign import rounds
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
@@ -141,15 +142,15 @@ def kills(seed: int) -> list[tuple[str, float, float, float]]:
     With ``math.inf`` that is as soon as SLURM has the job, however busy the machine is.
     """
     dice = random.Random(seed)  # noqa: S311 - moments, not secrets
-    at_once = [("kill -9", 0.0, 0.0, 0.0) for _ in range(4)]
-    quick = [("kill -9", 0.0, 0.0, dice.uniform(0, 0.2)) for _ in range(4)]
-    slow = [("kill -9", 0.4, 0.6, dice.uniform(0.2, 1.5)) for _ in range(4)]
+    at_once = [("kill -9", 0.0, 0.0, 0.0) for _ in range(rounds(4, 1))]
+    quick = [("kill -9", 0.0, 0.0, dice.uniform(0, 0.2)) for _ in range(rounds(4, 1))]
+    slow = [("kill -9", 0.4, 0.6, dice.uniform(0.2, 1.5)) for _ in range(rounds(4, 2))]
     taken = [("kill -9", 0.0, 5.0, math.inf)]
-    cut = [("line cut", 0.4, 0.6, dice.uniform(0.0, 1.5)) for _ in range(7)]
+    cut = [("line cut", 0.4, 0.6, dice.uniform(0.0, 1.5)) for _ in range(rounds(7, 2))]
     return [*at_once, *quick, *slow, *taken, *cut]
 
 
-def test_twenty_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> None:
+def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> None:
     seed = random.randrange(1000)  # noqa: S311
     checkout.remember()
     runs, rows = [], []
