@@ -110,14 +110,12 @@ def job(
     writes to the folder $SLIPWAY_OUT (/out), which `invoke pull` brings home.
     """
     with open_session(context) as (session, screen):
-        from slipway.errors import UsageError
         from slipway.resources import LINKS
         from slipway.scheduler.choose import parse_resources
         from slipway.steps.replay import preview_replay, replayed
         from slipway.steps.submit import make_request, preview, submitted
 
-        if pull and not wait:
-            raise UsageError("--pull brings results home at the end, which --wait waits for; add --wait")
+        check_wait(wait=wait, pull=pull)
         others: dict[str, object]
         wanted: dict[str, str | None] = {"time": time, "cpus": cpus, "mem": mem, "gpus": gpus}
         wanted |= {"partition": partition, "account": account, "qos": qos, "nodes": nodes}
@@ -128,7 +126,7 @@ def job(
         wanted["continue_after_limit"] = times
         resources = parse_resources(wanted, sbatch or ())
         if each or throttle or again:
-            others = {"local": local, "replay": replay, "wait": wait, "pull": pull, "prefer": prefer}
+            others = {"local": local, "replay": replay, "prefer": prefer}
             spec = _read_sweep(each or (), throttle, others)
             spec = spec.model_copy(update={"name": name, "profile": profile, "site": site})
             targets = _targets(notify or ())
@@ -143,6 +141,9 @@ def job(
                 pushing,
                 again=again,
                 dry_run=dry_run,
+                wait=wait,
+                pull=pull,
+                raw=raw,
             )
             return
         if local:
@@ -264,6 +265,18 @@ def _replay(
             f"{again.run.profile}; leave one of them out"
         )
     return again
+
+
+def check_wait(*, wait: bool, pull: bool) -> None:
+    """Refuse ``--pull`` without ``--wait``.
+
+    Raises:
+        UsageError: it is so.
+    """
+    from slipway.errors import UsageError
+
+    if pull and not wait:
+        raise UsageError("--pull brings results home at the end, which --wait waits for; add --wait")
 
 
 def read_push(push: bool, no_push: bool) -> Push:

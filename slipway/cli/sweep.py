@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         "throttle": "So many elements run at once, at most. Default: the file's.",
         "again": "Also run what is done or on its way with the same image, code and arguments.",
         "dry_run": "Print the elements and the job script of the first array; send and submit nothing.",
+        "wait": "Follow the logs, and exit with the worst exit code.",
+        "pull": "With --wait: bring the results home at the end, however it ends.",
+        "raw": "With --wait: the programs' bytes as they are, also on a terminal.",
         "push": "Build, convert and send the image first, where the site does not have it.",
         "no_push": "Use the site's image, and ask nothing.",
     },
@@ -46,6 +49,9 @@ def sweep(
     throttle: str | None = None,
     again: bool = False,
     dry_run: bool = False,
+    wait: bool = False,
+    pull: bool = False,
+    raw: bool = False,
     push: bool = False,
     no_push: bool = False,
 ) -> None:
@@ -56,10 +62,11 @@ def sweep(
     with open_session(context) as (session, screen):
         from pathlib import Path
 
-        from slipway.cli.job import read_push
+        from slipway.cli.job import check_wait, read_push
         from slipway.scheduler.choose import parse_resources
         from slipway.sweep.spec import load_spec
 
+        check_wait(wait=wait, pull=pull)
         spec = load_spec(Path(file).expanduser())
         args = program_arguments()
         changed: dict[str, object] = {
@@ -80,6 +87,9 @@ def sweep(
             read_push(push, no_push),
             again=again,
             dry_run=dry_run,
+            wait=wait,
+            pull=pull,
+            raw=raw,
         )
 
 
@@ -94,8 +104,13 @@ def submit(
     *,
     again: bool,
     dry_run: bool,
+    wait: bool,
+    pull: bool,
+    raw: bool,
 ) -> None:
-    """Submit a sweep, and say what became of it."""
+    """Submit a sweep, and say what became of it; with ``wait``, follow it, and exit as its worst run did."""
+    from slipway.cli.logs import exit_as, follow_run
+    from slipway.cli.pull import bring_home
     from slipway.steps.sweep import SweepRequest, describe_elements, preview_sweep, sweep_submitted
 
     request = SweepRequest(
@@ -121,7 +136,16 @@ def submit(
                 f"{older} elements are done or on their way, with the same image, code and arguments, and "
                 "were not submitted again; --again runs them once more"
             )
-        screen.note(f"`invoke status --sweep {done.sweep.sweep_id}` shows how they stand")
+        if not wait:
+            screen.note(f"`invoke status --sweep {done.sweep.sweep_id}` shows how they stand")
+            return
+        ended = []
+        for run in done.runs:
+            ended.append(follow_run(session, screen, done.host, run, request.choice.site, raw=raw))
+            if pull:
+                bring_home(session, screen, done.host, ended[-1], request.choice.site)
+        for one in sorted(ended, key=lambda run: -run.status.wait_code)[:1]:
+            exit_as(one)
 
 
 def read_throttle(word: str | None) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.job.script import words_file
+from slipway.text.wording import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,11 @@ class ElementFiles:
 
     words: bytes
     index: bytes
+
+
+def describe_values(values: Mapping[str, str]) -> str:
+    """An element for a person, on one line: ``sequence=rpy seed=1``."""
+    return one_line(" ".join(f"{name}={shlex.quote(value)}" for name, value in values.items()), 200)
 
 
 def element_files(program: Sequence[str], elements: Iterable[Element]) -> ElementFiles:

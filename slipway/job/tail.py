@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from slipway.host.host import Host
+from slipway.job.elements import describe_values
 from slipway.job.run import Run, RunPaths
 from slipway.job.wanted import LAST
 
@@ -62,7 +63,7 @@ class LogTail:
         self._paths = RunPaths(PurePosixPath(run.run_dir))
         self._on_text = on_text
         self._tasks = [
-            _TaskTail(self._paths.of_task(task), task, self._tell, part)
+            _TaskTail(self._paths.of_task(task), _describe_task(run, task), self._tell, part)
             for task in run.tasks
             if not part.tasks or task in part.tasks
         ]
@@ -177,10 +178,10 @@ class _TaskTail:
     """The log of a run, or of one of its tasks."""
 
     def __init__(
-        self, paths: RunPaths, task: int | None, tell: Callable[[str, str | None], None], part: LogPart
+        self, paths: RunPaths, name: str | None, tell: Callable[[str, str | None], None], part: LogPart
     ) -> None:
         self._paths = paths
-        self._task = task
+        self._name = name
         self._tell = tell
         self._part = part
         self._only = part.attempt if isinstance(part.attempt, int) else None
@@ -227,9 +228,17 @@ class _TaskTail:
             self._tell(text, self._heading())
 
     def _heading(self) -> str | None:
-        words = [] if self._task is None else [f"task {self._task}"]
+        words = [] if self._name is None else [self._name]
         words += [] if self._attempt == 1 else [f"attempt {self._attempt}"]
         return ", ".join(words) or None
+
+
+def _describe_task(run: Run, task: int | None) -> str | None:
+    """What a person is told that a task is: its number, and what sets it apart in a sweep."""
+    if task is None:
+        return None
+    values = run.elements.get(task)
+    return f"task {task}, {describe_values(values)}" if values else f"task {task}"
 
 
 def begin_of_last(host: Files, path: PurePosixPath, lines: int) -> int:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.job.elements import describe_values
 from slipway.job.run import Reason, Run, Status
 from slipway.sweep.record import Sweep, SweepElement
-from slipway.sweep.spec import describe
-from slipway.text.wording import one_line
 
 # Elements that are named one by one.
 _NAMED = 20
@@ -101,4 +100,4 @@ def _failure(one: ElementState) -> str:
     place, code = one.element.place, one.status.exit_code if one.status else None
     where = f"{place.run_id} task {place.task}" if place else ""
     ended = f"exit code {code}" if code is not None else ""
-    return "  ".join(filter(None, (one_line(describe(one.element.values), 200), one.word, ended, where)))
+    return "  ".join(filter(None, (describe_values(one.element.values), one.word, ended, where)))

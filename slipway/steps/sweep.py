@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError, UsageError
 from slipway.host.host import Host
-from slipway.job.elements import Element
+from slipway.job.elements import Element, describe_values
 from slipway.job.request import Request
 from slipway.job.run import Run, Status, new_run_id
 from slipway.notify.target import Target
@@ -22,7 +22,7 @@ from slipway.steps.submit import Push, keep_notify, make_request, prepared
 from slipway.sweep.arrays import array_of, share
 from slipway.sweep.identity import Made, earlier_places, still_counts
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
-from slipway.sweep.spec import SweepSpec, describe
+from slipway.sweep.spec import SweepSpec
 
 if TYPE_CHECKING:
     from slipway.job.inputs import Code
@@ -255,6 +255,6 @@ def describe_elements(spec: SweepSpec) -> list[str]:
 
     values = spec.elements
     return [
-        f"{number:>4}  {describe(one)}  {shlex.join(args)}"
+        f"{number:>4}  {describe_values(one)}  {shlex.join(args)}"
         for number, (one, args) in enumerate(zip(values, spec.arguments(values), strict=True))
     ]

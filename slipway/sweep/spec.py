@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
+from slipway.job.elements import describe_values
 from slipway.sweep.parameter import MOST_ELEMENTS, NAME, Values, grid, matches, parse_values
 from slipway.sweep.placeholder import check_used, fill, find_names, unknown
 from slipway.text.nearest import nearest
@@ -76,7 +76,7 @@ class SweepSpec(BaseModel):
         found += [dict(row) for row in self.listed]
         for row in self.exclude:
             if not any(matches(values, row) for values in found):
-                raise UsageError(f"exclude: no element has {describe(row)}")
+                raise UsageError(f"exclude: no element has {describe_values(row)}")
         found = [values for values in found if not any(matches(values, row) for row in self.exclude)]
         return _checked(found)
 
@@ -129,11 +129,6 @@ def load_spec(file: Path) -> SweepSpec:
     return spec
 
 
-def describe(values: Values) -> str:
-    """An element for a person: ``sequence=rpy seed=1``."""
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-
-
 def _lists(value: Any) -> Any:
     """Parameters with lists of values; one word may be several, as on the command line."""
     if not isinstance(value, Mapping):
@@ -165,7 +160,7 @@ def _check_rows(key: str, rows: _Rows, names: set[str], *, whole: bool) -> None:
             if name not in names:
                 raise UsageError(f"{key}: {name} is no parameter of this sweep{nearest(name, names)}")
         if whole and (missing := sorted(names - set(row))):
-            raise UsageError(f"{key}: {describe(row)} has no {missing[0]}")
+            raise UsageError(f"{key}: {describe_values(row)} has no {missing[0]}")
 
 
 def _checked(found: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -178,7 +173,7 @@ def _checked(found: list[dict[str, str]]) -> list[dict[str, str]]:
     for values in found:
         key = tuple(values[name] for name in order)
         if key in seen:
-            raise UsageError(f"two elements are the same: {describe(values)}")
+            raise UsageError(f"two elements are the same: {describe_values(values)}")
         seen.add(key)
     return [{name: values[name] for name in order} for values in found]
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.errors import ConfigError, SlipwayError, UsageError
+from slipway.job.elements import describe_values
 from slipway.job.run import Status
 from slipway.report.sweep_table import element_states, sweep_lines, sweep_values
 from slipway.scheduler.base import State
@@ -16,7 +17,7 @@ from slipway.sweep.identity import Made, earlier_places, still_counts
 from slipway.sweep.parameter import parse_each
 from slipway.sweep.placeholder import fill
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
-from slipway.sweep.spec import SweepSpec, describe, load_spec
+from slipway.sweep.spec import SweepSpec, load_spec
 from tests.unit.test_run import make_run
 
 
@@ -34,7 +35,7 @@ def arguments_of(folder: Path, text: str) -> list[tuple[str, ...]]:
 def test_each_is_every_combination_the_last_first() -> None:
     each = parse_each(["sequence=a,b", "seed=0..2"])
     elements = SweepSpec(each=each).elements
-    assert [describe(one) for one in elements] == [
+    assert [describe_values(one) for one in elements] == [
         "sequence=a seed=0",
         "sequence=a seed=1",
         "sequence=a seed=2",
@@ -93,7 +94,7 @@ def test_a_file_with_all_there_is(tmp_path: Path) -> None:
     assert elements[0] == {"sequence": "rpy", "seed": "0", "lr": "1e-3", "batch": "1,2"}
     assert elements[1] == {"sequence": "rpy", "seed": "0", "lr": "007", "batch": "yes"}
     assert elements[-1] == {"sequence": "it's", "seed": "7", "lr": "0x10", "batch": "~"}
-    assert describe(elements[-1]) == """sequence='it'"'"'s' seed=7 lr=0x10 batch='~'"""
+    assert describe_values(elements[-1]) == """sequence='it'"'"'s' seed=7 lr=0x10 batch='~'"""
     args = spec.arguments(elements)[-1]
     assert args == ("--sequence", "it's", "--seed=7", "--lr", "0x10", '{"a": 1}', "{seed}", "$HOME '")
     assert spec.asked(elements[1]) == {"time": "yes", "gpus": "1"}

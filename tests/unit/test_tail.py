@@ -124,6 +124,20 @@ def test_the_tasks_of_an_array_come_in_order(tmp_path: Path) -> None:
     )
 
 
+def test_a_task_of_a_sweep_is_told_with_its_values(tmp_path: Path) -> None:
+    elements = {1: {"word": "it's", "seed": "0"}, 2: {"word": "a\nb", "seed": "1"}}
+    run = replace(make_run("k3f9"), task_indices=(1, 2), elements=elements)
+    pieces = list[str]()
+    for task in elements:
+        (tmp_path / f"task-{task}").mkdir()
+        attempt(tmp_path / f"task-{task}", 1, b"x\n")
+        (tmp_path / f"task-{task}" / "attempt-1" / "result.json").write_text("{}")
+    LogTail(run, pieces.append).finish(TaskRunner(tmp_path))  # type: ignore[arg-type]
+    assert "".join(pieces) == (
+        """--- task 1, word='it'"'"'s' seed=0 ---\nx\n--- task 2, word='a b' seed=1 ---\nx\n"""
+    )
+
+
 def test_the_end_is_seen_where_nobody_reads(tmp_path: Path) -> None:
     tail, line = EndTail(replace(make_run("k3f9"), task_indices=(1, 2))), TaskRunner(tmp_path)
     for task in (1, 2):
