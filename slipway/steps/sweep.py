@@ -21,6 +21,7 @@ from slipway.steps.session import Choice, Session
 from slipway.steps.submit import Push, keep_notify, make_request, prepared
 from slipway.sweep.arrays import array_of, share
 from slipway.sweep.identity import Made, earlier_places, still_counts
+from slipway.sweep.limit import step_of
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
 from slipway.sweep.spec import SweepSpec
 
@@ -153,16 +154,30 @@ def _requests(
     spec = request.spec
     values = spec.elements
     args = spec.arguments(values)
-    asked = [spec.asked(values[number]) for number in numbers]
+    minutes = spec.minutes(values)
+    # The longest first, so that a sweep does not end with one that is still long.
+    numbers = sorted(numbers, key=lambda number: -(minutes[number] or 0))
+    asked = [spec.asked(values[number]) | _step(minutes[number]) for number in numbers]
     arrays = share(asked, most)
     throttle = spec.throttle and max(1, spec.throttle // len(arrays))
     for array in arrays:
         some = [numbers[place] for place in array]
-        wanted = request.resources.over(_parse(asked[array[0]]))
+        needed = max((minutes[number] or 0 for number in some), default=0)
+        wanted = request.resources.over(_parse(asked[array[0]] | ({"time": str(needed)} if needed else {})))
         wanted = wanted.model_copy(update={"array": array_of(len(some), throttle)})
-        one = make_request(request.choice, spec.args, wanted, name=spec.name, notify=request.notify)
+        try:
+            one = make_request(request.choice, spec.args, wanted, name=spec.name, notify=request.notify)
+        except SlipwayError as error:
+            if not needed:
+                raise
+            raise type(error)(f"the longest element, {describe_values(values[some[0]])}: {error}") from error
         elements = tuple(Element(values=values[number], args=args[number]) for number in some)
         yield some, replace(one, elements=elements, sweep=sweep_id)
+
+
+def _step(minutes: int | None) -> dict[str, str]:
+    """In the place of a time: which others it shares an array with."""
+    return {} if minutes is None else {"time": f"step {step_of(minutes)}"}
 
 
 def _parse(asked: Mapping[str, str]) -> Resources:
@@ -254,7 +269,9 @@ def describe_elements(spec: SweepSpec) -> list[str]:
     import shlex
 
     values = spec.elements
+    times = [f"{time} min  " if time else "" for time in spec.minutes(values)]
+    lines = zip(values, times, spec.arguments(values), strict=True)
     return [
-        f"{number:>4}  {describe_values(one)}  {shlex.join(args)}"
-        for number, (one, args) in enumerate(zip(values, spec.arguments(values), strict=True))
+        f"{number:>4}  {describe_values(one)}  {time}{shlex.join(args)}"
+        for number, (one, time, args) in enumerate(lines)
     ]

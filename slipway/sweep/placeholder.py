@@ -43,13 +43,13 @@ def unknown(name: str, known: Collection[str]) -> UsageError:
     )
 
 
-def check_used(parameters: Iterable[str], texts: Sequence[str]) -> None:
-    """Refuse a parameter that no text names: its elements would all be the same.
+def check_used(parameters: Iterable[str], texts: Sequence[str], also: Collection[str] = ()) -> None:
+    """Refuse a parameter that no text names, nor ``also`` has: its elements would all be the same.
 
     Raises:
         UsageError: there is one.
     """
-    used = {name for text in texts for name in find_names(text)}
+    used = {*also, *(name for text in texts for name in find_names(text))}
     for name in parameters:
         if name not in used:
             raise UsageError(

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
 from slipway.job.elements import describe_values
+from slipway.jsontext import load_json
+from slipway.sweep import expression
+from slipway.sweep.limit import compute_minutes, is_expression
 from slipway.sweep.parameter import MOST_ELEMENTS, NAME, Values, grid, matches, parse_values
 from slipway.sweep.placeholder import check_used, fill, find_names, unknown
 from slipway.text.nearest import nearest
@@ -32,7 +35,8 @@ class SweepSpec(BaseModel):
         listed: elements that are written out; where there is ``each`` or ``zip`` too, they are added.
         exclude: combinations that are left out: all elements that have these values.
         throttle: so many elements run at once, at most.
-        resources: what each element asks for, as options of ``invoke job``.
+        resources: what each element asks for, as options of ``invoke job``; ``time`` may be computed.
+        lengths: numbers for that, by name, for each value of a parameter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +51,7 @@ class SweepSpec(BaseModel):
     exclude: _Rows = ()
     throttle: int | None = Field(default=None, ge=1)
     resources: dict[str, str] = {}
+    lengths: dict[str, dict[str, FiniteFloat]] = {}
 
     @field_validator("each", mode="before")
     @classmethod
@@ -93,12 +98,27 @@ class SweepSpec(BaseModel):
             for name in find_names(text):
                 if name not in elements[0]:
                     raise unknown(name, elements[0])
-        check_used(elements[0], texts)
+        time = self.resources.get("time", "")
+        check_used(elements[0], texts, expression.find_names(time) if is_expression(time) else ())
         return [tuple(fill(word, values) for word in self.args) for values in elements]
 
     def asked(self, values: Values) -> dict[str, str]:
         """What one element asks for, by the names of its resources."""
         return {key: fill(text, values) for key, text in self.resources.items()}
+
+    def minutes(self, elements: Sequence[Values]) -> list[int | None]:
+        """How long each element may take, where ``resources.time`` is computed; else ``None``.
+
+        Raises:
+            UsageError: it cannot be computed.
+        """
+        time = self.resources.get("time")
+        if time is None:
+            return [None] * len(elements)
+        try:
+            return compute_minutes([fill(time, values) for values in elements], elements, self.lengths)
+        except UsageError as error:
+            raise UsageError(f"resources.time: {error}") from error
 
 
 def load_spec(file: Path) -> SweepSpec:
@@ -120,6 +140,9 @@ def load_spec(file: Path) -> SweepSpec:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: expected keys such as args and each; docs/many.md explains them")
+    lengths = content.get("lengths")
+    if isinstance(lengths, str):
+        content["lengths"] = _read_lengths(file.parent / Path(lengths).expanduser())
     try:
         spec = SweepSpec.model_validate(content)
     except ValidationError as error:
@@ -127,6 +150,22 @@ def load_spec(file: Path) -> SweepSpec:
     except UsageError as error:
         raise ConfigError(f"{file}: {error}") from error
     return spec
+
+
+def _read_lengths(file: Path) -> dict[str, dict[str, float]]:
+    try:
+        content = load_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: there is no such file; docs/many.md shows one") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(row, dict) for row in content.values()):
+        raise ConfigError(f'{file}: expected numbers for each value, such as {{"xyz": {{"frames": 798}}}}')
+    # What is not known of a sequence is null.
+    return {
+        name: {key: value for key, value in row.items() if type(value) in (int, float)}
+        for name, row in content.items()
+    }
 
 
 def _lists(value: Any) -> Any:

@@ -104,7 +104,7 @@ def test_a_file_with_all_there_is(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("args: 3", "args: write a list, such as [one, two]; it is '3'"),
-        ("eac: {}", "eac is not a key here (did you mean each?); there are: args, each, exclude, list,"),
+        ("eac: {}", "eac is not a key here (did you mean each?); there are: args, each, exclude, lengths"),
         ("each: {1a: [x]}", "'1a' cannot be a parameter's name"),
         ("each: {a: []}", "a has no values"),
         ("each: {a: [[1]]}", "each.a.0: write it in quotes"),
