@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.errors import (
-    ConnectionLostError,
-    ImageError,
-    ParseError,
-    RemoteError,
-    RemoteSpaceError,
-    ScratchError,
-)
+from slipway.errors import ConnectionLostError, ImageError, ParseError, RemoteError
 from slipway.host.host import Host
-from slipway.host.inventory import Kind, remove_all, take_inventory
+from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
-from slipway.progress import Amount, Progress, Transfer, explain_stop
-from slipway.transfer.checksum import hash_remote
-from slipway.transfer.choice import choose_carrier
+from slipway.progress import Progress, Transfer, explain_stop
+from slipway.transfer.large_file import LargeFile, send_large_file
 
 if TYPE_CHECKING:
     from slipway.sif.store import Sif
@@ -34,20 +25,11 @@ _MAKE_ROOM = (
     "make room there: `invoke push --prune` removes older images that no job uses, and the site's own "
     "command (often `quota -s` or `lfs quota -h FOLDER`) says what you may use"
 )
-# What others have left is of no use to them after a week, by the clock of the cluster's file system.
-_ABANDONED = """
-for folder in "$1"/.*.part; do
-    test -d "$folder" && test "$folder" != "$2" || continue
-    young=$(find "$folder" -newermt '7 days ago' -print -quit) && test -z "$young" && rm -rf -- "$folder"
-done
-"""
 # The image that a link leads to, and what is written beside it.
 _FIND = """
 file=$(readlink -e -- "$1") && printf "%s\\0" "$file" || exit
 [ ! -e "${file%.*}.json" ] || { printf "\\0"; cat -- "${file%.*}.json"; }
 """
-_TIMEOUT_S = 3600
-_HARDLY_ANY_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,93 +118,21 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
 
 
 def _send(host: Host, scratch: Scratch, sif: Sif, upload_dir: PurePosixPath, progress: Progress) -> Transfer:
-    began = time.monotonic()
     if not sif.path.is_file():
         # Of each name only the newest is kept here, and this push may have waited for another.
         raise ImageError(f"{sif.path} is gone: its image was converted anew meanwhile; push again")
-    try:
-        host.make_folder(upload_dir)
-    except RemoteSpaceError as error:
-        raise RemoteSpaceError(f"{error}; {_MAKE_ROOM}") from error
-    except RemoteError as error:
-        raise ScratchError(f"{error}; {upload_dir.parent} cannot be written to") from error
-    if host.runs_commands:
-        host.run(
-            ["sh", "-c", _ABANDONED, "slipway", str(scratch.images), str(upload_dir)], timeout_s=_TIMEOUT_S
-        )
-    _check_room(host, upload_dir, sif.size_bytes)
-    old = scratch.images / f"{sif.name}.sif"
-    has_old = host.size(old) is not None
-    title = f"Sending {sif.path.name} ({sif.size_bytes / 1e6:,.0f} MB)"
-    progress.step("Comparing with the image there" if has_old else title)
-    try:
-        transfer = choose_carrier(host, progress).send_file(
-            sif.path,
-            upload_dir,
-            old=old if has_old else None,
-            on_progress=_teller(progress, title if has_old else None),
-        )
-    except RemoteError as error:
-        if not isinstance(error, RemoteSpaceError) and not _is_full(host, upload_dir):
-            raise
-        remove_all(host, upload_dir)
-        raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {_MAKE_ROOM}") from error
-    progress.step("Checking what arrived")
-    _settle(host, upload_dir / sif.path.name, scratch.images / sif.file_name, sif)
-    return replace(transfer, elapsed_s=time.monotonic() - began)
-
-
-def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
-    """Tells of each amount; the first one ends the step before, if there is a title for the next."""
-    waiting = [title] if title else []
-
-    def tell(amount: Amount) -> None:
-        if waiting:
-            progress.step(waiting.pop())
-        progress.transfer(amount)
-
-    return tell
-
-
-def _check_room(host: Host, upload_dir: PurePosixPath, size_bytes: int) -> None:
-    """Raise where the new image does not fit, also if all that is left of earlier uploads is removed."""
-    free = host.free_bytes(upload_dir)
-    if free is None or free >= size_bytes:
-        return
-    free += _reclaimable(host, upload_dir)
-    if free < size_bytes:
-        remove_all(host, upload_dir)
-        raise RemoteSpaceError(
-            f"{host.target}:{upload_dir.parent} has {free / 1e6:,.1f} MB free, and the image takes "
-            f"{size_bytes / 1e6:,.1f} MB; {_MAKE_ROOM}"
-        )
-
-
-def _reclaimable(host: Host, upload_dir: PurePosixPath) -> int:
-    """The bytes that are free again when an upload folder is removed."""
-    if not host.runs_commands:
-        left = take_inventory(host, upload_dir) or {}
-        return sum(entry.size_bytes for entry in left.values() if entry.kind is Kind.FILE)
-    # A file with another name elsewhere, as the old image, is not gone with the one in here.
-    listed = host.run(["find", str(upload_dir), "-type", "f", "-links", "1", "-printf", "%s\\n"]).stdout
-    return sum(int(size) for size in listed.split())
-
-
-def _is_full(host: Host, folder: PurePosixPath) -> bool:
-    # Not each way of sending says why it could not write.
-    free = host.free_bytes(folder)
-    return free is not None and free < _HARDLY_ANY_BYTES
-
-
-def _settle(host: Host, part: PurePosixPath, path: PurePosixPath, sif: Sif) -> None:
-    digest = hash_remote(host, part.parent, [part.name]).get(part.name)
-    if digest != sif.sha256:
-        host.remove(part)
-        raise RemoteError(
-            f"{host.target}:{part}: what arrived has another hash than what was sent; "
-            "it was removed there; push again"
-        )
-    host.move(part, path)
+    file = LargeFile(
+        source=sif.path,
+        sha256=sif.sha256,
+        size_bytes=sif.size_bytes,
+        path=scratch.images / sif.file_name,
+        upload_dir=upload_dir,
+        newest=scratch.images / f"{sif.name}.sif",
+        what="image",
+        again="push again",
+        make_room=_MAKE_ROOM,
+    )
+    return send_large_file(host, file, progress)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -203,7 +204,9 @@ class Chain:
 
         def act() -> None:
             time.sleep(wait_s if by_time else 0)
-            WAYS[way][0](pushes, process)
+            # It may have come to its end just now.
+            with suppress(ProcessLookupError):
+                WAYS[way][0](pushes, process)
 
         # By the first 6 kB it has logged in.
         pushes.proxy.when(6_000 + (0 if by_time else int(share)), act)

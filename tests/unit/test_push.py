@@ -11,9 +11,10 @@ from slipway.errors import ImageError, ParseError, RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import NullProgress
-from slipway.push.upload import _ABANDONED, PushedSif, find_pushed, push_sif
+from slipway.push.upload import PushedSif, find_pushed, push_sif
 from slipway.shell import LocalShell, Result
 from slipway.sif.store import Sif
+from slipway.transfer.large_file import ABANDONED
 
 
 class HereLink(LocalShell):
@@ -107,6 +108,6 @@ def test_only_what_is_surely_old_is_abandoned(tmp_path: Path, find: str, left: s
     (programs / "find").chmod(0o755)
     mine = str(tmp_path / ".mine.part")
     LocalShell(env={"PATH": f"{programs}:/usr/bin:/bin"}).run(
-        ["sh", "-c", _ABANDONED, "slipway", str(tmp_path), mine]
+        ["sh", "-c", ABANDONED, "slipway", str(tmp_path), mine]
     )
     assert {path.name[1:-5] for path in tmp_path.glob(".*.part")} == left

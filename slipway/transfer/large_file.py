@@ -1,0 +1,148 @@
+"""One large file, sent to a cluster under a name that says what is in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from slipway.errors import RemoteError, RemoteSpaceError, ScratchError
+from slipway.host.host import Host
+from slipway.host.inventory import Kind, remove_all, take_inventory
+from slipway.progress import Amount, Progress, Transfer
+from slipway.transfer.checksum import hash_remote
+from slipway.transfer.choice import choose_carrier
+
+# What others have left is of no use to them after a week, by the clock of the cluster's file system.
+ABANDONED = """
+for folder in "$1"/.*.part; do
+    test -d "$folder" && test "$folder" != "$2" || continue
+    young=$(find "$folder" -newermt '7 days ago' -print -quit) && test -z "$young" && rm -rf -- "$folder"
+done
+"""
+_TIMEOUT_S = 3600
+_HARDLY_ANY_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeFile:
+    """A file that is to be sent, and the words for it.
+
+    Attributes:
+        source: the file here.
+        sha256: of the file, in hex.
+        size_bytes: of the file.
+        path: its name on the cluster.
+        upload_dir: a folder there that nobody else uses; what an attempt that was cut has left in it is made
+            use of.
+        newest: a link there that leads to an earlier version, where there is one.
+        what: what a person calls such a file: ``image``.
+        again: what brings it there once more: ``push again``.
+        make_room: what to do where there is no room.
+    """
+
+    source: Path
+    sha256: str
+    size_bytes: int
+    path: PurePosixPath
+    upload_dir: PurePosixPath
+    newest: PurePosixPath
+    what: str
+    again: str
+    make_room: str
+
+
+def send_large_file(host: Host, file: LargeFile, progress: Progress) -> Transfer:
+    """Send a file to its upload folder, check it there by its hash, and give it its name.
+
+    Raises:
+        RemoteSpaceError: there is no room for it; what has arrived is removed.
+        ScratchError: nothing can be written there.
+        RemoteError: what arrived is not what was sent, or a command failed.
+    """
+    began = time.monotonic()
+    try:
+        host.make_folder(file.upload_dir)
+    except RemoteSpaceError as error:
+        raise RemoteSpaceError(f"{error}; {file.make_room}") from error
+    except RemoteError as error:
+        raise ScratchError(f"{error}; {file.path.parent} cannot be written to") from error
+    if host.runs_commands:
+        host.run(
+            ["sh", "-c", ABANDONED, "slipway", str(file.path.parent), str(file.upload_dir)],
+            timeout_s=_TIMEOUT_S,
+        )
+    _check_room(host, file)
+    has_old = host.size(file.newest) is not None
+    title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
+    progress.step(f"Comparing with the {file.what} there" if has_old else title)
+    try:
+        transfer = choose_carrier(host, progress).send_file(
+            file.source,
+            file.upload_dir,
+            old=file.newest if has_old else None,
+            on_progress=_teller(progress, title if has_old else None),
+        )
+    except RemoteError as error:
+        if not isinstance(error, RemoteSpaceError) and not _is_full(host, file.upload_dir):
+            raise
+        remove_all(host, file.upload_dir)
+        raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {file.make_room}") from error
+    progress.step("Checking what arrived")
+    _settle(host, file)
+    return replace(transfer, elapsed_s=time.monotonic() - began)
+
+
+def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
+    """Tells of each amount; the first one ends the step before, if there is a title for the next."""
+    waiting = [title] if title else []
+
+    def tell(amount: Amount) -> None:
+        if waiting:
+            progress.step(waiting.pop())
+        progress.transfer(amount)
+
+    return tell
+
+
+def _check_room(host: Host, file: LargeFile) -> None:
+    """Raise where the new file does not fit, also if all that is left of earlier uploads is removed."""
+    free = host.free_bytes(file.upload_dir)
+    if free is None or free >= file.size_bytes:
+        return
+    free += _reclaimable(host, file.upload_dir)
+    if free < file.size_bytes:
+        remove_all(host, file.upload_dir)
+        raise RemoteSpaceError(
+            f"{host.target}:{file.path.parent} has {free / 1e6:,.1f} MB free, and the {file.what} takes "
+            f"{file.size_bytes / 1e6:,.1f} MB; {file.make_room}"
+        )
+
+
+def _reclaimable(host: Host, upload_dir: PurePosixPath) -> int:
+    """The bytes that are free again when an upload folder is removed."""
+    if not host.runs_commands:
+        left = take_inventory(host, upload_dir) or {}
+        return sum(entry.size_bytes for entry in left.values() if entry.kind is Kind.FILE)
+    # A file with another name elsewhere, as the old one, is not gone with the one in here.
+    listed = host.run(["find", str(upload_dir), "-type", "f", "-links", "1", "-printf", "%s\\n"]).stdout
+    return sum(int(size) for size in listed.split())
+
+
+def _is_full(host: Host, folder: PurePosixPath) -> bool:
+    # Not each way of sending says why it could not write.
+    free = host.free_bytes(folder)
+    return free is not None and free < _HARDLY_ANY_BYTES
+
+
+def _settle(host: Host, file: LargeFile) -> None:
+    part = file.upload_dir / file.source.name
+    digest = hash_remote(host, part.parent, [part.name]).get(part.name)
+    if digest != file.sha256:
+        host.remove(part)
+        raise RemoteError(
+            f"{host.target}:{part}: what arrived has another hash than what was sent; "
+            f"it was removed there; {file.again}"
+        )
+    host.move(part, file.path)
