@@ -6,6 +6,7 @@
 #  - It starts itself once more on each node of the job. What follows is done there. # only: multi_node
 #  - It copies the image to the node's own disk, unless it is there. # only: node_local
 #  - It reads the program's arguments and environment from files; no shell takes them for text.
+#  - It binds packed data, each file as a folder of /data. # only: packed
 #  - It starts the program in the image. It sees /code, /data and /weights, and writes to /out.
 #  - Nothing is run there but what joins the job, by cluster/join.sh. # only: shell
 #  - Meanwhile it notes what the GPUs do in usage.csv. # only: usage
@@ -245,6 +246,7 @@ run_program() {
     local code
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${job_cpus:-1}}
     container+=(--bind "$out_here:/out")
+    bind_data # only: packed
     container+=(--bind "$cache_here:/cache") # only: cache
     if [ -d "$previous" ]; then container+=(--bind "$previous:/previous:ro"); fi
     (umask 077 && write_entry >"$out_here/$entry") || exit 1
@@ -260,6 +262,8 @@ run_program() {
     rm -f "$out_here/$entry"
     return "$code"
 }
+
+# @packed@
 
 # @image_guard@
 
@@ -307,6 +311,7 @@ readonly run_id run_dir image attempts here entry enter started
 readonly attempt job_id task_index node_name node_index job_nodes job_cpus
 readonly nodes each_node # only: multi_node
 readonly cache # only: cache
+readonly data packed # only: packed
 readonly usage_sample_s # only: usage
 readonly continue_after_limit link # only: chain
 readonly shell_stays # only: shell

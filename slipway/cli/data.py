@@ -60,6 +60,7 @@ def weights(
         "name": "Its name on the cluster. Default: the folder's own, or the file's without its ending.",
         "delete": "Remove there what is not here.",
         "verify": "Hash all of it again, here and there, and send what is not right.",
+        "pack": "Send it as one file (squashfs), which jobs see as the same folder.",
     },
     iterable=["set_"],
     auto_shortflags=False,
@@ -73,15 +74,25 @@ def stage(
     set_: list[str] | None = None,
     delete: bool = False,
     verify: bool = False,
+    pack: bool = False,
 ) -> None:
     """Send what is new in a folder of data, or one file, to the site; jobs see it in /data/NAME."""
     with open_session(context) as (session, screen):
+        from slipway.errors import UsageError
         from slipway.skipped import some_of
         from slipway.steps import data
         from slipway.text.wording import counted, megabytes
 
-        chosen = session.choose(profile, site, set_ or ()).site
-        done = data.stage(session, chosen, Path(path), name, delete=delete, verify=verify)
+        choice = session.choose(profile, site, set_ or ())
+        if pack and delete:
+            raise UsageError(
+                "--delete: a packed dataset holds nothing that is not here; leave it out "
+                "(`invoke runs.prune --kind packed` removes older versions)"
+            )
+        if pack:
+            done = data.stage_packed(session, choice, Path(path), name, verify=verify)
+        else:
+            done = data.stage(session, choice.site, Path(path), name, delete=delete, verify=verify)
         if done.left_out:
             screen.note(
                 f"{len(done.left_out):,} not sent, since they are pipes, sockets or devices: "
@@ -92,10 +103,24 @@ def stage(
                 f"{len(done.surplus)} are there that are not here: {some_of(done.surplus)}; "
                 "--delete removes them"
             )
+        if done.older:
+            screen.note(
+                f"{counted(len(done.older), 'older version')} there, too: `invoke runs.prune --kind packed "
+                f"--site {choice.site.name}` removes those that no job uses"
+            )
+        if done.packed_bytes is not None and done.has_folder:
+            screen.note(
+                f"{done.name} is there unpacked, too; jobs see the packed one. "
+                f"`invoke runs.prune --kind data --data {done.name} "
+                f"--site {choice.site.name}` removes the folder once no job uses it"
+            )
         gone = f", {len(done.surplus)} removed" if done.surplus and done.removed else ""
+        how = f"{done.files - done.sent_files} there already, "
+        if done.packed_bytes is not None:
+            how = f"packed in {megabytes(done.packed_bytes)}, "
         screen.say(
-            f"{done.name}  {megabytes(done.size_bytes)}  {counted(done.files, 'file')}, "
-            f"{done.files - done.sent_files} there already, {megabytes(done.sent_bytes)} sent{gone}  "
+            f"{done.name}  {megabytes(done.size_bytes)}  {counted(done.files, 'file')}, {how}"
+            f"{megabytes(done.sent_bytes)} sent{gone}  "
             f"for jobs: /data/{done.name}"
         )
         done.check()

@@ -89,8 +89,9 @@ def diff(context: Context, run: list[str] | None = None, json: bool = False) -> 
         "state": "Only runs that ended so, such as FAILED; may be repeated.",
         "keep_last": "Leave so many of the newest runs.",
         "run": "Only this run; may be repeated. Of another checkout's, the whole id.",
-        "kind": "What may go, with commas: runs, code, cache, images, results (here). Default: runs,code.",
-        "data": "A dataset that may go; may be repeated. No other does.",
+        "kind": "What may go, with commas: runs, code, cache, images, packed (older packed data), results "
+        "(here). Default: runs,code.",
+        "data": "A dataset that may go, packed or not; may be repeated. No other does.",
         "not_home": "Also runs whose results are not home, and results here that are nowhere else.",
         "dry_run": "Show it, and remove nothing.",
         "yes": "Ask nothing.",

@@ -21,7 +21,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "--dependency": ("afterok:", "afterany:", "afternotok:", "after:", "aftercorr:"),
     "--notify": ("mail", "mail:", "desktop", "https://"),
     "--hide": ("out", "err", "both"),
-    "--kind": ("runs", "code", "cache", "data", "images", "results"),
+    "--kind": ("runs", "code", "cache", "data", "packed", "images", "results"),
     "--list-format": ("flat", "nested", "json"),
     "--prefer": ("start", "cost"),
     "--print-completion-script": ("bash", "zsh", "fish"),

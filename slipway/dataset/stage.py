@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.dataset.digest import hash_files
@@ -58,6 +60,51 @@ def stage(
         RemoteSpaceError: there is not enough room on the cluster.
         RemoteError: a command on the cluster failed.
     """
+    found = look_here(source, memory, progress, verify=verify)
+    path = scratch.data / name
+    part = path.with_name(f".{name}.{client}.part")
+    upload_dir = UploadDir(host=host, source=source, memory=memory, folder=part, progress=progress)
+    staging = Staging(
+        host=host, path=path, upload_dir=upload_dir, progress=progress, delete=delete, verify=verify
+    )
+    for _ in range(_TRIES):
+        staged = staging.attempt(found.here, found.skipped, found.left_out)
+        if staged is not None:
+            return staged
+    raise RemoteError(
+        f"{host.target}:{path} is being staged from another machine at the same time; try again after that"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is in a folder here, or a single file.
+
+    Attributes:
+        root: the folder.
+        here: what of it can be sent.
+        skipped: what cannot, and why.
+        left_out: pipes, sockets and devices.
+    """
+
+    root: Path
+    here: Manifest
+    skipped: Sequence[Skipped]
+    left_out: Sequence[str]
+
+
+def look_here(source: Path, memory: Path, progress: Progress, *, verify: bool = False) -> Found:
+    """Look through a folder here, or a single file, and hash what is in it.
+
+    Args:
+        source: the folder or file.
+        memory: a folder of Slipway's own, where the hashes of files here are remembered.
+        progress: is told how far it is.
+        verify: believe no hash that was computed before.
+
+    Raises:
+        DataError: nothing in it can be read.
+    """
     survey = take_survey(source)
     hashed = hash_files(survey, memory, progress, doubted=survey.files if verify else ())
     skipped = [*survey.skipped, *hashed.skipped]
@@ -66,19 +113,7 @@ def stage(
         special = [Skipped(name=name, why="it is no file") for name in survey.left_out]
         raise DataError(f"{source}: nothing in it can be sent:\n{list_skipped([*skipped, *special])}")
     here = here.leaving_out([one.name for one in hashed.skipped])
-    path = scratch.data / name
-    part = path.with_name(f".{name}.{client}.part")
-    upload_dir = UploadDir(host=host, source=source, memory=memory, folder=part, progress=progress)
-    staging = Staging(
-        host=host, path=path, upload_dir=upload_dir, progress=progress, delete=delete, verify=verify
-    )
-    for _ in range(_TRIES):
-        staged = staging.attempt(here, skipped, survey.left_out)
-        if staged is not None:
-            return staged
-    raise RemoteError(
-        f"{host.target}:{path} is being staged from another machine at the same time; try again after that"
-    )
+    return Found(root=survey.root, here=here, skipped=skipped, left_out=survey.left_out)
 
 
 def check_dataset(source: Path, name: str) -> None:

@@ -45,6 +45,9 @@ class Staged:
         removed: whether it was.
         left_out: pipes, sockets and devices that are here; they are never sent.
         skipped: what else is here and could not be sent, and why.
+        packed_bytes: of the file that it is packed in; ``None`` where it is not.
+        older: the files of older packed versions that are there.
+        has_folder: it is there unpacked, too; ``path`` is then still the packed one.
     """
 
     name: str
@@ -57,6 +60,9 @@ class Staged:
     removed: bool
     left_out: Sequence[str]
     skipped: Sequence[Skipped]
+    packed_bytes: int | None = None
+    older: Sequence[str] = ()
+    has_folder: bool = False
 
     def check(self) -> None:
         """Say what could not be sent, once all else is said.

@@ -42,6 +42,11 @@ class Scratch:
         return self.root / "data"
 
     @property
+    def packed(self) -> PurePosixPath:
+        """``<dataset>-<digest>.sqsh``, and ``<dataset>.sqsh`` that points to the newest."""
+        return self.root / "packed"
+
+    @property
     def weights(self) -> PurePosixPath:
         """Weights of networks."""
         return self.root / "weights"

@@ -6,7 +6,7 @@ Both give the same value, and planning a run starts from that; so any run can be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.code.checkout import Revision, find_revision
@@ -45,6 +45,7 @@ class Inputs:
         shell: whether the job is there for a shell.
         elements: those of an array whose tasks have arguments of their own, and the files of these words.
         sweep: what it belongs to.
+        packed: the packed datasets that it sees, and the files on the cluster that they are in.
     """
 
     profile: str
@@ -61,6 +62,7 @@ class Inputs:
     elements: tuple[Element, ...] = ()
     element_files: ElementFiles | None = None
     sweep: str | None = None
+    packed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,13 @@ def read_code(project: Project, profile: Profile, site: str, *, whole: bool = Fa
     return Code(snapshot=snapshot, revision=find_revision(source))
 
 
-def resolve_inputs(project: Project, request: Request, image: PushedSif, code: Code) -> Inputs:
+def resolve_inputs(
+    project: Project,
+    request: Request,
+    image: PushedSif,
+    code: Code,
+    packed: Mapping[str, str] | None = None,
+) -> Inputs:
     """The inputs that a profile has now.
 
     Args:
@@ -91,6 +99,7 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, code: C
         request: the profile, and the program's arguments.
         image: the profile's image on the cluster.
         code: the profile's code.
+        packed: the packed datasets that it is to see, and their files.
     """
     profile = request.profile
     environment = [f"{name}={value}" for name, value in sorted(profile.environment.items())]
@@ -113,6 +122,7 @@ def resolve_inputs(project: Project, request: Request, image: PushedSif, code: C
         elements=request.elements,
         element_files=request.element_files,
         sweep=request.sweep,
+        packed=packed or {},
     )
 
 

@@ -64,6 +64,7 @@ def make_plan(
         code=scratch.code / inputs.code,
         data=scratch.data,
         weights=scratch.weights,
+        packed={name: scratch.packed / file for name, file in inputs.packed.items()},
         resources=request.resources,
         home=bool(inputs.profile_values.get("mount_home")),
         cache=scratch.root / "cache" / cache if cache else None,
@@ -96,6 +97,7 @@ def make_plan(
         shell=inputs.shell.value if inputs.shell else None,
         sweep=inputs.sweep,
         elements={number: element.values for number, element in enumerate(inputs.elements)},
+        packed=dict(inputs.packed),
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

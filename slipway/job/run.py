@@ -123,6 +123,7 @@ class Run:
         sweep: the id of the sweep that it belongs to.
         elements: what sets each task of an array apart, by its index, where they have their own arguments;
             ``args`` is then what those were made from.
+        packed: the packed datasets that it sees, and the file of each in ``packed/``.
         kept: its copy in the home folder on the cluster.
         removed_s: when its folder in scratch was removed from here, in seconds since 1970.
         session: the terminal session that submitted it, on the machine that did; see
@@ -160,6 +161,7 @@ class Run:
     shell: Text | None = None
     sweep: Text | None = None
     elements: Mapping[int, Mapping[Text, Text]] = field(default_factory=dict)
+    packed: Mapping[Text, Text] = field(default_factory=dict)
     kept: Text | None = None
     removed_s: Whole | None = None
     session: Text | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from slipway.errors import JobError
@@ -15,7 +15,17 @@ from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
 
 # Those of cluster/job/ that bear the name of what they are for.
-_BLOCKS = ("image_guard", "node_local", "multi_node", "node_output", "usage", "chain", "shell", "elements")
+_BLOCKS = (
+    "packed",
+    "image_guard",
+    "node_local",
+    "multi_node",
+    "node_output",
+    "usage",
+    "chain",
+    "shell",
+    "elements",
+)
 # What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
 _WORD_BYTES = 128 * 1024
 _WORDS_BYTES = 2 * 1024 * 1024 - 64 * 1024
@@ -34,6 +44,8 @@ class Job:
     resources: Resources
     # Whether the container gets the user's home folder.
     home: bool = False
+    # Datasets that are each one file, by the names that they have below /data.
+    packed: Mapping[str, PurePosixPath] = field(default_factory=dict)
     # A folder of caches that outlives the job.
     cache: PurePosixPath | None = None
     # What is run is whatever joins the job.
@@ -89,8 +101,9 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "same_words": not job.elements,
         # Several nodes share /out, which is then on scratch.
         "node_output": site.output == "node-local" and not several,
+        "packed": bool(job.packed),
         # An image that is unpacked first is served by no process.
-        "image_guard": "--unsquash" not in site.container.flags,
+        "image_guard": bool(job.packed) or "--unsquash" not in site.container.flags,
     }
     used["notes"] = used["chain"] or used["node_output"] or used["shell"]
     return frozenset(name for name, wanted in used.items() if wanted)
@@ -112,7 +125,8 @@ def container_command(job: Job, site: Site) -> list[str]:
     """The argv that starts the container, without the image, the output folder and the program."""
     binds = [
         f"{job.code}:/code:ro",
-        f"{job.data}:/data:ro",
+        # Where data are packed, the script binds each dataset by itself.
+        *([] if job.packed else [f"{job.data}:/data:ro"]),
         f"{job.weights}:/weights:ro",
         *site.container.binds,
     ]
@@ -165,6 +179,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         f"run_id={shlex.quote(job.run_id)}",
         f"run_dir={shlex.quote(str(job.run_dir))}",
         f"image={shlex.quote(str(job.image))}",
+        *(_packed_settings(job) if "packed" in parts else []),
         *([f"nodes={job.resources.nodes}"] if "multi_node" in parts else []),
         *([f"cache={shlex.quote(str(job.cache))}"] if "cache" in parts else []),
         *([f"continue_after_limit={job.resources.continue_after_limit}"] if "chain" in parts else []),
@@ -173,3 +188,8 @@ def _settings(job: Job, site: Site) -> list[str]:
         *([f"usage_sample_s={site.usage_sample_s}"] if "usage" in parts else []),
         f"container=({shlex.join(container_command(job, site))})",
     ]
+
+
+def _packed_settings(job: Job) -> list[str]:
+    words = (f"{name}={path}" for name, path in sorted(job.packed.items()))
+    return [f"data={shlex.quote(str(job.data))}", f"packed=({shlex.join(words)})"]

@@ -18,11 +18,12 @@ from slipway.errors import ParseError
 
 # The exit code of a shell that the other side was faster than. Neither sbatch nor timeout has it.
 TOO_LATE = 79
-# The exit codes of a shell that found no code, could not make a run's folder, not write its files, or found
-# no image.
-NO_CODE, NOT_MADE, NOT_WRITTEN, NO_IMAGE = 75, 76, 77, 78
+# The exit codes of a shell that found no packed data, no code, could not make a run's folder, not write its
+# files, or found no image.
+NO_DATA, NO_CODE, NOT_MADE, NOT_WRITTEN, NO_IMAGE = 74, 75, 76, 77, 78
 # Others may not read the arguments. Of an archive that is cut short, the last file is missing or not whole.
-# Whoever removes images or code looks at the records first; this one may have been written too late for that.
+# Whoever removes images, code or packed data looks at the records first; this one may have been written too
+# late for that.
 _MAKE_RUN = f"""run=$1 last=$2 image=$3 code=$4
 mkdir -m 700 -- "$run" || exit {NOT_MADE}
 [ ! -L "${{run%/*}}/.${{run##*/}}.given-up" ] || {{ rm -rf -- "$run"; exit {TOO_LATE}; }}
@@ -30,6 +31,10 @@ tar -xf - -C "$run" --no-same-owner --no-same-permissions && [ -f "$run/$last" ]
     {{ rm -rf -- "$run"; exit {NOT_WRITTEN}; }}
 [ -e "$image" ] || {{ rm -rf -- "$run"; exit {NO_IMAGE}; }}
 [ -d "$code" ] || {{ rm -rf -- "$run"; exit {NO_CODE}; }}
+shift 4
+for file; do
+    [ -e "$file" ] || {{ rm -rf -- "$run"; exit {NO_DATA}; }}
+done
 """
 _LOCK_AND_SUBMIT = f"""folder=$1 limit_s=$2
 shift 2
@@ -84,7 +89,11 @@ def locked_submit_command(folder: PurePosixPath, submit: Sequence[str], limit_s:
 
 
 def make_run_command(
-    folder: PurePosixPath, last: str, image: PurePosixPath, code: PurePosixPath
+    folder: PurePosixPath,
+    last: str,
+    image: PurePosixPath,
+    code: PurePosixPath,
+    packed: Sequence[PurePosixPath] = (),
 ) -> list[str]:
     """Make a run's folder of the archive on standard input.
 
@@ -96,8 +105,10 @@ def make_run_command(
         last: the name of the archive's last file.
         image: the run's image.
         code: the run's tree of code.
+        packed: the packed data that it sees.
     """
-    return ["sh", "-c", _MAKE_RUN, "slipway", str(folder), last, str(image), str(code)]
+    words = (folder, last, image, code, *packed)
+    return ["sh", "-c", _MAKE_RUN, "slipway", *map(str, words)]
 
 
 def give_up_command(folder: PurePosixPath) -> list[str]:

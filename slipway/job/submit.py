@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ from slipway.code.upload import explain_unpacked, remember_sent, send_code
 from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
-from slipway.job.input import find_missing
+from slipway.job.input import StagedData, look_for_data
 from slipway.job.inputs import Code, find_image, read_code, resolve_inputs
 from slipway.job.kept import keep_difference, keep_tree
 from slipway.job.plan import Plan, make_plan
@@ -25,6 +25,7 @@ from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.store import RunStore
 from slipway.job.submission_lock import (
     NO_CODE,
+    NO_DATA,
     NO_IMAGE,
     NOT_MADE,
     TOO_LATE,
@@ -62,7 +63,7 @@ def preview(project: Project, request: Request) -> str:
         plan = _plan(project, request, wanted, scratch, code, image)
     remarks = [
         f"Not known before the job is submitted: the run's id, which image {newest.name} is then (the script",
-        "names that one), and what variables of the site's paths are there.",
+        "names that one), which data are packed there, and what variables of the site's paths are there.",
         *([AUTO_REMARK] if request.resource_request.is_auto else []),
     ]
     return with_remarks(plan, sorted(request.profile.environment), remarks)
@@ -125,11 +126,13 @@ def submit_all(
         for note in snapshot.notes:
             progress.note(note)
         image = image or find_image(host, scratch, first.profile, first.site)
-        plans = [
-            _checked_plan(project, request, host, scratch, progress, code, image) for request in requests
-        ]
         programs = [args for request in requests for args in request.programs]
-        for note in find_missing(host, scratch, programs):
+        data = look_for_data(host, scratch, programs)
+        plans = [
+            _checked_plan(project, request, host, scratch, progress, code, image, data)
+            for request in requests
+        ]
+        for note in data.missing(programs):
             progress.note(note)
         _send_code(project, first, host, scratch, snapshot, progress)
         on_plans([plan.run for plan in plans])
@@ -148,10 +151,12 @@ def _checked_plan(
     progress: Progress,
     code: Code,
     image: PushedSif,
+    data: StagedData,
 ) -> Plan:
-    site = request.site
+    site, profile = request.site, request.profile
     wanted = settle_partition(host, request.resource_request, site, request.prefer or "start", progress)
-    plan = _plan(project, request, wanted, scratch, code, image)
+    packed = data.choose(request.programs, [*profile.program, *profile.environment.values()])
+    plan = _plan(project, request, wanted, scratch, code, image, packed)
     find_scheduler(site.scheduler).check(host, wanted, site, progress)
     return plan
 
@@ -185,8 +190,9 @@ def _plan(
     scratch: Scratch,
     code: Code,
     image: PushedSif,
+    packed: Mapping[str, str] | None = None,
 ) -> Plan:
-    inputs = resolve_inputs(project, request, image, code)
+    inputs = resolve_inputs(project, request, image, code, packed)
     template = load_template(project.share / "cluster")
     return make_plan(inputs, wanted, request.site, scratch, template, name=request.name)
 
@@ -304,8 +310,10 @@ def _write_record(host: Host, run: Run) -> None:
 def _make_run(host: Host, plan: Plan, store: RunStore) -> None:
     run, files = plan.run, _run_files(plan)
     archive = pack_files(files)
-    folder, code = PurePosixPath(run.run_dir), Scratch.of_run(PurePosixPath(run.run_dir)).code / run.code
-    command = make_run_command(folder, [*files][-1], PurePosixPath(run.sif), code)
+    folder = PurePosixPath(run.run_dir)
+    scratch = Scratch.of_run(folder)
+    packed = [scratch.packed / file for file in run.packed.values()]
+    command = make_run_command(folder, [*files][-1], PurePosixPath(run.sif), scratch.code / run.code, packed)
     # Where the connection is lost, `status` finds that it was not submitted, and removes what is there.
     try:
         made = host.run_in_login_shell(command, stdin=[archive], stdin_bytes=len(archive))
@@ -325,6 +333,11 @@ def _explain_no_run(host: Host, run: Run, result: Result) -> SlipwayError:
         return JobError(
             f"{host.target}:{run.sif}: the image has been removed just now; nothing was submitted. "
             "Push it again"
+        )
+    if result.exit_code == NO_DATA:
+        return JobError(
+            f"{where}: packed data ({', '.join(sorted(run.packed))}) have been removed just now; nothing was "
+            "submitted. Stage them again"
         )
     if result.exit_code == NO_CODE:
         return JobError(f"{where}: the code has been removed just now; nothing was submitted. Submit again")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from slipway.dataset.packing import dataset_of
 from slipway.job.run import Run
 from slipway.keep.age import age_words
 from slipway.keep.survey import Item, Survey, Uses
@@ -26,7 +27,8 @@ class Criteria:
         states: only runs that ended so; empty for all.
         keep_last: not so many of the newest runs.
         runs: only the runs of these ids; empty for all of this checkout.
-        data: the datasets of these names, and no others.
+        data: the datasets of these names, and no others; of packed ones all versions. Without names only
+            packed versions that are not the newest.
         not_home: also runs whose results are not home, and results here that are nowhere else.
     """
 
@@ -99,7 +101,7 @@ def decide(survey: Survey, known: Known, criteria: Criteria) -> Decision:
         sort(of_kind.get("runs", ()), lambda item: why_run_stays(item, survey, known, criteria))
     going = frozenset(item.name for item in remove)
     shared = _Shared(survey=survey, known=known, criteria=criteria, going=going)
-    for kind in ("code", "cache", "images", "data"):
+    for kind in ("code", "cache", "images", "data", "packed"):
         sort([item for item in of_kind.get(kind, ()) if shared.concerns(item)], shared.why_stays)
     if "results" in criteria.kinds and criteria.name_runs:
         there = frozenset(item.name for item in survey.scratch if item.kind == "runs") - going
@@ -203,6 +205,9 @@ class _Shared:
         """False for what is on its way, and for what was not named."""
         if item.kind == "data":
             return item.name in self.criteria.data
+        if item.kind == "packed":
+            name = dataset_of(item.name)
+            return name is not None and (not self.criteria.data or name in self.criteria.data)
         if item.kind == "images":
             return item.name.endswith(".sif") and not item.name.startswith(".")
         return not item.name.startswith(".")
@@ -215,11 +220,12 @@ class _Shared:
             return f"belongs to {item.owner}"
         if item.kind == "code":
             return self._why_code(item)
-        if item.kind == "images" and item.name in self.survey.uses.newest:
+        is_newest = item.name in self.survey.uses.newest
+        if is_newest and (item.kind == "images" or (item.kind == "packed" and not self.criteria.data)):
             return "is the newest"
         if user := self._user(item):
             return f"is used by {user}"
-        return _why_too_young(item, self.known, self.criteria) if item.kind != "data" else None
+        return None if item.kind == "data" else _why_too_young(item, self.known, self.criteria)
 
     def _why_code(self, item: Item) -> str | None:
         if self.known.now_s - item.arrived_s < _FRESH_S:
@@ -246,6 +252,8 @@ class _Shared:
             return False
         if item.kind == "data":
             return self._may_read(run_id, item.name)
+        if item.kind == "packed":
+            return item.name in use.packed
         return item.name in ((use.sif,) if item.kind == "images" else (use.cache,))
 
     def _may_read(self, run_id: str, dataset: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from slipway.dataset.packing import SUFFIX, dataset_of
 from slipway.errors import DataError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
@@ -60,15 +61,19 @@ class Keeper:
         names = [f"runs/{run.run_id}"] + ([code] if self.host.is_folder(source / code) else [])
         return self._copy(f"runs-{run.run_id}", names, back=back)
 
-    def dataset(self, name: str, *, back: bool = False) -> Copied:
-        """Copy a dataset, with the manifest beside it.
+    def dataset(self, name: str, *, back: bool = False) -> tuple[PurePosixPath, Copied]:
+        """Copy a dataset, with the manifest beside it, or the newest file that it is packed in; says which.
 
         Raises:
             DataError: it is not there, not whole, or damaged.
         """
         if not _DATASET.fullmatch(name):
             raise DataError(f"{name!r} is no name of a dataset")
-        return self._copy(f"data-{name}", [f"data/{name}"], back=back, manifest=f"data/.{name}.sha256")
+        packed = self._packed(name, back=back)
+        if packed is not None:
+            return packed, self._file(packed, back=back)
+        copied = self._copy(f"data-{name}", [f"data/{name}"], back=back, manifest=f"data/.{name}.sha256")
+        return PurePosixPath("data", name), copied
 
     def image(self, name: str, *, back: bool = False) -> tuple[str, Copied]:
         """Copy an image: by its file's name, or the newest of a name; says which file it was.
@@ -76,19 +81,35 @@ class Keeper:
         Raises:
             DataError: it is not there, not whole, or damaged.
         """
-        source, target = self._ends(back=back)
+        source = self._ends(back=back)[0]
         found = self.host.run(["sh", "-c", _FIND_IMAGE, "slipway", str(source), name])
         if not found.ok:
             raise DataError(f"{self.host.target}:{source / 'images'} has no image {name}")
-        file = PurePosixPath("images", found.stdout)
+        return found.stdout, self._file(PurePosixPath("images", found.stdout), back=back)
+
+    def _packed(self, name: str, *, back: bool) -> PurePosixPath | None:
+        """The newest packed file of a dataset; ``None`` where jobs see a folder."""
+        source, target = self._ends(back=back)
+        found = self.host.run(["readlink", "--", str(source / "packed" / f"{name}{SUFFIX}")])
+        file = found.stdout.strip()
+        if dataset_of(file) != name:
+            # What was kept packed once is not what is kept now.
+            if not back:
+                self.host.run(["rm", "-f", "--", str(target / "packed" / f"{name}{SUFFIX}")])
+            return None
+        return PurePosixPath("packed", file)
+
+    def _file(self, file: PurePosixPath, *, back: bool) -> Copied:
+        """Copy a file that is named by what is in it, and what lies beside it; a link leads to the newest."""
+        source, target = self._ends(back=back)
         beside = file.with_suffix(".json")
         names = [str(file)] + ([str(beside)] if self.host.size(source / beside) is not None else [])
-        copied = self._copy(f"images-{file.name}", names, back=back)
-        link = target / "images" / f"{re.sub(r'-[0-9a-f]{16}$', '', file.stem)}.sif"
-        # In scratch a newer one may have been pushed since.
+        copied = self._copy(f"{file.parent.name}-{file.name}", names, back=back)
+        link = target / file.parent / f"{re.sub(r'-[0-9a-f]{16}$', '', file.stem)}{file.suffix}"
+        # In scratch there may be a newer one since.
         if link.name != file.name and not (back and self.host.size(link) is not None):
             self.host.point(link, file.name)
-        return file.name, copied
+        return copied
 
     def _ends(self, *, back: bool) -> tuple[PurePosixPath, PurePosixPath]:
         return (self.kept, self.scratch.root) if back else (self.scratch.root, self.kept)

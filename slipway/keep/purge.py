@@ -52,7 +52,9 @@ def forget_survey(host: Host, scratch: Scratch) -> None:
 
 
 def find_due(survey: Survey, days: int, now_s: float) -> list[Item]:
-    """Runs, datasets and newest images that are not kept and lose their first file soon; the next first.
+    """Runs, datasets, newest packed data and images that lose their first file soon; the next first.
+
+    What is kept is not among them.
 
     Args:
         survey: what lies in scratch.
@@ -87,6 +89,7 @@ def describe_purge(due: Sequence[Item], site: str, days: int, now_s: float) -> l
     remedies = {
         "runs": ("run", "runs", "`invoke pull RUN` brings one home, `invoke keep RUN` keeps it there"),
         "data": ("dataset", "datasets", f"`invoke keep --data NAME --site {site}` keeps one"),
+        "packed": ("packed dataset", "packed datasets", f"`invoke keep --data NAME --site {site}` keeps one"),
         "images": ("image", "images", f"`invoke keep --image NAME --site {site}` keeps one"),
     }
     lines = []

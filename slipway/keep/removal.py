@@ -64,6 +64,10 @@ _REMOVE = (
     case $kind in
         images) beside=$kind/${name%.sif}.json ;;
         data) beside=$kind/.$name.sha256 ;;
+        packed)
+            beside=$kind/${name%.sqsh}.json link=$kind/${name%-????????????????.sqsh}.sqsh
+            [ "$(readlink -- "$link")" != "$name" ] || rm -f -- "$link"
+            ;;
         *) beside= ;;
     esac
     said=$(destroy "$hidden" ${beside:+"$beside"} 2>&1) && say done || say failed "$(why "$said")"
@@ -189,6 +193,7 @@ def still_needed(
         users = {
             "code": (run for run, use in uses.runs.items() if use.code == item.name and run not in going),
             "images": (run for run, use in uses.runs.items() if use.sif == item.name and run in alive),
+            "packed": (run for run, use in uses.runs.items() if item.name in use.packed and run in alive),
             "cache": (run for run, use in uses.runs.items() if use.cache == item.name and run in alive),
             "data": (run for run in uses.runs if run in alive - before),
         }

@@ -19,7 +19,7 @@ from slipway.jsontext import load_json
 from slipway.progress import Progress
 from slipway.push.prune import YOUNG_MINUTES
 
-KINDS = ("runs", "code", "cache", "data", "weights", "images")
+KINDS = ("runs", "code", "cache", "data", "packed", "weights", "images")
 # Names may hold anything but zero bytes; a newline in one becomes a question mark, and the name is then that
 # of nothing. A file with several names is counted once. awk of old prints large numbers only by %.0f.
 _COSTS = r"""
@@ -42,8 +42,9 @@ cost() {
         name = part[2]
         hidden = name ~ /^\..*\.gone$/
         if (hidden) name = substr(name, 2, length(name) - 6)
-        # What is written beside an image belongs to it.
+        # What is written beside an image or packed data belongs to it.
         if (part[1] == "images") sub(/\.json$/, ".sif", name)
+        if (part[1] == "packed") sub(/\.json$/, ".sqsh", name)
         key = part[1] "/" name
         if (parts == 2) {
             if ($1 == "l") { delete known[key]; link[key] = 1; next }
@@ -77,7 +78,8 @@ uses() {
     printf '%s user %s\n' "$token" "$(id -un)"
     {
         find runs -mindepth 2 -maxdepth 2 -name run.json -exec sh -c \
-            'grep -HoZ "^ \"\(sif\|code\)\": \".*\"\|^  \"cache\": \".*\"" -- "$@"; test $? -lt 2' sh {} + ||
+            'grep -HoZ "^ \"\(sif\|code\)\": \".*\"\|^  \"cache\": \".*\"\|$0" -- "$@"; test $? -lt 2' \
+            '^  "[^"]*": "[^"]*-[0-9a-f]\{16\}\.sqsh"' {} + ||
             printf 'blind\0\n'
     } | tr '\0' '\t' | sed "s/^/$token uses /"
     find runs -mindepth 2 -maxdepth 2 -name run.json -mmin "-$young" -printf '%h\n' |
@@ -86,6 +88,7 @@ uses() {
         [ -e "$1" ] || [ -e "$2" ] || printf '%s young %s\n' "$token" "${run#runs/}"
     done
     find images -maxdepth 1 -type l -name '*.sif' -printf "$token newest %l\n"
+    [ ! -d packed ] || find packed -maxdepth 1 -type l -name '*.sqsh' -printf "$token newest %l\n"
 }
 """
 _SURVEY = (
@@ -95,11 +98,11 @@ _SURVEY = (
 LC_ALL=C; export LC_ALL
 token=$1 root=$2 kept=$3 young=$4
 if [ -d "$root" ]; then
-    (cost "$root" scratch runs code cache data weights images)
+    (cost "$root" scratch runs code cache data packed weights images)
     (uses "$root") || exit
 fi
 if [ -d "$kept" ]; then
-    (cost "$kept" home runs code data images)
+    (cost "$kept" home runs code data packed images)
     find "$kept/.sha256" -type f -printf "$token kept %f\n" 2>/dev/null
 fi
 printf '%s end\n' "$token"
@@ -114,7 +117,8 @@ token=$1 young=$3
 printf '%s end\n' "$token"
 """
 )
-_USE = re.compile(r"runs/(.*)/run\.json\t *\"(sif|code|cache)\": (\".*\")")
+_USE = re.compile(r"runs/(.*)/run\.json\t *\"([^\"]*)\": (\".*\")")
+_PACKED = re.compile(r".+-[0-9a-f]{16}\.sqsh")
 _HIDDEN = re.compile(r"\.(.*)\.gone")
 
 
@@ -154,11 +158,12 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What the record of a run on the cluster names: its image's file, its code and its cache."""
+    """What the record of a run on the cluster names: files of its image and packed data, code and cache."""
 
     sif: str | None = None
     code: str | None = None
     cache: str | None = None
+    packed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +173,7 @@ class Uses:
     Attributes:
         runs: by the ids of runs.
         young: runs whose submission may be under way.
-        newest: the images that `<name>.sif` leads to.
+        newest: the images that `<name>.sif` leads to, and the packed data of `<name>.sqsh`.
         is_whole: False where a record could not be read.
     """
 
@@ -308,6 +313,7 @@ def _parse_item(value: str) -> tuple[str, Item]:
 
 def _parse_uses(said: Mapping[str, Sequence[str]]) -> Uses:
     runs: dict[str, dict[str, str]] = {}
+    packed: dict[str, set[str]] = {}
     is_whole = True
     for value in said.get("uses", ()):
         found = _USE.fullmatch(value)
@@ -316,10 +322,17 @@ def _parse_uses(said: Mapping[str, Sequence[str]]) -> Uses:
             is_whole = False
             continue
         hidden = _HIDDEN.fullmatch(found[1])
-        run = runs.setdefault(hidden[1] if hidden else found[1], {})
-        run[found[2]] = PurePosixPath(content).name if found[2] == "sif" else content
+        run_id = hidden[1] if hidden else found[1]
+        run = runs.setdefault(run_id, {})
+        # A dataset may be called what it likes.
+        if _PACKED.fullmatch(content):
+            packed.setdefault(run_id, set()).add(content)
+        elif found[2] in ("sif", "code", "cache"):
+            run[found[2]] = PurePosixPath(content).name if found[2] == "sif" else content
     return Uses(
-        runs={run_id: Use(**values) for run_id, values in runs.items()},
+        runs={
+            run_id: Use(**values, packed=frozenset(packed.get(run_id, ()))) for run_id, values in runs.items()
+        },
         young=frozenset(said.get("young", ())),
         newest=frozenset(said.get("newest", ())),
         is_whole=is_whole,

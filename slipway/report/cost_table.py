@@ -19,6 +19,7 @@ _WORDS = {
     "code": ("code snapshot", "code snapshots"),
     "cache": ("cache", "caches"),
     "data": ("dataset", "datasets"),
+    "packed": ("packed dataset", "packed datasets"),
     "weights": ("file of weights", "files of weights"),
     "images": ("image", "images"),
     "results": ("run's results here", "runs' results here"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.dataset import stage as dataset
+from slipway.dataset.packed import use_folder
 from slipway.dataset.staging import Staged
 from slipway.errors import HostError, ImageError, UsageError
 from slipway.image.engine import current_user, engine, find_image, run_container
@@ -15,7 +16,7 @@ from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
 from slipway.project import Project
 from slipway.site import Site
-from slipway.steps.session import Session
+from slipway.steps.session import Choice, Session
 
 if TYPE_CHECKING:
     from slipway.weights.stage import Weights
@@ -96,7 +97,7 @@ def stage(
 
     Without one it is the folder's own, or that of a single file without its ending.
     """
-    name = name or (source.stem if source.is_file() else source.resolve().name)
+    name = _name(source, name)
     dataset.check_dataset(source, name)
     with (
         session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),
@@ -113,8 +114,57 @@ def stage(
             delete=delete,
             verify=verify,
         )
+        if use_folder(host, scratch, name):
+            session.progress.note(
+                f"{name} was packed until now; jobs from now on see the folder, and those that wait or run "
+                "keep the packed file"
+            )
     _remember(session.project, site, name)
     return staged
+
+
+@explain_stop(_GOES_ON)
+def stage_packed(
+    session: Session, choice: Choice, source: Path, name: str | None, *, verify: bool = False
+) -> Staged:
+    """Send data under a name, as one file; see :func:`slipway.dataset.stage_packed.stage_packed`."""
+    from slipway.dataset.packing import Packer, check_packed_name
+    from slipway.dataset.stage_packed import stage_packed as stage_one_file
+    from slipway.sif.store import tools_recipe
+
+    site, project = choice.site, session.project
+    name = _name(source, name)
+    dataset.check_dataset(source, name)
+    check_packed_name(name)
+    packer = Packer(
+        state=project.state,
+        script=project.share / "singularity" / "pack.py",
+        tools=tools_recipe(project, choice.profile),
+        progress=session.progress,
+        compression=site.container.compression,
+    )
+    with (
+        session.lock(f"stage-{site.name}-{name}", f"Waiting for another stage of {name} to {site.name}"),
+        session.open_scratch(site) as (host, scratch),
+        session.lock(f"pack-{name}", f"Waiting for another stage of {name}"),
+    ):
+        staged = stage_one_file(
+            host,
+            scratch,
+            source,
+            name,
+            session.client(site),
+            session.progress,
+            packer,
+            memory=project.state / "digests",
+            verify=verify,
+        )
+    _remember(project, site, name)
+    return staged
+
+
+def _name(source: Path, name: str | None) -> str:
+    return name or (source.stem if source.is_file() else source.resolve().name)
 
 
 def _remember(project: Project, site: Site, name: str) -> None:

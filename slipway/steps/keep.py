@@ -76,8 +76,8 @@ def keep_data(session: Session, site: Site, name: str, *, back: bool = False) ->
         session.lock(f"stage-{site.name}-{name}", f"Waiting for another command on {name}"),
         _keeper(session, site) as keeper,
     ):
-        copied = keeper.dataset(name, back=back)
-        return Moved(name=name, path=_root(keeper, back=back) / "data" / name, copied=copied)
+        path, copied = keeper.dataset(name, back=back)
+        return Moved(name=name, path=_root(keeper, back=back) / path, copied=copied)
 
 
 @explain_stop(_GOES_ON)

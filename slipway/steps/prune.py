@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from slipway.dataset.packing import dataset_of
 from slipway.errors import IncompleteError, ParseError, RemoteError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, kept_folder
@@ -26,7 +27,7 @@ from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 from slipway.text.nearest import nearest
 
-_KINDS = ("runs", "code", "cache", "data", "images", "results")
+_KINDS = ("runs", "code", "cache", "data", "packed", "images", "results")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +189,7 @@ def _write_down(session: Session, known: Known, going: Sequence[Item]) -> None:
 
 def _check_names(session: Session, criteria: Criteria, survey: Survey, known: Known) -> None:
     there = {kind: {item.name for item in survey.scratch if item.kind == kind} for kind in ("data", "runs")}
+    there["data"] |= {dataset_of(item.name) or "" for item in survey.scratch if item.kind == "packed"} - {""}
     for name in sorted(criteria.data - there["data"]):
         raise UsageError(f"no dataset {name!r} lies in scratch{nearest(name, there['data'])}")
     for name in sorted(criteria.runs - there["runs"]):
@@ -223,12 +225,13 @@ def make_criteria(
     wanted = {word.strip() for word in (kinds or "runs,code").split(",") if word.strip()}
     for word in sorted(wanted - set(_KINDS)):
         raise UsageError(f"--kind {word}: write some of {', '.join(_KINDS)}{nearest(word, _KINDS)}")
+    of_data = {"data", "packed"}
     if "data" in wanted and not data:
         raise UsageError("--kind data: a dataset goes only when it is named; add --data NAME")
     if keep_last is not None and not (keep_last.isdecimal() and len(keep_last) < 10):
         raise UsageError(f"--keep-last {keep_last[:100]}: write how many runs as a number")
     return Criteria(
-        kinds=frozenset(wanted | ({"data"} if data else set())),
+        kinds=frozenset(wanted | (set() if not data or wanted & of_data else of_data)),
         older_than_s=None if older_than is None else parse_age(older_than, "--older-than"),
         states=frozenset(parse_states(states)),
         keep_last=None if keep_last is None else int(keep_last),

@@ -198,7 +198,7 @@ def _prepare(
     session: Session, replay: Replay, host: Host, scratch: Scratch, push: Push, stack: ExitStack
 ) -> Plan:
     """Everything that the run needs, on the cluster; what is not to be had is told all at once."""
-    from slipway.job.input import find_missing
+    from slipway.job.input import look_for_data
 
     run, site, project, progress = replay.run, replay.site, session.project, session.progress
     host.require_commands()
@@ -213,10 +213,20 @@ def _prepare(
         raise type(problems[0])("\n".join(map(str, problems)))
     bring_code()
     image = bring_image()
-    for note in find_missing(host, scratch, [words.args]):
+    data = look_for_data(host, scratch, [words.args])
+    packed = data.choose([words.args], [*words.program, *words.environment.values()])
+    for note in (*data.missing([words.args]), *_other_data(run, packed)):
         progress.note(note)
     settled = replace(replay, resource_request=wanted)
-    return _plan(session, settled, scratch, replay_inputs(replay, words, image, diff, project.key))
+    inputs = replace(replay_inputs(replay, words, image, diff, project.key), packed=packed)
+    return _plan(session, settled, scratch, inputs)
+
+
+def _other_data(run: Run, packed: Mapping[str, str]) -> Iterator[str]:
+    """A note for each packed dataset that is another one than the run had."""
+    for name in sorted(run.packed.keys() & packed.keys()):
+        if packed[name] != run.packed[name]:
+            yield f"{name} is another version than {run.run_id} had ({run.packed[name]}): {packed[name]}"
 
 
 def _try(find: Callable[[], _Found], problems: list[SlipwayError]) -> _Found | None:

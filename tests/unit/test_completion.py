@@ -428,6 +428,7 @@ def test_what_is_staged_is_remembered_for_its_site(project: Project, monkeypatch
     # Nothing is sent: there is no cluster here.
     monkeypatch.setattr(Session, "open_scratch", lambda self, site: nullcontext((None, None)))
     monkeypatch.setattr("slipway.dataset.stage.stage", lambda *words, **more: None)
+    monkeypatch.setattr("slipway.steps.data.use_folder", lambda *words: False)
     stage(Session(project=project), load_site(project.sites, "box"), project.root / "src", "yard")
     assert ProjectNames(project=project).datasets(place(site=["box"])) == ["door", "yard"]
 

@@ -120,6 +120,14 @@ def test_container_command() -> None:
     ]
 
 
+def test_packed_data_are_guarded_as_an_image_is() -> None:
+    site = SITE.model_copy(update={"container": Container(flags=("--unsquash",))})
+    packed = {"room": PurePosixPath("/s/my data/packed/room-1.sqsh")}
+    script = render_script(job(packed=packed), site, TEMPLATE)
+    assert "guard_image" in script
+    assert "data=/s/slipway/data\npacked=('room=/s/my data/packed/room-1.sqsh')\n" in script
+
+
 def test_the_home_folder_is_there_only_on_demand() -> None:
     assert "--no-home" in container_command(job(), SITE)
     assert "--no-home" not in container_command(job(home=True), SITE)
@@ -189,6 +197,7 @@ class Uses:
     output: bool = False
     shell: bool = False
     elements: bool = False
+    packed: bool = False
 
     def render(self) -> str:
         site = SITE.model_copy(
@@ -205,7 +214,8 @@ class Uses:
             continue_after_limit=3 if self.chain else None,
         )
         shell = Shell.ENDS if self.shell else None
-        what = job(resources=wanted, cache=cached, shell=shell, elements=self.elements)
+        packed = {"room": PurePosixPath("/s/slipway/packed/room-1.sqsh")} if self.packed else {}
+        what = job(resources=wanted, cache=cached, shell=shell, elements=self.elements, packed=packed)
         return render_script(what, site, TEMPLATE)
 
 
@@ -224,6 +234,7 @@ COMBINATIONS = [
     for nodes, cache, node_local, guard in itertools.product([1, 2], *[[False, True]] * 3)
 ] + [
     Uses(),
+    Uses(packed=True, nodes=2, guard=True),
     Uses(cache=True, node_local=True, guard=True, gpus=True, chain=True, output=True),
     Uses(shell=True),  # noqa: S604 - it is no call that runs anything
 ]
@@ -248,6 +259,8 @@ def test_a_script_holds_what_its_job_uses_and_nothing_else(uses: Uses) -> None:
     assert ("copy_image" in script) is ("exec 9>&-" in script) is uses.node_local
     assert ("bring_cache_back" in script) is (uses.cache and uses.node_local)
     assert ("guard_image" in script) is ("shield" in script) is uses.guard
+    assert ("bind_data" in script) is ("image-src" in script) is uses.packed
+    assert (":/data:ro" in script) is not uses.packed
     assert ("nvidia-smi" in script) is ("usage" in script) is uses.gpus
     assert ("scontrol requeue" in script) is ("continues" in script) is ("ALRM" in script) is uses.chain
     assert ("wait_for_shells" in script) is ("joined" in script) is uses.shell

@@ -153,6 +153,21 @@ def test_what_runs_need_is_in_their_records(root: Path) -> None:
     assert again == uses
 
 
+def test_packed_data_that_runs_need(root: Path) -> None:
+    file = "a-0123456789abcdef.sqsh"
+    odd = f'  "x": "{file}",'
+    packed = {"code": file.replace("a-", "code-"), "b.c": file.replace("a-", "b.c-")}
+    run = make_run("a", args=(odd, file), packed=packed)
+    write(root / "runs" / "a" / "run.json", format_run(run))
+    write(root / "packed" / packed["code"])
+    write(root / "packed" / packed["code"].replace(".sqsh", ".json"))
+    (root / "packed" / "code.sqsh").symlink_to(packed["code"])
+    survey = look(root)
+    assert survey.uses.runs["a"] == Use(sif=SIF, code="tree", packed=frozenset(packed.values()))
+    assert survey.uses.newest == {packed["code"]}
+    assert [one.path for one in survey.scratch if one.kind == "packed"] == [f"packed/{packed['code']}"]
+
+
 def test_a_record_that_cannot_be_read_is_noticed(root: Path) -> None:
     (root / "runs" / "a" / "run.json").mkdir(parents=True)  # grep cannot read it
     assert not look(root).uses.is_whole
@@ -184,6 +199,28 @@ def decided(
     decision = decide(survey, replace(facts, **known), criteria)  # type: ignore[arg-type]
     why = {one.path: reason for reason, some in decision.stay.items() for one in some}
     return {one.path for one in decision.remove}, why
+
+
+def test_which_packed_data_go() -> None:
+    old, new, used, other = (f"{name}-{digit * 16}.sqsh" for name, digit in zip("aaab", "0123", strict=True))
+    items = [item("packed", name, owner="me") for name in (old, new, used, other)]
+    items += [item("packed", ".a.client.part"), item("data", "a")]
+    uses = Uses(
+        runs={"waits": Use(packed=frozenset({used})), "over": Use(packed=frozenset({old}))},
+        newest=frozenset({new, other}),
+    )
+    runs = [make_run("over"), make_run("waits", args=("/data/a",))]
+    known = {"active": frozenset({"waits"})}
+    gone, why = decided(Criteria(kinds=frozenset({"packed"})), items, runs, uses, **known)
+    assert gone == {f"packed/{old}"}
+    newest = {f"packed/{name}": "is the newest" for name in (new, other)}
+    assert why == {**newest, f"packed/{used}": "is used by waits"}
+    wanted = Criteria(kinds=frozenset({"packed", "data"}), data=frozenset({"a"}))
+    gone, why = decided(wanted, items, runs, uses, **known)
+    assert gone == {f"packed/{old}", f"packed/{new}"}
+    assert why == {f"packed/{used}": "is used by waits", "data/a": "is used by waits"}
+    check = still_needed(uses, frozenset({"waits"}), frozenset(), frozenset({"waits"}))
+    assert [check(one) for one in items[:3]] == [None, None, "is used by waits"]
 
 
 def test_which_runs_go() -> None:

@@ -43,7 +43,7 @@ def test_what_is_asked_for(session: Session) -> None:
     assert criteria(session, kinds="images, cache", older_than="2w").kinds == {"images", "cache"}
     wanted = criteria(session, states=["failed,TIMEOUT"], keep_last="0", data=["photos"])
     assert (wanted.states, wanted.keep_last) == ({State.FAILED, State.TIMEOUT}, 0)
-    assert (wanted.kinds, wanted.name_runs) == ({"runs", "code", "data"}, True)
+    assert (wanted.kinds, wanted.name_runs) == ({"runs", "code", "data", "packed"}, True)
     # A whole name goes before the beginning of another one.
     session.store.save(replace(make_run("n4q5-cpu"), name="rpy-long"))
     # Of this checkout by what they are called, of another by the whole id.

@@ -50,6 +50,7 @@ def test_sites_that_share_a_scratch_share_no_upload(tmp_path: Path, monkeypatch:
         clients.append(words[4])
 
     monkeypatch.setattr("slipway.dataset.stage.stage", stage)
+    monkeypatch.setattr("slipway.steps.data.use_folder", lambda *_: False)
     monkeypatch.setattr(Session, "open_scratch", lambda *_: nullcontext((None, None)))
     session = Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results"))
     (tmp_path / "data").mkdir()

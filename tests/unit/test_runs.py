@@ -216,7 +216,7 @@ def test_a_dry_run_needs_no_login_and_no_image(user_checkout: UserCheckout) -> N
         "# rm -rf ~'\n"
         "# environment, ENV_… of the profile: ALPHA\n"
         "# Not known before the job is submitted: the run's id, which image lab.sif is then (the script\n"
-        "# names that one), and what variables of the site's paths are there.\n"
+        "# names that one), which data are packed there, and what variables of the site's paths are there.\n"
     )
     left = [file.name for file in user_checkout.files() if file not in before]
     assert not [name for name in left if name.endswith(".json")]

@@ -10,6 +10,7 @@ from slipway.code.package import pack_files
 from slipway.errors import ParseError
 from slipway.job.submission_lock import (
     NO_CODE,
+    NO_DATA,
     NO_IMAGE,
     NOT_MADE,
     NOT_WRITTEN,
@@ -113,9 +114,9 @@ def test_the_answer_is_kept_where_nobody_listens_any_more(folder: Folder) -> Non
     assert folder.answer() == Answer(exit_code=0, stdout="7", stderr="")
 
 
-def make_run(folder: PurePosixPath, image: Path, archive: bytes) -> int:
+def make_run(folder: PurePosixPath, image: Path, archive: bytes, *packed: Path) -> int:
     code = PurePosixPath(image.parent / "code")
-    argv = make_run_command(folder, "job.sh", PurePosixPath(image), code)
+    argv = make_run_command(folder, "job.sh", PurePosixPath(image), code, [*map(PurePosixPath, packed)])
     return subprocess.run(argv, input=archive, capture_output=True, check=False).returncode
 
 
@@ -137,7 +138,11 @@ def test_a_run_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     assert make_run(run, image, archive) == NO_CODE
     assert not folder.exists()
     (tmp_path / "code").mkdir()
-    assert make_run(run, image, archive) == 0
+    packed = tmp_path / "room-1.sqsh"
+    assert make_run(run, image, archive, packed) == NO_DATA
+    assert not folder.exists()
+    packed.touch()
+    assert make_run(run, image, archive, packed) == 0
     assert (folder / "run.json").read_bytes() == b"x" * 5000
     assert folder.stat().st_mode & 0o777 == 0o700
     assert make_run(run, image, archive) == NOT_MADE
