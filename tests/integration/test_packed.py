@@ -11,7 +11,7 @@ import pytest
 from slipway.dataset.packing import Packer
 from slipway.dataset.staging import Staged
 from slipway.errors import ConnectionLostError, IncompleteError, JobError
-from slipway.job import submit as job
+from slipway.job.input import StagedData
 from slipway.job.run import Run
 from slipway.keep.decision import Criteria, Decision
 from slipway.progress import Amount, NullProgress
@@ -142,9 +142,8 @@ def test_a_job_keeps_the_version_that_it_was_submitted_with(
         assert old not in gone
     assert packed(place) == {old}
     # It can hardly be removed in just this moment.
-    find = job.find_data
     with monkeypatch.context() as patch:
-        patch.setattr(job, "find_data", lambda *words: replace(find(*words), packed={"room": new}))
+        patch.setattr(StagedData, "choose", lambda *words: {"room": new})
         with pytest.raises(JobError, match=r"packed data \(room\) have been removed just now"):
             submit(place, "true")
     pack(place, source)
