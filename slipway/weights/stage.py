@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.download import download
 from slipway.errors import ConfigError, DataError, DownloadError, RemoteError, UsageError
 from slipway.host.host import Host
 from slipway.host.inventory import remove_all
@@ -21,7 +22,6 @@ from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
 from slipway.web import hide_password
 from slipway.weights.checkpoint import check_checkpoint
-from slipway.weights.download import download
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from slipway.box.spec import parse_ready
 from slipway.dataset.manifest import parse_manifest
+from slipway.download import _resume
 from slipway.errors import ConfigError, ParseError
 from slipway.hash_cache import HashCache
 from slipway.job.ending import merge_status, parse_result
 from slipway.job.submission_lock import parse_answer
 from slipway.push.upload import parse_record
-from slipway.weights.download import _resume
 from slipway.weights.stage import find_source
 
 DEEP = "[" * 100_000

@@ -95,7 +95,7 @@ def test_weights_are_fetched_once(server: Server, tmp_path: Path) -> None:
 def test_a_download_that_is_cut_goes_on(
     server: Server, tmp_path: Path, version: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway.weights.download._CHUNK", 500)
+    monkeypatch.setattr("slipway.download._CHUNK", 500)
     server.version, server.cut_after = version, 1000
     source = Source(name="droid.pth", url=server.url)
     with pytest.raises(DownloadError, match="are kept") as caught:
@@ -173,7 +173,7 @@ def test_fetching_anew(server: Server, tmp_path: Path) -> None:
 def test_another_version_is_fetched_from_its_beginning(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway.weights.download._CHUNK", 500)
+    monkeypatch.setattr("slipway.download._CHUNK", 500)
     server.content, server.cut_after = b"\0" * len(TENSORS), 1000
     source = Source(name="droid.pth", url=server.url)
     with pytest.raises(DownloadError):
