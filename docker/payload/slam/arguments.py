@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from slam.evaluate.relative import Step
     from slam.output.figure.style import Drawing
 
-TASKS = ("infer", "evaluate", "train")
+TASKS = ("infer", "evaluate", "train", "check")
 
 
 def build_parser(environment: Mapping[str, str]) -> Parser:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import bisect
 import math
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slam.dataset.calibration.known import KnownCamera
 from slam.dataset.camera import describe_middle
+from slam.dataset.fault import Faults
 from slam.dataset.files import exists
 from slam.dataset.geometry import Preparation, bound
+from slam.dataset.header import Header
 from slam.dataset.image import find_range, read_color, read_depth, read_header
 from slam.dataset.mask import add_masks
 from slam.dataset.sequence import (
@@ -28,7 +32,9 @@ from slam.dataset.sequence import (
 )
 from slam.dataset.value import describe_range
 from slam.errors import InputError
+from slam.progress import say
 
+_TOLD_EVERY_S = 5.0
 # As the benchmark's own associate.py; a Kinect's two cameras take turns at 30 Hz.
 DEPTH_DIFFERENCE_S = 0.02
 # https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats#color_images_and_depth_maps
@@ -190,6 +196,10 @@ def survey(frames: tuple[Frame, ...], choice: Choice) -> Images:
         InputError: their sizes differ, or one is no image.
     """
     paths = [path for frame in frames for path in (frame.image, frame.right) if path is not None]
+    if choice.faults is not None:
+        decoded = _decode_all(paths, choice.faults)
+        turned = sum(header.is_turned for header in decoded)
+        return Images(size=decoded[0].size, notes=tuple(_describe(turned, len(paths))))
     headers = [read_header(path, whole=choice.as_taken) for path in paths]
     size = headers[0].size
     for path, header in zip(paths, headers, strict=True):
@@ -203,6 +213,36 @@ def survey(frames: tuple[Frame, ...], choice: Choice) -> Images:
     values = find_range(deep)
     turned = sum(header.is_turned for header in headers)
     return Images(size=size, values=values, notes=(*_describe(turned, len(paths)), *describe_range(values)))
+
+
+def _decode_all(paths: list[Path], faults: Faults) -> list[Header]:
+    """Decode images that were not decoded yet, and say how far it is; the headers of those that can be.
+
+    One of another size than most of them is noted, and left out like a broken one.
+
+    Raises:
+        InputError: none can be.
+    """
+    told = time.monotonic()
+    for place, path in enumerate(paths):
+        if path not in faults.headers:
+            faults.headers[path] = None
+            with faults.noted():
+                faults.headers[path] = read_header(path, whole=True)
+        if time.monotonic() - told > _TOLD_EVERY_S:
+            told = time.monotonic()
+            say(f"images     {place + 1} of {len(paths)} looked at")
+    found = {path: header for path in paths if (header := faults.headers[path]) is not None}
+    if not found:
+        raise InputError(f"{paths[0].parent}: none of its {len(paths)} images can be read")
+    (usual, count), *_ = Counter(header.size for header in found.values()).most_common(1)
+    for path, header in found.items():
+        if header.size != usual:
+            faults.add(
+                f"{path} is {header.size[0]}x{header.size[1]}, and {count} of {len(found)} images are "
+                f"{usual[0]}x{usual[1]}; one sequence is one camera with images of one size: take it out"
+            )
+    return [header for header in found.values() if header.size == usual]
 
 
 def _require_one_kind(deep: list[Path], paths: list[Path]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 
+from slam.dataset.header import Header
 from slam.dataset.sequence import Bytes, Metres, Numbers, ValueRange
 from slam.dataset.value import SAMPLED_IMAGES, range_of, sample, scale_values
 from slam.errors import InputError
@@ -45,19 +45,6 @@ _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 COMMON = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"})
 # What Pillow reads by a library of its own.
 _HEIF = (".heic", ".heif")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Header:
-    """What an image file says at its beginning.
-
-    ``size`` is width and height of the upright image. ``is_turned`` says that the file's own rows are not the
-    upright image's, ``is_deep`` that it is grey with more than 8 bits.
-    """
-
-    size: tuple[int, int]
-    is_turned: bool
-    is_deep: bool
 
 
 def read_header(path: Path, *, whole: bool = False) -> Header:

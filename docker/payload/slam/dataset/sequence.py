@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from slam.dataset.camera import Intrinsics
+
+if TYPE_CHECKING:
+    from slam.dataset.fault import Faults
 
 Mode = Literal["mono", "stereo", "rgbd"]
 Bytes = npt.NDArray[np.uint8]
@@ -44,7 +47,8 @@ class Choice:
     is asked for. ``top`` is the dataset's folder, in which the sequence's lies. ``start_s`` and ``end_s`` are
     times in a recording, a video or a bag, between which frames are counted at all. ``topic`` is that of a
     bag's images, ``truth_topic`` that of its ground truth.
-    ``is_strict`` lets no list have rows that are double, unsorted or without a timestamp.
+    ``is_strict`` lets no list have rows that are double, unsorted or without a timestamp. ``faults`` is told
+    what is wrong with single files, where that is to be no error; such frames are still among the others.
     """
 
     mode: Mode = "mono"
@@ -59,6 +63,7 @@ class Choice:
     end_s: float | None = None
     topic: str | None = None
     truth_topic: str | None = None
+    faults: Faults | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from slam.dataset.calibration.fit import resize
 from slam.dataset.calibration.known import KnownCamera, require_camera
 from slam.dataset.calibration.search import find_camera, published
 from slam.dataset.camera import CALIBRATION, Intrinsics, tum_intrinsics
+from slam.dataset.fault import Faults
 from slam.dataset.files import exists
 from slam.dataset.frames import add_depth, choose, make_sequence, survey
 from slam.dataset.geometry import Preparation, fit_usual_area
@@ -113,7 +115,7 @@ def read_frames(folder: Path, choice: Choice) -> tuple[tuple[Frame, ...], tuple[
     Raises:
         InputError: a list is missing or malformed, or nothing in them belongs together.
     """
-    colour, notes = read_frame_list(folder, strict=choice.is_strict)
+    colour, notes = read_frame_list(folder, strict=choice.is_strict, faults=choice.faults)
     if choice.mode != "rgbd":
         return colour, notes
     if not (folder / DEPTH_LIST).exists():
@@ -121,17 +123,18 @@ def read_frames(folder: Path, choice: Choice) -> tuple[tuple[Frame, ...], tuple[
             f"{folder}: it has no {DEPTH_LIST}, so there are no depth images; leave --depth out, or stage "
             "the sequence with its depth"
         )
-    depth, others = read_frame_list(folder, DEPTH_LIST, strict=choice.is_strict)
+    depth, others = read_frame_list(folder, DEPTH_LIST, strict=choice.is_strict, faults=choice.faults)
     return add_depth(colour, depth, folder), (*notes, *others)
 
 
 def read_frame_list(
-    folder: Path, name: str = FRAME_LIST, *, strict: bool = False
+    folder: Path, name: str = FRAME_LIST, *, strict: bool = False, faults: Faults | None = None
 ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     """The images that a list in a TUM folder names, in the order of time, ``timestamp filename`` a line.
 
     Of several at one moment the first is taken, and of several rows
-    with one file. Notes say what was left out or moved, and where timestamps are no seconds. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+    with one file. Notes say what was left out or moved, and where timestamps are no seconds. A line
+    that is wrong is left out where ``faults`` is told of it. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
 
     Raises:
         InputError: the list or an image in it is missing, or ``strict`` and something would be left out.
@@ -142,8 +145,9 @@ def read_frame_list(
     images: dict[int, Path] = {}
     rows: list[Row] = []
     for number, line in read_lines(path):
-        stamp, images[number] = _parse_line(line, folder, f"{path}:{number}")
-        rows.append(Row(number=number, stamp=stamp, values=()))
+        with faults.noted() if faults else nullcontext():
+            stamp, images[number] = _parse_line(line, folder, f"{path}:{number}")
+            rows.append(Row(number=number, stamp=stamp, values=()))
     if not rows:
         raise InputError(
             f"{path}: no image in it; it holds `timestamp filename` for each image in {path.stem}/"
