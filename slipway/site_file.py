@@ -17,8 +17,8 @@ from slipway.site import BOX_FOLDER, Container, Login, Paths, Queue, Site
 from slipway.text.nearest import nearest
 from slipway.validation import explain
 
-# The manual of site files is one itself.
-_MANUAL = "example"
+# The manual of site files, and known datasets.
+NO_SITES = frozenset({"example", "datasets"})
 
 
 def load_site(folders: Sequence[Path], name: str) -> Site:
@@ -33,7 +33,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
         ConfigError: the file is not YAML, or a key is unknown, missing or of the wrong kind.
     """
     file = next((one for one in _places(folders, name) if one.is_file()), None)
-    if file is None or Path(name).name != name:
+    if file is None or Path(name).name != name or name == "datasets":
         new = f"{folders[0] / name}.yaml, which `invoke site.add {shlex.quote(name)}` writes"
         raise UsageError(
             f"there is no site {name!r}{nearest(name, list_sites(folders))}: "
@@ -53,7 +53,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
 def list_sites(folders: Sequence[Path]) -> list[str]:
     """The names of the sites in some folders, in alphabetical order."""
     found = {file.stem for folder in folders for file in folder.glob("*.yaml") if file.is_file()}
-    return sorted(found - {_MANUAL})
+    return sorted(found - NO_SITES)
 
 
 def _known_words(folders: Sequence[Path]) -> str:

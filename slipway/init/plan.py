@@ -25,6 +25,7 @@ from slipway.init.project_files import (
     render_profile,
     render_site,
 )
+from slipway.site_file import NO_SITES
 
 PROFILE = "env/.env.base"
 LOCAL = "env/.env.local"
@@ -78,7 +79,8 @@ def site_file(site: str) -> str:
 
 def read_site(folder: Path) -> str | None:
     """The site that a project names already, for this user or for all, or the only one that it has."""
-    only = [file.stem for file in (folder / "cluster").glob("*.yaml")]
+    there = {file.stem for file in (folder / "cluster").glob("*.yaml")}
+    only = [*(there - NO_SITES)]
     named = (_setting(folder, name, "SITE") for name in (LOCAL, PROFILE))
     return next(filter(None, named), only[0] if len(only) == 1 else None)
 
