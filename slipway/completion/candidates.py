@@ -66,6 +66,12 @@ class Names(Protocol):
     def datasets(self, place: Place) -> Iterable[str]:
         """Datasets that were staged from here, on the chosen site where one is chosen."""
 
+    def known_datasets(self) -> Iterable[str]:
+        """Datasets that can be fetched by name."""
+
+    def sequences(self, place: Place) -> Iterable[str]:
+        """Sequences of the dataset that the line names."""
+
     def setting_keys(self) -> Iterable[str]:
         """Keys of profiles."""
 
@@ -128,7 +134,7 @@ def _value(place: Place, name: str, grammar: Grammar, names: Names) -> Answer:
         return _answer(place, _tasks(grammar))
     if name == "--set":
         return _setting(place, names)
-    if name in kinds.FOLDERS:
+    if name in kinds.FOLDERS or (name == "--to" and _is_of(place, "data.fetch")):
         return Answer(shell=FOLDERS, prefix=place.prefix)
     if name in SOURCES or name in kinds.CHOICES:
         return _answer(place, _known(place, name, names))
@@ -199,10 +205,17 @@ def _runs(names: Names) -> Iterator[Candidate]:
 
 
 def _run_names(place: Place, names: Names) -> Iterable[Candidate]:
-    if place.task is not None and "site.add" in place.task.names:
+    if _is_of(place, "site.add"):
         return _plain(names.hosts())
-    of_data = place.task is not None and "stage" in place.task.names
-    return () if of_data else _plain(names.run_names())
+    if _is_of(place, "data.remove"):
+        return _plain(names.datasets(place))
+    if _is_of(place, "data.fetch", "data.check", "data.list"):
+        return _plain(names.known_datasets())
+    return () if _is_of(place, "stage") else _plain(names.run_names())
+
+
+def _is_of(place: Place, *tasks: str) -> bool:
+    return place.task is not None and not {*place.task.names}.isdisjoint(tasks)
 
 
 # Options whose values are names, and where these come from.
@@ -210,10 +223,12 @@ SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
     "--data": lambda place, names: _plain(names.datasets(place)),
     "--gpus": lambda place, names: _plain(names.gpus(place)),
     "--host": lambda place, names: _plain(names.hosts()),
+    "--on": lambda place, names: _plain(names.sites()),
     "--partition": _partitions,
     "--profile": lambda place, names: _plain(names.profiles()),
     "--name": _run_names,
     "--replay": lambda place, names: _runs(names),
+    "--sequence": lambda place, names: _plain(names.sequences(place)),
     "--run": lambda place, names: _runs(names),
     "--site": lambda place, names: _plain(names.sites()),
     "--sweep": lambda place, names: _plain(names.sweeps()),

@@ -19,6 +19,7 @@ from slipway.project import Project
 # Records that are read for names of runs, and of datasets in their arguments; the newest ones.
 _READ = 30
 _BASE, _LOCAL, _SCHEMA = "base", "local", "example"
+_DATASETS = "datasets"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class ProjectNames:
         """The project's sites, and those that come with Slipway."""
         files = {name for folder in self.project.sites for name in _list(folder)}
         names = {name.removesuffix(".yaml") for name in files if name.endswith(".yaml")}
-        return sorted(names - {_SCHEMA})
+        return sorted(names - {_SCHEMA, _DATASETS})
 
     def hosts(self) -> Sequence[str]:
         """Aliases of ``~/.ssh/config``, without patterns and without what it includes."""
@@ -66,6 +67,16 @@ class ProjectNames:
         sites = [site] if site else _list(self.project.staged)
         names = {name for one in sites for name in _list(self.project.staged / one)}
         return sorted({*names, *self._named(site)})
+
+    def known_datasets(self) -> Sequence[str]:
+        """Datasets that `data.fetch` knows by name."""
+        return sorted({name for one in self._catalogs() for name in one})
+
+    def sequences(self, place: Place) -> Sequence[str]:
+        """The sequences of the dataset that the line names."""
+        name = place.last("--name") or ""
+        entries = (one[name] for one in self._catalogs() if name in one)
+        return list(_mapping(_mapping(next(entries, None)).get("sequences")))
 
     def setting_keys(self) -> Sequence[str]:
         """All keys that a profile may have."""
@@ -98,6 +109,10 @@ class ProjectNames:
         for entry in sorted(_entries(root / folder), key=lambda one: one.name):
             if entry.name.startswith(name) and (name.startswith(".") or not entry.name.startswith(".")):
                 yield f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
+
+    def _catalogs(self) -> Iterator[Mapping[str, Any]]:
+        for folder in self.project.sites:
+            yield {str(name): value for name, value in _mapping(_yaml(folder / f"{_DATASETS}.yaml")).items()}
 
     @property
     def _records(self) -> Path:

@@ -122,6 +122,7 @@ def run_container(
     mounts: Mapping[Path, str],
     listen: Callable[[str], None],
     user: str | None = None,
+    writable: bool = True,
 ) -> int:
     """Run a program in a container without a network, and remove the container.
 
@@ -132,6 +133,7 @@ def run_container(
         mounts: folders and files of this machine, and where the program finds them.
         listen: is given what the program prints.
         user: ``UID:GID``; the image's own without it.
+        writable: whether the program may write to them.
 
     Returns:
         The program's exit code.
@@ -139,7 +141,9 @@ def run_container(
     container = client.containers.create(
         image.id,
         entrypoint=list(command),
-        volumes={str(here): {"bind": there, "mode": "rw"} for here, there in mounts.items()},
+        volumes={
+            str(here): {"bind": there, "mode": "rw" if writable else "ro"} for here, there in mounts.items()
+        },
         user=user,
         network_mode="none",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from slipway.keep.survey import Item
@@ -25,6 +26,11 @@ def state_here(project: Project) -> list[Item]:
         for path in _entries(project.state / folder)
         if path.suffix == suffix
     ]
+
+
+def data_here(root: Path) -> list[Item]:
+    """Datasets in a folder of data, an item each; what is on its way is none."""
+    return [_measured("data", path) for path in _entries(root) if not path.name.startswith(".")]
 
 
 def remove_here(project: Project, items: Sequence[Item]) -> tuple[list[Item], list[tuple[Item, str]]]:
@@ -51,7 +57,8 @@ def _measured(kind: str, path: Path) -> Item:
 
 def _files(path: Path) -> Iterator[os.stat_result]:
     if not path.is_dir():
-        yield path.lstat()
+        with suppress(OSError):
+            yield path.lstat()
         return
     for folder, _, names in os.walk(path):
         for name in names:

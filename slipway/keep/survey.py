@@ -117,6 +117,15 @@ token=$1 young=$3
 printf '%s end\n' "$token"
 """
 )
+_DATA = (
+    _COSTS
+    + r"""
+LC_ALL=C; export LC_ALL
+token=$1
+[ ! -d "$2" ] || (cost "$2" scratch data packed)
+printf '%s end\n' "$token"
+"""
+)
 _USE = re.compile(r"runs/(.*)/run\.json\t *\"([^\"]*)\": (\".*\")")
 _PACKED = re.compile(r".+-[0-9a-f]{16}\.sqsh")
 _HIDDEN = re.compile(r"\.(.*)\.gone")
@@ -224,6 +233,21 @@ def take_survey(host: Host, scratch: Scratch, kept: PurePosixPath, progress: Pro
     """
     token = secrets.token_hex(8)
     return parse_survey(_listen(host, survey_command(token, scratch, kept), progress), token)
+
+
+def survey_data(host: Host, scratch: Scratch, progress: Progress) -> list[Item]:
+    """The datasets in scratch, folders and packed versions, by their names; what is on its way is none.
+
+    Raises:
+        RemoteError: the program there did not come to its end.
+        SshError: the connection was lost.
+    """
+    token = secrets.token_hex(8)
+    found = parse_survey(
+        _listen(host, ["sh", "-c", _DATA, "slipway", token, str(scratch.root)], progress), token
+    )
+    items = (item for item in found.scratch if not item.name.startswith(".") and not item.is_hidden)
+    return sorted(items, key=lambda item: item.name)
 
 
 def survey_command(token: str, scratch: Scratch, kept: PurePosixPath) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +120,7 @@ def stage(
                 f"{name} was packed until now; jobs from now on see the folder, and those that wait or run "
                 "keep the packed file"
             )
-    _remember(session.project, site, name)
+    remember(session.project, site, name)
     return staged
 
 
@@ -159,7 +160,7 @@ def stage_packed(
             memory=project.state / "digests",
             verify=verify,
         )
-    _remember(project, site, name)
+    remember(project, site, name)
     return staged
 
 
@@ -167,7 +168,7 @@ def _name(source: Path, name: str | None) -> str:
     return name or (source.stem if source.is_file() else source.resolve().name)
 
 
-def _remember(project: Project, site: Site, name: str) -> None:
+def remember(project: Project, site: Site, name: str) -> None:
     """Keep the name, for shells that complete it."""
     file = project.staged / site.name / name
     with suppress(OSError):
@@ -181,26 +182,33 @@ def make_scene(session: Session, profile: Profile) -> Path:
     Raises:
         ImageError: the image's program failed.
     """
-    folder = session.project.state / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    scene = folder / "room"
-    if scene.is_dir():
-        return scene
+    scene = session.project.state / "demo" / "room"
+    if not scene.is_dir():
+        session.progress.step("Rendering a room, 40 frames along a path that is known")
+        make_data(profile, ["python3", "-m", "slam.demo.scene"], scene)
+    return scene
+
+
+def make_data(profile: Profile, program: Sequence[str], folder: Path) -> None:
+    """Have a program of the profile's image make a folder of data; its last argument is the folder.
+
+    Raises:
+        ImageError: there is no such image, or its program failed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     image = find_image(engine(), profile.image)
     if image is None:
         raise ImageError(
             f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
-    session.progress.step("Rendering a room, 40 frames along a path that is known")
     lines: list[str] = []
     code = run_container(
         engine(),
         image,
-        ["python3", "-m", "slam.demo.scene", "/demo/room"],
-        mounts={folder: "/demo"},
+        [*program, f"/made/{folder.name}"],
+        mounts={folder.parent: "/made"},
         user=current_user(),
         listen=lines.append,
     )
     if code:
-        raise ImageError(f"{profile.image} could not render the scene (exit code {code}): {''.join(lines)}")
-    return scene
+        raise ImageError(f"{profile.image} could not make {folder.name} (exit code {code}): {''.join(lines)}")

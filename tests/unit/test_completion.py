@@ -65,6 +65,19 @@ GRAMMAR = Grammar(
         Task(
             names=("ssh.trust",), places=("--site",), options=(Option(names=("--site",), takes_value=True),)
         ),
+        Task(
+            names=("data.fetch",),
+            places=("--name",),
+            options=(
+                Option(names=("--name",), takes_value=True),
+                Option(names=("--on",), takes_value=True),
+                Option(names=("--sequence",), takes_value=True, repeats=True),
+                Option(names=("--to",), takes_value=True),
+            ),
+        ),
+        Task(
+            names=("data.remove",), places=("--name",), options=(Option(names=("--name",), takes_value=True),)
+        ),
         Task(names=("mine",), options=(Option(names=("--input",), takes_value=True),)),
         Task(names=("queues",), options=(Option(names=("--site",), takes_value=True),)),
     ),
@@ -75,7 +88,8 @@ GRAMMAR = Grammar(
         Option(names=("--write-pyc",)),
     ),
 )
-TASKS = ["build", "b", "job", "logs", "pull", "stage", "ssh.trust", "mine", "queues"]
+TASKS = ["build", "b", "job", "logs", "pull", "stage", "ssh.trust", "data.fetch", "data.remove", "mine"]
+TASKS.append("queues")
 
 
 class FakeNames:
@@ -99,6 +113,12 @@ class FakeNames:
 
     def datasets(self, place: Place) -> Iterable[str]:
         return ["door", "room"] if place.last("--site") != "box" else ["room"]
+
+    def known_datasets(self) -> Iterable[str]:
+        return ["euroc", "tum"]
+
+    def sequences(self, place: Place) -> Iterable[str]:
+        return ["fr1", "fr2"] if place.last("--name") == "tum" else []
 
     def setting_keys(self) -> Iterable[str]:
         return ["CODE_DIR", "SITE", "TIME"]
@@ -184,6 +204,12 @@ JOB_OPTIONS = ["--partition", "--profile", "--sbatch", "--set", "--site", "--tim
         ("pull 2bcd 8", [*RUNS[:2]]),
         ("pull --name ", ["rpy-long", "rpy-short"]),
         ("stage . --name ", []),
+        ("data.fetch ", ["euroc", "tum"]),
+        ("data.remove ", ["door", "room"]),
+        ("data.fetch tum --sequence ", ["fr1", "fr2"]),
+        ("data.fetch tum --sequence=fr2", ["--sequence=fr2"]),
+        ("data.fetch euroc --sequence ", []),
+        ("data.fetch tum --on b", ["box"]),
         ("logs 8", [*RUNS[:2]]),
         ("logs --run 2", [RUNS[2]]),
         ("logs --follow 2", [RUNS[2]]),
@@ -222,6 +248,7 @@ def test_what_may_stand_at_the_cursor(typed: str, found: list[str]) -> None:
     ("typed", "shell", "prefix"),
     [
         ("stage ", "folders", ""),
+        ("data.fetch tum --to fo", "folders", ""),
         ("stage --name x fo", "folders", ""),
         ("stage --path=fo", "folders", "--path="),
         ("mine --input fi", "files", ""),
@@ -422,6 +449,16 @@ def test_datasets_are_those_staged_from_here_and_those_of_the_newest_runs(projec
     assert names.datasets(place(site=["box"])) == ["door", "other"]
     (project.profiles / ".env.base").write_text("")
     assert names.datasets(place()) == ["door", "hall", "other", "room", "yard"]
+
+
+def test_known_datasets_and_their_sequences(project: Project) -> None:
+    (project.root / "cluster" / "datasets.yaml").write_text("lab: {sequences: {one: x, two: y}}\n")
+    names = ProjectNames(project=project)
+    assert names.known_datasets() == ["eth3d", "euroc", "lab", "room", "tartanair", "tum"]
+    assert names.sequences(place(name=["lab"])) == ["one", "two"]
+    assert names.sequences(place(name=["tum"]))[0] == "freiburg1_360"
+    assert names.sequences(place()) == names.sequences(place(name=["none"])) == []
+    assert "datasets" not in names.sites()
 
 
 def test_what_is_staged_is_remembered_for_its_site(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

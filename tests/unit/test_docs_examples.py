@@ -11,6 +11,7 @@ from invoke import program
 from invoke.exceptions import Exit
 
 import tasks
+from slipway.dataset.catalog import load_catalog
 from slipway.profile import load_profile
 from slipway.scheduler.choose import SITES
 from slipway.site_file import load_site
@@ -61,6 +62,10 @@ def test_tasks_and_options_are_there(block: Block) -> None:
 def test_a_site_may_be_written_so(block: Block, tmp_path: Path) -> None:
     if block.title and not block.title.startswith("cluster/"):
         yaml.safe_load(block.text)
+        return
+    if block.title == "cluster/datasets.yaml":
+        (tmp_path / "datasets.yaml").write_text(block.text)
+        assert load_catalog([tmp_path / "datasets.yaml"])
         return
     least = {"login": {"host": "h"}, "paths": {"scratch": "/s"}}
     content = {**least, **yaml.safe_load(block.text)}
