@@ -295,7 +295,9 @@ def remove_here(session: Session, root: Path, name: str, confirm: Callable[[Deci
 
 
 def remove_at(session: Session, site: Site, name: str, confirm: Callable[[Decision], bool]) -> Sequence[Item]:
-    """Remove a dataset from a site's scratch, with all packed versions; says what is gone. See :func:`pruning.prune`.
+    """Remove a dataset from a site's scratch, with all packed versions; says what is gone.
+
+    See :func:`slipway.steps.prune.prune`.
 
     Raises:
         UsageError: it is not there.
