@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slipway.job.script import words_file
 from slipway.text.wording import one_line
@@ -17,10 +17,12 @@ class Element:
     Attributes:
         values: what sets it apart from the others, by names.
         args: the program's arguments.
+        files: files of its own, which the program finds in /element, by their names.
     """
 
     values: Mapping[str, str]
     args: tuple[str, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,10 @@ class ElementFiles:
     """What the job script reads: the words of all tasks, and where those of each are.
 
     Attributes:
-        words: as in :func:`slipway.job.script.words_file`, one task behind the other.
-        index: a line for each task: where its words begin, their bytes, and how many they are.
+        words: as in :func:`slipway.job.script.words_file`, one task behind the other; behind those of a task
+            are its files.
+        index: a line for each task: where its words begin, their bytes, and how many they are; then for each
+            of its files the name, where it begins, and its bytes.
     """
 
     words: bytes
@@ -50,7 +54,11 @@ def element_files(program: Sequence[str], elements: Iterable[Element]) -> Elemen
     pieces, lines, offset = list[bytes](), list[str](), 0
     for element in elements:
         piece = words_file([*program, *element.args])
+        entry = [f"{offset} {len(piece)} {len(program) + len(element.args)}"]
+        for name, content in element.files.items():
+            entry.append(f"{name} {offset + len(piece)} {len(content)}")
+            piece += content
         pieces.append(piece)
-        lines.append(f"{offset} {len(piece)} {len(program) + len(element.args)}\n")
+        lines.append(" ".join(entry) + "\n")
         offset += len(piece)
     return ElementFiles(words=b"".join(pieces), index="".join(lines).encode())

@@ -171,7 +171,10 @@ def _requests(
             if not needed:
                 raise
             raise type(error)(f"the longest element, {describe_values(values[some[0]])}: {error}") from error
-        elements = tuple(Element(values=values[number], args=args[number]) for number in some)
+        elements = tuple(
+            Element(values=values[number], args=args[number], files=spec.element_files(values[number]))
+            for number in some
+        )
         yield some, replace(one, elements=elements, sweep=sweep_id)
 
 
@@ -206,7 +209,7 @@ def _new_sweep(session: Session, request: SweepRequest, image: PushedSif, code: 
         submitted=now.isoformat(),
         args=spec.args,
         elements=tuple(
-            SweepElement(values=one, identity=made.identity(args))
+            SweepElement(values=one, identity=made.identity(args, spec.element_files(one)))
             for one, args in zip(values, spec.arguments(values), strict=True)
         ),
     )

@@ -21,10 +21,11 @@ class Made:
     program: Sequence[str]
     environment: Mapping[str, Any]
 
-    def identity(self, args: Sequence[str]) -> str:
-        """A hash of this and of one element's arguments."""
+    def identity(self, args: Sequence[str], files: Mapping[str, bytes] | None = None) -> str:
+        """A hash of this and of one element's arguments and files."""
         parts = [self.image_sha256, self.code, list(self.program), dict(sorted(self.environment.items()))]
-        text = json.dumps([*parts, list(args)])
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in (files or {}).items()}
+        text = json.dumps([*parts, list(args), dict(sorted(hashes.items()))])
         return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 

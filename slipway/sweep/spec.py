@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
 from slipway.job.elements import describe_values
@@ -19,6 +20,8 @@ from slipway.sweep.placeholder import check_used, fill, find_names, unknown
 from slipway.text.nearest import nearest
 from slipway.validation import explain
 
+# It is a word of the job's files, and a file in the container.
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}", re.ASCII)
 _Rows = tuple[dict[str, str], ...]
 
 
@@ -34,6 +37,8 @@ class SweepSpec(BaseModel):
         zip: each an axis of its own, of parameters whose values go together: first with first.
         listed: elements that are written out; where there is ``each`` or ``zip`` too, they are added.
         exclude: combinations that are left out: all elements that have these values.
+        files: files of its own for each element, by their names in /element: templates, whose ``{name}`` are
+            filled in as in arguments. Paths are relative to the sweep's file.
         throttle: so many elements run at once, at most.
         resources: what each element asks for, as options of ``invoke job``; ``time`` may be computed.
         lengths: numbers for that, by name, for each value of a parameter.
@@ -49,9 +54,12 @@ class SweepSpec(BaseModel):
     zip: tuple[dict[str, tuple[str, ...]], ...] = ()
     listed: _Rows = Field(default=(), alias="list")
     exclude: _Rows = ()
+    files: dict[str, str] = {}
     throttle: int | None = Field(default=None, ge=1)
     resources: dict[str, str] = {}
     lengths: dict[str, dict[str, FiniteFloat]] = {}
+    # The text of each template.
+    _templates: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("each", mode="before")
     @classmethod
@@ -93,7 +101,7 @@ class SweepSpec(BaseModel):
         """
         if not elements:
             return []
-        texts = [*self.args, *self.resources.values()]
+        texts = [*self.args, *self._templates.values(), *self.resources.values()]
         for text in texts:
             for name in find_names(text):
                 if name not in elements[0]:
@@ -101,6 +109,10 @@ class SweepSpec(BaseModel):
         time = self.resources.get("time", "")
         check_used(elements[0], texts, expression.find_names(time) if is_expression(time) else ())
         return [tuple(fill(word, values) for word in self.args) for values in elements]
+
+    def element_files(self, values: Values) -> dict[str, bytes]:
+        """The files of one element, by their names."""
+        return {name: fill(text, values).encode() for name, text in self._templates.items()}
 
     def asked(self, values: Values) -> dict[str, str]:
         """What one element asks for, by the names of its resources."""
@@ -145,6 +157,7 @@ def load_spec(file: Path) -> SweepSpec:
         content["lengths"] = _read_lengths(file.parent / Path(lengths).expanduser())
     try:
         spec = SweepSpec.model_validate(content)
+        spec._templates.update({name: _template(file, name, path) for name, path in spec.files.items()})
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(error.errors()[0])}") from error
     except UsageError as error:
@@ -166,6 +179,17 @@ def _read_lengths(file: Path) -> dict[str, dict[str, float]]:
         name: {key: value for key, value in row.items() if type(value) in (int, float)}
         for name, row in content.items()
     }
+
+
+def _template(file: Path, name: str, path: str) -> str:
+    """The text of a template, whose path is relative to the sweep's file."""
+    place = file.parent / Path(path).expanduser()
+    if not _FILE_NAME.fullmatch(name):
+        raise UsageError(f"files: {name!r} cannot be a file's name here: write letters, digits and . _ -")
+    try:
+        return place.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"files.{name}: {place} cannot be read: {error}") from error
 
 
 def _lists(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,13 +15,16 @@ from slipway.steps.session import Choice
 from slipway.steps.submit import Push
 from slipway.steps.sweep import SweepRequest, sweep_submitted
 from slipway.sweep.record import Sweep, SweepStore
-from slipway.sweep.spec import SweepSpec
+from slipway.sweep.spec import SweepSpec, load_spec
 from tests.integration.small_image import SmallImageBox
 from tests.waiting import wait_until
 
 HOSTILE = ("it's", "a b", "", "*", "$(id)", "--", "a\nb", "é", "{x}")
 # Its words; with "fails" among them it fails until there is a dataset.
-PROGRAM = 'printf "%s\\0" "$@" >/out/words; case $1 in fails) [ -e /data/mended ] ;; esac'
+PROGRAM = (
+    'printf "%s\\0" "$@" >/out/words; [ ! -d /element ] || cat /element/run.ini >/out/config; '
+    "case $1 in fails) [ -e /data/mended ] ;; esac"
+)
 
 
 class Sweeper:
@@ -145,6 +149,19 @@ def test_more_than_a_user_may_submit_is_submitted_in_parts(sweeper: Sweeper, lim
 
 def sweeps(sweeper: Sweeper) -> list[Sweep]:
     return list(SweepStore(sweeper.small.session.project.state / "sweeps").all())
+
+
+def test_each_element_finds_its_own_file(sweeper: Sweeper, tmp_path: Path) -> None:
+    (tmp_path / "run.ini").write_text("seed = {seed}\n")
+    (tmp_path / "sweep.yaml").write_text(
+        "args: ['{seed}', --config, /element/run.ini]\nfiles: {run.ini: run.ini}\neach: {seed: 3..4}\n"
+        "resources: {time: '10'}\n"
+    )
+    sweep, runs = sweeper.submit(load_spec(tmp_path / "sweep.yaml"))
+    assert [state.word for state in sweeper.states(sweep)] == ["COMPLETED ok"] * 2
+    for task, seed in enumerate((3, 4)):
+        file = f"{runs[0].run_dir}/task-{task}/attempt-1/out/config"
+        assert sweeper.small.on_box(f"cat {file}") == f"seed = {seed}\n"
 
 
 def test_a_run_of_a_sweep_says_how_it_is_repeated(sweeper: Sweeper) -> None:

@@ -57,6 +57,27 @@ def test_each_task_gets_its_own_words(
     assert arrived(shared_node, 1) == words
 
 
+def test_files_of_its_own(node: Node) -> None:
+    contents = [b"one\n", b"", os.urandom(10_000), b"\0\n"]
+    elements = [
+        Element(values={}, args=(str(number),), files={"run.ini": content, "b": b"other"})
+        for number, content in enumerate(contents)
+    ]
+    files = element_files(SHOW, elements)
+    (node.run_dir / "elements").write_bytes(files.words)
+    (node.run_dir / "elements.index").write_bytes(files.index)
+    for task, content in enumerate(contents):
+        assert run(node, task) == 0
+        assert arrived(node, task) == [str(task)]
+        here = node.run_dir / f"task-{task}" / "attempt-1"
+        assert (here / "element" / "run.ini").read_bytes() == content
+        assert {file.name for file in (here / "element").iterdir()} == {"b", "run.ini"}
+        assert f"{here}/element:/element:ro" in (here / "binds").read_text()
+    (node.run_dir / "elements").write_bytes(files.words[:-1])
+    assert run(node, 3) == 1
+    assert not (node.run_dir / "task-3" / "attempt-2").exists()
+
+
 def test_many_elements(node: Node) -> None:
     write(node, [[f"--number={number}", "'$x"] for number in range(10_000)])
     for task in (0, 1, 4999, 9999):

@@ -104,7 +104,10 @@ def test_a_file_with_all_there_is(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("args: 3", "args: write a list, such as [one, two]; it is '3'"),
-        ("eac: {}", "eac is not a key here (did you mean each?); there are: args, each, exclude, lengths"),
+        (
+            "eac: {}",
+            "eac is not a key here (did you mean each?); there are: args, each, exclude,",
+        ),
         ("each: {1a: [x]}", "'1a' cannot be a parameter's name"),
         ("each: {a: []}", "a has no values"),
         ("each: {a: [[1]]}", "each.a.0: write it in quotes"),
@@ -127,6 +130,30 @@ def test_files_that_are_wrong(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SlipwayError) as caught:
         arguments_of(tmp_path, text)
     assert said in str(caught.value)
+
+
+def test_files_of_its_own_are_templates(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "run.ini").write_text('seed = {seed}\njson = {"a": {}}\nkept = {{seed}}\n')
+    text = "args: [x]\nfiles: {a.ini: in/run.ini}\neach: {seed: 0..1}"
+    spec = spec_of(tmp_path, text)
+    elements = spec.elements
+    # A parameter may stand in a file alone.
+    assert spec.arguments(elements) == [("x",), ("x",)]
+    assert spec.element_files(elements[1]) == {"a.ini": b'seed = 1\njson = {"a": {}}\nkept = {seed}\n'}
+    made = Made(image_sha256="1", code="c", program=["p"], environment={})
+    ids = {made.identity(["x"], spec.element_files(one)) for one in elements}
+    assert len(ids | {made.identity(["x"])}) == 3
+    (tmp_path / "in" / "run.ini").write_text("{sed}")
+    for wrong, said in [
+        (text, "{sed} is no parameter of this sweep (did you mean seed?)"),
+        (text.replace("in/", "no/"), "files.a.ini: "),
+        (text.replace("a.ini", "a b"), "files: 'a b' cannot be a file's name here"),
+        (text.replace("a.ini", "../a"), "files: '../a' cannot be a file's name here"),
+    ]:
+        with pytest.raises(SlipwayError) as caught:
+            arguments_of(tmp_path, wrong)
+        assert said in str(caught.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
