@@ -41,6 +41,7 @@ from slipway.cli import (
     ssh,
     status,
     sweep,
+    table,
     tunnel,
 )
 from slipway.cli.parser import read_words
@@ -79,6 +80,7 @@ def collect(root: Path) -> Collection:
         pull.pull,
         pull.extract,
         show.show,
+        table.table,
         tunnel.tunnel,
         cancel.cancel,
         keep.keep,

@@ -63,6 +63,9 @@ class Names(Protocol):
     def sweeps(self) -> Iterable[str]:
         """Ids of sweeps, the newest first, and their names."""
 
+    def parameters(self, place: Place) -> Iterable[str]:
+        """The parameters of the chosen sweep."""
+
     def datasets(self, place: Place) -> Iterable[str]:
         """Datasets that were staged from here, on the chosen site where one is chosen."""
 
@@ -218,8 +221,13 @@ def _is_of(place: Place, *tasks: str) -> bool:
     return place.task is not None and not {*place.task.names}.isdisjoint(tasks)
 
 
+def _groups(place: Place, names: Names) -> Iterable[Candidate]:
+    return _plain(names.parameters(place) if _is_of(place, "table") else kinds.CHOICES["--by"])
+
+
 # Options whose values are names, and where these come from.
 SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
+    "--by": _groups,
     "--data": lambda place, names: _plain(names.datasets(place)),
     "--gpus": lambda place, names: _plain(names.gpus(place)),
     "--host": lambda place, names: _plain(names.hosts()),
@@ -227,6 +235,7 @@ SOURCES: Mapping[str, Callable[[Place, Names], Iterable[Candidate]]] = {
     "--partition": _partitions,
     "--profile": lambda place, names: _plain(names.profiles()),
     "--name": _run_names,
+    "--reference": lambda place, names: _plain(names.known_datasets()),
     "--replay": lambda place, names: _runs(names),
     "--sequence": lambda place, names: _plain(names.sequences(place)),
     "--run": lambda place, names: _runs(names),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 HIDDEN = frozenset({"--complete", "--print-completion-script", "--prompt-for-sudo-password", "--write-pyc"})
 
 FOLDERS = frozenset({"--into", "--path", "--search-root"})
-FILES = frozenset({"--config", "--file"})
+FILES = frozenset({"--config", "--file", "--picture"})
 # Keys of a profile that name files and folders of this machine.
 PATH_KEYS = frozenset(
     {"CA_BUNDLE", "CODE_DIR", "DATA_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE", "WEIGHTS_DIR"}
@@ -79,6 +79,7 @@ FREE = frozenset(
         "--list",
         "--list-depth",
         "--mem",
+        "--metric",
         "--node",
         "--nodes",
         "--port",

@@ -61,6 +61,17 @@ class ProjectNames:
         names = (_mapping(_json(folder / f"{one}.json")).get("name") for one in ids[:_READ])
         return [*ids, *dict.fromkeys(name for name in names if isinstance(name, str))]
 
+    def parameters(self, place: Place) -> Sequence[str]:
+        """The parameters of the sweep that is named, else of the newest."""
+        folder, word = self._records.with_name("sweeps"), place.last("--sweep") or ""
+        for one in _newest_first(_list(folder))[:_READ]:
+            content = _mapping(_json(folder / f"{one}.json"))
+            if one.startswith(word) or str(content.get("name") or "").startswith(word):
+                elements = content.get("elements")
+                first = _mapping(elements[0]) if isinstance(elements, list) and elements else {}
+                return [str(name) for name in _mapping(first.get("values"))]
+        return []
+
     def datasets(self, place: Place) -> Sequence[str]:
         """Datasets that were staged from here, and those that the newest runs have named."""
         site = self._site(place)

@@ -90,13 +90,14 @@ def sweep_lines(sweep: Sweep, states: Sequence[ElementState]) -> list[str]:
     failed = [one for one in states if one.has_failed]
     if failed:
         lines.append("failed:")
-        lines += [f"  {_failure(one)}" for one in failed[:_NAMED]]
+        lines += [f"  {describe_failure(one)}" for one in failed[:_NAMED]]
     if len(failed) > _NAMED:
         lines.append(f"  and {len(failed) - _NAMED:,} more; `--json` has all of them")
     return lines
 
 
-def _failure(one: ElementState) -> str:
+def describe_failure(one: ElementState) -> str:
+    """An element that has failed, by its values: how it ended, and where."""
     place, code = one.element.place, one.status.exit_code if one.status else None
     where = f"{place.run_id} task {place.task}" if place else ""
     ended = f"exit code {code}" if code is not None else ""

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import JobError, UsageError
+from slipway.job.figure import Figure
 from slipway.job.run import Run
 from slipway.report.sweep_table import ElementState, element_states
 from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.steps.pull import pull
 from slipway.steps.replay import make_replay
 from slipway.steps.session import Choice
 from slipway.steps.submit import Push
 from slipway.steps.sweep import SweepRequest, sweep_submitted
+from slipway.steps.table import bring_numbers, read_sweep
 from slipway.sweep.record import Sweep, SweepStore
 from slipway.sweep.spec import SweepSpec, load_spec
 from tests.integration.small_image import SmallImageBox
@@ -33,8 +36,10 @@ class Sweeper:
     def __init__(self, small: SmallImageBox) -> None:
         self.small = small
 
-    def submit(self, spec: SweepSpec, *, again: bool = False) -> tuple[Sweep, Sequence[Run]]:
-        profile = self.small.choice.profile.model_copy(update={"program": ("sh", "-c", PROGRAM, "sh")})
+    def submit(
+        self, spec: SweepSpec, *, again: bool = False, program: str = PROGRAM
+    ) -> tuple[Sweep, Sequence[Run]]:
+        profile = self.small.choice.profile.model_copy(update={"program": ("sh", "-c", program, "sh")})
         # The box has partitions that the site's file does not list.
         site = self.small.choice.site.model_copy(update={"queues": {}})
         request = SweepRequest(
@@ -168,3 +173,29 @@ def test_a_run_of_a_sweep_says_how_it_is_repeated(sweeper: Sweeper) -> None:
     _, runs = sweeper.submit(SweepSpec(args=("{n}",), each={"n": ("7", "8")}), again=True)
     with pytest.raises(UsageError, match="is part of the sweep"):
         make_replay(sweeper.small.session, runs[0].run_id, resources=SlurmResources())
+
+
+def test_figures_are_brought_and_who_failed_is_not_among_them(sweeper: Sweeper) -> None:
+    session = sweeper.small.session
+    measured = 'printf \'{"rmse": 0.%s}\' "$2" >/out/ate.json; : >/out/large; [ "$1" != fails ]'
+    spec = SweepSpec(
+        args=("{sequence}", "{seed}"),
+        each={"sequence": ("short", "long", "fails"), "seed": ("1", "2")},
+        resources={"time": "1m + 1s*frames"},
+        lengths={"short": {"frames": 60}, "long": {"frames": 600}, "fails": {"frames": 600}},
+    )
+    sweep, runs = sweeper.submit(spec, program=measured)
+    # An array for each step of time, the longest first.
+    assert [(run.resources["time"], run.resources["array"]) for run in runs] == [("11", "0-3"), ("2", "0-1")]
+    sweeper.states(sweep)
+    assert read_sweep(session, sweep).numbers == [None] * 6
+    assert bring_numbers(session, [sweep]) is None
+    rmse = Figure("ate", "rmse")
+    assert read_sweep(session, sweep).numbers == [{rmse: 0.1}, {rmse: 0.2}] * 2 + [None, None]
+    out = session.project.results / runs[1].run_id / "task-0" / "attempt-1" / "out"
+    assert [path.name for path in out.iterdir()] == ["ate.json"]
+    # A whole pull later changes nothing.
+    for run in runs:
+        pull(session, run.run_id)
+    assert read_sweep(session, sweep).numbers == [{rmse: 0.1}, {rmse: 0.2}] * 2 + [None, None]
+    assert (out / "large").is_file()

@@ -111,6 +111,9 @@ class FakeNames:
     def sweeps(self) -> Iterable[str]:
         return ["k3f9-sweep-20260131-142530", "nine"]
 
+    def parameters(self, place: Place) -> Iterable[str]:
+        return ["sequence", "seed"]
+
     def datasets(self, place: Place) -> Iterable[str]:
         return ["door", "room"] if place.last("--site") != "box" else ["room"]
 
