@@ -3,7 +3,7 @@
 #   fetch.sh TOKEN DATA NAME SEQUENCE FOLDER CALIBRATION [URL FILE SHA256 MD5] …
 #
 # The last four name an archive: its address, its file's name, and hashes, which may be empty. Archives are fetched by curl,
-# else by wget, to the folder .NAME.fetch in DATA, where a cut has left what had arrived; they are checked, and unpacked into
+# else by wget or python3, to the folder .NAME.fetch in DATA, where a cut has left what had arrived; they are checked, and unpacked into
 # one folder. That becomes the folder FOLDER of the dataset NAME, as a whole. Where that is there already, only files that it
 # lacks are put into it. CALIBRATION is the text of a calib.txt.
 # Lines that begin with TOKEN are for Slipway, all others are what programs say.
@@ -20,13 +20,36 @@ say() { printf '%s %s\n' "$token" "$*" 2>/dev/null; }
 fail() { say failed "$@" && exit 9; }
 size_of() { stat -c %s -- "$1" 2>/dev/null || echo 0; }
 
+# With curl's exit codes, for Python from 3.6 on.
+by_python='
+import os, shutil, sys
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+url, path = sys.argv[1:]
+have = os.path.getsize(path) if os.path.exists(path) else 0
+try:
+    reply = urlopen(Request(url, headers={"Range": "bytes=%d-" % have} if have else {}), timeout=120)
+except OSError as error:
+    sys.stderr.write("%s\n" % error)
+    sys.exit(22 if isinstance(error, HTTPError) else 7)
+print(reply.headers.get("Content-Type", ""))
+try:
+    with open(path, "ab" if reply.status == 206 else "wb") as file:
+        shutil.copyfileobj(reply, file, 1 << 16)
+except OSError as error:
+    sys.stderr.write("%s\n" % error)
+    sys.exit(56 if error.errno is None else 23)
+sys.exit(18 if reply.length else 0)
+'
 # Starts what fetches an address to a file, and goes on where the file ends.
 start() {
     if command -v curl >/dev/null; then
         curl -fsSLg --proto '=http,https' --connect-timeout 20 --speed-limit 1 --speed-time 120 -C - -w '%{content_type}' -o "$2" -- "$1" \
             >"$2.type" &
-    else
+    elif command -v wget >/dev/null; then
         wget -nv -c -t 2 -T 120 -O "$2" -- "$1" &
+    else
+        python3 -c "$by_python" "$1" "$2" >"$2.type" &
     fi
 }
 # Fetches an address, and says how far it is.
@@ -111,7 +134,7 @@ if command -v flock >/dev/null; then
     exec 9>"$parts/$sequence.lock"
     flock -n 9 || fail busy
 fi
-command -v curl >/dev/null || command -v wget >/dev/null || fail program
+command -v curl >/dev/null || command -v wget >/dev/null || command -v python3 >/dev/null || fail program
 rm -rf -- "$unpacked"
 mkdir -- "$unpacked" || fail write
 done_files=()

@@ -61,14 +61,14 @@ def fetch(
             folder = Path(to).expanduser() if to else None
             chosen = session.profile(profile, set_ or ())
             dataset, where, done = datasets.fetch_here(session, chosen, name, sequence or (), folder)
-            _tell(screen, done, name, f"in {short(where)}")
+            _tell(screen, done, name, f"in {short(where)}", is_made=bool(dataset.program))
         if dataset.usual and not sequence:
             others = len(dataset.sequences) - len(dataset.usual)
             screen.note(f"{others} more are known; --sequence names them, or all")
         done.check(name)
 
 
-def _tell(screen: Terminal, done: Fetched, name: str, where: str) -> None:
+def _tell(screen: Terminal, done: Fetched, name: str, where: str, *, is_made: bool = False) -> None:
     from slipway.skipped import some_of
     from slipway.text.wording import counted
 
@@ -79,7 +79,9 @@ def _tell(screen: Terminal, done: Fetched, name: str, where: str) -> None:
         )
     for sequence, _ in done.failed:
         screen.say(f"{name}: {sequence} failed")
-    if done.new or done.there or done.unknown:
+    if is_made:
+        screen.say(f"{name}  {'made' if done.new else 'there already'}  {where}")
+    elif done.new or done.there or done.unknown:
         there = f", {len(done.there):,} there already" if done.there else ""
         screen.say(f"{name}  {counted(len(done.new), 'sequence')} fetched{there}  {where}")
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,10 +136,11 @@ class _One:
             note = self._settle(unpacked, hashes)
             for archive in self.entry.fetch:
                 self._part(archive).unlink(missing_ok=True)
-            if not any(self.parts.iterdir()):
-                self.parts.rmdir()
         except OSError as error:
             raise explain_disk(error, self.root) from error
+        finally:
+            with suppress(OSError):  # others are in it, or what has arrived
+                self.parts.rmdir()
         return note
 
     def _by_hand(self) -> str:

@@ -189,7 +189,7 @@ class FetchThere:
             return DownloadError(f"{urls}: {words}" + (f":\n  {lines}" if lines else ""))
         words = {
             "busy": f"another command fetches {name} there just now; try again later",
-            "program": f"there is neither curl nor wget there. {self.by_hand}",
+            "program": f"there is none of curl, wget and python3 there. {self.by_hand}",
             "write": f"{self.path.parent} cannot be written to",
         }.get(why, f"the script there ended with exit code {code}")
         return RemoteError(f"{target}: {words}" + (f":\n  {lines}" if lines else ""))

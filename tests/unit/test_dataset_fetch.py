@@ -176,6 +176,7 @@ def test_one_of_one_ends_with_its_own_error(tmp_path: Path, web: WebFiles) -> No
     root.mkdir()
     with pytest.raises(DownloadError, match="404"):
         run(root, one).check("lab")
+    assert list(root.iterdir()) == []
 
 
 def test_a_page_in_the_place_of_a_file(tmp_path: Path, web: WebFiles) -> None:
