@@ -60,6 +60,7 @@ def weights(
         "name": "Its name on the cluster. Default: the folder's own, or the file's without its ending.",
         "delete": "Remove there what is not here.",
         "verify": "Hash all of it again, here and there, and send what is not right.",
+        "via": "With --pack: by way of REMOTE:PATH, with rclone here and on the cluster.",
         "pack": "Send it as one file (squashfs), which jobs see as the same folder.",
     },
     iterable=["set_"],
@@ -75,6 +76,7 @@ def stage(
     delete: bool = False,
     verify: bool = False,
     pack: bool = False,
+    via: str | None = None,
 ) -> None:
     """Send what is new in a folder of data, or one file, to the site; jobs see it in /data/NAME."""
     with open_session(context) as (session, screen):
@@ -89,8 +91,12 @@ def stage(
                 "--delete: a packed dataset holds nothing that is not here; leave it out "
                 "(`invoke runs.prune --kind packed` removes older versions)"
             )
+        if via is not None and not pack:
+            raise UsageError(
+                "--via sends one file, which costs a bucket one object: add --pack; jobs see the same folder"
+            )
         if pack:
-            done = data.stage_packed(session, choice, Path(path), name, verify=verify)
+            done = data.stage_packed(session, choice, Path(path), name, verify=verify, via=via)
         else:
             done = data.stage(session, choice.site, Path(path), name, delete=delete, verify=verify)
         if done.left_out:

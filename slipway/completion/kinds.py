@@ -97,5 +97,6 @@ FREE = frozenset(
         "--to",
         "--url",
         "--user",
+        "--via",
     }
 )

@@ -16,6 +16,7 @@ from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer
 from slipway.transfer.large_file import LargeFile, send_large_file
+from slipway.transfer.rclone import Via
 
 _MAKE_ROOM = "make room there: `invoke runs.prune --kind packed` removes older packed data that no job uses"
 # A link whose file is gone is none.
@@ -70,7 +71,14 @@ def find_version(host: Host, path: PurePosixPath) -> PackedThere | None:
 
 
 def send_packed(
-    host: Host, scratch: Scratch, file: PackedFile, there: PackedThere, client: str, progress: Progress
+    host: Host,
+    scratch: Scratch,
+    file: PackedFile,
+    there: PackedThere,
+    client: str,
+    progress: Progress,
+    *,
+    via: Via | None = None,
 ) -> Transfer:
     """Send a packed file to an upload folder of its own, check it there, and give it its name.
 
@@ -83,6 +91,7 @@ def send_packed(
         there: what it is to be.
         client: what sets this client apart from others who send to the same place.
         progress: is told what happens.
+        via: the intermediary that it goes by way of.
 
     Raises:
         ConnectionLostError: what has arrived is made use of by the next attempt.
@@ -103,7 +112,7 @@ def send_packed(
         make_room=_MAKE_ROOM,
     )
     try:
-        sent = send_large_file(host, large, progress)
+        sent = send_large_file(host, large, progress, via=via)
     except ConnectionLostError as error:
         raise ConnectionLostError(
             f"{error}\n  What has arrived is kept there: the same command goes on where this one was"

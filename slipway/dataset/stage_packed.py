@@ -14,6 +14,7 @@ from slipway.host.scratch import Scratch
 from slipway.progress import Progress
 from slipway.skipped import some_of
 from slipway.transfer.checksum import hash_remote
+from slipway.transfer.rclone import Via
 
 _TRIES = 2
 
@@ -29,6 +30,7 @@ def stage_packed(
     *,
     memory: Path,
     verify: bool = False,
+    via: Via | None = None,
 ) -> Staged:
     """Have a folder of data on the cluster as one file; jobs see it as ``/data/<name>``.
 
@@ -47,6 +49,7 @@ def stage_packed(
         packer: makes the file.
         memory: a folder of Slipway's own, where the hashes of files here are remembered.
         verify: believe no hash that was computed before, here or there.
+        via: the intermediary that the file goes by way of.
 
     Raises:
         DataError: nothing here can be read, or it cannot be packed.
@@ -59,9 +62,12 @@ def stage_packed(
     there = _find(host, scratch, name, found, verify=verify)
     sent_bytes = 0
     if there is None:
+        if via:
+            progress.step(f"Looking for {via.remote.name}, here and on {host.target.host}")
+            via.check()
         found, file = _pack(packer, source, name, found, memory, progress)
         there = _describe(scratch, found, file)
-        sent_bytes = send_packed(host, scratch, file, there, client, progress).sent_bytes
+        sent_bytes = send_packed(host, scratch, file, there, client, progress, via=via).sent_bytes
         packer.forget(file)
         sent = there.files
     else:

@@ -126,13 +126,24 @@ def stage(
 
 @explain_stop(_GOES_ON)
 def stage_packed(
-    session: Session, choice: Choice, source: Path, name: str | None, *, verify: bool = False
+    session: Session,
+    choice: Choice,
+    source: Path,
+    name: str | None,
+    *,
+    verify: bool = False,
+    via: str | None = None,
 ) -> Staged:
-    """Send data under a name, as one file; see :func:`slipway.dataset.stage_packed.stage_packed`."""
+    """Send data under a name, as one file; see :func:`slipway.dataset.stage_packed.stage_packed`.
+
+    ``via`` is a remote of rclone's that it goes by way of, as ``REMOTE:PATH``.
+    """
     from slipway.dataset.packing import Packer, check_packed_name
     from slipway.dataset.stage_packed import stage_packed as stage_one_file
     from slipway.sif.store import tools_recipe
+    from slipway.transfer.rclone import Via, parse_remote
 
+    remote = parse_remote(via) if via is not None else None
     site, project = choice.site, session.project
     name = _name(source, name)
     dataset.check_dataset(source, name)
@@ -159,6 +170,7 @@ def stage_packed(
             packer,
             memory=project.state / "digests",
             verify=verify,
+            via=Via(host=host, remote=remote, progress=session.progress) if remote else None,
         )
     remember(project, site, name)
     return staged

@@ -13,6 +13,7 @@ from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.progress import Amount, Progress, Transfer
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
+from slipway.transfer.rclone import Via
 
 # What others have left is of no use to them after a week, by the clock of the cluster's file system.
 ABANDONED = """
@@ -53,8 +54,10 @@ class LargeFile:
     make_room: str
 
 
-def send_large_file(host: Host, file: LargeFile, progress: Progress) -> Transfer:
+def send_large_file(host: Host, file: LargeFile, progress: Progress, *, via: Via | None = None) -> Transfer:
     """Send a file to its upload folder, check it there by its hash, and give it its name.
+
+    With ``via``, it goes by way of an intermediary.
 
     Raises:
         RemoteSpaceError: there is no room for it; what has arrived is removed.
@@ -74,11 +77,12 @@ def send_large_file(host: Host, file: LargeFile, progress: Progress) -> Transfer
             timeout_s=_TIMEOUT_S,
         )
     _check_room(host, file)
-    has_old = host.size(file.newest) is not None
+    has_old = via is None and host.size(file.newest) is not None
     title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
     progress.step(f"Comparing with the {file.what} there" if has_old else title)
     try:
-        transfer = choose_carrier(host, progress).send_file(
+        carrier = via or choose_carrier(host, progress)
+        transfer = carrier.send_file(
             file.source,
             file.upload_dir,
             old=file.newest if has_old else None,
