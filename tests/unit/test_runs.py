@@ -237,3 +237,21 @@ def test_a_run_is_found_by_its_name(project: Project) -> None:
 def test_a_name_that_cannot_be_one(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a run's name"):
         check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--pack", "--delete"], "--delete: a packed dataset holds nothing that is not here; leave it out"),
+        (["--via", "bucket:x"], "--via sends one file, which costs a bucket one object: add --pack"),
+        (["--pack", "--via", ":s3,secret_access_key=SECRET:x"], "--via …: write REMOTE:PATH, with the name"),
+        (["--pack", "--name", f"a-{'0' * 16}"], "a name may not end with `-` and 16 hexadecimal digits"),
+    ],
+)
+def test_what_cannot_be_packed_is_refused_before_the_login(
+    user_checkout: UserCheckout, options: list[str], said: str
+) -> None:
+    done = user_checkout.invoke("stage", ".", "--site", "hpc", *options)
+    assert said in done.stderr
+    assert "SECRET" not in done.stderr
+    assert done.returncode in (64, 73)
