@@ -17,7 +17,17 @@ unpacked=$parts/$sequence
 trap '' PIPE
 
 say() { printf '%s %s\n' "$token" "$*" 2>/dev/null; }
-fail() { say failed "$@" && exit 9; }
+# Leaves what has arrived, and nothing else.
+tidy() {
+    rm -rf -- "$unpacked" "$parts/$sequence.lock" "$parts/$sequence".*.type
+    find "$parts" -maxdepth 1 -name "$sequence.*.part" -empty -delete
+    rmdir -- "$parts" 2>/dev/null
+}
+fail() {
+    [ "$1" = busy ] || tidy
+    say failed "$@"
+    exit 9
+}
 size_of() { stat -c %s -- "$1" 2>/dev/null || echo 0; }
 
 # With curl's exit codes, for Python from 3.6 on.
@@ -83,7 +93,7 @@ fetch() {
         18 | 52 | 55 | 56 | 92) fail cut "$code" ;;
         *) fail refused "$code" ;;
     esac
-    case $(cat "$2.type" 2>/dev/null) in *html*) rm -f -- "$2" "$2.type" && fail page ;; esac
+    case $(cat "$2.type" 2>/dev/null) in *html*) rm -f -- "$2" && fail page ;; esac
     rm -f -- "$2.type"
 }
 check() {
@@ -177,6 +187,6 @@ else
     mkdir -p -- "$(dirname -- "$target")" || fail write
     mv -T -- "$content" "$target" || fail write
 fi
-rm -rf -- "$unpacked" "${done_files[@]}" "$parts/$sequence.lock"
-rmdir -- "$parts" 2>/dev/null
+rm -f -- "${done_files[@]}"
+tidy
 say end

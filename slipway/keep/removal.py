@@ -63,7 +63,11 @@ _REMOVE = (
     [ -e "$hidden" ] || { say failed "it is not hidden any more"; continue; }
     case $kind in
         images) beside=$kind/${name%.sif}.json ;;
-        data) beside=$kind/.$name.sha256 ;;
+        data)
+            beside=$kind/.$name.sha256
+            # What a fetch that was cut has left.
+            rm -rf -- "$kind/.$name.fetch"
+            ;;
         packed)
             beside=$kind/${name%.sqsh}.json link=$kind/${name%-????????????????.sqsh}.sqsh
             [ "$(readlink -- "$link")" != "$name" ] || rm -f -- "$link"

@@ -187,6 +187,7 @@ def test_one_that_fails_stops_no_other(tmp_path: Path, web: WebFiles) -> None:
     assert all(isinstance(error, DownloadError) for _, error in done.failed)
     assert content(tmp_path / "data" / "lab") == {"a/1": b"1", "f/1": b"2"}
     assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [".lab.sha256", "lab"]
 
 
 def test_a_page_in_the_place_of_a_file(tmp_path: Path, web: WebFiles) -> None:
