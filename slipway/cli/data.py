@@ -80,12 +80,17 @@ def stage(
 ) -> None:
     """Send what is new in a folder of data, or one file, to the site; jobs see it in /data/NAME."""
     with open_session(context) as (session, screen):
-        from slipway.errors import UsageError
+        from slipway.errors import DataError, UsageError
         from slipway.skipped import some_of
         from slipway.steps import data
         from slipway.text.wording import counted, megabytes
 
         choice = session.choose(profile, site, set_ or ())
+        # A path does not tell nothing from `.`.
+        if not path:
+            raise DataError(
+                "the path is empty; stage takes the folder whose files a job reads (`.` for this one)"
+            )
         if pack and delete:
             raise UsageError(
                 "--delete: a packed dataset holds nothing that is not here; leave it out "

@@ -122,10 +122,6 @@ def check_dataset(source: Path, name: str) -> None:
     Raises:
         DataError: there is no such folder or file, it is empty, or the name is no plain name.
     """
-    if not source.parts:
-        raise DataError(
-            "the path is empty; stage takes the folder whose files a job reads (`.` for this one)"
-        )
     if not source.is_dir() and not source.is_file():
         raise DataError(
             f"{source} is not a folder or a file; stage takes the folder whose files a job reads, or one file"

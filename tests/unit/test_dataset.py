@@ -116,7 +116,6 @@ def test_names_that_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_folders_that_are_refused(tmp_path: Path) -> None:
     for source, words in [
-        (Path(), "empty"),
         (tmp_path / "no", "is not a folder or a file"),
         (tmp_path, "nothing to stage"),
     ]:

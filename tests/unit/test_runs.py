@@ -255,3 +255,10 @@ def test_what_cannot_be_packed_is_refused_before_the_login(
     assert said in done.stderr
     assert "SECRET" not in done.stderr
     assert done.returncode in (64, 73)
+
+
+def test_the_folder_itself_is_no_empty_path(user_checkout: UserCheckout) -> None:
+    done = user_checkout.invoke("stage", "", "--site", "hpc")
+    assert (done.returncode, done.stderr.partition(";")[0]) == (73, "error: the path is empty")
+    # What is not there is the site.
+    assert user_checkout.invoke("stage", ".", "--site", "hpc").returncode == 77
