@@ -158,6 +158,8 @@ class Project:
         *,
         delete: bool = False,
         verify: bool = False,
+        pack: bool = False,
+        via: str | None = None,
     ) -> PurePosixPath:
         """Send data, of which the site is sent only what it does not have.
 
@@ -167,18 +169,25 @@ class Project:
             site: the site's name. Default: SITE of the profile ``base``.
             delete: remove there what is not here.
             verify: check and repair all that is there.
+            pack: send it as one file, which jobs see as the same folder.
+            via: with ``pack``, by way of this remote of rclone's, ``REMOTE:PATH``.
 
         Returns:
             Where jobs see it: ``/data/<name>``.
 
         Raises:
+            UsageError: ``delete`` is of folders, and ``via`` of what is packed.
             DataError: it is no folder or file, or has a name that cannot be.
             IncompleteError: some files cannot be read; all others were sent.
             SshError: the site cannot be reached.
         """
-        chosen = self._choose("base", site, None).site
-        with self._session.connections.turn(chosen):
-            staged = data.stage(self._session, chosen, Path(folder), name, delete=delete, verify=verify)
+        choice, source = self._choose("base", site, None), Path(folder)
+        data.check_packing(pack=pack, delete=delete, via=via)
+        with self._session.connections.turn(choice.site):
+            if pack:
+                staged = data.stage_packed(self._session, choice, source, name, verify=verify, via=via)
+            else:
+                staged = data.stage(self._session, choice.site, source, name, delete=delete, verify=verify)
         staged.check()
         return PurePosixPath("/data") / staged.name
 

@@ -80,7 +80,7 @@ def stage(
 ) -> None:
     """Send what is new in a folder of data, or one file, to the site; jobs see it in /data/NAME."""
     with open_session(context) as (session, screen):
-        from slipway.errors import DataError, UsageError
+        from slipway.errors import DataError
         from slipway.skipped import some_of
         from slipway.steps import data
         from slipway.text.wording import counted, megabytes
@@ -91,15 +91,7 @@ def stage(
             raise DataError(
                 "the path is empty; stage takes the folder whose files a job reads (`.` for this one)"
             )
-        if pack and delete:
-            raise UsageError(
-                "--delete: a packed dataset holds nothing that is not here; leave it out "
-                "(`invoke runs.prune --kind packed` removes older versions)"
-            )
-        if via is not None and not pack:
-            raise UsageError(
-                "--via sends one file, which costs a bucket one object: add --pack; jobs see the same folder"
-            )
+        data.check_packing(pack=pack, delete=delete, via=via)
         if pack:
             done = data.stage_packed(session, choice, Path(path), name, verify=verify, via=via)
         else:

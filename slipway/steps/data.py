@@ -176,6 +176,23 @@ def stage_packed(
     return staged
 
 
+def check_packing(*, pack: bool, delete: bool, via: str | None) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        UsageError: ``delete`` is of folders, and ``via`` of what is packed.
+    """
+    if pack and delete:
+        raise UsageError(
+            "--delete: a packed dataset holds nothing that is not here; leave it out "
+            "(`invoke runs.prune --kind packed` removes older versions)"
+        )
+    if via is not None and not pack:
+        raise UsageError(
+            "--via sends one file, which costs a bucket one object: add --pack; jobs see the same folder"
+        )
+
+
 def _name(source: Path, name: str | None) -> str:
     return name or (source.stem if source.is_file() else source.resolve().name)
 

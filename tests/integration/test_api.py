@@ -86,6 +86,17 @@ def test_a_run_from_its_submission_to_its_results(
     assert capfd.readouterr() == ("", "")
 
 
+def test_packed_data(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "yard").mkdir()
+    (tmp_path / "yard" / "a").write_text("one\n")
+    with pytest.raises(UsageError, match="add --pack"):
+        project.stage(tmp_path / "yard", via="bucket:x")
+    yard = project.stage(tmp_path / "yard", pack=True)
+    run = project.submit(["cat", str(yard / "a")])
+    assert run.wait(timeout_s=PATIENCE_S).state is State.COMPLETED
+    assert "one" in [line.strip() for line in run.logs()]
+
+
 def test_a_wait_that_ends_before_the_run(project: Project) -> None:
     run = project.submit(["sleep", "600"])
     with pytest.raises(WaitTimeoutError, match=rf"{run.id} is \w+ after 2 s, and goes on"):
