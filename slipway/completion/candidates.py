@@ -212,7 +212,7 @@ def _run_names(place: Place, names: Names) -> Iterable[Candidate]:
         return _plain(names.hosts())
     if _is_of(place, "data.remove"):
         return _plain(names.datasets(place))
-    if _is_of(place, "data.fetch", "data.check", "data.list"):
+    if _is_of(place, "data.fetch", "data.check", "data.lengths", "data.list"):
         return _plain(names.known_datasets())
     return () if _is_of(place, "stage") else _plain(names.run_names())
 

@@ -226,6 +226,16 @@ def check_here(profile: Profile, path: Path, sequences: Sequence[str], on_text: 
         ImageError: there is no such image, or that program is not in it.
         EngineError: there is no engine.
     """
+    return run_program(profile, path, check_arguments(path.name, sequences, with_program=True), on_text)
+
+
+def run_program(profile: Profile, path: Path, program: Sequence[str], on_text: Callable[[str], None]) -> int:
+    """Run the program that knows datasets in the profile's image, with one of them; its exit code.
+
+    Raises:
+        ImageError: there is no such image, or that program is not in it.
+        EngineError: there is no engine.
+    """
     client = engine()
     image = find_built(client, profile)
     said: list[str] = []
@@ -237,7 +247,7 @@ def check_here(profile: Profile, path: Path, sequences: Sequence[str], on_text: 
     code = run_container(
         client,
         image,
-        check_arguments(path.name, sequences, with_program=True),
+        program,
         mounts={path: f"/data/{path.name}"},
         user=current_user(),
         listen=listen,

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, field_validator
 
+from slipway.dataset.length import read_lengths
 from slipway.errors import ConfigError, UsageError
 from slipway.job.elements import describe_values
-from slipway.jsontext import load_json
 from slipway.sweep import expression
 from slipway.sweep.limit import compute_minutes, is_expression
 from slipway.sweep.parameter import MOST_ELEMENTS, NAME, Values, grid, matches, parse_values
@@ -154,7 +154,7 @@ def load_spec(file: Path) -> SweepSpec:
         raise ConfigError(f"{file}: expected keys such as args and each; docs/many.md explains them")
     lengths = content.get("lengths")
     if isinstance(lengths, str):
-        content["lengths"] = _read_lengths(file.parent / Path(lengths).expanduser())
+        content["lengths"] = read_lengths(file.parent / Path(lengths).expanduser())
     try:
         spec = SweepSpec.model_validate(content)
         spec._templates.update({name: _template(file, name, path) for name, path in spec.files.items()})
@@ -163,22 +163,6 @@ def load_spec(file: Path) -> SweepSpec:
     except UsageError as error:
         raise ConfigError(f"{file}: {error}") from error
     return spec
-
-
-def _read_lengths(file: Path) -> dict[str, dict[str, float]]:
-    try:
-        content = load_json(file.read_bytes())
-    except FileNotFoundError as error:
-        raise UsageError(f"{file}: there is no such file; docs/many.md shows one") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(row, dict) for row in content.values()):
-        raise ConfigError(f'{file}: expected numbers for each value, such as {{"xyz": {{"frames": 798}}}}')
-    # What is not known of a sequence is null.
-    return {
-        name: {key: value for key, value in row.items() if type(value) in (int, float)}
-        for name, row in content.items()
-    }
 
 
 def _template(file: Path, name: str, path: str) -> str:

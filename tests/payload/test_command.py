@@ -34,7 +34,7 @@ def test_help_needs_none_of_the_heavy_packages(job_environment: dict[str, str]) 
     ("arguments", "words"),
     [
         ([], ["there is no task", "--task"]),
-        (["--task", "tune"], ["'tune' is not one of infer, evaluate, train, check;", "--help"]),
+        (["--task", "tune"], ["'tune' is not one of infer, evaluate, train, check, lengths;", "--help"]),
         (["--task", "evalute"], ["(did you mean evaluate?)"]),
         (["--task", "infer", "--datset", "x"], ["there is no option '--datset' (did you mean --dataset?)"]),
         (["--task", "infer", "--matchr=auto"], ["'--matchr=auto' (did you mean --matcher?)"]),

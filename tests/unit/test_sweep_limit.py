@@ -1,6 +1,7 @@
 """Times of a sweep's elements: expressions, lengths, steps, and the order of arrays."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,14 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.errors import ConfigError, SlipwayError, UsageError
+from slipway.dataset.length import parse_lengths, read_lengths
+from slipway.errors import ConfigError, JobError, ParseError, SlipwayError, UsageError
 from slipway.project import Project
 from slipway.scheduler.choose import parse_resources
+from slipway.steps.lengths import bring_lengths, keep_lengths, lengths_request, measure_here
+from slipway.steps.pull import Order
 from slipway.steps.session import Session
 from slipway.steps.sweep import SweepRequest, _requests, describe_elements
 from slipway.sweep.expression import find_names, minutes_of
 from slipway.sweep.limit import compute_minutes, find_key, is_expression, step_of
 from slipway.sweep.spec import SweepSpec, load_spec
+from tests.unit.test_run import make_run
 
 NUMBERS = {"frames": 600.0, "seconds": 20.0, "zero": 0.0}
 
@@ -177,7 +182,7 @@ def _minutes(folder: Path, text: str, lengths: object) -> list[int | None]:
         (
             SWEEP.replace("lengths.json", "none.json"),
             {},
-            "none.json: there is no such file; docs/many.md shows one",
+            "none.json: there is no such file; `invoke data.lengths`",
         ),
         ("args: ['{a}']\neach: {a: [x]}\nlengths: {a: {b: nan}}", {}, "lengths.a.b"),
     ],
@@ -226,3 +231,69 @@ def test_a_time_that_no_partition_allows_is_refused(tmp_path: Path) -> None:
         SlipwayError, match=r"the longest element, sequence=long seed=0: time 3001 \(--time\) is"
     ):
         request_of(tmp_path, lengths={**LENGTHS, "long": {"frames": 360000}})
+
+
+def test_lengths_are_added_to_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "lengths.json"
+    keep_lengths(file, {"b": {"frames": 2, "seconds": None}})
+    keep_lengths(file, {"a": {"frames": 1, "seconds": 0.5}})
+    keep_lengths(file, {"b": {"frames": 3, "seconds": None}})
+    assert file.read_text() == (
+        '{\n  "a": {"frames": 1, "seconds": 0.5},\n  "b": {"frames": 3, "seconds": null}\n}\n'
+    )
+    assert read_lengths(file) == {"a": {"frames": 1, "seconds": 0.5}, "b": {"frames": 3}}
+    file.write_text("[]")
+    with pytest.raises(ConfigError, match="expected numbers for each value"):
+        keep_lengths(file, {})
+    assert file.read_text() == "[]"
+
+
+def test_lengths_that_the_program_has_printed() -> None:
+    printed = (
+        'failed     x: no\nlengths    {"a": {"frames": 1, "seconds": 0.5}}\nresult     1 of 2 measured\n'
+    )
+    assert parse_lengths(printed) == {"a": {"frames": 1, "seconds": 0.5}}
+    for other in ("", "lengths", "lengths    {", "lengths    []", "slam: no task"):
+        with pytest.raises(ParseError, match="the program has measured nothing"):
+            parse_lengths(other)
+
+
+def test_a_dataset_is_measured_by_the_program_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def run(profile: object, path: Path, program: tuple[str, ...], on_text: Callable[[str], None]) -> int:
+        seen.append((path, program))
+        # It comes in pieces.
+        on_text("failed     x: no\nleng")
+        on_text('ths    {"a": {"frames": 7, "seconds": null}}\n')
+        return 4
+
+    monkeypatch.setattr("slipway.steps.lengths.run_program", run)
+    choice = request_of(tmp_path).choice
+    text: list[str] = []
+    found = measure_here(choice.profile, tmp_path / "tum", ["a"], text.append)
+    assert found == ({"a": {"frames": 7, "seconds": None}}, 4)
+    words = ("--task", "lengths", "--dataset", "tum", "--sequence", "a")
+    assert seen == [(tmp_path / "tum", ("python3", "-m", "slam", *words))]
+    assert "".join(text).startswith("failed     x: no")
+    request = lengths_request(choice, "tum", ["a"], parse_resources({"time": "10"}, ()))
+    assert (request.profile.program, request.args) == (("python3", "-m", "slam"), words)
+    assert request.name == "lengths-tum"
+
+
+def test_what_a_job_has_measured_is_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(project=Project.find(tmp_path))
+    run = make_run("k3f9")
+    out = session.project.results / "k3f9" / "attempt-2" / "out"
+    out.mkdir(parents=True)
+    orders: list[Order] = []
+    monkeypatch.setattr("slipway.steps.lengths.pull", lambda session, run_id, order: orders.append(order))
+    with pytest.raises(
+        JobError, match=r"k3f9 has left no lengths\.json that can be read; `invoke logs k3f9`"
+    ):
+        bring_lengths(session, run)
+    (out / "lengths.json").write_text('{"a": {"frames": 7}}')
+    assert bring_lengths(session, run) == {"a": {"frames": 7}}
+    assert orders[0].wanted.only == ("lengths.json",)

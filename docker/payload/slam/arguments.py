@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from slam.evaluate.relative import Step
     from slam.output.figure.style import Drawing
 
-TASKS = ("infer", "evaluate", "train", "check")
+TASKS = ("infer", "evaluate", "train", "check", "lengths")
 
 
 def build_parser(environment: Mapping[str, str]) -> Parser:

@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> None:
     bind_threads(arguments.threads)
     if arguments.task is None:
         raise UsageError(f"there is no task; name one of {', '.join(TASKS)} with --task")
-    if arguments.out is None and arguments.task != "check":
+    if arguments.out is None and arguments.task not in ("check", "lengths"):
         raise UsageError("there is no output folder; name one with --out")
     require_own_options(arguments)
     require_exports(arguments)
@@ -92,8 +92,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
     if arguments.task == "infer":
         require_engine(arguments.engine, choice_of(arguments).mode, has_options=bool(arguments.engine_option))
-    if arguments.task == "check":
-        _check(arguments)
+    if arguments.task in ("check", "lengths"):
+        _look(arguments)
     elif arguments.benchmark is not None:
         campaign.run_benchmark(arguments, lambda folder, out: _infer(arguments, folder, out))
     elif arguments.task == "infer":
@@ -103,17 +103,22 @@ def _run(arguments: argparse.Namespace) -> None:
         campaign.evaluate(arguments)
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _look(arguments: argparse.Namespace) -> None:
+    """Look at sequences of a dataset, every image of them."""
     from slam.dataset.catalog import find_sequences
     from slam.task.check import check
+    from slam.task.lengths import measure_lengths
 
     if arguments.dataset is None:
-        raise UsageError("check needs a dataset; name one with --dataset")
+        raise UsageError(f"{arguments.task} needs a dataset; name one with --dataset")
     names = tuple(arguments.sequence or ())
     staged = find_sequences(arguments.data_root, arguments.dataset, names)
     top = arguments.data_root / Path(arguments.dataset).parts[0]
     choice = replace(choice_of(arguments), top=top, as_taken=True, stride=1)
-    check(staged, choice, comparison_of(arguments), arguments.out)
+    if arguments.task == "lengths":
+        measure_lengths(staged, choice, arguments.out)
+    else:
+        check(staged, choice, comparison_of(arguments), arguments.out)
 
 
 def _require_for_infer(arguments: argparse.Namespace) -> None:

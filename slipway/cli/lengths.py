@@ -1,0 +1,95 @@
+"""The task that measures how long sequences are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from slipway.cli.common import PROFILE, open_session
+
+if TYPE_CHECKING:
+    from slipway.job.request import Request
+    from slipway.job.run import Run
+    from slipway.steps.session import Session
+    from slipway.steps.submit import Push
+    from slipway.terminal.terminal import Terminal
+
+
+@task(
+    help={
+        **PROFILE,
+        "name": "A dataset here by its name, or a path; with --on, one that is staged.",
+        "sequence": "Only this sequence; may be repeated.",
+        "file": "The file that they are written to; those of other sequences stay. Default: lengths.json.",
+        "on": "The site where a job measures it. Default: a container on this machine does.",
+        "time": "With --on: the job's wall time.",
+        "partition": "With --on: SLURM partition.",
+        "account": "With --on: SLURM account.",
+        "push": "With --on: send the image first, where the site does not have it.",
+        "no_push": "With --on: use the site's image, and ask nothing.",
+    },
+    iterable=["set_", "sequence"],
+    auto_shortflags=False,
+)
+def lengths(
+    context: Context,
+    name: str,
+    sequence: list[str] | None = None,
+    file: str = "lengths.json",
+    on: str | None = None,
+    profile: str = "base",
+    set_: list[str] | None = None,
+    time: str | None = None,
+    partition: str | None = None,
+    account: str | None = None,
+    push: bool = False,
+    no_push: bool = False,
+) -> None:
+    """Count the images and seconds of a dataset's sequences, for a sweep's times: invoke data.lengths tum."""
+    with open_session(context) as (session, screen):
+        from pathlib import Path
+
+        from slipway.cli.job import read_push
+        from slipway.errors import UsageError
+        from slipway.scheduler.choose import parse_resources
+        from slipway.steps import datasets
+        from slipway.steps.lengths import keep_lengths, lengths_request, measure_here
+        from slipway.text.wording import counted, short
+
+        wanted = {"time": time, "partition": partition, "account": account}
+        target = Path(file).expanduser()
+        if on is not None:
+            choice = session.choose(profile, on, set_ or ())
+            request = lengths_request(choice, name, sequence or (), parse_resources(wanted, ()))
+            ended, found = _measure_at(session, screen, request, read_push(push, no_push))
+            code = ended.status.wait_code
+        else:
+            given = [f"--{key}" for key, value in wanted.items() if value]
+            given += ["--push"] * push + ["--no-push"] * no_push
+            if given:
+                raise UsageError(f"{', '.join(given)} are for a job; add --on SITE, or leave them out")
+            chosen = session.profile(profile, set_ or ())
+            path = datasets.find_data(datasets.data_root(session, chosen), name)
+            session.progress.step(f"Measuring {path}")
+            found, code = measure_here(chosen, path, sequence or (), screen.log)
+        if found:
+            keep_lengths(target, found)
+        screen.say(f"{counted(len(found), 'sequence')} in {short(target)}")
+    if code:
+        raise Exit(code=code)
+
+
+def _measure_at(
+    session: Session, screen: Terminal, request: Request, push: Push
+) -> tuple[Run, dict[str, Any]]:
+    from slipway.cli.logs import follow_run
+    from slipway.steps.lengths import bring_lengths
+    from slipway.steps.submit import submitted
+
+    with submitted(session, request, push) as done:
+        screen.say(f"run {done.run.shown}  job {done.run.job_id}")
+        ended = follow_run(session, screen, done.host, done.run, request.site, raw=False)
+    return ended, bring_lengths(session, ended)
