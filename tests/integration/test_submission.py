@@ -31,7 +31,7 @@ from slipway.steps.image import build, push
 from slipway.steps.pull import pull
 from slipway.steps.status import list_runs
 from slipway.steps.submit import Push, submitted
-from tests.campaign import rounds
+from tests.campaign import LONG, rounds
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
@@ -181,7 +181,8 @@ def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> 
         if run.job_id is None:
             assert (run.status.state, run.status.reason) == (State.FAILED, "launch-failure")
             assert "never submitted" in str(run.status.note)
-    assert {run.job_id is None for run in runs} == {True, False}  # both were met
+    # Both are met where there are many.
+    assert {run.job_id is None for run in runs} == {True, False} or not LONG
     assert not list(checkout.small.session.store.folder.glob("*.lock"))
 
 
