@@ -22,7 +22,7 @@
 # Start files, and the site's lines, may put aliases and functions in the place of commands.
 plain_commands() {
     unalias -a
-    unset -f cat cd cmp cp date df disown echo find grep head kill mkdir mv nice printf read rm rsync sed sha256sum sleep \
+    unset -f cat cd cmp cp date df disown echo find grep head kill mkdir mv nice printf read rm rsync sed sha256sum sleep sort \
         stat tail timeout touch tr wait
 }
 plain_commands 2>/dev/null
@@ -229,6 +229,7 @@ find_previous() {
         previous=$attempts/attempt-$number/out
         if [ -n "$(find "$previous" -mindepth 1 ! -name '.slipway-entry-*' -print -quit)" ]; then return 0; fi
     done 2>/dev/null
+    find_earlier && return # only: tries
     previous=$attempts/attempt-$((attempt - 1))/out
 }
 
@@ -280,6 +281,8 @@ run_program() {
 # @shell@
 
 # @elements@
+
+# @tries@
 
 # ---- From here on it runs -------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from manual.kind import kind
 from manual.table import code, plain, table
+from slipway.monitor.rule import Rule
 from slipway.scheduler.choose import SITES
 from slipway.share import share_folder
 from slipway.site import Queue
@@ -111,8 +112,10 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[Key]:
         if not prefix and name == "name":
             continue
         inner = _model(field.annotation)
-        if name == "hosts":
-            yield Key(name=name, value="a list", default="")
+        if name in ("hosts", "gpu_ladder"):
+            yield Key(name=prefix + name, value="a list", default="")
+        elif inner is Rule:
+            yield Key(name=prefix + name, value="a rule", default=code(field.default.do))
         elif inner is not None:
             yield from _walk(inner, f"{prefix}{name}.{'<partition>.' if inner is Queue else ''}")
         else:

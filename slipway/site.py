@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 
 from slipway.errors import ConfigError
+from slipway.monitor.rule import Rules
 from slipway.resources import Memory, Resources, Time
 from slipway.validation import form
 
@@ -128,6 +129,8 @@ class Site(_Part):
     usage_sample_s: int = Field(default=30, ge=0)
     container: Container = Container()
     queues: Mapping[str, Queue] = {}
+    # What `invoke monitor` does about runs that fail.
+    monitor: Rules = Rules()
     currency: Annotated[str | None, form(r"[^\W\d_]{1,12}|[€$£¥]", "a short word, such as EUR")] = None
     # Whether its scheduler can send mail.
     mail: bool = True

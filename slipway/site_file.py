@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from slipway.errors import ConfigError, UsageError
+from slipway.monitor.rule import Rule, Rules, Rung
 from slipway.scheduler.choose import SITES
 from slipway.site import BOX_FOLDER, Container, Login, Paths, Queue, Site
 from slipway.text.nearest import nearest
@@ -121,6 +122,9 @@ def _keys(kind: type[Site], location: Sequence[Any]) -> list[str]:
         "container": Container,
         "defaults": type(kind.model_fields["defaults"].default),
         "queues": Queue,
+        "monitor": Rules,
     }
     model = parts[str(location[0])] if location else kind
+    if model is Rules and len(location) > 1:
+        model = Rung if location[1] == "gpu_ladder" else Rule
     return sorted(key for key in model.model_fields if key != "name")

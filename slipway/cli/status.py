@@ -130,6 +130,19 @@ def _interval(interval: str | None, *, watch: bool, json: bool) -> float | None:
         return None
     if not watch:
         raise UsageError("--interval is of --watch; add that")
+    return read_interval(interval)
+
+
+def read_interval(interval: str | None) -> float | None:
+    """Seconds between two questions.
+
+    Raises:
+        UsageError: it is no number from 1 on.
+    """
+    from slipway.errors import UsageError
+
+    if interval is None:
+        return None
     if not interval.isdecimal() or not 1 <= int(interval) <= 86400:
         raise UsageError(f"--interval {interval[:100]}: write seconds as a whole number, from 1 on")
     return float(interval)

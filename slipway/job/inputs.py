@@ -46,6 +46,7 @@ class Inputs:
         elements: those of an array whose tasks have arguments of their own, and the files of these words.
         sweep: what it belongs to.
         packed: the packed datasets that it sees, and the files on the cluster that they are in.
+        tries: the runs that it tries once more, the first one first.
     """
 
     profile: str
@@ -63,6 +64,7 @@ class Inputs:
     element_files: ElementFiles | None = None
     sweep: str | None = None
     packed: Mapping[str, str] = field(default_factory=dict)
+    tries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ def make_plan(
     template: Template,
     *,
     name: str | None = None,
+    run_id: str | None = None,
 ) -> Plan:
     """The record and the script of a new run.
 
@@ -53,9 +54,10 @@ def make_plan(
         scratch: the site's folders.
         template: ``cluster/job.sh`` and its blocks.
         name: a short label for the run.
+        run_id: its id, where that was drawn before.
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    run_id = new_run_id(inputs.profile, now)
+    run_id = run_id or new_run_id(inputs.profile, now)
     cache = inputs.profile_values.get("cache")
     job = Job(
         run_id=run_id,
@@ -70,8 +72,10 @@ def make_plan(
         cache=scratch.root / "cache" / cache if cache else None,
         shell=inputs.shell,
         elements=bool(inputs.elements),
+        tries=tuple(scratch.runs / one for one in inputs.tries),
     )
     array = request.resources.array
+    tasks = tuple(parse_array(array)) if array else ()
     run = Run(
         run_id=run_id,
         site=site.name,
@@ -91,13 +95,14 @@ def make_plan(
         site_values=site.model_dump(mode="json"),
         run_dir=str(job.run_dir),
         session=terminal_session(),
-        task_indices=tuple(parse_array(array)) if array else (),
+        task_indices=tasks,
         name=name,
         parent=inputs.parent,
         shell=inputs.shell.value if inputs.shell else None,
         sweep=inputs.sweep,
-        elements={number: element.values for number, element in enumerate(inputs.elements)},
         packed=dict(inputs.packed),
+        elements={task: inputs.elements[task].values for task in tasks} if inputs.elements else {},
+        tries=inputs.tries,
     )
     script = render_script(job, site, template)
     return Plan(run=run, inputs=inputs, request=request, script=script, options=tuple(directives(job, site)))

@@ -124,6 +124,8 @@ class Run:
         elements: what sets each task of an array apart, by its index, where they have their own arguments;
             ``args`` is then what those were made from.
         packed: the packed datasets that it sees, and the file of each in ``packed/``.
+        tries: the ids of the runs that it tries once more, the first one first. What the last of them has
+            written is ``/previous``.
         kept: its copy in the home folder on the cluster.
         removed_s: when its folder in scratch was removed from here, in seconds since 1970.
         session: the terminal session that submitted it, on the machine that did; see
@@ -162,6 +164,7 @@ class Run:
     sweep: Text | None = None
     elements: Mapping[int, Mapping[Text, Text]] = field(default_factory=dict)
     packed: Mapping[Text, Text] = field(default_factory=dict)
+    tries: tuple[Text, ...] = ()
     kept: Text | None = None
     removed_s: Whole | None = None
     session: Text | None = None

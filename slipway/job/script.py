@@ -25,6 +25,7 @@ _BLOCKS = (
     "chain",
     "shell",
     "elements",
+    "tries",
 )
 # What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
 _WORD_BYTES = 128 * 1024
@@ -52,6 +53,8 @@ class Job:
     shell: Shell | None = None
     # Each task of the array has arguments of its own.
     elements: bool = False
+    # The folders of the runs that this one tries once more, the first one first.
+    tries: tuple[PurePosixPath, ...] = ()
 
 
 def render_script(job: Job, site: Site, template: Template) -> str:
@@ -99,6 +102,7 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "shell": job.shell is not None,
         "elements": job.elements,
         "same_words": not job.elements,
+        "tries": bool(job.tries),
         # Several nodes share /out, which is then on scratch.
         "node_output": site.output == "node-local" and not several,
         "packed": bool(job.packed),
@@ -181,6 +185,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         f"image={shlex.quote(str(job.image))}",
         *(_packed_settings(job) if "packed" in parts else []),
         *([f"nodes={job.resources.nodes}"] if "multi_node" in parts else []),
+        *([f"tries=({shlex.join(map(str, reversed(job.tries)))})"] if "tries" in parts else []),
         *([f"cache={shlex.quote(str(job.cache))}"] if "cache" in parts else []),
         *([f"continue_after_limit={job.resources.continue_after_limit}"] if "chain" in parts else []),
         *([f"shell_stays={'yes' if job.shell is Shell.STAYS else ''}"] if "shell" in parts else []),

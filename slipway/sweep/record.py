@@ -39,12 +39,14 @@ class SweepElement:
         identity: what it is made of: image, code, program, arguments and variables, as one hash.
         place: where it runs or ran; ``None`` where it was not submitted.
         is_older: an earlier sweep had the same one, and that is its place.
+        tries: where it was before, where `invoke monitor` has submitted it again.
     """
 
     values: Mapping[Text, Text]
     identity: Text
     place: Place | None = None
     is_older: bool = False
+    tries: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ LAYERS = (
     ("slipway.api",),
     ("slipway.steps",),
     ("slipway.doctor",),
-    ("slipway.keep", "slipway.sweep"),
+    ("slipway.keep", "slipway.sweep", "slipway.monitor"),
     ("slipway.job",),
     ("slipway.push",),
     ("slipway.dataset", "slipway.weights", "slipway.registry", "slipway.box", "slipway.init"),
@@ -36,7 +36,7 @@ LAYERS = (
     ("slipway.ssh", "slipway.sftp"),
     ("slipway.completion",),
     ("slipway.site", "slipway.project", "slipway.notify", "slipway.local.setting"),
-    ("slipway.resources",),
+    ("slipway.resources", "slipway.monitor.rule"),
     ("slipway",),
 )
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -198,6 +198,7 @@ class Uses:
     shell: bool = False
     elements: bool = False
     packed: bool = False
+    tries: bool = False
 
     def render(self) -> str:
         site = SITE.model_copy(
@@ -215,7 +216,15 @@ class Uses:
         )
         shell = Shell.ENDS if self.shell else None
         packed = {"room": PurePosixPath("/s/slipway/packed/room-1.sqsh")} if self.packed else {}
-        what = job(resources=wanted, cache=cached, shell=shell, elements=self.elements, packed=packed)
+        tries = (PurePosixPath("/s/slipway/runs/a b"),) if self.tries else ()
+        what = job(
+            resources=wanted,
+            cache=cached,
+            shell=shell,
+            elements=self.elements,
+            packed=packed,
+            tries=tries,
+        )
         return render_script(what, site, TEMPLATE)
 
 
@@ -230,6 +239,7 @@ COMBINATIONS = [
         chain=node_local is (nodes == 2),
         output=node_local and guard,
         elements=cache is node_local,
+        tries=cache is guard,
     )
     for nodes, cache, node_local, guard in itertools.product([1, 2], *[[False, True]] * 3)
 ] + [
@@ -266,6 +276,7 @@ def test_a_script_holds_what_its_job_uses_and_nothing_else(uses: Uses) -> None:
     assert ("wait_for_shells" in script) is ("joined" in script) is uses.shell
     assert ("read_element" in script) is ("elements.index" in script) is uses.elements
     assert ('"$run_dir/argv"' in script) is not uses.elements
+    assert ("find_earlier" in script) is ("tries=(" in script) is uses.tries
     # /out is one folder for all nodes of a job.
     assert ("bring_at_end" in script) is ("exec 5>&-" in script) is (uses.output and uses.nodes == 1)
     assert ("plain" in script.replace("plain_commands", "")) is (

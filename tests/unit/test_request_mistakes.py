@@ -132,6 +132,10 @@ CASES = (
     ),
     of_run("runs in a state that is none", "status", "--state", "FAILD", remedy="Use the state it gives."),
     of_run("runs of a name that none has", "status", "--name", "rpy", remedy="`invoke status` shows them."),
+    of_run("no tries for the monitor", "monitor", "--most-tries", "0", remedy="Write it as it says."),
+    of_run("a budget that is no number", "monitor", "--cost", "much", remedy="Write it as it says."),
+    of_run("the monitor without a sweep", "monitor", remedy="Name runs, or submit a sweep."),
+    of_run("an unknown run to monitor", "monitor", "--run", "zzzz"),
     of_run("runs since a time that is none", "status", "--since", "monday", remedy="Write it as it says."),
     # Values
     asked("a time that is none", "--time", "tomorrow"),

@@ -70,6 +70,7 @@ def test_santos_dumont_has_the_nine_queues_of_its_guide() -> None:
 def test_example_explains_every_key() -> None:
     import yaml
 
+    from slipway.monitor.rule import Rules
     from slipway.scheduler.slurm.resources import SlurmResources
     from slipway.site import Container, Login, Queue
 
@@ -84,6 +85,7 @@ def test_example_explains_every_key() -> None:
     # The two are of one job alone.
     assert set(content["defaults"]) == set(SlurmResources.model_fields) - {"array", "dependency"}
     assert set(content["queues"]["gpu"]) == set(Queue.model_fields)
+    assert set(content["monitor"]) == set(Rules.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The monitor: what is done about runs that failed, by the reason why they did."""

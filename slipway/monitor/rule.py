@@ -1,0 +1,154 @@
+"""Rules: what the monitor does about each kind of failure, as a site's file says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from slipway.errors import ParseError
+from slipway.resources import Name, mebibytes, minutes
+from slipway.validation import form
+
+# What rules that change a number do without a word of the site's.
+_FACTOR = 2.0
+
+
+class Failure(str, Enum):
+    """Why a run failed, as far as that decides what helps."""
+
+    OUT_OF_MEMORY = "out-of-memory"
+    OUT_OF_GPU_MEMORY = "out-of-gpu-memory"
+    TIME_LIMIT = "time-limit"
+    PREEMPTED = "preempted"
+    NODE_FAILURE = "node-failure"
+    LAUNCH_FAILURE = "launch-failure"
+    # Something that passes, such as a server of files that was away.
+    FILE_SYSTEM = "file-system"
+    PROGRAM_ERROR = "program-error"
+    # Somebody wanted it so.
+    CANCELLED = "cancelled"
+    # Nobody can say how it ended: it may have ended well.
+    UNKNOWN = "unknown"
+
+    @property
+    def key(self) -> str:
+        """The key of its rule in a site's file."""
+        return self.value.replace("-", "_")
+
+
+class Action(str, Enum):
+    """What is done about a failure."""
+
+    STOP = "stop"
+    AGAIN = "again"
+    MORE_MEMORY = "more-memory"
+    NEXT_GPU = "next-gpu"
+    LONGER = "longer"
+    CONTINUE = "continue"
+
+
+def _check_amount(word: str, read: Callable[[str], float]) -> None:
+    try:
+        read(word)
+    except ParseError as error:
+        raise ValueError(str(error)) from error
+
+
+def _from_word(value: Any) -> Any:
+    return {"do": value} if isinstance(value, str) else value
+
+
+class Rule(BaseModel):
+    """One rule; a word alone is what it does.
+
+    Attributes:
+        do: an :class:`Action`.
+        factor: so many times the memory, or the time.
+        up_to: the most of it; what the partition has is never passed.
+        exclude_node_after: a node on which so many have failed like this is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    do: Literal["stop", "again", "more-memory", "next-gpu", "longer", "continue"]
+    factor: Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)] | None = None
+    up_to: str | None = None
+    exclude_node_after: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    @property
+    def action(self) -> Action:
+        """What it does."""
+        return Action(self.do)
+
+    @property
+    def times(self) -> float:
+        """Its factor, or the usual one."""
+        return self.factor or _FACTOR
+
+    @model_validator(mode="after")
+    def _check(self) -> Rule:
+        grows = self.action in (Action.MORE_MEMORY, Action.LONGER, Action.CONTINUE)
+        if not grows and (self.factor is not None or self.up_to is not None):
+            raise ValueError(f"factor and up_to are of more-memory, longer and continue, not of {self.do}")
+        if self.action is Action.STOP and self.exclude_node_after is not None:
+            raise ValueError("exclude_node_after is of what is submitted again, not of stop")
+        if self.up_to is not None:
+            _check_amount(self.up_to, mebibytes if self.action is Action.MORE_MEMORY else minutes)
+        return self
+
+
+class Rung(BaseModel):
+    """One rung of the ladder of GPUs: a word such as ``a100:1``, or with the partition that has them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    gpus: Annotated[str, form(r"[A-Za-z][\w.-]*:[0-9]{1,6}", "a type and a number, such as a100:1")]
+    partition: Name = None
+
+    @property
+    def type(self) -> str:
+        """Which GPUs."""
+        return self.gpus.partition(":")[0]
+
+
+def _rung(value: Any) -> Any:
+    return {"gpus": value} if isinstance(value, str) else value
+
+
+_Rule = Annotated[Rule, BeforeValidator(_from_word)]
+_Rungs = tuple[Annotated[Rung, BeforeValidator(_rung)], ...]
+
+
+class Rules(BaseModel):
+    """What is done about each kind of failure; ``gpu_ladder`` has the site's GPUs, the smallest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    gpu_ladder: _Rungs = ()
+    out_of_memory: _Rule = Rule(do="more-memory")
+    out_of_gpu_memory: _Rule = Rule(do="next-gpu")
+    time_limit: _Rule = Rule(do="continue")
+    preempted: _Rule = Rule(do="again")
+    node_failure: _Rule = Rule(do="again", exclude_node_after=2)
+    launch_failure: _Rule = Rule(do="again", exclude_node_after=2)
+    file_system: _Rule = Rule(do="again", exclude_node_after=2)
+    program_error: _Rule = Rule(do="stop")
+
+    @model_validator(mode="after")
+    def _check(self) -> Rules:
+        for name in ("out_of_memory", "out_of_gpu_memory", "program_error"):
+            if getattr(self, name).action is Action.CONTINUE:
+                raise ValueError(f"{name}: continue is of what was ended before it was done")
+        if self.out_of_gpu_memory.action is Action.MORE_MEMORY:
+            raise ValueError("out_of_gpu_memory: more memory of the node is none of a GPU; write next-gpu")
+        return self
+
+    def of(self, failure: Failure) -> Rule:
+        """The rule for a failure; what somebody wanted so, and what nobody knows, is left as it is."""
+        if failure in (Failure.CANCELLED, Failure.UNKNOWN):
+            return Rule(do="stop")
+        rule: Rule = getattr(self, failure.key)
+        return rule

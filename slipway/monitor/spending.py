@@ -1,0 +1,96 @@
+"""What tries have cost by now, in GPU-hours and in the site's currency. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.errors import UsageError
+from slipway.job.run import Run
+from slipway.site import Queue, Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What may be spent; ``None`` for any.
+
+    Attributes:
+        most_tries: how often each element is tried.
+        gpu_hours: of all tries together.
+        cost: of all tries together, in the site's currency.
+    """
+
+    most_tries: int
+    gpu_hours: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What was spent by now."""
+
+    gpu_hours: float = 0.0
+    cost: float = 0.0
+
+    def reached(self, budget: Budget, currency: str) -> str | None:
+        """Which budget is spent, in words; ``None`` where none is."""
+        if budget.gpu_hours is not None and self.gpu_hours >= budget.gpu_hours:
+            return f"--gpu-hours {budget.gpu_hours:g} is spent: {self.gpu_hours:.2f} GPU-hours"
+        if budget.cost is not None and self.cost >= budget.cost:
+            return f"--cost {budget.cost:g} is spent: {self.cost:.2f} {currency}".rstrip()
+        return None
+
+
+def spent(tries: Iterable[tuple[Run, int | None]], site: Site) -> Spent:
+    """What tries have cost, by the time that they have run and what they had."""
+    gpu_hours = cost = 0.0
+    for run, task in tries:
+        hours = _elapsed_s(run, task) / 3600
+        nodes, gpus, cpus = _counts(run.resources)
+        gpu_hours += hours * gpus * nodes
+        queue = _queue(run.resources, site)
+        if queue is not None and queue.cost is not None:
+            each = {"node-hour": 1, "gpu-hour": gpus, "cpu-hour": cpus}[queue.per]
+            cost += hours * nodes * each * queue.cost
+    return Spent(gpu_hours=gpu_hours, cost=cost)
+
+
+def check_costs(budget: Budget, runs: Iterable[Run], site: Site) -> None:
+    """Refuse a budget of money where it is not known what things cost.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if budget.cost is None:
+        return
+    for run in runs:
+        queue = _queue(run.resources, site)
+        if queue is None or queue.cost is None:
+            name = run.resources.get("partition")
+            what = f"partition {name}" if name else "the default partition"
+            raise UsageError(
+                f"--cost: what {what} of {site.name} costs is not known; write cost for it under queues in "
+                f"{site.file_to_change}, or use --gpu-hours"
+            )
+
+
+def _elapsed_s(run: Run, task: int | None) -> int:
+    """All attempts where accounting has them, else the last one."""
+    status = run.status if task is None else run.task_statuses.get(task)
+    usage = run.usage if task is None else run.task_usages.get(task)
+    return max((status.elapsed_s if status else None) or 0, usage.elapsed_s if usage else 0)
+
+
+def _counts(resources: Mapping[str, Any]) -> tuple[int, int, int]:
+    nodes, cpus = resources.get("nodes"), resources.get("cpus")
+    word = str(resources.get("gpus") or "0").rpartition(":")[2]
+    gpus = int(word) if word.isdigit() else 1
+    return nodes if isinstance(nodes, int) else 1, gpus, cpus if isinstance(cpus, int) else 1
+
+
+def _queue(resources: Mapping[str, Any], site: Site) -> Queue | None:
+    """The partition; of several that were named, the dearest, since it is not known which it was."""
+    names = str(resources.get("partition") or "").split(",")
+    queues = [site.queues[name] for name in names if name in site.queues]
+    return max(queues, key=lambda queue: queue.cost or 0, default=None)
