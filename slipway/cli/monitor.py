@@ -112,10 +112,13 @@ def _look(screen: Terminal, monitors: list[Monitor], *, explain: bool) -> None:
 def _keep_going(
     screen: Terminal, session: KeptHostsSession, monitors: list[Monitor], interval_s: float | None
 ) -> None:
+    import time
+
     from slipway.errors import RunFailedError
     from slipway.report.monitor_lines import counts_line, decision_lines, summary_lines
     from slipway.steps.monitor_loop import Told, keep_going
     from slipway.steps.monitored import Stands
+    from slipway.steps.tell import Teller
 
     def on_look(look: Look, before: Look | None) -> None:
         for line in decision_lines(look, before):
@@ -127,9 +130,20 @@ def _keep_going(
         count = len(run.tasks)
         screen.say(f"run {run.shown}  job {run.job_id}  {count} {'element' if count == 1 else 'elements'}")
 
+    def pause(seconds: float) -> None:
+        teller.go_on()
+        time.sleep(seconds)
+
+    teller = Teller(session)
     for one in monitors:
         one.on_try = on_try
-    looks = keep_going(session, monitors, Told(on_look, screen.note), interval_s)
+    try:
+        looks = keep_going(session, monitors, Told(on_look, screen.note), interval_s, pause)
+        teller.go_on()
+    finally:
+        teller.finish()
+        for note in teller.notes:
+            screen.note(note)
     bad = 0
     for one, look in zip(monitors, looks, strict=True):
         for line in summary_lines(one.target, look):

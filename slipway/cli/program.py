@@ -46,6 +46,7 @@ GROUPS = {
         "data.fetch",
         "data.check",
         "data.list",
+        "data.lengths",
         "stage",
         "data.remove",
         "weights",

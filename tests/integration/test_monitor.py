@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
+from slipway.monitor.claim import make_claims, read_claims
 from slipway.monitor.rule import Rule, Rules
 from slipway.monitor.spending import Budget
 from slipway.report.sweep_table import element_states
@@ -28,6 +30,7 @@ from slipway.sweep.spec import SweepSpec
 from tests.campaign import rounds
 from tests.integration.monitor_program import OpenSession, monitor
 from tests.integration.small_image import SmallImageBox
+from tests.integration.task_runner import TaskRunner
 from tests.waiting import wait_until
 
 KILLS = rounds(20, 5)
@@ -242,12 +245,88 @@ def test_a_run_alone_is_submitted_again(sweeps: Sweeps) -> None:
     session.hosts.close()
 
 
+def test_a_claim_of_a_monitor_that_was_killed(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, session = sweeps.small, sweeps.session()
+    with small.connect() as host:
+        run = small.submit(host, "sh", "-c", PROGRAM, "sh", "files", site=open_site(small))
+        small.wait_for(run)
+        # It was killed before it had made anything of the new run.
+        scratch = open_scratch(host, small.choice.site)
+        gone = "dead-cpu-20260131-142530"
+        assert make_claims(host, scratch, run.run_id, {None: 1}, gone) == [None]
+        [target] = find_targets(session, None, [run.run_id])
+        first = Monitor(session=session, target=target, budget=Budget(most_tries=2))
+        assert first.look().counts == {"on its way": 1}
+        monkeypatch.setattr("slipway.steps.monitor.FRESH_S", 0)
+        look = first.look()
+        assert look.counts == {"failed": 1}
+        assert read_claims(host, scratch, [run.run_id])[run.run_id, None].is_submitted is False
+        tries: list[Run] = []
+        first.on_try = tries.append
+        assert first.act(look) == []
+        assert read_claims(host, scratch, [run.run_id])[run.run_id, None].run_id == tries[0].run_id
+        # Another was killed when its job was there, and nothing was written down of it, on another machine.
+        lost = small.submit(host, "sh", "-c", PROGRAM, "sh", "files", site=open_site(small))
+        again = small.submit(host, "sh", "-c", PROGRAM, "sh", "ok", site=open_site(small))
+        small.wait_for(lost)
+        assert make_claims(host, scratch, lost.run_id, {None: 1}, again.run_id) == [None]
+        session.store.forget(again)
+        [target] = find_targets(session, None, [lost.run_id])
+        second = Monitor(session=session, target=target, budget=Budget(most_tries=2))
+        look = wait_until(lambda: over(second.look()), "the end of what it finds")
+        assert look.counts == {"ok": 1}
+        assert second.elements[0].tries == ((lost.run_id, None), (again.run_id, None))
+        assert read_claims(host, scratch, [lost.run_id])[lost.run_id, None].is_submitted is True
+    session.hosts.close()
+
+
 def over(look: Look) -> Look | None:
     return look if look.is_over else None
 
 
 def open_site(small: SmallImageBox) -> object:
     return small.choice.site.model_copy(update={"queues": {}})
+
+
+def test_the_command_says_what_it_would_do_and_does_it(sweeps: Sweeps) -> None:
+    sweep = sweeps.submit("files", "program")
+    project = sweeps.small.session.project
+    runner = TaskRunner(state=project.state, results=project.results)
+    words = ("monitor", "--sweep", sweep.sweep_id)
+
+    def explained() -> list[str] | None:
+        lines = runner.invoke(*words, "--explain").stdout.splitlines()
+        return lines if "2 elements: 1 failed, 1 stopped" in lines else None
+
+    lines = wait_until(explained, "the end of both")
+    [again] = [
+        line for line in lines if line.startswith("element kind=files n=0: the file system failed on ")
+    ]
+    assert again.endswith(" → again, try 2 of 3")
+    stop = (
+        "element kind=program n=1: the program failed, exit code 3 → stop: the same program would fail again"
+    )
+    assert lines[lines.index(stop) + 1] == "    | ValueError: it is wrong"
+    assert "  out_of_gpu_memory: next-gpu" in lines
+    assert runner.invoke(*words, "--dry-run").stdout.splitlines() == [
+        "2 elements: 1 failed, 1 stopped",
+        again,
+        stop,
+        "    | ValueError: it is wrong",
+    ]
+    assert sweeps.starts(sweep) == {"0": 1, "1": 1}
+    done = runner.invoke(*words, "--interval", "1", code=92)
+    shown = done.stdout.splitlines()
+    assert shown[:2] == [again, stop]
+    [new] = [line for line in shown if line.startswith("run ")]
+    assert new.endswith("  1 element")
+    assert "2 elements: 1 ok, 1 stopped" in shown
+    assert "1 element has not ended well" in done.stderr
+    assert sweeps.starts(sweep) == {"0": 2, "1": 1}
+    # Without a name it is the newest; where all is well it ends with 0.
+    well = sweeps.submit("ok")
+    assert "1 element: 1 ok" in runner.invoke("monitor", "--interval", "1").stdout
+    assert sweeps.starts(well) == {"0": 1}
 
 
 def test_killed_at_any_moment_and_two_at_once(sweeps: Sweeps) -> None:
