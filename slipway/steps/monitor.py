@@ -236,8 +236,8 @@ class Monitor:
         elements = list(sweep.elements)
         for one in self.elements:
             if one.number is not None:
-                *earlier, last = (Place(run_id=run_id, task=task or 0) for run_id, task in one.tries)
-                elements[one.number] = replace(elements[one.number], place=last, tries=tuple(earlier))
+                places = [Place(run_id=run_id, task=task or 0) for run_id, task in one.tries]
+                elements[one.number] = elements[one.number].at(*places)
         new = replace(sweep, elements=tuple(elements))
         if new != sweep:
             SweepStore(self.session.project.state / "sweeps").save(new)

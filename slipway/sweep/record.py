@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,12 @@ class SweepElement:
     place: Place | None = None
     is_older: bool = False
     tries: tuple[Place, ...] = ()
+
+    def at(self, *tries: Place) -> SweepElement:
+        """The element, last tried at the last of these; what was tried again is this sweep's."""
+        *earlier, last = tries
+        is_older = self.is_older and last == self.place
+        return replace(self, place=last, tries=tuple(earlier), is_older=is_older)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -250,6 +250,14 @@ def test_what_is_done_or_on_its_way_is_not_run_again(status: Status, counts: boo
     assert still_counts(status) is counts
 
 
+def test_an_element_that_was_tried_again_is_this_sweeps() -> None:
+    first, second = Place(run_id="a", task=3), Place(run_id="b", task=3)
+    element = SweepElement(values={"a": "1"}, identity="i", place=first, is_older=True)
+    assert element.at(first) == element
+    moved = element.at(first, second)
+    assert (moved.place, moved.tries, moved.is_older) == (second, (first,), False)
+
+
 def test_how_a_sweep_stands() -> None:
     run = replace(
         make_run("k3f9-cpu"),
