@@ -11,8 +11,8 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from slipway.cli.common import PROFILE, open_session
-from slipway.cli.job import read_push
 from slipway.cli.logs import exit_as, follow_run
+from slipway.cli.submission import read_push
 
 if TYPE_CHECKING:
     from slipway.dataset.fetch import Fetched

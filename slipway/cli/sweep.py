@@ -62,7 +62,7 @@ def sweep(
     with open_session(context) as (session, screen):
         from pathlib import Path
 
-        from slipway.cli.job import check_wait, read_push
+        from slipway.cli.submission import check_wait, read_push
         from slipway.scheduler.choose import parse_resources
         from slipway.sweep.spec import load_spec
 
