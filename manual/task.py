@@ -24,7 +24,7 @@ reaches the program as it is typed.
 """
 
 # They give a program what stands behind `--`.
-_WITH_WORDS = ("job", "shell", "enter", "ssh.run")
+_WITH_WORDS = ("job", "infer", "train", "shell", "enter", "ssh.run")
 
 
 def all_tasks() -> dict[str, Task[Any]]:

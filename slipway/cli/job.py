@@ -21,10 +21,13 @@ RESOURCES = {
     "constraint": "Features that the nodes must have.",
     "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
 }
+ITERABLE = ("set_", "sbatch", "notify", "each")
+OPTIONAL = ("continue_after_limit",)
 
 
 @task(
     help={
+        "config": "A file that describes the job, with images and other files of this machine.",
         **PROFILE,
         **SITE,
         "name": "A short label; `invoke status` shows it, and other tasks find the run by it.",
@@ -48,13 +51,14 @@ RESOURCES = {
         "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
         "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
     },
-    iterable=["set_", "sbatch", "notify", "each"],
-    optional=["continue_after_limit"],
+    iterable=ITERABLE,
+    optional=OPTIONAL,
     auto_shortflags=False,
 )
 def job(
     context: Context,
-    profile: str = "base",
+    config: str | None = None,
+    profile: str | None = None,
     site: str | None = None,
     set_: list[str] | None = None,
     name: str | None = None,
@@ -94,6 +98,7 @@ def job(
     submit(
         context,
         JobOptions(
+            config=config,
             profile=profile,
             site=site,
             set_=set_,

@@ -52,7 +52,7 @@ def lengths(
     with open_session(context) as (session, screen):
         from pathlib import Path
 
-        from slipway.cli.job import read_push
+        from slipway.cli.submission import read_push
         from slipway.errors import UsageError
         from slipway.scheduler.choose import parse_resources
         from slipway.steps import datasets

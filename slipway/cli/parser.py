@@ -19,7 +19,7 @@ from slipway.errors import UsageError
 from slipway.text.nearest import find_nearest
 
 # Behind `--` these have a program and its arguments.
-WITH_PROGRAM = ("job", "sweep", "shell", "enter", "ssh.run")
+WITH_PROGRAM = ("job", "infer", "train", "sweep", "shell", "enter", "ssh.run")
 # What other tools call it.
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),

@@ -55,6 +55,8 @@ GROUPS = {
     ),
     "Jobs": (
         "job",
+        "infer",
+        "train",
         "sweep",
         "monitor",
         "shell",

@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from slipway.sweep.spec import SweepSpec
     from slipway.terminal.terminal import Terminal
 
+# The profile that is meant where none is named.
+BASE = "base"
+# What a job's file does not go with.
+_NOT_FROM_FILE = ("replay", "local", "each", "throttle", "again")
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
     """The options of `invoke job`, as Invoke gives them; its help explains them."""
 
-    profile: str = "base"
+    profile: str | None = None
     site: str | None = None
     set_: Sequence[str] | None = None
     name: str | None = None
@@ -64,6 +69,9 @@ class JobOptions:
     dependency: str | None = None
     continue_after_limit: str | bool | None = None
     sbatch: Sequence[str] | None = None
+    config: str | None = None
+    # That of a short form, such as `invoke infer`.
+    task: str | None = None
 
     @property
     def words(self) -> dict[str, str | None]:
@@ -86,8 +94,11 @@ def submit(context: Context, options: JobOptions) -> None:
         from slipway.scheduler.choose import parse_resources
 
         check_wait(wait=options.wait, pull=options.pull)
+        _require_config(options)
         resources = parse_resources(options.words, options.sbatch or ())
-        if options.each or options.throttle or options.again:
+        if options.config is not None:
+            _from_file(session, screen, options, options.config, resources)
+        elif options.each or options.throttle or options.again:
             _sweep(session, screen, options, resources)
         elif options.local:
             _local(session, screen, options, resources)
@@ -97,11 +108,22 @@ def submit(context: Context, options: JobOptions) -> None:
             _again(session, screen, options, options.replay, resources)
 
 
+def _require_config(options: JobOptions) -> None:
+    from slipway.errors import UsageError
+
+    if options.task and options.config is None:
+        raise UsageError(
+            f"{options.task} reads a file that describes the job: `invoke {options.task} --config run.yaml`; "
+            "docs/howto/from-a-file.md shows one. Without a file it is "
+            f"`invoke job -- --task {options.task} --dataset NAME`"
+        )
+
+
 def _one(session: Session, screen: Terminal, options: JobOptions, resources: Resources) -> None:
     from slipway.steps.submit import make_request, preview, submitted
 
     targets = _targets(options.notify or ())
-    choice = session.choose(options.profile, options.site, options.set_ or ())
+    choice = session.choose(options.profile or BASE, options.site, options.set_ or ())
     request = make_request(
         choice, program_arguments(), resources, name=options.name, notify=targets, prefer=options.prefer
     )
@@ -109,6 +131,43 @@ def _one(session: Session, screen: Terminal, options: JobOptions, resources: Res
         screen.log(preview(session, request))
         return
     _start(session, screen, options, resources, choice.site, partial(submitted, session, request))
+
+
+def _from_file(
+    session: Session, screen: Terminal, options: JobOptions, config: str, resources: Resources
+) -> None:
+    from slipway.errors import UsageError
+    from slipway.job_file.spec import load_job_file
+    from slipway.steps.job_file import look_at_inputs, stage_inputs
+    from slipway.steps.submit import make_request, preview, submitted
+    from slipway.text.wording import megabytes, short
+
+    if given := [name for name in _NOT_FROM_FILE if getattr(options, name)]:
+        raise UsageError(f"--{given[0]} does not go with --config; leave one of them out")
+    spec = load_job_file(Path(config).expanduser())
+    spec = spec.with_task(options.task) if options.task else spec
+    targets = _targets(options.notify or ())
+    choice = session.choose(
+        options.profile or spec.profile or BASE, options.site or spec.site, options.set_ or ()
+    )
+    inputs = look_at_inputs(session, spec)
+    request = make_request(
+        choice,
+        (*spec.arguments(inputs.paths, inputs.dataset), *program_arguments()),
+        resources.over(spec.wanted),
+        name=options.name or spec.name,
+        notify=targets,
+        prefer=options.prefer,
+        origins=spec.origins(resources),
+    )
+    if options.dry_run:
+        for one in inputs.uploads:
+            screen.note(f"{short(one.source)}, {megabytes(one.size_bytes)}, would be /data/{one.name}")
+        screen.log(preview(session, request))
+        return
+    before = partial(stage_inputs, session, choice, inputs)
+    start = partial(submitted, session, request, before=before)
+    _start(session, screen, options, request.resources, choice.site, start)
 
 
 def _again(
@@ -148,7 +207,7 @@ def _start(
 def _sweep(session: Session, screen: Terminal, options: JobOptions, resources: Resources) -> None:
     others = {"local": options.local, "replay": options.replay, "prefer": options.prefer}
     spec = _read_sweep(options.each or (), options.throttle, others)
-    changed = {"name": options.name, "profile": options.profile, "site": options.site}
+    changed = {"name": options.name, "profile": options.profile or BASE, "site": options.site}
     submit_sweep(
         session,
         screen,
@@ -172,7 +231,7 @@ def _local(session: Session, screen: Terminal, options: JobOptions, resources: R
     }
     for key in ("site", "wait", "pull", "push", "no_push", "replay", "notify", "dry_run", "sbatch", "prefer"):
         others[key] = getattr(options, key)
-    profile, overrides = options.profile, options.set_ or ()
+    profile, overrides = options.profile or BASE, options.set_ or ()
     run_local(session, screen, profile, overrides, resources, options.name, others, raw=options.raw)
 
 
@@ -244,7 +303,7 @@ def _replay(session: Session, options: JobOptions, prefix: str, resources: Resou
         notify=_targets(options.notify or ()),
         prefer=options.prefer,
     )
-    if options.profile not in ("base", again.run.profile):
+    if options.profile not in (None, BASE, again.run.profile):
         raise UsageError(
             f"--profile {options.profile} and --replay contradict each other: {again.run.run_id} is a run of "
             f"profile {again.run.profile}; leave one of them out"

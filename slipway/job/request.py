@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from slipway.errors import UsageError
@@ -30,7 +30,8 @@ class Request:
     ``name`` is a short label for the run. ``notify`` are told from this machine when it has ended.
     ``shell`` asks for a job that is there for a shell. ``prefer`` is what the partition `auto` looks for: the
     earliest start, or the lowest cost. With ``elements``, each task of the array has its own arguments, and
-    ``args`` is what they were made from; ``sweep`` is what they belong to.
+    ``args`` is what they were made from; ``sweep`` is what they belong to. ``origins`` says where resources
+    are asked for, where that is not the command line.
 
     Raises:
         UsageError: there is no program.
@@ -47,6 +48,7 @@ class Request:
     prefer: Prefer | None = None
     elements: tuple[Element, ...] = ()
     sweep: str | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before anybody is asked."""
@@ -78,15 +80,21 @@ class Request:
     @cached_property
     def resource_request(self) -> ResourceRequest:
         """What SLURM is asked for, by the command line, the profile and the site together."""
-        return resource_request(self.profile, self.site, self.resources)
+        return resource_request(self.profile, self.site, self.resources, self.origins)
 
 
-def resource_request(profile: Profile, site: Site, resources: Resources) -> ResourceRequest:
-    """What the scheduler is asked for: by the command line, the profile and the site, in this order."""
+def resource_request(
+    profile: Profile, site: Site, resources: Resources, places: Mapping[str, str] | None = None
+) -> ResourceRequest:
+    """What the scheduler is asked for: by the command line, the profile and the site, in this order.
+
+    ``places`` says where ``resources`` are from, where that is not the command line.
+    """
     origins = {
         **{key: f"defaults.{key} in {site.file}" for key in _named(site.defaults)},
         **{key: _written(key.upper(), profile.origins) for key in _named(profile.resources)},
         **{key: f"--{key.replace('_', '-')}" for key in _named(resources)},
+        **(places or {}),
     }
     wanted = resources.over(profile.resources).over(site.defaults)
     return ResourceRequest(resources=wanted, origins=origins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -58,10 +58,12 @@ def make_request(
     name: str | None = None,
     notify: Sequence[Target] = (),
     prefer: str | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> Request:
     """What a user asks for; see :class:`slipway.job.request.Request`.
 
-    ``notify`` are told of the end, beside those of the profile.
+    ``notify`` are told of the end, beside those of the profile. ``origins`` says where resources are asked
+    for, where that is not the command line.
 
     Raises:
         UsageError: the site sends no mail.
@@ -76,6 +78,7 @@ def make_request(
         notify=tuple(target for target in targets if target.kind != "mail"),
         # Refused there where it is neither.
         prefer=cast("Prefer | None", prefer),
+        origins=origins or {},
     )
 
 
@@ -111,19 +114,27 @@ def preview(session: Session, request: Request) -> str:
 
 
 @contextmanager
-def submitted(session: Session, request: Request, push: Push = Push.ASK) -> Iterator[Submitted]:
+def submitted(
+    session: Session,
+    request: Request,
+    push: Push = Push.ASK,
+    before: Callable[[Ready], None] = lambda ready: None,
+) -> Iterator[Submitted]:
     """Submit a job, with one login; see :func:`slipway.job.submit.submit`.
 
     Args:
         session: the checkout's.
         request: what is asked for.
         push: with ``ALWAYS`` the image is built, converted and sent before, where it is not there yet.
+        before: what is to be done with the same login before the job is submitted.
 
     Raises:
         KeyboardInterrupt: the person who was asked about the image does not want to go on.
     """
     with prepared(session, request.profile, request.site, push) as ready:
         from slipway.job import submit as job
+
+        before(ready)
 
         run = job.submit(
             session.project,

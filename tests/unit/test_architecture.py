@@ -21,6 +21,7 @@ LAYERS = (
     ("slipway.api",),
     ("slipway.steps",),
     ("slipway.doctor",),
+    ("slipway.job_file",),
     ("slipway.keep", "slipway.sweep", "slipway.monitor"),
     ("slipway.job",),
     ("slipway.push",),
