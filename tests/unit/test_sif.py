@@ -463,7 +463,8 @@ def test_the_documentation_has_each_remedy() -> None:
     rows = [line for line in (ROOT / "docs" / "images.md").read_text().splitlines() if line.count("|") == 3]
     said = [line.split("|")[2].strip() for line in rows]
     for remedy in _REMEDIES.values():
-        assert said.count(remedy) == 1, remedy
+        # Pages write slipway TASK, and so does a message where that was typed.
+        assert said.count(remedy.replace("`invoke ", "`slipway ")) == 1, remedy
     # And what the documentation calls Apptainer's words is what each remedy is found by.
     named = {word for line in rows for word in line.split("|")[1].strip(" `").split("`, `")}
     for pattern in _REMEDIES:
