@@ -18,7 +18,7 @@ from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler, parse_resources
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Choice, Session
-from slipway.steps.submit import Push, keep_notify, make_request, prepared
+from slipway.steps.submit import Push, Ready, keep_notify, make_request, prepared
 from slipway.sweep.arrays import array_of, share
 from slipway.sweep.identity import Made, earlier_places, still_counts
 from slipway.sweep.limit import step_of
@@ -80,63 +80,93 @@ def sweep_submitted(
     choice = request.choice
     with prepared(session, choice.profile, choice.site, push) as ready:
         from slipway.job.inputs import find_image
-        from slipway.job.submit import submit_all
 
-        elements = request.spec.elements
         image = ready.image or find_image(ready.host, ready.scratch, choice.profile, choice.site)
         sweep = _new_sweep(session, request, image, ready.code)
         if not request.again:
             sweep = _with_older(session, ready.host, sweep)
-        left = [number for number in range(len(elements)) if sweep.elements[number].place is None]
-        store = SweepStore(session.project.state / "sweeps")
-        if not left:
-            store.save(sweep)
-            yield SweepSubmitted(sweep=sweep, runs=[], host=ready.host)
+        submission = _Submission(session, request, sweep)
+        submission.submit(replace(ready, image=image))
+        yield SweepSubmitted(sweep=submission.sweep, runs=submission.runs, host=ready.host)
+
+
+class _Submission:
+    """The arrays of one sweep, submitted one after the other.
+
+    Attributes:
+        sweep: its record, with the places of what was submitted.
+        runs: the runs that were accepted.
+    """
+
+    def __init__(self, session: Session, request: SweepRequest, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.runs: list[Run] = []
+        self._session, self._request = session, request
+        self._store = SweepStore(session.project.state / "sweeps")
+        self._left = [number for number, one in enumerate(sweep.elements) if one.place is None]
+        self._arrays: list[tuple[list[int], Request]] = []
+        self._planned: list[Run] = []
+
+    def submit(self, ready: Ready) -> None:
+        """Submit what has no place yet; the record is written down in any case.
+
+        Raises:
+            JobError: an array was refused.
+        """
+        from slipway.job.submit import submit_all
+
+        if not self._left:
+            self._store.save(self.sweep)
             return
-        asked = next(_requests(request, left, None, None))[1].resource_request.resources
-        most = find_scheduler(choice.site.scheduler).most_tasks(ready.host, asked)
-        requests = list(_requests(request, left, sweep.sweep_id, most))
-        planned: list[Run] = []
-
-        def keep_plans(runs: Sequence[Run]) -> None:
-            planned.extend(runs)
-            store.save(_with_places(sweep, [numbers for numbers, _ in requests], runs))
-
-        submitting = submit_all(
-            session.project,
-            [one for _, one in requests],
-            ready.host,
-            ready.scratch,
-            session.progress,
-            image=image,
-            code=ready.code,
-            on_plans=keep_plans,
-        )
-        runs: list[Run] = []
+        self._arrays = list(_requests(self._request, self._left, self.sweep.sweep_id, self._most(ready.host)))
         try:
-            for run in submitting:
-                runs.append(run)
-                keep_notify(session, run, requests[len(runs) - 1][1].notify)
+            for run in submit_all(
+                self._session.project,
+                [one for _, one in self._arrays],
+                ready.host,
+                ready.scratch,
+                self._session.progress,
+                image=ready.image,
+                code=ready.code,
+                on_plans=self._plan,
+            ):
+                self.runs.append(run)
+                keep_notify(self._session, run, self._arrays[len(self.runs) - 1][1].notify)
         except SlipwayError as error:
-            count = sum(len(numbers) for numbers, _ in requests[: len(runs)])
-            if not runs:
+            if not self.runs:
                 raise
-            raise type(error)(
-                f"{error}\n  {count} of the {len(left)} elements were submitted before, as "
-                f"{', '.join(run.run_id for run in runs)}. The same command later submits the others alone"
-            ) from error
+            raise self._explained(error) from error
         finally:
-            accepted = {run.run_id for run in runs}
-            kept = [session.store.has(run) for run in planned]
-            # Of those that were refused there is no record.
-            places = [
-                (numbers, run)
-                for (numbers, _), run, is_kept in zip(requests, planned, kept, strict=False)
-                if is_kept or run.run_id in accepted
-            ]
-            sweep = _with_places(sweep, [numbers for numbers, _ in places], [run for _, run in places])
-            store.save(sweep)
-        yield SweepSubmitted(sweep=sweep, runs=runs, host=ready.host)
+            if self._planned:
+                # Of those that were refused there is no record.
+                self._keep([self._session.store.has(run) for run in self._planned])
+
+    def _most(self, host: Host) -> int | None:
+        """How many tasks an array may have."""
+        _, first = next(_requests(self._request, self._left, None, None))
+        scheduler = find_scheduler(self._request.choice.site.scheduler)
+        return scheduler.most_tasks(host, first.resource_request.resources)
+
+    def _plan(self, runs: Sequence[Run]) -> None:
+        self._planned = [*runs]
+        self._keep([True] * len(runs))
+
+    def _keep(self, is_there: Sequence[bool]) -> None:
+        """Write the record, with the elements of those runs that there are."""
+        elements = list(self.sweep.elements)
+        for (numbers, _), run, is_one in zip(self._arrays, self._planned, is_there, strict=True):
+            for task, number in enumerate(numbers):
+                place = Place(run_id=run.run_id, task=task) if is_one else None
+                elements[number] = replace(elements[number], place=place)
+        self.sweep = replace(self.sweep, elements=tuple(elements))
+        self._store.save(self.sweep)
+
+    def _explained(self, error: SlipwayError) -> SlipwayError:
+        count = sum(len(run.tasks) for run in self.runs)
+        return type(error)(
+            f"{error}\n  {count} of the {len(self._left)} elements were submitted before, as "
+            f"{', '.join(run.run_id for run in self.runs)}. The same command later submits the others alone"
+        )
 
 
 def preview_sweep(session: Session, request: SweepRequest) -> str:
@@ -248,14 +278,6 @@ def _known_runs(session: Session, run_ids: set[str]) -> dict[str, Run]:
 def task_status(run: Run, task: int) -> Status:
     """How one task of a run stands, as far as it was asked."""
     return run.task_statuses.get(task) or run.status
-
-
-def _with_places(sweep: Sweep, arrays: Sequence[Sequence[int]], runs: Sequence[Run]) -> Sweep:
-    elements = list(sweep.elements)
-    for numbers, run in zip(arrays, runs, strict=True):
-        for task, number in enumerate(numbers):
-            elements[number] = replace(elements[number], place=Place(run_id=run.run_id, task=task))
-    return replace(sweep, elements=tuple(elements))
 
 
 def find_sweep(session: Session, word: str | None) -> Sweep:
