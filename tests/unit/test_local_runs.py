@@ -167,7 +167,8 @@ def test_follow_shows_all_that_comes_and_how_it_ended(session: Session, run: Run
 
     query = LogQuery(part=LogPart(last_lines=2))
     with command(session, run, ends) as place:
-        wait_until(place.log.exists, "no log")
+        # A file is there before what is written to it.
+        wait_until(lambda: place.log.exists() and place.log.stat().st_size == 9, "no log")
         ended = follow_here(session, run, query, said.append)
     assert (ended.state, ended.status.exit_code) == (State.FAILED, 3)
     assert "".join(said) == "two\nä\nthree\n\udcff"
