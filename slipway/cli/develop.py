@@ -53,6 +53,7 @@ def docs(context: Context, serve: bool = False, record: bool = False) -> None:
 )
 def test(context: Context, fast: bool = False, long_: bool = False) -> None:
     """Check style and types, and run all tests."""
+    # What fails beside others is tried once more, alone.
     commands = [
         "ruff check .",
         "ruff format --check .",
@@ -61,8 +62,7 @@ def test(context: Context, fast: bool = False, long_: bool = False) -> None:
     ]
     if not fast:
         # These make the images that others need, too: made once and not by each of them. Most of what the
-        # others do is to wait, for SLURM above all, so there are more of them than processors. What fails
-        # beside others is tried once more, alone.
+        # others do is to wait, for SLURM above all, so there are more of them than processors.
         first = "tests/integration/test_image.py tests/integration/test_box.py"
         ignored = " ".join(f"--ignore {name}" for name in first.split())
         spread = "-n 4 --dist loadfile --no-loadscope-reorder --durations=25"
