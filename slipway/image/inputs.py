@@ -44,7 +44,7 @@ _File = tuple[str, int, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What goes into the image of a profile: hashes of settings, and files.
+    """What goes into the image of a profile: settings, of which only hashes are written down, and files.
 
     Those of the context have relative names, those of other folders absolute ones.
     """
@@ -77,7 +77,8 @@ def keep_inputs(project: Project, image: Image, inputs: Inputs | None) -> None:
     file = _record(project, image.id)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(f".{secrets.token_hex(4)}.part")
-    part.write_text(json.dumps(asdict(inputs)), encoding="utf-8", errors="surrogateescape")
+    noted = {**asdict(inputs), "settings": _digests(project, inputs.settings)}
+    part.write_text(json.dumps(noted), encoding="utf-8", errors="surrogateescape")
     part.replace(file)
     kept = sorted(file.parent.glob("*.json"), key=lambda one: one.stat().st_mtime, reverse=True)
     for old in kept[_KEPT:]:
@@ -95,7 +96,7 @@ def find_changes(project: Project, profile: Profile, image_id: str) -> list[str]
         if before is None or before.profile != profile.name:
             return []
         look = _Look(project, profile)
-        names, settings = look.names(), look.settings()
+        names, settings = look.names(), _digests(project, look.settings())
         if names is None:
             return []
         here = {name for name in before.files if not Path(name).is_absolute()}
@@ -129,24 +130,23 @@ class _Look:
     """One look at what goes into the image of a profile."""
 
     def __init__(self, project: Project, profile: Profile) -> None:
-        self._project, self._profile = project, profile
+        self._profile = profile
         self._context = profile.dockerfile.parent
         self.text = plain_text(profile.dockerfile.read_bytes())
         self._given = declared_args(self.text, profile.build_args)
-        self._cache = HashCache(_folder(project) / "hashes", self._context)
+        self._cache = HashCache(project.state / "digests" / "inputs", self._context)
         self._hashed: dict[str, Hashed] = {}
         self._bytes = 0
 
     def settings(self) -> dict[str, str]:
-        """Hashes of the Dockerfile and of what it is given."""
+        """The Dockerfile, and what it is given."""
         sources = {source_key(name, "SOURCE"): name for name in wanted_sources(self.text)}
-        found = {
+        return {
             **self._given,
             **{key: str(self._profile.sources.get(name) or "") for key, name in sources.items()},
             "PLATFORM": self._profile.platform,
             self._profile.dockerfile.name: self.text,
         }
-        return {name: self._digest(value) for name, value in found.items()}
 
     def names(self) -> list[str] | None:
         """The files of the context that the Dockerfile copies; ``None`` where there is too much."""
@@ -203,11 +203,6 @@ class _Look:
         self._hashed[name] = (key, known)
         return known
 
-    def _digest(self, value: str) -> str:
-        """A hash that only this project can make: a setting may be secret."""
-        content = value.encode("utf-8", "surrogateescape")
-        return hmac.new(self._project.key, content, "sha256").hexdigest()
-
 
 def _walk(context: Path, ignore: DockerIgnore, patterns: Sequence[str] | None) -> Iterator[tuple[str, bool]]:
     """What is in the folders that something may be copied of: each name, and whether it may be copied."""
@@ -225,6 +220,15 @@ def _walk(context: Path, ignore: DockerIgnore, patterns: Sequence[str] | None) -
                 yield name, is_file and not ignore.leaves_out(name)
                 if is_folder and may_hold_copied(patterns, name) and not ignore.leaves_out_all_in(name):
                     left.append(name)
+
+
+def _digests(project: Project, settings: Mapping[str, str]) -> dict[str, str]:
+    """Hashes of settings that only this project can make: one may be secret."""
+
+    def digest(value: str) -> str:
+        return hmac.new(project.key, value.encode("utf-8", "surrogateescape"), "sha256").hexdigest()
+
+    return {name: digest(value) for name, value in settings.items()}
 
 
 def _recall(project: Project, image_id: str) -> Inputs | None:
