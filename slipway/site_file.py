@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from slipway.errors import ConfigError, UsageError
@@ -17,6 +16,7 @@ from slipway.scheduler.choose import SITES
 from slipway.site import BOX_FOLDER, Container, Login, Paths, Queue, Site
 from slipway.text.nearest import nearest
 from slipway.validation import explain
+from slipway.yaml_file import read_keys
 
 # The manual of site files, and known datasets.
 NO_SITES = frozenset({"example", "datasets"})
@@ -40,7 +40,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
             f"there is no site {name!r}{nearest(name, list_sites(folders))}: "
             f"{_known_words(folders)}; a new one is a file {new}"
         )
-    content = _read(file)
+    content = read_keys(file, "expected keys such as login and paths; see cluster/example.yaml")
     kind = _kind(file, content)
     try:
         site = kind.model_validate_json(_as_json({**content, "name": name}))
@@ -82,19 +82,6 @@ def _kind(file: Path, content: Mapping[str, Any]) -> type[Site]:
         known = " or ".join(repr(one) for one in SITES)
         raise ConfigError(f"{file}: scheduler: write {known}; it is {name!r}")
     return SITES[name]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected keys such as login and paths; see cluster/example.yaml")
-    return content
 
 
 def _as_json(content: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
@@ -16,6 +15,7 @@ from slipway.scheduler.choose import FIELDS, read_resources
 from slipway.sweep.placeholder import fill, find_names
 from slipway.text.nearest import nearest
 from slipway.validation import explain
+from slipway.yaml_file import read_keys
 
 # What of a job's file names data; args have the path of each in the container as {images} and so on.
 INPUTS = ("images", "calibration", "groundtruth", "weights")
@@ -198,18 +198,12 @@ def load_job_file(file: Path) -> JobFile:
         UsageError: there is no such file.
         ConfigError: it is not YAML, or a key is unknown, of the wrong kind, or contradicts another.
     """
-    try:
-        # Every value is the text that stands there: 1e-3 stays that, and 007 and yes do too.
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
-    except FileNotFoundError as error:
-        raise UsageError(f"--config {file}: there is no such file; {PAGE} shows one") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected keys such as images and args; {PAGE} explains them")
+    content = read_keys(
+        file,
+        f"expected keys such as images and args; {PAGE} explains them",
+        missing=f"--config {file}: there is no such file; {PAGE} shows one",
+        as_text=True,
+    )
     for key, value in content.items():
         if value == "":
             raise ConfigError(f"{file}: {key} is empty; write a value, or leave it out")

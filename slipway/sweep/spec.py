@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, field_validator
 
 from slipway.dataset.length import read_lengths
@@ -19,6 +18,7 @@ from slipway.sweep.parameter import MOST_ELEMENTS, NAME, Values, grid, matches, 
 from slipway.sweep.placeholder import check_used, fill, find_names, unknown
 from slipway.text.nearest import nearest
 from slipway.validation import explain
+from slipway.yaml_file import read_keys
 
 # It is a word of the job's files, and a file in the container.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}", re.ASCII)
@@ -140,18 +140,12 @@ def load_spec(file: Path) -> SweepSpec:
         UsageError: there is no such file.
         ConfigError: it is not YAML, or a key is unknown or of the wrong kind.
     """
-    try:
-        # Every value is the text that stands there: 1e-3 stays that, and 007 and yes do too.
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
-    except FileNotFoundError as error:
-        raise UsageError(f"{file}: there is no such file; docs/many.md shows one") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected keys such as args and each; docs/many.md explains them")
+    content = read_keys(
+        file,
+        "expected keys such as args and each; docs/many.md explains them",
+        missing=f"{file}: there is no such file; docs/many.md shows one",
+        as_text=True,
+    )
     lengths = content.get("lengths")
     if isinstance(lengths, str):
         content["lengths"] = read_lengths(file.parent / Path(lengths).expanduser())
