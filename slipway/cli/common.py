@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,14 @@ PROFILE = {
     "set_": "KEY=VALUE over the profile.",
 }
 SITE = {"site": "The cluster: a file cluster/<site>.yaml. Default: the profile's SITE."}
+# Of tasks whose work a job does where a site is named.
+ON = {
+    "time": "With --on: the job's wall time.",
+    "partition": "With --on: SLURM partition.",
+    "account": "With --on: SLURM account.",
+    "push": "With --on: send the image first, where the site does not have it.",
+    "no_push": "With --on: use the site's image, and ask nothing.",
+}
 FILTERS = {
     "site": "Only runs at this site.",
     "profile": "Only runs of this profile.",
@@ -83,6 +91,20 @@ def with_sweep(session: Session, run: list[str] | None, word: str | None) -> lis
     if not sweep.run_ids:
         raise UsageError(f"no element of the sweep {sweep.shown} was submitted")
     return [*(run or ()), *sweep.run_ids]
+
+
+def refuse_job_options(wanted: Mapping[str, str | None], *, push: bool, no_push: bool) -> None:
+    """Refuse options of a job where there is none, since no ``--on`` asks for one.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    from slipway.errors import UsageError
+
+    given = [f"--{key}" for key, value in wanted.items() if value]
+    given += ["--push"] * push + ["--no-push"] * no_push
+    if given:
+        raise UsageError(f"{', '.join(given)} are for a job; add --on SITE, or leave them out")
 
 
 def read_task(word: str | None) -> int | None:

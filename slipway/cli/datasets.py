@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from slipway.cli.common import PROFILE, open_session
+from slipway.cli.common import ON, PROFILE, open_session, refuse_job_options
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.submission import read_push
 
@@ -92,11 +92,7 @@ def _tell(screen: Terminal, done: Fetched, name: str, where: str, *, is_made: bo
         "name": "A dataset here by its name, or a path; with --on, one that is staged.",
         "sequence": "Only this sequence; may be repeated.",
         "on": "The site where a job looks at it. Default: a container on this machine does.",
-        "time": "With --on: the job's wall time.",
-        "partition": "With --on: SLURM partition.",
-        "account": "With --on: SLURM account.",
-        "push": "With --on: send the image first, where the site does not have it.",
-        "no_push": "With --on: use the site's image, and ask nothing.",
+        **ON,
     },
     iterable=["set_", "sequence"],
     auto_shortflags=False,
@@ -120,17 +116,13 @@ def check(
     calibration is one. It ends with 4 where there is a fault.
     """
     with open_session(context) as (session, screen):
-        from slipway.errors import UsageError
         from slipway.steps import datasets
 
         wanted = {"time": time, "partition": partition, "account": account}
         if on is not None:
             _check_at(session, screen, on, name, sequence or [], profile, set_ or [], wanted, (push, no_push))
             return
-        given = [f"--{key}" for key, value in wanted.items() if value]
-        given += ["--push"] * push + ["--no-push"] * no_push
-        if given:
-            raise UsageError(f"{', '.join(given)} are for a job; add --on SITE, or leave them out")
+        refuse_job_options(wanted, push=push, no_push=no_push)
         chosen = session.profile(profile, set_ or ())
         path = datasets.find_data(datasets.data_root(session, chosen), name)
         session.progress.step(f"Looking at {path}")

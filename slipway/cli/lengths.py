@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from slipway.cli.common import PROFILE, open_session
+from slipway.cli.common import ON, PROFILE, open_session, refuse_job_options
 
 if TYPE_CHECKING:
     from slipway.job.request import Request
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
         "sequence": "Only this sequence; may be repeated.",
         "file": "The file that they are written to; those of other sequences stay. Default: lengths.json.",
         "on": "The site where a job measures it. Default: a container on this machine does.",
-        "time": "With --on: the job's wall time.",
-        "partition": "With --on: SLURM partition.",
-        "account": "With --on: SLURM account.",
-        "push": "With --on: send the image first, where the site does not have it.",
-        "no_push": "With --on: use the site's image, and ask nothing.",
+        **ON,
     },
     iterable=["set_", "sequence"],
     auto_shortflags=False,
@@ -53,7 +49,6 @@ def lengths(
         from pathlib import Path
 
         from slipway.cli.submission import read_push
-        from slipway.errors import UsageError
         from slipway.scheduler.choose import parse_resources
         from slipway.steps import datasets
         from slipway.steps.lengths import keep_lengths, lengths_request, measure_here
@@ -67,10 +62,7 @@ def lengths(
             ended, found = _measure_at(session, screen, request, read_push(push, no_push))
             code = ended.status.wait_code
         else:
-            given = [f"--{key}" for key, value in wanted.items() if value]
-            given += ["--push"] * push + ["--no-push"] * no_push
-            if given:
-                raise UsageError(f"{', '.join(given)} are for a job; add --on SITE, or leave them out")
+            refuse_job_options(wanted, push=push, no_push=no_push)
             chosen = session.profile(profile, set_ or ())
             path = datasets.find_data(datasets.data_root(session, chosen), name)
             session.progress.step(f"Measuring {path}")
