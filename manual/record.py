@@ -133,11 +133,15 @@ def svg(recording: Recording, title: str, name: str = "terminal") -> str:
 def _chunks(terminal: int) -> Iterator[tuple[float, bytes]]:
     """What is printed, and how many seconds after the start."""
     began = time.monotonic()
-    while True:
+    # Linux fails a read once nobody has the terminal open any more, even if something was printed while it
+    # looked; then the next read has it.
+    failures = 0
+    while failures < 2:
         try:
             data = os.read(terminal, 65536)
         except OSError:
-            return  # that is how Linux tells that nobody has it open any more
+            failures += 1
+            continue
         if not data:
             return
         yield time.monotonic() - began, data

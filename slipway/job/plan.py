@@ -56,7 +56,7 @@ def make_plan(
         name: a short label for the run.
         run_id: its id, where that was drawn before.
     """
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = datetime.now(timezone.utc)
     run_id = run_id or new_run_id(inputs.profile, now)
     cache = inputs.profile_values.get("cache")
     job = Job(

@@ -83,7 +83,7 @@ def run_here(session: Session, request: Request, on_text: Callable[[str], None])
     image = find_built(client, profile)
     if stale := explain_stale_here(project, profile, image):
         session.progress.note(stale)
-    submitted = datetime.now(timezone.utc).replace(microsecond=0)
+    submitted = datetime.now(timezone.utc)
     run_id = new_run_id(profile.name, submitted)
     with asked_to_end(_interrupt):
         session.progress.step(f"Copying the code in {profile.code_dir}")

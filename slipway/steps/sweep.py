@@ -229,7 +229,7 @@ def _new_sweep(session: Session, request: SweepRequest, image: PushedSif, code: 
         program=profile.program,
         environment={name: keyed_hash(key, name, value) for name, value in profile.environment.items()},
     )
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = datetime.now(timezone.utc)
     values = spec.elements
     return Sweep(
         sweep_id=new_run_id("sweep", now),

@@ -29,6 +29,7 @@ from slipway.sif.store import tools_recipe
 from tests.documents import ROOT, Reader
 from tests.integration.inside import end_inside
 from tests.integration.sshd_containers import PASSWORD, SECRET, published
+from tests.terminals import read_terminal
 from tests.waiting import wait_until
 
 IMAGE = "slipway-other-box"
@@ -145,9 +146,8 @@ class Person(Reader):
                 if process.poll() is not None:
                     break
                 continue
-            try:
-                piece = os.read(terminal, 1 << 16)
-            except OSError:  # nobody has it any more
+            piece = read_terminal(terminal)
+            if not piece:
                 break
             seen += piece
             line = seen[answered:].decode(errors="replace").rpartition("\n")[2]

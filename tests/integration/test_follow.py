@@ -16,6 +16,7 @@ from tests.integration import daemon
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import UNTIL_LET_GO, SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
+from tests.terminals import read_terminal
 from tests.waiting import PATIENCE_S, wait_until
 
 # What rich itself writes: colours, and the line that moves.
@@ -211,10 +212,7 @@ def read_until(terminal: int, end: bytes | None) -> str:
     shown = b""
     while end is None or end not in shown:
         assert select.select([terminal], [], [], PATIENCE_S)[0], (end, shown)
-        try:
-            chunk = os.read(terminal, 1 << 16)
-        except OSError:  # it is closed on the other side
-            break
+        chunk = read_terminal(terminal)
         if not chunk:
             break
         shown += chunk

@@ -23,6 +23,7 @@ from slipway.terminal.output_log import OutputLog
 from slipway.terminal.styled import Moving, safe_text
 from slipway.terminal.terminal import Terminal, terminal
 from slipway.text.wording import duration, sent, wrapped
+from tests.terminals import read_terminal
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -71,10 +72,7 @@ def test_answers_are_read_from_the_terminal_and_secrets_not_shown() -> None:
 def read_until(terminal: int, end: bytes | None) -> str:
     shown = b""
     while end is None or end not in shown:
-        try:
-            chunk = os.read(terminal, 1 << 16)
-        except OSError:  # it is closed on the other side
-            break
+        chunk = read_terminal(terminal)
         if not chunk:
             break
         shown += chunk
