@@ -257,7 +257,7 @@ def test_a_claim_of_a_monitor_that_was_killed(sweeps: Sweeps, monkeypatch: pytes
         [target] = find_targets(session, None, [run.run_id])
         first = Monitor(session=session, target=target, budget=Budget(most_tries=2))
         assert first.look().counts == {"on its way": 1}
-        monkeypatch.setattr("slipway.steps.monitor.FRESH_S", 0)
+        monkeypatch.setattr("slipway.steps.newest_tries.FRESH_S", 0)
         look = first.look()
         assert look.counts == {"failed": 1}
         assert read_claims(host, scratch, [run.run_id])[run.run_id, None].is_submitted is False
