@@ -18,6 +18,9 @@ Tell = Callable[[str], None]
 # A shell starts what it puts into the background with these ignored, and so would be all that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under `nohup` these go on, and what they start has no handler.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
