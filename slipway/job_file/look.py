@@ -1,7 +1,8 @@
 """Whether files of this machine are what a job's file takes them for, as far as that shows without the image.
 
-Images and videos are known by how they begin, and not decoded. A calibration is looked at for its numbers,
-and ground truth for a row of some: what they say, the program in the container reads.
+Images and videos are known by how they begin, and not decoded; a PNG or JPEG that is cut off is noticed. A
+calibration is looked at for its numbers, and ground truth for a row of some: what they say, the program in the
+container reads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slipway.errors import DataError
+from slipway.job_file.picture import is_cut_off
 from slipway.jsontext import load_json
 from slipway.text.wording import counted
 
@@ -84,7 +86,7 @@ def _check_folder(folder: Path) -> None:
     faults = [
         f"{path.relative_to(folder)} {fault}"
         for path in images
-        if (fault := _fault(path, _IMAGE, "is no image"))
+        if (fault := _fault(path, _IMAGE, "is no image", to_its_end=True))
     ]
     if faults:
         raise DataError(
@@ -176,15 +178,20 @@ def _read_text(key: str, path: Path) -> str:
     return text
 
 
-def _fault(path: Path, beginning: re.Pattern[bytes], otherwise: str) -> str | None:
+def _fault(
+    path: Path, beginning: re.Pattern[bytes], otherwise: str, *, to_its_end: bool = False
+) -> str | None:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+            if not head:
+                return "is empty"
+            if not beginning.match(head):
+                return f"{otherwise}, by how it begins"
+            file.seek(0)
+            return "is cut off" if to_its_end and is_cut_off(file) else None
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if not head:
-        return "is empty"
-    return None if beginning.match(head) else f"{otherwise}, by how it begins"
 
 
 def _some(words: Sequence[str]) -> str:

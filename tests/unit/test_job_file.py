@@ -116,7 +116,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ("task: infer\nimages: none.mp4", "none.mp4 is empty"),
         (
             "task: infer\nimages: broken",
-            "2 of 3 images in BROKEN cannot be opened: a.jpg is empty, b.png is no image, by how it begins",
+            (
+                "3 of 4 images in BROKEN cannot be opened: a.jpg is empty, b.png is no image, by how it begins, "
+                "d.png is cut off"
+            ),
         ),
         ("task: infer\nimages: own\ncalibration: cam.txt", "own has calib.txt already"),
         (
@@ -158,6 +161,7 @@ def test_what_is_wrong_with_the_files_is_said(folder: Path, text: str, said: str
     (folder / "texts" / "a.txt").write_text("a")
     (folder / "broken" / "a.jpg").write_bytes(b"")
     (folder / "broken" / "b.png").write_text("text")
+    (folder / "broken" / "d.png").write_bytes(make_png(1)[:-5])
     for place in ("broken", "own"):
         (folder / place / "c.png").write_bytes(make_png(1))
     (folder / "own" / "calib.txt").write_text("1 1 1 1")
