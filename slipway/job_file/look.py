@@ -1,8 +1,8 @@
 """Whether files of this machine are what a job's file takes them for, as far as that shows without the image.
 
 Images and videos are known by how they begin, and not decoded; a PNG or JPEG that is cut off is noticed. A
-calibration is looked at for its numbers, and ground truth for a row of some: what they say, the program in the
-container reads.
+calibration is looked at for its numbers, and ground truth for a row of some: what they say, the program in
+the container reads.
 """
 
 from __future__ import annotations

@@ -117,8 +117,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         (
             "task: infer\nimages: broken",
             (
-                "3 of 4 images in BROKEN cannot be opened: a.jpg is empty, b.png is no image, by how it begins, "
-                "d.png is cut off"
+                "3 of 4 images in BROKEN cannot be opened: a.jpg is empty, "
+                "b.png is no image, by how it begins, d.png is cut off"
             ),
         ),
         ("task: infer\nimages: own\ncalibration: cam.txt", "own has calib.txt already"),
