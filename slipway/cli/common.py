@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 if TYPE_CHECKING:
+    from slipway.notify.target import Target
     from slipway.steps.session import Session
     from slipway.terminal.terminal import Terminal
 
@@ -105,6 +106,21 @@ def refuse_job_options(wanted: Mapping[str, str | None], *, push: bool, no_push:
     given += ["--push"] * push + ["--no-push"] * no_push
     if given:
         raise UsageError(f"{', '.join(given)} are for a job; add --on SITE, or leave them out")
+
+
+def read_targets(words: Sequence[str]) -> tuple[Target, ...]:
+    """Who is to be told of an end, by the words of ``--notify``.
+
+    Raises:
+        UsageError: one is none.
+    """
+    from slipway.errors import UsageError
+    from slipway.notify.target import parse_targets
+
+    try:
+        return parse_targets(words)
+    except ValueError as error:
+        raise UsageError(f"--notify: {error}") from error
 
 
 def read_task(word: str | None) -> int | None:

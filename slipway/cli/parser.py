@@ -30,6 +30,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("get", "fetch", "download", "results", "sync"), "pull"),
     **dict.fromkeys(("upload", "data", "put"), "stage"),
     **dict.fromkeys(("new", "setup"), "init"),
+    **dict.fromkeys(("resubmit", "rerun", "requeue", "again"), "retry"),
     "up": "box.up",
     **dict.fromkeys(("salloc", "interactive", "bash", "terminal", "join"), "shell"),
     **dict.fromkeys(("check", "diagnose", "verify"), "doctor"),

@@ -59,6 +59,7 @@ GROUPS = {
         "train",
         "sweep",
         "monitor",
+        "retry",
         "shell",
         "status",
         "logs",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from slipway.cli.common import open_session, program_arguments
+from slipway.cli.common import open_session, program_arguments, read_targets
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
 from slipway.cli.sweep import read_throttle
@@ -20,7 +20,6 @@ from slipway.cli.sweep import submit as submit_sweep
 
 if TYPE_CHECKING:
     from slipway.job.replay import Replay
-    from slipway.notify.target import Target
     from slipway.resources import Resources
     from slipway.site import Site
     from slipway.steps.session import Session
@@ -122,7 +121,7 @@ def _require_config(options: JobOptions) -> None:
 def _one(session: Session, screen: Terminal, options: JobOptions, resources: Resources) -> None:
     from slipway.steps.submit import make_request, preview, submitted
 
-    targets = _targets(options.notify or ())
+    targets = read_targets(options.notify or ())
     choice = session.choose(options.profile or BASE, options.site, options.set_ or ())
     request = make_request(
         choice, program_arguments(), resources, name=options.name, notify=targets, prefer=options.prefer
@@ -146,7 +145,7 @@ def _from_file(
         raise UsageError(f"--{given[0]} does not go with --config; leave one of them out")
     spec = load_job_file(Path(config).expanduser())
     spec = spec.with_task(options.task) if options.task else spec
-    targets = _targets(options.notify or ())
+    targets = read_targets(options.notify or ())
     choice = session.choose(
         options.profile or spec.profile or BASE, options.site or spec.site, options.set_ or ()
     )
@@ -214,7 +213,7 @@ def _sweep(session: Session, screen: Terminal, options: JobOptions, resources: R
         spec.model_copy(update=changed),
         resources,
         options.set_ or (),
-        _targets(options.notify or ()),
+        read_targets(options.notify or ()),
         read_push(options.push, options.no_push),
         again=options.again,
         dry_run=options.dry_run,
@@ -276,16 +275,6 @@ def _read_sweep(each: Sequence[str], throttle: str | None, others: Mapping[str, 
     return SweepSpec(args=program_arguments(), each=parse_each(each), throttle=read_throttle(throttle))
 
 
-def _targets(words: Sequence[str]) -> tuple[Target, ...]:
-    from slipway.errors import UsageError
-    from slipway.notify.target import parse_targets
-
-    try:
-        return parse_targets(words)
-    except ValueError as error:
-        raise UsageError(f"--notify: {error}") from error
-
-
 def _replay(session: Session, options: JobOptions, prefix: str, resources: Resources) -> Replay:
     from slipway.errors import UsageError
     from slipway.steps.replay import make_replay
@@ -300,7 +289,7 @@ def _replay(session: Session, options: JobOptions, prefix: str, resources: Resou
         args=args,
         resources=resources,
         name=options.name,
-        notify=_targets(options.notify or ()),
+        notify=read_targets(options.notify or ()),
         prefer=options.prefer,
     )
     if options.profile not in (None, BASE, again.run.profile):

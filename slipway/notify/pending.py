@@ -62,6 +62,11 @@ class PendingStore:
             json.dump(values, file)
         part.replace(self._path(run_id))
 
+    def targets(self, run_id: str) -> tuple[Target, ...] | None:
+        """Whom to tell of a run; ``None`` where all is told, or nobody was to be told."""
+        pending = self._read(run_id)
+        return tuple(pending.targets) if pending else None
+
     def forget(self, run_id: str) -> None:
         """Nothing is to be told of this run any more."""
         self._path(run_id).unlink(missing_ok=True)

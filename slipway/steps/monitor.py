@@ -17,10 +17,7 @@ from slipway.steps.failed_tries import FailedTries
 from slipway.steps.monitored import Look, Seen, Stands, Target, Watched, Where
 from slipway.steps.newest_tries import NewestTries
 from slipway.steps.session import Session
-from slipway.steps.try_again import Again, try_again
-
-# Tasks of one new run: their numbers stand in one option.
-_MOST_TASKS = 500
+from slipway.steps.try_again import MOST_TASKS, Again, try_again
 
 
 @dataclass(kw_only=True)
@@ -196,11 +193,12 @@ class Monitor:
                 groups.setdefault(key, []).append((place, decision))
         for group in groups.values():
             (run_id, _), decision = group[0]
-            for start in range(0, len(group), _MOST_TASKS):
-                places = [place for place, _ in group[start : start + _MOST_TASKS]]
+            for start in range(0, len(group), MOST_TASKS):
+                places = [place for place, _ in group[start : start + MOST_TASKS]]
                 yield Again(
                     run=self._newest.runs[run_id],
                     claims={place[1]: self._newest.next_claim(place) for place in places},
                     changes=decision.changes,
                     exclude=decision.exclude,
+                    notify=self._newest.notify(run_id),
                 )

@@ -15,7 +15,7 @@ from slipway.monitor.spending import Spent
 from slipway.site import Site
 from slipway.steps.find import find_record, find_site
 from slipway.steps.session import Session
-from slipway.steps.sweep import find_sweep
+from slipway.steps.sweep import find_sweep, known_sweep
 from slipway.sweep.record import Place, Sweep
 
 # A run, and which of its tasks; None is a run without tasks.
@@ -127,41 +127,66 @@ def find_targets(session: Session, sweep: str | None, runs: Sequence[str]) -> li
         UsageError: there is no such sweep or run, or it is none that can be submitted again.
     """
     found = [_of_sweep(session, find_sweep(session, sweep))] if sweep is not None or not runs else []
-    by_site: dict[str, Target] = {}
+    targets: dict[tuple[str, str | None], Target] = {}
     for run in {one.run_id: one for one in (find_record(session, word) for word in runs)}.values():
-        site = _monitored_site(session, run)
-        old = by_site.get(site.name)
-        elements = (*(old.elements if old else ()), *_of_run(run))
-        by_site[site.name] = Target(site=site, elements=elements)
-    return [*found, *by_site.values()]
+        site = _site_to_repeat(session, run)
+        of_sweep = known_sweep(session, run)
+        key = (site.name, of_sweep.sweep_id if of_sweep else None)
+        old = targets.get(key)
+        elements = dict.fromkeys([*(old.elements if old else ()), *_of_run(run, of_sweep)])
+        targets[key] = Target(site=site, elements=tuple(elements), sweep=of_sweep)
+    return [*found, *targets.values()]
 
 
-def _monitored_site(session: Session, run: Run) -> Site:
+def _site_to_repeat(session: Session, run: Run) -> Site:
+    """The site of a run that may be submitted again.
+
+    Raises:
+        UsageError: it is none of a cluster's, or was there for a shell; or its site's file is gone.
+    """
     if run.site == LOCAL:
-        raise UsageError(f"{run.shown} is a run on this machine; the monitor is for those of a cluster")
+        raise UsageError(
+            f"{run.shown} is a run on this machine; `invoke job --profile {run.profile} --local -- …` "
+            "runs it again"
+        )
     if run.shell is not None:
-        raise UsageError(f"{run.shown} is there for a shell, which nobody can type again")
+        raise UsageError(
+            f"{run.shown} is there for a shell, which nobody can type again; "
+            f"`invoke shell --profile {run.profile}` opens another one"
+        )
     return find_site(session, run)
 
 
 def _of_sweep(session: Session, sweep: Sweep) -> Target:
-    elements = tuple(
+    elements = _of_elements(sweep)
+    left = len(sweep.elements) - len(elements)
+    return Target(site=session.site(sweep.site), elements=elements, sweep=sweep, not_submitted=left)
+
+
+def _of_elements(sweep: Sweep) -> tuple[Watched, ...]:
+    return tuple(
         Watched(
             label=f"element {describe_values(one.values)}", number=number, tries=_places(one.tries, one.place)
         )
         for number, one in enumerate(sweep.elements)
         if one.place is not None
     )
-    left = len(sweep.elements) - len(elements)
-    return Target(site=session.site(sweep.site), elements=elements, sweep=sweep, not_submitted=left)
 
 
 def _places(earlier: Sequence[Place], last: Place) -> tuple[Where, ...]:
     return tuple((place.run_id, place.task) for place in (*earlier, last))
 
 
-def _of_run(run: Run) -> list[Watched]:
-    return [Watched(label=_label(run, task), number=None, tries=((run.run_id, task),)) for task in run.tasks]
+def _of_run(run: Run, sweep: Sweep | None) -> list[Watched]:
+    """The tasks of a run; those of a sweep are its elements, wherever these are by now."""
+    found: dict[Where, Watched] = {}
+    for one in _of_elements(sweep) if sweep is not None else ():
+        found |= dict.fromkeys(one.tries, one)
+    return [
+        found.get((run.run_id, task))
+        or Watched(label=_label(run, task), number=None, tries=((run.run_id, task),))
+        for task in run.tasks
+    ]
 
 
 def _label(run: Run, task: int | None) -> str:

@@ -13,6 +13,8 @@ from slipway.job.record import parse_run
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.job.store import RunStore
 from slipway.monitor.claim import FRESH_S, Claim, read_claims, write_down
+from slipway.notify.pending import PendingStore
+from slipway.notify.target import Target as Notified
 from slipway.scheduler.base import State
 from slipway.steps.monitored import Target, Where
 from slipway.steps.refresh import refresh
@@ -36,14 +38,15 @@ class NewestTries:
     only_look: bool = False
     _runs: dict[str, Run] = field(default_factory=dict)
     _claims: dict[Where, Claim] = field(default_factory=dict)
+    # Whom to tell of a run's end, as long as they are not told: what is told is forgotten.
+    _notify: dict[str, tuple[Notified, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read the records of all runs that are known here."""
         self.elements = list(self.target.elements)
         store = self.session.store
-        for run_id in {where[0] for one in self.elements for where in one.tries}:
-            if run := _known(store, run_id):
-                self._runs[run_id] = run
+        run_ids = {where[0] for one in self.elements for where in one.tries}
+        self.take(list(filter(None, (_known(store, run_id) for run_id in run_ids))))
 
     @property
     def runs(self) -> Mapping[str, Run]:
@@ -58,6 +61,14 @@ class NewestTries:
     def take(self, runs: Sequence[Run]) -> None:
         """Take the records of runs as they are now."""
         self._runs |= {run.run_id: run for run in runs}
+        pending = PendingStore(self.session.project.state)
+        for run_id in {run.run_id for run in runs} - set(self._notify):
+            if targets := pending.targets(run_id):
+                self._notify[run_id] = targets
+
+    def notify(self, run_id: str) -> tuple[Notified, ...] | None:
+        """Who was to be told of a run's end; ``None`` where that is not known any more."""
+        return self._notify.get(run_id)
 
     def status(self, where: Where) -> Status | None:
         """How a try stands, as it was last asked; ``None`` where there is no record of it."""
@@ -106,6 +117,14 @@ class NewestTries:
                 if claim is not None and is_followed.get(claim.run_id):
                     self.elements[number] = replace(one, tries=(*one.tries, (claim.run_id, one.place[1])))
                     moved = True
+
+    def move(self, run_id: str, new: Run) -> None:
+        """Take a new run for the next try of a run's tasks."""
+        self.take([new])
+        tasks = set(new.tasks)
+        for number, one in enumerate(self.elements):
+            if one.place[0] == run_id and one.place[1] in tasks:
+                self.elements[number] = replace(one, tries=(*one.tries, (new.run_id, one.place[1])))
 
     def keep_places(self) -> None:
         """Have the sweep's record say where its elements are."""

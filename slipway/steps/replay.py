@@ -82,8 +82,8 @@ def make_replay(
         )
     if run.elements:
         raise UsageError(
-            f"{run.run_id} is part of the sweep {run.sweep}; the sweep's own command submits again what has "
-            "not ended well, and with --again all of it"
+            f"{run.run_id} is part of the sweep {run.sweep}; `invoke retry {run.run_id}` submits again "
+            "what of it has not ended well, and the sweep's own command with --again all of it"
         )
     chosen = session.site(site or run.site)
     changed = _changed_keys(overrides)

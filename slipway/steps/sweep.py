@@ -289,6 +289,11 @@ def find_sweep(session: Session, word: str | None) -> Sweep:
     return SweepStore(session.project.state / "sweeps").find(word)
 
 
+def known_sweep(session: Session, run: Run) -> Sweep | None:
+    """The sweep that a run belongs to; ``None`` where it is of none, or of one that is not known here."""
+    return SweepStore(session.project.state / "sweeps").get(run.sweep) if run.sweep else None
+
+
 def describe_elements(spec: SweepSpec) -> list[str]:
     """A line for each element."""
     import shlex

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -21,17 +21,22 @@ from slipway.job.replay_request import ask_again
 from slipway.job.run import Run, RunPaths, new_run_id
 from slipway.job.submission_lock import TOO_LATE, give_up_command
 from slipway.monitor.claim import make_claims, write_down
+from slipway.notify.target import Target
 from slipway.push.upload import PushedSif
+from slipway.resources import Resources
+from slipway.scheduler.automatic import settle_partition
 from slipway.scheduler.choose import find_scheduler, parse_resources
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Site
 from slipway.steps.bring_back import find_code, find_image
 from slipway.steps.session import Session
-from slipway.steps.submit import Push
+from slipway.steps.submit import Push, keep_notify
 
 # A claim that was not used within this time, such as that of a laptop that slept, is given up.
 _SOON_S = 60.0
 _EXCLUDE = "--exclude="
+# Tasks of one new run: their numbers stand in one option.
+MOST_TASKS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +48,16 @@ class Again:
         claims: the number of the claim of each task's next try; ``None`` is a run without tasks.
         changes: what is asked for otherwise, by the names of resources.
         exclude: nodes that they are kept from.
+        asked: what somebody asks for otherwise, on a command line.
+        notify: who is told of its end from this machine; ``None`` for those whom the profile names.
     """
 
     run: Run
     claims: Mapping[int | None, int]
-    changes: Mapping[str, str]
+    changes: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    asked: Resources | None = None
+    notify: tuple[Target, ...] | None = None
 
 
 def try_again(session: Session, again: Again, site: Site, host: Host, scratch: Scratch) -> Run | None:
@@ -72,15 +81,14 @@ def try_again(session: Session, again: Again, site: Site, host: Host, scratch: S
     run = again.run
     with ExitStack() as stack:
         inputs = _inputs(session, again, site, host, scratch, stack)
-        check = _request(again, site, [*again.claims])
-        check_partition(check, site)
+        check = settle_partition(host, check_again(again, site), site, "start", session.progress)
         find_scheduler(site.scheduler).check(host, check, site, session.progress)
         new_id, began = new_run_id(run.profile, datetime.now(timezone.utc)), time.time()
         tasks = make_claims(host, scratch, run.run_id, again.claims, new_id)
         if not tasks:
             return None
         template = load_template(session.project.share / "cluster")
-        request = _request(again, site, tasks)
+        request = _request(again, site, tasks, check)
         plan = make_plan(inputs, request, site, scratch, template, name=run.name, run_id=new_id)
         try:
             if time.time() - began > _SOON_S:
@@ -92,7 +100,19 @@ def try_again(session: Session, again: Again, site: Site, host: Host, scratch: S
             raise
     write_down(host, scratch, run.run_id, [new.run_id], is_submitted=True)
     keep_difference(session.project.state, new, inputs.revision.diff)
+    keep_notify(session, new, _of_profile(session, run) if again.notify is None else again.notify)
     return new
+
+
+def check_again(again: Again, site: Site) -> ResourceRequest:
+    """What tasks would ask for that are submitted again. Nobody is asked.
+
+    Raises:
+        JobError: they would never start, as far as that is known here.
+    """
+    request = _request(again, site, [*again.claims])
+    check_partition(request, site)
+    return request
 
 
 def give_up(host: Host, scratch: Scratch, run_id: str, new_id: str) -> bool:
@@ -105,6 +125,15 @@ def give_up(host: Host, scratch: Scratch, run_id: str, new_id: str) -> bool:
         return False
     write_down(host, scratch, run_id, [new_id], is_submitted=False)
     return True
+
+
+def _of_profile(session: Session, run: Run) -> list[Target]:
+    """Whom a run's profile names today; a mail is an option of its job, which the new one has as well."""
+    try:
+        targets = session.profile(run.profile).notify
+    except SlipwayError:  # The profile is gone, or somebody is just writing it.
+        return []
+    return [target for target in targets if target.kind != "mail"]
 
 
 def _inputs(
@@ -141,14 +170,24 @@ def _inputs(
     return replace(inputs, elements=elements, element_files=ElementFiles(words=content, index=index))
 
 
-def _request(again: Again, site: Site, tasks: Sequence[int | None]) -> ResourceRequest:
+def _request(
+    again: Again, site: Site, tasks: Sequence[int | None], settled: ResourceRequest | None = None
+) -> ResourceRequest:
     run, words = again.run, dict[str, str | None](again.changes)
     numbers = sorted(task for task in tasks if task is not None)
     if numbers:
         throttle = str(run.resources.get("array") or "").partition("%")[2]
         words["array"] = ranges(numbers) + (f"%{throttle}" if throttle else "")
-    request, _ = ask_again(run, site, None, (), parse_resources(words, _with_own(run, again.exclude)))
-    return request
+    wanted = parse_resources(words, _with_own(run, again.exclude))
+    request, _ = ask_again(run, site, None, (), again.asked.over(wanted) if again.asked else wanted)
+    if settled is None or not request.is_auto:
+        return request
+    partition = settled.resources.partition
+    return replace(
+        request,
+        resources=request.resources.model_copy(update={"partition": partition}),
+        origins=settled.origins,
+    )
 
 
 def _with_own(run: Run, exclude: Sequence[str]) -> list[str]:

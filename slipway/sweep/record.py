@@ -112,6 +112,10 @@ class SweepStore:
             if (sweep := _read(file)) is not None:
                 yield sweep
 
+    def get(self, sweep_id: str) -> Sweep | None:
+        """The sweep of this id; ``None`` where there is none that can be read."""
+        return next((one for one in self.all() if one.sweep_id == sweep_id), None)
+
     def find(self, word: str | None) -> Sweep:
         """The sweep of this id or name, or the beginning of either; without a word, the newest.
 

@@ -43,6 +43,7 @@ ok) ;;
 memory) exec perl -e '$x = "a" x 70_000_000; sleep 1; print "enough\n"' ;;
 gpu) [ -z "$first" ] || { echo "torch.OutOfMemoryError: CUDA out of memory." >&2; exit 1; } ;;
 files) [ -z "$first" ] || { echo "cat: /data/x: Stale file handle" >&2; exit 1; } ;;
+costs) sleep 1.5; [ -z "$first" ] || { echo "cat: /data/x: Stale file handle" >&2; exit 1; } ;;
 program) echo "ValueError: it is wrong" >&2; exit 3 ;;
 twice) n=$(cat /previous/count 2>/dev/null || echo 0); echo $((n + 1)) >/out/count
     sleep 0.$((RANDOM % 9)); [ "$n" -ge 2 ] || { echo "x: Input/output error"; exit 1; } ;;
@@ -209,14 +210,15 @@ def begun(sweeps: Sweeps, sweep: Sweep) -> Run:
 
 
 def test_a_budget_that_is_spent_ends_it(sweeps: Sweeps) -> None:
-    sweep = sweeps.submit("files", "ok", gpus="v100:1")
+    # SLURM counts whole seconds.
+    sweep = sweeps.submit("costs", "ok", gpus="v100:1")
     look, words = monitor(sweeps.session(), sweep.sweep_id, Budget(most_tries=3, gpu_hours=1e-9))
     assert look.reached is not None
     assert look.reached.startswith("--gpu-hours 1e-09 is spent: 0.00")
     assert look.counts == {"failed": 1, "ok": 1}
     look, words = monitor(sweeps.session(), sweep.sweep_id, Budget(most_tries=1))
     assert look.counts == {"stopped": 1, "ok": 1}
-    assert of(words, "files")[-1].endswith(" → stop: try 1 of 1 was the last")
+    assert of(words, "costs")[-1].endswith(" → stop: try 1 of 1 was the last")
     assert sweeps.starts(sweep) == {"0": 1, "1": 1}
 
 

@@ -136,6 +136,8 @@ CASES = (
     of_run("a budget that is no number", "monitor", "--cost", "much", remedy="Write it as it says."),
     of_run("the monitor without a sweep", "monitor", remedy="Name runs, or submit a sweep."),
     of_run("an unknown run to monitor", "monitor", "--run", "zzzz"),
+    of_run("an unknown sweep to try again", "retry", "--sweep", "rates", remedy="Write its name as it is."),
+    of_run("too much text for memory", "retry", "k3f9", "--mem", "8 GB", remedy="Write it as it says."),
     of_run("runs since a time that is none", "status", "--since", "monday", remedy="Write it as it says."),
     # Values
     asked("a time that is none", "--time", "tomorrow"),
