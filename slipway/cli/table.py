@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -13,6 +14,7 @@ from slipway.cli.common import open_session
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from slipway.job.figure import Figure
     from slipway.report.metric_table import Measured, MetricTable
     from slipway.steps.session import Session
     from slipway.sweep.record import Sweep
@@ -34,8 +36,12 @@ if TYPE_CHECKING:
         "markdown": "As Markdown.",
         "latex": "As LaTeX.",
         "picture": "Also draw it: a file that ends in .svg.",
+        "mlflow": "Also export all figures, or those of --metric, to this MLflow server, a run an element. "
+        "Alone: to the one that MLFLOW_TRACKING_URI names, else to ./mlflow.db.",
+        "tensorboard": "Also export them for TensorBoard to this folder, with a folder an element.",
     },
     iterable=["sweep", "metric", "by"],
+    optional=["mlflow"],
     auto_shortflags=False,
 )
 def table(
@@ -50,6 +56,8 @@ def table(
     markdown: bool = False,
     latex: bool = False,
     picture: str | None = None,
+    mlflow: str | None = None,
+    tensorboard: str | None = None,
 ) -> None:
     """Show figures of a sweep, mean and spread: invoke table --sweep S --metric ate.rmse --by sequence.
 
@@ -96,9 +104,12 @@ def table(
         _tell_others(screen, tables, measured, to_answer=form is None)
         if picture is not None and tables:
             _draw(screen, Path(picture).expanduser(), tables)
+        is_exported = _export(
+            session, screen, measured, chosen if metric else [*figures], mlflow, tensorboard
+        )
         if unasked:
             raise unasked
-        if not figures:
+        if not figures and not is_exported:
             raise UsageError("no figures are home; --pull brings those of elements that are done")
 
 
@@ -162,6 +173,39 @@ def _tell_others(
         screen.note(line)
     for title, source in {one.title: one.source for table in tables for one in table.references}.items():
         screen.note(f"{title}: {source}")
+
+
+def _export(
+    session: Session,
+    screen: Terminal,
+    measured: Sequence[Measured],
+    figures: Sequence[Figure],
+    mlflow: str | bool | None,
+    tensorboard: str | None,
+) -> bool:
+    """Export the elements to where that is wanted; whether it is anywhere."""
+    if not mlflow and not tensorboard:
+        return False
+    from pathlib import Path
+
+    from slipway.export.element import exported
+    from slipway.lock import only_one
+    from slipway.text.wording import short
+
+    elements = exported(measured, figures)
+    # Two at once would not see each other's runs.
+    wait = partial(screen.note, "another command exports; waiting for it")
+    with only_one(session.project.state / "export.lock", wait):
+        if mlflow:
+            from slipway.export.mlflow_runs import export_mlflow
+
+            screen.note(f"in MLflow: {export_mlflow(elements, None if mlflow is True else str(mlflow))}")
+        if tensorboard:
+            from slipway.export.event_files import export_tensorboard
+
+            folder = Path(tensorboard).expanduser()
+            screen.note(f"for TensorBoard in {short(folder)}: {export_tensorboard(elements, folder)}")
+    return True
 
 
 def _draw(screen: Terminal, file: Path, tables: Sequence[MetricTable]) -> None:

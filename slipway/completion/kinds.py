@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 # Invoke's own options that nobody types.
 HIDDEN = frozenset({"--complete", "--print-completion-script", "--prompt-for-sudo-password", "--write-pyc"})
 
-FOLDERS = frozenset({"--into", "--path", "--search-root"})
+FOLDERS = frozenset({"--into", "--path", "--search-root", "--tensorboard"})
 FILES = frozenset({"--config", "--file", "--picture"})
 # Keys of a profile that name files and folders of this machine.
 PATH_KEYS = frozenset(
@@ -22,6 +22,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "--notify": ("mail", "mail:", "desktop", "https://"),
     "--hide": ("out", "err", "both"),
     "--kind": ("runs", "code", "cache", "data", "packed", "images", "results"),
+    "--mlflow": ("http://", "https://", "sqlite:///"),
     "--list-format": ("flat", "nested", "json"),
     "--prefer": ("start", "cost"),
     "--print-completion-script": ("bash", "zsh", "fish"),

@@ -16,7 +16,7 @@ LAYERS = (
     ("slipway.tasks",),
     ("slipway.cli",),
     ("slipway.demo",),
-    ("slipway.terminal", "slipway.page"),
+    ("slipway.terminal", "slipway.page", "slipway.export"),
     ("slipway.report",),
     ("slipway.api",),
     ("slipway.steps",),
