@@ -41,6 +41,7 @@ RUN = {
     "run": "A run's id or name, or its beginning. Default: the newest of this terminal window, else of all."
 }
 SWEEP = {"sweep": "All runs of a sweep: its id or name, or the beginning of either."}
+FAILED = {"failed": "Only what failed, by how it stands now; what was cancelled is left out."}
 RUNS = {"run": f"{RUN['run']} May be repeated."}
 
 
@@ -92,6 +93,28 @@ def with_sweep(session: Session, run: list[str] | None, word: str | None) -> lis
     if not sweep.run_ids:
         raise UsageError(f"no element of the sweep {sweep.shown} was submitted")
     return [*(run or ()), *sweep.run_ids]
+
+
+def only_failed(
+    session: Session, screen: Terminal, run: Sequence[str] | None, sweep: str | None, task: str | None
+) -> dict[str, frozenset[int]]:
+    """The runs of which something failed, and which of their tasks did; none where all of it did.
+
+    Where nothing failed, that is said.
+
+    Raises:
+        UsageError: tasks are named besides; or there is no such run or sweep.
+    """
+    from slipway.errors import UsageError
+    from slipway.steps.failed import find_failed
+
+    if task is not None:
+        raise UsageError("--failed says which tasks, and so does --task; leave one of them out")
+    found = find_failed(session, run or (), sweep)
+    screen.done()
+    if not found:
+        screen.say("Nothing has failed there.")
+    return {one.run.run_id: one.tasks for one in found}
 
 
 def refuse_job_options(wanted: Mapping[str, str | None], *, push: bool, no_push: bool) -> None:

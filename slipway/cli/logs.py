@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from slipway.cli.common import RUNS, SWEEP, open_session, with_sweep
+from slipway.cli.common import FAILED, RUNS, SWEEP, only_failed, open_session, with_sweep
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help={
         **SWEEP,
         **RUNS,
+        **FAILED,
         "follow": "Go on until the run is over, and exit as its job did.",
         "tail": "Only so many lines from the end, of the newest attempt. Its beginning is not transferred.",
         "grep": "Only lines that match an extended regular expression; grep -E runs on the cluster.",
@@ -40,6 +41,7 @@ def logs(
     context: Context,
     run: list[str] | None = None,
     sweep: str | None = None,
+    failed: bool = False,
     follow: bool = False,
     tail: str | None = None,
     grep: str | None = None,
@@ -50,11 +52,17 @@ def logs(
 ) -> None:
     """Show what runs have printed: invoke logs RUN, or invoke logs RUN --tail 50 --follow."""
     with open_session(context) as (session, screen):
+        from slipway.errors import UsageError
         from slipway.steps.find import find_runs
         from slipway.steps.logs import print_logs
 
-        run = with_sweep(session, run, sweep)
         query = _query(tail, grep, task, attempt, slurm=slurm)
+        if failed:
+            if follow:
+                raise UsageError("--failed is of what is over, and --follow waits; leave one of them out")
+            _show_failed(session, screen, only_failed(session, screen, run, sweep, task), query, raw=raw)
+            return
+        run = with_sweep(session, run, sweep)
         if follow:
             _check_follow(query, run or ())
         if here := _find_local(session, run or ()):
@@ -68,6 +76,20 @@ def logs(
         one, site = found[0]
         with session.connect(site) as host:
             exit_as(follow_run(session, screen, host, one, site, raw=raw, part=query.part))
+
+
+def _show_failed(
+    session: Session, screen: Terminal, tasks: Mapping[str, frozenset[int]], query: LogQuery, *, raw: bool
+) -> None:
+    """Show the logs of what failed."""
+    from slipway.steps.find import find_runs
+    from slipway.steps.logs import print_logs
+
+    if not tasks:
+        return
+    found = find_runs(session, list(tasks))
+    if error := print_logs(session, found, query, screen.raw if raw else screen.log, tasks):
+        raise error
 
 
 def _find_local(session: Session, prefixes: Sequence[str]) -> Run | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import RUNS, SWEEP, open_session, with_sweep
+from slipway.cli.common import FAILED, RUNS, SWEEP, only_failed, open_session, with_sweep
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HELP = {
     **RUNS,
     **SWEEP,
+    **FAILED,
     "all_": "Every run that is over and whose results are not home.",
     "only": "Only what matches in an attempt's output folder, such as '*.json' or 'maps/*'. May be repeated.",
     "task": "Only these tasks of an array: 3, or 0-9,12.",
@@ -35,6 +36,7 @@ def pull(
     context: Context,
     run: list[str] | None = None,
     sweep: str | None = None,
+    failed: bool = False,
     all_: bool = False,
     only: list[str] | None = None,
     task: str | None = None,
@@ -53,21 +55,28 @@ def pull(
         from slipway.steps.find import find_runs
         from slipway.steps.pull import Order, find_not_home, pull_several
 
-        run = with_sweep(session, run, sweep)
+        if all_ and failed:
+            raise UsageError(
+                "--all is every run that is over and not home; name runs or a sweep for --failed"
+            )
+        tasks = only_failed(session, screen, run, sweep, task) if failed else {}
+        if failed and not tasks:
+            return
+        run = list(tasks) if failed else with_sweep(session, run, sweep)
         if all_ and run:
             raise UsageError(
                 "--all is every run that is over and not home; name none beside it, or leave it out"
             )
         wanted = Wanted(only=parse_only(only or ()), tasks=parse_tasks(task), attempt=parse_attempt(attempt))
-        order = Order(wanted=wanted, into=Path(into).expanduser() if into else None)
+        order = Order(wanted=wanted, into=Path(into).expanduser() if into else None, tasks=tasks)
         found, unasked = find_not_home(session, order) if all_ else (find_runs(session, run or ()), None)
         if all_ and not found and not unasked:
             screen.say("All runs that are over are home.")
-        failed = pull_several(
+        problem = pull_several(
             session, found, order, lambda pulled: show_pulled(screen, pulled, brief=len(found) > 1)
         )
-        if error := failed or unasked:
-            if failed and unasked:
+        if error := problem or unasked:
+            if problem and unasked:
                 screen.note(str(unasked))
             raise error
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway.cli.common import RUN, SWEEP, open_session, with_sweep
+from slipway.cli.common import FAILED, RUN, SWEEP, only_failed, open_session, with_sweep
 
 
 @task(
     help={
         "run": f"{RUN['run']} Several are compared.",
         **SWEEP,
+        **FAILED,
         "no_open": "Write the page only; a browser shows it else, where there is a display.",
         "pull": "Bring results home first.",
     },
@@ -22,6 +23,7 @@ def show(
     context: Context,
     run: list[str] | None = None,
     sweep: str | None = None,
+    failed: bool = False,
     no_open: bool = False,
     pull: bool = False,
 ) -> None:
@@ -32,7 +34,11 @@ def show(
         from slipway.steps.show import runs_to_show
         from slipway.text.wording import short
 
-        runs = runs_to_show(session, with_sweep(session, run, sweep), pull=pull)
+        tasks = only_failed(session, screen, run, sweep, None) if failed else {}
+        if failed and not tasks:
+            return
+        words = list(tasks) if failed else with_sweep(session, run, sweep)
+        runs = runs_to_show(session, words, pull=pull, tasks=tasks)
         path = write_pages(runs, session.project.results, screen)
         screen.done()
         screen.say(short(path))

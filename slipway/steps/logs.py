@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -38,25 +38,41 @@ class LogQuery:
     pattern: str | None = None
     slurm: bool = False
 
+    def of_tasks(self, tasks: frozenset[int] | None) -> LogQuery:
+        """The same of these tasks, where there are any."""
+        return replace(self, part=replace(self.part, tasks=tasks)) if tasks else self
+
 
 def print_logs(
-    session: Session, found: Sequence[tuple[Run, Site]], query: LogQuery, on_text: Callable[[str], None]
+    session: Session,
+    found: Sequence[tuple[Run, Site]],
+    query: LogQuery,
+    on_text: Callable[[str], None],
+    tasks: Mapping[str, frozenset[int]] | None = None,
 ) -> SlipwayError | None:
     """Hand over what runs have printed until now, one after the other; none that fails stops the others.
+
+    Args:
+        session: the checkout's.
+        found: the runs, and their sites.
+        query: what of each is to be shown.
+        on_text: is given each piece.
+        tasks: which tasks of a run, by its id, where these are not the same for all.
 
     Returns:
         What could not be shown.
     """
     errors: dict[str, SlipwayError] = {}
     output = _Output(on_text)
+    queries = {run.run_id: query.of_tasks((tasks or {}).get(run.run_id)) for run, _ in found}
     for run, _ in found:
-        check_tasks(run, query.part.tasks)
+        check_tasks(run, queries[run.run_id].part.tasks)
     with SiteHosts(session) as hosts:
         for run, site in found:
             if len(found) > 1:
                 output.heading(run)
             try:
-                _print(session, hosts.of(site), run, query, output.write)
+                _print(session, hosts.of(site), run, queries[run.run_id], output.write)
             except SlipwayError as error:
                 errors[run.run_id] = error
     return as_one(errors, len(found), "could not be shown")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -47,10 +47,17 @@ class Order:
     Attributes:
         wanted: which files.
         into: the folder that gets a folder for each run; ``None`` for the project's.
+        tasks: which tasks of a run, by its id, where these are not the same for all.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
     into: Path | None = None
+    tasks: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    def wanted_of(self, run: Run) -> Wanted:
+        """Which files of a run."""
+        tasks = self.tasks.get(run.run_id)
+        return replace(self.wanted, tasks=tasks) if tasks else self.wanted
 
     def folder(self, session: Session) -> Path:
         """Where results go."""
@@ -173,9 +180,10 @@ def _persist(session: Session, hosts: SiteHosts, run: Run, site: Site, order: Or
 def _pull(session: Session, host: Host, run: Run, order: Order) -> Pulled:
     if never_submitted(run):
         raise JobError(f"{run.run_id} has no results: {run.status.note}")
-    check_tasks(run, order.wanted.tasks)
+    wanted = order.wanted_of(run)
+    check_tasks(run, wanted.tasks)
     folder, source = order.folder(session), where_it_lies(session, host, run)
-    brought = results.pull(host, run, folder, session.progress, order.wanted, source=source)
+    brought = results.pull(host, run, folder, session.progress, wanted, source=source)
     return Pulled(run=run, results=brought)
 
 

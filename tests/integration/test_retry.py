@@ -66,6 +66,22 @@ def test_what_has_not_ended_well_of_a_sweep_and_nothing_else(sweeps: Sweeps, run
     assert sweeps.starts(sweep) == {"0": 1, "1": 2, "2": 2}
 
 
+def test_logs_and_results_of_what_failed(sweeps: Sweeps, runner: TaskRunner) -> None:
+    sweep = sweeps.submit("ok", "program", "files")
+    wait_for_all(sweeps, sweep)
+    [run_id] = sweep.run_ids
+    shown = runner.invoke("logs", "--sweep", sweep.sweep_id, "--failed", "--tail", "1").stdout
+    assert shown.splitlines() == [
+        "--- task 1, kind=program n=1 ---",
+        "ValueError: it is wrong",
+        "--- task 2, kind=files n=2 ---",
+        "cat: /data/x: Stale file handle",
+    ]
+    runner.invoke("pull", "--sweep", sweep.sweep_id, "--failed")
+    home = runner.results / run_id
+    assert sorted(path.name for path in home.glob("task-*")) == ["task-1", "task-2"]
+
+
 def submit(sweeps: Sweeps, kind: str) -> Run:
     small = sweeps.small
     with small.connect() as host:
