@@ -72,11 +72,12 @@ class Monitor:
         Raises:
             SshError: the connection was lost; whoever looks next finds out what was submitted.
         """
-        again = [one for one in look.seen if one.decision and one.stands is Stands.FAILED]
+        alive = sum(one.stands is Stands.ON_ITS_WAY for one in look.seen)
+        failed = [one for one in look.seen if one.decision and one.stands is Stands.FAILED]
+        again = failed[: self._room(alive)]
         if look.reached or not again:
             return []
         said = []
-        alive = sum(one.stands is Stands.ON_ITS_WAY for one in look.seen)
         with self._connected() as (host, scratch):
             for group in self._groups(again):
                 try:
@@ -94,6 +95,11 @@ class Monitor:
                     self._newest.take([new])
                     self.on_try(new)
         return said
+
+    def _room(self, alive: int) -> int | None:
+        """How many may be submitted again now: an array has a throttle of its own, beside the sweep's."""
+        throttle = self.target.sweep.throttle if self.target.sweep else None
+        return None if throttle is None else max(0, throttle - alive)
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[Host, Scratch]]:

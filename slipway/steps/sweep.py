@@ -242,6 +242,7 @@ def _new_sweep(session: Session, request: SweepRequest, image: PushedSif, code: 
             SweepElement(values=one, identity=made.identity(args, spec.element_files(one)))
             for one, args in zip(values, spec.arguments(values), strict=True)
         ),
+        throttle=spec.throttle,
     )
 
 

@@ -65,6 +65,7 @@ class Sweep:
         submitted: when, as ISO 8601 has it.
         args: the program's arguments, with placeholders.
         elements: all of them, in order.
+        throttle: so many of them run at once, at most.
     """
 
     sweep_id: Text
@@ -74,6 +75,7 @@ class Sweep:
     submitted: Text
     args: tuple[Text, ...]
     elements: tuple[SweepElement, ...]
+    throttle: Whole | None = None
 
     @property
     def run_id(self) -> str:

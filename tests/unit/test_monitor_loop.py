@@ -1,7 +1,9 @@
 """The monitor's loop and words: what is told, and when it ends. Looks are made up, and nobody is asked."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,7 +12,8 @@ from slipway.errors import ConfigError, LoginError, RemoteError, SlipwayError
 from slipway.job.run import Status
 from slipway.monitor.decide import Decision
 from slipway.monitor.rule import Rules
-from slipway.monitor.spending import Spent
+from slipway.monitor.spending import Budget, Spent
+from slipway.project import Project
 from slipway.report.monitor_lines import (
     counts_line,
     decision_lines,
@@ -23,7 +26,11 @@ from slipway.steps.kept_hosts import KeptHosts, KeptHostsSession
 from slipway.steps.monitor import Monitor
 from slipway.steps.monitor_loop import Told, keep_going
 from slipway.steps.monitored import Look, Seen, Stands, Target, Watched
+from slipway.steps.session import Session
+from slipway.steps.try_again import Again
 from tests.unit.test_monitor import SITE
+from tests.unit.test_run import make_run
+from tests.unit.test_table import make_sweep
 
 RUNNING = Status(state=State.RUNNING)
 FAILED = Status(state=State.FAILED, reason="program-error", exit_code=1)
@@ -148,3 +155,31 @@ def test_rules_in_words() -> None:
     assert "  out_of_memory: more-memory, times 2" in lines
     assert "  node_failure: again, not on a node on which 2 have failed so" in lines
     assert lines[-1] == "  gpu_ladder: rtx:1, a100:1 in big"
+
+
+@pytest.mark.parametrize(("throttle", "alive", "submitted"), [(None, 9, 3), (4, 2, 2), (4, 4, 0), (4, 9, 0)])
+def test_a_sweeps_throttle_holds_for_what_runs_again(
+    throttle: int | None, alive: int, submitted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("run0")
+    tasks: list[int | None] = []
+
+    def try_again(_: object, again: Again, *__: object) -> None:
+        tasks.extend(again.claims)
+
+    session = Session(project=Project(root=tmp_path, state=tmp_path, results=tmp_path))
+    sweep = make_sweep([{"n": str(number)} for number in range(20)], throttle=throttle)
+    monitor = Monitor(
+        session=session,
+        target=Target(site=SITE, elements=(), sweep=sweep),
+        budget=Budget(most_tries=3),
+    )
+    monitor._newest.take([run])
+    monkeypatch.setattr("slipway.steps.monitor.try_again", try_again)
+    monkeypatch.setattr(Monitor, "_connected", lambda _: nullcontext((None, None)))
+    failed = [
+        replace(AGAIN, watched=Watched(label="", number=number, tries=(("run0", number),)))
+        for number in range(3)
+    ]
+    assert monitor.act(look(*failed, *[GOING] * alive)) == []
+    assert tasks == list(range(submitted))
