@@ -2,6 +2,7 @@
 # A job of Slipway: one program in one container. docs/jobs.md says what it promises. What it does, in order:
 #
 #  - It makes a folder for this attempt (attempt-1; after a requeue attempt-2), and writes its log there.
+#  - It starts itself once more for each task that shares this job. What follows is done for each. # only: bundles
 #  - It loads the site's modules and runs the site's own lines.
 #  - It starts itself once more on each node of the job. What follows is done there. # only: multi_node
 #  - It copies the image to the node's own disk, unless it is there. # only: node_local
@@ -37,6 +38,7 @@ plain() { printf %s "$1" | tr -c '[:alnum:] .,:;/()_+-' ' ' | head -c 400; } # o
 
 finish() { # exit code, reason
     trap '' EXIT TERM USR1
+    stop_watching # only: bundles
     [ -z "$each_node" ] || finish_node "$1" "$2" # only: multi_node
     # The limit may come while this goes on. # only: chain
     # shellcheck disable=SC2064 # these are the ending's # only: chain
@@ -91,17 +93,20 @@ why_it_ended() { # the program's exit code
 }
 
 # True where the kernel has killed a process of this job because of its memory limit, which is a cgroup's.
-out_of_memory() {
-    local kinds path file
+out_of_memory() { [ "$(memory_kills)" -gt "$kills_before" ]; }
+
+memory_kills() { # how many it has killed
+    local kinds path file count
     while IFS=: read -r _ kinds path; do
         case ,$kinds, in
         *,memory,*) file=/sys/fs/cgroup/memory$path/memory.oom_control ;;
         ,,) file=/sys/fs/cgroup$path/memory.events ;;
         *) continue ;;
         esac
-        if grep -Eq '^oom_kill [1-9]' "$file" 2>/dev/null; then return 0; fi
+        count=$(sed -n 's/^oom_kill \([0-9]*\)$/\1/p' "$file" 2>/dev/null)
+        if [ "${count:-0}" -gt 0 ]; then break; fi
     done </proc/self/cgroup
-    return 1
+    echo "${count:-0}"
 }
 
 # Whatever ends this script before its own end is no success, `exit 0` in the site's lines neither.
@@ -110,6 +115,8 @@ on_exit() { say "the job ended before its program began" && finish 1 launch-fail
 # ---- Signals --------------------------------------------------------------------------------------
 
 on_term() { # cancelled or preempted; where processes are tracked by cgroups, only this script is told
+    # The job's script passes on what may have come already. # only: bundles
+    if [ -n "$stopped" ]; then again=yes && return; fi # only: bundles
     [ -n "$stopped" ] || set_alarm # only: chain single_node
     [ -n "$stopped$each_node" ] || set_alarm # only: chain multi_node
     stopped=yes again=yes
@@ -132,14 +139,19 @@ on_usr1() { # the time limit is near; the program may save and stop
 
 # A program that has no handler for SIGUSR1 would be ended by it. That one is left alone and runs to the limit.
 warn_program() { # the container's process id
-    local pid caught
-    pid=$(find_program "$1") && caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$pid/status") || return
-    if (((16#$caught >> $(kill -l USR1) - 1) & 1)); then
+    local pid
+    pid=$(find_program "$1") || return
+    if catches_usr1 "$pid"; then
         warned=yes
         : >"$here/warned" # only: multi_node
         kill -USR1 "$pid"
     fi
 } 2>/dev/null
+
+catches_usr1() { # a process id
+    local caught
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status") && (((16#${caught:-0} >> $(kill -l USR1) - 1) & 1))
+}
 
 # The program is the first process, from the container's down, that has the environment which only the program gets.
 find_program() { # a process id
@@ -201,6 +213,7 @@ export_line() { # name, value
 # that are not UTF-8.
 write_entry() {
     local LC_ALL=C name
+    show_task # only: bundles
     for name in $(scheduler_variables) CUDA_VISIBLE_DEVICES OMP_NUM_THREADS \
         http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
         if [ -n "${!name+set}" ]; then export_line "$name" "${!name}"; fi
@@ -282,12 +295,18 @@ run_program() {
 
 # @elements@
 
+# @bundles@
+
+# @lanes@
+
 # @tries@
 
 # ---- From here on it runs -------------------------------------------------------------------------
 
 # A requeued job is a new attempt with a folder of its own: processes of the last one may still be alive on a
 # lost node, and may still write. So is each task of an array.
+if [ "${1:-}" != task ]; then run_bundle; fi # only: bundles
+task_index=$2 time_up=$3 own_s=$4 time_watcher='' # only: bundles
 attempts=$run_dir${task_index:+/task-$task_index}
 here=$attempts/attempt-$attempt
 previous=''
@@ -297,6 +316,8 @@ each_node=${1:-} # only: multi_node
 [ -n "$each_node" ] || exec >>"$here/log" 2>&1 # only: multi_node
 exec >>"$here/log" 2>&1 # only: single_node
 started=$(date +%s)
+kills_before=0 # only: alone
+kills_before=$(memory_kills) # only: bundles
 count_links # only: chain
 time_is_short='' stopped='' again='' warned='' failure='' program_runs=''
 image_here=$image
@@ -310,16 +331,17 @@ trap on_exit EXIT
 trap 'stopped=yes; finish 143 "$(why_stopped)"' TERM
 trap 'time_is_short=yes' USR1
 # The site's lines may not change these.
-readonly run_id run_dir image attempts here entry enter started
-readonly attempt job_id task_index node_name node_index job_nodes job_cpus
+readonly run_id run_dir image attempts here entry enter started kills_before
+readonly attempt job_id array_index task_index node_name node_index job_nodes job_cpus
 readonly nodes each_node # only: multi_node
 readonly cache # only: cache
 readonly data packed # only: packed
 readonly usage_sample_s # only: usage
 readonly continue_after_limit link # only: chain
 readonly shell_stays # only: shell
-readonly -f plain_commands say finish write_result why_it_ended out_of_memory on_exit on_term on_usr1 warn_program find_program \
-    await read_words quote export_line write_entry find_previous start_container run_program
+readonly time_up own_s grace_s # only: bundles
+readonly -f plain_commands say finish write_result why_it_ended out_of_memory memory_kills on_exit on_term on_usr1 warn_program \
+    catches_usr1 find_program await read_words quote export_line write_entry find_previous start_container run_program
 
 # The site's modules, and its lines to run before the program.
 # @modules@
@@ -354,6 +376,7 @@ read_element && program=("${words[@]}") || exit 1 # only: elements
 read_words <"$run_dir/environment" && settings=("${words[@]}") || exit 1
 use_shell # only: shell
 if [ -z "$each_node" ]; then run_on_all_nodes; else run_program; fi # only: multi_node
+watch_time # only: bundles
 run_program # only: single_node
 code=$?
 finish "$code" "$(why_it_ended "$code")"

@@ -92,8 +92,8 @@ bring_at_end() { # exit code, reason; fails where not all was brought
     local kept=$note
     [ -n "$room" ] || return 0
     # Unless that is taken back, the job was killed meanwhile.
-    note="not all of /out was brought from $room on $node_name"
-    write_result "$1" "$2"
+    note="not all of /out was brought from $room on $node_name" # only: alone
+    write_result "$1" "$2" # only: alone
     note=$kept
     # The scheduler waits for a job that it has told to stop, but not for long.
     if [ -n "$stopped" ]; then go_on "$1" "$2"; fi # only: chain

@@ -2,8 +2,9 @@
 
 attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
 job_id=$SLURM_JOB_ID
-# Of this task in an array; empty where the job is none.
-task_index=${SLURM_ARRAY_TASK_ID:-}
+# Of this job in an array; empty where it is in none. Unless tasks share jobs it is also the task's.
+array_index=${SLURM_ARRAY_TASK_ID:-}
+task_index=$array_index
 node_name=${SLURMD_NODENAME:-$(hostname)}
 # Of this node among the job's, from 0.
 node_index=${SLURM_NODEID:-0}
@@ -15,7 +16,7 @@ job_cpus=${SLURM_CPUS_PER_TASK:-}
 scheduler_variables() { compgen -A export SLURM_; }
 
 # What SLURM calls this job; the id of one task of an array is that of the whole array, too.
-own_id() { echo "${task_index:+${SLURM_ARRAY_JOB_ID}_}${task_index:-$job_id}"; }
+own_id() { echo "${array_index:+${SLURM_ARRAY_JOB_ID}_}${array_index:-$job_id}"; }
 
 # What SLURM says of a job that it has sent SIGTERM: time-limit, preempted or cancelled.
 why_stopped() {
@@ -32,6 +33,11 @@ why_stopped() {
         echo cancelled
     fi
 }
+
+# What a program that shares its job is told: its own task, and its own processors. # only: bundles
+show_task() { export SLURM_ARRAY_TASK_ID=$task_index; } # only: bundles
+share_cpus() { export SLURM_CPUS_PER_TASK=$1; } # only: bundles
+readonly -f show_task share_cpus # only: bundles
 
 # @on_each_node@
 

@@ -15,7 +15,7 @@ from invoke.context import Context
 from slipway.cli.common import open_session, program_arguments, read_targets
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
-from slipway.cli.sweep import read_throttle
+from slipway.cli.sweep import read_minutes, read_throttle
 from slipway.cli.sweep import submit as submit_sweep
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # The profile that is meant where none is named.
 BASE = "base"
 # What a job's file does not go with.
-_NOT_FROM_FILE = ("replay", "local", "each", "throttle", "again")
+_NOT_FROM_FILE = ("replay", "local", "each", "throttle", "pack_minutes", "again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ class JobOptions:
     constraint: str | None = None
     each: Sequence[str] | None = None
     throttle: str | None = None
+    pack_minutes: str | None = None
     again: bool = False
     array: str | None = None
     dependency: str | None = None
@@ -97,7 +98,7 @@ def submit(context: Context, options: JobOptions) -> None:
         resources = parse_resources(options.words, options.sbatch or ())
         if options.config is not None:
             _from_file(session, screen, options, options.config, resources)
-        elif options.each or options.throttle or options.again:
+        elif options.each or options.throttle or options.pack_minutes or options.again:
             _sweep(session, screen, options, resources)
         elif options.local:
             _local(session, screen, options, resources)
@@ -142,7 +143,7 @@ def _from_file(
     from slipway.text.wording import megabytes, short
 
     if given := [name for name in _NOT_FROM_FILE if getattr(options, name)]:
-        raise UsageError(f"--{given[0]} does not go with --config; leave one of them out")
+        raise UsageError(f"--{given[0].replace('_', '-')} does not go with --config; leave one of them out")
     spec = load_job_file(Path(config).expanduser())
     spec = spec.with_task(options.task) if options.task else spec
     targets = read_targets(options.notify or ())
@@ -205,7 +206,7 @@ def _start(
 
 def _sweep(session: Session, screen: Terminal, options: JobOptions, resources: Resources) -> None:
     others = {"local": options.local, "replay": options.replay, "prefer": options.prefer}
-    spec = _read_sweep(options.each or (), options.throttle, others)
+    spec = _read_sweep(options, others)
     changed = {"name": options.name, "profile": options.profile or BASE, "site": options.site}
     submit_sweep(
         session,
@@ -258,7 +259,7 @@ def run_local(
     exit_as(ended)
 
 
-def _read_sweep(each: Sequence[str], throttle: str | None, others: Mapping[str, object]) -> SweepSpec:
+def _read_sweep(options: JobOptions, others: Mapping[str, object]) -> SweepSpec:
     """The sweep that --each asks for.
 
     Raises:
@@ -268,11 +269,17 @@ def _read_sweep(each: Sequence[str], throttle: str | None, others: Mapping[str, 
     from slipway.sweep.parameter import parse_each
     from slipway.sweep.spec import SweepSpec
 
-    if not each:
-        raise UsageError("--throttle and --again are of a sweep; add --each NAME=VALUE,VALUE")
+    if not options.each:
+        name = next(name for name in ("throttle", "pack_minutes", "again") if getattr(options, name))
+        raise UsageError(f"--{name.replace('_', '-')} is of a sweep; add --each NAME=VALUE,VALUE")
     if given := [name for name, value in others.items() if value]:
         raise UsageError(f"--{given[0]} does not go with --each; leave one of them out")
-    return SweepSpec(args=program_arguments(), each=parse_each(each), throttle=read_throttle(throttle))
+    return SweepSpec(
+        args=program_arguments(),
+        each=parse_each(options.each),
+        throttle=read_throttle(options.throttle),
+        pack_minutes=read_minutes(options.pack_minutes),
+    )
 
 
 def _replay(session: Session, options: JobOptions, prefix: str, resources: Resources) -> Replay:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "set_": PROFILE["set_"],
         "name": "A short label. Default: the file's.",
         "throttle": "So many elements run at once, at most. Default: the file's.",
+        "pack_minutes": "Short elements share a job, one after the other, of at most so many minutes.",
         "again": "Also run what is done or on its way with the same image, code and arguments.",
         "dry_run": "Print the elements and the job script of the first array; send and submit nothing.",
         "wait": "Follow the logs, and exit with the worst exit code.",
@@ -47,6 +48,7 @@ def sweep(
     set_: list[str] | None = None,
     name: str | None = None,
     throttle: str | None = None,
+    pack_minutes: str | None = None,
     again: bool = False,
     dry_run: bool = False,
     wait: bool = False,
@@ -74,6 +76,7 @@ def sweep(
             "profile": profile,
             "site": site,
             "throttle": read_throttle(throttle),
+            "pack_minutes": read_minutes(pack_minutes),
         }
         changed |= {"args": args or None}
         spec = spec.model_copy(update={key: value for key, value in changed.items() if value is not None})
@@ -112,6 +115,7 @@ def submit(
     from slipway.cli.logs import exit_as, follow_run
     from slipway.cli.pull import bring_home
     from slipway.steps.sweep import SweepRequest, describe_elements, preview_sweep, sweep_submitted
+    from slipway.steps.sweep_arrays import describe_jobs
 
     request = SweepRequest(
         choice=session.choose(spec.profile or "base", spec.site, overrides),
@@ -121,7 +125,7 @@ def submit(
         again=again,
     )
     if dry_run:
-        for line in describe_elements(spec):
+        for line in [*describe_elements(spec), *describe_jobs(request)]:
             screen.say(line)
         screen.log(preview_sweep(session, request))
         return
@@ -130,7 +134,8 @@ def submit(
         count = len(done.sweep.elements) - older
         screen.say(f"sweep {done.sweep.shown}  {count} elements submitted")
         for run in done.runs:
-            screen.say(f"run {run.shown}  job {run.job_id}  {len(run.tasks)} elements")
+            shared = f" in {len(run.bundles)} jobs" if run.bundles else ""
+            screen.say(f"run {run.shown}  job {run.job_id}  {len(run.tasks)} elements{shared}")
         if older:
             screen.note(
                 f"{older} elements are done or on their way, with the same image, code and arguments, and "
@@ -154,8 +159,21 @@ def read_throttle(word: str | None) -> int | None:
     Raises:
         UsageError: it is no number from 1 on.
     """
+    return _read_number("throttle", word, "how many elements run at once")
+
+
+def read_minutes(word: str | None) -> int | None:
+    """How long a job may be that short elements share.
+
+    Raises:
+        UsageError: it is no number from 1 on.
+    """
+    return _read_number("pack-minutes", word, "how many minutes a job has that elements share")
+
+
+def _read_number(option: str, word: str | None, what: str) -> int | None:
     from slipway.errors import UsageError
 
     if word is not None and not (word.isdecimal() and 0 < int(word) < 10**6):
-        raise UsageError(f"--throttle {word[:100]}: write how many elements run at once, from 1 on")
+        raise UsageError(f"--{option} {word[:100]}: write {what}, from 1 on")
     return None if word is None else int(word)

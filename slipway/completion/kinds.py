@@ -97,6 +97,7 @@ FREE = frozenset(
         "--tail",
         "--task",
         "--throttle",
+        "--pack-minutes",
         "--time",
         "--to",
         "--url",

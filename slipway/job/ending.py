@@ -110,7 +110,7 @@ def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
         script_result: what the script of the last attempt wrote, or ``None`` where it wrote nothing.
     """
     if job is None:
-        return _by_script(script_result) if script_result else Status(state=State.UNKNOWN)
+        return by_script(script_result) if script_result else Status(state=State.UNKNOWN)
     if not job.state.is_over:
         note = _NEW_STATE if job.state is State.UNKNOWN else None
         return Status(
@@ -134,7 +134,7 @@ def _where_and_when(job: Job) -> dict[str, Any]:
     return {"started_s": job.started_s, "node": job.node, "limit_s": job.limit_s}
 
 
-def _by_script(script_result: ScriptResult) -> Status:
+def by_script(script_result: ScriptResult) -> Status:
     """How a run ended by its script alone, where SLURM keeps no accounts and has forgotten the job."""
     state = State.CANCELLED if script_result.reason is Reason.CANCELLED else State.FAILED
     if script_result.exit_code == 0 and script_result.reason in (Reason.OK, Reason.TIME_LIMIT):

@@ -16,6 +16,7 @@ from slipway.code.upload import recall_sent
 from slipway.errors import ImageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
+from slipway.job.bundles import Bundles
 from slipway.job.elements import Element, ElementFiles
 from slipway.job.request import Request
 from slipway.job.run import Shell
@@ -44,6 +45,7 @@ class Inputs:
         parent: the id of the run that is repeated.
         shell: whether the job is there for a shell.
         elements: those of an array whose tasks have arguments of their own, and the files of these words.
+        bundles: which of these share jobs; ``None`` where none does.
         sweep: what it belongs to.
         packed: the packed datasets that it sees, and the files on the cluster that they are in.
         tries: the runs that it tries once more, the first one first.
@@ -62,6 +64,7 @@ class Inputs:
     shell: Shell | None = None
     elements: tuple[Element, ...] = ()
     element_files: ElementFiles | None = None
+    bundles: Bundles | None = None
     sweep: str | None = None
     packed: Mapping[str, str] = field(default_factory=dict)
     tries: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ def resolve_inputs(
         shell=request.shell,
         elements=request.elements,
         element_files=request.element_files,
+        bundles=request.bundles,
         sweep=request.sweep,
         packed=packed or {},
     )

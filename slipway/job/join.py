@@ -42,7 +42,9 @@ def join_command(
         raise JobError(f"{run.run_id} has no job yet; `invoke status {run.run_id}` asks for it")
     here = ["bash", "-c", script, "slipway-join"]
     argv = [*here, *script_arguments(run, "" if terminal else MARK), *words]
-    return find_scheduler(run.scheduler).join(run.job_id, argv, task=task, node=node, terminal=terminal)
+    return find_scheduler(run.scheduler).join(
+        run.job_id, argv, task=run.array_task(task), node=node, terminal=terminal
+    )
 
 
 def script_arguments(run: Run, mark: str) -> list[str]:
@@ -91,3 +93,8 @@ def check_joinable(run: Run, task: int | None) -> None:
         )
     if status.state.is_over:
         raise JobError(f"{name} is over ({status.state}); only a job that runs can be joined")
+    if any(len(lanes) > 1 for lanes in run.bundles.values()):
+        raise JobError(
+            f"{name} shares its job with others that run beside it (per_node), and there nobody can tell "
+            "which program is whose; only one in a job of its own can be joined"
+        )

@@ -23,7 +23,7 @@ class Plan:
     Attributes:
         run: its record.
         inputs: what it is made of.
-        request: what the scheduler is asked for.
+        request: what is asked for; where tasks share jobs, for each of them.
         script: the text of its job script.
         options: the scheduler's options in it.
     """
@@ -67,11 +67,12 @@ def make_plan(
         data=scratch.data,
         weights=scratch.weights,
         packed={name: scratch.packed / file for name, file in inputs.packed.items()},
-        resources=request.resources,
+        resources=inputs.bundles.ask(request.resources) if inputs.bundles else request.resources,
         home=bool(inputs.profile_values.get("mount_home")),
         cache=scratch.root / "cache" / cache if cache else None,
         shell=inputs.shell,
         elements=bool(inputs.elements),
+        bundles=inputs.bundles,
         tries=tuple(scratch.runs / one for one in inputs.tries),
     )
     array = request.resources.array
@@ -100,6 +101,8 @@ def make_plan(
         parent=inputs.parent,
         shell=inputs.shell.value if inputs.shell else None,
         sweep=inputs.sweep,
+        bundles=dict(enumerate(inputs.bundles.jobs)) if inputs.bundles else {},
+        minutes=dict(inputs.bundles.minutes) if inputs.bundles else {},
         packed=dict(inputs.packed),
         elements={task: inputs.elements[task].values for task in tasks} if inputs.elements else {},
         tries=inputs.tries,

@@ -12,6 +12,7 @@ from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.job.array import combine
 from slipway.job.attempts import NEWEST_ATTEMPT
+from slipway.job.bundle_ending import is_final, merge_task
 from slipway.job.chain import count_links, most_links, tell_link
 from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Run, RunPaths, Status
@@ -26,13 +27,16 @@ FOLDERS_AT_ONCE = 5000
 GONE_S = 600
 # What is printed of a run whose folder is not there; a task of it has none before it begins.
 _NO_FOLDER = "no folder\n"
+# Where its last attempt has left no result.
+_BEGUN = "begun\n"
 # Whatever a file holds, what stands between two of them was drawn for this question, and is in none.
 _RESULTS = f"""{NEWEST_ATTEMPT}while IFS= read -r folder; do
     newest_attempt "$folder"
     file=$folder/attempt-$newest/result.json
     if [ -f "$file" ]; then head -c 65536 "$file" 2>&1
     elif [ -e "$file" ]; then echo 'no file'
-    elif [ ! -e "${{folder%/task-*}}" ]; then echo 'no folder'; fi
+    elif [ ! -e "${{folder%/task-*}}" ]; then echo 'no folder'
+    elif [ "$newest" -gt 0 ]; then echo begun; fi
     printf %s "$1"
 done
 """
@@ -57,28 +61,54 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
 
 
 def _query(run: Run) -> JobQuery:
-    return JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.tasks)
+    return JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.array_tasks)
 
 
 def _results(host: Host, runs: Sequence[Run], asked: QueryResult) -> dict[str, str]:
     """What ``result.json`` of each last attempt holds, by the folder of its run or task, where that tells."""
-    jobs = {
-        _folder(run, task): job
+    # By folders: whether there ought to be a result.
+    wanted = {
+        _folder(run, task): job is not None and _has_written(run, job)
         for run in runs
         for task in run.tasks
-        if _has_ended(job := asked.job(run.run_id, task)) and not _is_settled(_before(run, task))
+        if _may_say_more(run, task, job := _job(asked, run, task))
     }
     results: dict[str, str] = {}
     for look in range(1 + LOOKS):
-        missing = [folder for folder in jobs if results.get(folder, _NO_FOLDER) == _NO_FOLDER]
+        missing = [folder for folder in wanted if results.get(folder, _NO_FOLDER) in (_NO_FOLDER, _BEGUN)]
         if look:
             # A network file system may show the file some seconds late.
-            done = filter(None, map(jobs.get, missing))
-            if not any(job.state is State.COMPLETED for job in done):
+            if not any(map(wanted.get, missing)):
                 break
             time.sleep(LOOK_S)
         results |= _read_results(host, missing)
     return results
+
+
+def _job(asked: QueryResult, run: Run, task: int | None) -> Job | None:
+    """What the scheduler says of the job that a task is in."""
+    return asked.job(run.run_id, run.array_task(task))
+
+
+def _may_say_more(run: Run, task: int | None, job: Job | None) -> bool:
+    """Whether a task's result tells something that is not known yet."""
+    before = _before(run, task)
+    if run.bundles:
+        # It may be over long before its job is; one that waits has begun before if it was requeued.
+        waits = job is not None and job.state is State.PENDING and not _has_begun_before(run, task)
+        return not waits and not is_final(before)
+    return _has_ended(job) and not _is_settled(before)
+
+
+def _has_begun_before(run: Run, task: int | None) -> bool:
+    """Whether a job that tasks share has ever begun, as far as that was seen."""
+    lanes = run.bundles.get(run.array_task(task) or 0, ())
+    return any(_before(run, one).started_s is not None for lane in lanes for one in lane)
+
+
+def _has_written(run: Run, job: Job) -> bool:
+    """Whether the scripts of a job came to their end: one that tasks share ends as the one that failed."""
+    return job.state is State.COMPLETED or (bool(run.bundles) and job.state is State.FAILED)
 
 
 def _folder(run: Run, task: int | None) -> str:
@@ -114,7 +144,7 @@ def _updated(
     results: Mapping[str, str],
     links: Mapping[tuple[str, int | None], int],
 ) -> Run:
-    jobs = filter(None, (asked.job(run.run_id, task) for task in run.tasks))
+    jobs = filter(None, (asked.job(run.run_id, task) for task in run.array_tasks))
     run = replace(run, job_id=next((job.job_id for job in jobs), run.job_id))
     stands = {task: _stand(run, task, asked, results) for task in run.tasks}
     job_id = run.job_id or next(
@@ -133,13 +163,13 @@ def _stand(
     run: Run, task: int | None, asked: QueryResult, results: Mapping[str, str]
 ) -> tuple[Status, ScriptResult | None]:
     """How a run stands, or a task of it, and what its script said."""
-    job, script_result, note = asked.job(run.run_id, task), None, None
+    job, script_result, note = _job(asked, run, task), None, None
     before = _before(run, task)
-    if _has_ended(job) and _is_settled(before):
+    if is_final(before) if run.bundles else _has_ended(job) and _is_settled(before):
         return before, None
     content = results.get(_folder(run, task))
-    is_gone = content == _NO_FOLDER
-    if content is not None and not is_gone:
+    is_gone, has_begun = content == _NO_FOLDER, content == _BEGUN
+    if content is not None and not is_gone and not has_begun:
         try:
             script_result = parse_result(content)
         except ParseError as error:
@@ -157,8 +187,12 @@ def _stand(
     problem = asked.problem or asked.history_problem
     if job is None and problem:
         note = f"{problem}; the job script alone is believed"
-        return replace(merge_status(None, script_result), note=note), script_result
-    status = _merge(job, script_result, note)
+        merged = merge_task(None, script_result, has_begun=has_begun) if run.bundles else None
+        return replace(merged or merge_status(None, script_result), note=note), script_result
+    if run.bundles and note is None:
+        status = merge_task(job, script_result, has_begun=has_begun)
+    else:
+        status = _merge(job, script_result, note)
     if asked.problem and not status.state.is_over and not status.note:
         status = replace(status, note=f"{asked.problem}; SLURM's other answers are believed")
     return status, script_result

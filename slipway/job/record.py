@@ -25,7 +25,9 @@ from slipway.scheduler.usage import Usage
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-VERSION = 2
+VERSION = 3
+# That of a record whose tasks share no jobs: an older Slipway does not misread it.
+PLAIN_VERSION = 2
 # Fields of Run that are no keys of a record, or only of the one on the machine that submitted the run.
 _UNKNOWN, _LOCAL = "unknown", frozenset({"session"})
 _KEYS = frozenset(field.name for field in fields(Run)) - {_UNKNOWN}
@@ -55,7 +57,8 @@ def format_run(run: Run, *, local: bool = False) -> str:
     values["usage"] = None if run.usage is None else _short(run.usage)
     values["task_usages"] = {task: _short(usage) for task, usage in run.task_usages.items()}
     values["site_values"] = without_commands(run.site_values)
-    return json.dumps({"version": VERSION, **without_passwords({**values, **run.unknown})}, indent=1) + "\n"
+    version = VERSION if run.bundles else PLAIN_VERSION
+    return json.dumps({"version": version, **without_passwords({**values, **run.unknown})}, indent=1) + "\n"
 
 
 def _short(values: Status | Usage) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def _checked(run: Run) -> Run:
         "job_id": run.job_id is None or JOB_ID.fullmatch(run.job_id),
         "submitted": 2000 <= run.submitted.year < 2500,
         "resources.array": _has_tasks(run),
+        "bundles": _has_bundles(run),
         "site_values.scheduler": _has_scheduler(run),
     }
     bad = [key for key, is_good in tests.items() if not is_good]
@@ -122,6 +126,12 @@ def _has_tasks(run: Run) -> bool:
         return array is None or (isinstance(array, str) and len(parse_array(array)) > 0)
     except ParseError:
         return False
+
+
+def _has_bundles(run: Run) -> bool:
+    """True where each task is in one job, if tasks share any."""
+    shared = sorted(task for lanes in run.bundles.values() for lane in lanes for task in lane)
+    return not run.bundles or shared == sorted(run.task_indices)
 
 
 def _has_scheduler(run: Run) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from slipway.errors import UsageError
+from slipway.job.bundle_request import check_bundles, job_request
+from slipway.job.bundles import Bundles
 from slipway.job.elements import Element, ElementFiles, element_files
 from slipway.job.run import Shell
 from slipway.job.script import words_file
@@ -30,8 +32,8 @@ class Request:
     ``name`` is a short label for the run. ``notify`` are told from this machine when it has ended.
     ``shell`` asks for a job that is there for a shell. ``prefer`` is what the partition `auto` looks for: the
     earliest start, or the lowest cost. With ``elements``, each task of the array has its own arguments, and
-    ``args`` is what they were made from; ``sweep`` is what they belong to. ``origins`` says where resources
-    are asked for, where that is not the command line.
+    ``args`` is what they were made from; with ``bundles``, some of these share jobs; ``sweep`` is what they
+    belong to. ``origins`` says where resources are asked for, where that is not the command line.
 
     Raises:
         UsageError: there is no program.
@@ -47,6 +49,7 @@ class Request:
     shell: Shell | None = None
     prefer: Prefer | None = None
     elements: tuple[Element, ...] = ()
+    bundles: Bundles | None = None
     sweep: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,7 +61,8 @@ class Request:
                 "behind `--`; write the command there, such as `-- python3 train.py`, or set PROGRAM"
             )
         check_name(self.name)
-        check_partition(self.resource_request, self.site)
+        check_bundles(self.bundles, self.resource_request)
+        check_partition(self.job_request, self.site)
         check_prefer(self.prefer, self.resource_request)
         _ = self.element_files if self.elements else self.argv
 
@@ -79,8 +83,16 @@ class Request:
 
     @cached_property
     def resource_request(self) -> ResourceRequest:
-        """What SLURM is asked for, by the command line, the profile and the site together."""
+        """What SLURM is asked for, by the command line, the profile and the site together.
+
+        Where tasks share jobs, this is for each task.
+        """
         return resource_request(self.profile, self.site, self.resources, self.origins)
+
+    @property
+    def job_request(self) -> ResourceRequest:
+        """The same for each job."""
+        return job_request(self.resource_request, self.bundles)
 
 
 def resource_request(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -123,6 +124,9 @@ class Run:
         sweep: the id of the sweep that it belongs to.
         elements: what sets each task of an array apart, by its index, where they have their own arguments;
             ``args`` is then what those were made from.
+        bundles: the lanes of each job of the array, by its index there, where tasks share jobs; see
+            :class:`slipway.job.bundles.Bundles`.
+        minutes: how long each task may take, where tasks share jobs and that is known.
         packed: the packed datasets that it sees, and the file of each in ``packed/``.
         tries: the ids of the runs that it tries once more, the first one first. What the last of them has
             written is ``/previous``.
@@ -163,6 +167,8 @@ class Run:
     shell: Text | None = None
     sweep: Text | None = None
     elements: Mapping[int, Mapping[Text, Text]] = field(default_factory=dict)
+    bundles: Mapping[int, tuple[tuple[Whole, ...], ...]] = field(default_factory=dict)
+    minutes: Mapping[int, Whole] = field(default_factory=dict)
     packed: Mapping[Text, Text] = field(default_factory=dict)
     tries: tuple[Text, ...] = ()
     kept: Text | None = None
@@ -174,6 +180,24 @@ class Run:
     def tasks(self) -> Sequence[int | None]:
         """The indices of an array's tasks; one ``None`` for a run that is no array."""
         return self.task_indices or (None,)
+
+    @property
+    def array_tasks(self) -> Sequence[int | None]:
+        """The indices of the scheduler's array: those of the tasks, unless tasks share jobs."""
+        return tuple(self.bundles) or self.tasks
+
+    def array_task(self, task: int | None) -> int | None:
+        """The index in the scheduler's array of the job that a task is in."""
+        return self._jobs.get(task, task) if task is not None and self.bundles else task
+
+    @cached_property
+    def _jobs(self) -> Mapping[int, int]:
+        return {task: job for job, lanes in self.bundles.items() for lane in lanes for task in lane}
+
+    def resources_of(self, task: int | None) -> Mapping[str, Any]:
+        """What a task has asked for; where tasks share jobs, each has its own time."""
+        own = self.minutes.get(task) if task is not None else None
+        return self.resources if own is None else {**self.resources, "time": str(own)}
 
     @property
     def state(self) -> State:
@@ -202,6 +226,8 @@ class RunPaths:
         # In its place, where each task of an array has its own.
         self.elements = folder / "elements"
         self.elements_index = folder / "elements.index"
+        # Which of them share a job.
+        self.bundles = folder / "bundles"
         self.environment = folder / "environment"
         self.diff = folder / "code.diff"
         self.slurm_log = folder / "slurm.log"

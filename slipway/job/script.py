@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from slipway.errors import JobError
+from slipway.job.bundles import Bundles
 from slipway.job.run import RunPaths, Shell
 from slipway.job.template import Template
 from slipway.resources import Resources
@@ -25,6 +26,8 @@ _BLOCKS = (
     "chain",
     "shell",
     "elements",
+    "bundles",
+    "lanes",
     "tries",
 )
 # What Linux takes: one argument (MAX_ARG_STRLEN, with its zero byte), and all of them with a stack of 8 MiB.
@@ -53,6 +56,8 @@ class Job:
     shell: Shell | None = None
     # Each task of the array has arguments of its own.
     elements: bool = False
+    # Which tasks of the array share a job.
+    bundles: Bundles | None = None
     # The folders of the runs that this one tries once more, the first one first.
     tries: tuple[PurePosixPath, ...] = ()
 
@@ -91,7 +96,7 @@ def render_script(job: Job, site: Site, template: Template) -> str:
 
 def _parts(job: Job, site: Site) -> frozenset[str]:
     """What of the template this job uses."""
-    several = (job.resources.nodes or 1) > 1
+    several, bundles = (job.resources.nodes or 1) > 1, job.bundles
     used = {
         "single_node": not several,
         "multi_node": several,
@@ -101,6 +106,9 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "chain": bool(job.resources.continue_after_limit),
         "shell": job.shell is not None,
         "elements": job.elements,
+        "alone": bundles is None,
+        "bundles": bundles is not None,
+        "lanes": bundles is not None and bundles.width > 1,
         "same_words": not job.elements,
         "tries": bool(job.tries),
         # Several nodes share /out, which is then on scratch.
@@ -109,7 +117,7 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         # An image that is unpacked first is served by no process.
         "image_guard": bool(job.packed) or "--unsquash" not in site.container.flags,
     }
-    used["notes"] = used["chain"] or used["node_output"] or used["shell"]
+    used["notes"] = any(used[name] for name in ("chain", "node_output", "shell", "bundles"))
     return frozenset(name for name, wanted in used.items() if wanted)
 
 
@@ -120,8 +128,9 @@ def directives(job: Job, site: Site) -> list[str]:
         JobError: they contradict each other.
     """
     log = RunPaths(job.run_dir).slurm_log
+    shortest = job.bundles.shortest_minutes if job.bundles else None
     return find_scheduler(site.scheduler).directives(
-        name=job.run_id, log=log, resources=job.resources, site=site
+        name=job.run_id, log=log, resources=job.resources, site=site, shortest_minutes=shortest
     )
 
 
@@ -190,9 +199,17 @@ def _settings(job: Job, site: Site) -> list[str]:
         *([f"continue_after_limit={job.resources.continue_after_limit}"] if "chain" in parts else []),
         *([f"shell_stays={'yes' if job.shell is Shell.STAYS else ''}"] if "shell" in parts else []),
         *([f"output_interval_s={site.output_interval_s}"] if "node_output" in parts else []),
+        *(_bundle_settings(job.bundles, job.resources, site) if job.bundles else []),
         *([f"usage_sample_s={site.usage_sample_s}"] if "usage" in parts else []),
         f"container=({shlex.join(container_command(job, site))})",
     ]
+
+
+def _bundle_settings(bundles: Bundles, wanted: Resources, site: Site) -> list[str]:
+    settings = [f"job_s={60 * (bundles.job_minutes or 0)}", f"grace_s={site.grace_s}"]
+    if bundles.width > 1:
+        settings += [f"side_by_side={bundles.width}", f"gpus_each={wanted.gpu_count // bundles.width}"]
+    return settings
 
 
 def _packed_settings(job: Job) -> list[str]:

@@ -14,6 +14,7 @@ from slipway.code.upload import explain_unpacked, remember_sent, send_code
 from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
+from slipway.job.bundle_request import job_request, task_request
 from slipway.job.input import StagedData, look_for_data
 from slipway.job.inputs import Code, find_image, read_code, resolve_inputs
 from slipway.job.kept import keep_difference, keep_tree
@@ -154,10 +155,12 @@ def _checked_plan(
     data: StagedData,
 ) -> Plan:
     site, profile = request.site, request.profile
-    wanted = settle_partition(host, request.resource_request, site, request.prefer or "start", progress)
+    asked = request.job_request
+    settled = settle_partition(host, asked, site, request.prefer or "start", progress)
+    wanted = task_request(request.resource_request, settled)
     packed = data.choose(request.programs, [*profile.program, *profile.environment.values()])
     plan = _plan(project, request, wanted, scratch, code, image, packed)
-    find_scheduler(site.scheduler).check(host, wanted, site, progress)
+    find_scheduler(site.scheduler).check(host, settled, site, progress)
     return plan
 
 
@@ -292,6 +295,7 @@ def _run_files(plan: Plan) -> dict[str, bytes]:
         paths.argv: plan.inputs.argv if words is None else None,
         paths.elements: None if words is None else words.words,
         paths.elements_index: None if words is None else words.index,
+        paths.bundles: plan.inputs.bundles.file() if plan.inputs.bundles else None,
         paths.environment: plan.inputs.environment,
         paths.diff: None if diff is None else diff.encode("utf-8", errors="surrogateescape"),
         paths.record: format_run(plan.run).encode(),
@@ -378,4 +382,5 @@ def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
     if not answered:
         raise RemoteError(f"{host.target}: {result.explain()}")
     why = (settled.status.note or "").removeprefix(_NEVER)
-    raise JobError(f"{host.target}: {why}{scheduler.describe_resources(host, plan.request)}")
+    asked = job_request(plan.request, plan.inputs.bundles)
+    raise JobError(f"{host.target}: {why}{scheduler.describe_resources(host, asked)}")

@@ -104,7 +104,8 @@ def _unfinished(run: Run) -> Run:
 
 def _ask(host: Host, runs: Sequence[Run]) -> UsageAnswer:
     queries = [
-        JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.tasks) for run in runs
+        JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.array_tasks)
+        for run in runs
     ]
     try:
         return find_scheduler(runs[0].scheduler).usage(host, queries)
@@ -114,11 +115,12 @@ def _ask(host: Host, runs: Sequence[Run]) -> UsageAnswer:
 
 def _with_usage(run: Run, answer: UsageAnswer) -> Run | None:
     """The run with what it and all its tasks used; ``None`` where one of them is missing."""
-    found = {task: answer.usages.get((run.run_id, task)) for task in run.tasks}
+    found = {task: answer.usages.get((run.run_id, task)) for task in run.array_tasks}
     usages = {task: usage for task, usage in found.items() if usage is not None}
     if len(usages) < len(found):
         return None
-    tasks = {task: usage for task, usage in usages.items() if task is not None}
+    # Of tasks that share a job accounting knows only what all of them used.
+    tasks = {task: usage for task, usage in usages.items() if task is not None and not run.bundles}
     return replace(run, usage=add_up([*usages.values()]), task_usages=tasks)
 
 

@@ -157,6 +157,9 @@ def _excluded(rule: Rule, bad_nodes: Mapping[str, int], nodes: Collection[str]) 
 
 
 def _change(case: Case, rule: Rule, ladder: Sequence[Rung], queue: Queue) -> _Change:
+    if case.failure is Failure.TIME_LIMIT and case.status.elapsed_s == 0:
+        # It shared a job, whose limit came first.
+        return _Change(words="again, since it had not begun")
     if rule.action is Action.MORE_MEMORY:
         return _more_memory(case, rule, queue)
     if rule.action is Action.NEXT_GPU:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,15 +45,46 @@ class Spent:
 def spent(tries: Iterable[tuple[Run, int | None]], site: Site) -> Spent:
     """What tries have cost, by the time that they have run and what they had."""
     gpu_hours = cost = 0.0
-    for run, task in tries:
-        hours = _elapsed_s(run, task) / 3600
+    for run, hours, width in _hours(tries):
         nodes, gpus, cpus = _counts(run.resources)
+        gpus, cpus = gpus * width, cpus * width
         gpu_hours += hours * gpus * nodes
         queue = _queue(run.resources, site)
         if queue is not None and queue.cost is not None:
             each = {"node-hour": 1, "gpu-hour": gpus, "cpu-hour": cpus}[queue.per]
             cost += hours * nodes * each * queue.cost
     return Spent(gpu_hours=gpu_hours, cost=cost)
+
+
+def _hours(tries: Iterable[tuple[Run, int | None]]) -> Iterator[tuple[Run, float, int]]:
+    """The hours of each try, and how many side by side had what it asks for.
+
+    A job that tries share counts once.
+    """
+    jobs = set()
+    for run, task in tries:
+        if not run.bundles or task is None:
+            yield run, _elapsed_s(run, task) / 3600, 1
+            continue
+        job = run.array_task(task)
+        if (run.run_id, job) in jobs or job is None:
+            continue
+        jobs.add((run.run_id, job))
+        lanes = run.bundles[job]
+        yield run, _job_s(run, [one for lane in lanes for one in lane]) / 3600, _width(run)
+
+
+def _width(run: Run) -> int:
+    """What all jobs of an array have, the narrowest too."""
+    return max(len(lanes) for lanes in run.bundles.values())
+
+
+def _job_s(run: Run, tasks: Sequence[int]) -> int:
+    """How long a job has run that these tasks share: from the first that began to the last that ended."""
+    statuses = [run.task_statuses[task] for task in tasks if task in run.task_statuses]
+    begun = [one for one in statuses if one.started_s is not None]
+    spans = [(one.started_s or 0, (one.started_s or 0) + (one.elapsed_s or 0)) for one in begun]
+    return max((end for _, end in spans), default=0) - min((start for start, _ in spans), default=0)
 
 
 def check_costs(budget: Budget, runs: Iterable[Run], site: Site) -> None:

@@ -181,7 +181,15 @@ class Scheduler(Protocol):
     submit_s: int
     lost_s: int
 
-    def directives(self, *, name: str, log: PurePosixPath, resources: Resources, site: Site) -> list[str]:
+    def directives(
+        self,
+        *,
+        name: str,
+        log: PurePosixPath,
+        resources: Resources,
+        site: Site,
+        shortest_minutes: int | None = None,
+    ) -> list[str]:
         """The options of a submission, in order.
 
         Args:
@@ -189,6 +197,7 @@ class Scheduler(Protocol):
             log: where the scheduler's own words go.
             resources: what is asked for.
             site: how the site wants it asked for.
+            shortest_minutes: where tasks share the job, the time of the shortest that may run at its end.
 
         Raises:
             JobError: the options contradict each other.

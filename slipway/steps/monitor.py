@@ -154,7 +154,7 @@ class Monitor:
             failure=failure,
             status=status,
             tries=len(run.tries) + 1,
-            resources=run.resources,
+            resources=run.resources_of(one.place[1]),
             given_mebibytes=given / (1 << 20) if given else None,
         )
         site = self.target.site

@@ -38,7 +38,9 @@ class Place:
         """The argv, for the login node, that runs a program there with its bytes as they are."""
         assert self.run.job_id is not None  # noqa: S101 - it has begun
         scheduler = find_scheduler(self.run.scheduler)
-        return scheduler.join(self.run.job_id, argv, task=self.task, node=self.node.name, unbuffered=True)
+        return scheduler.join(
+            self.run.job_id, argv, task=self.run.array_task(self.task), node=self.node.name, unbuffered=True
+        )
 
 
 def choose_task(run: Run, task: int | None) -> int | None:

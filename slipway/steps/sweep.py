@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError, UsageError
 from slipway.host.host import Host
-from slipway.job.elements import Element, describe_values
+from slipway.job.elements import describe_values
 from slipway.job.request import Request
 from slipway.job.run import Run, Status, new_run_id
 from slipway.notify.target import Target
 from slipway.resources import Resources
-from slipway.scheduler.choose import find_scheduler, parse_resources
+from slipway.scheduler.choose import find_scheduler
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Choice, Session
-from slipway.steps.submit import Push, Ready, keep_notify, make_request, prepared
-from slipway.sweep.arrays import array_of, share
+from slipway.steps.submit import Push, Ready, keep_notify, prepared
+from slipway.steps.sweep_arrays import array_requests
 from slipway.sweep.identity import Made, earlier_places, still_counts
-from slipway.sweep.limit import step_of
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
 from slipway.sweep.spec import SweepSpec
 
@@ -52,7 +51,7 @@ class SweepRequest:
         """Refuse what can be refused before anybody is asked."""
         if self.resources.array is not None:
             raise UsageError("--array and a sweep contradict each other: its elements are tasks of arrays")
-        _ = list(_requests(self, range(len(self.spec.elements)), None, None))
+        _ = list(array_requests(self, range(len(self.spec.elements)), None, None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,9 @@ class _Submission:
         if not self._left:
             self._store.save(self.sweep)
             return
-        self._arrays = list(_requests(self._request, self._left, self.sweep.sweep_id, self._most(ready.host)))
+        self._arrays = list(
+            array_requests(self._request, self._left, self.sweep.sweep_id, self._most(ready.host))
+        )
         try:
             for run in submit_all(
                 self._session.project,
@@ -143,7 +144,7 @@ class _Submission:
 
     def _most(self, host: Host) -> int | None:
         """How many tasks an array may have."""
-        _, first = next(_requests(self._request, self._left, None, None))
+        _, first = next(array_requests(self._request, self._left, None, None))
         scheduler = find_scheduler(self._request.choice.site.scheduler)
         return scheduler.most_tasks(host, first.resource_request.resources)
 
@@ -173,50 +174,8 @@ def preview_sweep(session: Session, request: SweepRequest) -> str:
     """The job script of the first array; nobody is asked, and nothing sent or written."""
     from slipway.job.submit import preview
 
-    (_, first), *_ = _requests(request, range(len(request.spec.elements)), None, None)
+    (_, first), *_ = array_requests(request, range(len(request.spec.elements)), None, None)
     return preview(session.project, first)
-
-
-def _requests(
-    request: SweepRequest, numbers: Sequence[int], sweep_id: str | None, most: int | None
-) -> Iterator[tuple[list[int], Request]]:
-    """The request of each array, and which elements are in it."""
-    spec = request.spec
-    values = spec.elements
-    args = spec.arguments(values)
-    minutes = spec.minutes(values)
-    # The longest first, so that a sweep does not end with one that is still long.
-    numbers = sorted(numbers, key=lambda number: -(minutes[number] or 0))
-    asked = [spec.asked(values[number]) | _step(minutes[number]) for number in numbers]
-    arrays = share(asked, most)
-    throttle = spec.throttle and max(1, spec.throttle // len(arrays))
-    for array in arrays:
-        some = [numbers[place] for place in array]
-        needed = max((minutes[number] or 0 for number in some), default=0)
-        wanted = request.resources.over(_parse(asked[array[0]] | ({"time": str(needed)} if needed else {})))
-        wanted = wanted.model_copy(update={"array": array_of(len(some), throttle)})
-        try:
-            one = make_request(request.choice, spec.args, wanted, name=spec.name, notify=request.notify)
-        except SlipwayError as error:
-            if not needed:
-                raise
-            raise type(error)(f"the longest element, {describe_values(values[some[0]])}: {error}") from error
-        elements = tuple(
-            Element(values=values[number], args=args[number], files=spec.element_files(values[number]))
-            for number in some
-        )
-        yield some, replace(one, elements=elements, sweep=sweep_id)
-
-
-def _step(minutes: int | None) -> dict[str, str]:
-    """In the place of a time: which others it shares an array with."""
-    return {} if minutes is None else {"time": f"step {step_of(minutes)}"}
-
-
-def _parse(asked: Mapping[str, str]) -> Resources:
-    options = asked.get("sbatch")
-    words: dict[str, str | None] = {key: value for key, value in asked.items() if key != "sbatch"}
-    return parse_resources(words, [options] if options else ())
 
 
 def _new_sweep(session: Session, request: SweepRequest, image: PushedSif, code: Code) -> Sweep:

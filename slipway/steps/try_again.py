@@ -176,6 +176,8 @@ def _request(
     run, words = again.run, dict[str, str | None](again.changes)
     numbers = sorted(task for task in tasks if task is not None)
     if numbers:
+        if own := [run.minutes[task] for task in numbers if task in run.minutes]:
+            words.setdefault("time", str(max(own)))
         throttle = str(run.resources.get("array") or "").partition("%")[2]
         words["array"] = ranges(numbers) + (f"%{throttle}" if throttle else "")
     wanted = parse_resources(words, _with_own(run, again.exclude))

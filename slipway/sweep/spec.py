@@ -40,6 +40,8 @@ class SweepSpec(BaseModel):
         files: files of its own for each element, by their names in /element: templates, whose ``{name}`` are
             filled in as in arguments. Paths are relative to the sweep's file.
         throttle: so many elements run at once, at most.
+        pack_minutes: short elements share a job, one after the other, of at most so many minutes.
+        per_node: so many elements run side by side in one job.
         resources: what each element asks for, as options of ``invoke job``; ``time`` may be computed.
         lengths: numbers for that, by name, for each value of a parameter.
     """
@@ -56,6 +58,8 @@ class SweepSpec(BaseModel):
     exclude: _Rows = ()
     files: dict[str, str] = {}
     throttle: int | None = Field(default=None, ge=1)
+    pack_minutes: int | None = Field(default=None, ge=1)
+    per_node: int | None = Field(default=None, ge=1)
     resources: dict[str, str] = {}
     lengths: dict[str, dict[str, FiniteFloat]] = {}
     # The text of each template.

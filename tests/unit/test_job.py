@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConfigError, JobError
+from slipway.job.bundles import Bundles
 from slipway.job.run import Shell
 from slipway.job.script import container_command, directives, render_script, words_file
 from slipway.resources import mebibytes, minutes
@@ -199,6 +200,8 @@ class Uses:
     elements: bool = False
     packed: bool = False
     tries: bool = False
+    # How many tasks share a job, side by side.
+    lanes: int = 0
 
     def render(self) -> str:
         site = SITE.model_copy(
@@ -224,6 +227,7 @@ class Uses:
             elements=self.elements,
             packed=packed,
             tries=tries,
+            bundles=Bundles(jobs=(tuple((lane,) for lane in range(self.lanes)),)) if self.lanes else None,
         )
         return render_script(what, site, TEMPLATE)
 
@@ -246,6 +250,8 @@ COMBINATIONS = [
     Uses(),
     Uses(packed=True, nodes=2, guard=True),
     Uses(cache=True, node_local=True, guard=True, gpus=True, chain=True, output=True),
+    Uses(elements=True, lanes=1, cache=True, node_local=True, guard=True, gpus=True, output=True),
+    Uses(elements=True, lanes=4),
     Uses(shell=True),  # noqa: S604 - it is no call that runs anything
 ]
 
@@ -280,8 +286,10 @@ def test_a_script_holds_what_its_job_uses_and_nothing_else(uses: Uses) -> None:
     # /out is one folder for all nodes of a job.
     assert ("bring_at_end" in script) is ("exec 5>&-" in script) is (uses.output and uses.nodes == 1)
     assert ("plain" in script.replace("plain_commands", "")) is (
-        uses.chain or uses.shell or "bring_at_end" in script
+        uses.chain or uses.shell or uses.lanes > 0 or "bring_at_end" in script
     )
+    assert ("run_bundle" in script) is ("job_s=" in script) is ("watch_time" in script) is (uses.lanes > 0)
+    assert ("take_share" in script) is ("side_by_side=" in script) is (uses.lanes > 1)
     assert "# @" not in script
     assert "# only:" not in script
     assert "\n\n\n" not in script

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import UsageError
-from slipway.job.record import VERSION, format_run, parse_run
+from slipway.job.record import PLAIN_VERSION, VERSION, format_run, parse_run
 from slipway.job.record_file import UnreadableRecordError
 from slipway.job.run import Run, Status, new_run_id
 from slipway.job.store import RunStore
@@ -81,7 +81,7 @@ def test_records_that_cannot_be_read_block_no_others(store: RunStore) -> None:
     for run_id in ("k3f9", "m4p2", "n5q3", "p6r4", "q7s5"):
         store.save(make_run(run_id))
     (store.folder / "k3f9.json").write_text((store.folder / "k3f9.json").read_text()[:200])
-    newer = (store.folder / "m4p2.json").read_text().replace(f'"version": {VERSION}', '"version": 99')
+    newer = (store.folder / "m4p2.json").read_text().replace(f'"version": {PLAIN_VERSION}', '"version": 99')
     (store.folder / "m4p2.json").write_text(newer)
     (store.folder / "n5q3.json").replace(store.folder / "other.json")
     (store.folder / "folder.json").mkdir()

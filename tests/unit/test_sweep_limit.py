@@ -16,7 +16,8 @@ from slipway.scheduler.choose import parse_resources
 from slipway.steps.lengths import bring_lengths, keep_lengths, lengths_request, measure_here
 from slipway.steps.pull import Order
 from slipway.steps.session import Session
-from slipway.steps.sweep import SweepRequest, _requests, describe_elements
+from slipway.steps.sweep import SweepRequest, describe_elements
+from slipway.steps.sweep_arrays import array_requests
 from slipway.sweep.expression import find_names, minutes_of
 from slipway.sweep.limit import compute_minutes, find_key, is_expression, step_of
 from slipway.sweep.spec import SweepSpec, load_spec
@@ -210,7 +211,7 @@ def request_of(folder: Path, text: str = SWEEP, lengths: object = LENGTHS) -> Sw
 
 def test_arrays_begin_with_the_longest_and_ask_for_what_it_needs(tmp_path: Path) -> None:
     request = request_of(tmp_path)
-    arrays = list(_requests(request, range(6), None, None))
+    arrays = list(array_requests(request, range(6), None, None))
     assert [numbers for numbers, _ in arrays] == [[4, 5, 2, 3], [0, 1]]
     assert [one.resources.time for _, one in arrays] == ["52", "2"]
     assert [one.resources.array for _, one in arrays] == ["0-3", "0-1"]
@@ -221,7 +222,7 @@ def test_arrays_begin_with_the_longest_and_ask_for_what_it_needs(tmp_path: Path)
         {"sequence": "long", "seed": "0"},
     ]
     # Where an array holds two, each asks for what its own longest needs.
-    arrays = list(_requests(request, range(6), None, 2))
+    arrays = list(array_requests(request, range(6), None, 2))
     assert [one.resources.time for _, one in arrays] == ["52", "51", "2"]
     assert describe_elements(request.spec)[2] == "   2  sequence=long seed=0  51 min  long 0"
 

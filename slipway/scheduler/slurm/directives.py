@@ -13,7 +13,14 @@ from slipway.scheduler.slurm.site import SlurmSite
 _WARNING = "B:USR1"
 
 
-def directives(*, name: str, log: PurePosixPath, resources: SlurmResources, site: SlurmSite) -> list[str]:
+def directives(
+    *,
+    name: str,
+    log: PurePosixPath,
+    resources: SlurmResources,
+    site: SlurmSite,
+    shortest_minutes: int | None = None,
+) -> list[str]:
     """The options of sbatch, in order.
 
     Args:
@@ -21,6 +28,7 @@ def directives(*, name: str, log: PurePosixPath, resources: SlurmResources, site
         log: where SLURM's own words go. The script's output goes to a log of its own for each attempt.
         resources: what is asked for.
         site: how it wants GPUs asked for, and how long before its time limit a program is warned.
+        shortest_minutes: where tasks share the job, the time of the shortest that may run at its end.
 
     Raises:
         JobError: one of the user's own contradicts how GPUs are asked for.
@@ -31,7 +39,7 @@ def directives(*, name: str, log: PurePosixPath, resources: SlurmResources, site
         f"--output={log}",
         "--open-mode=append",
         "--requeue",
-        f"--signal={_WARNING}@{_grace_s(resources, site)}",
+        f"--signal={_WARNING}@{_grace_s(resources, site, shortest_minutes)}",
         f"--nodes={nodes}",
         # The batch script runs on the first node, and srun starts the program once on each.
         "--ntasks=1" if nodes == 1 else "--ntasks-per-node=1",
@@ -57,9 +65,11 @@ def directives(*, name: str, log: PurePosixPath, resources: SlurmResources, site
     return [*options, *resources.sbatch]
 
 
-def _grace_s(resources: SlurmResources, site: SlurmSite) -> int:
+def _grace_s(resources: SlurmResources, site: SlurmSite, shortest_minutes: int | None) -> int:
     """Seconds before the time limit at which the program is warned: never in the first half of its time."""
     limit_s = minutes(resources.time) * 60 if resources.time else float("inf")
+    if shortest_minutes is not None:
+        limit_s = min(limit_s, shortest_minutes * 60)
     return int(min(site.grace_s, limit_s / 2))
 
 

@@ -42,9 +42,23 @@ class Slurm:
     submit_s = 150
     lost_s = 300
 
-    def directives(self, *, name: str, log: PurePosixPath, resources: Resources, site: Site) -> list[str]:
+    def directives(
+        self,
+        *,
+        name: str,
+        log: PurePosixPath,
+        resources: Resources,
+        site: Site,
+        shortest_minutes: int | None = None,
+    ) -> list[str]:
         """The options of sbatch, in order."""
-        return directives(name=name, log=log, resources=own(resources), site=_own_site(site))
+        return directives(
+            name=name,
+            log=log,
+            resources=own(resources),
+            site=_own_site(site),
+            shortest_minutes=shortest_minutes,
+        )
 
     def script_lines(self, options: Sequence[str]) -> list[str]:
         """The lines of ``#SBATCH``."""

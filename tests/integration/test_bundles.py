@@ -1,0 +1,126 @@
+"""Elements that share jobs, on the box with a real SLURM: short ones one after the other."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from slipway.job.run import Run
+from slipway.report.sweep_table import ElementState, element_states
+from slipway.scheduler.base import State
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.steps.session import Choice
+from slipway.steps.submit import Push
+from slipway.steps.sweep import SweepRequest, sweep_submitted
+from slipway.sweep.record import Sweep
+from slipway.sweep.spec import SweepSpec
+from tests.integration.small_image import SmallImageBox
+from tests.waiting import wait_until
+
+
+def submit(
+    small: SmallImageBox, program: str, count: int, wanted: SlurmResources | None = None, **shared: int
+) -> tuple[Sweep, Run]:
+    """A sweep of so many elements, whose number is the program's ``$1``, as one array."""
+    profile = small.choice.profile.model_copy(update={"program": ("sh", "-c", program, "sh")})
+    # The box has partitions that the site's file does not list.
+    site = small.choice.site.model_copy(update={"queues": {}})
+    spec = SweepSpec(args=("{n}",), each={"n": tuple(map(str, range(count)))}, **shared)
+    resources = (wanted or SlurmResources()).over(SlurmResources(cpus=1, mem="100M", time="10"))
+    request = SweepRequest(
+        choice=Choice(profile=profile, site=site), spec=spec, resources=resources, again=True
+    )
+    with sweep_submitted(small.session, request, Push.NEVER) as done:
+        [run] = done.runs
+        return done.sweep, run
+
+
+def states(small: SmallImageBox, sweep: Sweep, run: Run) -> list[ElementState]:
+    """How its elements stand once its run is over."""
+    return element_states(sweep, {run.run_id: small.wait_for(run)})
+
+
+def words(found: Sequence[ElementState]) -> list[str]:
+    return [state.word for state in found]
+
+
+def has(small: SmallImageBox, run: Run, path: str) -> bool:
+    return small.is_so(f"[ -e {run.run_dir}/{path} ]")
+
+
+def test_short_elements_share_jobs_and_one_that_fails_fails_alone(small: SmallImageBox) -> None:
+    program = 'echo "element $1, task $SLURM_ARRAY_TASK_ID"; echo $1 >/out/n; [ "$1" != 1 ]'
+    sweep, run = submit(small, program, 6, pack_minutes=30)
+    assert run.bundles == {0: ((0, 1, 2),), 1: ((3, 4, 5),)}
+    shown = small.as_root("scontrol", "show", "job", str(run.job_id))
+    assert "TimeLimit=00:30:00" in shown
+    found = states(small, sweep, run)
+    assert words(found) == ["COMPLETED ok", "FAILED program-error", *["COMPLETED ok"] * 4]
+    assert found[1].status is not None
+    assert found[1].status.exit_code == 1
+    for task in range(6):
+        here = f"{run.run_dir}/task-{task}/attempt-1"
+        assert small.on_box(f"cat {here}/log {here}/out/n") == f"element {task}, task {task}\n{task}\n"
+    # Those of one job ran in it, one after the other.
+    results = [
+        json.loads(small.on_box(f"cat {run.run_dir}/task-{task}/attempt-1/result.json")) for task in range(6)
+    ]
+    assert len({one["job_id"] for one in results[:3]}) == len({one["job_id"] for one in results[3:]}) == 1
+    assert results[0]["job_id"] != results[3]["job_id"]
+    assert results[0]["end"] <= results[1]["start"] <= results[1]["end"] <= results[2]["start"]
+    record = json.loads(small.on_box(f"cat {run.run_dir}/run.json"))
+    assert record["bundles"] == {"0": [[0, 1, 2]], "1": [[3, 4, 5]]}
+
+
+def test_a_requeued_job_goes_on_with_those_that_had_not_ended(small: SmallImageBox) -> None:
+    program = 'echo began; [ "$1" != 1 ] || until [ -e /out/go ] || [ -e /previous ]; do sleep 0.1; done'
+    sweep, run = submit(small, program, 3, pack_minutes=60)
+    wait_until(lambda: has(small, run, "task-1/attempt-1/log"), lambda: small.situation(run))
+    now = small.look(run.run_id)
+    assert [now.task_statuses[task].state for task in range(3)] == [
+        State.COMPLETED,
+        State.RUNNING,
+        State.PENDING,
+    ]
+    small.as_root("scontrol", "requeue", str(run.job_id))
+
+    def begun() -> bool:
+        small.hurry(str(run.job_id))
+        return not small.is_so(f"! ls -d {run.run_dir}/task-1/attempt-[2-9]")
+
+    wait_until(begun, lambda: small.situation(run))
+    assert words(states(small, sweep, run)) == ["COMPLETED ok"] * 3
+    attempts = small.on_box(f"cd {run.run_dir} && ls -d task-*/attempt-*").split()
+    assert [path.partition("/")[0] for path in attempts] == ["task-0", "task-1", "task-1", "task-2"]
+
+
+def test_the_limit_of_a_job_ends_the_one_that_runs_and_tells_the_others(small: SmallImageBox) -> None:
+    program = 'echo began; [ "$1" != 1 ] || exec sleep 600'
+    sweep, run = submit(small, program, 3, pack_minutes=60)
+    wait_until(lambda: has(small, run, "task-1/attempt-1/log"), lambda: small.situation(run))
+    # Its owner has given it less than it asked for: it is over its limit at once.
+    small.as_root("scontrol", "update", f"jobid={run.job_id}", "timelimit=0:00:01")
+    found = states(small, sweep, run)
+    assert words(found) == ["COMPLETED ok", "TIMEOUT time-limit", "TIMEOUT time-limit"]
+    assert found[2].status is not None
+    assert str(found[2].status.note).startswith("it had not begun when")
+    assert not has(small, run, "task-2/attempt-1/out/n")
+
+
+@pytest.mark.parametrize("task", [2])
+def test_one_of_them_is_submitted_again_alone(small: SmallImageBox, task: int) -> None:
+    from slipway.host.scratch import open_scratch
+    from slipway.steps.try_again import Again, try_again
+
+    program = 'echo "$1" >/out/n; [ -d /previous ] || [ "$1" != 2 ]'
+    sweep, run = submit(small, program, 3, pack_minutes=60)
+    states(small, sweep, run)
+    site = small.choice.site.model_copy(update={"queues": {}})
+    with small.connect() as host:
+        again = Again(run=small.look(run.run_id), claims={task: 1}, changes={})
+        new = try_again(small.session, again, site, host, open_scratch(host, site))
+    assert new is not None
+    assert (new.task_indices, new.bundles, new.resources["time"]) == ((2,), {}, "10")
+    ended = small.wait_for(new)
+    assert (ended.state, ended.status.reason) == (State.COMPLETED, "ok")
+    assert small.on_box(f"cat {new.run_dir}/task-2/attempt-1/out/n") == "2\n"
