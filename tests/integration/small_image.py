@@ -81,7 +81,9 @@ class SmallImageBox:
 
     def let_go(self, run: Run, attempt: int = 1) -> None:
         """Let a program end that waits by ``UNTIL_LET_GO``."""
-        self.as_root("touch", f"{run.run_dir}/attempt-{attempt}/out/go")
+        go = f"{run.run_dir}/attempt-{attempt}/out/go"
+        # SLURM says that a job runs before its script has made the folder.
+        wait_until(lambda: self.is_so(f"touch {go}"), lambda: self.situation(run))
 
     def wait_for(self, run: Run, *states: State) -> Run:
         """Wait until a run is in one of these states; without any, until it is over."""
@@ -172,7 +174,8 @@ def small_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallImageBo
 
 @pytest.fixture(scope="module")
 def small(small_box: SmallImageBox) -> Iterator[SmallImageBox]:
-    """The same, without what other files of tests have left in the records."""
+    """The same, without what other files of tests have left: data, what is kept, and, afterwards, records."""
+    small_box.on_box("rm -rf $SCRATCH/slipway/data/* $SCRATCH/slipway/packed ~/slipway-kept")
     yield small_box
     for file in (small_box.session.project.state / "runs").glob("*"):
         file.unlink()
