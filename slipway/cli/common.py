@@ -87,7 +87,7 @@ def with_sweep(session: Session, run: list[str] | None, word: str | None) -> lis
     if word is None:
         return run or []
     from slipway.errors import UsageError
-    from slipway.steps.sweep import find_sweep
+    from slipway.steps.find import find_sweep
 
     sweep = find_sweep(session, word)
     if not sweep.run_ids:

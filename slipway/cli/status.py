@@ -101,9 +101,9 @@ def status(
 def _show_sweep(session: Session, screen: Terminal, word: str, *, json: bool) -> None:
     """How a sweep stands, element by element."""
     from slipway.report.sweep_table import element_states, sweep_lines, sweep_values
+    from slipway.steps.find import find_sweep
     from slipway.steps.select import select_runs
     from slipway.steps.status import list_runs
-    from slipway.steps.sweep import find_sweep
     from slipway.steps.tell import tell_endings
     from slipway.terminal.terminal import print_json
 

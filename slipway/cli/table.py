@@ -69,7 +69,7 @@ def table(
         from slipway.errors import UsageError
         from slipway.job.figure import choose_figure, parse_files
         from slipway.report.metric_table import check_parameters, known_figures, metric_table, published
-        from slipway.steps.sweep import find_sweep
+        from slipway.steps.find import find_sweep
         from slipway.steps.table import bring_numbers, find_datasets
 
         form = _form(csv=csv, json=json, markdown=markdown, latex=latex)

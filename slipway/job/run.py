@@ -181,6 +181,10 @@ class Run:
         """The indices of an array's tasks; one ``None`` for a run that is no array."""
         return self.task_indices or (None,)
 
+    def status_of(self, task: int | None) -> Status:
+        """How one task stands, as far as that was asked; ``None`` is a run that is no array."""
+        return self.status if task is None else self.task_statuses.get(task, self.status)
+
     @property
     def array_tasks(self) -> Sequence[int | None]:
         """The indices of the scheduler's array: those of the tasks, unless tasks share jobs."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from slipway.errors import UsageError
 from slipway.job.run import Run
 from slipway.job.selection import Selection
-from slipway.steps.find import find_record
+from slipway.steps.find import find_record, find_sweep
 from slipway.steps.retry import Kind, kind_of
 from slipway.steps.session import Session
 from slipway.steps.status import list_runs
-from slipway.steps.sweep import find_sweep, task_status
 from slipway.sweep.record import Sweep
 
 
@@ -74,7 +73,7 @@ def _failed_of(run: Run, wanted: set[int] | None) -> Failed | None:
     if not run.task_indices:
         return Failed(run=run) if kind_of(run.status, is_claimed=False) is Kind.FAILED else None
     meant = [task for task in run.task_indices if wanted is None or task in wanted]
-    tasks = {task for task in meant if kind_of(task_status(run, task), is_claimed=False) is Kind.FAILED}
+    tasks = {task for task in meant if kind_of(run.status_of(task), is_claimed=False) is Kind.FAILED}
     if not tasks:
         return None
     return Failed(run=run, tasks=frozenset() if tasks == set(run.task_indices) else frozenset(tasks))

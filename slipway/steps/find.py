@@ -11,6 +11,7 @@ from slipway.job.run import LOCAL, Run
 from slipway.site import Site
 from slipway.steps.recover import recover
 from slipway.steps.session import Session
+from slipway.sweep.record import Sweep, SweepStore
 from slipway.text.wording import one_line
 from slipway.tty import terminal_session
 
@@ -60,6 +61,20 @@ def find_runs(session: Session, prefixes: Sequence[str]) -> list[tuple[Run, Site
 def describe_arguments(run: Run) -> str:
     """A run's arguments on one line, or that there are none."""
     return one_line(shlex.join(run.args), 200) or "no arguments"
+
+
+def find_sweep(session: Session, word: str | None) -> Sweep:
+    """A sweep by its id or name, or the beginning of either; without a word, the newest.
+
+    Raises:
+        UsageError: there is none, or it is not clear which.
+    """
+    return SweepStore(session.project.state / "sweeps").find(word)
+
+
+def known_sweep(session: Session, run: Run) -> Sweep | None:
+    """The sweep that a run belongs to; ``None`` where it is of none, or of one that is not known here."""
+    return SweepStore(session.project.state / "sweeps").get(run.sweep) if run.sweep else None
 
 
 def which_run(run: Run) -> str:

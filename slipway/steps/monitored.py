@@ -13,9 +13,8 @@ from slipway.job.run import LOCAL, Run, Status
 from slipway.monitor.decide import Decision
 from slipway.monitor.spending import Spent
 from slipway.site import Site
-from slipway.steps.find import find_record, find_site
+from slipway.steps.find import find_record, find_site, find_sweep, known_sweep
 from slipway.steps.session import Session
-from slipway.steps.sweep import find_sweep, known_sweep
 from slipway.sweep.record import Place, Sweep
 
 # A run, and which of its tasks; None is a run without tasks.

@@ -73,9 +73,7 @@ class NewestTries:
     def status(self, where: Where) -> Status | None:
         """How a try stands, as it was last asked; ``None`` where there is no record of it."""
         run = self._runs.get(where[0])
-        if run is None:
-            return None
-        return run.status if where[1] is None else run.task_statuses.get(where[1], run.status)
+        return None if run is None else run.status_of(where[1])
 
     def has_failed(self, where: Where) -> bool:
         """True where a try is over and has not ended well, or nobody knows how it stands."""

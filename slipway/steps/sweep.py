@@ -12,15 +12,15 @@ from slipway.errors import SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.job.elements import describe_values
 from slipway.job.request import Request
-from slipway.job.run import Run, Status, new_run_id
+from slipway.job.run import Run, new_run_id
 from slipway.notify.target import Target
 from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler
-from slipway.steps.refresh import refresh
+from slipway.steps.older_elements import with_older
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import Push, Ready, keep_notify, prepared
 from slipway.steps.sweep_arrays import array_requests
-from slipway.sweep.identity import Made, earlier_places, still_counts
+from slipway.sweep.identity import Made
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
 from slipway.sweep.spec import SweepSpec
 
@@ -69,8 +69,9 @@ def sweep_submitted(
 ) -> Iterator[SweepSubmitted]:
     """Submit a sweep, with one login: an array for each kind of resources, or several where one has no room.
 
-    Elements that an earlier sweep has run to a good end, or that are on their way, from the same image, code,
-    arguments and variables, are not submitted. The record of the sweep is written before the first array.
+    Elements that an earlier sweep has run to a good end, or that are on their way, also since a monitor has
+    claimed them, from the same image, code, arguments and variables, are not submitted. The record of the
+    sweep is written before the first array.
 
     Raises:
         JobError: an array was refused; the message says which elements were submitted before.
@@ -83,7 +84,7 @@ def sweep_submitted(
         image = ready.image or find_image(ready.host, ready.scratch, choice.profile, choice.site)
         sweep = _new_sweep(session, request, image, ready.code)
         if not request.again:
-            sweep = _with_older(session, ready.host, sweep)
+            sweep = with_older(session, ready.host, ready.scratch, choice.site, sweep)
         submission = _Submission(session, request, sweep)
         submission.submit(replace(ready, image=image))
         yield SweepSubmitted(sweep=submission.sweep, runs=submission.runs, host=ready.host)
@@ -203,55 +204,6 @@ def _new_sweep(session: Session, request: SweepRequest, image: PushedSif, code: 
         ),
         throttle=spec.throttle,
     )
-
-
-def _with_older(session: Session, host: Host, sweep: Sweep) -> Sweep:
-    """The same, with the places of elements that need not be run again."""
-    store = SweepStore(session.project.state / "sweeps")
-    older = [one for one in store.all() if one.site == sweep.site]
-    places = earlier_places(older)
-    runs = _known_runs(
-        session, {place.run_id for one in sweep.elements for place in places.get(one.identity, ())}
-    )
-    alive = [run for run in runs.values() if not run.status.state.is_over and run.site == sweep.site]
-    runs |= {run.run_id: run for run in refresh(session, host, alive)}
-
-    def found(element: SweepElement) -> SweepElement:
-        for place in places.get(element.identity, ()):
-            run = runs.get(place.run_id)
-            if run and still_counts(task_status(run, place.task)):
-                return replace(element, place=place, is_older=True)
-        return element
-
-    return replace(sweep, elements=tuple(map(found, sweep.elements)))
-
-
-def _known_runs(session: Session, run_ids: set[str]) -> dict[str, Run]:
-    from slipway.job.selection import Selection
-
-    if not run_ids:
-        return {}
-    runs = session.store.select(Selection(prefixes=tuple(sorted(run_ids))))
-    return {run.run_id: run for run in runs}
-
-
-def task_status(run: Run, task: int) -> Status:
-    """How one task of a run stands, as far as it was asked."""
-    return run.task_statuses.get(task) or run.status
-
-
-def find_sweep(session: Session, word: str | None) -> Sweep:
-    """A sweep by its id or name, or the beginning of either; without a word, the newest.
-
-    Raises:
-        UsageError: there is none, or it is not clear which.
-    """
-    return SweepStore(session.project.state / "sweeps").find(word)
-
-
-def known_sweep(session: Session, run: Run) -> Sweep | None:
-    """The sweep that a run belongs to; ``None`` where it is of none, or of one that is not known here."""
-    return SweepStore(session.project.state / "sweeps").get(run.sweep) if run.sweep else None
 
 
 def describe_elements(spec: SweepSpec) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
 from slipway.monitor.claim import make_claims
-from slipway.steps.sweep import find_sweep
+from slipway.steps.find import find_sweep
 from slipway.sweep.record import Place, Sweep
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner

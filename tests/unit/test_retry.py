@@ -14,6 +14,7 @@ import pytest
 from slipway.errors import JobError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
+from slipway.job.record import format_run
 from slipway.job.run import LOCAL, Run, Status
 from slipway.monitor.claim import make_claims, write_down
 from slipway.notify.pending import Pending, PendingStore
@@ -26,6 +27,7 @@ from slipway.scheduler.choose import parse_resources
 from slipway.shell import LocalShell
 from slipway.site import Site
 from slipway.steps.monitored import Watched, find_targets
+from slipway.steps.older_elements import with_older
 from slipway.steps.retry import Candidate, Kind, Picked, Retried, Retry, kind_of
 from slipway.steps.session import Session
 from slipway.steps.try_again import Again, check_again
@@ -375,3 +377,50 @@ def test_what_is_left_is_said() -> None:
     lines = retry_lines(many, Resources())
     assert lines[0] == f"element n=FAILED ({RUN} task 4): FAILED program-error, exit code 3 → again"
     assert lines[-1] == "and 5 more"
+
+
+def again_as_sweep(cluster: Cluster, run: Run) -> Sweep:
+    """The same elements, as the same file would make them, with those of earlier sweeps."""
+    store = SweepStore(cluster.session.project.state / "sweeps")
+    old = store.find(SWEEP)
+    new = replace(
+        old,
+        sweep_id="yyyy-sweep-20260131-152530",
+        elements=tuple(replace(one, place=None, tries=()) for one in old.elements),
+    )
+    site = cluster.session.site("box")
+    return with_older(cluster.session, cast("Host", Here()), cluster.scratch, site, new)
+
+
+def test_the_same_sweep_beside_a_monitor_submits_nothing_that_is_claimed(cluster: Cluster) -> None:
+    run = keep_array(cluster, OK, FAILED, PENDING, FAILED, FAILED, FAILED)
+    # Tried again from another machine: there the next try has ended well, and another has failed again.
+    other_id = "m000-cpu-20260131-150000"
+    statuses = {1: OK, 3: FAILED}
+    other = replace(run, run_id=other_id, run_dir=f"/s/runs/{other_id}", task_statuses=statuses)
+    other = replace(other, task_indices=(1, 3))
+    record = Path(cluster.scratch.runs / other_id / "run.json")
+    record.parent.mkdir(parents=True)
+    record.write_text(format_run(other))
+    for task in (1, 3):
+        cluster.claim(RUN, task, other_id, is_submitted=True)
+    # A monitor is just submitting this one, and has given up that one.
+    assert make_claims(cast("Host", Here()), cluster.scratch, RUN, {4: 1}, "m001-cpu-20260131-150000") == [4]
+    cluster.claim(RUN, 5, "gone-cpu-20260131-150000", is_submitted=False)
+    sweep = again_as_sweep(cluster, run)
+    assert [one.place and (one.place.run_id, one.place.task) for one in sweep.elements] == [
+        (RUN, 0),
+        (other_id, 1),
+        (RUN, 2),
+        None,
+        (RUN, 4),
+        None,
+    ]
+    assert [one.is_older for one in sweep.elements] == [True, True, True, False, True, False]
+    assert sweep.elements[1].tries == (Place(run_id=RUN, task=1),)
+    assert cluster.session.store.find(other_id).task_indices == (1, 3)
+
+
+def test_without_claims_what_failed_is_submitted_again(cluster: Cluster) -> None:
+    sweep = again_as_sweep(cluster, keep_array(cluster, OK, FAILED, CANCELLED, FORGOTTEN))
+    assert [one.is_older for one in sweep.elements] == [True, False, False, False]
