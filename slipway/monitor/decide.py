@@ -18,7 +18,9 @@ from slipway.site import Queue
 
 MOST_TRIES = 3
 # Failures that may be a node's fault.
-_OF_A_NODE = (Failure.NODE_FAILURE, Failure.LAUNCH_FAILURE, Failure.FILE_SYSTEM)
+OF_A_NODE = (Failure.NODE_FAILURE, Failure.LAUNCH_FAILURE, Failure.FILE_SYSTEM)
+# Those of which it is said on which node.
+NAMES_NODE = (*OF_A_NODE, Failure.PREEMPTED)
 _NODE = re.compile(r"[\w.-]+")
 
 
@@ -61,6 +63,23 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Next:
+    """What follows a failure.
+
+    Attributes:
+        words: for a person.
+        again: whether it is submitted again.
+        changes: what is asked for otherwise.
+        is_rule: whether a rule says ``stop``.
+    """
+
+    words: str
+    again: bool
+    changes: Mapping[str, str] = field(default_factory=dict)
+    is_rule: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Change:
     """What an action comes to: other resources, or why it cannot be."""
 
@@ -89,25 +108,33 @@ def decide(
         nodes: all nodes on which there was a try.
     """
     head = f"{case.label}: {describe(case.failure, case.status, case.resources)}"
-    rule = rules.of(case.failure)
-    if rule.action is Action.STOP:
-        return Decision(words=f"{head} → stop{_why_stop(case.failure)}", again=False)
-    if case.tries >= most_tries:
+    following = find_next(case, rules, queues)
+    if case.tries >= most_tries and not following.is_rule:
         return Decision(words=f"{head} → stop: try {case.tries} of {most_tries} was the last", again=False)
-    change = _change(case, rule, rules.gpu_ladder, _queue(case.resources, queues))
-    if not change.is_possible:
-        return Decision(words=f"{head} → stop: {change.words}", again=False)
-    exclude = _excluded(rule, bad_nodes or {}, nodes)
-    words = [change.words, *([f"not on {','.join(exclude)}"] if exclude else [])]
+    if not following.again:
+        return Decision(words=f"{head} → {following.words}", again=False)
+    exclude = _excluded(rules.of(case.failure), bad_nodes or {}, nodes)
+    words = [following.words, *([f"not on {','.join(exclude)}"] if exclude else [])]
     count = f"try {case.tries + 1} of {most_tries}"
     return Decision(
-        words=f"{head} → {', '.join([*words, count])}", again=True, changes=change.changes, exclude=exclude
+        words=f"{head} → {', '.join([*words, count])}", again=True, changes=following.changes, exclude=exclude
     )
+
+
+def find_next(case: Case, rules: Rules, queues: Mapping[str, Queue]) -> Next:
+    """What follows a failure by the rules alone, however often the element was tried and wherever."""
+    rule = rules.of(case.failure)
+    if rule.action is Action.STOP:
+        return Next(words=f"stop{_why_stop(case.failure)}", again=False, is_rule=True)
+    change = _change(case, rule, rules.gpu_ladder, _queue(case.resources, queues))
+    if not change.is_possible:
+        return Next(words=f"stop: {change.words}", again=False)
+    return Next(words=change.words, again=True, changes=change.changes)
 
 
 def count_bad_nodes(failed: Iterable[tuple[Failure, str | None]]) -> dict[str, int]:
     """On which nodes how many tries have failed in a way that may be the node's fault."""
-    nodes = (node for failure, node in failed if failure in _OF_A_NODE and node)
+    nodes = (node for failure, node in failed if failure in OF_A_NODE and node)
     return dict(Counter(node for node in nodes if _NODE.fullmatch(node)))
 
 
@@ -118,7 +145,7 @@ def describe(failure: Failure, status: Status, resources: Mapping[str, Any]) -> 
         Failure.OUT_OF_GPU_MEMORY: f" on {resources['gpus']}" if resources.get("gpus") else "",
         Failure.TIME_LIMIT: f" of {resources['time']}" if resources.get("time") else "",
     }
-    where = f" on {status.node}" if status.node and failure in (*_OF_A_NODE, Failure.PREEMPTED) else ""
+    where = f" on {status.node}" if status.node and failure in NAMES_NODE else ""
     code = f", exit code {status.exit_code}" if failure is Failure.PROGRAM_ERROR and status.exit_code else ""
     return f"{_NAMES[failure]}{had.get(failure, '')}{where}{code}"
 

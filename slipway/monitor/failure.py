@@ -39,6 +39,13 @@ _FILE_SYSTEM = re.compile(
     r"Remote I/O error|Cannot send after transport endpoint shutdown|OSError: \[Errno (?:5|107|108|116|121)\]"
 )
 _QUOTA = re.compile(r"Disk quota exceeded|No space left on device|OSError: \[Errno (?:122|28)\]")
+_KINDS = {
+    Failure.OUT_OF_GPU_MEMORY: _GPU_MEMORY,
+    Failure.OUT_OF_MEMORY: _MEMORY,
+    Failure.FILE_SYSTEM: _FILE_SYSTEM,
+}
+# The same for a program that knows no more of Slipway than what it is told.
+PATTERNS = {"quota": _QUOTA.pattern, **{kind.value: form.pattern for kind, form in _KINDS.items()}}
 
 
 def classify(status: Status, log_end: str) -> Failure | None:
@@ -60,13 +67,9 @@ def _by_words(log_end: str) -> Failure | None:
     """What a log's end tells; where it tells several things, the last of them."""
     if _QUOTA.search(log_end):
         return Failure.PROGRAM_ERROR
-    kinds = {
-        Failure.OUT_OF_GPU_MEMORY: _GPU_MEMORY,
-        Failure.OUT_OF_MEMORY: _MEMORY,
-        Failure.FILE_SYSTEM: _FILE_SYSTEM,
-    }
     last = {
-        kind: max((hit.start() for hit in form.finditer(log_end)), default=-1) for kind, form in kinds.items()
+        kind: max((hit.start() for hit in form.finditer(log_end)), default=-1)
+        for kind, form in _KINDS.items()
     }
     kind = max(last, key=lambda one: last[one])
     return kind if last[kind] >= 0 else None

@@ -46,14 +46,27 @@ def spent(tries: Iterable[tuple[Run, int | None]], site: Site) -> Spent:
     """What tries have cost, by the time that they have run and what they had."""
     gpu_hours = cost = 0.0
     for run, hours, width in _hours(tries):
-        nodes, gpus, cpus = _counts(run.resources)
-        gpus, cpus = gpus * width, cpus * width
-        gpu_hours += hours * gpus * nodes
-        queue = _queue(run.resources, site)
-        if queue is not None and queue.cost is not None:
-            each = {"node-hour": 1, "gpu-hour": gpus, "cpu-hour": cpus}[queue.per]
-            cost += hours * nodes * each * queue.cost
+        gpus, each = each_hour(run.resources, site, width)
+        gpu_hours += hours * gpus
+        cost += hours * (each or 0)
     return Spent(gpu_hours=gpu_hours, cost=cost)
+
+
+def each_hour(resources: Mapping[str, Any], site: Site, width: int = 1) -> tuple[int, float | None]:
+    """The GPU-hours of each hour, and what it costs; ``None`` where that is not known.
+
+    Args:
+        resources: what was asked for.
+        site: with the costs of its partitions.
+        width: how many have that side by side.
+    """
+    nodes, gpus, cpus = _counts(resources)
+    gpus, cpus = gpus * width, cpus * width
+    queue = _queue(resources, site)
+    if queue is None or queue.cost is None:
+        return gpus * nodes, None
+    each = {"node-hour": 1, "gpu-hour": gpus, "cpu-hour": cpus}[queue.per]
+    return gpus * nodes, nodes * each * queue.cost
 
 
 def _hours(tries: Iterable[tuple[Run, int | None]]) -> Iterator[tuple[Run, float, int]]:
@@ -64,7 +77,7 @@ def _hours(tries: Iterable[tuple[Run, int | None]]) -> Iterator[tuple[Run, float
     jobs = set()
     for run, task in tries:
         if not run.bundles or task is None:
-            yield run, _elapsed_s(run, task) / 3600, 1
+            yield run, elapsed_s(run, task) / 3600, 1
             continue
         job = run.array_task(task)
         if (run.run_id, job) in jobs or job is None:
@@ -96,17 +109,21 @@ def check_costs(budget: Budget, runs: Iterable[Run], site: Site) -> None:
     if budget.cost is None:
         return
     for run in runs:
-        queue = _queue(run.resources, site)
-        if queue is None or queue.cost is None:
-            name = run.resources.get("partition")
-            what = f"partition {name}" if name else "the default partition"
-            raise UsageError(
-                f"--cost: what {what} of {site.name} costs is not known; write cost for it under queues in "
-                f"{site.file_to_change}, or use --gpu-hours"
-            )
+        if each_hour(run.resources, site)[1] is None:
+            raise UsageError(f"--cost: {unknown_cost(run.resources, site)}")
 
 
-def _elapsed_s(run: Run, task: int | None) -> int:
+def unknown_cost(resources: Mapping[str, Any], site: Site) -> str:
+    """What is said where it is not known what something costs."""
+    name = resources.get("partition")
+    what = f"partition {name}" if name else "the default partition"
+    return (
+        f"what {what} of {site.name} costs is not known; write cost for it under queues in "
+        f"{site.file_to_change}, or use --gpu-hours"
+    )
+
+
+def elapsed_s(run: Run, task: int | None) -> int:
     """All attempts where accounting has them, else the last one."""
     status = run.status if task is None else run.task_statuses.get(task)
     usage = run.usage if task is None else run.task_usages.get(task)
