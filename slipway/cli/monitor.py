@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from slipway.monitor.spending import Budget
     from slipway.steps.kept_hosts import KeptHostsSession
     from slipway.steps.monitor import Monitor
-    from slipway.steps.monitored import Look
+    from slipway.steps.monitored import Look, Target
     from slipway.terminal.terminal import Terminal
 
 
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
         "interval": "Seconds between two looks. Default: 5, up to 30 while nothing changes.",
         "explain": "Say what would be done about each element that failed, and why; nothing is submitted.",
         "dry_run": "The same for the first decisions: what would be submitted now.",
+        "remote": "It works on the login node, also while this machine is off; its log is followed.",
+        "in_job": "The same as a small job that begins again by itself, where login nodes are not for this.",
+        "stop": "With --remote or --in-job: stop the one that is there. What is on the way goes on.",
+        "time": "With --in-job: the wall time of each job of it. Default: 1:00:00.",
+        "partition": "With --in-job: SLURM partition. Default: the site's.",
+        "account": "With --in-job: SLURM account. Default: the site's.",
     },
     iterable=["run"],
     auto_shortflags=False,
@@ -42,9 +49,16 @@ def monitor(
     interval: str | None = None,
     explain: bool = False,
     dry_run: bool = False,
+    remote: bool = False,
+    in_job: bool = False,
+    stop: bool = False,
+    time: str | None = None,
+    partition: str | None = None,
+    account: str | None = None,
 ) -> None:
     """Keep a sweep or runs going, within a budget: invoke monitor --sweep rates."""
     with open_session(context) as (session, screen):
+        from slipway.cli.remote_monitor import keep_going_there, read_remote
         from slipway.cli.status import read_interval
         from slipway.steps.kept_hosts import KeptHostsSession
         from slipway.steps.monitor import Monitor
@@ -54,12 +68,19 @@ def monitor(
         budget = _budget(most_tries, gpu_hours, cost)
         kept = KeptHostsSession(project=session.project, progress=screen, prompt=screen)
         only_look = explain or dry_run
-        monitors = [
-            Monitor(session=kept, target=one, budget=budget, only_look=only_look)
-            for one in find_targets(session, sweep, run or ())
-        ]
+        there = read_remote(
+            {"--time": time, "--partition": partition, "--account": account},
+            remote=remote,
+            in_job=in_job,
+            stop=stop,
+            only_look=only_look,
+        )
+        targets = find_targets(session, sweep, run or ())
+        monitors = [Monitor(session=kept, target=one, budget=budget, only_look=only_look) for one in targets]
         try:
-            if only_look:
+            if there is not None:
+                keep_going_there(screen, kept, targets, there, budget, interval_s)
+            elif only_look:
                 _look(screen, monitors, explain=explain)
             else:
                 _keep_going(screen, kept, monitors, interval_s)
@@ -114,10 +135,8 @@ def _keep_going(
 ) -> None:
     import time
 
-    from slipway.errors import RunFailedError
-    from slipway.report.monitor_lines import counts_line, decision_lines, summary_lines
+    from slipway.report.monitor_lines import counts_line, decision_lines
     from slipway.steps.monitor_loop import Told, keep_going
-    from slipway.steps.monitored import Stands
     from slipway.steps.tell import Teller
 
     def on_look(look: Look, before: Look | None) -> None:
@@ -144,10 +163,23 @@ def _keep_going(
         teller.finish()
         for note in teller.notes:
             screen.note(note)
+    end_with(screen, [(one.target, look) for one, look in zip(monitors, looks, strict=True)])
+
+
+def end_with(screen: Terminal, looks: Sequence[tuple[Target, Look]]) -> None:
+    """Say how all stood in the end.
+
+    Raises:
+        RunFailedError: some of them have not ended well.
+    """
+    from slipway.errors import RunFailedError
+    from slipway.report.monitor_lines import summary_lines
+    from slipway.steps.monitored import Stands
+
     bad = 0
-    for one, look in zip(monitors, looks, strict=True):
-        for line in summary_lines(one.target, look):
+    for target, look in looks:
+        for line in summary_lines(target, look):
             screen.say(line)
-        bad += sum(seen.stands is not Stands.OK for seen in look.seen) + one.target.not_submitted
+        bad += sum(seen.stands is not Stands.OK for seen in look.seen) + target.not_submitted
     if bad:
         raise RunFailedError(f"{bad} {'element has' if bad == 1 else 'elements have'} not ended well")

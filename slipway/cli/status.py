@@ -102,14 +102,20 @@ def _show_sweep(session: Session, screen: Terminal, word: str, *, json: bool) ->
     """How a sweep stands, element by element."""
     from slipway.report.sweep_table import element_states, sweep_lines, sweep_values
     from slipway.steps.find import find_sweep
+    from slipway.steps.kept_hosts import KeptHostsSession
+    from slipway.steps.monitor_note import followed
     from slipway.steps.select import select_runs
     from slipway.steps.status import list_runs
     from slipway.steps.tell import tell_endings
     from slipway.terminal.terminal import print_json
 
-    sweep = find_sweep(session, word)
-    ids = sweep.run_ids
-    found, error = list_runs(session, select_runs(session, run=ids), len(ids)) if ids else ([], None)
+    kept = KeptHostsSession(project=session.project, progress=session.progress, prompt=session.prompt)
+    try:
+        sweep = followed(kept, find_sweep(session, word))
+        ids = sweep.run_ids
+        found, error = list_runs(kept, select_runs(kept, run=ids), len(ids)) if ids else ([], None)
+    finally:
+        kept.hosts.close()
     states = element_states(sweep, {run.run_id: run for run in found})
     if json:
         print_json(sweep_values(sweep, states))

@@ -98,8 +98,7 @@ def decide(survey: Survey, known: Known, criteria: Criteria) -> Decision:
         kind: [item for item in survey.scratch if item.kind == kind] for kind in criteria.kinds - {"results"}
     }
     if criteria.name_runs:
-        previous = _previous(survey, known)
-        sort(of_kind.get("runs", ()), lambda item: why_run_stays(item, survey, known, criteria, previous))
+        sort(of_kind.get("runs", ()), lambda item: why_run_stays(item, survey, known, criteria))
     going = frozenset(item.name for item in remove)
     shared = _Shared(survey=survey, known=known, criteria=criteria, going=going)
     for kind in ("code", "cache", "images", "data", "packed"):
@@ -110,15 +109,11 @@ def decide(survey: Survey, known: Known, criteria: Criteria) -> Decision:
     return Decision(remove=remove, stay=stay)
 
 
-def why_run_stays(
-    item: Item, survey: Survey, known: Known, criteria: Criteria, previous: Mapping[str, str]
-) -> str | None:
-    """Why a run's folder has to stay in scratch, or ``None``; ``previous`` has who goes on from which run."""
+def why_run_stays(item: Item, survey: Survey, known: Known, criteria: Criteria) -> str | None:
+    """Why a run's folder has to stay in scratch, or ``None``."""
     run, named = known.runs.get(item.name), item.name in criteria.runs
     if why := why_in_use(item.name, survey.uses, known):
         return why
-    if item.name in previous:
-        return f"is /previous of {previous[item.name]}, which is not over"
     if item.name.startswith("."):
         return "is no run"
     if run is None and not named:
@@ -144,14 +139,6 @@ def why_in_use(run_id: str, uses: Uses, known: Known) -> str | None:
     if run is not None and not run.status.state.is_over:
         return f"is {run.status.state.value}, and not known to be over"
     return None
-
-
-def _previous(survey: Survey, known: Known) -> dict[str, str]:
-    """Runs that are tried once more by a run that waits or runs, or may, and that run."""
-    tries = {run_id: use.tries for run_id, use in survey.uses.runs.items()}
-    tries |= {run_id: tries.get(run_id, frozenset()) | {*run.tries} for run_id, run in known.runs.items()}
-    alive = (run_id for run_id, some in tries.items() if some and why_in_use(run_id, survey.uses, known))
-    return {tried: run_id for run_id in sorted(alive) for tried in tries[run_id]}
 
 
 def _why_not_wanted(item: Item, run: Run | None, known: Known, criteria: Criteria) -> str | None:

@@ -191,10 +191,7 @@ def still_needed(
 
     def why(item: Item) -> str | None:
         if item.kind == "runs":
-            if item.name in alive:
-                return "was queued just now"
-            later = (run for run, use in uses.runs.items() if item.name in use.tries and run in alive)
-            return next((f"is /previous of {run}, which is not over" for run in later), None)
+            return "was queued just now" if item.name in alive else None
         if item.kind == "images" and item.name in uses.newest:
             return "is the newest by now"
         users = {

@@ -78,8 +78,7 @@ uses() {
     printf '%s user %s\n' "$token" "$(id -un)"
     {
         find runs -mindepth 2 -maxdepth 2 -name run.json -exec sh -c \
-            'ids="^  \"[^\"]*-[0-9]\{8\}-[0-9]\{6\}\",\{0,1\}\$"
-            grep -HoZ "^ \"\(sif\|code\)\": \".*\"\|^  \"cache\": \".*\"\|$ids\|$0" -- "$@"; test $? -lt 2' \
+            'grep -HoZ "^ \"\(sif\|code\)\": \".*\"\|^  \"cache\": \".*\"\|$0" -- "$@"; test $? -lt 2' \
             '^  "[^"]*": "[^"]*-[0-9a-f]\{16\}\.sqsh"' {} + ||
             printf 'blind\0\n'
     } | tr '\0' '\t' | sed "s/^/$token uses /"
@@ -128,8 +127,6 @@ printf '%s end\n' "$token"
 """
 )
 _USE = re.compile(r"runs/(.*)/run\.json\t *\"([^\"]*)\": (\".*\")")
-# A run that it tries once more, or an argument that looks like one.
-_ID = re.compile(r"runs/(.*)/run\.json\t *\"([^\"\\]*)\",?")
 _PACKED = re.compile(r".+-[0-9a-f]{16}\.sqsh")
 _HIDDEN = re.compile(r"\.(.*)\.gone")
 
@@ -170,16 +167,12 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What the record of a run on the cluster names: files of its image and packed data, code and cache.
-
-    ``tries`` are runs that it may try once more: what the last of them wrote is then its ``/previous``.
-    """
+    """What the record of a run on the cluster names: files of its image and packed data, code and cache."""
 
     sif: str | None = None
     code: str | None = None
     cache: str | None = None
     packed: frozenset[str] = frozenset()
-    tries: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,18 +338,15 @@ def _parse_item(value: str) -> tuple[str, Item]:
 def _parse_uses(said: Mapping[str, Sequence[str]]) -> Uses:
     runs: dict[str, dict[str, str]] = {}
     packed: dict[str, set[str]] = {}
-    tries: dict[str, set[str]] = {}
     is_whole = True
     for value in said.get("uses", ()):
-        if named := _ID.fullmatch(value):
-            tries.setdefault(_shown(named[1]), set()).add(named[2])
-            continue
         found = _USE.fullmatch(value)
         content = _text(found[3]) if found else None
         if not found or content is None:
             is_whole = False
             continue
-        run_id = _shown(found[1])
+        hidden = _HIDDEN.fullmatch(found[1])
+        run_id = hidden[1] if hidden else found[1]
         run = runs.setdefault(run_id, {})
         # A dataset may be called what it likes.
         if _PACKED.fullmatch(content):
@@ -365,21 +355,12 @@ def _parse_uses(said: Mapping[str, Sequence[str]]) -> Uses:
             run[found[2]] = PurePosixPath(content).name if found[2] == "sif" else content
     return Uses(
         runs={
-            run_id: Use(
-                **values, packed=frozenset(packed.get(run_id, ())), tries=frozenset(tries.get(run_id, ()))
-            )
-            for run_id, values in runs.items()
+            run_id: Use(**values, packed=frozenset(packed.get(run_id, ()))) for run_id, values in runs.items()
         },
         young=frozenset(said.get("young", ())),
         newest=frozenset(said.get("newest", ())),
         is_whole=is_whole,
     )
-
-
-def _shown(name: str) -> str:
-    """The id of a run, by the name of its folder, which a removal that was cut may have hidden."""
-    hidden = _HIDDEN.fullmatch(name)
-    return hidden[1] if hidden else name
 
 
 def _text(quoted: str) -> str | None:

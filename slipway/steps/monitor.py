@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -48,6 +48,11 @@ class Monitor:
     def elements(self) -> Sequence[Watched]:
         """The elements, with all of their tries."""
         return self._newest.elements
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """The runs of all of their tries, as far as there is a record of them."""
+        return self._newest.runs
 
     def look(self) -> Look:
         """How all stand now.

@@ -168,17 +168,6 @@ def test_packed_data_that_runs_need(root: Path) -> None:
     assert [one.path for one in survey.scratch if one.kind == "packed"] == [f"packed/{packed['code']}"]
 
 
-def test_runs_that_others_try_once_more(root: Path) -> None:
-    first, second = "k3f9-a.b_c-20260131-142530", "m2p4-cpu-20260131-142530"
-    run = make_run("a", tries=(first, second), args=(f'{first}"', f"{first}: x"), code=second)
-    write(root / "runs" / "a" / "run.json", format_run(run))
-    write(root / "runs" / ".b.gone" / "run.json", format_run(make_run("b", tries=(first,))))
-    uses = look(root).uses
-    assert uses.is_whole
-    assert uses.runs["a"] == Use(sif=SIF, code=second, tries=frozenset({first, second}))
-    assert uses.runs["b"].tries == {first}
-
-
 def test_a_record_that_cannot_be_read_is_noticed(root: Path) -> None:
     (root / "runs" / "a" / "run.json").mkdir(parents=True)  # grep cannot read it
     assert not look(root).uses.is_whole
@@ -260,25 +249,6 @@ def test_which_runs_go() -> None:
     }
     # Nothing says which.
     assert decided(Criteria(not_home=True), items, runs, uses, **known)[0] == set()
-
-
-def test_what_a_run_goes_on_from_stays_until_that_is_over() -> None:
-    runs = [make_run(run_id, State.FAILED) for run_id in ("first", "second", "alone", "theirs")]
-    runs += [make_run("third", State.PENDING, tries=("first", "second"))]
-    runs += [make_run("over", tries=("alone",))]
-    items = [item("runs", run.run_id) for run in runs]
-    # Another machine has submitted this one.
-    uses = Uses(runs={"elsewhere": Use(tries=frozenset({"theirs"})), "over": Use(tries=frozenset({"alone"}))})
-    known = {"active": frozenset({"third", "elsewhere"})}
-    wanted = Criteria(states=frozenset({State.FAILED, State.COMPLETED}), not_home=True)
-    gone, why = decided(wanted, items, runs, uses, **known)
-    assert gone == {"runs/alone", "runs/over"}
-    assert why == {
-        "runs/first": "is /previous of third, which is not over",
-        "runs/second": "is /previous of third, which is not over",
-        "runs/theirs": "is /previous of elsewhere, which is not over",
-        "runs/third": "is queued or running",
-    }
 
 
 def test_the_newest_runs_stay() -> None:
@@ -473,17 +443,13 @@ def test_what_somebody_has_shown_again_is_not_called_removed(root: Path) -> None
 
 def test_the_second_look() -> None:
     uses = Uses(
-        runs={
-            "a": Use(sif="1", code="x"),
-            "b": Use(sif="2", code="y", cache="c", tries=frozenset({"first"})),
-        },
+        runs={"a": Use(sif="1", code="x"), "b": Use(sif="2", code="y", cache="c")},
         newest=frozenset({"3"}),
         young=frozenset({"b"}),
     )
     why = still_needed(uses, frozenset({"z"}), frozenset({"a"}), frozenset())
     assert why(item("runs", "a")) is None
     assert why(item("runs", "b")) == "was queued just now"
-    assert why(item("runs", "first")) == "is /previous of b, which is not over"
     assert why(item("code", "x")) is None  # its run is going
     assert why(item("code", "y")) == why(item("images", "2")) == why(item("cache", "c")) == "is used by b"
     assert why(item("images", "1")) is None
