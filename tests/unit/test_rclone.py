@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import cast
@@ -151,13 +152,22 @@ def test_what_fails_is_named_with_its_side(
     assert (place / "bucket" / "data" / "sets" / "file").exists() is (side == "there")
 
 
+def programs_but_rclone(folder: Path) -> Path:
+    folder.mkdir()
+    for program in [*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()]:
+        if program.name != "rclone":
+            with suppress(FileExistsError):
+                (folder / program.name).symlink_to(program)
+    return folder
+
+
 def test_rclone_is_missing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = via()
     with monkeypatch.context() as patch:
         patch.setattr(Via, "_here", lambda *words: (0, []))
-        patch.setenv("PATH", "/usr/bin:/bin")
+        patch.setenv("PATH", str(programs_but_rclone(place / "others")))
         with pytest.raises(RemoteError, match="--via needs rclone there, too, and a login shell finds none"):
             one.check()
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(place / "others"))
     with pytest.raises(HostError, match="--via needs rclone on this machine, and it is not installed"):
         one.check()
