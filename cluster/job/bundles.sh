@@ -121,20 +121,21 @@ warn_task() { # the process id of its script
     )
 }
 
-# The time of a task is up before that of the job where others come after it: it is warned, told to stop, and killed
-# where it does not.
+# The time of a task is up before that of the job where others come after it: it is warned, told to stop some seconds
+# before, and killed where it has not.
 watch_time() {
-    local script=$$ warn_s=$grace_s
-    if [ "$warn_s" -gt $((own_s / 2)) ]; then warn_s=$((own_s / 2)); fi
+    local script=$$ warn_s=$grace_s stop_s=$((own_s < 120 ? own_s / 4 : 30))
     [ "$time_up" -gt 0 ] || return
+    if [ "$warn_s" -gt $((own_s / 2)) ]; then warn_s=$((own_s / 2)); fi
+    if [ "$warn_s" -lt "$stop_s" ]; then warn_s=$stop_s; fi
     {
         trap 'kill $!; exit' TERM
         trap '' USR1
         pause $((time_up - warn_s - $(date +%s)))
         kill -USR1 "$script"
-        pause $((time_up - $(date +%s)))
+        pause $((time_up - stop_s - $(date +%s)))
         kill -TERM "$script"
-        pause 30
+        pause $((time_up - $(date +%s)))
         kill_below "$script"
     } </dev/null >/dev/null 2>&1 &
     time_watcher=$!

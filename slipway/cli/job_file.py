@@ -13,7 +13,7 @@ from slipway.cli.job import ITERABLE, OPTIONAL, job
 from slipway.cli.submission import JobOptions, submit
 
 # What a job's file does not go with.
-_LEFT_OUT = ("replay", "local", "each", "throttle", "pack_minutes", "again")
+_LEFT_OUT = ("replay", "local", "each", "throttle", "pack_minutes", "per_node", "again")
 
 
 def _short_form(name: str, explained: str) -> Task[Callable[..., None]]:

@@ -15,7 +15,7 @@ from invoke.context import Context
 from slipway.cli.common import open_session, program_arguments, read_targets
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
-from slipway.cli.sweep import read_minutes, read_throttle
+from slipway.cli.sweep import read_lanes, read_minutes, read_throttle
 from slipway.cli.sweep import submit as submit_sweep
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # The profile that is meant where none is named.
 BASE = "base"
 # What a job's file does not go with.
-_NOT_FROM_FILE = ("replay", "local", "each", "throttle", "pack_minutes", "again")
+_OF_SWEEPS = ("throttle", "pack_minutes", "per_node", "again")
+_NOT_FROM_FILE = ("replay", "local", "each", *_OF_SWEEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class JobOptions:
     each: Sequence[str] | None = None
     throttle: str | None = None
     pack_minutes: str | None = None
+    per_node: str | None = None
     again: bool = False
     array: str | None = None
     dependency: str | None = None
@@ -98,7 +100,7 @@ def submit(context: Context, options: JobOptions) -> None:
         resources = parse_resources(options.words, options.sbatch or ())
         if options.config is not None:
             _from_file(session, screen, options, options.config, resources)
-        elif options.each or options.throttle or options.pack_minutes or options.again:
+        elif options.each or any(getattr(options, name) for name in _OF_SWEEPS):
             _sweep(session, screen, options, resources)
         elif options.local:
             _local(session, screen, options, resources)
@@ -270,7 +272,7 @@ def _read_sweep(options: JobOptions, others: Mapping[str, object]) -> SweepSpec:
     from slipway.sweep.spec import SweepSpec
 
     if not options.each:
-        name = next(name for name in ("throttle", "pack_minutes", "again") if getattr(options, name))
+        name = next(name for name in _OF_SWEEPS if getattr(options, name))
         raise UsageError(f"--{name.replace('_', '-')} is of a sweep; add --each NAME=VALUE,VALUE")
     if given := [name for name, value in others.items() if value]:
         raise UsageError(f"--{given[0]} does not go with --each; leave one of them out")
@@ -279,6 +281,7 @@ def _read_sweep(options: JobOptions, others: Mapping[str, object]) -> SweepSpec:
         each=parse_each(options.each),
         throttle=read_throttle(options.throttle),
         pack_minutes=read_minutes(options.pack_minutes),
+        per_node=read_lanes(options.per_node),
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         "name": "A short label. Default: the file's.",
         "throttle": "So many elements run at once, at most. Default: the file's.",
         "pack_minutes": "Short elements share a job, one after the other, of at most so many minutes.",
+        "per_node": "So many elements run side by side in one job, with a part of its GPUs and CPUs each.",
         "again": "Also run what is done or on its way with the same image, code and arguments.",
         "dry_run": "Print the elements and the job script of the first array; send and submit nothing.",
         "wait": "Follow the logs, and exit with the worst exit code.",
@@ -49,6 +50,7 @@ def sweep(
     name: str | None = None,
     throttle: str | None = None,
     pack_minutes: str | None = None,
+    per_node: str | None = None,
     again: bool = False,
     dry_run: bool = False,
     wait: bool = False,
@@ -77,6 +79,7 @@ def sweep(
             "site": site,
             "throttle": read_throttle(throttle),
             "pack_minutes": read_minutes(pack_minutes),
+            "per_node": read_lanes(per_node),
         }
         changed |= {"args": args or None}
         spec = spec.model_copy(update={key: value for key, value in changed.items() if value is not None})
@@ -169,6 +172,15 @@ def read_minutes(word: str | None) -> int | None:
         UsageError: it is no number from 1 on.
     """
     return _read_number("pack-minutes", word, "how many minutes a job has that elements share")
+
+
+def read_lanes(word: str | None) -> int | None:
+    """How many elements run side by side in one job.
+
+    Raises:
+        UsageError: it is no number from 1 on.
+    """
+    return _read_number("per-node", word, "how many elements run side by side on a node")
 
 
 def _read_number(option: str, word: str | None, what: str) -> int | None:

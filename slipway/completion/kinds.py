@@ -98,6 +98,7 @@ FREE = frozenset(
         "--task",
         "--throttle",
         "--pack-minutes",
+        "--per-node",
         "--time",
         "--to",
         "--url",

@@ -1,4 +1,4 @@
-"""Elements that share jobs, on the box with a real SLURM: short ones one after the other."""
+"""Elements that share jobs, on the box with a real SLURM: one after the other, and side by side."""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +14,11 @@ from slipway.steps.submit import Push
 from slipway.steps.sweep import SweepRequest, sweep_submitted
 from slipway.sweep.record import Sweep
 from slipway.sweep.spec import SweepSpec
+from tests.campaign import LONG
 from tests.integration.small_image import SmallImageBox
 from tests.waiting import wait_until
+
+LIMITS = pytest.mark.skipif(not LONG, reason="limits are whole minutes; `./run test --long` waits for them")
 
 
 def submit(
@@ -94,6 +97,7 @@ def test_a_requeued_job_goes_on_with_those_that_had_not_ended(small: SmallImageB
     assert [path.partition("/")[0] for path in attempts] == ["task-0", "task-1", "task-1", "task-2"]
 
 
+@LIMITS
 def test_the_limit_of_a_job_ends_the_one_that_runs_and_tells_the_others(small: SmallImageBox) -> None:
     program = 'echo began; [ "$1" != 1 ] || exec sleep 600'
     sweep, run = submit(small, program, 3, pack_minutes=60)
@@ -107,8 +111,15 @@ def test_the_limit_of_a_job_ends_the_one_that_runs_and_tells_the_others(small: S
     assert not has(small, run, "task-2/attempt-1/out/n")
 
 
-@pytest.mark.parametrize("task", [2])
-def test_one_of_them_is_submitted_again_alone(small: SmallImageBox, task: int) -> None:
+@LIMITS
+def test_one_that_does_not_end_leaves_the_time_of_those_after_it(small: SmallImageBox) -> None:
+    program = 'echo began; [ "$1" != 0 ] || { trap "" TERM; sleep 600; sleep 600; }'
+    sweep, run = submit(small, program, 2, SlurmResources(time="1"), pack_minutes=60)
+    found = states(small, sweep, run)
+    assert words(found) == ["TIMEOUT time-limit", "COMPLETED ok"]
+
+
+def test_one_of_them_is_submitted_again_alone(small: SmallImageBox) -> None:
     from slipway.host.scratch import open_scratch
     from slipway.steps.try_again import Again, try_again
 
@@ -117,10 +128,29 @@ def test_one_of_them_is_submitted_again_alone(small: SmallImageBox, task: int) -
     states(small, sweep, run)
     site = small.choice.site.model_copy(update={"queues": {}})
     with small.connect() as host:
-        again = Again(run=small.look(run.run_id), claims={task: 1}, changes={})
+        again = Again(run=small.look(run.run_id), claims={2: 1}, changes={})
         new = try_again(small.session, again, site, host, open_scratch(host, site))
     assert new is not None
     assert (new.task_indices, new.bundles, new.resources["time"]) == ((2,), {}, "10")
     ended = small.wait_for(new)
     assert (ended.state, ended.status.reason) == (State.COMPLETED, "ok")
     assert small.on_box(f"cat {new.run_dir}/task-2/attempt-1/out/n") == "2\n"
+
+
+def test_elements_side_by_side_have_a_gpu_each(small: SmallImageBox) -> None:
+    # They wait for each other's file; of those in the second job one fails, and the other goes on.
+    program = (
+        'echo "gpu $CUDA_VISIBLE_DEVICES cpus $SLURM_CPUS_PER_TASK"; : >"/tmp/$SLIPWAY_RUN.$1"; '
+        'until [ -e "/tmp/$SLIPWAY_RUN.$(($1 ^ 1))" ]; do sleep 0.1; done; [ "$1" != 2 ]'
+    )
+    # A node of the box has two GPUs and two processors.
+    sweep, run = submit(small, program, 4, SlurmResources(gpus="1"), per_node=2)
+    assert run.bundles == {0: ((0,), (1,)), 1: ((2,), (3,))}
+    found = states(small, sweep, run)
+    assert words(found) == ["COMPLETED ok", "COMPLETED ok", "FAILED program-error", "COMPLETED ok"]
+    for task in range(4):
+        log = small.on_box(f"cat {run.run_dir}/task-{task}/attempt-1/log")
+        assert log == f"gpu {task % 2} cpus 1\n"
+    shown = small.as_root("sacct", "-X", "-n", "-P", "-j", str(run.job_id), "-o", "ReqTRES")
+    for line in shown.split():
+        assert {"cpu=2", "mem=200M", "node=1", "gres/gpu=2"} <= set(line.split(","))

@@ -149,12 +149,12 @@ def test_the_warning_before_the_limit_reaches_what_runs_and_nothing_begins_after
 
 
 def test_one_that_does_not_end_leaves_the_time_of_those_after_it(tmp_path: Path) -> None:
-    # No whole minutes here: its time is up as it begins.
+    # No whole minutes here.
     programs = {0: 'trap "" TERM; exec sleep 1000', 1: "echo later"}
     shared = SharedNode(tmp_path, one_lane(0, 1), programs)
-    (shared.run_dir / "bundles").write_text("0:2,1:600\n")
+    (shared.run_dir / "bundles").write_text("0:8,1:600\n")
     script = shared.run_dir / "job.sh"
-    script.write_text(script.read_text().replace("job_s=1200", "job_s=602").replace("pause 30", "pause 1"))
+    script.write_text(script.read_text().replace("job_s=1200", "job_s=608"))
     assert shared.run(0) == 137
     assert (shared.result(0)["exit_code"], shared.result(0)["reason"]) == (137, "time-limit")
     assert shared.result(1)["reason"] == "ok"
@@ -174,3 +174,77 @@ def test_a_job_that_is_in_no_bundle_says_so(tmp_path: Path) -> None:
     shared = SharedNode(tmp_path, one_lane(0, 1), {0: "true", 1: "true"})
     assert shared.run(4) == 1
     assert not (shared.run_dir / "task-4").exists()
+
+
+def side_by_side(*tasks: int) -> Bundles:
+    return Bundles(jobs=(tuple((task,) for task in tasks),), minutes=dict.fromkeys(tasks, 10))
+
+
+def test_two_side_by_side_have_their_own_gpus_and_processors(tmp_path: Path) -> None:
+    # Each ends when the other has begun, and one of them fails.
+    meet = (
+        'echo "$CUDA_VISIBLE_DEVICES $SLURM_CPUS_PER_TASK $OMP_NUM_THREADS"; '
+        "sed -n 's/^Cpus_allowed_list:[^0-9]*//p' /proc/self/status; "
+        "touch $DIR/{me}; until [ -e $DIR/{other} ]; do sleep 0.1; done; exit {me}"
+    )
+    programs = {0: meet.format(me=0, other=1), 1: meet.format(me=1, other=0)}
+    wanted = SlurmResources(array="0-1", gpus="2", cpus=3)
+    shared = SharedNode(tmp_path, side_by_side(0, 1), programs, wanted)
+    assert shared.run(0, CUDA_VISIBLE_DEVICES="GPU-a,GPU-b,GPU-c,3", SLURM_CPUS_PER_TASK="6") == 1
+    assert [shared.result(task)["reason"] for task in (0, 1)] == ["ok", "program-error"]
+    (first, cpus), (second, others) = (shared.log(task).splitlines() for task in (0, 1))
+    assert (first, second) == ("GPU-a,GPU-b 3 3", "GPU-c,3 3 3")
+    assert shared.result(1)["gpus"] == "GPU-c,3"
+    if len(os.sched_getaffinity(0)) > 1:
+        assert not numbers(cpus) & numbers(others)
+
+
+def numbers(ranges: str) -> set[int]:
+    ends = [part.split("-") for part in ranges.split(",")]
+    return {number for one in ends for number in range(int(one[0]), int(one[-1]) + 1)}
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        # A site that gives whole nodes does not say which GPUs these are.
+        (None, ["0", "1"]),
+        ("7,5", ["7", "5"]),
+        # Fewer than were asked for: nobody is left without.
+        ("3", ["3", "3"]),
+    ],
+)
+def test_which_gpus_each_sees(tmp_path: Path, given: str | None, seen: list[str]) -> None:
+    programs = dict.fromkeys(range(2), "echo $CUDA_VISIBLE_DEVICES")
+    shared = SharedNode(tmp_path, side_by_side(0, 1), programs, SlurmResources(array="0-1", gpus="1", cpus=1))
+    variables = {} if given is None else {"CUDA_VISIBLE_DEVICES": given}
+    assert shared.run(0, **variables) == 0
+    assert [shared.log(task).strip() for task in (0, 1)] == seen
+
+
+def test_lanes_of_several(tmp_path: Path) -> None:
+    bundles = Bundles(jobs=(((0, 1), (2, 3)),), minutes=dict.fromkeys(range(4), 10))
+    count = "echo $SLURM_ARRAY_TASK_ID >>$DIR/ran"
+    # The first of one lane goes on until the other lane is over.
+    programs = {
+        0: f"until [ -e $DIR/last ]; do sleep 0.1; done; {count}",
+        1: count,
+        2: count,
+        3: f"{count}; touch $DIR/last",
+    }
+    shared = SharedNode(tmp_path, bundles, programs)
+    assert shared.run(0) == 0
+    assert (tmp_path / "ran").read_text().split() == ["2", "3", "0", "1"]
+
+
+def test_a_signal_reaches_all_lanes(tmp_path: Path) -> None:
+    programs = dict.fromkeys(
+        range(2), 'trap "echo saved; exit 0" TERM; echo began; while :; do sleep 0.1; done'
+    )
+    shared = SharedNode(tmp_path, side_by_side(0, 1), programs)
+    with shared.start(0) as process:
+        for task in (0, 1):
+            wait_until(lambda: shared.file(task, "log").exists() and shared.log(task), "its words")  # noqa: B023
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=PATIENCE_S)
+    assert [shared.log(task) for task in (0, 1)] == ["began\nsaved\n"] * 2

@@ -335,5 +335,5 @@ def test_short_forms_have_the_options_of_job() -> None:
 
     options = {argument.name for argument in infer.get_arguments()}
     assert {argument.name for argument in job.get_arguments()} - options == {
-        *("replay", "local", "each", "throttle", "pack_minutes", "again"),
+        *("replay", "local", "each", "throttle", "pack_minutes", "per_node", "again"),
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.errors import ParseError, SlipwayError
+from slipway.errors import SlipwayError
 from slipway.job.bundles import Bundles
 from slipway.job.record import NewerRecordError, format_run, parse_run
 from slipway.job.run import Reason, Run, Status
@@ -149,6 +149,32 @@ def test_a_job_is_not_longer_than_its_partition_allows(tmp_path: Path) -> None:
     assert one.job_request.resources.time == "90"
 
 
+def test_elements_side_by_side(tmp_path: Path) -> None:
+    text = TIMES.replace("mem: 1G", "mem: 1G, gpus: 1, cpus: 2") + "per_node: 2\n"
+    request = requests(tmp_path, text)
+    # Those that take about as long share a job, and jobs of about the same time an array.
+    assert describe_jobs(request) == ["job  5 | 1", "job  3 | 2", "job  4 | 0"]
+    arrays = list(array_requests(request, range(6), None, None))
+    assert [(numbers, one.job_request.resources.time) for numbers, one in arrays] == [
+        ([5, 1], "90"),
+        ([3, 2], "35"),
+        ([4, 0], "10"),
+    ]
+    job = arrays[0][1].job_request.resources
+    assert (job.gpus, job.cpus, job.mem, job.array) == ("2", 4, "2048M", "0-0")
+    # Both: side by side, one after the other in each lane.
+    both = requests(tmp_path, text + "pack_minutes: 60\n")
+    assert describe_jobs(both) == ["job  5 | 1 + 4", "job  3 + 2 + 0"]
+    [(_, one), _] = array_requests(both, range(6), None, None)
+    assert one.bundles == Bundles(jobs=(((0,), (1, 2)),), minutes={0: 90, 1: 50, 2: 10})
+    assert one.job_request.resources.time == "90"
+    # Without a time it is the cluster's default.
+    text = "args: ['{m}']\neach: {m: 1..5}\nper_node: 2\n"
+    [(_, one)] = array_requests(requests(tmp_path, text), range(5), None, None)
+    assert one.bundles == Bundles(jobs=(((0,), (1,)), ((2,), (3,)), ((4,),)))
+    assert one.job_request.resources.time is None
+
+
 @pytest.mark.parametrize(
     ("text", "wanted", "said"),
     [
@@ -177,6 +203,20 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(SlipwayError) as caught:
         requests(tmp_path, f"args: ['{{m}}']\neach: {{m: 1..3}}\n{text}\n", **wanted)
     assert said in str(caught.value)
+
+
+def test_more_gpus_than_a_node_has_are_refused(tmp_path: Path) -> None:
+    site = SlurmSite(
+        name="hpc",
+        login=Login(host="h"),
+        paths=Paths(scratch="/s"),
+        queues={"gpu": Queue(max_gpus={"a100": 4})},
+    )
+    text = "args: ['{m}']\neach: {m: 1..9}\nresources: {gpus: a100:2, partition: gpu}\nper_node: "
+    assert requests(tmp_path, text + "2\n", site)
+    with pytest.raises(SlipwayError) as caught:
+        requests(tmp_path, text + "4\n", site)
+    assert "gpus a100:8 (of 4 side by side, --gpus) are not on any node of partition gpu" in str(caught.value)
 
 
 def shared_run(**changes: object) -> Run:
@@ -226,9 +266,11 @@ def test_a_job_that_elements_share_costs_once() -> None:
 
 
 def test_words_of_the_command_line() -> None:
-    from slipway.cli.sweep import read_minutes
+    from slipway.cli.sweep import read_lanes, read_minutes
 
+    assert (read_lanes(None), read_lanes("4")) == (None, 4)
+    with pytest.raises(SlipwayError, match="--per-node 0: write how many elements run side by side"):
+        read_lanes("0")
     assert (read_minutes(None), read_minutes("60")) == (None, 60)
     with pytest.raises(SlipwayError, match="--pack-minutes 1h: write how many minutes"):
         read_minutes("1h")
-    assert issubclass(ParseError, SlipwayError)
