@@ -128,7 +128,8 @@ def refuse_job_options(wanted: Mapping[str, str | None], *, push: bool, no_push:
     given = [f"--{key}" for key, value in wanted.items() if value]
     given += ["--push"] * push + ["--no-push"] * no_push
     if given:
-        raise UsageError(f"{', '.join(given)} are for a job; add --on SITE, or leave them out")
+        are, them = ("is", "it") if len(given) == 1 else ("are", "them")
+        raise UsageError(f"{', '.join(given)} {are} for a job; add --on SITE, or leave {them} out")
 
 
 def read_targets(words: Sequence[str]) -> tuple[Target, ...]:

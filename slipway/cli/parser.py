@@ -20,6 +20,8 @@ from slipway.text.nearest import find_nearest
 
 # Behind `--` these have a program and its arguments.
 WITH_PROGRAM = ("job", "infer", "train", "sweep", "shell", "enter", "ssh.run")
+# What the payload does, and short forms of `job --config` as well.
+_MODES = ("infer", "train")
 # What other tools call it.
 _OTHER_NAMES = {
     **dict.fromkeys(("run", "submit", "launch", "sbatch", "srun", "exec"), "job"),
@@ -53,6 +55,7 @@ class _Parser(Parser):
         try:
             if "--complete" not in _before_end(sys.argv):
                 check_values(argv, self.contexts)
+                check_program(argv, self.contexts)
             return super().parse_argv(name_runs(argv, self.contexts))
         except ParseError as error:
             if "--complete" in _before_end(sys.argv):
@@ -75,7 +78,8 @@ def refuse(
         hint = f"{_meant(unknown, tasks)} `invoke --list` shows the tasks"
     else:
         flags = {*task.flags, *task.inverse_flags, *(core.flags if core else ())}
-        hint = f"{_nearest(unknown, flags)} `invoke --help {task.name}` lists its options"
+        hint = "" if unknown in _MODES else _nearest(unknown, flags)
+        hint += f" `invoke --help {task.name}` lists its options"
         hint += _behind_end(argv, unknown) if task.name in WITH_PROGRAM else ""
     from slipway.terminal.terminal import Terminal
 
@@ -148,6 +152,30 @@ def check_values(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> Non
         elif task and word in task.flags:
             open_flag = word if task.flags[word].kind is list else None
             value_follows = task.flags[word].takes_value and not task.flags[word].optional
+
+
+def check_program(argv: Sequence[str], tasks: Mapping[str, ParserContext]) -> None:
+    """Refuse ``job train …``, which would submit a job without words, and then start another task.
+
+    Raises:
+        ParseError: a word behind `job` and its options is such a task.
+    """
+    task, value_follows = None, False
+    for word in _before_end(argv):
+        if value_follows:
+            value_follows = False
+        elif word.startswith("-"):
+            argument = task.flags.get(_option(word)) if task else None
+            takes_value = argument is not None and argument.takes_value and not argument.optional
+            value_follows = takes_value and "=" not in word
+        elif task is not None and task.name == "job" and word in _MODES:
+            raise ParseError(
+                f"{word!r} behind job is a task of its own, and no word of job's program (the payload's is "
+                f"--task {word}).",
+                task,
+            )
+        else:
+            task = tasks.get(word, task)
 
 
 def _before_end(argv: Sequence[str]) -> Sequence[str]:

@@ -69,7 +69,7 @@ def find_sweep(session: Session, word: str | None) -> Sweep:
     Raises:
         UsageError: there is none, or it is not clear which.
     """
-    return SweepStore(session.project.state / "sweeps").find(word)
+    return SweepStore(session.project.state / "sweeps", session.progress.note).find(word)
 
 
 def known_sweep(session: Session, run: Run) -> Sweep | None:

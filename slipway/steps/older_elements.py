@@ -24,7 +24,8 @@ def with_older(session: Session, host: Host, scratch: Scratch, site: Site, sweep
     Raises:
         SlipwayError: the site could not be asked.
     """
-    older = [one for one in SweepStore(session.project.state / "sweeps").all() if one.site == sweep.site]
+    store = SweepStore(session.project.state / "sweeps", session.progress.note)
+    older = [one for one in store.all() if one.site == sweep.site]
     places = earlier_places(older)
     wanted = [places.get(one.identity, []) for one in sweep.elements]
     known = _known(session, site, {place.run_id for some in wanted for place in some})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _VERSION = 1
+# Files that a note names.
+_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +95,25 @@ class Sweep:
         return list(dict.fromkeys(one.place.run_id for one in self.elements if one.place))
 
 
-class SweepStore:
-    """The sweeps of a project, one JSON file each."""
+@dataclass(frozen=True, kw_only=True)
+class UnreadableSweep:
+    """A file that should be a sweep, and why it cannot be read as one."""
 
-    def __init__(self, folder: Path) -> None:
+    file: Path
+    why: str
+
+
+class SweepStore:
+    """The sweeps of a project, one JSON file each.
+
+    Args:
+        folder: where they are.
+        note: is told of files that are left out because they cannot be read.
+    """
+
+    def __init__(self, folder: Path, note: Callable[[str], None] = lambda text: None) -> None:
         self.folder = folder
+        self._note = note
 
     def save(self, sweep: Sweep) -> None:
         """Write one down, as a whole."""
@@ -108,15 +124,24 @@ class SweepStore:
         part.replace(file)
 
     def all(self) -> Iterator[Sweep]:
-        """All that can be read, the newest first."""
+        """All that can be read, the newest first; what cannot is told in one note."""
+        sweeps, unreadable = self.read()
+        if unreadable:
+            self._note(describe_unreadable(unreadable))
+        yield from sweeps
+
+    def read(self) -> tuple[list[Sweep], list[UnreadableSweep]]:
+        """All that can be read, the newest first, and what cannot."""
         files = sorted(self.folder.glob("*.json"), key=lambda file: -file.stat().st_mtime_ns)
-        for file in files:
-            if (sweep := _read(file)) is not None:
-                yield sweep
+        found = [_read(file) for file in files]
+        return (
+            [one for one in found if isinstance(one, Sweep)],
+            [one for one in found if isinstance(one, UnreadableSweep)],
+        )
 
     def get(self, sweep_id: str) -> Sweep | None:
         """The sweep of this id; ``None`` where there is none that can be read."""
-        return next((one for one in self.all() if one.sweep_id == sweep_id), None)
+        return next((one for one in self.read()[0] if one.sweep_id == sweep_id), None)
 
     def find(self, word: str | None) -> Sweep:
         """The sweep of this id or name, or the beginning of either; without a word, the newest.
@@ -124,7 +149,11 @@ class SweepStore:
         Raises:
             UsageError: there is none, or it is not clear which.
         """
-        sweeps = list(self.all())
+        sweeps, unreadable = self.read()
+        if meant := next((one for one in unreadable if word and one.file.stem == word), None):
+            raise UsageError(f"{meant.file} cannot be read: {meant.why}")
+        if unreadable:
+            self._note(describe_unreadable(unreadable))
         if not sweeps:
             raise UsageError("no sweep was submitted yet; `invoke sweep FILE` starts one")
         if word is None:
@@ -140,18 +169,38 @@ class SweepStore:
         return found[0]
 
 
-def _read(file: Path) -> Sweep | None:
-    """A sweep; ``None`` where a newer Slipway or somebody else wrote the file."""
+def describe_unreadable(sweeps: Sequence[UnreadableSweep]) -> str:
+    """What is said of sweeps that are left out: which, and why."""
+    are = "1 sweep is" if len(sweeps) == 1 else f"{len(sweeps)} sweeps are"
+    lines = [f"{are} left out:", *(f"  {one.file}: {one.why}" for one in sweeps[:_NAMED])]
+    if len(sweeps) > _NAMED:
+        lines.append(f"  and {len(sweeps) - _NAMED} more in {sweeps[0].file.parent}")
+    return "\n".join([*lines, "  Their runs are there as before; move the files away to be told no more"])
+
+
+def _read(file: Path) -> Sweep | UnreadableSweep | None:
+    """A sweep, or why it cannot be read; ``None`` where it has just been removed."""
     from pydantic import ValidationError
 
     try:
         values = load_json(file.read_bytes())
-        if not isinstance(values, dict) or values.pop("version", None) != _VERSION:
-            return None
+        if not isinstance(values, dict):
+            raise ValueError("it is no sweep")
+        version = values.pop("version", None)
+        if isinstance(version, int) and version > _VERSION:
+            raise ValueError(f"a newer Slipway wrote it (version {version}; this one reads up to {_VERSION})")
+        if version != _VERSION:
+            raise ValueError("it is no sweep")
         sweep: Sweep = _adapter().validate_python(values)
-        return sweep
-    except (OSError, ValueError, ValidationError):
+    except FileNotFoundError:
         return None
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        return UnreadableSweep(file=file, why=f"{place} is missing, or has a value that no sweep has")
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+        return UnreadableSweep(file=file, why=why.splitlines()[0])
+    return sweep
 
 
 @cache

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway.cli.common import refuse_job_options
 from slipway.cli.program import GROUPS, make_program
+from slipway.errors import UsageError
 from slipway.project import Project, find_root
 from slipway.share import share_folder
 from slipway.text.command_name import as_typed
@@ -120,6 +122,41 @@ def test_a_word_that_is_no_task_is_told_with_what_may_have_been_meant(
     assert done.stdout == ""
     assert done.stderr.startswith("error: No idea what ")
     assert done.stderr.partition("is! ")[2] == f"{hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "task", "line"),
+    [
+        ("job train --lr 1", "train", "job -- train --lr 1"),
+        ("job --mem 4G --wait infer", "infer", "job --mem 4G --wait -- infer"),
+    ],
+)
+def test_a_short_form_behind_job_is_no_second_task(tmp_path: Path, typed: str, task: str, line: str) -> None:
+    done = run(tmp_path, "slipway", *typed.split())
+    assert done.returncode == 64
+    assert done.stderr == (
+        f"error: '{task}' behind job is a task of its own, and no word of job's program (the payload's is "
+        f"--task {task}). `slipway --help job` lists its options; what is for the program stands behind "
+        f"`--`: `slipway {line}`\n"
+    )
+
+
+@pytest.mark.parametrize("typed", ["job --name train", "job --dry-run -- train", "train job", "train"])
+def test_a_short_form_elsewhere_is_what_it_is(tmp_path: Path, typed: str) -> None:
+    assert "behind job" not in run(tmp_path, "slipway", *typed.split()).stderr
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"time": "5", "account": None}, "--time is for a job; add --on SITE, or leave it out"),
+        ({"time": "5", "account": "a"}, "--time, --account are for a job; add --on SITE, or leave them out"),
+    ],
+)
+def test_options_of_a_job_where_there_is_none(wanted: dict[str, str | None], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_job_options(wanted, push=False, no_push=False)
+    assert str(caught.value) == said
 
 
 def test_the_help_shows_which_options_take_a_value(tmp_path: Path) -> None:

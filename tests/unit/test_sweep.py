@@ -208,9 +208,36 @@ def test_a_sweep_is_kept_and_found(tmp_path: Path) -> None:
     store.save(make_sweep(sweep_id="k4f9-sweep-20260131-142531"))
     # Of several of one name it is the newest.
     assert store.find("nine").sweep_id == "k4f9-sweep-20260131-142531"
-    (tmp_path / "sweeps" / "newer.json").write_text('{"version": 2}')
-    (tmp_path / "sweeps" / "broken.json").write_text("{")
-    assert len(list(store.all())) == 2
+
+
+def test_what_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    notes: list[str] = []
+    store = SweepStore(tmp_path / "sweeps", notes.append)
+    store.save(make_sweep(element(0, 0)))
+    assert (len(list(store.all())), notes) == (1, [])
+    for name, text in {
+        "broken": "{",
+        "list": "[]",
+        "newer": '{"version": 2}',
+        "part": '{"version": 1, "sweep_id": "k", "name": 7}',
+    }.items():
+        (tmp_path / "sweeps" / f"{name}.json").write_text(text)
+    assert len(list(store.all())) == 1
+    [note] = notes
+    folder = tmp_path / "sweeps"
+    lines = [line.partition(" Expecting")[0] for line in note.splitlines()]
+    assert lines[0] == "4 sweeps are left out:"
+    assert set(lines[1:-1]) == {
+        f"  {folder}/broken.json: it is not JSON, or cut:",
+        f"  {folder}/list.json: it is no sweep",
+        f"  {folder}/newer.json: a newer Slipway wrote it (version 2; this one reads up to 1)",
+        f"  {folder}/part.json: name is missing, or has a value that no sweep has",
+    }
+    assert lines[-1] == "  Their runs are there as before; move the files away to be told no more"
+    assert store.find("nine").sweep_id == "k3f9-sweep-20260131-142530"
+    assert len(notes) == 2
+    with pytest.raises(UsageError, match=r"broken\.json cannot be read: it is not JSON"):
+        store.find("broken")
 
 
 def test_what_is_made_of_other_things_is_another_element() -> None:
