@@ -6,16 +6,22 @@ from collections.abc import Sequence
 import pytest
 
 from slipway.job.run import Run
+from slipway.monitor.spending import Budget
 from slipway.report.sweep_table import ElementState, element_states
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.steps.box import box_up
+from slipway.steps.cancel import cancel
+from slipway.steps.find import find_sweep
 from slipway.steps.session import Choice
 from slipway.steps.submit import Push
 from slipway.steps.sweep import SweepRequest, sweep_submitted
 from slipway.sweep.record import Sweep
 from slipway.sweep.spec import SweepSpec
 from tests.campaign import LONG
+from tests.integration.monitor_program import monitor
 from tests.integration.small_image import SmallImageBox
+from tests.integration.test_monitor import Sweeps, of
 from tests.waiting import wait_until
 
 LIMITS = pytest.mark.skipif(not LONG, reason="limits are whole minutes; `./run test --long` waits for them")
@@ -97,6 +103,15 @@ def test_a_requeued_job_goes_on_with_those_that_had_not_ended(small: SmallImageB
     assert [path.partition("/")[0] for path in attempts] == ["task-0", "task-1", "task-1", "task-2"]
 
 
+def test_a_job_that_is_cancelled_begins_no_other(small: SmallImageBox) -> None:
+    program = 'echo began; [ "$1" != 1 ] || exec sleep 600'
+    sweep, run = submit(small, program, 3, pack_minutes=60)
+    wait_until(lambda: has(small, run, "task-1/attempt-1/log"), lambda: small.situation(run))
+    cancel(small.session, run.run_id)
+    found = states(small, sweep, run)
+    assert words(found) == ["COMPLETED ok", "CANCELLED cancelled", "CANCELLED cancelled"]
+
+
 @LIMITS
 def test_the_limit_of_a_job_ends_the_one_that_runs_and_tells_the_others(small: SmallImageBox) -> None:
     program = 'echo began; [ "$1" != 1 ] || exec sleep 600'
@@ -119,22 +134,25 @@ def test_one_that_does_not_end_leaves_the_time_of_those_after_it(small: SmallIma
     assert words(found) == ["TIMEOUT time-limit", "COMPLETED ok"]
 
 
-def test_one_of_them_is_submitted_again_alone(small: SmallImageBox) -> None:
-    from slipway.host.scratch import open_scratch
-    from slipway.steps.try_again import Again, try_again
-
-    program = 'echo "$1" >/out/n; [ -d /previous ] || [ "$1" != 2 ]'
-    sweep, run = submit(small, program, 3, pack_minutes=60)
-    states(small, sweep, run)
-    site = small.choice.site.model_copy(update={"queues": {}})
-    with small.connect() as host:
-        again = Again(run=small.look(run.run_id), claims={2: 1}, changes={})
-        new = try_again(small.session, again, site, host, open_scratch(host, site))
-    assert new is not None
-    assert (new.task_indices, new.bundles, new.resources["time"]) == ((2,), {}, "10")
-    ended = small.wait_for(new)
-    assert (ended.state, ended.status.reason) == (State.COMPLETED, "ok")
-    assert small.on_box(f"cat {new.run_dir}/task-2/attempt-1/out/n") == "2\n"
+def test_the_monitor_submits_again_what_failed_in_a_job_of_its_own(small: SmallImageBox) -> None:
+    if box_up(small.session).memory_limits is None:
+        pytest.skip("SLURM does not enforce memory limits in this box")
+    sweeps = Sweeps(small)
+    # What fails after one that was killed for its memory is not taken for the same, and the others run.
+    kinds = ("ok", "memory", "files", "program", "ok")
+    sweep = sweeps.submit(*kinds, pack_minutes=60)
+    look, words = monitor(sweeps.session(), sweep.sweep_id, Budget(most_tries=3))
+    assert look.counts == {"ok": 4, "stopped": 1}, words
+    assert of(words, "memory") == ["out of memory with 100M → with 200M of memory, try 2 of 3"]
+    [files] = of(words, "files")
+    assert files.startswith("the file system failed on node")
+    assert of(words, "program")[0].startswith("the program failed, exit code 3 → stop")
+    assert sweeps.starts(sweep) == {"0": 1, "1": 2, "2": 2, "3": 1, "4": 1}
+    now = find_sweep(small.session, sweep.sweep_id)
+    for one in now.elements[1:3]:
+        assert one.place is not None
+        new = small.look(one.place.run_id)
+        assert (new.bundles, new.minutes, new.resources["time"]) == ({}, {}, "10")
 
 
 def test_elements_side_by_side_have_a_gpu_each(small: SmallImageBox) -> None:

@@ -62,12 +62,18 @@ class Sweeps:
     def session(self, rules: Rules | None = None) -> OpenSession:
         return OpenSession(project=self.small.session.project, rules=rules or Rules())
 
-    def submit(self, *kinds: str, before: str = "", **resources: str) -> Sweep:
+    def submit(
+        self, *kinds: str, before: str = "", pack_minutes: int | None = None, **resources: str
+    ) -> Sweep:
         profile = self.small.choice.profile.model_copy(update={"program": ("sh", "-c", PROGRAM, "sh")})
         site = self.small.choice.site.model_copy(update={"queues": {}, "before": before})
         request = SweepRequest(
             choice=Choice(profile=profile, site=site),
-            spec=SweepSpec(args=("{kind}", "{n}"), zip=({"kind": kinds, "n": numbers(kinds)},)),
+            spec=SweepSpec(
+                args=("{kind}", "{n}"),
+                zip=({"kind": kinds, "n": numbers(kinds)},),
+                pack_minutes=pack_minutes,
+            ),
             resources=SlurmResources.model_validate(
                 {"cpus": 1, "mem": "100M", "time": "10", **resources}, strict=False
             ),
