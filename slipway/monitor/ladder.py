@@ -53,6 +53,7 @@ class LadderMaker:
         template: of the job script.
         budget: what may be spent.
         check: refuses what would wait for ever there.
+        given: the bytes that runs were given on each node which have asked for no memory, by their ids.
         texts: the scripts, by the names that ladders have for them.
     """
 
@@ -61,6 +62,7 @@ class LadderMaker:
     template: Template
     budget: Budget
     check: Callable[[ResourceRequest], None]
+    given: Mapping[str, int] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
     def plan(self, run: Run) -> dict[str, Any]:
@@ -111,8 +113,7 @@ class LadderMaker:
     ) -> tuple[dict[str, Any], dict[str, str] | None]:
         """What follows a failure, and the changes of the next request."""
         resources = made.run.resources
-        usage = run.usage or next(iter(run.task_usages.values()), None)
-        given = usage.asked_memory_bytes if usage and not changes.get("mem") else None
+        given = None if changes.get("mem") else given_bytes(run) or self.given.get(run.run_id)
         limits = (status.limit_s for status in (*run.task_statuses.values(), run.status))
         limit_s = next((limit_s for limit_s in limits if limit_s), None)
         case = Case(
@@ -163,6 +164,12 @@ class LadderMaker:
         name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.texts[name] = text
         return name
+
+
+def given_bytes(run: Run) -> int | None:
+    """The memory that a run was given on each node, as far as its record has it."""
+    usage = run.usage or next(iter(run.task_usages.values()), None)
+    return usage.asked_memory_bytes if usage else None
 
 
 def _inputs(run: Run) -> Inputs:

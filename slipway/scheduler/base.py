@@ -234,6 +234,14 @@ class Scheduler(Protocol):
             ParseError: the answer was cut off.
         """
 
+    def given_memory(self, host: Host, wanted: Sequence[JobQuery]) -> Mapping[str, int]:
+        """The bytes that jobs were given on each node, by their names, as far as that is known.
+
+        Raises:
+            SshError: the connection was lost.
+            ParseError: the answer was cut off.
+        """
+
     def accounted(self, host: Host, query: AccountQuery) -> Accounted:
         """What accounting has of many jobs, also those that Slipway has not submitted.
 

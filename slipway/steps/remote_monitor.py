@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from slipway.errors import ParseError, RemoteError, SlipwayError, SshError, Usag
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch
 from slipway.job.template import load_template
-from slipway.monitor.ladder import LadderMaker
+from slipway.monitor.ladder import LadderMaker, given_bytes
 from slipway.monitor.order import MonitorJob, OrderedElement, OrderMaker
 from slipway.monitor.spending import Budget
 from slipway.monitor.there_host import (
@@ -26,6 +26,7 @@ from slipway.monitor.there_host import (
     send,
 )
 from slipway.resources import Resources, minutes
+from slipway.scheduler.base import JobQuery
 from slipway.scheduler.choose import find_scheduler, parse_resources
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.steps.kept_hosts import KeptHostsSession
@@ -242,12 +243,24 @@ class RemoteMonitor:
             template=load_template(self.session.project.share / "cluster"),
             budget=self.request.budget,
             check=_once(check),
+            given=self._given(host),
         )
         elements = [OrderedElement(label=one.label, tries=one.tries) for one in self.monitor.elements]
         throttle = self.target.sweep.throttle if self.target.sweep else None
         return OrderMaker(ladders=ladders).make(
             elements, runs, self.request.interval_s, self._job(scratch, python), throttle
         )
+
+    def _given(self, host: Host) -> Mapping[str, int]:
+        """What memory runs have that have asked for none."""
+        newest = {one.place[0] for one in self.monitor.elements}
+        runs = [run for run in self.monitor.runs.values() if run.run_id in newest]
+        wanted = [
+            JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.tasks)
+            for run in runs
+            if not run.resources.get("mem") and given_bytes(run) is None
+        ]
+        return find_scheduler(self.target.site.scheduler).given_memory(host, wanted)
 
     def _job(self, scratch: Scratch, python: str) -> MonitorJob | None:
         if self.request.job is None:

@@ -12,6 +12,8 @@ import pytest
 
 from slipway.monitor.spending import Budget
 from slipway.monitor.there_host import There
+from slipway.scheduler.base import JobQuery
+from slipway.scheduler.choose import find_scheduler
 from slipway.steps.box import box_up
 from slipway.steps.find import find_sweep
 from slipway.steps.monitored import find_targets
@@ -177,6 +179,10 @@ def test_a_job_that_begins_again_by_itself(sweeps: Sweeps) -> None:
         return any(line.startswith("this job's time is up; job ") for line in log(sweeps, sweep))
 
     wait_until(goes_on, lambda: small.on_box(f"cat {folder(sweep)}/*log; squeue"))
+    run = small.look(sweep.run_ids[0])
+    with small.connect() as host:
+        query = JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.tasks)
+        assert find_scheduler("slurm").given_memory(host, [query]) == {run.run_id: 100 << 20}
     let_go(sweeps, sweep, 0)
     wait_for_its_end(sweeps, sweep)
     assert small.on_box(f"cat {folder(sweep)}/job").strip() != first

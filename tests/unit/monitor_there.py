@@ -120,6 +120,7 @@ class Cluster:
         job: MonitorJob | None = None,
         interval_s: float | None = None,
         throttle: int | None = None,
+        given: Mapping[str, int] | None = None,
         **budget: Any,
     ) -> dict[str, Any]:
         """An order for all tasks of some runs."""
@@ -128,6 +129,7 @@ class Cluster:
             scratch=self.scratch,
             template=TEMPLATE,
             budget=Budget(**{"most_tries": 3, **budget}),
+            given=given or {},
             check=lambda request: check_partition(request, site or make_site()),
         )
         elements = [

@@ -31,6 +31,7 @@ from slipway.monitor.there.look import Seen
 from slipway.monitor.there.submit import ranges as ranges_there
 from slipway.monitor.there.watch import Watch
 from slipway.scheduler.base import Job, State
+from slipway.scheduler.slurm.memory import parse_memory
 from slipway.scheduler.slurm.parse import (
     parse_accounting,
     parse_queue,
@@ -363,6 +364,25 @@ def as_there_whole(run: Run) -> run_there.Run:
         "tries": run.tries,
     }
     return run_there.Run(run.run_id, values)
+
+
+def test_memory_that_nobody_has_asked_for(cluster: Cluster) -> None:
+    run = cluster.run("first", resources={"mem": None})
+    cluster.say(accounting="7|first|OUT_OF_MEMORY|0:125")
+    look, _ = Watch(cluster.order([run])).look()
+    assert look.seen[0].words == (
+        "element n=None: out of memory → stop: what memory it had is not known; write mem for it"
+    )
+    look, _ = Watch(cluster.order([run], given={"first": 3 << 30})).look()
+    assert look.seen[0].words == "element n=None: out of memory → with 6G of memory, try 2 of 3"
+
+
+def test_what_memory_jobs_were_given() -> None:
+    printed = (
+        "a notice\n7_0|1|billing=2,cpu=2,mem=400M,node=1|cpu=2,mem=300M|first\n"
+        "8|2||billing=1,cpu=1,mem=8G,node=2|second\n9|1|||third\n"
+    )
+    assert parse_memory(printed) == [("first", 400 << 20), ("second", 4 << 30)]
 
 
 def test_refusals_of_the_site_are_in_the_table(cluster: Cluster) -> None:

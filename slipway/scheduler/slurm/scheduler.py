@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from slipway.errors import RemoteError
@@ -18,6 +18,7 @@ from slipway.scheduler.slurm.array_limit import find_most_tasks
 from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
 from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.interactive import join_command
+from slipway.scheduler.slurm.memory import find_memory
 from slipway.scheduler.slurm.node import find_nodes
 from slipway.scheduler.slurm.option import quote_option
 from slipway.scheduler.slurm.parse import parse_queue, parse_submission
@@ -83,6 +84,10 @@ class Slurm:
     def usage(self, host: Host, wanted: Sequence[JobQuery]) -> UsageAnswer:
         """What jobs used, by ``sacct``."""
         return find_usage(host, wanted)
+
+    def given_memory(self, host: Host, wanted: Sequence[JobQuery]) -> Mapping[str, int]:
+        """By ``sacct``."""
+        return find_memory(host, wanted)
 
     def accounted(self, host: Host, query: AccountQuery) -> Accounted:
         """What ``sacct`` and ``sreport`` have of many jobs."""

@@ -122,7 +122,7 @@ class _Attempt:
     def usage(self) -> Usage:
         tres = parse_tres(self.fields["AllocTRES"])
         nodes = parse_number(self.fields["NNodes"]) or 1
-        cpus, memory = parse_number(tres.get("cpu", "")), _size(tres.get("mem", ""))
+        cpus, memory = parse_number(tres.get("cpu", "")), parse_size(tres.get("mem", ""))
         cpu_s = round(sum(map(_cpu_s, self.steps)), 3) if self.steps else None
         return Usage(
             elapsed_s=self.elapsed_s,
@@ -178,7 +178,7 @@ def _peak(step: dict[str, str]) -> int | None:
 
     It is what ``seff`` calls the estimated maximum (contribs/seff), for one node.
     """
-    largest = _size(step["MaxRSS"])
+    largest = parse_size(step["MaxRSS"])
     tasks, nodes = parse_number(step["NTasks"]) or 1, parse_number(step["NNodes"]) or 1
     return None if largest is None else largest * -(-tasks // nodes)
 
@@ -206,7 +206,7 @@ def parse_tres(text: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
 
 
-def _size(text: str) -> int | None:
+def parse_size(text: str) -> int | None:
     """A size of memory, in bytes; ``None`` where it is none."""
     match = _SIZE.fullmatch(text)
     size = round(float(match[1]) * _UNITS[match[2]]) if match else None
