@@ -1,6 +1,7 @@
 """Monitors on a cluster that begin, live, stop and die: processes here, beside stand-ins for SLURM."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,8 +58,20 @@ class Here:
 HOST = cast("Host", Here())
 
 
+def find_python() -> str:
+    """The oldest Python that it is for, where this machine has one; else that of the tests."""
+    oldest = shutil.which("python3.6")
+    works = oldest and subprocess.run([oldest, "-V"], capture_output=True, check=False).returncode == 0
+    return oldest if oldest and works else sys.executable
+
+
+PYTHON = find_python()
+
+
 class One:
     """A monitor of one run."""
+
+    python = PYTHON
 
     def __init__(self, cluster: Cluster, run: Run, name: str = "one") -> None:
         self.cluster, self.run, self.name = cluster, run, name
@@ -72,7 +85,7 @@ class One:
         return self.call("start" if job is None else "submit", file)
 
     def call(self, word: str, file: str = "") -> There:
-        return there_host.call(HOST, self.cluster.scratch, sys.executable, word, self.name, file)
+        return there_host.call(HOST, self.cluster.scratch, self.python, word, self.name, file)
 
     def log(self) -> list[str]:
         return there_host.read_log(HOST, self.cluster.scratch, self.name, 0).decode().splitlines()
@@ -117,6 +130,24 @@ def test_it_submits_again_by_itself(one: One) -> None:
     wait_until(one.cluster.submitted, one.log)
     wait_until(lambda: any(line.endswith("  job 100  1 element") for line in one.log()), one.log)
     assert "element n=None: out of memory with 1G → with 2G of memory, try 2 of 3" in one.log()
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_whatever_the_locale_and_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locale: str
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    cluster = Cluster(tmp_path / "Ünïcode", monkeypatch)
+    one = One(cluster, cluster.run("first", args=("é", "\udce9")))
+    cluster.say(accounting="7|first|OUT_OF_MEMORY|0:125")
+    assert one.start().began is True
+    wait_until(lambda: any(line.endswith("  job 100  1 element") for line in one.log()), one.log)
+    new_id = next(line.split()[1] for line in one.log() if line.startswith("run "))
+    record = cluster.record(new_id)
+    assert (record.args, record.run_dir) == (("é", "\udce9"), f"{cluster.root}/runs/{new_id}")
+    assert cluster.submitted()[0][-1] == f"{cluster.root}/runs/{new_id}/job.sh"
+    assert f"\nrun_dir='{record.run_dir}'\n" in (Path(record.run_dir) / "job.sh").read_text("utf-8")
+    assert one.call("stop").state == "ended"
 
 
 @pytest.mark.parametrize("how", ["stop", "term"])

@@ -38,7 +38,8 @@ class Submitter:
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         self.order = order
-        self.root = os.getcwd()  # noqa: PTH109
+        # In the C locale Python 3.6 takes paths for ASCII.
+        self.root = os.getcwdb().decode("utf-8", "surrogateescape")  # noqa: PTH109
 
     def submit(
         self, old: Run, claims: Mapping[Optional[int], int], state: str, exclude: Sequence[str]
