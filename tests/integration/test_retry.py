@@ -5,11 +5,16 @@ import pytest
 from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
 from slipway.monitor.claim import make_claims
+from slipway.notify.pending import PendingStore
+from slipway.notify.target import parse_targets
 from slipway.steps.find import find_sweep
+from slipway.steps.submit import keep_notify
 from slipway.sweep.record import Place, Sweep
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
+from tests.integration.test_bundles import submit as share
 from tests.integration.test_monitor import PROGRAM, Sweeps, open_site, runs
+from tests.unit.test_notify import Webhook
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,18 @@ def test_logs_and_results_of_what_failed(sweeps: Sweeps, runner: TaskRunner) -> 
     assert sorted(path.name for path in home.glob("task-*")) == ["task-1", "task-2"]
 
 
+def test_elements_that_shared_a_job(sweeps: Sweeps, runner: TaskRunner) -> None:
+    program = 'cp /previous/n /out/n 2>/dev/null || { echo $1 >/out/n; [ "$1" = 0 ]; }'
+    sweep, run = share(sweeps.small, program, 4, pack_minutes=30, per_node=2)
+    assert [len(lanes) for lanes in run.bundles.values()] == [2]
+    sweeps.small.wait_for(run)
+    done = runner.invoke("retry", "--sweep", sweep.sweep_id, "--failed")
+    [new_id] = new_runs(done.stdout)
+    new = sweeps.small.wait_for(sweeps.small.look(new_id))
+    assert (new.task_indices, new.status.reason, dict(new.bundles)) == ((1, 2, 3), "ok", {})
+    assert sweeps.small.on_box(f"cat {new.run_dir}/task-*/attempt-1/out/n") == "1\n2\n3\n"
+
+
 def submit(sweeps: Sweeps, kind: str) -> Run:
     small = sweeps.small
     with small.connect() as host:
@@ -92,6 +109,9 @@ def test_a_run_alone_and_what_was_cancelled(sweeps: Sweeps, runner: TaskRunner) 
     failed, waits = submit(sweeps, "files"), submit(sweeps, "waits")
     sweeps.small.wait_for(failed)
     words = ("retry", failed.run_id, waits.run_id)
+    webhook = Webhook()
+    targets = parse_targets([webhook.url])
+    keep_notify(sweeps.small.session, failed, targets)
     runner.invoke("cancel", waits.run_id)
     sweeps.small.wait_for(waits)
     said = runner.invoke(*words, "--failed", "--dry-run").stdout
@@ -102,6 +122,12 @@ def test_a_run_alone_and_what_was_cancelled(sweeps: Sweeps, runner: TaskRunner) 
     }
     assert set(new) == {failed.run_id, waits.run_id}
     assert sweeps.small.look(new[failed.run_id]).status.reason == "ok"
+    # Whom the first was to tell, the next is to tell.
+    pending = PendingStore(sweeps.small.session.project.state)
+    assert pending.targets(new[failed.run_id]) == targets
+    for run_id in pending.run_ids():
+        pending.forget(run_id)
+    webhook.close()
     # By the name of the first it is the newest that counts.
     again = runner.invoke("retry", failed.run_id, code=0)
     assert again.stdout == "Nothing is to be submitted again: 1 ok\n"

@@ -30,7 +30,7 @@ from slipway.steps.monitored import Watched, find_targets
 from slipway.steps.older_elements import with_older
 from slipway.steps.retry import Candidate, Kind, Picked, Retried, Retry, kind_of
 from slipway.steps.session import Session
-from slipway.steps.try_again import Again, check_again
+from slipway.steps.try_again import Again, _of_profile, check_again
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
 from tests.unit.test_run import make_run
 
@@ -321,6 +321,17 @@ def test_who_was_to_be_told_of_the_first_is_told_of_the_next(cluster: Cluster) -
     [retry] = cluster.retry(runs=["b4d2"])
     do(retry)
     assert cluster.submitted[0].notify is None
+
+
+def test_the_profile_says_who_is_told_where_the_run_does_not_any_more(cluster: Cluster) -> None:
+    root = cluster.session.project.root
+    (root / "env").mkdir()
+    (root / "env" / ".env.base").write_text("NOTIFY='mail desktop'\n")
+    (root / "env" / ".env.cpu").write_text("IMAGE=a\nPROGRAM=python3\nDOCKERFILE=Dockerfile\n")
+    # A mail is an option of the job.
+    assert [target.word for target in _of_profile(cluster.session, make_run(RUN))] == ["desktop"]
+    gone = replace(make_run(RUN), profile="gone")
+    assert _of_profile(cluster.session, gone) == []
 
 
 def test_what_slurm_may_begin_again_is_looked_at_twice(
