@@ -11,7 +11,12 @@ from slipway.errors import ConfigError, UsageError
 
 
 def read_keys(
-    file: Path, expected: str, *, missing: str | None = None, as_text: bool = False
+    file: Path,
+    expected: str,
+    *,
+    missing: str | None = None,
+    as_text: bool = False,
+    may_be_empty: bool = False,
 ) -> dict[Any, Any]:
     """The keys of a file.
 
@@ -20,6 +25,7 @@ def read_keys(
         expected: what is said where it has no keys: what there should be, and where that is explained.
         missing: what is said where it is not there.
         as_text: every value is the text that stands there: ``1e-3`` stays that, and so do ``007``, ``yes``.
+        may_be_empty: a file without a word, or with comments alone, has no keys, and that is all right.
 
     Raises:
         UsageError: it is not there, and ``missing`` says what then.
@@ -35,6 +41,8 @@ def read_keys(
         if missing is not None and isinstance(error, FileNotFoundError):
             raise UsageError(missing) from error
         raise ConfigError(f"{file} cannot be read: {error}") from error
+    if content is None and may_be_empty:
+        return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: {expected}")
     return content

@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.errors import ConfigError, UsageError
 from slipway.text.nearest import nearest
 from slipway.validation import explain, form
+from slipway.yaml_file import read_keys
 
 FILE = "datasets.yaml"
 Layout = Literal["bag", "eth3d", "euroc", "kitti", "plain", "tartanair", "tum", "video"]
@@ -180,19 +180,9 @@ def find_dataset(catalog: Mapping[str, Dataset], name: str) -> Dataset:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected names of datasets with their keys; docs/data.md explains them")
+    expected = "expected names of datasets with their keys; docs/data.md explains them"
     # YAML's numbers and dates as names.
-    return {str(name): value for name, value in content.items()}
+    return {str(name): value for name, value in read_keys(file, expected, may_be_empty=True).items()}
 
 
 def _make(file: Path, name: str, content: Any) -> Dataset:

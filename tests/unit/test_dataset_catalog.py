@@ -159,3 +159,9 @@ def test_a_name_that_is_not_known() -> None:
         UsageError, match=r"no dataset 'tumm' is known \(did you mean tum\?\); there are eth3d"
     ):
         find_dataset(load_catalog([OWN]), "tumm")
+
+
+@pytest.mark.parametrize("text", ["", "# none of mine yet\n"])
+def test_a_file_may_be_empty(tmp_path: Path, text: str) -> None:
+    (tmp_path / "datasets.yaml").write_text(text)
+    assert load_catalog([tmp_path / "datasets.yaml"]) == {}
