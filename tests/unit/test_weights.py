@@ -1,10 +1,7 @@
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copyfile
 
@@ -17,75 +14,33 @@ from slipway.steps.data import find_weights
 from slipway.steps.session import Session
 from slipway.weights.checkpoint import check_checkpoint
 from slipway.weights.stage import Source, fetch_weights, find_source, take_weights
+from tests.unit.web_files import WebFiles, serve_files
 
 ROOT = Path(__file__).parents[2]
 # Made by torch.save of PyTorch 2.7.1: tensors in both of its formats, and a call of os.system.
 DATA = Path(__file__).parent / "data"
 TENSORS = (DATA / "tensors.pth").read_bytes()
-
-
-@dataclass
-class Server:
-    """An HTTP server on this machine that serves one file, in the ways that files are served."""
-
-    content: bytes = TENSORS
-    kind: str = "application/octet-stream"
-    version: str | None = '"1"'
-    cut_after: int | None = None
-    status: int = 200
-    ranges: list[str | None] = field(default_factory=list)
-    url: str = ""
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        asked = request.headers.get("Range")
-        self.ranges.append(asked)
-        same = request.headers.get("If-Range") in (None, self.version)
-        begin = int(re.findall(r"\d+", asked)[0]) if asked and same else 0
-        body = self.content[begin:]
-        if begin and not body:
-            request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(self.content)}")
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return
-        request.send_response(206 if begin else self.status)
-        request.send_header("Content-Type", self.kind)
-        request.send_header("Content-Length", str(len(body)))
-        if self.version:
-            request.send_header("ETag", self.version)
-        request.end_headers()
-        request.wfile.write(body[: self.cut_after])
+FILE = "/droid.pth"
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            state.answer(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        state.url = f"http://127.0.0.1:{http.server_address[1]}/droid.pth"
+def server() -> Iterator[WebFiles]:
+    with serve_files() as state:
+        state.files[FILE] = TENSORS
         yield state
-        http.shutdown()
 
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_weights_are_fetched_once(server: Server, tmp_path: Path) -> None:
-    source = Source(name="droid.pth", url=server.url)
+def test_weights_are_fetched_once(server: WebFiles, tmp_path: Path) -> None:
+    source = Source(name="droid.pth", url=server.url + FILE)
     weights, fetched = fetch_weights(tmp_path, source, NullProgress())
     assert fetched
     assert weights.path.read_bytes() == TENSORS
     assert (weights.name, weights.sha256, weights.size_bytes) == ("droid.pth", digest(TENSORS), len(TENSORS))
-    assert json.loads((tmp_path / "droid.pth.json").read_text())["from"] == server.url
+    assert json.loads((tmp_path / "droid.pth.json").read_text())["from"] == server.url + FILE
     assert fetch_weights(tmp_path, source, NullProgress()) == (weights, False)
     assert len(server.ranges) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["droid.pth", "droid.pth.json"]
@@ -93,29 +48,28 @@ def test_weights_are_fetched_once(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ['"1"', None])
 def test_a_download_that_is_cut_goes_on(
-    server: Server, tmp_path: Path, version: str | None, monkeypatch: pytest.MonkeyPatch
+    server: WebFiles, tmp_path: Path, version: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slipway.download._CHUNK", 500)
-    server.version, server.cut_after = version, 1000
-    source = Source(name="droid.pth", url=server.url)
+    server.version, server.cuts = version, [1000]
+    source = Source(name="droid.pth", url=server.url + FILE)
     with pytest.raises(DownloadError, match="are kept") as caught:
         fetch_weights(tmp_path, source, NullProgress())
     assert "--file" in str(caught.value)
     assert caught.value.exit_code == 90
     assert not (tmp_path / "droid.pth").exists()
-    server.cut_after = None
     weights, _ = fetch_weights(tmp_path, source, NullProgress())
     assert server.ranges == [None, "bytes=1000-"]
     assert weights.sha256 == digest(TENSORS)
 
 
 @pytest.mark.parametrize("more", [b"", b"more than there is"])
-def test_all_of_it_was_here_before(server: Server, tmp_path: Path, more: bytes) -> None:
+def test_all_of_it_was_here_before(server: WebFiles, tmp_path: Path, more: bytes) -> None:
     """As where an earlier fetch was killed between its last byte and the look at the file."""
     (tmp_path / ".droid.pth.part").write_bytes(TENSORS + more)
-    note = {"url": server.url, "version": None}
+    note = {"url": server.url + FILE, "version": None}
     (tmp_path / ".droid.pth.part.json").write_text(json.dumps(note))
-    source = Source(name="droid.pth", url=server.url)
+    source = Source(name="droid.pth", url=server.url + FILE)
     if more:
         with pytest.raises(DownloadError, match="less of it than what had arrived"):
             fetch_weights(tmp_path, source, NullProgress())
@@ -124,25 +78,25 @@ def test_all_of_it_was_here_before(server: Server, tmp_path: Path, more: bytes) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["droid.pth", "droid.pth.json"]
 
 
-def test_a_password_in_the_address_is_kept_nowhere(server: Server, tmp_path: Path) -> None:
-    url = server.url.replace("//", "//me:secret@")
+def test_a_password_in_the_address_is_kept_nowhere(server: WebFiles, tmp_path: Path) -> None:
+    url = server.url.replace("//", "//me:secret@") + FILE
     fetch_weights(tmp_path, Source(name="droid.pth", url=url), NullProgress())
     assert "secret" not in (tmp_path / "droid.pth.json").read_text()
-    server.status = 404
+    server.files.clear()
     with pytest.raises(DownloadError) as caught:
         fetch_weights(tmp_path, Source(name="other.pth", url=url), NullProgress())
     assert "secret" not in str(caught.value)
 
 
-def test_weights_from_another_place_are_still_those_that_are_known(server: Server, tmp_path: Path) -> None:
+def test_weights_from_another_place_are_still_those_that_are_known(server: WebFiles, tmp_path: Path) -> None:
     (tmp_path / "env").mkdir()
     known = {"droid.pth": {"url": "http://h.invalid/", "sha256": "0" * 64, "least_bytes": 1}}
     (tmp_path / "env" / "weights.json").write_text(json.dumps(known))
     session = Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path))
     with pytest.raises(DataError, match=r"env/weights\.json"):
-        find_weights(session, "droid.pth", url=server.url)
+        find_weights(session, "droid.pth", url=server.url + FILE)
     with pytest.raises(UsageError, match="leave one of them out"):
-        find_weights(session, "mine.pth", url=server.url, file=DATA / "tensors.pth")
+        find_weights(session, "mine.pth", url=server.url + FILE, file=DATA / "tensors.pth")
 
 
 def test_without_a_list_of_ones_own_slipways_counts(tmp_path: Path) -> None:
@@ -160,44 +114,44 @@ def test_a_mistake_in_the_list_of_weights(tmp_path: Path, text: str) -> None:
         find_source(tmp_path / "weights.json", "droid.pth")
 
 
-def test_fetching_anew(server: Server, tmp_path: Path) -> None:
-    source = Source(name="mine.pth", url=server.url)
+def test_fetching_anew(server: WebFiles, tmp_path: Path) -> None:
+    source = Source(name="mine.pth", url=server.url + FILE)
     first, _ = fetch_weights(tmp_path, source, NullProgress())
-    server.content = (DATA / "tensors-old.pth").read_bytes()
+    server.files[FILE] = (DATA / "tensors-old.pth").read_bytes()
     assert fetch_weights(tmp_path, source, NullProgress()) == (first, False)
     other, fetched = fetch_weights(tmp_path, source, NullProgress(), replace=True)
     assert fetched
-    assert other.sha256 == digest(server.content)
+    assert other.sha256 == digest(server.files[FILE])
 
 
 def test_another_version_is_fetched_from_its_beginning(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: WebFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slipway.download._CHUNK", 500)
-    server.content, server.cut_after = b"\0" * len(TENSORS), 1000
-    source = Source(name="droid.pth", url=server.url)
+    server.files[FILE], server.cuts = b"\0" * len(TENSORS), [1000]
+    source = Source(name="droid.pth", url=server.url + FILE)
     with pytest.raises(DownloadError):
         fetch_weights(tmp_path, source, NullProgress())
-    server.content, server.cut_after, server.version = TENSORS, None, '"2"'
+    server.files[FILE], server.version = TENSORS, '"2"'
     assert fetch_weights(tmp_path, source, NullProgress())[0].sha256 == digest(TENSORS)
     assert server.ranges == [None, "bytes=1000-"]
 
 
-def test_a_page_in_place_of_the_file(server: Server, tmp_path: Path) -> None:
-    server.content, server.kind = (
+def test_a_page_in_place_of_the_file(server: WebFiles, tmp_path: Path) -> None:
+    server.files[FILE], server.kind = (
         b"<!doctype html>Google Drive - Virus scan warning",
         "text/html; charset=utf-8",
     )
     with pytest.raises(DownloadError, match="web page") as caught:
-        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url), NullProgress())
+        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url + FILE), NullProgress())
     assert "invoke weights --file PATH" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_servers_that_do_not_serve(server: Server, tmp_path: Path) -> None:
-    server.status = 404
+def test_servers_that_do_not_serve(server: WebFiles, tmp_path: Path) -> None:
+    server.files.clear()
     for url, words in (
-        (server.url, "404"),
+        (server.url + FILE, "404"),
         ("http://127.0.0.1:9/x", "refused"),
         ("http://h.invalid/x", "invalid"),
         ("http://[", "could not be fetched"),
@@ -207,13 +161,15 @@ def test_servers_that_do_not_serve(server: Server, tmp_path: Path) -> None:
             fetch_weights(tmp_path, Source(name="droid.pth", url=url), NullProgress())
 
 
-def test_another_file_than_the_known_one(server: Server, tmp_path: Path) -> None:
-    source = Source(name="droid.pth", url=server.url, sha256="0" * 64)
+def test_another_file_than_the_known_one(server: WebFiles, tmp_path: Path) -> None:
+    source = Source(name="droid.pth", url=server.url + FILE, sha256="0" * 64)
     with pytest.raises(DataError, match=r"env/weights\.json"):
         fetch_weights(tmp_path, source, NullProgress())
     assert [path for path in tmp_path.iterdir() if path.suffix != ".json"] == []
     with pytest.raises(DataError, match="something else"):
-        fetch_weights(tmp_path, Source(name="droid.pth", url=server.url, least_bytes=1 << 20), NullProgress())
+        fetch_weights(
+            tmp_path, Source(name="droid.pth", url=server.url + FILE, least_bytes=1 << 20), NullProgress()
+        )
 
 
 def test_what_came_first_is_believed(tmp_path: Path) -> None:

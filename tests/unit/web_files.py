@@ -20,6 +20,8 @@ class WebFiles:
         cuts: after so many bytes of an answer the connection is closed; one for each request.
         has_ranges: it sends the rest of a file where that is asked for.
         moved: paths that lead to others.
+        kind: what it says that a file is.
+        version: what it says that a file's version is, if anything.
         pause_s: seconds between two pieces.
         asked: paths with the ranges that were asked for.
     """
@@ -29,10 +31,15 @@ class WebFiles:
     has_ranges: bool = True
     moved: dict[str, str] = field(default_factory=dict)
     kind: str = "application/octet-stream"
-    version: str = '"1"'
+    version: str | None = '"1"'
     pause_s: float = 0.0
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
+
+    @property
+    def ranges(self) -> list[str | None]:
+        """The ranges that were asked for, one for each request."""
+        return [wanted for _, wanted in self.asked]
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         asked = request.headers.get("Range") if self.has_ranges else None
@@ -51,9 +58,8 @@ class WebFiles:
             return
         body = content[begin:]
         more = {"Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"} if begin else {}
-        _head(
-            request, 206 if begin else 200, body, **{"Content-Type": self.kind, "ETag": self.version}, **more
-        )
+        more |= {"ETag": self.version} if self.version else {}
+        _head(request, 206 if begin else 200, body, **{"Content-Type": self.kind}, **more)
         body = body[: self.cuts.pop(0)] if self.cuts else body
         for start in range(0, len(body), 4096):
             request.wfile.write(body[start : start + 4096])
