@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -285,3 +286,49 @@ def test_a_task_that_ended_stays_as_it_ended(array: Run) -> None:
     (now,) = ask(later, then)
     assert [now.task_statuses[task] for task in (0, 1)] == [then.task_statuses[task] for task in (0, 1)]
     assert [now.task_statuses[task].state for task in (2, 3)] == [State.COMPLETED, State.RUNNING]
+
+
+def test_results_are_read_by_one_program(tmp_path: Path) -> None:
+    contents = {
+        "whole": '{"reason": "ok"}\n',
+        "lines": '{\n "x": "a\\\\nb",\n\n "é": 1\n}',
+        "empty": "",
+        "large": "x" * 70_000,
+        "many": "line\n" * 20_000,
+        r"odd\n=-' name": "odd\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / name / "attempt-1").mkdir(parents=True)
+        (tmp_path / name / "attempt-12").mkdir()
+        (tmp_path / name / "attempt-1" / "result.json").write_text("old")
+        (tmp_path / name / "attempt-12" / "result.json").write_text(content)
+    (tmp_path / "begun" / "attempt-1").mkdir(parents=True)
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "folder" / "attempt-1" / "result.json").mkdir(parents=True)
+    names = [*contents, "begun", "fresh", "folder", "none", "fresh/task-1", "none/task-1"]
+    done = subprocess.run(
+        ["sh", "-c", polling._RESULTS, "slipway", "-mark-"],
+        input="".join(f"{tmp_path / name}\n" for name in names),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *found, rest = done.stdout.split("-mark-")
+    assert (rest, done.stderr) == ("", "")
+    read = dict(zip(names, found, strict=True))
+    assert [read[name] for name in ("whole", "lines", "empty", r"odd\n=-' name")] == [
+        '{"reason": "ok"}',
+        contents["lines"],
+        "",
+        "odd",
+    ]
+    assert len(read["large"]) == 65_536
+    assert 65_000 < len(read["many"]) < 66_000
+    assert [read[name] for name in names[6:]] == [
+        "begun\n",
+        "",
+        "no file\n",
+        "no folder\n",
+        "",
+        "no folder\n",
+    ]
