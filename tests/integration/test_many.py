@@ -13,9 +13,10 @@ from slipway.job.run import Reason
 from slipway.report.sweep_table import element_states
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.box import box_up
+from slipway.steps.find import find_sweep
 from slipway.steps.session import Choice
 from slipway.steps.submit import Push
-from slipway.steps.sweep import SweepRequest, find_sweep, sweep_submitted
+from slipway.steps.sweep import SweepRequest, sweep_submitted
 from slipway.sweep.record import Sweep
 from slipway.sweep.spec import SweepSpec
 from tests.campaign import rounds
