@@ -194,6 +194,11 @@ class Run:
         """The index in the scheduler's array of the job that a task is in."""
         return self._jobs.get(task, task) if task is not None and self.bundles else task
 
+    @property
+    def width(self) -> int:
+        """How many tasks run side by side in one job, at most."""
+        return max(map(len, self.bundles.values()), default=1)
+
     @cached_property
     def _jobs(self) -> Mapping[int, int]:
         return {task: job for job, lanes in self.bundles.items() for lane in lanes for task in lane}

@@ -95,6 +95,13 @@ def add_usage(host: Host, runs: Sequence[Run]) -> list[Run]:
     return [new.get(run.run_id, run) for run in runs]
 
 
+def given_memory_bytes(run: Run, task: int | None) -> int | None:
+    """The memory that a task had on each node, or its part of that, as far as accounting has told it."""
+    usage = run.usage if task is None or run.bundles else run.task_usages.get(task)
+    given = usage.asked_memory_bytes if usage else None
+    return given // run.width if given is not None else None
+
+
 def _unfinished(run: Run) -> Run:
     """A run that was requeued after an end is asked for again at its next one."""
     if run.status.state.is_over or (run.usage is None and not run.usage_tries):

@@ -84,12 +84,8 @@ def _hours(tries: Iterable[tuple[Run, int | None]]) -> Iterator[tuple[Run, float
             continue
         jobs.add((run.run_id, job))
         lanes = run.bundles[job]
-        yield run, _job_s(run, [one for lane in lanes for one in lane]) / 3600, _width(run)
-
-
-def _width(run: Run) -> int:
-    """What all jobs of an array have, the narrowest too."""
-    return max(len(lanes) for lanes in run.bundles.values())
+        # All jobs of an array have the same, the one with few lanes, too.
+        yield run, _job_s(run, [one for lane in lanes for one in lane]) / 3600, run.width
 
 
 def _job_s(run: Run, tasks: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ from slipway.errors import ImageError, JobError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch
 from slipway.job.run import Reason, Run, Status
+from slipway.job.usage import given_memory_bytes
 from slipway.monitor.decide import Case, Decision, decide
 from slipway.monitor.rule import Failure
 from slipway.monitor.spending import Budget, check_costs, spent
@@ -152,8 +153,7 @@ class Monitor:
         run = self._newest.runs.get(one.place[0])
         if run is None or status is None:
             return Decision(words=f"{one.label}: the record of {one.place[0]} is gone → stop", again=False)
-        usage = run.usage if one.place[1] is None else run.task_usages.get(one.place[1])
-        given = usage.asked_memory_bytes if usage else None
+        given = given_memory_bytes(run, one.place[1])
         case = Case(
             label=one.label,
             failure=failure,

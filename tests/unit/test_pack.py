@@ -12,11 +12,13 @@ from slipway.errors import SlipwayError
 from slipway.job.bundles import Bundles
 from slipway.job.record import NewerRecordError, format_run, parse_run
 from slipway.job.run import Reason, Run, Status
+from slipway.job.usage import given_memory_bytes
 from slipway.monitor.spending import spent
 from slipway.project import Project
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
+from slipway.scheduler.usage import Usage
 from slipway.site import Login, Paths, Queue
 from slipway.steps.session import Choice, Session
 from slipway.steps.sweep import SweepRequest
@@ -263,6 +265,16 @@ def test_a_job_that_elements_share_costs_once() -> None:
     # An hour of one node with twice two GPUs, also where one of the lanes was over before.
     assert (cost.gpu_hours, cost.cost) == (4.0, 10.0)
     assert spent([(run, 2)], site) == cost
+
+
+def test_each_had_its_part_of_the_memory_of_its_job() -> None:
+    used = Usage(attempts=1, elapsed_s=9, longest_s=9, asked_memory_bytes=6000)
+    assert given_memory_bytes(shared_run(usage=used), 1) == 3000
+    assert given_memory_bytes(shared_run(), 1) is None
+    plain = shared_run(
+        bundles={}, minutes={}, usage=used, task_usages={1: replace(used, asked_memory_bytes=7)}
+    )
+    assert [given_memory_bytes(plain, task) for task in (None, 1, 2)] == [6000, 7, None]
 
 
 def test_words_of_the_command_line() -> None:
