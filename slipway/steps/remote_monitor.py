@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from slipway.errors import ParseError, RemoteError, SlipwayError, SshError, UsageError
+from slipway.errors import ParseError, RemoteError, SshError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch
 from slipway.job.template import load_template
@@ -31,6 +31,7 @@ from slipway.scheduler.choose import find_scheduler, parse_resources
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.steps.kept_hosts import KeptHostsSession
 from slipway.steps.monitor import Monitor
+from slipway.steps.monitor_checks import once, refuse_runs
 from slipway.steps.monitor_note import forget_monitor, note_monitor
 from slipway.steps.monitored import Look, Target
 from slipway.steps.remote_log import LogLines
@@ -226,12 +227,7 @@ class RemoteMonitor:
     def _order(self, host: Host, scratch: Scratch, python: str) -> bytes:
         site = self.target.site
         runs = self.monitor.runs
-        shared = [run.shown for run in runs.values() if run.bundles]
-        if shared:
-            raise UsageError(
-                f"{shared[0]}: elements of it share a job, which a monitor there cannot tell apart; leave "
-                "--remote and --in-job out"
-            )
+        refuse_runs(runs.values(), scratch)
 
         def check(request: ResourceRequest) -> None:
             check_partition(request, site)
@@ -242,7 +238,7 @@ class RemoteMonitor:
             scratch=scratch,
             template=load_template(self.session.project.share / "cluster"),
             budget=self.request.budget,
-            check=_once(check),
+            check=once(check),
             given=self._given(host),
         )
         elements = [OrderedElement(label=one.label, tries=one.tries) for one in self.monitor.elements]
@@ -278,22 +274,3 @@ class RemoteMonitor:
             script=job_script(scratch, python, self.name, scheduler.script_lines(options)),
             limit_s=minutes(wanted.time or _JOB_TIME) * 60,
         )
-
-
-def _once(check: Callable[[ResourceRequest], None]) -> Callable[[ResourceRequest], None]:
-    """The same check, made once of each request."""
-    known: dict[str, SlipwayError | None] = {}
-
-    def checked(request: ResourceRequest) -> None:
-        key = request.resources.model_copy(update={"array": None}).model_dump_json()
-        if key not in known:
-            try:
-                check(request)
-                known[key] = None
-            except SlipwayError as error:
-                known[key] = error
-        refusal = known[key]
-        if refusal is not None:
-            raise refusal
-
-    return checked

@@ -141,6 +141,17 @@ def test_it_is_followed_and_stopped(sweeps: Sweeps) -> None:
     assert (ended.state, ended.why) == ("ended", "stopped")
     assert lines[0].partition("  ")[2].startswith("monitor on ")
     assert lines[-1] == "it was stopped; what is on the way goes on"
+    # A job is stopped by scancel, too.
+    job = begin(sweeps, sweep, "10").job
+
+    def begun() -> bool:
+        return any("  monitor on job " in line for line in log(sweeps, sweep))
+
+    wait_until(begun, lambda: sweeps.small.on_box(f"squeue; cat {folder(sweep)}/*log"))
+    sweeps.small.on_box(f"scancel {job}")
+    with monitor_there(sweeps, sweep, "10") as one:
+        gone = wait_until(lambda: there if not (there := one.find()).is_alive else None, "the job's end")
+    assert (gone.state, gone.why) == ("ended", "stopped")
     assert sweeps.starts(sweep).total() <= 1
     runner(sweeps).invoke("cancel", "--sweep", sweep.sweep_id, "--yes")
 

@@ -19,8 +19,8 @@ from slipway.resources import minutes
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps import monitor_note
-from slipway.steps import remote_monitor as steps
 from slipway.steps.kept_hosts import KeptHosts, KeptHostsSession
+from slipway.steps.monitor_checks import once
 from slipway.steps.monitor_note import followed, forget_monitor, note_monitor
 from slipway.steps.monitored import Look, Target, Watched
 from slipway.steps.remote_log import LogLines
@@ -174,12 +174,12 @@ def test_a_check_is_made_once() -> None:
         if request.resources.mem == "9T":
             raise JobError("no node has it")
 
-    once = steps._once(check)
-    for mem, array in (("1G", "1"), ("1G", "2"), ("9T", None)):
-        once(ResourceRequest(resources=SlurmResources(mem=mem, array=array))) if mem != "9T" else None
+    checked = once(check)
+    for array in ("1", "2"):
+        checked(ResourceRequest(resources=SlurmResources(mem="1G", array=array)))
     for _ in range(2):
         with pytest.raises(JobError, match="no node has it"):
-            once(ResourceRequest(resources=SlurmResources(mem="9T")))
+            checked(ResourceRequest(resources=SlurmResources(mem="9T")))
     assert asked == ["1G", "9T"]
 
 
@@ -226,13 +226,26 @@ def test_it_has_one_name_for_the_same_runs(tmp_path: Path) -> None:
     assert make_remote(tmp_path, request, replace(TARGET, elements=(later, two[1]))).name in names
 
 
-def test_runs_that_share_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"bundles": {0: ((0, 1),)}},
+            "a: elements of it share a job, which a monitor there cannot tell apart",
+        ),
+        (
+            {"run_dir": "/old/runs/a"},
+            "a is in /old/runs/a, and a monitor there looks in /s/slipway/runs; leave",
+        ),
+    ],
+)
+def test_runs_that_it_cannot_look_at_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
+) -> None:
     remote = make_remote(tmp_path, RemoteRequest(budget=Budget(most_tries=3)))
-    run = replace(make_run("a"), bundles={0: ((0, 1),)})
+    run = replace(make_run("a"), **{"run_dir": "/s/slipway/runs/a", **changes})
     monkeypatch.setattr("slipway.steps.monitor.Monitor.runs", {"a": run})
-    with pytest.raises(
-        UsageError, match="a: elements of it share a job, which a monitor there cannot tell apart"
-    ):
+    with pytest.raises(UsageError, match=words):
         remote._order(cast("Host", None), Scratch(root=PurePosixPath("/s/slipway")), "python3")
 
 
