@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slipway.job.run import Run, Status
 from slipway.scheduler.base import State
@@ -63,6 +63,15 @@ class Night:
         if not run.status.state.is_over:
             self.small.hurry(str(run.job_id))
         return run.status.state.is_over
+
+    def has_come_to_an_end(self, name: str) -> bool:
+        """The same for one that SLURM may call preempted for a moment, before it begins it again."""
+        run = self.runs[name]
+        if run.status.state is State.PREEMPTED:
+            # Else nobody would ask again.
+            self.runs[name] = replace(run, status=Status(state=State.RUNNING))
+            return False
+        return self.is_over_or_hurried(name)
 
     def has_attempt(self, name: str, attempt: int) -> bool:
         """True where it has begun; a requeue that waits is hurried."""

@@ -221,7 +221,7 @@ def test_preempted_then_ended_by_its_limit_and_then_whole(night: Night) -> None:
     # Of a limit of a minute SLURM warns at once: on a busy machine before the next link's script has begun.
     job = night.runs["preempted"].job_id
     night.small.as_root("scontrol", "update", f"jobid={job}", "timelimit=10", code=None)
-    night.wait(lambda: night.is_over_or_hurried("preempted"), "its end")
+    night.wait(lambda: night.has_come_to_an_end("preempted"), "its end")
     run: Run = night.runs["preempted"]
     assert ending(run) == ("COMPLETED", "ok", 0, 0)
     assert (run.status.link, run.status.links) == (2, 6)

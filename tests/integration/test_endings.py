@@ -200,7 +200,7 @@ def test_preempted_and_tried_again(night: Night) -> None:
     night.ended("pusher")
     for name in names:
         # SLURM 24.11 takes the second attempt for preempted as well, however it ends, and begins a third one.
-        night.wait(lambda name=name: night.is_over_or_hurried(name), f"the end of {name}")  # type: ignore[misc]
+        night.wait(lambda name=name: night.has_come_to_an_end(name), f"the end of {name}")  # type: ignore[misc]
         assert ending(night.runs[name]) == ("COMPLETED", "ok", 0, 0)
         assert night.file(name, "attempt-2/log") == "saved\n"
 
