@@ -22,6 +22,7 @@ from slipway.steps.prune import Costs, Pruned, prune
 from tests.conftest import Tell
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
+from tests.waiting import wait_until
 
 ROOT = "$SCRATCH/slipway"
 HELD = SlurmResources(sbatch=("--hold",))
@@ -69,6 +70,8 @@ def remove(place: SmallImageBox, *kinds: str, name: str | None = None) -> Pruned
     def yes(costs: Costs, decision: Decision) -> bool:
         return True
 
+    # A job that is over is in the queue for a moment more, and its data stay so long.
+    wait_until(lambda: place.is_so('[ -z "$(squeue -h -t running,completing)" ]'), "the end of all jobs")
     criteria = Criteria(kinds=frozenset(kinds), data=frozenset({name} if name else ()))
     return prune(place.session, place.choice.site, criteria, yes)
 
