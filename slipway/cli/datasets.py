@@ -12,7 +12,7 @@ from invoke.tasks import task
 
 from slipway.cli.common import ON, PROFILE, open_session, refuse_job_options
 from slipway.cli.logs import exit_as, follow_run
-from slipway.cli.submission import read_push
+from slipway.cli.read import read_push
 
 if TYPE_CHECKING:
     from slipway.dataset.fetch import Fetched

@@ -48,7 +48,7 @@ def lengths(
     with open_session(context) as (session, screen):
         from pathlib import Path
 
-        from slipway.cli.submission import read_push
+        from slipway.cli.read import read_push
         from slipway.scheduler.choose import parse_resources
         from slipway.steps import datasets
         from slipway.steps.lengths import keep_lengths, lengths_request, measure_here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from slipway.monitor.spending import Budget
     from slipway.steps.kept_hosts import KeptHostsSession
     from slipway.steps.monitor import Monitor
-    from slipway.steps.monitored import Look, Target
+    from slipway.steps.monitored import Look
     from slipway.terminal.terminal import Terminal
 
 
@@ -135,6 +134,7 @@ def _keep_going(
 ) -> None:
     import time
 
+    from slipway.cli.monitor_end import end_with
     from slipway.report.monitor_lines import counts_line, decision_lines
     from slipway.steps.monitor_loop import Told, keep_going
     from slipway.steps.tell import Teller
@@ -164,22 +164,3 @@ def _keep_going(
         for note in teller.notes:
             screen.note(note)
     end_with(screen, [(one.target, look) for one, look in zip(monitors, looks, strict=True)])
-
-
-def end_with(screen: Terminal, looks: Sequence[tuple[Target, Look]]) -> None:
-    """Say how all stood in the end.
-
-    Raises:
-        RunFailedError: some of them have not ended well.
-    """
-    from slipway.errors import RunFailedError
-    from slipway.report.monitor_lines import summary_lines
-    from slipway.steps.monitored import Stands
-
-    bad = 0
-    for target, look in looks:
-        for line in summary_lines(target, look):
-            screen.say(line)
-        bad += sum(seen.stands is not Stands.OK for seen in look.seen) + target.not_submitted
-    if bad:
-        raise RunFailedError(f"{bad} {'element has' if bad == 1 else 'elements have'} not ended well")

@@ -103,7 +103,7 @@ def keep_going_there(
 
 def _begin(screen: Terminal, remote: RemoteMonitor, wanted: Remote) -> There | None:
     """The monitor that is at work then; ``None`` where there was nothing to do."""
-    from slipway.cli.monitor import end_with
+    from slipway.cli.monitor_end import end_with
 
     there = remote.find()
     if not there.is_alive:
@@ -143,7 +143,7 @@ def _stop(screen: Terminal, remote: RemoteMonitor) -> None:
 
 
 def _finish(screen: Terminal, remote: RemoteMonitor, wanted: Remote, ended: There) -> None:
-    from slipway.cli.monitor import end_with
+    from slipway.cli.monitor_end import end_with
     from slipway.errors import RemoteError
 
     site, come_back = remote.target.site.name, _again(remote, wanted)

@@ -64,7 +64,7 @@ def retry(
     is done is never touched.
     """
     with open_session(context) as (session, screen):
-        from slipway.cli.submission import check_wait
+        from slipway.cli.read import check_wait
         from slipway.scheduler.choose import parse_resources
         from slipway.steps.find import find_record
         from slipway.steps.kept_hosts import KeptHostsSession

@@ -13,7 +13,7 @@ from invoke.tasks import task as invoke_task
 
 from slipway.cli.common import PROFILE, RUN, SITE, open_session, program_arguments
 from slipway.cli.job import RESOURCES
-from slipway.cli.submission import read_push
+from slipway.cli.read import read_push
 
 if TYPE_CHECKING:
     from slipway.host.host import Host

@@ -15,7 +15,7 @@ from invoke.context import Context
 from slipway.cli.common import open_session, program_arguments, read_targets
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
-from slipway.cli.sweep import read_lanes, read_minutes, read_throttle
+from slipway.cli.read import check_wait, read_lanes, read_minutes, read_push, read_throttle
 from slipway.cli.sweep import submit as submit_sweep
 
 if TYPE_CHECKING:
@@ -308,29 +308,3 @@ def _replay(session: Session, options: JobOptions, prefix: str, resources: Resou
             f"profile {again.run.profile}; leave one of them out"
         )
     return again
-
-
-def check_wait(*, wait: bool, pull: bool) -> None:
-    """Refuse ``--pull`` without ``--wait``.
-
-    Raises:
-        UsageError: it is so.
-    """
-    from slipway.errors import UsageError
-
-    if pull and not wait:
-        raise UsageError("--pull brings results home at the end, which --wait waits for; add --wait")
-
-
-def read_push(push: bool, no_push: bool) -> Push:
-    """Whether the image is sent before a job is submitted.
-
-    Raises:
-        UsageError: both are asked for.
-    """
-    from slipway.errors import UsageError
-    from slipway.steps.submit import Push
-
-    if push and no_push:
-        raise UsageError("--push and --no-push contradict each other; leave one of them out")
-    return Push.ALWAYS if push else Push.NEVER if no_push else Push.ASK

@@ -66,7 +66,7 @@ def sweep(
     with open_session(context) as (session, screen):
         from pathlib import Path
 
-        from slipway.cli.submission import check_wait, read_push
+        from slipway.cli.read import check_wait, read_lanes, read_minutes, read_push, read_throttle
         from slipway.scheduler.choose import parse_resources
         from slipway.sweep.spec import load_spec
 
@@ -117,8 +117,8 @@ def submit(
     """Submit a sweep, and say what became of it; with ``wait``, follow it, and exit as its worst run did."""
     from slipway.cli.logs import exit_as, follow_run
     from slipway.cli.pull import bring_home
-    from slipway.steps.sweep import SweepRequest, describe_elements, preview_sweep, sweep_submitted
-    from slipway.steps.sweep_arrays import describe_jobs
+    from slipway.steps.sweep import describe_elements, preview_sweep, sweep_submitted
+    from slipway.steps.sweep_arrays import SweepRequest, describe_jobs
 
     request = SweepRequest(
         choice=session.choose(spec.profile or "base", spec.site, overrides),
@@ -154,38 +154,3 @@ def submit(
                 bring_home(session, screen, done.host, ended[-1], request.choice.site)
         for one in sorted(ended, key=lambda run: -run.status.wait_code)[:1]:
             exit_as(one)
-
-
-def read_throttle(word: str | None) -> int | None:
-    """How many elements run at once.
-
-    Raises:
-        UsageError: it is no number from 1 on.
-    """
-    return _read_number("throttle", word, "how many elements run at once")
-
-
-def read_minutes(word: str | None) -> int | None:
-    """How long a job may be that short elements share.
-
-    Raises:
-        UsageError: it is no number from 1 on.
-    """
-    return _read_number("pack-minutes", word, "how many minutes a job has that elements share")
-
-
-def read_lanes(word: str | None) -> int | None:
-    """How many elements run side by side in one job.
-
-    Raises:
-        UsageError: it is no number from 1 on.
-    """
-    return _read_number("per-node", word, "how many elements run side by side on a node")
-
-
-def _read_number(option: str, word: str | None, what: str) -> int | None:
-    from slipway.errors import UsageError
-
-    if word is not None and not (word.isdecimal() and 0 < int(word) < 10**6):
-        raise UsageError(f"--{option} {word[:100]}: write {what}, from 1 on")
-    return None if word is None else int(word)

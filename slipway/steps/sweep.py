@@ -8,18 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from slipway.errors import SlipwayError, UsageError
+from slipway.errors import SlipwayError
 from slipway.host.host import Host
 from slipway.job.elements import describe_values
 from slipway.job.request import Request
 from slipway.job.run import Run, new_run_id
-from slipway.notify.target import Target
-from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler
 from slipway.steps.older_elements import with_older
-from slipway.steps.session import Choice, Session
+from slipway.steps.session import Session
 from slipway.steps.submit import Push, Ready, keep_notify, prepared
-from slipway.steps.sweep_arrays import array_requests
+from slipway.steps.sweep_arrays import SweepRequest, array_requests
 from slipway.sweep.identity import Made
 from slipway.sweep.record import Place, Sweep, SweepElement, SweepStore
 from slipway.sweep.spec import SweepSpec
@@ -27,31 +25,6 @@ from slipway.sweep.spec import SweepSpec
 if TYPE_CHECKING:
     from slipway.job.inputs import Code
     from slipway.push.upload import PushedSif
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepRequest:
-    """A sweep that is to be submitted.
-
-    Attributes:
-        choice: profile and site.
-        spec: its elements and arguments.
-        resources: what the command line asks for, which goes before what the sweep's file does.
-        notify: who is told of the end of each of its runs.
-        again: elements that are done, or on their way, are run once more.
-    """
-
-    choice: Choice
-    spec: SweepSpec
-    resources: Resources
-    notify: tuple[Target, ...] = ()
-    again: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what can be refused before anybody is asked."""
-        if self.resources.array is not None:
-            raise UsageError("--array and a sweep contradict each other: its elements are tasks of arrays")
-        _ = list(array_requests(self, range(len(self.spec.elements)), None, None))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,30 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError, UsageError
 from slipway.job.bundles import Bundles
 from slipway.job.elements import Element, describe_values
 from slipway.job.request import Request, resource_request
+from slipway.notify.target import Target
 from slipway.resources import Resources
 from slipway.resources import minutes as parse_minutes
 from slipway.scheduler.choose import parse_resources
+from slipway.steps.session import Choice
 from slipway.steps.submit import make_request
 from slipway.sweep.arrays import array_of, share
 from slipway.sweep.limit import step_of
 from slipway.sweep.pack import pack, side_by_side
+from slipway.sweep.spec import SweepSpec
 
 if TYPE_CHECKING:
     from slipway.scheduler.limits import ResourceRequest
-    from slipway.steps.sweep import SweepRequest
 
 # The lanes of one job, with elements by their numbers.
 _Job = list[list[int]]
 _NO_TIME = (
     "pack_minutes: how long elements take is not known; write resources.time in the sweep's file, or --time"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRequest:
+    """A sweep that is to be submitted.
+
+    Attributes:
+        choice: profile and site.
+        spec: its elements and arguments.
+        resources: what the command line asks for, which goes before what the sweep's file does.
+        notify: who is told of the end of each of its runs.
+        again: elements that are done, or on their way, are run once more.
+    """
+
+    choice: Choice
+    spec: SweepSpec
+    resources: Resources
+    notify: tuple[Target, ...] = ()
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before anybody is asked."""
+        if self.resources.array is not None:
+            raise UsageError("--array and a sweep contradict each other: its elements are tasks of arrays")
+        _ = list(array_requests(self, range(len(self.spec.elements)), None, None))
 
 
 def array_requests(

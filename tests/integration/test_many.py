@@ -17,7 +17,8 @@ from slipway.steps.box import box_up
 from slipway.steps.find import find_sweep
 from slipway.steps.session import Choice
 from slipway.steps.submit import Push
-from slipway.steps.sweep import SweepRequest, sweep_submitted
+from slipway.steps.sweep import sweep_submitted
+from slipway.steps.sweep_arrays import SweepRequest
 from slipway.sweep.record import Sweep
 from slipway.sweep.spec import SweepSpec
 from tests.campaign import rounds

@@ -15,7 +15,8 @@ from slipway.steps.pull import pull
 from slipway.steps.replay import make_replay
 from slipway.steps.session import Choice
 from slipway.steps.submit import Push
-from slipway.steps.sweep import SweepRequest, sweep_submitted
+from slipway.steps.sweep import sweep_submitted
+from slipway.steps.sweep_arrays import SweepRequest
 from slipway.steps.table import bring_numbers, read_sweep
 from slipway.sweep.record import Sweep, SweepStore
 from slipway.sweep.spec import SweepSpec, load_spec

@@ -21,8 +21,7 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.scheduler.usage import Usage
 from slipway.site import Login, Paths, Queue
 from slipway.steps.session import Choice, Session
-from slipway.steps.sweep import SweepRequest
-from slipway.steps.sweep_arrays import array_requests, describe_jobs
+from slipway.steps.sweep_arrays import SweepRequest, array_requests, describe_jobs
 from slipway.sweep.pack import pack, side_by_side
 from slipway.sweep.spec import load_spec
 from tests.unit.test_run import make_run
@@ -278,7 +277,7 @@ def test_each_had_its_part_of_the_memory_of_its_job() -> None:
 
 
 def test_words_of_the_command_line() -> None:
-    from slipway.cli.sweep import read_lanes, read_minutes
+    from slipway.cli.read import read_lanes, read_minutes
 
     assert (read_lanes(None), read_lanes("4")) == (None, 4)
     with pytest.raises(SlipwayError, match="--per-node 0: write how many elements run side by side"):

@@ -16,8 +16,8 @@ from slipway.scheduler.choose import parse_resources
 from slipway.steps.lengths import bring_lengths, keep_lengths, lengths_request, measure_here
 from slipway.steps.pull import Order
 from slipway.steps.session import Session
-from slipway.steps.sweep import SweepRequest, describe_elements
-from slipway.steps.sweep_arrays import array_requests
+from slipway.steps.sweep import describe_elements
+from slipway.steps.sweep_arrays import SweepRequest, array_requests
 from slipway.sweep.expression import find_names, minutes_of
 from slipway.sweep.limit import compute_minutes, find_key, is_expression, step_of
 from slipway.sweep.spec import SweepSpec, load_spec
