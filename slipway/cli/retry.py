@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @task(
     help={
         **RUNS,
-        "sweep": "All elements of a sweep: its id or name, or the beginning of either.",
+        "sweep": "Those of a sweep that have not ended well: its id or name, or the beginning of either.",
         "failed": "Only what failed; what was cancelled is left as it is.",
         "dry_run": "Say what would be submitted again; send and submit nothing.",
         "wait": "Follow the logs, and exit with the worst exit code.",

@@ -119,6 +119,7 @@ def submit(
     from slipway.cli.pull import bring_home
     from slipway.steps.sweep import describe_elements, preview_sweep, sweep_submitted
     from slipway.steps.sweep_arrays import SweepRequest, describe_jobs
+    from slipway.text.wording import counted
 
     request = SweepRequest(
         choice=session.choose(spec.profile or "base", spec.site, overrides),
@@ -135,10 +136,10 @@ def submit(
     with sweep_submitted(session, request, push) as done:
         older = sum(one.is_older for one in done.sweep.elements)
         count = len(done.sweep.elements) - older
-        screen.say(f"sweep {done.sweep.shown}  {count} elements submitted")
+        screen.say(f"sweep {done.sweep.shown}  {counted(count, 'element')} submitted")
         for run in done.runs:
-            shared = f" in {len(run.bundles)} jobs" if run.bundles else ""
-            screen.say(f"run {run.shown}  job {run.job_id}  {len(run.tasks)} elements{shared}")
+            shared = f" in {counted(len(run.bundles), 'job')}" if run.bundles else ""
+            screen.say(f"run {run.shown}  job {run.job_id}  {counted(len(run.tasks), 'element')}{shared}")
         if older:
             screen.note(
                 f"{older} elements are done or on their way, with the same image, code and arguments, and "

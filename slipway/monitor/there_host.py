@@ -26,7 +26,7 @@ _PATIENCE_S = 180
 _FIND = """for name in python3 /usr/libexec/platform-python python3.13 python3.12 python3.11 python3.10 \\
     python3.9 python3.8 python3.7 python3.6 python; do
     found=$(command -v "$name") || continue
-    "$found" -c 'import sys; sys.exit(sys.version_info < (3, 6))' </dev/null 2>/dev/null &&
+    [ "$("$found" -c 'import sys; print(sys.version_info >= (3, 6))' </dev/null 2>/dev/null)" = True ] &&
         echo "$found" && exit
     "$found" -V 2>&1 </dev/null
 done
@@ -34,9 +34,10 @@ exit 1
 """
 _UNPACK = """cd -- "$1" && umask 077 && mkdir -p monitors && cd monitors && mkdir -p "$2" || exit
 part=.$3-$4
+trap 'rm -rf "$part" "$3/$part"; rmdir "$2" 2>/dev/null' EXIT
+trap 'exit 1' HUP INT TERM
 mkdir "$part" && tar -xf - -C "$part" --no-same-owner && mv "$part/order.json" "$2/order-$4.json" || exit
 [ -d "$3" ] || mv "$part" "$3" 2>/dev/null
-rm -rf "$part" "$3/$part"
 [ -d "$3" ]
 """
 _CALL = 'cd -- "$1" && shift && exec "$@"'

@@ -19,7 +19,7 @@ from slipway.steps.session import Choice
 from slipway.steps.submit import make_request
 from slipway.sweep.arrays import array_of, share
 from slipway.sweep.limit import step_of
-from slipway.sweep.pack import pack, side_by_side
+from slipway.sweep.pack import pack, side_by_side, spread
 from slipway.sweep.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class _Arrays:
         self._values = request.spec.elements
         self._args = request.spec.arguments(self._values)
         self._computed = request.spec.minutes(self._values)
-        self._is_shared = bool(self._spec.pack_minutes or (self._spec.per_node or 1) > 1)
+        # No more side by side than may run at once.
+        self._width = min(self._spec.per_node or 1, self._spec.throttle or self._spec.per_node or 1)
+        self._is_shared = bool(self._spec.pack_minutes or self._width > 1)
         # How long each may take, also where that was not computed, as far as it matters.
         self._minutes: list[int | None] = [*self._computed]
         if self._is_shared:
@@ -131,7 +133,9 @@ class _Arrays:
                 raise UsageError(_NO_TIME)
             most = min(self._spec.pack_minutes, self._most_minutes(group[0]))
             lanes = pack(minutes, max(1, int(most)))
-        for job in side_by_side(lanes, minutes, self._spec.per_node or 1):
+            if missing := -len(lanes) % self._width:
+                lanes = spread(lanes, minutes, min(len(lanes) + missing, len(group)))
+        for job in side_by_side(lanes, minutes, self._width):
             yield [[group[place] for place in lane] for lane in job]
 
     def _group(self, number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 
@@ -31,6 +32,21 @@ def pack(minutes: Sequence[int], most: int) -> list[list[int]]:
         if room > size:
             left.setdefault(room - size, []).append(lane)
     return lanes
+
+
+def spread(lanes: list[list[int]], minutes: Sequence[int], count: int) -> list[list[int]]:
+    """The same elements in so many lanes, the longest first to the lane that has the least.
+
+    They stay as they were where that would make one longer than the longest of them.
+    """
+    ends = [(0, lane) for lane in range(count)]
+    even: list[list[int]] = [[] for _ in ends]
+    for number in sorted((one for lane in lanes for one in lane), key=lambda one: -minutes[one]):
+        end, lane = heapq.heappop(ends)
+        even[lane].append(number)
+        heapq.heappush(ends, (end + minutes[number], lane))
+    longest = max(sum(minutes[one] for one in lane) for lane in lanes)
+    return even if max(end for end, _ in ends) <= longest else lanes
 
 
 def side_by_side(lanes: Sequence[list[int]], minutes: Sequence[int], count: int) -> list[list[list[int]]]:

@@ -165,10 +165,13 @@ def test_elements_side_by_side(tmp_path: Path) -> None:
     assert (job.gpus, job.cpus, job.mem, job.array) == ("2", 4, "2048M", "0-0")
     # Both: side by side, one after the other in each lane.
     both = requests(tmp_path, text + "pack_minutes: 60\n")
-    assert describe_jobs(both) == ["job  5 | 1 + 4", "job  3 + 2 + 0"]
-    [(_, one), _] = array_requests(both, range(6), None, None)
-    assert one.bundles == Bundles(jobs=(((0,), (1, 2)),), minutes={0: 90, 1: 50, 2: 10})
-    assert one.job_request.resources.time == "90"
+    assert describe_jobs(both) == ["job  5 | 1", "job  3 | 2 + 4 + 0"]
+    [_, (_, one)] = array_requests(both, range(6), None, None)
+    assert one.bundles == Bundles(jobs=(((0,), (1, 2, 3)),), minutes={0: 35, 1: 20, 2: 10, 3: 5})
+    assert one.job_request.resources.time == "35"
+    # As few side by side as may run at once.
+    alone = requests(tmp_path, text + "pack_minutes: 60\nthrottle: 1\n")
+    assert describe_jobs(alone) == ["job  1 + 4", "job  3 + 2 + 0"]
     # Without a time it is the cluster's default.
     text = "args: ['{m}']\neach: {m: 1..5}\nper_node: 2\n"
     [(_, one)] = array_requests(requests(tmp_path, text), range(5), None, None)
