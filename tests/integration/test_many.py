@@ -77,7 +77,11 @@ def test_a_throttle_holds_while_elements_fail_and_run_again(small: SmallImageBox
         assert done == [*([0] * len(one.tries)), int(kind != "program")], (one, tries)
         assert (state.is_ok, state.has_failed) == (kind != "program", kind == "program")
         if kind == "program":
-            assert (state.status and state.status.reason, one.tries) == (Reason.PROGRAM_ERROR, ())
+            # It may have been on the node that was lost; what it did itself, it did once.
+            assert state.status is not None
+            assert state.status.reason == Reason.PROGRAM_ERROR
+            places = {(place.run_id, place.task) for place in (*one.tries, one.place)}
+            assert [tried.state for tried in tries if tried.place in places].count("FAILED") == 1
         elif kind != "ok":
             assert len(one.tries) >= 1, one
         reasons[kind] += len(one.tries)
