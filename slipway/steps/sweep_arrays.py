@@ -69,10 +69,26 @@ def array_requests(
     planned = _Arrays(request)
     jobs = planned.share(numbers)
     arrays = share([planned.describe(job) for job in jobs], most)
+    if most is not None:
+        sizes = [sum(map(len, job)) for job in jobs]
+        arrays = [part for array in arrays for part in _parts(array, sizes, most)]
     throttle = request.spec.throttle and max(1, request.spec.throttle // len(arrays))
     for array in arrays:
         some = [jobs[place] for place in array]
         yield planned.request(some, throttle, sweep_id)
+
+
+def _parts(array: Sequence[int], sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Jobs in arrays of so many elements: what is tried again keeps its number, which SLURM has to take."""
+    part: list[int] = []
+    count = 0
+    for job in array:
+        if part and count + sizes[job] > most:
+            yield part
+            part, count = [], 0
+        part.append(job)
+        count += sizes[job]
+    yield part
 
 
 def describe_jobs(request: SweepRequest) -> list[str]:

@@ -132,8 +132,8 @@ def test_a_time_that_is_the_same_for_all_is_packed_too(tmp_path: Path) -> None:
     assert (numbers, rest) == ([0, 1, 2, 3, 4, 5], [6])
     assert one.bundles == Bundles(jobs=(((0, 1),), ((2, 3),), ((4, 5),)), minutes=dict.fromkeys(range(6), 21))
     assert (one.job_request.resources.time, last.job_request.resources.time) == ("42", "0:20:30")
-    # Few tasks in an array: so many jobs, whatever they hold.
-    assert [len(some) for some, _ in array_requests(request, range(7), None, 2)] == [4, 2, 1]
+    # Few tasks in an array: so many elements, however few jobs they are.
+    assert [len(some) for some, _ in array_requests(request, range(7), None, 2)] == [2, 2, 2, 1]
 
 
 def test_a_job_is_not_longer_than_its_partition_allows(tmp_path: Path) -> None:
@@ -177,6 +177,13 @@ def test_elements_side_by_side(tmp_path: Path) -> None:
     [(_, one)] = array_requests(requests(tmp_path, text), range(5), None, None)
     assert one.bundles == Bundles(jobs=(((0,), (1,)), ((2,), (3,)), ((4,),)))
     assert one.job_request.resources.time is None
+
+
+def test_no_array_has_more_elements_than_slurm_takes_numbers(tmp_path: Path) -> None:
+    text = "args: ['{m}']\neach: {m: 1..10}\nper_node: 2\n"
+    arrays = list(array_requests(requests(tmp_path, text), range(10), None, 5))
+    assert [len(numbers) for numbers, _ in arrays] == [4, 4, 2]
+    assert sorted(one for numbers, _ in arrays for one in numbers) == [*range(10)]
 
 
 @pytest.mark.parametrize(
