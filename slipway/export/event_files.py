@@ -16,7 +16,7 @@ from typing import Any
 
 from slipway.errors import HostError
 from slipway.export.element import Exported, Outcome, unique
-from slipway.export.library import Done, needed
+from slipway.export.optional import Done, needed
 from slipway.jsontext import load_json
 
 # What an element's folder is of, in JSON; by it the folder is found again.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import HostError
 from slipway.export.element import Exported
-from slipway.export.library import Done, needed
+from slipway.export.optional import Done, needed
 from slipway.text.wording import one_line
 from slipway.web import hide_password
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 # The lanes of one job, with elements by their numbers.
 _Job = list[list[int]]
 _NO_TIME = (
-    "pack_minutes: how long elements take is not known; write resources.time in the sweep's file, or --time"
+    "pack_minutes: how long elements take is not known; write resources.time in the sweep's file, above "
+    "0, or --time to `invoke job --each`"
 )
 
 

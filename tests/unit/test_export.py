@@ -13,8 +13,8 @@ import pytest
 from slipway.errors import HostError
 from slipway.export.element import Exported, Outcome, exported, metric_names
 from slipway.export.event_files import export_tensorboard
-from slipway.export.library import Done
 from slipway.export.mlflow_runs import export_mlflow
+from slipway.export.optional import Done
 from slipway.job.figure import Figure
 from slipway.job.run import Status
 from slipway.project import Project
