@@ -60,7 +60,7 @@ class Bundles:
             update={
                 "array": _array(len(self.jobs), each.array, self.width),
                 "time": str(self.job_minutes) if self.minutes else each.time,
-                **_times(each, self.width),
+                **_all_lanes(each, self.width),
             }
         )
 
@@ -82,8 +82,8 @@ def _array(count: int, of_tasks: str | None, width: int) -> str:
     return f"0-{count - 1}" + (f"%{max(1, int(throttle) // width)}" if throttle else "")
 
 
-def _times(each: Resources, width: int) -> dict[str, object]:
-    """Processors, memory and GPUs of so many tasks."""
+def _all_lanes(each: Resources, width: int) -> dict[str, object]:
+    """Processors, memory and GPUs of so many tasks that run side by side."""
     if width == 1:
         return {}
     wanted: dict[str, object] = {}

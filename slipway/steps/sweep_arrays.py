@@ -176,11 +176,8 @@ class _Arrays:
         """Jobs of which this is equal can share an array."""
         first = job[0][0]
         asked = self._spec.asked(self._values[first])
-        if self._is_shared:
-            # All of an array ask for what the longest needs.
-            time = self._job_minutes(job)
-            return asked | ({"time": f"step {step_of(time)}"} if time else {})
-        time = self._computed[first] or 0
+        # All of an array ask for what the longest needs.
+        time = self._job_minutes(job) if self._is_shared else self._computed[first]
         return asked | ({"time": f"step {step_of(time)}"} if time else {})
 
     def request(
