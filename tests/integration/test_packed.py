@@ -30,8 +30,11 @@ HELD = SlurmResources(sbatch=("--hold",))
 
 @pytest.fixture
 def place(small: SmallImageBox) -> Iterator[SmallImageBox]:
-    """The box without data."""
-    small.on_box(f"rm -rf {ROOT}/data/* {ROOT}/data/.[!.]* {ROOT}/packed {ROOT}/../../slipway-kept")
+    """The box without data, and without runs of which nobody here knows whether they need any."""
+    gone = f"{ROOT}/runs/* {ROOT}/data/* {ROOT}/data/.[!.]* {ROOT}/packed ~/slipway-kept"
+    small.as_root("scancel", "-u", "researcher", code=None)
+    wait_until(lambda: small.is_so('[ -z "$(squeue -h)" ]'), "an empty queue")
+    small.on_box(f"rm -rf {gone}")
     yield small
     small.as_root("scancel", "-u", "researcher", code=None)
 
