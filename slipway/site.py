@@ -22,6 +22,9 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+# In the place of a host's name: the machine that Slipway runs on, which is reached without SSH.
+THIS_MACHINE = "this-machine"
+
 # What neither a line of #SBATCH nor a mount of a container can take.
 _UNFIT = re.compile(r"[\s:,%\"'\\]")
 _FIT = "write an absolute path without spaces, quotes, backslashes and : , %"
@@ -49,6 +52,11 @@ class Login(_Part):
     share: bool = False
     # How the site's other hosts reach it, where that is not as it is reached from here.
     address: Annotated[str | None, form(r"[A-Za-z0-9_][\w.-]*(:\d{1,5})?", "HOST or HOST:PORT")] = None
+
+    @property
+    def is_this_machine(self) -> bool:
+        """True where there is nothing to log in to."""
+        return self.host == THIS_MACHINE
 
     @property
     def keep_s(self) -> float:

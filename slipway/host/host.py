@@ -347,6 +347,11 @@ def connect(
         HostError: somebody else can get at the folder where kept logins are.
         SshError: a host cannot be reached, is not the one that is known, or refuses the login.
     """
+    if login.is_this_machine:
+        from slipway.here.transport import LocalTransport
+
+        return Host(resolve_target(login, state), [LocalTransport()], login.transfer)
+
     from slipway.multiplex.folder import is_possible
     from slipway.multiplex.kept import find_kept
     from slipway.multiplex.noted_target import find_noted

@@ -9,19 +9,15 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from slipway.multiplex import openssh_wire as wire
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from slipway.multiplex.pair import PairChannel, set_size
 
 # Has the master open a session with these files; gives the socket on which it tells of the session's end.
 Start = Callable[[bytes, Sequence[int]], socket.socket]
 
 
-class MasterChannel:
+class MasterChannel(PairChannel):
     """See :class:`slipway.ssh.transport.Channel`.
 
     Args:
@@ -30,22 +26,10 @@ class MasterChannel:
     """
 
     def __init__(self, start: Start, master: int) -> None:
+        super().__init__()
         self._start = start
         self._master = master
-        self._term: str | None = None
-        self._size = (80, 24)
-        self._terminal: int | None = None
-        self._input, self._output, self._errors = (_Pair() for _ in range(3))
         self._line: socket.socket | None = None
-        self._timeout_s: float | None = None
-        self._closed = False
-        self._ended = threading.Event()
-        self._status = -1
-
-    @property
-    def closed(self) -> bool:
-        """True after its end on this side."""
-        return self._closed
 
     def exec_command(self, command: str, /) -> None:
         """Start a command by the login shell."""
@@ -64,88 +48,19 @@ class MasterChannel:
         self._errors.there.close()
         self._begin(self._start(wire.new_stdio_forward(host, port), self._files()[:2]))
 
-    def get_pty(self, term: str = "vt100", width: int = 80, height: int = 24) -> None:
-        """Have a terminal of so many columns and lines."""
-        self._term, self._size = term, (width, height)
-
     def resize_pty(self, width: int = 80, height: int = 24) -> None:
         """Say that the terminal has another size."""
         if self._terminal is not None:
-            _set_size(self._terminal, width, height)
+            set_size(self._terminal, width, height)
             with suppress(OSError):
                 os.kill(self._master, signal.SIGWINCH)
 
-    def settimeout(self, timeout: float | None, /) -> None:
-        """Wait for so many seconds at most; ``None`` for ever."""
-        self._timeout_s = timeout
-        for pair in (self._input, self._output, self._errors):
-            pair.here.settimeout(timeout)
-
-    def recv(self, nbytes: int, /) -> bytes:
-        """Some of what comes, at most so much; nothing at its end."""
-        return self._output.receive(nbytes)
-
-    def recv_stderr(self, nbytes: int, /) -> bytes:
-        """Some of what a program prints on standard error; nothing at its end."""
-        return self._errors.receive(nbytes)
-
-    def recv_ready(self) -> bool:
-        """True where something has come."""
-        with suppress(OSError):
-            return bool(self._output.here.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        return False
-
-    def sendall(self, s: bytes, /) -> None:
-        """Send all of it.
-
-        Raises:
-            OSError: the channel is closed.
-        """
-        try:
-            if self._terminal is None:
-                self._input.here.sendall(s)
-            while self._terminal is not None and s:
-                s = s[os.write(self._terminal, s) :]
-        except TimeoutError:
-            raise
-        except OSError as error:
-            # Without a number, as paramiko has it: it is not an error of this machine.
-            raise OSError("Socket is closed") from error
-
-    def shutdown_write(self) -> None:
-        """Say that nothing more will be sent."""
-        with suppress(OSError):
-            self._input.here.shutdown(socket.SHUT_WR)
-
-    def exit_status_ready(self) -> bool:
-        """True where the program has ended."""
-        return self._ended.is_set()
-
-    def recv_exit_status(self) -> int:
-        """Wait for the program's end; -1 where there is no exit code."""
-        self._ended.wait()
-        return self._status
-
     def close(self) -> None:
         """End it."""
-        self._closed = True
-        for pair in (self._input, self._output, self._errors):
-            pair.close()
         if self._line is not None:
             with suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
-        terminal, self._terminal = self._terminal, None
-        if terminal is not None:
-            os.close(terminal)
-        self._ended.set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
+        super().close()
 
     def _open(self, request: bytes) -> None:
         if self._term is None:
@@ -155,20 +70,16 @@ class MasterChannel:
 
         self._terminal, theirs = os.openpty()
         try:
-            _set_size(self._terminal, *self._size)
+            set_size(self._terminal, *self._size)
             # The master reads from it how a usual terminal is set, for the one there; then this one is raw.
             self._begin(self._start(request, [theirs, *self._files()[1:]]))
             tty.setraw(theirs)
         finally:
             os.close(theirs)
 
-    def _files(self) -> list[int]:
-        return [pair.there.fileno() for pair in (self._input, self._output, self._errors)]
-
     def _begin(self, line: socket.socket) -> None:
         self._line = line
-        for pair in (self._input, self._output, self._errors):
-            pair.there.close()
+        self._hand_over()
         threading.Thread(target=self._wait, args=(line,), daemon=True).start()
 
     def _wait(self, line: socket.socket) -> None:
@@ -181,31 +92,3 @@ class MasterChannel:
                 if kind == wire.Kind.EXIT:
                     self._status = wire.parse_number(content)
         self._ended.set()
-
-
-class _Pair:
-    """A way between this process and the master: one end here, and one there until it is the master's."""
-
-    def __init__(self) -> None:
-        self.here, self.there = socket.socketpair()
-
-    def receive(self, nbytes: int) -> bytes:
-        try:
-            return self.here.recv(nbytes)
-        except TimeoutError:
-            raise
-        except OSError:
-            return b""  # closed
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self.here.shutdown(socket.SHUT_RDWR)
-        self.here.close()
-        self.there.close()
-
-
-def _set_size(terminal: int, width: int, height: int) -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConfigError
-from slipway.site import BOX_FOLDER, Login
+from slipway.site import BOX_FOLDER, THIS_MACHINE, Login
 from slipway.ssh.config import read_config
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Target:
 
     def __str__(self) -> str:
         """``user@host:port``, for messages."""
+        if self.host == THIS_MACHINE:
+            return "this machine"
         return f"{self.user}@{self.host}:{self.port}"
 
     @property
@@ -95,6 +97,9 @@ def resolve_target(login: Login, state: Path) -> Target:
     Raises:
         ConfigError: the ssh_config that the site names does not exist, or is broken.
     """
+    if login.is_this_machine:
+        return Target(host=login.host, port=0, user=getpass.getuser(), key_name=login.host)
+
     import paramiko
 
     file = _config_file(login, state)

@@ -33,6 +33,7 @@ LAYERS = (
     ("slipway.code",),
     ("slipway.transfer", "slipway.tunnel", "slipway.interactive", "slipway.access", "slipway.editor"),
     ("slipway.host",),
+    ("slipway.here",),
     ("slipway.multiplex",),
     ("slipway.ssh", "slipway.sftp"),
     ("slipway.completion",),
