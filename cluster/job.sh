@@ -123,8 +123,12 @@ on_term() { # cancelled or preempted; where processes are tracked by cgroups, on
     bring_now # only: node_output
     # The scheduler itself tells the part on each node. What was started here would kill them at once. # only: multi_node
     [ -n "$each_node" ] || return # only: multi_node
-    kill -TERM $! 2>/dev/null
+    tell_to_stop $!
 }
+
+tell_to_stop() { # the process id of what runs beside this script
+    if [ -n "$program_runs" ]; then stop_container "$1"; else kill -TERM "$1"; fi
+} 2>/dev/null
 
 on_usr1() { # the time limit is near; the program may save and stop
     time_is_short=yes again=yes
@@ -140,7 +144,7 @@ on_usr1() { # the time limit is near; the program may save and stop
 # A program that has no handler for SIGUSR1 would be ended by it. That one is left alone and runs to the limit.
 warn_program() { # the container's process id
     local pid
-    pid=$(find_program "$1") || return
+    pid=$(find_program "$(container_process "$1")") || return
     if catches_usr1 "$pid"; then
         warned=yes
         : >"$here/warned" # only: multi_node
@@ -174,7 +178,7 @@ await() {
     [ -z "$stopped" ] || return 143
     "$@" &
     # A signal may have come just before there was somebody to pass it on to.
-    if [ -n "$stopped" ]; then kill -TERM $!; fi
+    if [ -n "$stopped" ]; then tell_to_stop $!; fi
     # A signal interrupts `wait`, which then has to be asked once more. Bash's own remark on a killed program
     # stays out of the log.
     while
@@ -253,16 +257,16 @@ start_container() {
     exec 5>&- 7>&- # only: node_output
     local mine=$BASHPID # only: shell
     exec < <(wait_for_shells "$mine") # only: shell
-    exec "${container[@]}" "$image_here" /bin/sh -c "$enter" "$entry"
+    become_container /bin/sh -c "$enter" "$entry"
 }
 
 run_program() {
     local code
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${job_cpus:-1}}
-    container+=(--bind "$out_here:/out")
+    add_mount "$out_here" /out
     bind_data # only: packed
-    container+=(--bind "$cache_here:/cache") # only: cache
-    if [ -d "$previous" ]; then container+=(--bind "$previous:/previous:ro"); fi
+    add_mount "$cache_here" /cache # only: cache
+    if [ -d "$previous" ]; then add_mount "$previous" /previous ro; fi
     (umask 077 && write_entry >"$out_here/$entry") || exit 1
     guard_image # only: image_guard
     start_sampling # only: usage
@@ -276,6 +280,8 @@ run_program() {
     rm -f "$out_here/$entry"
     return "$code"
 }
+
+# @runtime@
 
 # @packed@
 
@@ -340,8 +346,9 @@ readonly usage_sample_s # only: usage
 readonly continue_after_limit link # only: chain
 readonly shell_stays # only: shell
 readonly time_up own_s grace_s # only: bundles
-readonly -f plain_commands say finish write_result why_it_ended out_of_memory memory_kills on_exit on_term on_usr1 warn_program \
-    catches_usr1 find_program await read_words quote export_line write_entry find_previous start_container run_program
+readonly -f plain_commands say finish write_result why_it_ended out_of_memory memory_kills on_exit on_term tell_to_stop \
+    on_usr1 warn_program catches_usr1 find_program await read_words quote export_line write_entry find_previous \
+    start_container run_program
 
 # The site's modules, and its lines to run before the program.
 # @modules@

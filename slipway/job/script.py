@@ -12,6 +12,8 @@ from slipway.job.bundles import Bundles
 from slipway.job.run import RunPaths, Shell
 from slipway.job.template import Template
 from slipway.resources import Resources
+from slipway.runtime.base import Mount, Wanted
+from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
 
@@ -83,7 +85,8 @@ def render_script(job: Job, site: Site, template: Template) -> str:
         "before": site.before.splitlines(),
         "node_local_path": [f'node_local="{site.paths.node_local}"'] if "node_local" in parts else [],
     }
-    blocks: dict[str, str] = {"scheduler": site.scheduler}
+    runtime = find_runtime(site.container.command)
+    blocks: dict[str, str] = {"scheduler": site.scheduler, "runtime": runtime.block}
     blocks |= {name: name for name in _BLOCKS if name in parts}
     if "multi_node" in parts:
         blocks["on_each_node"] = f"{site.scheduler}_nodes"
@@ -97,6 +100,7 @@ def render_script(job: Job, site: Site, template: Template) -> str:
 def _parts(job: Job, site: Site) -> frozenset[str]:
     """What of the template this job uses."""
     several, bundles = (job.resources.nodes or 1) > 1, job.bundles
+    runtime = find_runtime(site.container.command)
     used = {
         "single_node": not several,
         "multi_node": several,
@@ -114,8 +118,8 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         # Several nodes share /out, which is then on scratch.
         "node_output": site.output == "node-local" and not several,
         "packed": bool(job.packed),
-        # An image that is unpacked first is served by no process.
-        "image_guard": bool(job.packed) or "--unsquash" not in site.container.flags,
+        "image_guard": runtime.guards_image(site.container.flags, packed=bool(job.packed)),
+        **dict.fromkeys(runtime.parts, True),
     }
     used["notes"] = any(used[name] for name in ("chain", "node_output", "shell", "bundles"))
     return frozenset(name for name, wanted in used.items() if wanted)
@@ -136,24 +140,20 @@ def directives(job: Job, site: Site) -> list[str]:
 
 def container_command(job: Job, site: Site) -> list[str]:
     """The argv that starts the container, without the image, the output folder and the program."""
-    binds = [
-        f"{job.code}:/code:ro",
+    mounts = [
+        Mount(source=job.code, target="/code"),
         # Where data are packed, the script binds each dataset by itself.
-        *([] if job.packed else [f"{job.data}:/data:ro"]),
-        f"{job.weights}:/weights:ro",
-        *site.container.binds,
+        *([] if job.packed else [Mount(source=job.data, target="/data")]),
+        Mount(source=job.weights, target="/weights"),
     ]
-    return [
-        site.container.command,
-        "exec",
-        "--cleanenv",
-        *([] if job.home else ["--no-home"]),
-        "--pwd",
-        "/code",
-        *(["--nv"] if job.resources.gpu_count else []),
-        *site.container.flags,
-        *(word for bind in binds for word in ("--bind", bind)),
-    ]
+    wanted = Wanted(
+        mounts=mounts,
+        home=job.home,
+        gpus=bool(job.resources.gpu_count),
+        flags=site.container.flags,
+        binds=site.container.binds,
+    )
+    return find_runtime(site.container.command).command(wanted)
 
 
 def words_file(words: Sequence[str]) -> bytes:

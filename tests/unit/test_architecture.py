@@ -29,7 +29,7 @@ LAYERS = (
     ("slipway.sif", "slipway.local"),
     ("slipway.image",),
     ("slipway.profile", "slipway.site_file"),
-    ("slipway.scheduler",),
+    ("slipway.scheduler", "slipway.runtime"),
     ("slipway.code",),
     ("slipway.transfer", "slipway.tunnel", "slipway.interactive", "slipway.access", "slipway.editor"),
     ("slipway.host",),

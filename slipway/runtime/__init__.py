@@ -1,0 +1,1 @@
+"""Container runtimes: what starts a program in an image on a node."""

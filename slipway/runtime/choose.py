@@ -1,0 +1,16 @@
+"""Which container runtime a site has."""
+
+from __future__ import annotations
+
+from slipway.runtime.apptainer import Apptainer
+from slipway.runtime.base import Runtime
+
+_RUNTIMES: dict[str, Runtime] = {
+    "apptainer": Apptainer("apptainer"),
+    "singularity": Apptainer("singularity"),
+}
+
+
+def find_runtime(command: str) -> Runtime:
+    """The runtime of this name, as ``container.command`` in a site's file has it."""
+    return _RUNTIMES[command]
