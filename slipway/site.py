@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 
+from slipway.dask.options import DaskOptions
 from slipway.errors import ConfigError
 from slipway.monitor.rule import Rules
 from slipway.resources import Memory, Resources, Time
@@ -139,6 +140,8 @@ class Site(_Part):
     queues: Mapping[str, Queue] = {}
     # What `invoke monitor` does about runs that fail.
     monitor: Rules = Rules()
+    # What `invoke dask.up` starts.
+    dask: DaskOptions = DaskOptions()
     currency: Annotated[str | None, form(r"[^\W\d_]{1,12}|[€$£¥]", "a short word, such as EUR")] = None
     # Whether its scheduler can send mail.
     mail: bool = True

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from slipway.dask.cluster_file import read_cluster_file
+from slipway.dask.options import DaskOptions
 from slipway.errors import ConfigError, UsageError
 from slipway.monitor.rule import Rule, Rules, Rung
 from slipway.scheduler.choose import SITES
@@ -41,6 +43,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
             f"{_known_words(folders)}; a new one is a file {new}"
         )
     content = read_keys(file, "expected keys such as login and paths; see cluster/example.yaml")
+    content = _with_hosts(file, content)
     kind = _kind(file, content)
     try:
         site = kind.model_validate_json(_as_json({**content, "name": name}))
@@ -74,6 +77,26 @@ def _located(login: Login, folder: Path) -> Login:
     if login.ssh_config is None or login.ssh_config.startswith(BOX_FOLDER):
         return login
     return login.model_copy(update={"ssh_config": str(folder / Path(login.ssh_config).expanduser())})
+
+
+def _with_hosts(file: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The same keys where ``hosts`` is the name of a file that lists them, as GTSfM's cluster.yaml does.
+
+    What stands in the site's own file counts more.
+    """
+    hosts = content.get("hosts")
+    if not isinstance(hosts, str):
+        return content
+    found = read_cluster_file(file.parent / Path(hosts).expanduser())
+    first, *others = found.logins
+    own, dask = content.get("login"), content.get("dask")
+    own, dask = ({} if one is None else one for one in (own, dask))
+    return {
+        **content,
+        "login": {**first, **own} if isinstance(own, dict) else own,
+        "hosts": others,
+        "dask": {**found.options, **dask} if isinstance(dask, dict) else dask,
+    }
 
 
 def _kind(file: Path, content: Mapping[str, Any]) -> type[Site]:
@@ -110,6 +133,7 @@ def _keys(kind: type[Site], location: Sequence[Any]) -> list[str]:
         "defaults": type(kind.model_fields["defaults"].default),
         "queues": Queue,
         "monitor": Rules,
+        "dask": DaskOptions,
     }
     model = parts[str(location[0])] if location else kind
     if model is Rules and len(location) > 1:

@@ -29,6 +29,7 @@ class Machine:
 
     Attributes:
         name: as the site's file has it.
+        login: the same, with all else that the file says of it.
         target: how it is reached from here.
         address: how the others reach it, and at which port.
         host: the connection.
@@ -38,6 +39,7 @@ class Machine:
     """
 
     name: str
+    login: Login
     target: Target
     address: tuple[str, int]
     host: Host | None = None
@@ -62,7 +64,7 @@ def find_machines(site: Site, state: Path) -> list[Machine]:
     found: dict[tuple[str, int, str], Machine] = {}
     for login in (site.login, *site.hosts):
         target = resolve_target(login, state)
-        machine = Machine(name=login.host, target=target, address=_address(login, target))
+        machine = Machine(name=login.host, login=login, target=target, address=_address(login, target))
         found.setdefault((target.host, target.port, target.user), machine)
     return [*found.values()]
 

@@ -40,6 +40,7 @@ OPTIONAL = ("continue_after_limit",)
         "replay": "An earlier run, once more: its image, code, arguments and resources, but for what is "
         "given here as well.",
         "local": "Run the program here, in a container of the image here, to its end; no cluster is asked.",
+        "engine": "dask: the program finds the site's Dask cluster (`invoke dask.up`) by Client().",
         "dry_run": "Print the job script; send and submit nothing.",
         **RESOURCES,
         "prefer": "With --partition auto: start (the earliest), or cost (the lowest, by the site's file).",
@@ -72,6 +73,7 @@ def job(
     push: bool = False,
     no_push: bool = False,
     replay: str | None = None,
+    engine: str | None = None,
     notify: list[str] | None = None,
     time: str | None = None,
     cpus: str | None = None,
@@ -115,6 +117,7 @@ def job(
             push=push,
             no_push=no_push,
             replay=replay,
+            engine=engine,
             notify=notify,
             time=time,
             cpus=cpus,

@@ -50,6 +50,7 @@ class JobOptions:
     push: bool = False
     no_push: bool = False
     replay: str | None = None
+    engine: str | None = None
     notify: Sequence[str] | None = None
     time: str | None = None
     cpus: str | None = None
@@ -97,6 +98,7 @@ def submit(context: Context, options: JobOptions) -> None:
 
         check_wait(wait=options.wait, pull=options.pull)
         _require_config(options)
+        _check_engine(options)
         resources = parse_resources(options.words, options.sbatch or ())
         if options.config is not None:
             _from_file(session, screen, options, options.config, resources)
@@ -121,6 +123,19 @@ def _require_config(options: JobOptions) -> None:
         )
 
 
+def _check_engine(options: JobOptions) -> None:
+    from slipway.errors import UsageError
+
+    if options.engine not in (None, "dask"):
+        raise UsageError(f"--engine {options.engine}: there is one, dask")
+    others = [name for name in ("local", "replay", "each", "dry_run") if getattr(options, name)]
+    if options.engine and others:
+        raise UsageError(
+            f"--{others[0].replace('_', '-')} does not go with --engine, which asks for the address of the "
+            "site's cluster when the job is submitted; leave one of them out"
+        )
+
+
 def _one(session: Session, screen: Terminal, options: JobOptions, resources: Resources) -> None:
     from slipway.steps.submit import make_request, preview, submitted
 
@@ -132,7 +147,14 @@ def _one(session: Session, screen: Terminal, options: JobOptions, resources: Res
     if options.dry_run:
         screen.log(preview(session, request))
         return
-    _start(session, screen, options, resources, choice.site, partial(submitted, session, request))
+    _start(
+        session,
+        screen,
+        options,
+        resources,
+        choice.site,
+        partial(submitted, session, request, engine=options.engine),
+    )
 
 
 def _from_file(
@@ -168,7 +190,7 @@ def _from_file(
         screen.log(preview(session, request))
         return
     before = partial(stage_inputs, session, choice, inputs)
-    start = partial(submitted, session, request, before=before)
+    start = partial(submitted, session, request, before=before, engine=options.engine)
     _start(session, screen, options, request.resources, choice.site, start)
 
 

@@ -18,6 +18,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "--attempt": ("all", "last"),
     "--by": ("user", "run", "partition"),
     "--compression": ("zstd", "gzip"),
+    "--engine": ("dask",),
     "--dependency": ("afterok:", "afterany:", "afternotok:", "after:", "aftercorr:"),
     "--notify": ("mail", "mail:", "desktop", "https://"),
     "--hide": ("out", "err", "both"),
@@ -82,6 +83,7 @@ FREE = frozenset(
         "--list",
         "--list-depth",
         "--mem",
+        "--memory",
         "--metric",
         "--most-tries",
         "--node",
@@ -96,6 +98,7 @@ FREE = frozenset(
         "--tag",
         "--tail",
         "--task",
+        "--threads",
         "--throttle",
         "--pack-minutes",
         "--per-node",
@@ -104,5 +107,6 @@ FREE = frozenset(
         "--url",
         "--user",
         "--via",
+        "--workers",
     }
 )

@@ -119,6 +119,7 @@ def submitted(
     request: Request,
     push: Push = Push.ASK,
     before: Callable[[Ready], None] = lambda ready: None,
+    engine: str | None = None,
 ) -> Iterator[Submitted]:
     """Submit a job, with one login; see :func:`slipway.job.submit.submit`.
 
@@ -127,14 +128,20 @@ def submitted(
         request: what is asked for.
         push: with ``ALWAYS`` the image is built, converted and sent before, where it is not there yet.
         before: what is to be done with the same login before the job is submitted.
+        engine: ``dask`` where the program is to use the site's cluster.
 
     Raises:
+        UsageError: the site has no such cluster now.
         KeyboardInterrupt: the person who was asked about the image does not want to go on.
     """
     with prepared(session, request.profile, request.site, push) as ready:
         from slipway.job import submit as job
 
         before(ready)
+        if engine is not None:
+            from slipway.steps.dask import with_address
+
+            request = with_address(request, ready.host, ready.scratch)
 
         run = job.submit(
             session.project,

@@ -1,0 +1,1 @@
+"""Dask's own clusters, started where image, code and data are."""
