@@ -92,7 +92,7 @@ class Paths(_Part):
 class Container(_Part):
     """What starts containers on the nodes."""
 
-    command: Literal["apptainer", "singularity"] = "apptainer"
+    command: Literal["apptainer", "singularity", "inside"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     pull: Literal["login", "job"] = "login"
@@ -180,6 +180,13 @@ class Site(_Part):
         # Paths that are wrong are told by themselves.
         if value == "node-local" and "paths" in info.data and info.data["paths"].node_local is None:
             raise ValueError("paths.node_local has to say where the nodes' own disk is")
+        return value
+
+    @field_validator("container")
+    @classmethod
+    def _check_container(cls, value: Container) -> Container:
+        if value.command == "inside":
+            raise ValueError("a scheduler that starts images itself has this; write another command")
         return value
 
     @field_validator("defaults")

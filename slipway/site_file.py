@@ -135,7 +135,12 @@ def _keys(kind: type[Site], location: Sequence[Any]) -> list[str]:
         "monitor": Rules,
         "dask": DaskOptions,
     }
-    model = parts[str(location[0])] if location else kind
+    model: type[BaseModel] | None = kind
+    if location:
+        # What is a scheduler's own is as its kind of site has it.
+        name = str(location[0])
+        own = kind.model_fields[name].annotation
+        model = parts.get(name) or (own if isinstance(own, type) and issubclass(own, BaseModel) else None)
     if model is Rules and len(location) > 1:
         model = Rung if location[1] == "gpu_ladder" else Rule
-    return sorted(key for key in model.model_fields if key != "name")
+    return sorted(key for key in (model.model_fields if model else ()) if key != "name")

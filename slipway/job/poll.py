@@ -74,7 +74,14 @@ def poll(host: Host, runs: Sequence[Run]) -> list[Run]:
 
 
 def _query(run: Run) -> JobQuery:
-    return JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.array_tasks)
+    return JobQuery(
+        name=run.run_id,
+        submitted=run.submitted,
+        job_id=run.job_id,
+        tasks=run.array_tasks,
+        folder=run.run_dir,
+        site_values=run.site_values,
+    )
 
 
 def _results(host: Host, runs: Sequence[Run], asked: QueryResult) -> dict[str, str]:

@@ -111,7 +111,13 @@ def _unfinished(run: Run) -> Run:
 
 def _ask(host: Host, runs: Sequence[Run]) -> UsageAnswer:
     queries = [
-        JobQuery(name=run.run_id, submitted=run.submitted, job_id=run.job_id, tasks=run.array_tasks)
+        JobQuery(
+            name=run.run_id,
+            submitted=run.submitted,
+            job_id=run.job_id,
+            tasks=run.array_tasks,
+            site_values=run.site_values,
+        )
         for run in runs
     ]
     try:

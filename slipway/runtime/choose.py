@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from slipway.runtime.apptainer import Apptainer
 from slipway.runtime.base import Runtime
+from slipway.runtime.inside import Inside
 
 _RUNTIMES: dict[str, Runtime] = {
     "apptainer": Apptainer("apptainer"),
     "singularity": Apptainer("singularity"),
+    "inside": Inside(),
 }
 
 

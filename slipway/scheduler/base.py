@@ -10,11 +10,11 @@ An interactive job is a job like any other, which a person joins once it runs (:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -115,12 +115,16 @@ class JobQuery:
         submitted: when it was written down here.
         job_id: the scheduler's id; ``None`` where that is not known.
         tasks: the indices of an array's tasks; one ``None`` for a job that is no array.
+        folder: its run's folder in scratch, where it is a run's.
+        site_values: what its site's file said when it was submitted, as far as that is known.
     """
 
     name: str
     submitted: datetime
     job_id: str | None
     tasks: Sequence[int | None]
+    folder: str | None = None
+    site_values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,9 @@ from slipway.errors import UsageError
 from slipway.resources import Resources
 from slipway.scheduler.base import Scheduler
 from slipway.scheduler.health import Health
+from slipway.scheduler.ngc.health import NgcHealth
+from slipway.scheduler.ngc.scheduler import Ngc
+from slipway.scheduler.ngc.site import NgcSite
 from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
@@ -17,10 +20,10 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Site
 from slipway.validation import explain
 
-_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm()}
-_HEALTH: dict[str, Health] = {"slurm": SlurmHealth()}
+_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "ngc": Ngc()}
+_HEALTH: dict[str, Health] = {"slurm": SlurmHealth(), "ngc": NgcHealth()}
 # The kind of site that each has, by `scheduler` in the site's file.
-SITES: dict[str, type[Site]] = {"slurm": SlurmSite}
+SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "ngc": NgcSite}
 # Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
 FIELDS: type[SlurmResources] = SlurmResources
 

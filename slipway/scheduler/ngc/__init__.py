@@ -1,0 +1,1 @@
+"""NVIDIA's Base Command Platform, by NVIDIA's own program ``ngc`` on this machine."""

@@ -1,0 +1,1 @@
+"""NVIDIA's platform, as far as a stand-in for it goes."""

@@ -1,0 +1,443 @@
+"""Jobs at NVIDIA's platform, by a stand-in for NVIDIA's `ngc`: stand_in.py says how far that goes.
+
+The jobs run for real, each in a container of this machine's engine.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.errors import JobError
+from slipway.host.host import Host
+from slipway.host.scratch import Scratch, open_scratch
+from slipway.image.base import ensure_base
+from slipway.image.engine import engine, find_image
+from slipway.job import watch
+from slipway.job.poll import poll
+from slipway.job.request import Request
+from slipway.job.run import Reason, Run
+from slipway.job.submit import settle, submit
+from slipway.profile import Profile
+from slipway.progress import NullProgress
+from slipway.project import Project
+from slipway.push.reference import write_reference
+from slipway.registry.publish import Published
+from slipway.registry.reference import parse_reference
+from slipway.scheduler.base import State
+from slipway.scheduler.ngc.site import NgcSite, Platform
+from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.site import Login, Paths
+from slipway.steps.session import Session
+from tests.integration.task_runner import ROOT
+from tests.waiting import wait_until
+
+IMAGE = "slipway-test-ngc"
+INSTANCE = "cpu.x86.tiny"
+UNTIL_LET_GO = "until [ -e /out/go ]; do sleep 0.1; done"
+
+
+@dataclass(frozen=True)
+class PlatformHere:
+    """The stand-in, a checkout and a site for it.
+
+    Attributes:
+        folder: of all of it.
+        session: the checkout's.
+        site: the site.
+        profile: whose image the platform has.
+    """
+
+    folder: Path
+    session: Session
+    site: NgcSite
+    profile: Profile
+
+    @property
+    def state(self) -> Path:
+        """The stand-in's."""
+        return self.folder / "stand-in"
+
+    @property
+    def workspace(self) -> Path:
+        """What is in the workspace."""
+        (folder,) = (self.state / "workspaces").iterdir()
+        return folder / "slipway"
+
+    @contextmanager
+    def connect(self) -> Iterator[tuple[Host, Scratch]]:
+        """This machine, and the folder that is the site's scratch."""
+        with self.session.connect(self.site) as host:
+            yield host, open_scratch(host, self.site)
+
+    def submit(self, *argv: str, time: str | None = "10", **wanted: Any) -> Run:
+        """Submit a job that runs this command and nothing else."""
+        profile = self.profile.model_copy(update={"program": argv[:1]})
+        resources = SlurmResources(**{"partition": INSTANCE, "time": time, **wanted})
+        request = Request(profile=profile, site=self.site, args=argv[1:], resources=resources)
+        with self.connect() as (host, scratch):
+            return submit(self.session.project, request, host, scratch, NullProgress())
+
+    def sh(self, script: str, *words: str, **wanted: Any) -> Run:
+        """Submit a shell script."""
+        return self.submit("/bin/sh", "-c", script, "sh", *words, **wanted)
+
+    def look(self, run: Run) -> Run:
+        """A run as it stands now."""
+        with self.connect() as (host, _):
+            return poll(host, [run])[0]
+
+    def wait(self, run: Run, *states: State) -> Run:
+        """Wait until a run is in one of these states; without any, until it is over."""
+        seen = [run]
+
+        def look() -> bool:
+            seen[0] = self.look(seen[0])
+            return seen[0].state in states if states else seen[0].state.is_over
+
+        wait_until(look, lambda: f"{seen[0]}\n{self.situation()}", pause_s=0.5)
+        return seen[0]
+
+    def situation(self) -> str:
+        """How the platform stands."""
+        return "\n".join(file.read_text() for file in (self.state / "jobs").glob("*.json"))
+
+    def log(self, run: Run, task: int | None = None) -> str:
+        """What a run has printed, as it is in scratch."""
+        folder = Path(run.run_dir) if task is None else Path(run.run_dir) / f"task-{task}"
+        return (folder / "attempt-1" / "log").read_text(errors="surrogateescape")
+
+    def break_it(self, **what: object) -> None:
+        """Have something go wrong."""
+        (self.state / "break.json").write_text(json.dumps(what))
+
+    def mend(self) -> None:
+        """Have nothing go wrong any more."""
+        (self.state / "break.json").unlink(missing_ok=True)
+
+    def let_go(self, run: Run) -> None:
+        """Let a program end that waits by UNTIL_LET_GO."""
+        out = self.workspace / "runs" / run.run_id / "attempt-1" / "out"
+        wait_until(out.is_dir, self.situation)
+        (out / "go").touch()
+
+    def numbers(self) -> list[int]:
+        """The jobs that there have been."""
+        return sorted(int(file.stem) for file in (self.state / "jobs").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformHere]:
+    folder = tmp_path_factory.mktemp("ngc")
+    (folder / "home").mkdir()
+    (folder / "stand-in").mkdir()
+    (folder / "bin").mkdir()
+    stand_in = folder / "bin" / "ngc"
+    stand_in.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/tests/integration/ngc/stand_in.py" "$@"\n'
+    )
+    stand_in.chmod(0o755)
+    profile_lines = f'PATH="{folder}/bin:$PATH"\nexport NGC_STAND_IN="{folder}/stand-in"\n'
+    (folder / "home" / ".bash_profile").write_text(profile_lines)
+    (folder / "home" / ".profile").write_text(profile_lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder / "home"))
+        patch.setenv("NGC_STAND_IN", str(folder / "stand-in"))
+        patch.setenv("SHELL", "/bin/bash")
+        yield _made(folder)
+        for number in (int(file.stem) for file in (folder / "stand-in" / "jobs").glob("*.json")):
+            own = str((folder / "stand-in").resolve()).replace("/", "-").strip("-")[-60:]
+            quiet("docker", "rm", "-f", f"ngc-stand-in-{own}-{number}")
+
+
+def quiet(*argv: str) -> None:
+    """Run a program, whatever it prints and comes to."""
+    subprocess.run(argv, capture_output=True, check=False)
+
+
+def _made(folder: Path) -> PlatformHere:
+    quiet(f"{folder}/bin/ngc", "workspace", "create", "--name=mine", "--ace=ace-1")
+    project = Project(root=ROOT, state=folder / "state", results=folder / "results")
+    session = Session(project=project)
+    code = folder / "code"
+    code.mkdir()
+    (code / "file").write_text("code\n")
+    (code / 'it\'s a <name>, "odd"?*|%;:').write_text("odd\n")
+    profile = session.profile("cpu", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
+    site = NgcSite(
+        name="ngc",
+        login=Login(host="this-machine"),
+        paths=Paths(scratch=str(folder / "scratch")),
+        ngc=Platform(org="org", ace="ace-1", team="team", workspace="mine", registry="nvcr.example/org/team"),
+        grace_s=3,
+    )
+    (folder / "scratch").mkdir()
+    client = engine()
+    ensure_base(client, profile.base_image, profile.debian_mirror, NullProgress())
+    client.images.get(profile.base_image).tag(IMAGE)
+    # The platform would fetch it from the registry; the stand-in's engine has it by that name.
+    client.images.get(profile.base_image).tag("nvcr.example/org/team/image", "0123456789abcdef")
+    image = find_image(client, IMAGE)
+    assert image is not None
+    made = PlatformHere(folder=folder, session=session, site=site, profile=profile)
+    reference = parse_reference("nvcr.example/org/team/image:0123456789abcdef")
+    published = Published(
+        reference=reference, digest="sha256:" + "1" * 64, size_bytes=1, layers=1, sent_layers=1
+    )
+    with made.connect() as (host, scratch):
+        write_reference(host, scratch, image, published)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def whole(platform: PlatformHere) -> Iterator[None]:
+    yield
+    platform.mend()
+
+
+HOSTILE = (
+    "",
+    "a b",
+    "$HOME `id` $(id)",
+    "'\"\\",
+    "new\nline",
+    "*",
+    "ü",
+    "\udcff",
+    "--name=x",
+    ";true",
+    "#",
+    "%s",
+)
+
+
+def test_a_job_runs_in_its_image_with_code_and_arguments_byte_for_byte(platform: PlatformHere) -> None:
+    script = (
+        'printf "%s\\0" "$@" >/out/words; cat /code/file; ls /code >/out/names; pwd; '
+        'echo "$SLIPWAY_RUN $NGC_JOB_ID"; echo to-error >&2'
+    )
+    run = platform.sh(script, *HOSTILE)
+    assert run.job_id == str(platform.numbers()[-1])
+    over = platform.wait(run)
+    assert (over.state, over.status.reason, over.status.exit_code) == (State.COMPLETED, "ok", 0)
+    assert over.job_id == f"{platform.numbers()[-1]}@org"
+    assert platform.log(run) == f"code\n/code\n{run.run_id} {platform.numbers()[-1]}\nto-error\n"
+    out = Path(run.run_dir) / "attempt-1" / "out"
+    words = (out / "words").read_bytes().split(b"\0")[:-1]
+    assert words == [word.encode("utf-8", "surrogateescape") for word in HOSTILE]
+    assert 'it\'s a <name>, "odd"?*|%;:' in (out / "names").read_text()
+
+
+def test_a_job_that_fails_has_its_programs_exit_code(platform: PlatformHere) -> None:
+    over = platform.wait(platform.sh("echo no >&2; exit 3"))
+    assert (over.state, over.status.reason, over.status.exit_code) == (State.FAILED, Reason.PROGRAM_ERROR, 3)
+    assert platform.log(over) == "no\n"
+    assert over.status.native_state == "FAILED"
+
+
+def test_code_is_uploaded_once(platform: PlatformHere) -> None:
+    uploads = platform.state / "uploads"
+    platform.wait(platform.sh("true"))
+    before = uploads.read_text().count(".tar\n")
+    platform.wait(platform.sh("true"))
+    assert uploads.read_text().count(".tar\n") == before == 1
+
+
+def test_what_a_job_prints_is_there_while_it_runs(platform: PlatformHere) -> None:
+    run = platform.sh(f"echo first; {UNTIL_LET_GO}; echo last")
+    run = platform.wait(run, State.RUNNING)
+
+    def printed() -> bool:
+        platform.look(run)
+        log = Path(run.run_dir) / "attempt-1" / "log"
+        return log.exists() and log.read_text() == "first\n"
+
+    wait_until(printed, platform.situation, pause_s=0.5)
+    platform.let_go(run)
+    platform.wait(run)
+    assert platform.log(run) == "first\nlast\n"
+
+
+def test_a_job_is_cancelled_and_its_program_told(platform: PlatformHere) -> None:
+    run = platform.sh("trap 'echo saved >/out/saved; exit 0' TERM; echo up; while :; do sleep 0.1; done")
+    wait_until(lambda: platform.look(run).state is State.RUNNING, platform.situation)
+    there = platform.workspace / "runs" / run.run_id / "attempt-1" / "log"
+    wait_until(lambda: there.exists() and there.read_text() == "up\n", platform.situation)
+    with platform.connect() as (host, _):
+        watch.cancel(host, platform.look(run))
+    over = platform.wait(run)
+    assert (over.state, over.status.reason) == (State.CANCELLED, Reason.CANCELLED)
+    assert over.status.native_state == "KILLED_BY_USER"
+    assert (Path(run.run_dir) / "attempt-1" / "out" / "saved").read_text() == "saved\n"
+
+
+def test_a_job_that_waits_is_cancelled(platform: PlatformHere) -> None:
+    platform.break_it(queue=True)
+    run = platform.wait(platform.sh("true"), State.PENDING)
+    assert run.status.pending_reason == "QUEUED"
+    with platform.connect() as (host, _):
+        watch.cancel(host, run)
+    over = platform.wait(run)
+    assert (over.state, over.status.reason) == (State.CANCELLED, Reason.CANCELLED)
+
+
+def test_at_its_time_limit_a_program_is_warned_and_the_job_ends_by_itself(platform: PlatformHere) -> None:
+    # SLURM's form for six seconds; the site's file has three of them for the warning.
+    run = platform.sh("trap 'echo warned; exit 0' USR1; while :; do sleep 0.1; done", time="0:06")
+    over = platform.wait(run)
+    assert over.status.reason == Reason.TIME_LIMIT
+    assert platform.log(run) == "warned\n"
+    unwarned = platform.wait(platform.sh("sleep 60", time="0:04"))
+    assert (unwarned.state, unwarned.status.reason) == (State.FAILED, Reason.TIME_LIMIT)
+
+
+def test_what_runs_past_all_limits_the_platform_ends(
+    platform: PlatformHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The script's own limit is far away, the platform's is not.
+    monkeypatch.setattr("slipway.scheduler.ngc.options.SLACK_S", -10)
+    over = platform.wait(platform.sh("trap '' TERM; while :; do sleep 0.1; done", time="0:15"))
+    assert over.status.native_state == "KILLED_BY_SYSTEM"
+    assert over.state in (State.TIMEOUT, State.NODE_FAIL)
+
+
+def test_the_tasks_of_an_array_are_jobs_of_which_one_fails(platform: PlatformHere) -> None:
+    run = platform.sh('echo "task $SLIPWAY_TASK"; [ "$SLIPWAY_TASK" != 3 ]', array="1,3,5")
+    over = platform.wait(run)
+    reasons = {task: status.reason for task, status in over.task_statuses.items()}
+    assert reasons == {1: "ok", 3: "program-error", 5: "ok"}
+    assert [platform.log(run, task) for task in (1, 3, 5)] == ["task 1\n", "task 3\n", "task 5\n"]
+
+
+def test_an_array_is_cancelled_as_a_whole(platform: PlatformHere) -> None:
+    platform.break_it(queue=True)
+    run = platform.wait(platform.sh("true", array="0-2"), State.PENDING)
+    with platform.connect() as (host, _):
+        watch.cancel(host, run)
+    over = platform.wait(run)
+    assert {status.state for status in over.task_statuses.values()} == {State.CANCELLED}
+
+
+def test_a_lost_answer_is_found_and_nothing_is_submitted_twice(platform: PlatformHere) -> None:
+    before = len(platform.numbers())
+    platform.break_it(run="lose-answer", once=True)
+    run = platform.sh("echo once")
+    assert run.job_id == f"{platform.numbers()[-1]}@org"
+    assert len(platform.numbers()) == before + 1
+    over = platform.wait(run)
+    assert over.state is State.COMPLETED
+    with platform.connect() as (host, _):
+        settle(host, replace(run, job_id=None))
+    assert len(platform.numbers()) == before + 1
+
+
+def test_what_the_platform_refuses_is_told_and_leaves_nothing(platform: PlatformHere) -> None:
+    platform.break_it(run="refuse")
+    with pytest.raises(JobError, match="quota of team 'team' is used up"):
+        platform.sh("true")
+    platform.mend()
+    with pytest.raises(JobError, match=r"(?s)'dgx.unknown' does not exist.*instances: .*dgxa100.80g.1.norm"):
+        platform.sh("true", partition="dgx.unknown")
+    platform.break_it(upload="refuse")
+    with pytest.raises(JobError, match=r"not uploaded to the workspace mine.*507 Insufficient Storage"):
+        platform.sh("true")
+
+
+def test_results_that_cannot_be_brought_now_are_brought_later(platform: PlatformHere) -> None:
+    platform.break_it(download="refuse")
+    run = platform.sh("echo kept >/out/kept")
+    run = platform.wait(run, State.COMPLETING)
+    assert "503 Service Unavailable" in str(run.status.pending_reason)
+    platform.mend()
+    over = platform.wait(run)
+    assert over.state is State.COMPLETED
+    assert (Path(run.run_dir) / "attempt-1" / "out" / "kept").read_text() == "kept\n"
+
+
+def test_where_the_platform_does_not_answer_a_run_is_unknown_and_not_failed(platform: PlatformHere) -> None:
+    run = platform.sh(UNTIL_LET_GO)
+    platform.wait(run, State.RUNNING)
+    platform.break_it(list="refuse")
+    seen = platform.look(run)
+    assert (seen.state, "Request timed out" in str(seen.status.note)) == (State.UNKNOWN, True)
+    platform.mend()
+    platform.let_go(run)
+    assert platform.wait(run).state is State.COMPLETED
+
+
+def test_a_job_that_is_resumed_is_another_attempt_with_what_the_first_wrote(platform: PlatformHere) -> None:
+    run = platform.sh(
+        "if [ -d /previous ]; then cat /previous/half; else echo half >/out/half; sleep 300; fi"
+    )
+    there = platform.workspace / "runs" / run.run_id / "attempt-1" / "out" / "half"
+    wait_until(lambda: platform.look(run) and there.exists(), platform.situation)
+    quiet(f"{platform.folder}/bin/ngc", "batch", "preempt", str(platform.numbers()[-1]))
+    assert platform.look(run).state is State.SUSPENDED
+    quiet(f"{platform.folder}/bin/ngc", "batch", "resume", str(platform.numbers()[-1]))
+    over = platform.wait(run)
+    assert over.state is State.COMPLETED
+    assert (Path(run.run_dir) / "attempt-2" / "log").read_text() == "half\n"
+
+
+def test_too_much_memory_is_told(platform: PlatformHere) -> None:
+    run = platform.sh("head -c 2G /dev/zero | tail >/dev/null; exit 9")
+    assert platform.wait(run).status.reason == Reason.OUT_OF_MEMORY
+
+
+def test_staged_data_and_the_platforms_own_are_below_data(platform: PlatformHere) -> None:
+    with platform.connect() as (_, scratch):
+        folder = Path(str(scratch.data)) / "door"
+        folder.mkdir()
+        (folder / "image.txt").write_text("pixels\n")
+        (Path(str(scratch.weights)) / "net.pth").write_text("weights\n")
+    own = platform.state / "datasets" / "77"
+    own.mkdir(parents=True)
+    (own / "scan").write_text("theirs\n")
+    site = platform.site.model_copy(
+        update={"ngc": platform.site.ngc.model_copy(update={"datasets": {"theirs": "77"}})}
+    )
+    with_data = replace(platform, site=site)
+    run = with_data.sh("cat /data/door/image.txt /data/theirs/scan /weights/net.pth")
+    platform.wait(run)
+    assert platform.log(run) == "pixels\ntheirs\nweights\n"
+    shutil.rmtree(folder)
+
+
+def test_a_program_runs_in_a_running_job(platform: PlatformHere) -> None:
+    from slipway.scheduler.choose import find_scheduler
+
+    run = platform.wait(platform.sh(UNTIL_LET_GO), State.RUNNING)
+    argv = find_scheduler("ngc").join(str(run.job_id), ["sh", "-c", "echo $NGC_JOB_ID; echo 'a  b'"])
+    with platform.connect() as (host, _):
+        done = host.run(argv)
+    assert done.stdout == f"{platform.numbers()[-1]}\na  b\n"
+    platform.let_go(run)
+    platform.wait(run)
+
+
+def test_the_instances_are_its_partitions_and_jobs_of_any_span_are_accounted(platform: PlatformHere) -> None:
+    from slipway.scheduler.accounts import AccountQuery
+    from slipway.scheduler.choose import find_scheduler
+
+    platform.wait(platform.sh("true"))
+    with platform.connect() as (host, _):
+        queues = find_scheduler("ngc").queues(host).queues
+        accounted = find_scheduler("ngc").accounted(
+            host, AccountQuery(start_s=0, end_s=1 << 34, accounts=("team",))
+        )
+        none = find_scheduler("ngc").accounted(host, AccountQuery(start_s=0, end_s=1, accounts=("team",)))
+    assert {queue.name: dict(queue.offer.max_gpus or {}) for queue in queues} == {
+        "dgxa100.80g.1.norm": {"dgxa100": 1},
+        "dgxa100.80g.8.norm": {"dgxa100": 8},
+        "cpu.x86.tiny": {},
+    }
+    assert accounted.jobs
+    assert {job.partition for job in accounted.jobs} == {INSTANCE}
+    assert none.jobs == []
