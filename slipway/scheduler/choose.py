@@ -13,6 +13,9 @@ from slipway.scheduler.health import Health
 from slipway.scheduler.ngc.health import NgcHealth
 from slipway.scheduler.ngc.scheduler import Ngc
 from slipway.scheduler.ngc.site import NgcSite
+from slipway.scheduler.host.health import HostHealth
+from slipway.scheduler.host.scheduler import HostQueue
+from slipway.scheduler.host.site import HostSite
 from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
@@ -20,10 +23,10 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Site
 from slipway.validation import explain
 
-_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "ngc": Ngc()}
-_HEALTH: dict[str, Health] = {"slurm": SlurmHealth(), "ngc": NgcHealth()}
+_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "host": HostQueue(), "ngc": Ngc()}
+_HEALTH: dict[str, Health] = {"slurm": SlurmHealth(), "host": HostHealth(), "ngc": NgcHealth()}
 # The kind of site that each has, by `scheduler` in the site's file.
-SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "ngc": NgcSite}
+SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "host": HostSite, "ngc": NgcSite}
 # Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
 FIELDS: type[SlurmResources] = SlurmResources
 
