@@ -226,6 +226,8 @@ write_entry() {
     for name in "${settings[@]}"; do export_line "${name%%=*}" "${name#*=}"; done
     export_line SLIPWAY_RUN "$run_id"
     export_line SLIPWAY_ATTEMPT "$attempt"
+    export_line SLIPWAY_JOB_ID "$job_id"
+    if [ -n "$task_index" ]; then export_line SLIPWAY_TASK "$task_index"; fi
     export_line SLIPWAY_OUT /out
     if [ -d "$previous" ]; then export_line SLIPWAY_PREVIOUS /previous; fi
     printf 'set --'

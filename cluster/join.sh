@@ -28,7 +28,13 @@ find_program() {
     # shellcheck disable=SC2013 # none of these names has a space
     for file in $(grep -lFxz "SLIPWAY_RUN=$run_id" /proc/[0-9]*/environ); do
         pid=${file#/proc/} pid=${pid%/environ}
-        grep -Fqxz "SLURM_JOB_ID=$SLURM_JOB_ID" "$file" || continue
+        # Which scheduler has started it, and this.
+        if [ -n "$SLURM_JOB_ID" ]; then
+            grep -Fqxz "SLURM_JOB_ID=$SLURM_JOB_ID" "$file" || continue
+        else
+            grep -Fqxz "SLIPWAY_JOB_ID=$SLIPWAY_JOB_ID" "$file" || continue
+            [ -z "$SLIPWAY_TASK" ] || grep -Fqxz "SLIPWAY_TASK=$SLIPWAY_TASK" "$file" || continue
+        fi
         if grep -Fqxz "SLIPWAY_JOINED=$run_id" "$file"; then continue; fi
         read -r stat <"/proc/$pid/stat" || continue
         read -r -a fields <<<"${stat##*) }"
@@ -54,7 +60,7 @@ read_environment() {
     while IFS= read -r -d '' word; do
         case ${word%%=*} in
         '' | [0-9]* | *[!A-Za-z0-9_]* | TERM | COLORTERM | SLIPWAY_JOINED) continue ;;
-        SLURM_ARRAY_TASK_ID) attempts=$run_dir/task-${word#*=} ;;
+        SLIPWAY_TASK) attempts=$run_dir/task-${word#*=} ;;
         SLIPWAY_ATTEMPT) attempt=${word#*=} ;;
         APPTAINER_CONTAINER | SINGULARITY_CONTAINER) image=${word#*=} ;;
         esac

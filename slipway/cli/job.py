@@ -50,7 +50,7 @@ OPTIONAL = ("continue_after_limit",)
         "pack_minutes": "With --each: short elements share a job of at most so many minutes.",
         "per_node": "With --each: so many elements run side by side in one job, on one node.",
         "again": "With --each: also run what is done or on its way with the same image, code and arguments.",
-        "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLURM_ARRAY_TASK_ID is the program's own.",
+        "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLIPWAY_TASK is the program's own.",
         "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
         "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
     },

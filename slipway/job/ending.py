@@ -1,4 +1,4 @@
-"""Endings: how a run ended, by SLURM's record and by what its job script wrote. Nothing here asks anybody."""
+"""Endings: how a run ended, by its scheduler and by what its job script wrote. Nothing here asks anybody."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _SAME = {
 _LONGEST_NOTE = 500
 # As Linux numbers it; this machine may have another system.
 _SIGUSR1 = 10
-_NEW_STATE = "SLURM calls the job's state by a word that its documentation did not have"
-_NOT_ANY_MORE = "it was to begin again after its time limit, but SLURM does not know it any more"
+_NEW_STATE = "{} calls the job's state by a word that its documentation did not have"
+_NOT_ANY_MORE = "it was to begin again after its time limit, but {} does not know it any more"
 _TOO_SHORT = "the warning before the time limit came before the job script had begun: it needs more time"
 _NO_RESULT = "the job script left no result.json: something ended it first, or scratch was full"
 
@@ -102,17 +102,18 @@ def _whole(value: object, most: int) -> int:
     return value
 
 
-def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
+def merge_status(job: Job | None, script_result: ScriptResult | None, scheduler: str = "SLURM") -> Status:
     """How a run stands, by both; where they disagree, the more severe state wins, and both are in the status.
 
     Args:
-        job: what SLURM says, or ``None`` where it does not know the job (any more).
+        job: what the scheduler says, or ``None`` where it does not know the job (any more).
         script_result: what the script of the last attempt wrote, or ``None`` where it wrote nothing.
+        scheduler: how that is called in words.
     """
     if job is None:
-        return by_script(script_result) if script_result else Status(state=State.UNKNOWN)
+        return by_script(script_result, scheduler) if script_result else Status(state=State.UNKNOWN)
     if not job.state.is_over:
-        note = _NEW_STATE if job.state is State.UNKNOWN else None
+        note = _NEW_STATE.format(scheduler) if job.state is State.UNKNOWN else None
         return Status(
             state=job.state,
             pending_reason=job.pending_reason,
@@ -125,7 +126,7 @@ def merge_status(job: Job | None, script_result: ScriptResult | None) -> Status:
     if script_result and script_result.continues and job.state is not State.COMPLETED:
         # What it says is of the link before.
         script_result = None
-    status = _by_both(job, script_result) if script_result else _by_slurm(job)
+    status = _by_both(job, script_result, scheduler) if script_result else _by_slurm(job)
     status = replace(status, elapsed_s=job.elapsed_s, native_state=job.native_state)
     return replace(status, ended_s=job.ended_s, **_where_and_when(job))
 
@@ -134,8 +135,8 @@ def _where_and_when(job: Job) -> dict[str, Any]:
     return {"started_s": job.started_s, "node": job.node, "limit_s": job.limit_s}
 
 
-def by_script(script_result: ScriptResult) -> Status:
-    """How a run ended by its script alone, where SLURM keeps no accounts and has forgotten the job."""
+def by_script(script_result: ScriptResult, scheduler: str = "SLURM") -> Status:
+    """How a run ended by its script alone, where the scheduler has forgotten the job."""
     state = State.CANCELLED if script_result.reason is Reason.CANCELLED else State.FAILED
     if script_result.exit_code == 0 and script_result.reason in (Reason.OK, Reason.TIME_LIMIT):
         state = State.COMPLETED
@@ -149,7 +150,7 @@ def by_script(script_result: ScriptResult) -> Status:
         ended_s=script_result.end,
         node=script_result.node,
         script_reason=script_result.reason.value,
-        note=_NOT_ANY_MORE if script_result.continues else script_result.note,
+        note=_NOT_ANY_MORE.format(scheduler) if script_result.continues else script_result.note,
     )
 
 
@@ -170,7 +171,7 @@ def _by_slurm(job: Job) -> Status:
     return Status(state=job.state, reason=reason.value, exit_code=code, signal=_signal(job), note=note)
 
 
-def _by_both(job: Job, script_result: ScriptResult) -> Status:
+def _by_both(job: Job, script_result: ScriptResult, scheduler: str) -> Status:
     state, reason, code, signal = (
         job.state,
         _REASONS[job.state],
@@ -190,7 +191,7 @@ def _by_both(job: Job, script_result: ScriptResult) -> Status:
         exit_code=code,
         signal=signal,
         script_reason=script_result.reason.value,
-        note=script_result.note if _agree(job, script_result) else _both(job, script_result),
+        note=script_result.note if _agree(job, script_result) else _both(job, script_result, scheduler),
     )
 
 
@@ -203,10 +204,10 @@ def _agree(job: Job, script_result: ScriptResult) -> bool:
     return job.exit_code % 128 == script_result.exit_code % 128
 
 
-def _both(job: Job, script_result: ScriptResult) -> str:
+def _both(job: Job, script_result: ScriptResult, scheduler: str) -> str:
     codes = "" if job.exit_code is None else f" {job.exit_code}:{job.signal or 0}"
     script = f"{script_result.reason.value}, exit code {script_result.exit_code}"
-    return f"SLURM says {job.state.value}{codes}, the job script {script}; the more severe state wins"
+    return f"{scheduler} says {job.state.value}{codes}, the job script {script}; the more severe state wins"
 
 
 def _exit_code(job: Job) -> int | None:

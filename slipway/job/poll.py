@@ -208,18 +208,18 @@ def _stand(
     if job is None and problem:
         note = f"{problem}; the job script alone is believed"
         merged = merge_task(None, script_result, has_begun=has_begun) if run.bundles else None
-        return replace(merged or merge_status(None, script_result), note=note), script_result
+        return replace(merged or merge_status(None, script_result, _title(run)), note=note), script_result
     if run.bundles and note is None:
         status = merge_task(job, script_result, has_begun=has_begun)
     else:
-        status = _merge(job, script_result, note)
+        status = _merge(job, script_result, note, _title(run))
     if asked.problem and not status.state.is_over and not status.note:
-        status = replace(status, note=f"{asked.problem}; SLURM's other answers are believed")
+        status = replace(status, note=f"{asked.problem}; {_title(run)}'s other answers are believed")
     return status, script_result
 
 
-def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None) -> Status:
-    status = merge_status(job, script_result)
+def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None, title: str) -> Status:
+    status = merge_status(job, script_result, title)
     if note is None:
         return status
     if job is not None and job.state is State.COMPLETED:
@@ -230,7 +230,11 @@ def _merge(job: Job | None, script_result: ScriptResult | None, note: str | None
             exit_code=job.exit_code,
             native_state=job.native_state,
         )
-    return replace(status, note=f"{note}; SLURM alone is believed")
+    return replace(status, note=f"{note}; {title} alone is believed")
+
+
+def _title(run: Run) -> str:
+    return find_scheduler(run.scheduler).title
 
 
 def _before(run: Run, task: int | None) -> Status:
@@ -253,7 +257,7 @@ def _missing(run: Run, before: Status, asked: QueryResult, note: str | None, *, 
     now = int(time.time())
     since = before.missing_since_s or now
     left = f"{run.run_dir} is gone" if is_gone else "its script left no result"
-    words = [f"SLURM does not know job {run.job_id} any more, and {left}"]
+    words = [f"{_title(run)} does not know job {run.job_id} any more, and {left}"]
     words += filter(None, [asked.history_problem, note])
     if now - since <= GONE_S:
         return Status(state=State.UNKNOWN, note="; ".join(words), missing_since_s=since)

@@ -1,4 +1,4 @@
-"""Submission: from a profile, a site and arguments to a job that SLURM has accepted."""
+"""Submission: from a profile, a site and arguments to a job that its scheduler has accepted."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _send_code(
 
 
 def settle(host: Host, run: Run) -> Run:
-    """Decide about a run that has no job id, that SLURM does not know, and that nobody here is submitting.
+    """Decide about a run that has no job id, no scheduler knows, and nobody here is submitting.
 
     Either ``sbatch`` has answered, or is still at it, or it is made sure here that it will never be called.
     What a run that was not submitted has left on the cluster is removed.
@@ -261,10 +261,14 @@ def settle(host: Host, run: Run) -> Run:
         return again
     if submission.refusal:
         host.run(["rm", "-rf", "--", run.run_dir])
-        return _not_submitted(run, f"SLURM refused the job: {submission.refusal}")
+        return _not_submitted(run, f"{scheduler.title} refused the job: {submission.refusal}")
     if _locked_s(host, folder) > scheduler.lost_s:
-        return _not_submitted(run, "sbatch did not end, and SLURM knows no job of this name")
-    return replace(run, status=Status(state=State.SUBMITTING, note="sbatch has not answered yet"))
+        return _not_submitted(
+            run, f"the submission did not end, and {scheduler.title} knows no job of this name"
+        )
+    return replace(
+        run, status=Status(state=State.SUBMITTING, note="the submission has not been answered yet")
+    )
 
 
 def _accepted(run: Run, job_id: str) -> Run:
@@ -357,7 +361,7 @@ def _submit(host: Host, plan: Plan, store: RunStore, progress: Progress) -> Run:
     scheduler = find_scheduler(run.scheduler)
     submitting = scheduler.submit_command(RunPaths(folder).script, plan.options)
     command = locked_submit_command(folder, submitting, scheduler.submit_s)
-    unknown = f"Whether SLURM has accepted {run.run_id} is not known; `invoke status` finds out"
+    unknown = f"Whether {scheduler.title} has accepted {run.run_id} is not known; `invoke status` finds out"
     try:
         done = host.run_in_login_shell(command, timeout_s=scheduler.submit_s + 30)
         result = replace(done, argv=tuple(submitting))

@@ -192,7 +192,8 @@ def cancel(host: Host, run: Run) -> Run:
     if run.status.state.is_over:
         return run
     if run.job_id is None:
-        raise JobError(f"{host.target}: SLURM knows no job {run.run_id}; `invoke status` asks it again")
+        who = find_scheduler(run.scheduler).title
+        raise JobError(f"{host.target}: {who} knows no job {run.run_id}; `invoke status` asks it again")
     mark_cancelled(host, run)
     find_scheduler(run.scheduler).cancel(host, [run.job_id])
     return _poll_one(host, run)

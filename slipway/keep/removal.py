@@ -123,7 +123,7 @@ def remove_items(
     except BaseException:
         _each(host, scratch, _SHOW, hidden, progress)
         raise
-    blind = "SLURM, or a record, could not be read just now"
+    blind = "the scheduler, or a record, could not be read just now"
     reasons = {item: blind if why is None else why(item) for item in hidden}
     back = [item for item in hidden if reasons[item] is not None]
     _, lost = _each(host, scratch, _SHOW, back, progress)

@@ -67,11 +67,13 @@ def prune_images(
     """Remove the images of a name that are older than the newest and that no job uses.
 
     An image is hidden first, and is removed only if the records of runs, which are written before their jobs
-    are submitted, still do not name it. Where SLURM or the records cannot be asked, nothing is removed.
+    are submitted, still do not name it. Where these or the scheduler cannot be asked, nothing is removed.
     """
     progress.step(f"Looking for older images of {name} that no job uses")
     if not host.runs_commands:
-        progress.note(f"No older image of {name} was removed: SLURM cannot be asked over file transfer alone")
+        progress.note(
+            f"No older image of {name} was removed: the scheduler cannot be asked over file transfer alone"
+        )
         return
     try:
         images = _find_images(host, scratch, name)
@@ -80,7 +82,8 @@ def prune_images(
         uses = _find_uses(host, scratch, name, scheduler)
         if uses is None:
             progress.note(
-                f"No older image of {name} was removed: SLURM, or a record in {scratch.runs}, cannot be read"
+                f"No older image of {name} was removed: the scheduler, or a record in {scratch.runs}, "
+                "cannot be read"
             )
             return
         kept = {file: why for file in images if (why := uses.why(file))}

@@ -178,10 +178,12 @@ class Scheduler(Protocol):
     """What gives jobs to nodes.
 
     Attributes:
+        title: how it is called in words: ``SLURM``.
         submit_s: seconds after which a submission that has not answered is ended.
         lost_s: seconds after which a submission without an answer has made no job, if none is known.
     """
 
+    title: str
     submit_s: int
     lost_s: int
 

@@ -58,10 +58,7 @@ def check_partition(resource_request: ResourceRequest, site: Site) -> None:
             find_problem(resource_request, site.queues[name], f"partition {name} of {site.name}", where)
         )
     if problems and all(problems):
-        raise JobError(
-            f"{problems[0]}; SLURM would keep the job waiting for ever. Ask for less, or name another "
-            "partition"
-        )
+        raise JobError(f"{problems[0]}; the job would wait for ever. Ask for less, or name another partition")
 
 
 def _check_auto(resource_request: ResourceRequest, site: Site) -> None:

@@ -158,7 +158,8 @@ class Cancelling:
             return
         for run in after:
             if run.job_id is None:
-                why = f"SLURM knows no job {run.run_id}; `invoke status` asks it again"
+                who = find_scheduler(run.scheduler).title
+                why = f"{who} knows no job {run.run_id}; `invoke status` asks it again"
                 refused[run.run_id] = JobError(why)
             if self._only_waiting and not run.status.state.is_over:
                 refused.setdefault(run.run_id, JobError("it began meanwhile, and goes on"))

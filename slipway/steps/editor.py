@@ -218,7 +218,9 @@ def _carry(host: Host, program: MarkedProgram, secret: bytes) -> int:
         errors.join(_PATIENCE_S)
         if not program.has_login:
             raise program.no_begin()
-        raise RemoteError(f"{host.target}: SLURM did not start what serves the connection (exit code {code})")
+        raise RemoteError(
+            f"{host.target}: the scheduler did not start what serves the connection (exit code {code})"
+        )
     threading.Thread(target=feed, daemon=True).start()
     for chunk in program.output():
         while chunk:

@@ -102,7 +102,7 @@ def _print(session: Session, host: Host, run: Run, query: LogQuery, on_text: Cal
     else:
         said = _show(session, host, run, query, on_text)
         yet = "" if run.status.state.is_over else " yet"
-        nothing = f"{'SLURM has said' if query.slurm else f'{run.shown} has printed'} nothing{yet}"
+        nothing = f"{'the scheduler has said' if query.slurm else f'{run.shown} has printed'} nothing{yet}"
     if said:
         return
     if run.job_id is not None and not host.is_folder(PurePosixPath(run.run_dir)):

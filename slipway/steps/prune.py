@@ -125,8 +125,8 @@ def _active(host: Host, site: Site) -> frozenset[str]:
         raise RemoteError(f"{error}; nothing was removed") from error
     if active is None:
         raise RemoteError(
-            f"{host.target}: SLURM does not say which jobs wait or run, so nothing was removed; "
-            "try again later"
+            f"{host.target}: {find_scheduler(site.scheduler).title} does not say which jobs wait or run, so "
+            "nothing was removed; try again later"
         )
     return frozenset(active)
 

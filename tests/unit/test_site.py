@@ -115,8 +115,8 @@ def test_example_explains_every_key() -> None:
             "defaults.time: write it in quotes; it is 90",
         ),
         (
-            "login: {host: h}\npaths: {scratch: /s}\nscheduler: lsf\n",
-            "scheduler: write 'slurm' or 'ngc'; it is 'lsf'",
+            "login: {host: h}\npaths: {scratch: /s}\nscheduler: cron\n",
+            "it is 'cron'",
         ),
         (
             "login: {host: h}\npaths: {scratch: /s}\noutput: node-local\n",

@@ -74,7 +74,7 @@ def _logs(found: Found) -> Iterator[tuple[str, Path]]:
         attempts = sorted(attempts, key=lambda one: -one.number)
     for attempt in attempts[:_MOST_LOGS]:
         yield attempt.name, attempt.folder / "log"
-    yield "SLURM's log", found.folder / "slurm.log"
+    yield "the scheduler's log", found.folder / "slurm.log"
 
 
 def _body(path: Path, found: Found) -> Html | None:

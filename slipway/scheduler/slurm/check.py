@@ -49,7 +49,7 @@ def check_partitions(host: Host, resource_request: ResourceRequest, site: Site, 
         progress.note(f"{problems[0]}; it may wait for ever: `invoke status` shows what for")
         return
     raise JobError(
-        f"{problems[0]}; SLURM would keep the job waiting for ever. Ask for less, or name another partition: "
+        f"{problems[0]}; the job would wait for ever. Ask for less, or name another partition: "
         f"{_list_partitions(there)}"
     )
 

@@ -39,6 +39,7 @@ _CANCELLED_AT_ONCE = 500
 class Slurm:
     """SLURM, as :class:`slipway.scheduler.base.Scheduler` describes it."""
 
+    title = "SLURM"
     # sbatch itself tries for two minutes where the controller is busy.
     submit_s = 150
     lost_s = 300
