@@ -10,12 +10,12 @@ from slipway.errors import UsageError
 from slipway.resources import Resources
 from slipway.scheduler.base import Scheduler
 from slipway.scheduler.health import Health
-from slipway.scheduler.ngc.health import NgcHealth
-from slipway.scheduler.ngc.scheduler import Ngc
-from slipway.scheduler.ngc.site import NgcSite
 from slipway.scheduler.host.health import HostHealth
 from slipway.scheduler.host.scheduler import HostQueue
 from slipway.scheduler.host.site import HostSite
+from slipway.scheduler.ngc.health import NgcHealth
+from slipway.scheduler.ngc.scheduler import Ngc
+from slipway.scheduler.ngc.site import NgcSite
 from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm

@@ -37,6 +37,7 @@ class Ngc:
     """The platform, as :class:`slipway.scheduler.base.Scheduler` describes it."""
 
     # A submission uploads what the workspace lacks: data may take hours.
+    title = "NGC"
     submit_s = 6 * 3600
     lost_s = 6 * 3600 + 300
 
