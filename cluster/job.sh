@@ -5,7 +5,8 @@
 #  - It starts itself once more for each task that shares this job. What follows is done for each. # only: bundles
 #  - It loads the site's modules and runs the site's own lines.
 #  - It starts itself once more on each node of the job. What follows is done there. # only: multi_node
-#  - It copies the image to the node's own disk, unless it is there. # only: node_local
+#  - It copies the image to the node's own disk, unless it is there. # only: node_local image_file
+#  - The node's own engine has the image, or loads it. # only: engine
 #  - It reads the program's arguments and environment from files; no shell takes them for text.
 #  - It binds packed data, each file as a folder of /data. # only: packed
 #  - It starts the program in the image. It sees /code, /data and /weights, and writes to /out.
@@ -93,7 +94,7 @@ why_it_ended() { # the program's exit code
 }
 
 # True where the kernel has killed a process of this job because of its memory limit, which is a cgroup's.
-out_of_memory() { [ "$(memory_kills)" -gt "$kills_before" ]; }
+out_of_memory() { [ "$(memory_kills)" -gt "$kills_before" ]; } # only: own_process
 
 memory_kills() { # how many it has killed
     local kinds path file count
@@ -222,6 +223,7 @@ write_entry() {
         http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
         if [ -n "${!name+set}" ]; then export_line "$name" "${!name}"; fi
     done
+    if [ -n "$gpus_inside" ]; then export_line CUDA_VISIBLE_DEVICES "$gpus_inside"; fi # only: engine
     export_line XDG_CACHE_HOME /cache # only: cache
     for name in "${settings[@]}"; do export_line "${name%%=*}" "${name#*=}"; done
     export_line SLIPWAY_RUN "$run_id"
@@ -236,10 +238,15 @@ write_entry() {
 }
 
 # That the entry is gone shows that the program was reached.
+# What reads the end of its standard input ends all that runs in the container. # only: engine no_shell
 # shellcheck disable=SC2016 # it is the container's shell that fills these in
 enter='. "/out/$0" || exit
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
-rm -f "/out/$0" && exec "$@"'
+rm -f "/out/$0" || exit # only: engine no_shell
+exec 3<&0 </dev/null # only: engine no_shell
+(exec <&3; while read -r _; do :; done; kill -KILL -1) & # only: engine no_shell
+exec 3<&- && exec "$@"' # only: engine no_shell
+rm -f "/out/$0" && exec "$@"' # only: own_stdin
 
 # What the last attempt that wrote anything has written; one that was ended before has nothing to go on from.
 find_previous() {
@@ -265,6 +272,7 @@ start_container() {
 run_program() {
     local code
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${job_cpus:-1}}
+    prepare_container || return # only: engine
     add_mount "$out_here" /out
     bind_data # only: packed
     add_mount "$cache_here" /cache # only: cache
@@ -318,6 +326,7 @@ task_index=$2 time_up=$3 own_s=$4 time_watcher='' # only: bundles
 attempts=$run_dir${task_index:+/task-$task_index}
 here=$attempts/attempt-$attempt
 previous=''
+gpus_inside='' # only: engine
 entry=.slipway-entry-$node_index
 mkdir -p "$here/out" || exit 1
 each_node=${1:-} # only: multi_node
@@ -328,7 +337,7 @@ kills_before=0 # only: alone
 kills_before=$(memory_kills) # only: bundles
 count_links # only: chain
 time_is_short='' stopped='' again='' warned='' failure='' program_runs=''
-image_here=$image
+image_here=$image # only: image_file
 cache_here=$cache # only: cache
 out_here=$here/out
 note='' # only: notes

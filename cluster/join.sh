@@ -6,6 +6,7 @@
 #  - It enters the container of that process: the same files, the same processes, the same environment.
 #  - Where the container has no user namespace (Apptainer with its setuid program), only root could do that: it starts a
 #    second container of the same image with the same mounts.
+#  - Where Docker or Podman runs the container, that is asked to start the command in it.
 #  - It runs the command, or a shell, and ends with its exit code.
 #
 # Its arguments: the run's id, its folder, what is printed on both outputs before the command begins (or nothing), what
@@ -56,13 +57,14 @@ wait_for_program() {
 # The environment that the program was started with. A name that no shell takes is left out.
 read_environment() {
     local word
-    environment=() image='' attempts=$run_dir attempt=''
+    environment=() image='' attempts=$run_dir attempt='' by_engine=''
     while IFS= read -r -d '' word; do
         case ${word%%=*} in
         '' | [0-9]* | *[!A-Za-z0-9_]* | TERM | COLORTERM | SLIPWAY_JOINED) continue ;;
         SLIPWAY_TASK) attempts=$run_dir/task-${word#*=} ;;
         SLIPWAY_ATTEMPT) attempt=${word#*=} ;;
         APPTAINER_CONTAINER | SINGULARITY_CONTAINER) image=${word#*=} ;;
+        SLIPWAY_CONTAINER) by_engine=${word#*=} ;;
         esac
         environment+=("$word")
     done <"/proc/$program/environ"
@@ -80,7 +82,7 @@ find_namespaces() {
     done
 }
 
-# The environment as text for the container's shell, which reads it from file descriptor 9.
+# The environment as text for the container's shell, which reads it from a file, often file descriptor 9.
 write_environment() {
     local word value quote="'\\''"
     for word in "${environment[@]}"; do
@@ -91,9 +93,10 @@ write_environment() {
 
 # Runs in the container, whose /bin/sh it is.
 # shellcheck disable=SC2016 # the container's shell fills these in
-inside='mark=$1; shift
-. /proc/self/fd/9 || exit
+inside='mark=$1 environment=$2; shift 2
+. "$environment" || exit
 exec 9<&-
+case $environment in /out/*) rm -f "$environment" ;; esac
 cd /code || exit
 if [ $# -eq 0 ]; then
     set -- sh
@@ -107,13 +110,28 @@ exec "$@"'
 
 enter() {
     local nsenter
+    if [ -n "$by_engine" ]; then
+        enter_by_engine "$@"
+        return
+    fi
     if [[ " ${namespaces[*]} " != *" --user "* ]]; then
         start_second "$@"
         return
     fi
     nsenter=$(command -v nsenter) || { say "nsenter (util-linux) is not on $(hostname)"; return 1; }
     env -i "$nsenter" --target "$program" "${namespaces[@]}" --root --preserve-credentials \
-        /bin/sh -c "$inside" slipway "$mark" "$@" 9< <(write_environment)
+        /bin/sh -c "$inside" slipway "$mark" /proc/self/fd/9 "$@" 9< <(write_environment)
+}
+
+# An engine hands on no files but the standard ones, so the environment lies in the output folder until it is read.
+# shellcheck disable=SC2016 # the container's shell fills these in
+enter_by_engine() {
+    local engine=${by_engine%%:*} name=${by_engine#*:} file=/out/.slipway-entry-join-$$
+    local -a terminal
+    [ ! -t 0 ] || terminal=(--tty)
+    if [ $# -eq 0 ]; then echo shell >&7; fi
+    write_environment | "$engine" exec --interactive "$name" /bin/sh -c 'umask 077 && cat >"$0"' "$file" || return
+    "$engine" exec --interactive "${terminal[@]}" "$name" /bin/sh -c "$inside" slipway "$mark" "$file" "$@"
 }
 
 # What the job's own script has filled in.
@@ -137,7 +155,7 @@ start_second() {
         while IFS= read -r word; do container+=("$word"); done <<<"$second"
     fi
     bash -lc "$start" slipway "${container[@]}" --bind "$attempts/attempt-$attempt/out:/out" "$image" \
-        /bin/sh -c "$inside" slipway "$mark" "$@" 8< <(printf '%s\n' "$before") 9< <(write_environment)
+        /bin/sh -c "$inside" slipway "$mark" /proc/self/fd/9 "$@" 8< <(printf '%s\n' "$before") 9< <(write_environment)
 }
 
 wait_for_program

@@ -92,7 +92,7 @@ class Paths(_Part):
 class Container(_Part):
     """What starts containers on the nodes."""
 
-    command: Literal["apptainer", "singularity", "inside"] = "apptainer"
+    command: Literal["apptainer", "singularity", "docker", "inside"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     pull: Literal["login", "job"] = "login"
@@ -168,6 +168,11 @@ class Site(_Part):
             return own
         copy = f"mkdir -p cluster && cp {shlex.quote(str(self._packed))} {own}"
         return f"{own} (Slipway's own becomes yours by `{copy}`)"
+
+    @property
+    def runs_where_it_logs_in(self) -> bool:
+        """True where jobs run on the very host that is logged in to."""
+        return False
 
     @property
     def asks_for_gpus(self) -> bool:

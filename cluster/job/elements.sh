@@ -21,6 +21,6 @@ write_element_files() { # name, where it begins, bytes; and so on
         read_part "$2" "$3" >"$part" && [ "$(stat -c %s "$part")" -eq "$3" ] && mv -f "$part" "$here/element/$1" || return
         shift 3
     done
-    container+=(--bind "$here/element:/element:ro")
+    add_mount "$here/element" /element ro
 }
 readonly -f read_element read_part write_element_files

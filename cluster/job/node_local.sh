@@ -1,11 +1,12 @@
 # ---- The node's own disk --------------------------------------------------------------------------
 
-# The image is copied there by whichever job of a node is the first.
+# The image is copied there by whichever job of a node is the first. # only: image_file
 use_node_local() {
     [ -n "$each_node" ] || return 0 # only: multi_node
-    if ! copy_to_node; then
-        say "the image is used from scratch, not from paths.node_local: ${node_local:-which is empty here}"
-    fi
+    copy_to_node # only: engine
+    if ! copy_to_node; then # only: image_file
+        say "the image is used from scratch, not from paths.node_local: ${node_local:-which is empty here}" # only: image_file
+    fi # only: image_file
 }
 
 node_folder() { # the user's own, made where it is not there
@@ -19,42 +20,14 @@ copy_to_node() {
     local folder
     folder=$(node_folder) || return
     mkdir -p "$folder/images" "$folder/cache" || return
-    exec 9>>"$folder/images/${image##*/}.lock" || return
-    if await copy_image "$folder/images/${image##*/}"; then image_here=$folder/images/${image##*/}; fi
+    exec 9>>"$folder/images/${image##*/}.lock" || return # only: image_file
+    if await copy_image "$folder/images/${image##*/}"; then image_here=$folder/images/${image##*/}; fi # only: image_file
     fetch_cache "$folder/cache/${cache##*/}" # only: cache
-    [ "$image_here" != "$image" ]
+    [ "$image_here" != "$image" ] # only: image_file
 }
 
-# It has a digest in its name, and the copy gets this name only when it was read back and has it.
-copy_image() { # the copy's path; file descriptor 9 is its lock
-    local copy=$1 size digest began=$SECONDS
-    flock -w 1800 9 || return
-    size=$(stat -c %s "$image") || return
-    if [ "$(stat -c %s "$copy" 2>/dev/null)" != "$size" ]; then
-        make_room "$copy" "$size" || return
-        digest=${image%.sif} digest=${digest##*-}
-        case $(cp "$image" "$copy.part" && sha256sum <"$copy.part") in
-        "$digest"*) mv "$copy.part" "$copy" || return ;;
-        *) rm -f "$copy.part" && say "the copy of the image is damaged" && return 1 ;;
-        esac
-        say "image copied to $copy in $((SECONDS - began)) s"
-    fi
-    touch "$copy"
-    # As long as a job uses the copy nobody makes room with it, but somebody may have been faster.
-    flock -s 9 && [ -e "$copy" ]
-}
+# @node_image@
 
-make_room() { # the copy's path, its size in bytes
-    local old room folder=${1%/*}
-    rm -f "$1.part"
-    for old in "$folder"/*.sif ''; do
-        # A wrapper of df may print other lines, too.
-        room=$(df --output=avail -B1 "$folder" | grep -Ex ' *[0-9]+' | tail -n 1)
-        if [ "${room:-0}" -gt "$2" ]; then return 0; fi
-        [ ! -e "$old" ] || (flock -n 8 && rm -f "$old" && say "$old removed to make room") 8>>"$old.lock"
-    done
-    say "$folder has no room for the image" && return 1
-}
-readonly -f use_node_local node_folder copy_to_node copy_image make_room
+readonly -f use_node_local node_folder copy_to_node
 
 # @node_cache@

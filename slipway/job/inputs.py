@@ -25,6 +25,7 @@ from slipway.job.secret import keyed_hash
 from slipway.profile import Profile, record_values
 from slipway.project import Project
 from slipway.push.upload import PushedSif, find_pushed
+from slipway.runtime.choose import find_runtime
 from slipway.site import Site
 
 
@@ -138,7 +139,7 @@ def find_image(host: Host, scratch: Scratch, profile: Profile, site: Site) -> Pu
     Raises:
         ImageError: it was never pushed.
     """
-    pushed = find_pushed(host, scratch, profile.image)
+    pushed = find_pushed(host, scratch, profile.image, find_runtime(site.container.command).form)
     if pushed is None:
         flags = f"--profile {profile.name} --site {site.name}"
         raise ImageError(

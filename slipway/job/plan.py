@@ -63,6 +63,7 @@ def make_plan(
         run_id=run_id,
         run_dir=scratch.runs / run_id,
         image=inputs.image.path,
+        image_id=inputs.image.image_id,
         code=scratch.code / inputs.code,
         data=scratch.data,
         weights=scratch.weights,

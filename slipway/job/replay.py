@@ -18,6 +18,7 @@ from slipway.job.script import words_file
 from slipway.job.secret import HIDDEN, keyed_hash
 from slipway.notify.target import Target
 from slipway.push.upload import PushedSif
+from slipway.runtime.choose import find_runtime
 from slipway.scheduler.automatic import Prefer
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
@@ -149,6 +150,8 @@ def find_image(host: Host, scratch: Scratch, replay: Replay) -> PushedSif | None
     """The image that the run had, where the site has it; its name says what is in it."""
     run, old = replay.run, PurePosixPath(replay.run.sif)
     places = [scratch.images / old.name] + ([] if replay.is_elsewhere else [old])
+    if old.suffix not in find_runtime(replay.site.container.command).form.files:
+        return None  # The site has another container runtime by now.
     for path in dict.fromkeys(places):
         size_bytes = host.size(path)
         if size_bytes is not None:

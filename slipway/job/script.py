@@ -11,8 +11,8 @@ from slipway.errors import JobError
 from slipway.job.bundles import Bundles
 from slipway.job.run import RunPaths, Shell
 from slipway.job.template import Template
-from slipway.resources import Resources
-from slipway.runtime.base import Mount, Wanted
+from slipway.resources import Resources, mebibytes
+from slipway.runtime.base import Image, Mount, Wanted
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
@@ -48,6 +48,8 @@ class Job:
     data: PurePosixPath
     weights: PurePosixPath
     resources: Resources
+    # The id of the Docker image that the image came from.
+    image_id: str = ""
     # Whether the container gets the user's home folder.
     home: bool = False
     # Datasets that are each one file, by the names that they have below /data.
@@ -74,6 +76,7 @@ def render_script(job: Job, site: Site, template: Template) -> str:
 
     Raises:
         ConfigError: the template lacks one of the lines or blocks.
+        JobError: data that the job sees are packed, and its container runtime cannot bind those.
     """
     parts = _parts(job, site)
     values = {
@@ -86,7 +89,12 @@ def render_script(job: Job, site: Site, template: Template) -> str:
         "node_local_path": [f'node_local="{site.paths.node_local}"'] if "node_local" in parts else [],
     }
     runtime = find_runtime(site.container.command)
-    blocks: dict[str, str] = {"scheduler": site.scheduler, "runtime": runtime.block}
+    if job.packed and not runtime.binds_packed:
+        raise JobError(
+            f"{', '.join(sorted(job.packed))}: packed data, which {site.container.command} cannot bind; "
+            f"`invoke data.stage` without --pack makes a folder of them at {site.name}"
+        )
+    blocks: dict[str, str] = {"scheduler": site.scheduler, **runtime.blocks}
     blocks |= {name: name for name in _BLOCKS if name in parts}
     if "multi_node" in parts:
         blocks["on_each_node"] = f"{site.scheduler}_nodes"
@@ -94,6 +102,8 @@ def render_script(job: Job, site: Site, template: Template) -> str:
         blocks["begin_again"] = f"{site.scheduler}_requeue"
     if {"node_local", "cache"} <= parts:
         blocks["node_cache"] = "node_cache"
+    if {"node_local", "image_file"} <= parts:
+        blocks["node_image"] = "node_image"
     return template.fill(values, blocks, parts)
 
 
@@ -109,6 +119,9 @@ def _parts(job: Job, site: Site) -> frozenset[str]:
         "usage": bool(job.resources.gpu_count and site.usage_sample_s),
         "chain": bool(job.resources.continue_after_limit),
         "shell": job.shell is not None,
+        "no_shell": job.shell is None,
+        # Where a container ends with its standard input, a shell's does so by itself.
+        "own_stdin": job.shell is not None or "engine" not in runtime.parts,
         "elements": job.elements,
         "alone": bundles is None,
         "bundles": bundles is not None,
@@ -140,20 +153,26 @@ def directives(job: Job, site: Site) -> list[str]:
 
 def container_command(job: Job, site: Site) -> list[str]:
     """The argv that starts the container, without the image, the output folder and the program."""
+    return find_runtime(site.container.command).command(_wanted(job, site))
+
+
+def _wanted(job: Job, site: Site) -> Wanted:
     mounts = [
         Mount(source=job.code, target="/code"),
         # Where data are packed, the script binds each dataset by itself.
         *([] if job.packed else [Mount(source=job.data, target="/data")]),
         Mount(source=job.weights, target="/weights"),
     ]
-    wanted = Wanted(
+    # SLURM's 0 is all that the node has.
+    memory = mebibytes(job.resources.mem) if job.resources.mem else 0
+    return Wanted(
         mounts=mounts,
         home=job.home,
         gpus=bool(job.resources.gpu_count),
+        memory_mib=memory or None,
         flags=site.container.flags,
         binds=site.container.binds,
     )
-    return find_runtime(site.container.command).command(wanted)
 
 
 def words_file(words: Sequence[str]) -> bytes:
@@ -187,7 +206,8 @@ def _shown(word: bytes) -> str:
 
 
 def _settings(job: Job, site: Site) -> list[str]:
-    parts = _parts(job, site)
+    parts, runtime = _parts(job, site), find_runtime(site.container.command)
+    image = Image(path=job.image, image_id=job.image_id)
     return [
         f"run_id={shlex.quote(job.run_id)}",
         f"run_dir={shlex.quote(str(job.run_dir))}",
@@ -201,6 +221,7 @@ def _settings(job: Job, site: Site) -> list[str]:
         *([f"output_interval_s={site.output_interval_s}"] if "node_output" in parts else []),
         *(_bundle_settings(job.bundles, job.resources, site) if job.bundles else []),
         *([f"usage_sample_s={site.usage_sample_s}"] if "usage" in parts else []),
+        *runtime.settings(_wanted(job, site), image),
         f"container=({shlex.join(container_command(job, site))})",
     ]
 

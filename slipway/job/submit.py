@@ -38,7 +38,8 @@ from slipway.job.submission_lock import (
 from slipway.job.template import load_template
 from slipway.progress import Progress, explain_stop
 from slipway.project import Project
-from slipway.push.upload import PushedSif
+from slipway.push.upload import PushedSif, newest_image
+from slipway.runtime.choose import find_runtime
 from slipway.scheduler.automatic import settle_partition, without_auto
 from slipway.scheduler.base import State, Submission
 from slipway.scheduler.choose import find_scheduler
@@ -56,7 +57,8 @@ def preview(project: Project, request: Request) -> str:
     Paths have the site's variables as they are written, and the image is the newest that there will be.
     """
     scratch = Scratch(root=PurePosixPath(request.site.paths.scratch) / "slipway")
-    newest = scratch.images / f"{request.profile.image}.sif"
+    form = find_runtime(request.site.container.command).form
+    newest = newest_image(scratch, request.profile.image, form)
     image = PushedSif(path=newest, image_id="", sha256="", size_bytes=0)
     code = read_code(project, request.profile, request.site.name)
     wanted = without_auto(request.resource_request)

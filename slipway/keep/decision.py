@@ -11,6 +11,7 @@ from slipway.dataset.packing import dataset_of
 from slipway.job.run import Run
 from slipway.keep.age import age_words
 from slipway.keep.survey import Item, Survey, Uses
+from slipway.runtime.base import SUFFIXES
 from slipway.scheduler.base import State
 
 # A snapshot that came just now may be one whose run is written down in a moment.
@@ -209,7 +210,7 @@ class _Shared:
             name = dataset_of(item.name)
             return name is not None and (not self.criteria.data or name in self.criteria.data)
         if item.kind == "images":
-            return item.name.endswith(".sif") and not item.name.startswith(".")
+            return item.name.endswith(SUFFIXES) and not item.name.startswith(".")
         return not item.name.startswith(".")
 
     def why_stays(self, item: Item) -> str | None:

@@ -62,7 +62,10 @@ _REMOVE = (
     + r"""
     [ -e "$hidden" ] || { say failed "it is not hidden any more"; continue; }
     case $kind in
-        images) beside=$kind/${name%.sif}.json ;;
+        images)
+            beside=$kind/$name.json
+            case $name in *.sif) beside=$kind/${name%.sif}.json ;; esac
+            ;;
         data)
             beside=$kind/.$name.sha256
             # What a fetch that was cut has left.

@@ -43,7 +43,8 @@ cost() {
         hidden = name ~ /^\..*\.gone$/
         if (hidden) name = substr(name, 2, length(name) - 6)
         # What is written beside an image or packed data belongs to it.
-        if (part[1] == "images") sub(/\.json$/, ".sif", name)
+        if (part[1] == "images" && sub(/\.json$/, "", name))
+            if (name !~ /\.(tar|id|ref|sqsh)$/) name = name ".sif"
         if (part[1] == "packed") sub(/\.json$/, ".sqsh", name)
         key = part[1] "/" name
         if (parts == 2) {
@@ -87,7 +88,7 @@ uses() {
         set -- "$run"/attempt-*/result.json "$run"/task-*/attempt-*/result.json
         [ -e "$1" ] || [ -e "$2" ] || printf '%s young %s\n' "$token" "${run#runs/}"
     done
-    find images -maxdepth 1 -type l -name '*.sif' -printf "$token newest %l\n"
+    find images -maxdepth 1 -type l -regex '.*\.\(sif\|image\|ref\|sqsh\)' -printf "$token newest %l\n"
     [ ! -d packed ] || find packed -maxdepth 1 -type l -name '*.sqsh' -printf "$token newest %l\n"
 }
 """
@@ -182,7 +183,7 @@ class Uses:
     Attributes:
         runs: by the ids of runs.
         young: runs whose submission may be under way.
-        newest: the images that `<name>.sif` leads to, and the packed data of `<name>.sqsh`.
+        newest: the images that `<name>.sif` and its like lead to, and the packed data of `<name>.sqsh`.
         is_whole: False where a record could not be read.
     """
 
@@ -348,8 +349,8 @@ def _parse_uses(said: Mapping[str, Sequence[str]]) -> Uses:
         hidden = _HIDDEN.fullmatch(found[1])
         run_id = hidden[1] if hidden else found[1]
         run = runs.setdefault(run_id, {})
-        # A dataset may be called what it likes.
-        if _PACKED.fullmatch(content):
+        # A dataset may be called what it likes, but an image has its whole path.
+        if not content.startswith("/") and _PACKED.fullmatch(content):
             packed.setdefault(run_id, set()).add(content)
         elif found[2] in ("sif", "code", "cache"):
             run[found[2]] = PurePosixPath(content).name if found[2] == "sif" else content

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,6 +12,8 @@ from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import Progress
+from slipway.push.upload import newest_image
+from slipway.runtime.base import FORMS, SIF, SUFFIXES
 from slipway.scheduler.base import Scheduler
 
 # Between a record and SLURM's word about its job, for a submission that is under way.
@@ -19,12 +22,16 @@ YOUNG_MINUTES = 15
 # pushed anew.
 _FILES = """
 cd -- "$1" || exit
-for hidden in ."$2"-????????????????.sif.gone; do
+for hidden in ."$2"-????????????????.*.gone; do
     shown=${hidden#.} shown=${shown%.gone}
     test -e "$hidden" || continue
     if test -e "$shown"; then rm -f -- "$hidden"; else mv -- "$hidden" "$shown"; fi || exit
 done
-find . -maxdepth 1 -type f -name "$2-*.sif" -printf '%s %f\\0'
+find . -maxdepth 1 -type f -name "$2-*.*" -printf '%s %f\\0'
+"""
+# The newest of each form.
+_NEWEST = """
+for link; do [ ! -L "$link" ] || readlink -- "$link" || exit; done
 """
 # The record's own line, and not what an argument or a setting may hold. To see none in a file is no failure.
 _RECORDS = """
@@ -38,19 +45,20 @@ find . -mindepth 2 -maxdepth 2 -name run.json -mmin "-$2" -printf '%h\\n' | whil
     test -e "$1" || echo "${run#./}"
 done
 """
+_SUFFIX = "|".join(map(re.escape, SUFFIXES))
 _RECORD = re.compile(r"([^\0]*)/run\.json\0 \"sif\": \"(.*)\"\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Uses:
-    """What images are used for: the newest one's name, and the runs that need one, by its name."""
+    """What images are used for: the newest of each form, and the runs that need one, by its name."""
 
-    newest: str
+    newest: AbstractSet[str]
     runs: Mapping[str, str]
 
     def why(self, file_name: str) -> str | None:
         """Why an image has to stay, or ``None``."""
-        if file_name == self.newest:
+        if file_name in self.newest:
             return "is the newest"
         return f"is used by {self.runs[file_name]}" if file_name in self.runs else None
 
@@ -63,8 +71,11 @@ def prune_images(
     progress: Progress,
     *,
     tell_kept: bool = True,
+    forget: Callable[[Sequence[PurePosixPath]], None] = lambda paths: None,
 ) -> None:
     """Remove the images of a name that are older than the newest and that no job uses.
+
+    ``forget`` is told of the files that are gone.
 
     An image is hidden first, and is removed only if the records of runs, which are written before their jobs
     are submitted, still do not name it. Where these or the scheduler cannot be asked, nothing is removed.
@@ -88,6 +99,7 @@ def prune_images(
             return
         kept = {file: why for file in images if (why := uses.why(file))}
         freed = _remove(host, scratch, name, scheduler, [file for file in images if file not in kept])
+        forget([scratch.images / file for file in freed])
     except ParseError as error:
         progress.note(f"No older image of {name} was removed: {error}")
         return
@@ -122,7 +134,7 @@ def parse_records(stdout: str) -> dict[str, list[str]]:
 
 def parse_images(stdout: str, name: str) -> dict[str, int]:
     """Sizes in bytes of the images of exactly this name, by file name."""
-    named = re.compile(rf"{re.escape(name)}-[0-9a-f]{{16}}\.sif")
+    named = re.compile(rf"{re.escape(name)}-[0-9a-f]{{16}}({_SUFFIX})")
     pairs = (entry.partition(" ") for entry in stdout.split("\0") if entry)
     return {file: int(size) for size, _, file in pairs if named.fullmatch(file)}
 
@@ -132,16 +144,17 @@ def _find_images(host: Host, scratch: Scratch, name: str) -> dict[str, int]:
 
 
 def _find_uses(host: Host, scratch: Scratch, name: str, scheduler: Scheduler) -> Uses | None:
-    newest = host.run(["readlink", "--", str(scratch.images / f"{name}.sif")])
+    links = (str(newest_image(scratch, name, form)) for form in FORMS)
+    newest = host.run(["sh", "-c", _NEWEST, "slipway", *links])
     records = host.run(["sh", "-c", _RECORDS, "slipway", str(scratch.runs)], timeout_s=600)
     young = host.run(["sh", "-c", _YOUNG, "slipway", str(scratch.runs), str(YOUNG_MINUTES)], timeout_s=600)
     active = scheduler.active_names(host)
-    if active is None or not all(one.ok for one in (newest, records, young)):
+    if active is None or not newest.stdout or not all(one.ok for one in (newest, records, young)):
         return None
     alive = active | set(young.stdout.split())
     runs = parse_records(records.stdout)
     used = {file: next((run for run in names if run in alive), None) for file, names in runs.items()}
-    return Uses(newest=newest.stdout.strip(), runs={file: run for file, run in used.items() if run})
+    return Uses(newest=set(newest.stdout.splitlines()), runs={file: run for file, run in used.items() if run})
 
 
 def _remove(host: Host, scratch: Scratch, name: str, scheduler: Scheduler, files: list[str]) -> list[str]:
@@ -174,8 +187,9 @@ def _move(host: Host, old: PurePosixPath, new: PurePosixPath) -> bool:
 def _forget(host: Host, scratch: Scratch, name: str) -> None:
     """Remove what was written beside images that are gone."""
     there = set(host.list(scratch.images))
-    record = re.compile(rf"({re.escape(name)}-[0-9a-f]{{16}})\.json")
+    record = re.compile(rf"({re.escape(name)}-[0-9a-f]{{16}})({_SUFFIX})?\.json")
     for file in there:
         match = record.fullmatch(file)
-        if match and not {f"{match[1]}.sif", f".{match[1]}.sif.gone"} & there:
+        image = match and match[1] + (match[2] or SIF.files[0])
+        if image and not {image, f".{image}.gone"} & there:
             host.remove(scratch.images / file)

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.image.engine import Image
-from slipway.push.upload import PushedSif
+from slipway.push.upload import PushedSif, newest_image, record_path
 from slipway.registry.publish import Published
+from slipway.runtime.base import REFERENCE
 
 
 def write_reference(host: Host, scratch: Scratch, image: Image, published: Published) -> PushedSif:
@@ -23,9 +24,9 @@ def write_reference(host: Host, scratch: Scratch, image: Image, published: Publi
     """
     digest = published.digest.removeprefix("sha256:")
     content = f"{published.reference}\n".encode()
-    path = scratch.images / f"{image.name}-{digest[:12]}.image"
+    path = scratch.images / f"{image.name}-{digest[:16]}{REFERENCE.files[0]}"
     pushed = PushedSif(path=path, image_id=image.id, sha256=digest, size_bytes=len(content))
     host.write(path, content)
-    host.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
-    host.point(scratch.images / f"{image.name}.sif", path.name)
+    host.write(record_path(path), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+    host.point(newest_image(scratch, image.name, REFERENCE), path.name)
     return pushed

@@ -15,6 +15,7 @@ from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer, explain_stop
+from slipway.runtime.base import FORMS, SIF, Form
 from slipway.transfer.large_file import LargeFile, send_large_file
 
 if TYPE_CHECKING:
@@ -28,13 +29,18 @@ _MAKE_ROOM = (
 # The image that a link leads to, and what is written beside it.
 _FIND = """
 file=$(readlink -e -- "$1") && printf "%s\\0" "$file" || exit
-[ ! -e "${file%.*}.json" ] || { printf "\\0"; cat -- "${file%.*}.json"; }
+record=$file.json
+case $file in *.sif) record=${file%.sif}.json ;; esac
+[ ! -e "$record" ] || { printf "\\0"; cat -- "$record"; }
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class PushedSif:
-    """A ``.sif`` on a cluster: its place, SHA-256, size in bytes and the Docker image that it came from."""
+    """An image's file on a cluster: its place, SHA-256, size in bytes and the Docker image that it came from.
+
+    It is a ``.sif``, or what another container runtime takes: :class:`slipway.runtime.base.Form`.
+    """
 
     path: PurePosixPath
     image_id: str
@@ -76,9 +82,9 @@ def push_sif(
     with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes:
             transfer = _send(host, scratch, sif, upload_dir, progress)
-        host.write(path.with_suffix(".json"), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+        host.write(record_path(path), json.dumps({**asdict(pushed), "path": str(path)}).encode())
         if as_newest:
-            host.point(scratch.images / f"{sif.name}.sif", path.name)
+            host.point(newest_image(scratch, sif.name, form_of(path)), path.name)
         if host.size(path) != sif.size_bytes:
             raise RemoteError(f"{host.target}:{path}: somebody has removed it just now; push again")
         if host.is_folder(upload_dir):
@@ -86,13 +92,28 @@ def push_sif(
     return pushed, transfer
 
 
-def find_pushed(host: Host, scratch: Scratch, name: str) -> PushedSif | None:
-    """The newest ``.sif`` of a name on the cluster, or ``None`` where none was pushed.
+def record_path(path: PurePosixPath) -> PurePosixPath:
+    """What is written beside an image's file."""
+    return path.with_suffix(".json") if path.suffix == ".sif" else path.with_name(f"{path.name}.json")
+
+
+def form_of(path: PurePosixPath) -> Form:
+    """The form that a file of an image has."""
+    return next((form for form in FORMS if path.suffix in form.files), SIF)
+
+
+def newest_image(scratch: Scratch, name: str, form: Form) -> PurePosixPath:
+    """The link to the newest image of a name, in the form that a site's container runtime takes."""
+    return scratch.images / f"{name}{form.link}"
+
+
+def find_pushed(host: Host, scratch: Scratch, name: str, form: Form = SIF) -> PushedSif | None:
+    """The newest image of a name on the cluster, or ``None`` where none was pushed.
 
     Raises:
         ParseError: what is written beside it is something else.
     """
-    link = str(scratch.images / f"{name}.sif")
+    link = str(newest_image(scratch, name, form))
     words = host.run_in_login_shell(["sh", "-c", _FIND, "slipway", link]).stdout.split("\0", 2)
     if len(words) < 3:
         return None
@@ -113,7 +134,7 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
         return PushedSif(path=path, image_id=image_id, sha256=sha256, size_bytes=size_bytes)
     except (ValueError, KeyError, TypeError) as error:
         raise ParseError(
-            f"{path.with_suffix('.json')} on the cluster is no record of an image ({error}); push again"
+            f"{record_path(path)} on the cluster is no record of an image ({error}); push again"
         ) from error
 
 
@@ -127,7 +148,7 @@ def _send(host: Host, scratch: Scratch, sif: Sif, upload_dir: PurePosixPath, pro
         size_bytes=sif.size_bytes,
         path=scratch.images / sif.file_name,
         upload_dir=upload_dir,
-        newest=scratch.images / f"{sif.name}.sif",
+        newest=newest_image(scratch, sif.name, form_of(scratch.images / sif.file_name)),
         what="image",
         again="push again",
         make_room=_MAKE_ROOM,

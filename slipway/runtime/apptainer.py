@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from slipway.runtime.base import Mount, Wanted
+from slipway.runtime.base import SIF, Form, Image, Mount, Wanted
 
 
 @dataclass(frozen=True)
@@ -13,9 +14,10 @@ class Apptainer:
     """See :class:`slipway.runtime.base.Runtime`."""
 
     program: str
-    block: str = "apptainer"
-    parts: frozenset[str] = frozenset({"image_file"})
-    suffix: str = ".sif"
+    blocks: ClassVar[Mapping[str, str]] = {"runtime": "apptainer"}
+    parts: ClassVar[frozenset[str]] = frozenset({"image_file", "own_process"})
+    form: ClassVar[Form] = SIF
+    binds_packed: ClassVar[bool] = True
 
     def command(self, wanted: Wanted) -> list[str]:
         """See :meth:`slipway.runtime.base.Runtime.command`."""
@@ -31,6 +33,14 @@ class Apptainer:
             *wanted.flags,
             *(word for bind in binds for word in ("--bind", bind)),
         ]
+
+    def settings(self, wanted: Wanted, image: Image) -> list[str]:
+        """See :meth:`slipway.runtime.base.Runtime.settings`."""
+        return []
+
+    def try_lines(self, command: str, inside: str, *, gpus: bool) -> str:
+        """See :meth:`slipway.runtime.base.Runtime.try_lines`."""
+        return f'exec {command} --bind "$here:/out" "$image" /bin/sh -c {inside}'
 
     def guards_image(self, flags: Sequence[str], *, packed: bool) -> bool:
         """See :meth:`slipway.runtime.base.Runtime.guards_image`."""

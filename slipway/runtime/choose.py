@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from slipway.runtime.apptainer import Apptainer
 from slipway.runtime.base import Runtime
+from slipway.runtime.docker import Docker
 from slipway.runtime.inside import Inside
 
 _RUNTIMES: dict[str, Runtime] = {
     "apptainer": Apptainer("apptainer"),
     "singularity": Apptainer("singularity"),
     "inside": Inside(),
+    "docker": Docker(),
 }
 
 

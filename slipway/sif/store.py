@@ -41,7 +41,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Sif:
-    """A converted image.
+    """A converted image; or an archive of one, for sites that have another container runtime.
 
     Attributes:
         path: the file.
@@ -49,7 +49,7 @@ class Sif:
         image_id: the id of the Docker image that it came from.
         sha256: of the file, in hex.
         size_bytes: of the file.
-        compression: of the squashfs in it: ``zstd`` or ``gzip``.
+        compression: of the squashfs in it: ``zstd`` or ``gzip``; of an archive, ``none``.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class Sif:
     @property
     def file_name(self) -> str:
         """The name that it has on clusters, which says what is in it."""
-        return f"{self.name}-{self.sha256[:16]}.sif"
+        return f"{self.name}-{self.sha256[:16]}{self.path.suffix}"
 
 
 def tools_recipe(project: Project, profile: Profile) -> Recipe:

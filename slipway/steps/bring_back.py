@@ -17,6 +17,8 @@ from slipway.job.replay import Replay
 from slipway.job.replay import find_image as find_image_there
 from slipway.job.run import Run
 from slipway.push.upload import PushedSif
+from slipway.runtime.base import SIF
+from slipway.runtime.choose import find_runtime
 from slipway.site import Site
 from slipway.steps.session import Session
 from slipway.steps.submit import Push
@@ -111,20 +113,22 @@ def find_image(
 
 
 def _find_here(session: Session, run: Run, site: Site) -> Callable[[], Sif] | None:
-    """What gives the image's ``.sif``: one that is kept, or made of the Docker image; ``None`` without."""
+    """What gives the image's file: one that is kept, or made of the Docker image; ``None`` without."""
+    from slipway.push.archive import find_archive
     from slipway.sif.store import find_by_hash
 
-    kept = find_by_hash(session.project, run.sif_sha256)
+    find = find_by_hash if find_runtime(site.container.command).form == SIF else find_archive
+    kept = find(session.project, run.sif_sha256)
     if kept is not None:
         return lambda: kept
     image = _find_docker_image(run)
     if image is None:
         return None
-    from slipway.steps.image import convert_older
+    from slipway.steps.image import older_for
 
     # Any profile has what Apptainer's own container is made with.
     profile = session.profile("base")
-    return lambda: convert_older(session, profile, image, site.container.compression)
+    return lambda: older_for(session, profile, image, site)
 
 
 def _find_docker_image(run: Run) -> Image | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from slipway.errors import ImageError, UsageError
@@ -18,9 +19,14 @@ from slipway.image.own import explain_other, remember_built
 from slipway.image.recipe import Recipe, profile_recipe
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
+from slipway.push.admit import admit, forget
+from slipway.push.archive import make_archive, make_reference
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
+from slipway.runtime.base import ARCHIVE, SIF
+from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import find_scheduler
+from slipway.shell import LocalShell
 from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
 from slipway.site import Site
 from slipway.steps.session import Choice, Session
@@ -98,6 +104,49 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     return _converted(session, client, image, profile, compression)
 
 
+def make_for(
+    session: Session, profile: Profile, site: Site, compression: str | None = None
+) -> tuple[Sif, bool]:
+    """A profile's image in the form that a site's container runtime takes, and whether that is new.
+
+    Raises:
+        ImageError: the image was not built yet.
+        UsageError: there is no such compression.
+    """
+    if find_runtime(site.container.command).form != ARCHIVE:
+        return convert(session, profile, compression or site.container.compression)
+    if compression:
+        raise UsageError(f"--compression {compression}: what {site.container.command} loads has none")
+    profile_recipe(profile)
+    client = engine()
+    return _archived(session, client, _built(session, client, profile), site)
+
+
+def _archived(
+    session: Session, client: DockerClient, image: Image, site: Site, *, as_newest: bool = True
+) -> tuple[Sif, bool]:
+    if _is_there(site, image):
+        return make_reference(image, session.project), False
+    with explain_stop("nothing of the archive is kept; the same command begins it anew"):
+        return make_archive(client, image, session.project, session.progress, as_newest=as_newest)
+
+
+def _is_there(site: Site, image: Image) -> bool:
+    """Whether jobs run on this machine, by the engine that has the image."""
+    if not (site.login.is_this_machine and site.runs_where_it_logs_in):
+        return False
+    asked = LocalShell().run([site.container.command, "image", "inspect", "--format", "{{.Id}}", image.id])
+    # Podman leaves out what kind of hash it is.
+    return asked.ok and asked.stdout.strip().removeprefix("sha256:") == image.id.removeprefix("sha256:")
+
+
+def older_for(session: Session, profile: Profile, image: Image, site: Site) -> Sif:
+    """An image of before in the form that a site takes; what was made of newer ones stays as it is."""
+    if find_runtime(site.container.command).form != ARCHIVE:
+        return convert_older(session, profile, image, site.container.compression)
+    return _archived(session, engine(), image, site, as_newest=False)[0]
+
+
 def convert_older(session: Session, profile: Profile, image: Image, compression: str) -> Sif:
     """An image of before as a ``.sif``; what was made of newer ones stays as it is."""
     tools = tools_recipe(session.project, profile)
@@ -135,9 +184,10 @@ def push(
     With ``prune``, images of that name that are older and that no job uses are removed, those that are
     older than the newest before there has to be room for another.
     """
-    sif, converted = convert(session, choice.profile, compression or choice.site.container.compression)
+    sif, converted = make_for(session, choice.profile, choice.site, compression)
     with _pushing(session, choice.site, sif.name, prune=prune) as (host, scratch):
         pushed, transfer = push_sif(host, scratch, sif, session.client(choice.site), session.progress)
+        admit(host, choice.site, pushed, session.progress)
     return sif, converted, pushed, transfer
 
 
@@ -147,7 +197,9 @@ def send_sif(
     """Send a ``.sif`` over a connection that is open; see :func:`slipway.push.upload.push_sif`."""
     client, progress = session.client(site), session.progress
     with _push_lock(session, site, sif.name):
-        return push_sif(host, scratch, sif, client, progress, as_newest=as_newest)
+        pushed, transfer = push_sif(host, scratch, sif, client, progress, as_newest=as_newest)
+        admit(host, site, pushed, progress)
+    return pushed, transfer
 
 
 def _push_lock(session: Session, site: Site, name: str) -> AbstractContextManager[None]:
@@ -159,11 +211,19 @@ def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterato
     """A site's scratch, to which nobody else of this checkout pushes an image of this name meanwhile."""
     scheduler = find_scheduler(site.scheduler)
     with _push_lock(session, site, name), session.open_scratch(site) as (host, scratch):
-        if prune:
-            prune_images(host, scratch, name, scheduler, session.progress, tell_kept=False)
+
+        def tidy(*, tell_kept: bool) -> None:
+            def gone(paths: Sequence[PurePosixPath]) -> None:
+                forget(host, site, paths)
+
+            if prune:
+                prune_images(
+                    host, scratch, name, scheduler, session.progress, tell_kept=tell_kept, forget=gone
+                )
+
+        tidy(tell_kept=False)
         yield host, scratch
-        if prune:
-            prune_images(host, scratch, name, scheduler, session.progress)
+        tidy(tell_kept=True)
 
 
 @explain_stop(
@@ -195,6 +255,10 @@ def push_from_registry(
     from slipway.registry.reference import parse_reference
 
     profile, site = choice.profile, choice.site
+    if find_runtime(site.container.command).form != SIF:
+        raise UsageError(
+            f"--from-registry: {site.name} has {site.container.command}, which takes what `invoke push` sends"
+        )
     compression = compression or site.container.compression
     check_compression(compression)
     pull = prepare_pull(

@@ -23,6 +23,7 @@ from slipway.notify.target import Target
 from slipway.profile import Profile
 from slipway.progress import explain_stop
 from slipway.resources import Resources
+from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import find_scheduler, parse_resources
 from slipway.site import Site
 from slipway.steps.session import Choice, Session
@@ -174,11 +175,11 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
     reading = Background(lambda: _read_code(session, profile, site))
     sif = None
     if push is Push.ALWAYS:
-        from slipway.steps.image import build, convert, send_sif
+        from slipway.steps.image import build, make_for, send_sif
 
         with explain_stop(NOTHING_SUBMITTED):
             build(session, profile)
-            sif, _ = convert(session, profile, site.container.compression)
+            sif, _ = make_for(session, profile, site)
     with session.open_scratch(site) as (host, scratch):
         with explain_stop(NOTHING_SUBMITTED):
             if sif is None:
@@ -209,7 +210,8 @@ def _choose_image(
     """The site's image, or the one here where the person at the terminal wants it sent now."""
     from slipway.push.upload import find_pushed
 
-    there, here = find_pushed(host, scratch, profile.image), find_local()
+    form = find_runtime(site.container.command).form
+    there, here = find_pushed(host, scratch, profile.image, form), find_local()
     other = here and explain_other(session.project, here, profile.name)
     if here is None or (there is not None and there.image_id == here.id):
         if other:
@@ -218,9 +220,9 @@ def _choose_image(
             _tell_stale(session, profile, site.name, there)
         return there
     if push is Push.ASK and _wants_push(session, profile.image, site.name, is_there=there is not None):
-        from slipway.steps.image import convert, send_sif
+        from slipway.steps.image import make_for, send_sif
 
-        sif, _ = convert(session, profile, site.container.compression)
+        sif, _ = make_for(session, profile, site)
         return send_sif(session, site, sif, host, scratch)[0]
     if there is not None:
         session.progress.note(

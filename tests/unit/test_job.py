@@ -202,12 +202,15 @@ class Uses:
     tries: bool = False
     # How many tasks share a job, side by side.
     lanes: int = 0
+    command: str = "apptainer"
 
     def render(self) -> str:
         site = SITE.model_copy(
             update={
                 "paths": SITE.paths.model_copy(update={"node_local": "/local" if self.node_local else None}),
-                "container": Container(flags=() if self.guard else ("--unsquash",)),
+                "container": Container.model_validate(
+                    {"command": self.command, "flags": () if self.guard else ("--unsquash",)}
+                ),
                 "output": "node-local" if self.output else "scratch",
             }
         )

@@ -89,7 +89,7 @@ def test_images_of_one_name_only(tmp_path: Path) -> None:
 
 
 def test_why_an_image_stays() -> None:
-    uses = Uses(newest=ONE, runs={TWO: "k3f9"})
+    uses = Uses(newest={ONE}, runs={TWO: "k3f9"})
     assert uses.why(ONE) == "is the newest"
     assert uses.why(TWO) == "is used by k3f9"
     assert uses.why("cpu-1.sif") is None

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped
 from slipway.job.script import Job, container_command
+from slipway.runtime.choose import find_runtime
 
 _NO_LINES, _NO_IMAGE = 3, 6
 # Stands for the test job's folder, whose name is not known yet.
@@ -53,11 +54,13 @@ def _ask(facts: Facts) -> str:
     )
     command = shlex.join(container_command(job, facts.there)).replace(_HERE, '"$here"')
     inside = _INSIDE + (_INSIDE_GPU if facts.wanted.resources.gpu_count else "")
-    image = f"$scratch/slipway/images/{facts.profile.image}.sif"
+    runtime, gpus = find_runtime(facts.there.container.command), bool(facts.wanted.resources.gpu_count)
+    lines = runtime.try_lines(command, shlex.quote(inside), gpus=gpus)
+    image = f"$scratch/slipway/images/{facts.profile.image}{runtime.form.link}"
     return f"""
 load_site || exit {_NO_LINES}
 image=$(readlink -e -- "{image}") || exit {_NO_IMAGE}
-exec {command} --bind "$here:/out" "$image" /bin/sh -c {shlex.quote(inside)}
+{lines}
 """
 
 

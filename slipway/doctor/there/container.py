@@ -9,6 +9,8 @@ import re
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped, warning
+from slipway.runtime.base import ARCHIVE
+from slipway.runtime.choose import find_runtime
 
 _NOT_FOUND = 4
 _SO = "a job would end with launch-failure"
@@ -36,6 +38,10 @@ if ! path=$(command -v "$container"); then
     exit 4
 fi
 echo "path $path"
+case $container in docker | podman)
+    said=$("$container" info 2>&1 >/dev/null) && echo "answers yes" ||
+        echo "refusal $(echo "$said" | tail -n 1)" ;;
+esac
 echo "version $("$container" --version 2>&1 | head -n 1)"
 """
 _ASK_NAMESPACES = """
@@ -92,6 +98,8 @@ def _look_at_command(facts: Facts, answer: Answer) -> Finding:
         )
     if answer.exit_code == _NOT_FOUND:
         return _missing(facts, answer, wanted)
+    if _is_engine(facts):
+        return _look_at_engine(facts, answer)
     said = answer.value("version") or ""
     version = _VERSION.search(said)
     if version is None:
@@ -101,6 +109,20 @@ def _look_at_command(facts: Facts, answer: Answer) -> Finding:
         so = f"{_SO}: it cannot read the images that are made today"
         return failed(f"{said} is too old", so=so, fix="ask the site for Apptainer, or a newer module")
     return ok(said)
+
+
+def _is_engine(facts: Facts) -> bool:
+    return find_runtime(facts.there.container.command).form == ARCHIVE
+
+
+def _look_at_engine(facts: Facts, answer: Answer) -> Finding:
+    """Whether an engine answers this user, which its program alone does not say."""
+    said = answer.value("version") or facts.there.container.command
+    if answer.value("answers"):
+        return ok(said)
+    why = answer.value("refusal") or "it does not answer"
+    fix = "on that host `sudo usermod -aG docker $USER`, and log in anew, or start the engine there"
+    return failed(f"{said}, and {why}", so=_SO, fix=fix)
 
 
 def _missing(facts: Facts, answer: Answer, wanted: str) -> Finding:
@@ -119,6 +141,8 @@ def _missing(facts: Facts, answer: Answer, wanted: str) -> Finding:
 
 
 def _look_at_namespaces(facts: Facts, answer: Answer) -> Finding:
+    if _is_engine(facts):
+        return skipped(f"{facts.there.container.command} does without")
     if answer.value("works"):
         none = answer.value("range") == "none"
         return ok(
@@ -150,6 +174,8 @@ def has_setuid(facts: Facts) -> bool:
 
 
 def _look_at_setuid(facts: Facts, answer: Answer) -> Finding:
+    if _is_engine(facts):
+        return skipped(f"{facts.there.container.command} does without")
     if _is_missing(answer):
         return skipped("there is no container command to look at")
     if answer.value("libexec") is None:
@@ -167,6 +193,8 @@ def _look_at_setuid(facts: Facts, answer: Answer) -> Finding:
 
 
 def _look_at_fuse(facts: Facts, answer: Answer) -> Finding:
+    if _is_engine(facts):
+        return skipped(f"{facts.there.container.command} does without")
     if _is_missing(answer):
         return skipped("there is no container command to look at")
     if "--unsquash" in facts.there.container.flags:
@@ -186,6 +214,8 @@ def _look_at_fuse(facts: Facts, answer: Answer) -> Finding:
 
 
 def _look_at_zstd(facts: Facts, answer: Answer) -> Finding:
+    if _is_engine(facts):
+        return skipped(f"{facts.there.container.command} does without")
     if facts.there.container.compression != "zstd":
         return skipped(f"images for {facts.there.name} are compressed with gzip")
     if _is_missing(answer):
@@ -206,7 +236,7 @@ CHECKS = (
         name="container",
         title="container command",
         place=Place.THERE,
-        about="Apptainer or Singularity is found once modules and `before` are through; its version.",
+        about="What starts containers is found once modules and `before` are through; its version.",
         predicts="A job ends with `launch-failure`.",
         look=_look_at_command,
         ask=lambda _: _ASK_COMMAND,

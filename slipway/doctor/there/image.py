@@ -10,17 +10,20 @@ from slipway.doctor.finding import Finding, failed, ok, warning
 from slipway.errors import ParseError
 from slipway.image.inputs import explain_stale
 from slipway.push.upload import PushedSif, parse_record
+from slipway.runtime.choose import find_runtime
 
 _MISSING, _BROKEN, _NO_RECORD = 3, 4, 5
 _SO = "`invoke job` would be refused"
 _ASK = """
-link=$scratch/slipway/images/$name.sif
+link=$scratch/slipway/images/$link
 file=$(readlink -e -- "$link") || { [ -L "$link" ] && exit 4; exit 3; }
 echo "file $file"
 echo "size $(stat -c %s -- "$file")"
 [ -r "$file" ] || echo "closed yes"
-[ -e "${file%.*}.json" ] || exit 5
-echo "record $(tr -d '\\n' <"${file%.*}.json")"
+record=$file.json
+case $file in *.sif) record=${file%.sif}.json ;; esac
+[ -e "$record" ] || exit 5
+echo "record $(tr -d '\\n' <"$record")"
 """
 
 
@@ -29,7 +32,7 @@ def _look(facts: Facts, answer: Answer) -> Finding:
     if answer.exit_code == _MISSING:
         return failed(f"{facts.profile.image} was not sent yet", so=_SO, fix=push)
     if answer.exit_code == _BROKEN:
-        seen = f"{facts.profile.image}.sif points to an image that is gone"
+        seen = f"{_link(facts)} points to an image that is gone"
         return failed(seen, so=_SO, fix=f"{push}; a purge of scratch may have removed it")
     path = PurePosixPath(answer.value("file") or "/")
     if answer.exit_code == _NO_RECORD:
@@ -44,6 +47,10 @@ def _look(facts: Facts, answer: Answer) -> Finding:
             f"{path.name} cannot be read by this user", so="a job would end with launch-failure", fix=fix
         )
     return judge_image(facts, there, int(answer.value("size") or 0), push)
+
+
+def _link(facts: Facts) -> str:
+    return facts.profile.image + find_runtime(facts.there.container.command).form.link
 
 
 def judge_image(facts: Facts, there: PushedSif, size_bytes: int, push: str) -> Finding:
@@ -73,6 +80,6 @@ CHECKS = (
         about="The profile's image is there, whole, the same as here, and built from files as they are now.",
         predicts="`job` is refused, or runs an older image.",
         look=_look,
-        ask=lambda facts: f"name={shlex.quote(facts.profile.image)}{_ASK}",
+        ask=lambda facts: f"link={shlex.quote(_link(facts))}{_ASK}",
     ),
 )
