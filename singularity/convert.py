@@ -1,4 +1,4 @@
-"""Makes a .sif from an OCI layout with Apptainer, and writes down what Apptainer then finds in it.
+"""Makes a .sif of an OCI layout or a definition file with Apptainer, and writes down what is found in it.
 
 Runs where Apptainer is: on this machine, or in the container of singularity/Dockerfile. It needs nothing but
 spython there, so that it can be mounted into the container as a single file. Its exit code is 0 where
@@ -24,6 +24,13 @@ SQUASHFS = {"zstd": ["--mksquashfs-args", "-comp zstd -Xcompression-level 3"], "
 # A user's Apptainer leaves the content of files empty that their owner may not read, and says nothing. As
 # root of a user namespace it reads them; where there is none, their permissions have to change.
 ATTEMPTS = {"root": [[]], "user": [["--fakeroot"], ["--fakeroot", "--ignore-subuid"], ["--fix-perms"]]}
+# Permissions alone make nobody root, as whom the commands of a definition file run.
+DEFINED = {"root": [[]], "user": [["--fakeroot"], ["--fakeroot", "--ignore-subuid"]]}
+# What Apptainer says before it runs the first of them. From then on another attempt would only fail later.
+_RUNS = "Running post scriptlet"
+# Root of a container may mount nothing, but may make a namespace with all users in it, whose root mounts.
+ALL_USERS = ["unshare", "--user", "--map-users=0:0:65536", "--map-groups=0:0:65536", "--setuid=0"]
+ALL_USERS += ["--setgid=0", "--mount", "--propagation=private"]
 PROGRAMS = ("APPTAINER", "SINGULARITY")
 # What a user wants in all containers: it is not the image's, and would be taken for that.
 _OF_THE_USER = re.compile(r"(APPTAINER|SINGULARITY)(ENV_.*|_BIND|_BINDPATH|_MOUNT)", re.S)
@@ -31,6 +38,8 @@ _LISTED = re.compile(
     r"([-dlcbps])([rwxsStT-]{9}) +(\d+)/(\d+) +\S.*? \d{4}-\d\d-\d\d \d\d:\d\d squashfs-root(/.*)"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# In a runscript: what follows is how Apptainer, or what Slipway writes, starts what stands before it.
+_HEAD = re.compile(r"\n# (?:When SINGULARITY_NO_EVAL|slipway: what is started)")
 # What distributions close by themselves, and no job reads.
 _ORDINARY = re.compile(r"/(etc|var|run|boot|proc|sys|dev|tmp|lost\+found)(/|$)")
 # The entry point and the command as the runscript has them, then the environment, each word ended by a zero
@@ -42,9 +51,13 @@ _TELL = (
 
 
 def main() -> int:
-    """Convert ``--layout`` to ``--sif``, and write ``--facts``."""
+    """Make ``--sif`` of ``--layout`` or ``--definition``, and write ``--facts``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layout", type=Path, required=True, help="an OCI layout with one image")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--layout", type=Path, help="an OCI layout with one image")
+    source.add_argument("--definition", type=Path, help="a definition file, in the folder of what it copies")
+    parser.add_argument("--arguments", type=Path, help="a file with values for {{ NAME }} in it")
+    parser.add_argument("--cache", type=Path, help="a folder for what is downloaded")
     parser.add_argument("--sif", type=Path, required=True, help="the file to make")
     parser.add_argument("--facts", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--tmp", type=Path, required=True, help="a folder with room for the unpacked image")
@@ -54,8 +67,12 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.tmp, prefix="convert-") as name:
         folder = Path(name)
-        prepare(folder, args.layout)
-        attempt = build(args.layout, args.sif, SQUASHFS[args.compression])
+        prepare(folder, args.cache)
+        if args.layout:
+            keep_layers(folder, args.layout)
+            attempt = build(f"oci:{args.layout}", args.sif, SQUASHFS[args.compression])
+        else:
+            attempt = define(args, SQUASHFS[args.compression])
         if attempt is None:
             return 1
         facts = {"attempt": attempt, **look(args.sif, ["--userns"] if args.userns else [])}
@@ -67,18 +84,22 @@ def main() -> int:
     return 0
 
 
-def prepare(folder: Path, layout: Path) -> None:
-    """Have Apptainer keep all that it makes in a folder, find the layers in its cache, and add nothing."""
+def prepare(folder: Path, cache: Path | None) -> None:
+    """Have Apptainer keep all that it makes in a folder, and add nothing."""
     for name in filter(_OF_THE_USER.fullmatch, list(os.environ)):
         del os.environ[name]
-    settings = {f"{program}_{name}": str(folder) for program in PROGRAMS for name in ("TMPDIR", "CACHEDIR")}
+    places = {"TMPDIR": folder, "CACHEDIR": cache or folder}
+    settings = {f"{program}_{name}": str(place) for program in PROGRAMS for name, place in places.items()}
     os.environ.update({**settings, "TMPDIR": str(folder), "NO_COLOR": "1"})
     if shutil.which("singularity") is None:
         # spython calls Apptainer by its old name only.
         (folder / "singularity").symlink_to(shutil.which("apptainer") or "apptainer")
         os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    # Apptainer copies each layer to its cache, unless it is there. A version that looks elsewhere only
-    # copies.
+
+
+def keep_layers(folder: Path, layout: Path) -> None:
+    """Put a layout's layers where Apptainer looks for them before it copies any there."""
+    # A version that looks elsewhere only copies.
     cache = folder / "cache" / "blob" / "blobs" / "sha256"
     cache.mkdir(parents=True)
     for blob in (layout / "blobs" / "sha256").iterdir():
@@ -86,21 +107,65 @@ def prepare(folder: Path, layout: Path) -> None:
             os.link(blob, cache / blob.name)
 
 
-def build(layout: Path, sif: Path, squashfs: list[str]) -> str | None:
+def define(args: argparse.Namespace, squashfs: list[str]) -> str | None:
+    """Build a definition file; see :func:`build`."""
+    # Paths in it begin at the folder that it is in.
+    os.chdir(args.definition.parent)
+    options = ["--build-arg-file", str(args.arguments)] if args.arguments else []
+    bundle = Path(".slipway/ca-bundle.crt").resolve()
+    if args.userns and bundle.is_file():
+        os.environ["SSL_CERT_FILE"] = str(bundle)
+    before = ALL_USERS if args.userns and has_all_users() else []
+    return build(args.definition.name, args.sif, [*squashfs, *options], DEFINED, before)
+
+
+def has_all_users() -> bool:
+    """Whether this process may make a namespace with all users in it."""
+    return subprocess.run([*ALL_USERS, "true"], capture_output=True, check=False).returncode == 0
+
+
+def build(
+    source: str,
+    sif: Path,
+    options: list[str],
+    attempts: dict[str, list[list[str]]] = ATTEMPTS,
+    before: list[str] | None = None,
+) -> str | None:
     """Build the image; Apptainer's lines go to standard output while they come.
+
+    Args:
+        source: what Apptainer builds from.
+        sif: the file to make.
+        options: for each attempt.
+        attempts: which to make, for root and for others.
+        before: what starts Apptainer.
 
     Returns:
         The attempt that succeeded: ``root``, or the options that it took. ``None`` where all failed.
     """
     # Not by spython's own build: it holds back what Apptainer says on standard error, which is all, to the
     # end.
-    for options in ATTEMPTS["root" if os.geteuid() == 0 else "user"]:
-        argv = ["singularity", "build", "--force", *options, *squashfs, str(sif), f"oci:{layout}"]
-        code = subprocess.run(argv, stderr=subprocess.STDOUT, check=False).returncode
+    for attempt in attempts["root" if os.geteuid() == 0 else "user"]:
+        argv = [*(before or ()), "singularity", "build", "--force", *attempt, *options, str(sif), source]
+        code, has_run = listen(argv)
         if code == 0:
-            return " ".join(options) or "root"
-        print(f"`{' '.join(['apptainer build', *options])}` ended with exit code {code}", flush=True)
+            return " ".join(attempt) or "root"
+        print(f"`{' '.join(['apptainer build', *attempt])}` ended with exit code {code}", flush=True)
+        if has_run:
+            break
     return None
+
+
+def listen(argv: list[str]) -> tuple[int, bool]:
+    """Run a program, and hand on what it prints; its exit code, and whether commands of a definition ran."""
+    has_run = False
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        for line in process.stdout:
+            has_run = has_run or _RUNS.encode() in line
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+    return process.returncode, has_run
 
 
 def look(sif: Path, options: list[str]) -> dict[str, Any]:
@@ -139,7 +204,7 @@ def run_inside(sif: Path, runscript: str, options: list[str]) -> dict[str, Any]:
     """The environment, entry point and command that a process in the image has, or why none could run."""
     from spython.main import Client
 
-    head = runscript.partition("\n# When SINGULARITY_NO_EVAL")[0] if "OCI_ENTRYPOINT=" in runscript else ""
+    head = _HEAD.split(runscript)[0] if "OCI_ENTRYPOINT=" in runscript else ""
     alone = ["--cleanenv", "--containall", "--no-home", "--pwd", "/"]
     result = Client.execute(
         str(sif),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
+from slipway.builder import Base, parse_base
 from slipway.errors import ConfigError, UsageError
 from slipway.local.setting import Mount, Port, parse_mount, parse_port
 from slipway.notify.target import Target, parse_targets
@@ -27,6 +28,7 @@ FREE_PREFIXES = ("ENV_", "ARG_")
 # Files and folders of this machine.
 _PATHS = (
     "DOCKERFILE",
+    "DEFINITION",
     "CODE_DIR",
     "CA_BUNDLE",
     "DROID_SLAM_SOURCE",
@@ -79,7 +81,11 @@ class Profile(BaseModel):
     name: str
     # It names files on the cluster too, so it is held to what is plain in both worlds.
     image: Annotated[str, AfterValidator(_check_image)]
-    dockerfile: Path
+    # One of the two.
+    dockerfile: Path | None = None
+    definition: Path | None = None
+    builder: Annotated[str, form(r"docker|apptainer", "docker or apptainer")] = "docker"
+    bases: tuple[Base, ...] = ()
     platform: str
     base_image: str
     tools_base_image: str
@@ -118,6 +124,18 @@ class Profile(BaseModel):
     notify: tuple[Target, ...] = ()
     # Where each key that is set was written, for messages; no part of what a profile is.
     origins: Mapping[str, str] = Field(default={}, exclude=True)
+
+    @property
+    def recipe_file(self) -> Path:
+        """The file that says what is in the image: a Dockerfile or a definition file."""
+        file = self.definition or self.dockerfile
+        assert file is not None  # noqa: S101 - a profile has one of the two
+        return file
+
+    @property
+    def is_built_by_apptainer(self) -> bool:
+        """Whether the image is a ``.sif`` from the beginning, and in no Docker engine."""
+        return self.definition is not None or self.builder == "apptainer"
 
     @property
     def sources(self) -> dict[str, Path | None]:
@@ -258,10 +276,16 @@ def _known(settings: dict[str, Setting], schema: Mapping[str, Setting]) -> dict[
 def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
     given = {key: setting.value for key, setting in settings.items() if setting.value != ""}
     for key in ("IMAGE", "DOCKERFILE", "CODE_DIR"):
-        if key not in given:
+        if key not in given and not (key == "DOCKERFILE" and "DEFINITION" in given):
             raise ConfigError(
                 f"{settings[key].origin}: {key} is empty; env/.env.{name} must set it (see env/.env.example)"
             )
+    if "DEFINITION" in given and "DOCKERFILE" in given:
+        raise ConfigError(
+            f"{settings['DEFINITION'].origin}: DEFINITION is set, and so is DOCKERFILE "
+            f"({settings['DOCKERFILE'].origin}); an image is built from one of them: write "
+            "`DOCKERFILE=`, with nothing behind it, beside DEFINITION"
+        )
     given |= {key: _absolute(settings[key]) for key in _PATHS if key in given}
     fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
     wanted = {key: fields.pop(key) for key in FIELDS.model_fields if key in fields}
@@ -275,6 +299,7 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
                 "name": name,
                 "program": program,
                 "notify": notify,
+                "bases": _parsed(settings, "BASES", parse_base),
                 "mounts": _parsed(settings, "MOUNTS", parse_mount),
                 "ports": _parsed(settings, "PORTS", parse_port),
                 "resources": read_resources(wanted, _words(settings, "SBATCH")),

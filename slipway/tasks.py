@@ -68,6 +68,7 @@ def collect(root: Path) -> Collection:
         login.logout,
         image.base,
         image.build,
+        image.sif,
         image.push,
         image.publish,
         data.weights,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -44,8 +46,56 @@ def build(
             session, session.profile(profile, set_ or ()), fresh=fresh, cache=cache
         )
         screen.say(
-            f"{built_image.ref}  {built_image.id[7:19]}  {built_image.size_bytes / 1e6:,.0f} MB  "
-            + ("built" if built else "unchanged, nothing built")
+            f"{built_image.ref}  {built_image.id.rpartition(':')[2][:12]}  "
+            f"{built_image.size_bytes / 1e6:,.0f} MB  " + ("built" if built else "unchanged, nothing built")
+        )
+
+
+@task(
+    help={
+        **PROFILE,
+        **SITE,
+        "from_def": "Build it with Apptainer alone, from a definition file that is made of the Dockerfile.",
+        "write": "Write that definition file and what it copies to this new folder, and build nothing.",
+        "fresh": "Build it even if it is there; with a definition file only.",
+        "compression": "zstd or gzip. Default: what the site's file says, else zstd.",
+    },
+    iterable=["set_"],
+    auto_shortflags=False,
+)
+def sif(
+    context: Context,
+    profile: str = "base",
+    site: str | None = None,
+    set_: list[str] | None = None,
+    from_def: bool = False,
+    write: str | None = None,
+    fresh: bool = False,
+    compression: str | None = None,
+) -> None:
+    """Make the profile's .sif here, and send it nowhere: of its image, or from a definition file."""
+    with open_session(context) as (session, screen):
+        from slipway.errors import UsageError
+        from slipway.steps import definition, image
+        from slipway.text.wording import megabytes
+
+        words = [*(set_ or ()), *(["BUILDER=apptainer"] if from_def else [])]
+        chosen = session.profile(profile, words)
+        kind = compression or (session.site(site).container.compression if site else "zstd")
+        image.check_compression(kind)
+        if write:
+            screen.say(str(definition.write_files(session, chosen, Path(write))))
+            return
+        if chosen.is_built_by_apptainer:
+            made, is_new = definition.build_definition(session, chosen, compression=kind, fresh=fresh)
+        elif fresh:
+            raise UsageError(
+                "--fresh is about a definition file; `invoke build --fresh` builds the image anew"
+            )
+        else:
+            made, is_new = image.convert(session, chosen, kind)
+        screen.say(
+            f"{made.path}  {megabytes(made.size_bytes)}  {'made' if is_new else 'unchanged, not made'}"
         )
 
 

@@ -42,6 +42,7 @@ GROUPS = {
     ),
     "Image and data": (
         "build",
+        "sif",
         "push",
         "data.fetch",
         "data.check",

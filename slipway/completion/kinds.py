@@ -7,11 +7,20 @@ from collections.abc import Mapping, Sequence
 # Invoke's own options that nobody types.
 HIDDEN = frozenset({"--complete", "--print-completion-script", "--prompt-for-sudo-password", "--write-pyc"})
 
-FOLDERS = frozenset({"--into", "--path", "--search-root", "--tensorboard"})
+FOLDERS = frozenset({"--into", "--path", "--search-root", "--tensorboard", "--write"})
 FILES = frozenset({"--config", "--file", "--picture"})
 # Keys of a profile that name files and folders of this machine.
 PATH_KEYS = frozenset(
-    {"CA_BUNDLE", "CODE_DIR", "DATA_DIR", "DOCKERFILE", "DROID_SLAM_SOURCE", "LIETORCH_SOURCE", "WEIGHTS_DIR"}
+    {
+        "CA_BUNDLE",
+        "CODE_DIR",
+        "DATA_DIR",
+        "DEFINITION",
+        "DOCKERFILE",
+        "DROID_SLAM_SOURCE",
+        "LIETORCH_SOURCE",
+        "WEIGHTS_DIR",
+    }
 )
 
 CHOICES: Mapping[str, Sequence[str]] = {

@@ -12,7 +12,7 @@ from slipway.image.engine import Image
 from slipway.profile import Profile
 from slipway.project import Project
 from slipway.scheduler.limits import ResourceRequest
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 from slipway.site import Site
 
 

@@ -143,7 +143,7 @@ def _run_build(
                 target=stage,
                 cache_from=list(recipe.cache_from),
                 platform=recipe.platform or None,
-                buildargs={**_proxies(), **declared_args(text, recipe.build_args)},
+                buildargs={**find_proxies(), **declared_args(text, recipe.build_args)},
                 labels=dict(labels),
                 nocache=fresh,
                 rm=True,
@@ -155,7 +155,8 @@ def _run_build(
             raise ImageError(f"{recipe.dockerfile}: {error.explanation or error}") from error
 
 
-def _proxies() -> dict[str, str]:
+def find_proxies() -> dict[str, str]:
+    """The proxies of this machine's environment, in both spellings, as far as they are set."""
     names = [variant for name in _PROXIES for variant in (name, name.upper())]
     return {name: os.environ[name] for name in names if name in os.environ}
 

@@ -25,19 +25,31 @@ def pack_context(recipe: Recipe, environment: Callable[[str], str | None]) -> An
         ConfigError: the certificates cannot be read.
         ImageError: a file of a source cannot be read.
     """
+    files, texts = context_parts(recipe, environment)
+    spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
+    with tarfile.open(fileobj=spool, mode="w") as tar:
+        for path, name in files:
+            _add_file(tar, path, name)
+        for name, text in texts:
+            _add_text(tar, name, text)
+    spool.seek(0)
+    return spool
+
+
+def context_parts(
+    recipe: Recipe, environment: Callable[[str], str | None]
+) -> tuple[list[tuple[Path, str]], list[tuple[str, str]]]:
+    """What a context is made of: files and folders with their names in it, and names with texts.
+
+    Raises:
+        ConfigError: the certificates cannot be read.
+    """
     # Slipway's own lines in the context: the certificates, which no final stage copies.
     bundle = find_ca_bundle(recipe, environment).decode("utf-8", errors="replace")
     texts = [(f"{one.place}/origin.json", one.origin()) for one in recipe.sources]
     files = [(recipe.context / name, name) for name in context_files(recipe)]
     files += [pair for source in recipe.sources for pair in source.paths()]
-    spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
-    with tarfile.open(fileobj=spool, mode="w") as tar:
-        for path, name in files:
-            _add_file(tar, path, name)
-        for name, text in [*texts, (CA_BUNDLE, bundle)]:
-            _add_text(tar, name, text)
-    spool.seek(0)
-    return spool
+    return files, [*texts, (CA_BUNDLE, bundle)]
 
 
 def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:

@@ -21,6 +21,7 @@ from slipway.code.dockerignore import NAME, DockerIgnore, read_rules
 from slipway.errors import SlipwayError
 from slipway.hash_cache import HashCache, Hashed, file_key
 from slipway.image.copied import copied_files, may_hold_copied, parse_sources
+from slipway.image.definition_file import find_named, parse_definition
 from slipway.image.dockerfile import declared_args, plain_text
 from slipway.image.source import find_sources, source_key, wanted_sources
 from slipway.jsontext import load_json
@@ -106,7 +107,7 @@ def find_changes(project: Project, profile: Profile, image_id: str) -> list[str]
     except (OSError, SlipwayError, ValueError, KeyError, TypeError, AttributeError):
         return []
     values = {key for key in {*settings, *before.settings} if settings.get(key) != before.settings.get(key)}
-    own = profile.dockerfile.name
+    own = profile.recipe_file.name
     return [*([own] if own in values else []), *sorted(files), *sorted(values - {own})]
 
 
@@ -131,12 +132,18 @@ class _Look:
 
     def __init__(self, project: Project, profile: Profile) -> None:
         self._profile = profile
-        self._context = profile.dockerfile.parent
-        self.text = plain_text(profile.dockerfile.read_bytes())
-        self._given = declared_args(self.text, profile.build_args)
+        self._context = profile.recipe_file.parent
+        self.text = plain_text(profile.recipe_file.read_bytes())
+        self._definition = parse_definition(self.text, profile.build_args) if profile.definition else None
+        self._given = self._find_given(profile.build_args)
         self._cache = HashCache(project.state / "digests" / "inputs", self._context)
         self._hashed: dict[str, Hashed] = {}
         self._bytes = 0
+
+    def _find_given(self, values: Mapping[str, str]) -> dict[str, str]:
+        if self._definition is None:
+            return declared_args(self.text, values)
+        return {name: values[name] for name in sorted(self._definition.arguments) if name in values}
 
     def settings(self) -> dict[str, str]:
         """The Dockerfile, and what it is given."""
@@ -145,12 +152,15 @@ class _Look:
             **self._given,
             **{key: str(self._profile.sources.get(name) or "") for key, name in sources.items()},
             "PLATFORM": self._profile.platform,
-            self._profile.dockerfile.name: self.text,
+            self._profile.recipe_file.name: self.text,
         }
 
     def names(self) -> list[str] | None:
-        """The files of the context that the Dockerfile copies; ``None`` where there is too much."""
-        own = self._context / f"{self._profile.dockerfile.name}{NAME}"
+        """The files that the Dockerfile copies, or the definition file; ``None`` where there is too much."""
+        if self._definition is not None:
+            named = find_named(self._profile.recipe_file, self._definition)
+            return named if len(named) <= _MOST_ENTRIES else None
+        own = self._context / f"{self._profile.recipe_file.name}{NAME}"
         ignore = read_rules(own if own.is_file() else self._context / NAME)
         patterns = parse_sources(self.text, self._given)
         there: list[str] = []

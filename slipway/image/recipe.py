@@ -79,7 +79,7 @@ def profile_recipe(profile: Profile) -> Recipe:
     """
     recipe = Recipe(
         name=profile.image,
-        dockerfile=profile.dockerfile,
+        dockerfile=profile.recipe_file,
         platform=profile.platform,
         build_args=profile.build_args,
         ca_bundle=profile.ca_bundle,
@@ -87,7 +87,7 @@ def profile_recipe(profile: Profile) -> Recipe:
     )
     if not recipe.dockerfile.is_file():
         raise ConfigError(
-            f"profile {profile.name}: its DOCKERFILE is {profile.dockerfile}, which does not exist; "
+            f"profile {profile.name}: its DOCKERFILE is {recipe.dockerfile}, which does not exist; "
             f"write it, or choose another profile"
         )
     sources = find_sources(recipe.text(), profile.sources)

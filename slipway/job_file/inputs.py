@@ -15,7 +15,7 @@ from slipway.errors import DataError
 from slipway.job_file.look import CALIBRATIONS, check_calibration, check_groundtruth, check_images
 from slipway.job_file.spec import JobFile
 from slipway.progress import Progress
-from slipway.sif.store import sha256
+from slipway.sif.kept import sha256
 from slipway.skipped import list_skipped
 from slipway.weights.checkpoint import check_checkpoint
 

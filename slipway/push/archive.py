@@ -20,7 +20,8 @@ from slipway.jsontext import load_json
 from slipway.lock import only_one
 from slipway.progress import Progress
 from slipway.project import Project
-from slipway.sif.store import SAVE_TIMEOUT_S, Sif, sha256
+from slipway.sif.kept import Sif, sha256
+from slipway.sif.store import SAVE_TIMEOUT_S
 from slipway.workspace import check_space, workspace
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from slipway.runtime.base import FORMS, SIF, Form
 from slipway.transfer.large_file import LargeFile, send_large_file
 
 if TYPE_CHECKING:
-    from slipway.sif.store import Sif
+    from slipway.sif.kept import Sif
 
 _RESUME = "What has arrived is kept there: the same command goes on where this one was"
 _MAKE_ROOM = (

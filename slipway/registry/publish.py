@@ -17,7 +17,7 @@ from slipway.registry.client import Registry
 from slipway.registry.credentials import find_credentials
 from slipway.registry.reference import Reference, parse_reference
 from slipway.registry.refusal import explain_silence, explain_words
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 
 if TYPE_CHECKING:
     from docker import DockerClient

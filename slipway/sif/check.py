@@ -9,7 +9,7 @@ from typing import Any
 from slipway.sif.environment import VARIABLE, is_hard
 
 # Apptainer has values of its own for these, or passes on those of the user.
-_OWN_VARIABLES = frozenset({"HOME", "LANG", "PROMPT_COMMAND", "PS1", "PWD", "SHELL", "TERM", "USER"})
+OWN_VARIABLES = frozenset({"HOME", "LANG", "PROMPT_COMMAND", "PS1", "PWD", "SHELL", "TERM", "USER"})
 _OWN_LABELS = "org.label-schema."
 # To these it adds folders at the end.
 _EXTENDED = ("PATH", "LD_LIBRARY_PATH")
@@ -71,7 +71,7 @@ def _environment(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterato
     there = dict(word.partition("=")[::2] for word in facts["environment"])
     lost = []
     for name, value in _variables(config):
-        if not VARIABLE.match(name) or name in _OWN_VARIABLES:
+        if not VARIABLE.match(name) or name in OWN_VARIABLES:
             continue
         found = there.get(name)
         if name in _EXTENDED and found is not None and found.startswith(f"{value}:"):
@@ -92,7 +92,7 @@ def _notes(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]
     odd = [name for name, _ in _variables(config) if not VARIABLE.match(name)]
     if odd:
         yield f"Apptainer leaves out ENV {_some(odd)}: no shell can have a variable of that name."
-    own = [name for name, _ in _variables(config) if name in _OWN_VARIABLES]
+    own = [name for name, _ in _variables(config) if name in OWN_VARIABLES]
     if own:
         yield f"Apptainer sets {_some(own)} itself, so the image's ENV does not count there."
     user = str(config.get("User") or "root")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, SpaceError
-from slipway.image.build import build_image
+from slipway.image.build import build_image, find_proxies
 from slipway.image.engine import Image, current_user, run_configured
 from slipway.image.recipe import Recipe
 from slipway.progress import Progress
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # A container that Slipway converts in; the label's value is the folder that it works in.
 LABEL = "slipway.conversion"
 _THERE = "/image"
+_CACHE = "/cache"
 _FACTS = "facts.json"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.I)
@@ -43,6 +44,11 @@ _REMEDIES = {
         "user.max_user_namespaces=15000`, on Debian "
         "`kernel.unprivileged_userns_clone=1`, on Ubuntu 23.10 and later "
         "`kernel.apparmor_restrict_unprivileged_userns=0`"
+    ),
+    r"setgroups|seteuid|chown.*Invalid argument": (
+        "the build has one user id, and nothing can be given to another user: with a range of ids "
+        "(`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`), or with the "
+        "program `fakeroot`, the same commands work"
     ),
     r"newuidmap|newgidmap|[ug]id_map": (
         "newuidmap and newgidmap have to be installed with setuid or file capabilities: "
@@ -71,13 +77,19 @@ class Conversion:
     """What to convert, where, and how.
 
     Attributes:
-        layout: the image.
-        sif: the file to make, in the folder that the layout is in.
-        compression: of the squashfs in it: ``zstd`` or ``gzip``.
+        sif: the file to make.
+        layout: the image, in the folder of the file.
+        definition: in the place of an image, a definition file that Apptainer builds; below that folder.
+        arguments: a file with values for what the definition leaves open, beside it.
+        cache: the folder of what is downloaded for it, where something is.
+        compression: of the squashfs in the file: ``zstd`` or ``gzip``.
     """
 
-    layout: Layout
     sif: Path
+    layout: Layout | None = None
+    definition: Path | None = None
+    arguments: Path | None = None
+    cache: Path | None = None
     compression: str = "zstd"
 
     @property
@@ -87,12 +99,12 @@ class Conversion:
 
 
 def convert(
-    client: DockerClient, conversion: Conversion, project: Project, tools: Recipe, progress: Progress
+    client: DockerClient | None, conversion: Conversion, project: Project, tools: Recipe, progress: Progress
 ) -> dict[str, Any]:
-    """Make a ``.sif`` from an OCI layout.
+    """Make a ``.sif`` from an OCI layout, or from a definition file.
 
     Args:
-        client: an engine; it is only used where this machine has no Apptainer.
+        client: an engine; it is only needed where this machine has no Apptainer.
         conversion: what to convert.
         project: where ``singularity/convert.py`` is.
         tools: the container that has Apptainer; it is built where it is needed.
@@ -115,6 +127,7 @@ def convert(
         listen(done.stderr)
         code = done.exit_code
     else:
+        assert client is not None  # noqa: S101 - whoever has no Apptainer has an engine
         where = f"in {tools.name}"
         code = _run_in_tools(client, conversion, script, build_image(client, tools, progress)[0], listen)
     listen("\n")
@@ -135,8 +148,7 @@ def convert_command(python: str, script: str, folder: str, conversion: Conversio
     return [
         python,
         script,
-        "--layout",
-        f"{folder}/{conversion.layout.path.name}",
+        *_source_options(folder, conversion),
         "--sif",
         f"{folder}/{conversion.sif.name}",
         "--facts",
@@ -146,6 +158,19 @@ def convert_command(python: str, script: str, folder: str, conversion: Conversio
         "--compression",
         conversion.compression,
     ]
+
+
+def _source_options(folder: str, conversion: Conversion) -> list[str]:
+    if conversion.layout is not None:
+        return ["--layout", f"{folder}/{conversion.layout.path.name}"]
+    parts = {"definition": conversion.definition, "arguments": conversion.arguments}
+    words = []
+    for name, path in parts.items():
+        if path is not None:
+            words += [f"--{name}", f"{folder}/{path.relative_to(conversion.folder).as_posix()}"]
+    if conversion.cache is not None:
+        words += ["--cache", str(conversion.cache) if folder == str(conversion.folder) else _CACHE]
+    return words
 
 
 def explain_failure(name: str, where: str, code: int, lines: Sequence[str]) -> ConversionError | SpaceError:
@@ -165,24 +190,33 @@ def find_remedies(lines: Sequence[str]) -> list[str]:
 
 
 def container_config(
-    image: Image, command: Sequence[str], mounts: Mapping[Path, str], folder: Path
+    image: Image,
+    command: Sequence[str],
+    mounts: Mapping[Path, str],
+    folder: Path,
+    *,
+    has_network: bool = False,
 ) -> dict[str, Any]:
-    """What the tools container is created with, in the words of the engine's own API.
+    """What the tools container is created with, as the engine's own API says it.
 
-    No option makes it privileged, and it has no network. To run the image that it has made, Apptainer needs
-    what it needs in the box: /dev/fuse, and a container without seccomp, AppArmor and masked paths.
+    No option makes it privileged, and it has no network unless it builds a definition. To run the image
+    that it has made, Apptainer needs what it needs in the box: /dev/fuse, and a container without
+    seccomp, AppArmor and masked paths.
     """
     fuse = {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
+    network: dict[str, str] = {} if has_network else {"NetworkMode": "none"}
+    proxies = find_proxies() if has_network else {}
     return {
         "Image": image.id,
         "Entrypoint": list(command),
+        "Env": [f"{name}={value}" for name, value in proxies.items()],
         "Labels": {LABEL: str(folder)},
         "HostConfig": {
             # Not Binds, which cannot take a path with a colon.
             "Mounts": [
                 {"Type": "bind", "Source": str(here), "Target": there} for here, there in mounts.items()
             ],
-            "NetworkMode": "none",
+            **network,
             "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
             "MaskedPaths": [],
             "ReadonlyPaths": [],
@@ -203,7 +237,13 @@ def _run_in_tools(
     if owner := current_user():
         command += ["--owner", owner]
     mounts = {script: "/convert.py", conversion.folder: _THERE}
-    config = container_config(tools, command, mounts, conversion.folder)
+    if conversion.cache is not None:
+        mounts[conversion.cache] = _CACHE
+    is_definition = conversion.definition is not None
+    config = container_config(tools, command, mounts, conversion.folder, has_network=is_definition)
+    if is_definition:
+        # Without what it is created with, no command of the definition could run.
+        return _run_definition(client, config, tools, listen)
     plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode")}
     try:
         try:
@@ -215,6 +255,21 @@ def _run_in_tools(
         raise EngineError(
             f"the Docker engine did not bring {tools.name} to its end: "
             f"{getattr(error, 'explanation', None) or error}; is it still running?"
+        ) from error
+
+
+def _run_definition(
+    client: DockerClient, config: Mapping[str, Any], tools: Image, listen: Callable[[str], None]
+) -> int:
+    import docker.errors
+
+    try:
+        return run_configured(client, config, listen)
+    except docker.errors.APIError as error:
+        raise EngineError(
+            f"the Docker engine does not start {tools.name} as a build needs it, with /dev/fuse and without "
+            f"seccomp: {error.explanation or error}; Apptainer on this machine, or `invoke sif "
+            "--remote-build`, does without"
         ) from error
 
 

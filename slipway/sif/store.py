@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, ImageError
 from slipway.image.engine import Image, find_image, run_container
 from slipway.image.recipe import Recipe
-from slipway.jsontext import load_json
 from slipway.lock import only_one
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.sif.check import compare
 from slipway.sif.conversion import LABEL, Conversion, convert
 from slipway.sif.file import read_sif
+from slipway.sif.kept import Sif, find_sif, keep_made
 from slipway.sif.layout import Layout, write_layout
 from slipway.workspace import abandoned, check_space, workspace
 
@@ -39,32 +36,6 @@ SAVE_TIMEOUT_S = 1800
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sif:
-    """A converted image; or an archive of one, for sites that have another container runtime.
-
-    Attributes:
-        path: the file.
-        name: the Docker image's name.
-        image_id: the id of the Docker image that it came from.
-        sha256: of the file, in hex.
-        size_bytes: of the file.
-        compression: of the squashfs in it: ``zstd`` or ``gzip``; of an archive, ``none``.
-    """
-
-    path: Path
-    name: str
-    image_id: str
-    sha256: str
-    size_bytes: int
-    compression: str = "zstd"
-
-    @property
-    def file_name(self) -> str:
-        """The name that it has on clusters, which says what is in it."""
-        return f"{self.name}-{self.sha256[:16]}{self.path.suffix}"
-
-
 def tools_recipe(project: Project, profile: Profile) -> Recipe:
     """The recipe of the container that has Apptainer in it."""
     return Recipe(
@@ -75,48 +46,6 @@ def tools_recipe(project: Project, profile: Profile) -> Recipe:
         build_args={**profile.build_args, "BASE_IMAGE": profile.tools_base_image},
         ca_bundle=profile.ca_bundle,
     )
-
-
-def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif | None:
-    """What an earlier conversion of exactly this image left, or ``None``.
-
-    The file is hashed only where its time or its place on the disk is not what it was when it was made.
-    """
-    path = _path(project, image, compression)
-    try:
-        record = load_json(_record(path).read_bytes())
-        stamp = record.pop("stamp")
-        sif = Sif(**{**record, "path": path})
-        if not (isinstance(sif.sha256, str) and isinstance(sif.name, str)):
-            return None
-        if (sif.image_id, sif.compression) != (
-            image.id,
-            compression,
-        ) or path.stat().st_size != sif.size_bytes:
-            return None
-        if stamp != _stamp(path):
-            if sha256(path) != sif.sha256:
-                return None
-            _keep(sif)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return sif
-
-
-def find_by_hash(project: Project, sha256: str) -> Sif | None:
-    """The file of this hash, where it is still kept."""
-    for record in sorted((project.state / "sif").glob("*.json")):
-        try:
-            content = load_json(record.read_bytes())
-            if content["sha256"] != sha256:
-                continue
-            image = Image(ref=f"{content['name']}:", id=content["image_id"], labels={}, size_bytes=0)
-            found = find_sif(project, image, content["compression"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-        if found is not None and found.sha256 == sha256:
-            return found
-    return None
 
 
 def make_sif(
@@ -148,7 +77,6 @@ def make_sif(
         EngineError: the engine does not give out the image.
         ConversionError: Apptainer failed, or what it made is not what the image was.
     """
-    path = _path(project, image, compression)
 
     def wait() -> None:
         progress.step(f"Waiting for another conversion of {image.ref}")
@@ -157,61 +85,19 @@ def make_sif(
         there = find_sif(project, image, compression)
         if there:
             return there, False
-        _sweep(client, project, tools)
+        sweep(client, project, tools)
         check_space(project.state / "tmp", int(SPACE_FACTOR * image.size_bytes), f"converting {image.ref}")
         # /tmp is often small or memory: an image is unpacked beside the place where it is kept.
         with workspace(project.state / "tmp") as folder:
             progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
             layout = _save(client, image, folder / "layout")
-            part = Conversion(layout=layout, sif=folder / path.name, compression=compression)
+            part = Conversion(sif=folder / f"{image.name}.sif", layout=layout, compression=compression)
             progress.step(f"Converting {image.ref} with Apptainer")
             facts = convert(client, part, project, tools, progress)
-            _check(_config(client, image), part, facts, progress)
+            check_made(_config(client, image), part, facts, progress, what="the Docker image")
             progress.step("Hashing the .sif")
-            sif = Sif(
-                path=path,
-                name=image.name,
-                image_id=image.id,
-                sha256=sha256(part.sif),
-                size_bytes=part.sif.stat().st_size,
-                compression=compression,
-            )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.sif.rename(path)
-        _keep(sif)
-        if as_newest:
-            _forget_older(sif)
+            sif = keep_made(part.sif, project, image, compression, as_newest=as_newest)
     return sif, True
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _path(project: Project, image: Image, compression: str) -> Path:
-    digest = image.id.removeprefix("sha256:")[:16]
-    return project.state / "sif" / f"{image.name}-{digest}-{compression}.sif"
-
-
-def _record(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_ino, status.st_size, status.st_mtime_ns]
-
-
-def _keep(sif: Sif) -> None:
-    record = {**asdict(sif), "path": sif.path.name, "stamp": _stamp(sif.path)}
-    part = sif.path.with_suffix(".json.part")
-    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    part.replace(_record(sif.path))
 
 
 def _save(client: DockerClient, image: Image, folder: Path) -> Layout:
@@ -245,7 +131,26 @@ def _config(client: DockerClient, image: Image) -> Mapping[str, Any]:
     return config
 
 
-def _check(config: Mapping[str, Any], made: Conversion, facts: Mapping[str, Any], progress: Progress) -> None:
+def check_made(
+    config: Mapping[str, Any],
+    made: Conversion,
+    facts: Mapping[str, Any],
+    progress: Progress,
+    *,
+    what: str,
+) -> None:
+    """Compare a file with what it was made of, and tell what is to be known of it.
+
+    Args:
+        config: what it is to be, in the words of the engine's API.
+        made: the file.
+        facts: what Apptainer found in it.
+        progress: is told what its user should know.
+        what: the thing that it was made of, for a message.
+
+    Raises:
+        ConversionError: it is something else.
+    """
     try:
         compression = read_sif(made.sif).compression
     except ValueError as error:
@@ -256,18 +161,29 @@ def _check(config: Mapping[str, Any], made: Conversion, facts: Mapping[str, Any]
         wrong.append(f"it is compressed with {compression}, and not with {made.compression}")
     if wrong:
         raise ConversionError(
-            f"{made.sif.name} is not what the Docker image is, and was thrown away:"
+            f"{made.sif.name} is not what {what} says, and was thrown away:"
             + "".join(f"\n  {line}" for line in wrong)
         )
     for note in findings.notes:
         progress.note(note)
 
 
-def _sweep(client: DockerClient, project: Project, tools: Recipe) -> None:
-    """Remove what killed conversions left: containers that still run, and folders."""
+def sweep(client: DockerClient | None, project: Project, tools: Recipe) -> None:
+    """Remove what killed conversions left: containers that still run, and folders.
+
+    Without an engine, what other users of a namespace own in them stays.
+    """
+    parent = project.state / "tmp"
+    if client is not None:
+        _sweep_containers(client, parent, tools)
+        return
+    for folder in abandoned(parent):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep_containers(client: DockerClient, parent: Path, tools: Recipe) -> None:
     from docker.errors import APIError
 
-    parent = project.state / "tmp"
     for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
         folder = Path(container.labels[LABEL])
         if folder.parent == parent and (not folder.exists() or folder in abandoned(parent)):
@@ -282,18 +198,3 @@ def _sweep(client: DockerClient, project: Project, tools: Recipe) -> None:
         # Root of the container unpacked an image there, which an ordinary user cannot remove.
         names = [f"/left/{folder.name}" for folder in left]
         run_container(client, image, ["rm", "-rf", *names], mounts={parent: "/left"}, listen=lambda _: None)
-
-
-def _forget_older(newest: Sif) -> None:
-    # Research images have gigabytes: of each name and compression only the newest stays.
-    for record in newest.path.parent.glob("*.json"):
-        try:
-            content = load_json(record.read_bytes())
-            same = (content["name"], content.get("compression")) == (newest.name, newest.compression)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-        # Before compressions were told apart, records said nothing of them.
-        old = content["name"] == newest.name and "compression" not in content
-        if record != _record(newest.path) and (same or old):
-            record.with_suffix(".sif").unlink(missing_ok=True)
-            record.unlink(missing_ok=True)

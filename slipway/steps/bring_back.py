@@ -19,6 +19,7 @@ from slipway.job.run import Run
 from slipway.push.upload import PushedSif
 from slipway.runtime.base import SIF
 from slipway.runtime.choose import find_runtime
+from slipway.sif.definition.definition import is_definition_id
 from slipway.site import Site
 from slipway.steps.session import Session
 from slipway.steps.submit import Push
@@ -26,7 +27,7 @@ from slipway.workspace import workspace
 
 if TYPE_CHECKING:
     from slipway.image.engine import Image
-    from slipway.sif.store import Sif
+    from slipway.sif.kept import Sif
 
 
 def find_code(
@@ -115,7 +116,7 @@ def find_image(
 def _find_here(session: Session, run: Run, site: Site) -> Callable[[], Sif] | None:
     """What gives the image's file: one that is kept, or made of the Docker image; ``None`` without."""
     from slipway.push.archive import find_archive
-    from slipway.sif.store import find_by_hash
+    from slipway.sif.kept import find_by_hash
 
     find = find_by_hash if find_runtime(site.container.command).form == SIF else find_archive
     kept = find(session.project, run.sif_sha256)
@@ -135,7 +136,7 @@ def _find_docker_image(run: Run) -> Image | None:
     from slipway.image.engine import engine, find_by_id
 
     name = run.profile_values.get("image")
-    if not name or not run.image_id:
+    if not name or not run.image_id or is_definition_id(run.image_id):
         return None
     try:
         return find_by_id(engine(), str(name), run.image_id)

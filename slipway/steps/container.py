@@ -16,6 +16,7 @@ from slipway.local.machine import find_machine
 from slipway.local.mounts import LocalFolders, environment, find_mounts
 from slipway.local.spec import LocalContainer, container_name
 from slipway.profile import Profile, record_values
+from slipway.steps.engine_image import refuse_definition
 from slipway.steps.session import Session
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def start(session: Session, profile: Profile) -> local.Started:
         ImageError: its image was not built.
         EngineError: the engine refuses it.
     """
+    refuse_definition(profile, "`invoke start`")
     client = engine()
     wanted = describe(session, client, profile)
     if other := explain_other(session.project, wanted.image, profile.name):

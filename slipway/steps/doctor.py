@@ -16,13 +16,13 @@ from slipway.doctor.program import compose, parse_answers
 from slipway.errors import SlipwayError
 from slipway.host.host import Host
 from slipway.host.scratch import open_scratch
-from slipway.image.look import look_for_image
 from slipway.job.request import resource_request
 from slipway.profile import Profile
 from slipway.resources import Resources
-from slipway.sif.store import find_sif
+from slipway.sif.kept import find_sif
 from slipway.site import Site
 from slipway.steps.session import Session
+from slipway.steps.submit import look_here
 
 # For each script there; the whole program may take longer, because login shells do.
 _ASKED_S = 45
@@ -62,7 +62,7 @@ def diagnose(
 def _facts(
     session: Session, profile: Profile, site: Site | None, resources: Resources, *, with_job: bool
 ) -> Facts:
-    image = look_for_image(profile.image)()
+    image = look_here(session, profile, site.container.compression if site else "zstd")()
     sif = find_sif(session.project, image, site.container.compression) if image and site else None
     return Facts(
         project=session.project,

@@ -14,9 +14,8 @@ from slipway.host.scratch import Scratch
 from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
 from slipway.image.inputs import explain_stale_here, keep_inputs, read_inputs
-from slipway.image.label import checkout_labels
 from slipway.image.own import explain_other, remember_built
-from slipway.image.recipe import Recipe, profile_recipe
+from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
 from slipway.push.admit import admit, forget
@@ -27,8 +26,16 @@ from slipway.runtime.base import ARCHIVE, SIF
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import find_scheduler
 from slipway.shell import LocalShell
-from slipway.sif.store import COMPRESSIONS, Sif, make_sif, tools_recipe
+from slipway.sif.kept import Sif
+from slipway.sif.store import COMPRESSIONS, make_sif, tools_recipe
 from slipway.site import Site
+from slipway.steps.definition import (
+    build_definition,
+    convert_definition,
+    find_revision,
+    image_of,
+)
+from slipway.steps.engine_image import refuse_definition
 from slipway.steps.session import Choice, Session
 
 if TYPE_CHECKING:
@@ -63,6 +70,11 @@ def build(
     """
     lock = session.lock(f"build-{profile.name}", f"Waiting for another build of profile {profile.name}")
     with lock:
+        if profile.is_built_by_apptainer:
+            if cache:
+                raise UsageError("--cache is of layers that Docker builds; Apptainer makes none")
+            sif, is_new = build_definition(session, profile, fresh=fresh)
+            return image_of(sif), is_new
         # What is changed while it is built is not in it.
         inputs = read_inputs(session.project, profile)
         image, is_new = _build(session, profile, fresh=fresh, cache=cache)
@@ -75,19 +87,12 @@ def _build(session: Session, profile: Profile, *, fresh: bool, cache: str | None
     recipe = profile_recipe(profile)
     for source in recipe.sources:
         session.progress.step(str(source))
-    recipe = replace(recipe, remarks=_revision(session, recipe))
+    recipe = replace(recipe, remarks=find_revision(session, recipe.context))
     if cache:
         from slipway.registry.layercache import build_with_cache
 
         return build_with_cache(engine(), recipe, cache, session.progress, fresh=fresh)
     return build_image(engine(), recipe, session.progress, fresh=fresh)
-
-
-def _revision(session: Session, recipe: Recipe) -> dict[str, str]:
-    """The commit of what an image is built from, where that is the project's own and not Slipway's."""
-    project = session.project
-    is_own = project.share == project.root or not recipe.context.is_relative_to(project.share)
-    return checkout_labels(recipe.context) if is_own else {}
 
 
 def convert(session: Session, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
@@ -98,6 +103,8 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
         UsageError: there is no such compression.
     """
     check_compression(compression)
+    if profile.is_built_by_apptainer:
+        return convert_definition(session, profile, compression)
     profile_recipe(profile)
     client = engine()
     image = _built(session, client, profile)
@@ -117,6 +124,7 @@ def make_for(
         return convert(session, profile, compression or site.container.compression)
     if compression:
         raise UsageError(f"--compression {compression}: what {site.container.command} loads has none")
+    refuse_definition(profile, f"What {site.name} runs jobs in, {site.container.command},")
     profile_recipe(profile)
     client = engine()
     return _archived(session, client, _built(session, client, profile), site)
@@ -307,6 +315,7 @@ def publish(
     from slipway.registry.publish import choose_reference, publish_image, publish_sif, sif_reference
 
     check_compression(compression)
+    refuse_definition(profile, "`invoke publish`")
     client = engine()
     image = _built(session, client, profile)
     reference = choose_reference(registry, image, tag)

@@ -34,6 +34,7 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.signals import asked_to_end
 from slipway.site import Login, Paths
 from slipway.steps.container import find_built
+from slipway.steps.engine_image import refuse_definition
 from slipway.steps.local_runs import Place, end_here, end_left, sweep
 from slipway.steps.session import Session
 from slipway.tty import terminal_session
@@ -78,6 +79,7 @@ def run_here(session: Session, request: Request, on_text: Callable[[str], None])
         EngineError: the engine does not start it; nothing is left of it.
         KeyboardInterrupt: somebody has ended it before it started; nothing is left of it.
     """
+    refuse_definition(request.profile, "`invoke job --local`")
     sweep(session)
     project, profile, client = session.project, request.profile, engine()
     image = find_built(client, profile)

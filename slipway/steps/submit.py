@@ -170,7 +170,7 @@ class Ready:
 @contextmanager
 def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iterator[Ready]:
     """A login, the image there and the code here; see :func:`submitted`."""
-    find_local = look_for_image(profile.image)
+    find_local = look_here(session, profile, site.container.compression)
     # A login waits for the network most of its time.
     reading = Background(lambda: _read_code(session, profile, site))
     sif = None
@@ -188,6 +188,16 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
                 image, _ = send_sif(session, site, sif, host, scratch)
             code = reading.result()
         yield Ready(host=host, scratch=scratch, image=image, code=code)
+
+
+def look_here(session: Session, profile: Profile, compression: str) -> Callable[[], Image | None]:
+    """Look for the profile's image here, beside other work; what gives it. Nothing waits long for it."""
+    if not profile.is_built_by_apptainer:
+        return look_for_image(profile.image)
+    from slipway.steps.definition import find_built_definition, image_of
+
+    kept = find_built_definition(session, profile, compression)
+    return lambda: image_of(kept) if kept is not None else None
 
 
 def _read_code(session: Session, profile: Profile, site: Site) -> Code:

@@ -17,7 +17,7 @@ from slipway.host.scratch import Scratch
 from slipway.image.engine import Image, run_container
 from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer
-from slipway.sif.store import sha256
+from slipway.sif.kept import sha256
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
 from slipway.web import hide_password

@@ -15,7 +15,8 @@ from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.sif.store import Sif, make_sif, tools_recipe
+from slipway.sif.kept import Sif
+from slipway.sif.store import make_sif, tools_recipe
 from tests.integration.inside import run_inside
 from tests.waiting import PATIENCE_S, wait_until
 

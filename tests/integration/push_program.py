@@ -14,7 +14,7 @@ from pathlib import Path
 from slipway.profile import load_profile
 from slipway.project import Project
 from slipway.scheduler.slurm.site import SlurmSite
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 from slipway.site import Login, Paths
 from slipway.steps import image
 from slipway.steps.session import Choice, Session

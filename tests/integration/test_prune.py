@@ -21,7 +21,8 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import PushedSif, push_sif
 from slipway.scheduler.choose import parse_resources
-from slipway.sif.store import Sif, make_sif, sha256, tools_recipe
+from slipway.sif.kept import Sif, sha256
+from slipway.sif.store import make_sif, tools_recipe
 from tests.integration.proxy import Proxy
 from tests.integration.push_box import OPTIONS, ROOT, PushBox, start_push_box
 from tests.waiting import PATIENCE_S, wait_until

@@ -33,7 +33,7 @@ from slipway.host.scratch import open_scratch
 from slipway.progress import Amount, NullProgress
 from slipway.push.upload import push_sif
 from slipway.scheduler.slurm.site import SlurmSite
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 from slipway.site import Paths
 from slipway.ssh.target import resolve_target
 from slipway.transfer.checksum import hash_remote

@@ -25,7 +25,8 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.conversion import LABEL
 from slipway.sif.file import read_sif
-from slipway.sif.store import Sif, _save, make_sif, tools_recipe
+from slipway.sif.kept import Sif
+from slipway.sif.store import _save, make_sif, tools_recipe
 from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]

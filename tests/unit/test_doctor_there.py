@@ -19,7 +19,7 @@ from slipway.scheduler.health import OpenPartition
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 from slipway.site import Queue
 from tests.unit.test_doctor import facts, site
 

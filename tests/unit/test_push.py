@@ -13,7 +13,7 @@ from slipway.host.scratch import Scratch
 from slipway.progress import NullProgress
 from slipway.push.upload import PushedSif, find_pushed, push_sif
 from slipway.shell import LocalShell, Result
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 from slipway.transfer.large_file import ABANDONED
 
 

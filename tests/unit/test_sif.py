@@ -31,8 +31,8 @@ from slipway.sif.conversion import (
 )
 from slipway.sif.environment import SCRIPT, environment_layer, is_hard
 from slipway.sif.file import read_sif
+from slipway.sif.kept import Sif, _forget_older, _keep, find_sif, sha256
 from slipway.sif.layout import Layout, write_layout
-from slipway.sif.store import Sif, _forget_older, _keep, find_sif, sha256
 from slipway.workspace import abandoned, check_space, workspace
 
 ROOT = Path(__file__).parents[2]
@@ -411,7 +411,7 @@ def test_an_unchanged_sif_is_not_hashed_again(project: Project, monkeypatch: pyt
     sif = kept(project, IMAGE.id)
     hashed = []
     monkeypatch.setattr(
-        "slipway.sif.store.sha256", lambda path: hashed.append(path) or digest(path.read_bytes())
+        "slipway.sif.kept.sha256", lambda path: hashed.append(path) or digest(path.read_bytes())
     )
     assert find_sif(project, IMAGE) == sif
     assert hashed == []

@@ -10,6 +10,7 @@ from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, refused, skipped, warning
 from slipway.errors import HostError
 from slipway.image.engine import engine
+from slipway.sif.conversion import has_apptainer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -18,7 +19,9 @@ _SO = "`invoke build` and `invoke push` would make no image; jobs with the image
 _LITTLE_BYTES, _HARDLY_ANY_BYTES = 20e9, 2e9
 
 
-def _look_at_engine(_: Facts, __: Answer) -> Finding:
+def _look_at_engine(facts: Facts, _: Answer) -> Finding:
+    if facts.profile.is_built_by_apptainer and has_apptainer():
+        return skipped(f"profile {facts.profile.name} needs none: Apptainer builds its image")
     try:
         client = engine()
     except HostError as error:

@@ -1,0 +1,1 @@
+"""Definition files: what Apptainer builds an image from, without Docker."""

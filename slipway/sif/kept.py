@@ -1,0 +1,180 @@
+"""The ``.sif`` files that are kept here: each with a record of what it is, and of what it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.image.engine import Image
+from slipway.jsontext import load_json
+from slipway.project import Project
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sif:
+    """A converted image; or an archive of one, for sites that have another container runtime.
+
+    Attributes:
+        path: the file.
+        name: the Docker image's name.
+        image_id: the id of the Docker image that it came from, or ``definition:`` and the hash of what went
+            into it.
+        sha256: of the file, in hex.
+        size_bytes: of the file.
+        compression: of the squashfs in it: ``zstd`` or ``gzip``; of an archive, ``none``.
+    """
+
+    path: Path
+    name: str
+    image_id: str
+    sha256: str
+    size_bytes: int
+    compression: str = "zstd"
+
+    @property
+    def file_name(self) -> str:
+        """The name that it has on clusters, which says what is in it."""
+        return f"{self.name}-{self.sha256[:16]}{self.path.suffix}"
+
+
+def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif | None:
+    """What an earlier conversion of exactly this image left, or ``None``.
+
+    The file is hashed only where its time or its place on the disk is not what it was when it was made.
+    """
+    path = _path(project, image, compression)
+    try:
+        record = load_json(_record(path).read_bytes())
+        stamp = record.pop("stamp")
+        sif = Sif(**{**record, "path": path})
+        if not (isinstance(sif.sha256, str) and isinstance(sif.name, str)):
+            return None
+        if (sif.image_id, sif.compression) != (
+            image.id,
+            compression,
+        ) or path.stat().st_size != sif.size_bytes:
+            return None
+        if stamp != _stamp(path):
+            if sha256(path) != sif.sha256:
+                return None
+            _keep(sif)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return sif
+
+
+def find_by_hash(project: Project, sha256: str) -> Sif | None:
+    """The file of this hash, where it is still kept."""
+    for record in sorted((project.state / "sif").glob("*.json")):
+        try:
+            content = load_json(record.read_bytes())
+            if content["sha256"] != sha256:
+                continue
+            image = Image(ref=f"{content['name']}:", id=content["image_id"], labels={}, size_bytes=0)
+            found = find_sif(project, image, content["compression"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if found is not None and found.sha256 == sha256:
+            return found
+    return None
+
+
+def find_newest(project: Project, name: str, compression: str, kind: str) -> Sif | None:
+    """The newest file of a name whose image's id begins with ``kind``, or ``None``."""
+    found: list[tuple[int, Sif]] = []
+    for record, content in _records(project):
+        if (content.get("name"), content.get("compression")) != (name, compression):
+            continue
+        image = Image(ref=f"{name}:", id=str(content.get("image_id")), labels={}, size_bytes=0)
+        sif = find_sif(project, image, compression) if image.id.startswith(kind) else None
+        if sif is not None:
+            found.append((record.stat().st_mtime_ns, sif))
+    return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def keep_made(made: Path, project: Project, image: Image, compression: str, *, as_newest: bool = True) -> Sif:
+    """Keep a file that was made and checked.
+
+    Args:
+        made: the file; it is moved.
+        project: where it is kept.
+        image: what it was made of.
+        compression: of the squashfs in it.
+        as_newest: off for an older image: what is kept of newer ones stays.
+    """
+    sif = Sif(
+        path=_path(project, image, compression),
+        name=image.name,
+        image_id=image.id,
+        sha256=sha256(made),
+        size_bytes=made.stat().st_size,
+        compression=compression,
+    )
+    sif.path.parent.mkdir(parents=True, exist_ok=True)
+    made.rename(sif.path)
+    _keep(sif)
+    if as_newest:
+        _forget_older(sif)
+    return sif
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _path(project: Project, image: Image, compression: str) -> Path:
+    digest = image.id.rpartition(":")[2][:16]
+    return project.state / "sif" / f"{image.name}-{digest}-{compression}.sif"
+
+
+def _record(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _keep(sif: Sif) -> None:
+    record = {**asdict(sif), "path": sif.path.name, "stamp": _stamp(sif.path)}
+    part = sif.path.with_suffix(f".{secrets.token_hex(4)}.part")
+    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.replace(_record(sif.path))
+
+
+def _records(project: Project) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for record in sorted((project.state / "sif").glob("*.json")):
+        try:
+            content = load_json(record.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            yield record, content
+
+
+def _forget_older(newest: Sif) -> None:
+    # Research images have gigabytes: of each name and compression only the newest stays.
+    for record in newest.path.parent.glob("*.json"):
+        try:
+            content = load_json(record.read_bytes())
+            same = (content["name"], content.get("compression")) == (newest.name, newest.compression)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        # Before compressions were told apart, records said nothing of them.
+        old = content["name"] == newest.name and "compression" not in content
+        if record != _record(newest.path) and (same or old):
+            record.with_suffix(".sif").unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
