@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from slam.dataset.catalog import Staged
@@ -14,6 +14,9 @@ from slam.output import results
 from slam.progress import say
 
 Work = Callable[[Staged, Path], object]
+# Does the work for some sequences, in any order, and yields each with its error once it is done. It is told
+# how many there are in all.
+Each = Callable[[Sequence[Staged], int], Iterator[tuple[Staged, SlamError | None]]]
 # What the table shows, and where in a sequence's files it stands: file, then keys.
 COLUMNS = {
     "frames": ("summary.json", "frames"),
@@ -33,12 +36,12 @@ MEANS = ("ate_rmse", "ape_rot_rmse_deg", "rpe_trans_rmse", "rpe_rot_rmse_deg")
 
 
 def run_each(
-    staged: Sequence[Staged], out: Path, work: Work, previous: Path | None = None
+    staged: Sequence[Staged], out: Path, work: Work, previous: Path | None = None, each: Each | None = None
 ) -> tuple[list[Row], list[SlamError]]:
     """Do the work for each sequence, in a folder of ``out`` with its name; one that fails stops no other.
 
     What the last attempt has finished, by the table in ``previous``, is not done again: it is copied, so that
-    ``out`` is whole.
+    ``out`` is whole. ``each`` does all of them, in the place of ``work``, which does one after the other.
 
     Returns a row for each sequence, and the errors of those that failed.
 
@@ -47,13 +50,11 @@ def run_each(
     """
     results.prepare_folder(out, table.NAMES)
     done = _carry([one.name for one in staged], previous, out) if previous else {}
+    for one in [one for one in staged if one.name in done]:
+        say(f"[{staged.index(one) + 1}/{len(staged)}] {one.name}: the last attempt has done it")
     errors: list[SlamError] = []
-    for place, one in enumerate(staged, 1):
-        kept = one.name in done
-        say(f"[{place}/{len(staged)}] {one.name}{': the last attempt has done it' if kept else ''}")
-        if kept:
-            continue
-        error = _try(one, out / one.name, work)
+    waiting = [one for one in staged if one.name not in done]
+    for one, error in each(waiting, len(staged)) if each else _one_by_one(waiting, staged, out, work):
         if error is not None:
             say(f"failed     {one.name}: {error}")
             errors.append(error)
@@ -62,6 +63,14 @@ def run_each(
         # A job may be stopped at its time limit; what it has done until then should not be lost.
         table.write_table(out, _in_order(staged, done))
     return _in_order(staged, done), errors
+
+
+def _one_by_one(
+    waiting: Sequence[Staged], staged: Sequence[Staged], out: Path, work: Work
+) -> Iterator[tuple[Staged, SlamError | None]]:
+    for one in waiting:
+        say(f"[{staged.index(one) + 1}/{len(staged)}] {one.name}")
+        yield one, try_one(one, out / one.name, work)
 
 
 def _in_order(staged: Sequence[Staged], done: Mapping[str, Row]) -> list[Row]:
@@ -85,7 +94,8 @@ def _carry(names: Sequence[str], previous: Path, out: Path) -> dict[str, Row]:
     return done
 
 
-def _try(one: Staged, folder: Path, work: Work) -> SlamError | None:
+def try_one(one: Staged, folder: Path, work: Work) -> SlamError | None:
+    """Do the work for one sequence; returns why it failed, where it did."""
     try:
         work(one, folder)
     except SlamError as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from slam.arguments import alignment_of, changed_options, comparison_of, drawing_of, step_of
 from slam.batch import finish, run_each
@@ -15,14 +16,18 @@ from slam.dataset.bag import find_bag
 from slam.dataset.catalog import Staged, find_sequences, match
 from slam.dataset.layout import groundtruth_of
 from slam.engine.droid.options import find_changes
-from slam.errors import InputError, UsageError
+from slam.errors import InputError, SlamError, UsageError
 from slam.evaluate import benchmark
+from slam.evaluate.table import Row
 from slam.output import results
+from slam.spread import Movable, is_asked, spread
 from slam.task.evaluate import Compared
 from slam.task.evaluate import evaluate as compare_files
 from slam.task.runs import draw_together
 
-Infer = Callable[[Path, Path], None]
+
+class Infer(Movable, Protocol):
+    """Infers one sequence: called with its folder and the folder for its results."""
 
 
 def infer(arguments: argparse.Namespace, work: Infer) -> None:
@@ -40,8 +45,26 @@ def infer(arguments: argparse.Namespace, work: Infer) -> None:
         work(staged[0].folder, arguments.out)
         return
     previous = find_previous(arguments.out, os.environ)
-    rows, errors = run_each(staged, arguments.out, lambda one, out: work(one.folder, out), previous)
+    rows, errors = _infer_each(arguments, staged, work, previous)
     finish(rows, errors, arguments.out)
+
+
+def _infer_each(
+    arguments: argparse.Namespace, staged: Sequence[Staged], work: Infer, previous: Path | None
+) -> tuple[list[Row], list[SlamError]]:
+    """Infer several sequences: here, or on the workers of a Dask cluster where there is one."""
+    out = arguments.out
+
+    def each(waiting: Sequence[Staged], count: int) -> Iterator[tuple[Staged, SlamError | None]]:
+        return spread(waiting, out, work, arguments.data_root, count)
+
+    return run_each(
+        staged,
+        out,
+        lambda one, folder: work(one.folder, folder),
+        previous,
+        each if is_asked(os.environ) else None,
+    )
 
 
 def find_previous(out: Path, environment: Mapping[str, str]) -> Path | None:
@@ -77,7 +100,7 @@ def run_benchmark(arguments: argparse.Namespace, work: Infer) -> None:
         rows, errors = run_each(found, arguments.out, lambda one, out: evaluate_run(arguments, one, out))
     else:
         previous = find_previous(arguments.out, os.environ)
-        rows, errors = run_each(found, arguments.out, lambda one, out: work(one.folder, out), previous)
+        rows, errors = _infer_each(arguments, found, work, previous)
     wanted = () if arguments.sequence else missing
     rows += [{"sequence": name, "result": "missing"} for name in wanted]
     errors += [InputError(f"{name} is not there") for name in wanted]

@@ -7,7 +7,8 @@ import io
 import os
 import signal
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ def _tell(message: str, exit_code: int) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     limit = thread_limit(os.environ, core_count())
+    work = Inference(arguments=arguments, asked_threads=arguments.threads)
     arguments.threads = min(limit, arguments.threads or limit)
     bind_threads(arguments.threads)
     if arguments.task is None:
@@ -95,10 +97,10 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.task in ("check", "lengths"):
         _look(arguments)
     elif arguments.benchmark is not None:
-        campaign.run_benchmark(arguments, lambda folder, out: _infer(arguments, folder, out))
+        campaign.run_benchmark(arguments, work)
     elif arguments.task == "infer":
         _require_for_infer(arguments)
-        campaign.infer(arguments, lambda folder, out: _infer(arguments, folder, out))
+        campaign.infer(arguments, work)
     else:
         campaign.evaluate(arguments)
 
@@ -128,8 +130,26 @@ def _require_for_infer(arguments: argparse.Namespace) -> None:
         raise UsageError("--estimate, --groundtruth and --runs are for --task evaluate; leave them out")
 
 
-def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
-    """Infer one sequence."""
+@dataclass(frozen=True, kw_only=True)
+class Inference:
+    """Inferring one sequence as the command line has it, here or on another machine."""
+
+    arguments: argparse.Namespace
+    asked_threads: int | None
+
+    def __call__(self, folder: Path, out: Path) -> None:
+        """Infer the sequence in a folder."""
+        _infer(self.arguments, folder, out, self.arguments.data_root)
+
+    def at(self, root: Path, threads: int) -> Callable[[Path, Path], None]:
+        """The same where data lie in ``root``, with at most so many threads."""
+        own = min(threads, self.asked_threads or threads)
+        arguments = argparse.Namespace(**{**vars(self.arguments), "threads": own})
+        return lambda folder, out: _infer(arguments, folder, out, root)
+
+
+def _infer(arguments: argparse.Namespace, folder: Path, out: Path, root: Path) -> None:
+    """Infer one sequence, which lies below ``root``."""
     from slam.engine.estimate import Settings
     from slam.output import results
     from slam.output.options import exports_of
@@ -137,7 +157,7 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
 
     results.prepare_folder(out, results.NAMES)
     infer(
-        _read_input(arguments, folder),
+        _read_input(arguments, folder, root),
         Settings(
             threads=arguments.threads,
             seed=arguments.seed,
@@ -150,16 +170,16 @@ def _infer(arguments: argparse.Namespace, folder: Path, out: Path) -> None:
         drawing_of(arguments),
         engine=arguments.engine,
         out=out,
-        source=folder.relative_to(arguments.data_root).as_posix(),
+        source=folder.relative_to(root).as_posix(),
         arguments={name: _plain(value) for name, value in vars(arguments).items()},
     )
 
 
-def _read_input(arguments: argparse.Namespace, folder: Path) -> Sequence:
+def _read_input(arguments: argparse.Namespace, folder: Path, root: Path) -> Sequence:
     """The images as the chosen engine takes them: as they are, or prepared for the network."""
     from slam.dataset.layout import open_sequence
 
-    top = arguments.data_root / folder.relative_to(arguments.data_root).parts[0]
+    top = root / folder.relative_to(root).parts[0]
     return open_sequence(folder, replace(choice_of(arguments), top=top))
 
 

@@ -1,0 +1,291 @@
+"""Several sequences on the workers of a Dask cluster, one at a time on each; the one module that knows Dask.
+
+Results get the places that they have without Dask. A worker that sees the folders of data and results works
+in them. To any other the sequence is sent, from a worker that sees the data where there is one, and the
+results come back. What a worker has when it dies is begun again elsewhere, so many times at most.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from slam import parcel
+from slam.batch import try_one
+from slam.cpu import bind_threads
+from slam.dataset.catalog import Staged
+from slam.errors import CrashError, SlamError
+from slam.progress import say
+
+# By this variable `Client()` finds the cluster, and we know that there is one.
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+_TRIES = 3
+_LOOK_S = 1.0
+_CONNECT_S = 60
+# So long it is waited for a worker where there is none.
+_NONE_S = 300
+
+
+class Movable(Protocol):
+    """The work on one sequence, which can be done on another machine."""
+
+    def __call__(self, folder: Path, out: Path) -> None:
+        """Do it."""
+
+    def at(self, root: Path, threads: int) -> Callable[[Path, Path], None]:
+        """The same where data lie in ``root``, with at most so many threads."""
+
+
+def is_asked(environment: Mapping[str, str]) -> bool:
+    """Whether there is a cluster to be used."""
+    return bool(environment.get(ADDRESS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where data and results are for the program, and a file by which a worker knows that it sees these."""
+
+    root: Path
+    out: Path
+    token: str
+
+
+def sees(place: Place, folder: Path, size_bytes: int) -> tuple[bool, bool]:
+    """Whether a worker sees a sequence, and the folder for results; it is run there."""
+    try:
+        top = place.root / folder.relative_to(place.root).parts[0]
+        has_data = parcel.size_of(parcel.files_of(folder, top)) == size_bytes
+    except (OSError, SlamError):
+        has_data = False
+    return has_data, (place.out / place.token).is_file()
+
+
+def do(
+    work: Movable, place: Place, one: Staged, threads: int, content: bytes | None, *, in_place: bool
+) -> tuple[SlamError | None, bytes | None]:
+    """The work on one sequence; it is run on a worker.
+
+    Args:
+        work: what is to be done.
+        place: the program's folders.
+        one: the sequence, there.
+        threads: of the worker.
+        content: the sequence, where the worker does not see it.
+        in_place: whether the worker sees the folder for results.
+
+    Returns:
+        Why it failed, and the results, unless they are in their place.
+    """
+    bind_threads(threads)
+    folder = Path(tempfile.mkdtemp(prefix="slam-"))
+    try:
+        root = place.root if content is None else folder / "data"
+        if content is not None:
+            parcel.unpack(content, root)
+        out = place.out / one.name if in_place else folder / "out"
+        mine = Staged(name=one.name, folder=root / one.folder.relative_to(place.root))
+        there = work.at(root, threads)
+        error = try_one(mine, out, lambda its, to: there(its.folder, to))
+        return error, None if in_place or not out.is_dir() else parcel.pack_results(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(kw_only=True)
+class _Task:
+    """One sequence that is being worked on."""
+
+    one: Staged
+    worker: str
+    future: Any
+    # Workers without which it does not come to an end.
+    needs: frozenset[str]
+
+
+@dataclass(kw_only=True)
+class _Spread:
+    """Sequences on their way through the workers of a cluster."""
+
+    client: Any
+    place: Place
+    work: Movable
+    waiting: list[Staged]
+    count: int
+    tasks: list[_Task] = field(default_factory=list)
+    tries: dict[str, int] = field(default_factory=dict)
+    seen: dict[tuple[str, str], tuple[bool, bool]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> Iterator[tuple[Staged, SlamError | None]]:
+        """Each sequence once it is done, with its error."""
+        none_since: float | None = None
+        try:
+            while self.waiting or self.tasks:
+                workers = self._workers()
+                none_since = None if workers else none_since or time.monotonic()
+                if none_since is not None and time.monotonic() - none_since > _NONE_S:
+                    raise CrashError(f"Dask's cluster has had no worker for {_NONE_S} s")
+                yield from self._settle_lost(workers)
+                self._begin(workers)
+                yield from self._settle_done()
+        finally:
+            self.client.cancel([task.future for task in self.tasks])
+
+    def _workers(self) -> dict[str, int]:
+        """The threads of all workers that there are now, by their addresses."""
+        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        self.names.update({address: str(one.get("name", address)) for address, one in found.items()})
+        return {address: int(one["nthreads"]) for address, one in found.items()}
+
+    def _begin(self, workers: Mapping[str, int]) -> None:
+        """Give each worker that does nothing a sequence."""
+        busy = {task.worker for task in self.tasks}
+        for worker in [one for one in workers if one not in busy]:
+            if not self.waiting:
+                return
+            try:
+                self._give(worker, self.waiting[0], workers)
+            except (OSError, TimeoutError):  # it has gone in this moment
+                continue
+            del self.waiting[0]
+
+    def _give(self, worker: str, one: Staged, workers: Mapping[str, int]) -> None:
+        top = self.place.root / one.folder.relative_to(self.place.root).parts[0]
+        size_bytes = parcel.size_of(parcel.files_of(one.folder, top))
+        has_data, has_out = self._sees(worker, one, size_bytes)
+        content, needs = None, {worker}
+        if not has_data:
+            reader = next((other for other in workers if self._sees(other, one, size_bytes)[0]), None)
+            content = self._content(one, reader)
+            needs |= {reader} if reader else set()
+        future = self.client.submit(
+            do,
+            self.work,
+            self.place,
+            one,
+            workers[worker],
+            content,
+            in_place=has_out,
+            workers=[worker],
+            pure=False,
+        )
+        say(f"[{self.count - len(self.waiting) + 1}/{self.count}] {one.name} on {self.names[worker]}")
+        self.tasks.append(_Task(one=one, worker=worker, future=future, needs=frozenset(needs)))
+
+    def _content(self, one: Staged, reader: str | None) -> Any:
+        """The sequence, read by a worker that sees it, or here."""
+        if reader is None:
+            return parcel.pack_sequence(one.folder, self.place.root)
+        return self.client.submit(
+            parcel.pack_sequence, one.folder, self.place.root, workers=[reader], pure=False
+        )
+
+    def _sees(self, worker: str, one: Staged, size_bytes: int) -> tuple[bool, bool]:
+        key = worker, one.name
+        if key not in self.seen:
+            answers = self.client.run(
+                sees, self.place, one.folder, size_bytes, workers=[worker], on_error="return"
+            )
+            answer = answers.get(worker)
+            self.seen[key] = answer if isinstance(answer, tuple) else (False, False)
+        return self.seen[key]
+
+    def _settle_lost(self, workers: Mapping[str, int]) -> Iterator[tuple[Staged, SlamError | None]]:
+        """Take back what is with workers that have gone."""
+        for task in [
+            task for task in self.tasks if not task.needs <= set(workers) and not task.future.done()
+        ]:
+            self.client.cancel([task.future])
+            yield from self._again(task, "its worker has gone")
+
+    def _settle_done(self) -> Iterator[tuple[Staged, SlamError | None]]:
+        from distributed import wait
+
+        if self.tasks:
+            try:
+                wait([task.future for task in self.tasks], timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                return
+        else:
+            time.sleep(_LOOK_S)
+        for task in [task for task in self.tasks if task.future.done()]:
+            yield from self._settle(task)
+
+    def _settle(self, task: _Task) -> Iterator[tuple[Staged, SlamError | None]]:
+        if task.future.status == "finished":
+            error, content = task.future.result()
+            if content is not None:
+                error = self._place(content, task.one) or error
+            self.tasks.remove(task)
+            yield task.one, error
+        elif _is_of_dask(task.future):
+            yield from self._again(task, "its worker has died")
+        else:
+            why = task.future.exception()
+            self.tasks.remove(task)
+            yield task.one, CrashError(f"{type(why).__name__} on {self.names[task.worker]}: {why}")
+
+    def _place(self, content: bytes, one: Staged) -> SlamError | None:
+        try:
+            parcel.unpack_results(content, self.place.out / one.name)
+        except SlamError as error:
+            return error
+        return None
+
+    def _again(self, task: _Task, why: str) -> Iterator[tuple[Staged, SlamError | None]]:
+        self.tasks.remove(task)
+        name = task.one.name
+        self.tries[name] = self.tries.get(name, 0) + 1
+        say(f"lost       {name} on {self.names[task.worker]}: {why}")
+        if self.tries[name] < _TRIES:
+            self.waiting.insert(0, task.one)
+        else:
+            yield task.one, CrashError(f"{_TRIES} workers have died while they worked on it")
+
+
+def _is_of_dask(future: Any) -> bool:
+    """Whether Dask has given a task up, and not the task itself failed."""
+    from distributed.scheduler import KilledWorker, NoValidWorkerError
+
+    return future.status != "error" or isinstance(future.exception(), KilledWorker | NoValidWorkerError)
+
+
+def spread(
+    staged: Sequence[Staged], out: Path, work: Movable, root: Path, count: int
+) -> Iterator[tuple[Staged, SlamError | None]]:
+    """Do the work for each sequence on the cluster's workers.
+
+    Args:
+        staged: the sequences.
+        out: the folder for results, each in a folder of its name there.
+        work: what is done.
+        root: the folder of datasets.
+        count: how many there are with those that need not be done.
+
+    Raises:
+        CrashError: the cluster does not answer, or has no workers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise CrashError(
+            f"{ADDRESS} is set, and this image has no Dask: install distributed in it"
+        ) from error
+    place = Place(root=root, out=out, token=f".slam-dask-{secrets.token_hex(6)}")
+    try:
+        client = Client(os.environ[ADDRESS], timeout=_CONNECT_S)
+    except (OSError, TimeoutError) as error:
+        raise CrashError(f"Dask's scheduler {os.environ[ADDRESS]} does not answer: {error}") from error
+    with client:
+        (out / place.token).touch()
+        try:
+            yield from _Spread(client=client, place=place, work=work, waiting=[*staged], count=count).run()
+        finally:
+            (out / place.token).unlink(missing_ok=True)
