@@ -65,16 +65,18 @@ class Resources(BaseModel):
     # How many times a job that ends by its time limit may begin again; it is for each task of an array.
     continue_after_limit: int | None = Field(default=None, ge=0, le=MOST_LINKS)
 
-    def over(self, other: _Kind) -> _Kind:
+    def over(self: _Kind, other: Resources) -> _Kind:
         """These, with what they leave open taken from ``other``; lists are put behind the other's."""
         mine: dict[str, Any] = {}
         for key in type(self).model_fields:
             value = getattr(self, key)
             if isinstance(value, tuple):
-                mine[key] = (*getattr(other, key), *value)
+                mine[key] = (*getattr(other, key, ()), *value)
             elif value is not None:
                 mine[key] = value
-        return other.model_copy(update=mine)
+        # Another scheduler's defaults have not all of the fields that a profile may have.
+        whole = other if isinstance(other, type(self)) else type(self)().model_copy(update=dict(other))
+        return whole.model_copy(update=mine)
 
     @property
     def gpu_count(self) -> int:
