@@ -133,15 +133,17 @@ def make_for(
 def _archived(
     session: Session, client: DockerClient, image: Image, site: Site, *, as_newest: bool = True
 ) -> tuple[Sif, bool]:
-    if _is_there(site, image):
+    if is_there(site, image):
         return make_reference(image, session.project), False
     with explain_stop("nothing of the archive is kept; the same command begins it anew"):
         return make_archive(client, image, session.project, session.progress, as_newest=as_newest)
 
 
-def _is_there(site: Site, image: Image) -> bool:
+def is_there(site: Site, image: Image) -> bool:
     """Whether jobs run on this machine, by the engine that has the image."""
     if not (site.login.is_this_machine and site.runs_where_it_logs_in):
+        return False
+    if find_runtime(site.container.command).form != ARCHIVE:
         return False
     asked = LocalShell().run([site.container.command, "image", "inspect", "--format", "{{.Id}}", image.id])
     # Podman leaves out what kind of hash it is.

@@ -229,9 +229,12 @@ def _choose_image(
         elif there is not None:
             _tell_stale(session, profile, site.name, there)
         return there
-    if push is Push.ASK and _wants_push(session, profile.image, site.name, is_there=there is not None):
-        from slipway.steps.image import make_for, send_sif
+    from slipway.steps.image import is_there, make_for, send_sif
 
+    # Where the engine that has it runs the job, there is nothing to send, and nobody is asked.
+    if is_there(site, here) or (
+        push is Push.ASK and _wants_push(session, profile.image, site.name, is_there=there is not None)
+    ):
         sif, _ = make_for(session, profile, site)
         return send_sif(session, site, sif, host, scratch)[0]
     if there is not None:

@@ -1,14 +1,13 @@
 """What every place where jobs run has to do, whichever scheduler and whichever container it has."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from slipway.scheduler.base import State
 from slipway.sweep.spec import SweepSpec
-from tests.integration.places import on_box
+from tests.integration.places import on_box, on_this_machine
 from tests.integration.places.place import Place
 
 HOSTILE = (
@@ -33,13 +32,17 @@ WAITS = "trap 'echo told; exit 0' TERM; echo running; while :; do sleep 0.1; don
 SAVES = "trap 'echo saved >/out/saved; exit 0' USR1; echo running; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(scope="module", params=["slurm", "host"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    made: dict[str, Callable[[Path], Place]] = {
-        "slurm": lambda folder: on_box.slurm(request.getfixturevalue("small"), folder),
-        "host": lambda folder: on_box.host(request.getfixturevalue("small"), folder),
-    }
-    return made[request.param](tmp_path_factory.mktemp(request.param) / "checkout")
+@pytest.fixture(scope="module", params=["slurm", "host", "this-machine"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp(request.param) / "checkout"
+    match request.param:
+        case "slurm":
+            yield on_box.slurm(request.getfixturevalue("small"), folder)
+        case "host":
+            yield on_box.host(request.getfixturevalue("small"), folder)
+        case "this-machine":
+            with on_this_machine.docker(folder) as made:
+                yield made
 
 
 def test_a_program_runs_to_its_end_and_its_results_come_home(place: Place) -> None:

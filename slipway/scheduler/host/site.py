@@ -16,3 +16,8 @@ class HostSite(Site):
     login: Login = Login(host=THIS_MACHINE)
     # How many jobs run at once; without it as many as there are GPUs, and one where there is none.
     places: int | None = Field(default=None, ge=1, le=10_000)
+
+    @property
+    def runs_where_it_logs_in(self) -> bool:
+        """See :class:`slipway.site.Site`."""
+        return True

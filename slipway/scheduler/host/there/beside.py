@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from . import machine
-from .place import began, locked
+from .place import began, locked, read_json
 from .queue import Job, Queue, Task
 
 # How long a script has that was told to end: SLURM's KillWait.
@@ -227,7 +227,7 @@ class _Watch:
         code, why = self._code or 0, self._why
         words = {"time-limit": "TIMEOUT", "cancelled": "CANCELLED", "node-failure": "NODE_FAIL"}
         state = words.get(why or "", "COMPLETED" if code == 0 else "FAILED")
-        if why == "out-of-memory" and code != 0:
+        if code != 0 and state == "FAILED" and (why == "out-of-memory" or self._says_memory()):
             state = "OUT_OF_MEMORY"
         return {
             "state": state,
@@ -237,6 +237,14 @@ class _Watch:
             "cpu_s": round(self._cpu_s, 2),
             "peak_bytes": self._peak_bytes,
         }
+
+    def _says_memory(self) -> bool:
+        """Whether the script says so: a container's engine has limits of its own, which are not seen here."""
+        folder = Path(self._job.wanted["script"]).parent
+        if self._task is not None:
+            folder = folder / f"task-{self._task}"
+        result = read_json(folder / "attempt-{}".format(self._value.get("restarts", 0) + 1) / "result.json")
+        return (result or {}).get("reason") == "out-of-memory"
 
 
 def _kill(pid: int) -> None:
