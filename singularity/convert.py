@@ -67,6 +67,9 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.tmp, prefix="convert-") as name:
         folder = Path(name)
+        if args.layout and args.userns:
+            # Apptainer copies it, and Podman gives a container without a network none.
+            Path("/etc/resolv.conf").touch()
         prepare(folder, args.cache)
         if args.layout:
             keep_layers(folder, args.layout)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
+from slipway.build_secret import BuildSecret, parse_build_secret
 from slipway.builder import Base, parse_base
 from slipway.errors import ConfigError, UsageError
 from slipway.local.setting import Mount, Port, parse_mount, parse_port
@@ -92,6 +93,8 @@ class Profile(BaseModel):
     runtime_image: str | None = None
     debian_mirror: str | None = None
     ca_bundle: Path | None = None
+    # What the build may read and the image does not keep.
+    build_secrets: tuple[BuildSecret, ...] = ()
     python: _Package = None
     requirements: PurePosixPath | None = None
     torch_cuda_arch_list: _Architectures = None
@@ -300,6 +303,7 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
                 "program": program,
                 "notify": notify,
                 "bases": _parsed(settings, "BASES", parse_base),
+                "build_secrets": _parsed(settings, "BUILD_SECRETS", parse_build_secret),
                 "mounts": _parsed(settings, "MOUNTS", parse_mount),
                 "ports": _parsed(settings, "PORTS", parse_port),
                 "resources": read_resources(wanted, _words(settings, "SBATCH")),
@@ -321,7 +325,7 @@ def _absolute(setting: Setting) -> str:
 
 def record_values(profile: Profile, root: Path) -> dict[str, Any]:
     """A profile's values as a record has them: paths in the project relative to its ``root``."""
-    values = profile.model_dump(mode="json", exclude={"build_args", "notify"})
+    values = profile.model_dump(mode="json", exclude={"build_args", "build_secrets", "notify"})
     for key in map(str.lower, _PATHS):
         path = getattr(profile, key)
         if path is not None and path.is_relative_to(root):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shlex
 import socket
@@ -11,9 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from slipway.errors import HostError
+
+# How long a program has to end that was told to.
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +133,48 @@ class LocalShell:
             stdout="".join(pieces),
             stderr=errors.result().decode("utf-8", errors="replace"),
         )
+
+    def follow(self, argv: Sequence[str], *, stdin: IO[bytes], on_output: Callable[[str], None]) -> int:
+        """Run a program to its end, and hand over both of its outputs while they come; returns its exit code.
+
+        Args:
+            argv: the program and its arguments.
+            stdin: an open file that it reads.
+            on_output: called with each piece of them.
+
+        Raises:
+            HostError: the program is not installed.
+        """
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self.cwd,
+                env=self.env,
+            )
+        except FileNotFoundError as error:
+            raise HostError(f"{argv[0]} is not installed here; install it and try again") from error
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        with process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            try:
+                while chunk := process.stdout.read1(1 << 16):  # type: ignore[attr-defined]
+                    on_output(decoder.decode(chunk))
+            except BaseException:
+                _end(process)
+                raise
+        return process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program that may have something to undo; one that goes on is killed."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def open_proxy(command: str) -> socket.socket:

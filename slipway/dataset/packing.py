@@ -16,7 +16,7 @@ from typing import Any
 from slipway.dataset.manifest import Manifest
 from slipway.errors import DataError, EngineError, HostError, SpaceError
 from slipway.image.build import build_image
-from slipway.image.engine import Image, current_user, engine, run_configured
+from slipway.image.engine import Image, container_user, engine, run_configured
 from slipway.image.recipe import Recipe
 from slipway.jsontext import load_json
 from slipway.progress import Amount, Progress
@@ -203,17 +203,19 @@ class Packer:
                 "brew install squashfs), or Docker"
             ) from error
         try:
-            return run_configured(client, self._container(image, root, folder), listen)
+            return run_configured(
+                client, self._container(image, root, folder, container_user(client)), listen
+            )
         except (docker.errors.APIError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise EngineError(
                 f"the Docker engine did not bring {self.tools.name} to its end: "
                 f"{getattr(error, 'explanation', None) or error}; is it still running?"
             ) from error
 
-    def _container(self, image: Image, root: Path, folder: Path) -> dict[str, Any]:
+    def _container(self, image: Image, root: Path, folder: Path, owner: str | None) -> dict[str, Any]:
         """The container, in the words of the engine's own API; of the data it can only read."""
         command = _command("python3", "/pack.py", "/source", "/packed", self.compression)
-        if owner := current_user():
+        if owner:
             command += ["--owner", owner]
         mounts = [(self.script, "/pack.py", True), (root, "/source", True), (folder, "/packed", False)]
         return {

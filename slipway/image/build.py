@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import slipway
 from slipway.errors import ImageError
-from slipway.image.context import pack_context
+from slipway.image.buildx import build_with_buildx
+from slipway.image.classic import build_with_engine
+from slipway.image.docker_builder import choose_builder
 from slipway.image.dockerfile import declared_args, parse_bases
 from slipway.image.engine import INPUTS, Image, find_image
+from slipway.image.features import secret_names
+from slipway.image.order import Order
 from slipway.image.recipe import Recipe, inputs_hash
 from slipway.progress import Progress
 
@@ -22,12 +25,6 @@ if TYPE_CHECKING:
 
 # Docker hands these to every RUN by itself and keeps them out of the image's history.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
-# What the engine says of its own doings, and the colours that it puts around errors.
-_NOISE = re.compile(r"\s*--->|Removing intermediate container|Successfully (built|tagged) ")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_OURS = "slipway: "
-_WORKS = ("RUN ", "COPY ", "ADD ")
-_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.S)
 
 
 def build_image(
@@ -45,7 +42,8 @@ def build_image(
         The image, and whether it was built now.
 
     Raises:
-        ImageError: a base image is missing, or a step failed.
+        ImageError: a base image is missing, a step failed, or the builder here does not know such lines.
+        ConfigError: a secret or a file of certificates cannot be read.
     """
     bases = {ref: _base(client, ref, recipe, progress).id for ref in _bases(recipe)}
     recipe = _with_triggers(client, recipe)
@@ -130,66 +128,39 @@ def _run_build(
     fresh: bool = False,
     stage: str | None = None,
 ) -> None:
-    import docker.errors
-
+    builder = choose_builder(client)
+    builder.check(recipe)
     text = recipe.text()
-    with pack_context(recipe, os.environ.get) as archive:
-        try:
-            events = client.api.build(
-                fileobj=archive,
-                custom_context=True,
-                dockerfile=recipe.dockerfile.name,
-                tag=f"{recipe.name}-{stage}:latest" if stage else f"{recipe.name}:latest",
-                target=stage,
-                cache_from=list(recipe.cache_from),
-                platform=recipe.platform or None,
-                buildargs={**find_proxies(), **declared_args(text, recipe.build_args)},
-                labels=dict(labels),
-                nocache=fresh,
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            _follow(recipe, events, progress)
-        except docker.errors.APIError as error:
-            raise ImageError(f"{recipe.dockerfile}: {error.explanation or error}") from error
+    order = Order(
+        recipe=recipe,
+        tag=f"{recipe.name}-{stage}:latest" if stage else f"{recipe.name}:latest",
+        stage=stage,
+        build_args={**find_proxies(), **declared_args(text, recipe.build_args)},
+        labels=labels,
+        secrets=_secrets(recipe, text, progress),
+        fresh=fresh,
+    )
+    if builder.buildx is not None:
+        build_with_buildx(builder.buildx, order, progress)
+    else:
+        build_with_engine(client, order, progress)
+
+
+def _secrets(recipe: Recipe, text: str, progress: Progress) -> dict[str, bytes]:
+    """The values of those secrets that the Dockerfile asks for."""
+    wanted = secret_names(text)
+    is_unclear = any("$" in name for name in wanted)
+    given = {one.id: one for one in recipe.secrets if is_unclear or one.id in wanted}
+    missing = [name for name in wanted if name not in given and "$" not in name]
+    if missing:
+        progress.note(
+            f"The Dockerfile asks for the secret {missing[0]}, which BUILD_SECRETS of the profile does not "
+            "name; its step goes without"
+        )
+    return {name: one.read(os.environ) for name, one in given.items()}
 
 
 def find_proxies() -> dict[str, str]:
     """The proxies of this machine's environment, in both spellings, as far as they are set."""
     names = [variant for name in _PROXIES for variant in (name, name.upper())]
     return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _follow(recipe: Recipe, events: Iterable[Mapping[str, Any]], progress: Progress) -> None:
-    step, problem, lines, said = "before the first step", "", list[str](), list[str]()
-    # To the end, also after an error: docker-py keeps the connection open until then.
-    for text, error in _lines(events):
-        match = _STEP.match(text)
-        if error:
-            problem = error
-        elif match:
-            step, lines, said = f"step {match[1]}/{match[2]} ({match[3]})", [], []
-            shown = f"[{match[1]}/{match[2]}] {' '.join(match[3].split())}"
-            # The others are settings, and take no time.
-            (progress.step if match[3].startswith(_WORKS) else progress.line)(shown)
-        elif text:
-            lines.append(text)
-            # A step of ours that knows what is wrong says so in a line that begins with our name.
-            said += [text.removeprefix(_OURS)] if text.startswith(_OURS) else []
-            progress.line(text)
-    if problem and said:
-        raise ImageError(f"{recipe.dockerfile}: {' '.join(said)}")
-    if problem:
-        last = "".join(f"\n  {line}" for line in lines[-15:])
-        raise ImageError(f"{recipe.dockerfile}: {step} failed: {problem}{last}")
-
-
-def _lines(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    for event in events:
-        if "error" in event:
-            yield "", str(event["error"])
-        else:
-            text = str(event.get("stream") or event.get("status") or "")
-            lines = (line.rstrip() for line in re.split(r"[\r\n]+", _COLOUR.sub("", text)))
-            yield from ((line, "") for line in lines if line and not _NOISE.match(line))

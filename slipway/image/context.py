@@ -6,7 +6,7 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,32 @@ from slipway.errors import ImageError
 from slipway.image.recipe import CA_BUNDLE, Recipe, context_files, find_ca_bundle
 
 
-def pack_context(recipe: Recipe, environment: Callable[[str], str | None]) -> Any:
+def pack_context(
+    recipe: Recipe, environment: Callable[[str], str | None], others: Mapping[str, bytes] | None = None
+) -> Any:
     """A tar file with what a Dockerfile may copy; whoever asks for it closes it, and then it is gone.
 
     Args:
         recipe: what is built.
         environment: where the names of certificate files are looked up.
+        others: more files, by their names.
 
     Raises:
         ConfigError: the certificates cannot be read.
         ImageError: a file of a source cannot be read.
     """
     files, texts = context_parts(recipe, environment)
+    # Those first that are Slipway's own, for their headers are plain: by no more than the first one's buildx
+    # tells an archive from a Dockerfile.
+    contents = {name: text.encode() for name, text in texts}
     spool = tempfile.NamedTemporaryFile(prefix="slipway-context-")  # noqa: SIM115 - the caller closes it
     with tarfile.open(fileobj=spool, mode="w") as tar:
+        for name, content in contents.items():
+            _add_content(tar, name, content)
         for path, name in files:
             _add_file(tar, path, name)
-        for name, text in texts:
-            _add_text(tar, name, text)
+        for name, content in (others or {}).items():
+            _add_content(tar, name, content)
     spool.seek(0)
     return spool
 
@@ -59,8 +67,7 @@ def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
         raise ImageError(f"{path} cannot be read for the build: {error.strerror}") from error
 
 
-def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
-    content = text.encode()
+def _add_content(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))

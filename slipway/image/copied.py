@@ -14,7 +14,8 @@ from slipway.image.dockerfile import instructions, read_from, read_settings
 _ODD = re.compile(r"^\s*(#\s*escape\s*=|ONBUILD\s)", re.I | re.M)
 _COPY = re.compile(r"\s*(?:COPY|ADD)\s+(.*)", re.I | re.S)
 _FLAG = re.compile(r"--(\w[\w-]*)(?:=(\S*))?\s+")
-_MOUNT = re.compile(r"\s*RUN\s.*--mount=", re.I | re.S)
+_RUN = re.compile(r"\s*RUN\s+(.*)", re.I | re.S)
+_HEREDOC = re.compile(r"(?<!\S)\d*<<-?\S+")
 # Other variables, or quotes, spaces and backslashes, which would be read anew in their place.
 _NOT_PLAIN = re.compile(r"[\s$\\\"']")
 _URL = re.compile(r"https?://|git@|ftp://", re.I)
@@ -62,8 +63,6 @@ def parse_sources(dockerfile: str, given: Mapping[str, str]) -> list[str] | None
     values: dict[str, str] = {}
     sources: list[str] = []
     for line, (kind, found) in zip(lines, settings, strict=True):
-        if _MOUNT.match(line):
-            return None
         if read_from(line):
             # A stage knows what it declares itself; each value from above the first stage only by that.
             above, values = (values if above is None else above), {}
@@ -72,16 +71,39 @@ def parse_sources(dockerfile: str, given: Mapping[str, str]) -> list[str] | None
             now = given.get(name, default) if kind == "ARG" else default
             is_plain = name not in unclear and values.get(name, now) == now and not _NOT_PLAIN.search(now)
             values[name] = now if is_plain else "$"
-        if match := _COPY.match(line):
-            copied = _read_copy(Template(match[1]).safe_substitute(values))
-            if copied is None:
-                return None
-            sources += [one for one in copied if one not in sources]
+        copied = _read_line(line, values)
+        if copied is None:
+            return None
+        sources += [one for one in copied if one not in sources]
     return sources
 
 
 def _names(settings: Iterable[tuple[str, Mapping[str, str | None]]], kind: str) -> set[str]:
     return {name for one, found in settings for name in found if one == kind}
+
+
+def _read_line(line: str, values: Mapping[str, str]) -> list[str] | None:
+    if match := _COPY.match(line):
+        return _read_copy(Template(match[1]).safe_substitute(values))
+    if match := _RUN.match(line):
+        return _read_mounts(match[1])
+    return []
+
+
+def _read_mounts(words: str) -> list[str] | None:
+    """What the mounts of a RUN show of the context; all kinds but ``bind`` show nothing of it."""
+    sources = []
+    while match := _FLAG.match(words):
+        words = words[match.end() :]
+        fields = (field.partition("=") for field in (match[2] or "").split(","))
+        mount = {name.strip().lower(): value for name, _, value in fields} if match[1] == "mount" else {}
+        if not mount or mount.get("type", "bind") != "bind" or "from" in mount:
+            continue
+        source = mount.get("source") or mount.get("src")
+        if source is None or re.search(r"[$\\'\"]", match[2]):
+            return None
+        sources.append(source)
+    return sources
 
 
 def _read_copy(words: str) -> list[str] | None:
@@ -91,13 +113,15 @@ def _read_copy(words: str) -> list[str] | None:
         words = words[match.end() :]
     if "from" in flags:
         return []
+    # What stands in the Dockerfile itself.
+    words, inline = _HEREDOC.subn("", words)
     if set(flags) - {"chown", "chmod", "link", "keep-git-dir", "checksum"} or re.search(r"[$\\']|<<", words):
         return None
     try:
         listed = json.loads(words) if words.lstrip().startswith("[") else words.split()
     except ValueError:
         return None
-    if len(listed) < 2 or not all(isinstance(one, str) and '"' not in one for one in listed):
+    if len(listed) + inline < 2 or not all(isinstance(one, str) and '"' not in one for one in listed):
         return None
     return [one for one in listed[:-1] if not _URL.match(one)]
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 _DIRECTIVE = re.compile(r"(?:[ \t]*#.*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*(\S)", re.I)
 _FROM = re.compile(r"\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?", re.I)
 _SETTING = re.compile(r"\s*(ARG|ENV)\s+(.*)", re.I | re.S)
+# What may have text on the lines below it, up to a word of its own.
+_TAKES_HEREDOC = re.compile(r"\s*(?:ONBUILD\s+)?(?:RUN|COPY|ADD)\s", re.I)
+_WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+""")
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:[-+])([^}]*))?\})")
 
 
@@ -17,12 +22,54 @@ def plain_text(content: bytes) -> str:
     return content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Instruction:
+    """An instruction as one line, without comments, and the number of the line that it begins on.
+
+    The text of a here-document is no part of it; ``has_heredoc`` says that there is one.
+    """
+
+    text: str
+    line: int
+    has_heredoc: bool = False
+
+
 def instructions(dockerfile: str) -> list[str]:
-    """Each instruction as one line, without comments."""
+    """Each instruction as one line, without comments and without the text of here-documents."""
+    return [one.text for one in read_instructions(dockerfile)]
+
+
+def read_instructions(dockerfile: str) -> list[Instruction]:
+    """Each instruction, and where it stands; see :class:`Instruction`."""
     match = _DIRECTIVE.match(dockerfile)
     escape = re.escape(match[1] if match else "\\")
-    lines = [line for line in dockerfile.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-    return re.sub(rf"(?<!{escape}){escape}[ \t]*\n", "", "\n".join(lines)).split("\n")
+    goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*\Z")
+    found, lines = [], enumerate(dockerfile.split("\n"), 1)
+    text, begins = "", 0
+    for number, line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        begins = begins or number
+        shortened = goes_on.sub("", line)
+        text += shortened
+        if shortened != line:
+            continue
+        ends = list(_heredocs(text))
+        for word, has_tabs in ends:
+            # A file that ends before the word does is refused by the builder.
+            any(word == (below.lstrip("\t") if has_tabs else below) for _, below in lines)
+        found.append(Instruction(text=text, line=begins, has_heredoc=bool(ends)))
+        text, begins = "", 0
+    return [*found, Instruction(text=text, line=begins)] if begins else found
+
+
+def _heredocs(text: str) -> Iterator[tuple[str, bool]]:
+    """The word that each here-document ends with, and whether tabs may stand before it."""
+    if not _TAKES_HEREDOC.match(text):
+        return
+    for word in _WORD.findall(text):
+        if match := _HEREDOC.fullmatch(word):
+            yield re.sub(r"[\"'\\]", "", match[2]), bool(match[1])
 
 
 def read_from(instruction: str) -> tuple[str, str] | None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from slipway.errors import EngineError, HostError
+from slipway.image.endpoint import Endpoint, find_endpoint
+from slipway.image.no_engine import explain_no_engine
+from slipway.shell import LocalShell
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -44,23 +49,18 @@ def engine() -> DockerClient:
         EngineError: the engine is not installed, does not run, does not let this user in, or is too old.
     """
     try:
-        import docker
-        from docker.context import ContextAPI
+        import docker  # noqa: F401 - whether it is there
     except ImportError as error:
         raise HostError(_why_no_module()) from error
-    client = None
+    endpoint, client = find_endpoint(), None
     try:
-        if os.environ.get("DOCKER_HOST"):
-            client = docker.from_env()
-        else:
-            context = ContextAPI.get_current_context()
-            client = docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False)
+        client = _connect(endpoint)
         client.ping()
         version = client.version()
     except Exception as error:  # docker-py lets those of requests and urllib3 through
         if client is not None:
             client.close()
-        raise EngineError(_why_no_engine(error)) from error
+        raise EngineError(explain_no_engine(endpoint, error)) from error
     if _number(client.api.api_version) < _number(LEAST_API):
         client.close()
         raise EngineError(
@@ -69,6 +69,36 @@ def engine() -> DockerClient:
             f"{client.api.api_version}; {LEAST_API} is needed, which is Docker 17.09 or later"
         )
     return client
+
+
+def is_podman(client: DockerClient) -> bool:
+    """Whether the engine is Podman, behind its socket that speaks Docker's API."""
+    parts: Sequence[Mapping[str, Any]] = client.version().get("Components") or ()
+    return any(part.get("Name") == "Podman Engine" for part in parts)
+
+
+def is_rootless(client: DockerClient) -> bool:
+    """Whether the engine runs as an ordinary user: Docker's rootless mode, or a user's Podman."""
+    return any("rootless" in option for option in client.info().get("SecurityOptions") or ())
+
+
+def container_user(client: DockerClient) -> str | None:
+    """As whom a container's program has to run for its files to be the caller's; see :func:`current_user`."""
+    # There the container's root is the caller, and its other users are nobody here.
+    return "0:0" if is_rootless(client) else current_user()
+
+
+def explain_folders(said: str) -> str:
+    """What there is to add to an engine's words where it lacks a folder of this machine; often nothing."""
+    is_missing = re.search(r"bind source path does not exist|statfs .*no such file", said)
+    endpoint = find_endpoint()
+    if not is_missing or endpoint.is_here:
+        return ""
+    return (
+        f". The engine at {endpoint.origin} is on another machine, whose containers see no folders of this "
+        "one: `build` and `publish` work with it; for the rest, choose an engine that is here, and Apptainer "
+        "on this machine converts without one"
+    )
 
 
 def find_image(client: DockerClient, name: str) -> Image | None:
@@ -90,7 +120,8 @@ def find_by_id(client: DockerClient, name: str, image_id: str) -> Image | None:
         found = client.images.get(image_id)
     except (docker.errors.ImageNotFound, docker.errors.NullResource):
         return None
-    tags = [tag for tag in found.tags if tag.rpartition(":")[0] == name]
+    names = {name, f"localhost/{name}", f"docker.io/library/{name}"}
+    tags = [tag for tag in found.tags if tag.rpartition(":")[0] in names]
     tag = f"replay-{image_id.removeprefix('sha256:')[:12]}"
     if not tags:
         # An engine gives out an image under one of its names. It also keeps what has one.
@@ -101,6 +132,12 @@ def find_by_id(client: DockerClient, name: str, image_id: str) -> Image | None:
 def full_name(name: str) -> str:
     """A name with its tag."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def name_in_engine(ref: str, tags: Sequence[str]) -> str:
+    """What an engine calls an image: Podman puts a registry before a name that has none."""
+    known = (ref, f"localhost/{ref}", f"docker.io/library/{ref}", f"docker.io/{ref}")
+    return next((name for name in known if name in tags), ref)
 
 
 def read_image(ref: str, attributes: Mapping[str, Any]) -> Image:
@@ -161,6 +198,45 @@ def run_configured(client: DockerClient, config: Mapping[str, Any], listen: Call
     return _attend(client.containers.get(made["Id"]), listen)
 
 
+def _connect(endpoint: Endpoint) -> DockerClient:
+    import docker
+
+    if endpoint.scheme == "ssh":
+        # The user's own ssh, with all that its configuration says, as the `docker` command does it.
+        has_ssh = shutil.which("ssh") is not None
+        address = _with_port(endpoint) if has_ssh else endpoint.address
+        return docker.DockerClient(base_url=address, use_ssh_client=has_ssh)
+    files = endpoint.certificates
+    if files is None:
+        return docker.DockerClient(base_url=endpoint.address)
+    pair = (str(files.certificate), str(files.key)) if files.certificate and files.key else None
+    tls = docker.tls.TLSConfig(
+        client_cert=pair, ca_cert=str(files.ca) if files.ca else None, verify=files.is_checked
+    )
+
+    def client(version: str) -> DockerClient:
+        made = docker.DockerClient(base_url=endpoint.address, tls=tls, version=version)
+        # Else requests takes REQUESTS_CA_BUNDLE for the authority of all, and not the engine's own.
+        made.api.trust_env = False
+        return made
+
+    first = client(LEAST_API)
+    try:
+        return client(str(first.api.version(api_version=False)["ApiVersion"]))
+    finally:
+        first.close()
+
+
+def _with_port(endpoint: Endpoint) -> str:
+    """The address with the port of the user's ssh_config: docker-py would insist on 22."""
+    parts = urlsplit(endpoint.address)
+    if parts.port or not parts.hostname or parts.hostname.startswith("-"):
+        return endpoint.address
+    said = LocalShell().run(["ssh", "-G", "--", endpoint.host]).stdout
+    match = re.search(r"^port (\d+)$", said, re.M)
+    return f"ssh://{endpoint.host}:{match[1]}" if match else endpoint.address
+
+
 def _attend(container: Container, listen: Callable[[str], None]) -> int:
     try:
         container.start()
@@ -181,28 +257,3 @@ def _why_no_module() -> str:
         # Invoke looks for modules beside tasks.py first, and `python -m` in the current folder.
         return f"{found} hides docker-py, which Slipway needs; rename it, or use the command `slipway`"
     return "docker-py is not installed; start Slipway with ./run, which installs it"
-
-
-def _why_no_engine(error: Exception) -> str:
-    text = str(error)
-    where = os.environ.get("DOCKER_HOST")
-    place = f" at DOCKER_HOST={where}" if where else ""
-    if "PermissionError" in text or "Permission denied" in text:
-        return (
-            f"the Docker engine{place} does not let this user in; `sudo usermod -aG docker $USER`, "
-            "log in anew, "
-            "and try again"
-        )
-    if ("FileNotFoundError" in text or "No such file" in text) and not where and not shutil.which("docker"):
-        return (
-            "Docker is not installed here: there is neither a `docker` command nor an engine's "
-            "socket. Install it "
-            "(https://docs.docker.com/engine/install), or set DOCKER_HOST to an engine elsewhere"
-        )
-    if "API versions below" in text:
-        return f"the Docker engine{place} and docker-py do not understand each other: {text}; update Docker"
-    return (
-        f"the Docker engine{place} does not run; start it (Docker Desktop, or `sudo systemctl start "
-        "docker`), and "
-        f"try again: {text}"
-    )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import quote
 
 from slipway.background import Background
+from slipway.image.endpoint import find_endpoint
 from slipway.image.engine import Image, engine, find_image, full_name, read_image
 
 # Whoever only wants to know about an image waits no longer for the engine.
 ENGINE_S = 1.0
-_SOCKET = "/var/run/docker.sock"
 
 
 def look_for_image(name: str) -> Callable[[], Image | None]:
@@ -53,16 +51,4 @@ def _look(name: str) -> Image | None:
 
 def _socket_path() -> str | None:
     """The socket of the engine that the ``docker`` command would use; ``None`` where that takes docker-py."""
-    if not hasattr(socket, "AF_UNIX"):
-        return None
-    where = os.environ.get("DOCKER_HOST")
-    if where:
-        return where.removeprefix("unix://") if where.startswith("unix://") else None
-    if os.environ.get("DOCKER_CONTEXT"):
-        return None
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        settings = {}
-    return None if settings.get("currentContext") else _SOCKET
+    return find_endpoint().socket_path if hasattr(socket, "AF_UNIX") else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.build_secret import BuildSecret
 from slipway.errors import ConfigError, ImageError
 from slipway.image.copied import copied_files
 from slipway.image.dockerfile import declared_args, plain_text
@@ -53,6 +54,10 @@ class Recipe:
     sources: tuple[Source, ...] = ()
     hint: str = ""
     copies_all: bool = False
+    # What the build may read; it is not in the image, and no part of what the image is known by.
+    secrets: tuple[BuildSecret, ...] = ()
+    # Whether others may take its steps from a registry.
+    keeps_cache: bool = False
 
     @property
     def context(self) -> Path:
@@ -84,6 +89,7 @@ def profile_recipe(profile: Profile) -> Recipe:
         build_args=profile.build_args,
         ca_bundle=profile.ca_bundle,
         labels={"slipway.profile": profile.name},
+        secrets=profile.build_secrets,
     )
     if not recipe.dockerfile.is_file():
         raise ConfigError(

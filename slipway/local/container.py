@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import EngineError, HostError, UsageError
+from slipway.image.engine import explain_folders
 from slipway.local.spec import CONFIG, HOME, RUN, LocalContainer
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def engine_errors(name: str) -> Iterator[None]:
         hint = ""
         if "port is already allocated" in said or "address already in use" in said:
             hint = "; another program has this port: name another one in PORTS, such as 9000:8888"
+        hint = hint or explain_folders(said)
         raise EngineError(f"the engine does not start {name}: {said}{hint}") from error
     except OSError as error:
         raise HostError(f"the connection to the engine was lost: {error}") from error

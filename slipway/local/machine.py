@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.image.engine import current_user
+from slipway.image.engine import container_user, is_podman
 from slipway.local.spec import DISPLAYS, Machine
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def find_machine(client: DockerClient, folder: Path, note: Callable[[str], None]
     info = client.info()
     display = find_display(note) if x11 else None
     return Machine(
-        user=_user(info.get("SecurityOptions") or ()),
+        user=container_user(client),
+        is_podman=is_podman(client),
         gpus=_gpus(info.get("Runtimes") or {}),
         display=display,
         xauthority=_cookie(display, folder) if display else None,
@@ -53,11 +54,6 @@ def find_display(note: Callable[[str], None]) -> str | None:
         note(f"X11=yes, but {DISPLAYS}/X{local[1]} is not there; programs in the container have no display")
         return None
     return f":{local[1]}"
-
-
-def _user(options: Sequence[str]) -> str | None:
-    # There the container's root is the caller, and its other users are nobody here.
-    return "0:0" if any("rootless" in option for option in options) else current_user()
 
 
 def _gpus(runtimes: Mapping[str, object]) -> str | None:

@@ -33,12 +33,14 @@ class Machine:
         gpus: how the engine hands on GPUs: ``nvidia``, ``cdi`` or not at all.
         display: the local X display, ``:0``; ``None`` where there is none.
         xauthority: a file with the cookie that this display wants.
+        is_podman: the engine is Podman, which knows fewer words of a container's configuration.
     """
 
     user: str | None
     gpus: str | None = None
     display: str | None = None
     xauthority: Path | None = None
+    is_podman: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +85,11 @@ class LocalContainer:
         return {**values, "Labels": {**labels, **self.labels}}
 
     def _host_config(self) -> dict[str, Any]:
-        uid, _, gid = (self.machine.user or "0:0").partition(":")
         config: dict[str, Any] = {
             # Its first process waits, and would not take in what is left of others.
             "Init": True,
             "Mounts": [_mount(one) for one in self.mounts],
-            "Tmpfs": {HOME: f"rw,exec,mode=0700,uid={uid},gid={gid}"},
+            "Tmpfs": {HOME: self._home_options()},
             "ShmSize": 1 << 30,
             "PortBindings": {
                 f"{port.there}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port.here)}]
@@ -100,6 +101,12 @@ class LocalContainer:
         elif self.machine.gpus == "cdi":
             config["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]
         return config
+
+    def _home_options(self) -> str:
+        uid, _, gid = (self.machine.user or "0:0").partition(":")
+        if self.machine.is_podman:  # it gives a tmpfs to root alone
+            return f"rw,exec,mode={'0700' if uid == '0' else '1777'}"
+        return f"rw,exec,mode=0700,uid={uid},gid={gid}"
 
 
 def container_name(state: Path, profile: str, kind: str = "") -> str:

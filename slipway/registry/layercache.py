@@ -55,11 +55,17 @@ def build_with_cache(
     """
     references = cache_references(recipe, registry)
     there = [] if fresh else [str(one) for one in references.values() if _pull(client, one, progress)]
-    image, built = build_image(client, replace(recipe, cache_from=tuple(there)), progress, fresh=fresh)
+    image, built = build_image(
+        client, replace(recipe, cache_from=tuple(there), keeps_cache=True), progress, fresh=fresh
+    )
     if built:
         try:
             for stage, reference in references.items():
-                one = build_stage(client, recipe, stage, progress) if stage else image
+                one = (
+                    build_stage(client, replace(recipe, keeps_cache=True), stage, progress)
+                    if stage
+                    else image
+                )
                 publish_image(client, one, reference, progress)
         except RegistryError as error:
             progress.note(f"The layers of this build were not kept for the next one: {error}")

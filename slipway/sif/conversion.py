@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, SpaceError
 from slipway.image.build import build_image, find_proxies
-from slipway.image.engine import Image, current_user, run_configured
+from slipway.image.engine import Image, container_user, explain_folders, is_podman, run_configured
 from slipway.image.recipe import Recipe
 from slipway.progress import Progress
 from slipway.project import Project
@@ -196,13 +196,15 @@ def container_config(
     folder: Path,
     *,
     has_network: bool = False,
+    is_podman: bool = False,
 ) -> dict[str, Any]:
     """What the tools container is created with, as the engine's own API says it.
 
     No option makes it privileged, and it has no network unless it builds a definition. To run the image
     that it has made, Apptainer needs what it needs in the box: /dev/fuse, and a container without
-    seccomp, AppArmor and masked paths.
+    seccomp, AppArmor and masked paths. For the last Podman has a word of its own.
     """
+    unmasked = ["unmask=ALL"] if is_podman else []
     fuse = {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
     network: dict[str, str] = {} if has_network else {"NetworkMode": "none"}
     proxies = find_proxies() if has_network else {}
@@ -217,7 +219,9 @@ def container_config(
                 {"Type": "bind", "Source": str(here), "Target": there} for here, there in mounts.items()
             ],
             **network,
-            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+            # Docker lets root make device nodes, Podman does not.
+            "CapAdd": ["MKNOD"],
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable", *unmasked],
             "MaskedPaths": [],
             "ReadonlyPaths": [],
             "Devices": [fuse],
@@ -232,30 +236,38 @@ def _run_in_tools(
     import requests
     import urllib3
 
-    command = convert_command("python3", "/convert.py", _THERE, conversion)
-    command.append("--userns")
-    if owner := current_user():
-        command += ["--owner", owner]
-    mounts = {script: "/convert.py", conversion.folder: _THERE}
-    if conversion.cache is not None:
-        mounts[conversion.cache] = _CACHE
-    is_definition = conversion.definition is not None
-    config = container_config(tools, command, mounts, conversion.folder, has_network=is_definition)
-    if is_definition:
-        # Without what it is created with, no command of the definition could run.
-        return _run_definition(client, config, tools, listen)
-    plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode")}
     try:
+        config = _tools_config(client, conversion, script, tools)
+        if conversion.definition is not None:
+            # Without what it is created with, no command of the definition could run.
+            return _run_definition(client, config, tools, listen)
+        plain = {key: config["HostConfig"][key] for key in ("Mounts", "NetworkMode", "CapAdd")}
         try:
             return run_configured(client, config, listen)
         except docker.errors.APIError:
             # An engine without /dev/fuse, say. What needs it is only the look into the .sif afterwards.
             return run_configured(client, {**config, "HostConfig": plain}, listen)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise EngineError(
-            f"the Docker engine did not bring {tools.name} to its end: "
-            f"{getattr(error, 'explanation', None) or error}; is it still running?"
-        ) from error
+        said = str(getattr(error, "explanation", None) or error)
+        why = explain_folders(said) or "; is it still running?"
+        raise EngineError(f"the Docker engine did not bring {tools.name} to its end: {said}{why}") from error
+
+
+def _tools_config(client: DockerClient, conversion: Conversion, script: Path, tools: Image) -> dict[str, Any]:
+    command = [*convert_command("python3", "/convert.py", _THERE, conversion), "--userns"]
+    if owner := container_user(client):
+        command += ["--owner", owner]
+    mounts = {script: "/convert.py", conversion.folder: _THERE}
+    if conversion.cache is not None:
+        mounts[conversion.cache] = _CACHE
+    return container_config(
+        tools,
+        command,
+        mounts,
+        conversion.folder,
+        has_network=conversion.definition is not None,
+        is_podman=is_podman(client),
+    )
 
 
 def _run_definition(

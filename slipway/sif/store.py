@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ConversionError, EngineError, ImageError
-from slipway.image.engine import Image, find_image, run_container
+from slipway.image.engine import Image, find_image, name_in_engine, run_container
 from slipway.image.recipe import Recipe
 from slipway.lock import only_one
 from slipway.progress import Progress
@@ -109,7 +109,9 @@ def _save(client: DockerClient, image: Image, folder: Path) -> Layout:
     usual = api.timeout
     try:
         api.timeout = SAVE_TIMEOUT_S
-        return write_layout(client.images.get(image.id).save(chunk_size=_CHUNK, named=image.ref), folder)
+        found = client.images.get(image.id)
+        name = name_in_engine(image.ref, found.tags)
+        return write_layout(found.save(chunk_size=_CHUNK, named=name), folder)
     except (docker.errors.NotFound, docker.errors.InvalidArgument) as error:
         # The latter where the name belongs to another image by now.
         raise ImageError(

@@ -12,7 +12,7 @@ from slipway.dataset import stage as dataset
 from slipway.dataset.packed import use_folder
 from slipway.dataset.staging import Staged
 from slipway.errors import HostError, ImageError, UsageError
-from slipway.image.engine import current_user, engine, find_image, run_container
+from slipway.image.engine import container_user, engine, find_image, run_container
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
 from slipway.project import Project
@@ -225,18 +225,19 @@ def make_data(profile: Profile, program: Sequence[str], folder: Path) -> None:
         ImageError: there is no such image, or its program failed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    image = find_image(engine(), profile.image)
+    client = engine()
+    image = find_image(client, profile.image)
     if image is None:
         raise ImageError(
             f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
     lines: list[str] = []
     code = run_container(
-        engine(),
+        client,
         image,
         [*program, f"/made/{folder.name}"],
         mounts={folder.parent: "/made"},
-        user=current_user(),
+        user=container_user(client),
         listen=lines.append,
     )
     if code:

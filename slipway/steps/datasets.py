@@ -16,7 +16,7 @@ from slipway.dataset.fetched import notes_file, read_notes
 from slipway.dataset.packed import use_folder
 from slipway.dataset.packing import dataset_of
 from slipway.errors import DataError, HostError, ImageError, UsageError
-from slipway.image.engine import current_user, engine, run_container
+from slipway.image.engine import container_user, engine, run_container
 from slipway.job.input import named_datasets
 from slipway.job.request import Request
 from slipway.job.run import LOCAL
@@ -249,7 +249,7 @@ def run_program(profile: Profile, path: Path, program: Sequence[str], on_text: C
         image,
         program,
         mounts={path: f"/data/{path.name}"},
-        user=current_user(),
+        user=container_user(client),
         listen=listen,
         writable=False,
     )

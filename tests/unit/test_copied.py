@@ -35,6 +35,19 @@ def copied(dockerfile: str, **given: str) -> list[str]:
         ("LABEL x=y\\\\\nCOPY a.txt /", ["a.txt"]),
         ("ENV X=1 NAME=a\nCOPY $NAME.txt /", ["a.txt"]),
         ("FROM x\nARG NAME=b\nFROM y\nARG NAME=a\nCOPY $NAME.txt /", ["a.txt"]),
+        # What only BuildKit and Podman know.
+        ("RUN --mount=type=cache,target=/root/.cache pip install numpy", []),
+        (
+            "RUN --network=none --mount=type=secret,id=a --mount=type=ssh --mount=type=tmpfs,target=/t true",
+            [],
+        ),
+        ("RUN --mount=type=bind,source=b/d,target=/x --mount=type=cache,target=/y make", ["b/d", "b/d/e.py"]),
+        ("RUN --mount=src=a.txt,target=/x,rw cat /x", ["a.txt"]),
+        ("RUN --mount=from=builder,source=/b,target=/x make", []),
+        ("RUN echo --mount=target=/x", []),
+        ("COPY <<END /x\nhello\nCOPY . /\nEND\nCOPY a.txt /", ["a.txt"]),
+        ("COPY --chmod=755 <<-'END' a.txt /x/\nhello\n\tEND", ["a.txt"]),
+        ("RUN <<A <<-'B' cat\nCOPY . /\nA\nADD b /\n\tB\nCOPY a.txt /", ["a.txt"]),
         # Not clear: all of them.
         ("COPY 'a.txt' /", NAMES),
         ("ARG NAME=b\nFROM x\nCOPY data$NAME /", NAMES),
@@ -46,12 +59,14 @@ def copied(dockerfile: str, **given: str) -> list[str]:
         ("ARG NAME=a\nARG NAME=b\nCOPY $NAME.txt /", NAMES),
         ("COPY $UNKNOWN /", NAMES),
         ("COPY a\\ b.txt /", NAMES),
-        ("COPY <<END /x\nhello\nEND", NAMES),
         ("COPY --parents a.txt /", NAMES),
         ("COPY a.txt", NAMES),
         ("# escape=`\nCOPY a.txt /", NAMES),
         ("ONBUILD COPY a.txt /", NAMES),
         ("RUN --mount=type=bind,target=/x pip install .", NAMES),
+        ("RUN --mount=target=/x pip install .", NAMES),
+        ("RUN --mount=type=bind,source=$A,target=/x pip install .", NAMES),
+        ("RUN --mount=type=cache,target=/x --mount=target=/y pip install .", NAMES),
     ],
 )
 def test_what_a_line_copies(line: str, expected: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.image.dockerfile import declared_args, instructions, parse_bases
+from slipway.image.dockerfile import declared_args, instructions, parse_bases, read_instructions
 
 DOCKERFILE = """# syntax
 ARG BASE_IMAGE=debian:trixie-slim
@@ -49,6 +49,29 @@ def test_bases_of_dockerfiles_that_people_write(text: str, expected: list[str]) 
 def test_one_line_may_declare_several_arguments() -> None:
     text = "FROM x\nARG A=1 B\nENV C=1\nRUN echo \\\n ARG D\n"
     assert declared_args(text, dict.fromkeys("ABCD", "v")) == {"A": "v", "B": "v"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("RUN <<EOF\nFROM y\n# no comment\n\nEOF\nFROM x\n", [("RUN <<EOF", 1), ("FROM x", 6)]),
+        (
+            "FROM x\nRUN \\\n  # a comment\n  cat <<A >/b\n A\nA\nUSER b\n",
+            [("FROM x", 1), ("RUN   cat <<A >/b", 2), ("USER b", 7)],
+        ),
+        ('COPY <<-"E F" /x\na\n\t\tE F\nENV A=b', [('COPY <<-"E F" /x', 1), ("ENV A=b", 4)]),
+        ("RUN 3<<A 4<<B cat\nx\nA\ny\nB\nUSER c", [("RUN 3<<A 4<<B cat", 1), ("USER c", 6)]),
+        # These are none: shifted bits, a word in quotes, another instruction, a string of bash's.
+        ("RUN echo $((1<<2)) $((1 << 2))\nUSER c", [("RUN echo $((1<<2)) $((1 << 2))", 1), ("USER c", 2)]),
+        ("RUN echo '<<EOF'\nUSER c", [("RUN echo '<<EOF'", 1), ("USER c", 2)]),
+        ("LABEL a=<<EOF\nUSER c", [("LABEL a=<<EOF", 1), ("USER c", 2)]),
+        ("RUN cat<<EOF\nUSER c", [("RUN cat<<EOF", 1), ("USER c", 2)]),
+        ("RUN cat <<<word\nUSER c", [("RUN cat <<<word", 1), ("USER c", 2)]),
+        ("RUN cat <<EOF\nits end is missing\n", [("RUN cat <<EOF", 1)]),
+    ],
+)
+def test_here_documents_are_no_instructions(text: str, expected: list[tuple[str, int]]) -> None:
+    assert [(one.text, one.line) for one in read_instructions(text)] == expected
 
 
 def test_instructions_are_whole() -> None:

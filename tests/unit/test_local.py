@@ -49,6 +49,12 @@ def test_mounts(word: str, mount: Mount) -> None:
     assert parse_mount(word, Path("/p")) == mount
 
 
+@pytest.mark.parametrize(("user", "mode"), [("0:0", "0700"), ("7:8", "1777"), (None, "0700")])
+def test_podman_gives_a_home_to_root_alone(tmp_path: Path, user: str | None, mode: str) -> None:
+    host = describe(tmp_path, machine=Machine(user=user, is_podman=True)).config()["HostConfig"]
+    assert host["Tmpfs"] == {"/home/slipway": f"rw,exec,mode={mode}"}
+
+
 @pytest.mark.parametrize("word", ["", "/a", "a:b", ":/b", "/a:/", "/a:/b/../c", "/a:/code", "/a:/out:rw"])
 def test_what_is_no_mount(word: str) -> None:
     with pytest.raises(ValueError, match=r"is no mount|the job's own"):

@@ -296,6 +296,10 @@ def test_the_container_is_not_privileged() -> None:
     assert config["HostConfig"]["NetworkMode"] == "none"
     assert "Privileged" not in config["HostConfig"]
     assert config["HostConfig"]["Mounts"] == [{"Type": "bind", "Source": "/s/a:b", "Target": "/image"}]
+    options = ["seccomp=unconfined", "apparmor=unconfined", "label=disable"]
+    assert config["HostConfig"]["SecurityOpt"] == options
+    config = container_config(image, command, {}, conversion.folder, is_podman=True)
+    assert config["HostConfig"]["SecurityOpt"] == [*options, "unmask=ALL"]
 
 
 class Gone:
@@ -305,6 +309,11 @@ class Gone:
 
     def __init__(self, error: Exception) -> None:
         self.api, self.containers, self.error = self, self, error
+
+    def info(self) -> dict[str, Any]:
+        return {}
+
+    version = info
 
     def create_container_from_config(self, config: Any, _: None) -> dict[str, str]:
         return {"Id": "1"}
