@@ -92,7 +92,7 @@ class Paths(_Part):
 class Container(_Part):
     """What starts containers on the nodes."""
 
-    command: Literal["apptainer", "singularity", "docker", "inside"] = "apptainer"
+    command: Literal["apptainer", "singularity", "docker", "podman", "inside"] = "apptainer"
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     pull: Literal["login", "job"] = "login"

@@ -5,6 +5,9 @@
 
 # @engine@
 
+# The engine itself removes what is over.
+tidy_up() { :; }
+
 who_runs() {
     local group
     if docker info --format '{{.SecurityOptions}}' 2>/dev/null | grep -q rootless; then
@@ -43,4 +46,4 @@ oom_events() {
     timeout 30 docker events --since "$started" --until "$(date +%s.%N)" --filter event=oom \
         --filter "container=$(container_name)" --format '{{.Action}}'
 }
-readonly -f who_runs keep_to_cpus add_gpus out_of_memory oom_events
+readonly -f tidy_up who_runs keep_to_cpus add_gpus out_of_memory oom_events

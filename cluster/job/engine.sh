@@ -32,6 +32,7 @@ load_image() (
 )
 
 prepare_container() {
+    tidy_up
     find_loaded || await load_image
     if ! find_loaded; then failure=launch-failure && return 1; fi
     who_runs
@@ -71,9 +72,8 @@ add_cdi_gpus() { # their names
 become_container() { # a command and its arguments
     local words=(--name "$(container_name)" --entrypoint "$1" "$image_there")
     shift
-    # All processes may be told to stop at once. This one only waits, and the program is told by the engine.
-    trap '' TERM USR1
-    exec < <(exec tail -s 1 --pid=$$ -f /dev/null) # only: no_shell
+    # All processes may be told to stop at once: what holds it open goes on, and the engine's own program hands it on.
+    exec < <(trap '' TERM USR1 && exec tail -s 1 --pid=$$ -f /dev/null) # only: no_shell
     exec "${container[@]}" "${words[@]}" "$@"
 }
 

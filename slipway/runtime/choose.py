@@ -6,12 +6,14 @@ from slipway.runtime.apptainer import Apptainer
 from slipway.runtime.base import Runtime
 from slipway.runtime.docker import Docker
 from slipway.runtime.inside import Inside
+from slipway.runtime.podman import Podman
 
 _RUNTIMES: dict[str, Runtime] = {
     "apptainer": Apptainer("apptainer"),
     "singularity": Apptainer("singularity"),
     "inside": Inside(),
     "docker": Docker(),
+    "podman": Podman(),
 }
 
 

@@ -26,7 +26,6 @@ def engine_words(wanted: Wanted) -> list[str]:
         "--rm",
         "--init",
         "--interactive",
-        "--sig-proxy=false",
         "--pull=never",
         "--network=host",
         "--ipc=host",

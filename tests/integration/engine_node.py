@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -16,6 +17,8 @@ from tests.waiting import PATIENCE_S, wait_until
 
 TEMPLATE = load_template(Path(__file__).parents[2] / "cluster")
 RUN_ID = "k3f9-cpu-20260131-142530"
+# A session of its own, so that all of it can be told at once.
+_BEGIN = 'echo $$ >"$0"; exec bash -l "$1"'
 
 
 class EngineNode:
@@ -25,8 +28,10 @@ class EngineNode:
         folder: where all that is.
         engine: ``container.command`` of the site.
         image_id: the image, by the id that the engine has for it.
-        user: ``uid`` and ``gid`` that the script has, and more groups; those of this process without.
-        prefix: what stands before ``bash``; the script's own user is then its affair.
+        user: ``uid``, ``gid`` and more groups that the script has.
+        inside: a container that is the node, and has the folder at the same place; this machine without.
+        container: more of the site's ``container``.
+        mem: the job's memory.
         changes: of the job.
     """
 
@@ -35,16 +40,16 @@ class EngineNode:
         folder: Path,
         engine: str,
         image_id: str,
+        user: tuple[int, int, tuple[int, ...]],
         *,
-        user: tuple[int, int, tuple[int, ...]] | None = None,
-        container: Container | None = None,
-        prefix: tuple[str, ...] = (),
+        inside: str | None = None,
+        container: Mapping[str, object] | None = None,
         mem: str | None = None,
         **changes: object,
     ) -> None:
-        self.folder, self.engine, self.user, self.prefix = folder, engine, user, prefix
+        self.folder, self.engine, self.user, self.inside = folder, engine, user, inside
         self.run_dir = folder / "run"
-        for name in ("run", "code", "data", "weights", "images", "home", "runtime"):
+        for name in ("run", "code", "data", "weights", "images", "home"):
             (folder / name).mkdir(mode=0o755, parents=True)
         (folder / "code" / "here.txt").write_text("the code\n")
         (folder / "data" / "d.txt").write_text("the data\n")
@@ -63,34 +68,64 @@ class EngineNode:
             name="hpc",
             login=Login(host="h"),
             paths=Paths(scratch="/s"),
-            container=container or Container.model_validate({"command": engine}),
+            container=Container.model_validate({"command": engine, **(container or {})}),
         )
         what = Job(**{**job, **changes})  # type: ignore[arg-type]
         (self.run_dir / "job.sh").write_text(render_script(what, site, TEMPLATE))
-        if user is not None:
-            for place in (folder, *folder.rglob("*")):
-                os.chown(place, user[0], user[1])
+        for place in (folder, *folder.rglob("*")):
+            os.chown(place, user[0], user[1])
+
+    def command(self, argv: Sequence[str], **variables: str) -> "subprocess.Popen[str]":
+        """Start a program as the script's user, where the script runs."""
+        uid, gid, groups = self.user
+        home = {"HOME": str(self.folder / "home"), "SLURM_JOB_ID": "7", "SLURMD_NODENAME": "node1"}
+        environment = {"PATH": os.environ["PATH"], "SLURM_CPUS_PER_TASK": "2", **home, **variables}
+        if self.inside is None:
+            return subprocess.Popen(
+                argv,
+                env=environment,
+                user=uid,
+                group=gid,
+                extra_groups=groups,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        # Its storage, and what it keeps of a run, are the user's own there.
+        environment |= {"HOME": "/home/node", "XDG_RUNTIME_DIR": "/run/node"}
+        words = [f"{name}={value}" for name, value in environment.items() if name != "PATH"]
+        return subprocess.Popen(
+            ["docker", "exec", f"--user={uid}:{gid}", self.inside, "env", *words, *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, *argv: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """The same, to its end."""
+        with self.command(argv, **variables) as process:
+            output, _ = process.communicate(timeout=PATIENCE_S)
+        return subprocess.CompletedProcess(argv, process.returncode, output)
 
     def start(
         self, *argv: str, environment: tuple[str, ...] = (), **variables: str
-    ) -> "subprocess.Popen[bytes]":
+    ) -> "subprocess.Popen[str]":
         (self.run_dir / "argv").write_bytes(words_file(argv))
         (self.run_dir / "environment").write_bytes(words_file(environment))
-        slurm = {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "node1", "SLURM_CPUS_PER_TASK": "2"}
-        home = {"HOME": str(self.folder / "home"), "XDG_RUNTIME_DIR": str(self.folder / "runtime")}
-        user = (
-            {} if self.user is None else dict(zip(("user", "group", "extra_groups"), self.user, strict=True))
-        )
-        return subprocess.Popen(
-            [*self.prefix, "bash", "-l", str(self.run_dir / "job.sh")],
-            env={"PATH": os.environ["PATH"], **home, **slurm, **variables},
-            start_new_session=True,
-            **user,  # type: ignore[arg-type]
-        )
+        (self.folder / "pid").unlink(missing_ok=True)
+        words = ["setsid", "--wait", "bash", "-c", _BEGIN]
+        return self.command([*words, str(self.folder / "pid"), str(self.run_dir / "job.sh")], **variables)
 
     def run(self, *argv: str, environment: tuple[str, ...] = (), **variables: str) -> int:
         with self.start(*argv, environment=environment, **variables) as process:
             return process.wait(timeout=PATIENCE_S)
+
+    def tell(self, number: signal.Signals, *, everybody: bool = False) -> None:
+        """Send a signal to the script, or to all that it has started here."""
+        file = self.folder / "pid"
+        wait_until(lambda: file.exists() and file.read_text().strip(), "the script did not begin")
+        pid = file.read_text().strip()
+        self.ask("kill", f"-{number.value}", "--", f"-{pid}" if everybody else pid)
 
     def result(self, attempt: int = 1) -> dict[str, object]:
         loaded: dict[str, object] = json.loads(
@@ -114,36 +149,23 @@ class EngineNode:
 
     def containers(self) -> list[str]:
         """What the engine has of this run, running or not."""
-        listed = subprocess.run(
-            [
-                *self.prefix,
-                self.engine,
-                "ps",
-                "--all",
-                "--filter",
-                f"name={RUN_ID}",
-                "--format",
-                "{{.Names}}",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return listed.stdout.split()
+        filters = ("--filter", f"name={RUN_ID}", "--format", "{{.Names}}")
+        return self.ask(self.engine, "ps", "--all", *filters).stdout.split()
 
 
 class Running:
     """A script that runs until the block is left; what is left of it then is killed."""
 
     def __init__(self, node: EngineNode, *argv: str, environment: tuple[str, ...] = ()) -> None:
+        self._node = node
         self._process = node.start(*argv, environment=environment)
 
-    def __enter__(self) -> "subprocess.Popen[bytes]":
+    def __enter__(self) -> "subprocess.Popen[str]":
         return self._process
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            self._node.tell(signal.SIGKILL, everybody=True)
+        self._process.communicate()

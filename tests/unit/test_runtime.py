@@ -16,7 +16,7 @@ from tests.unit.node import SITE, TEMPLATE, job
 from tests.unit.test_job import Uses
 
 TAR = PurePosixPath("/s/slipway/images/slipway-cpu-0123456789abcdef.tar")
-ENGINES = ("docker",)
+ENGINES = ("docker", "podman")
 
 
 def site(command: str, **keys: object):  # type: ignore[no-untyped-def]
@@ -35,7 +35,6 @@ def test_docker_is_told_all_that_a_job_wants() -> None:
         "--rm",
         "--init",
         "--interactive",
-        "--sig-proxy=false",
         "--pull=never",
         "--network=host",
         "--ipc=host",
@@ -57,6 +56,12 @@ def test_docker_is_told_all_that_a_job_wants() -> None:
         "--volume",
         "/etc/pki:/etc/pki:ro",
     ]
+
+
+def test_podman_stays_in_the_cgroup_of_the_job() -> None:
+    wanted = job(resources=SlurmResources(gpus="2", mem="8G"))
+    same = container_command(job(), site("docker"))[2:]
+    assert container_command(wanted, site("podman")) == ["podman", "run", "--cgroups=disabled", *same]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

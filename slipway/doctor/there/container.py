@@ -122,6 +122,8 @@ def _look_at_engine(facts: Facts, answer: Answer) -> Finding:
         return ok(said)
     why = answer.value("refusal") or "it does not answer"
     fix = "on that host `sudo usermod -aG docker $USER`, and log in anew, or start the engine there"
+    if facts.there.container.command == "podman":
+        fix = "run `podman info` there: it says what it lacks, often a range of ids in /etc/subuid"
     return failed(f"{said}, and {why}", so=_SO, fix=fix)
 
 
