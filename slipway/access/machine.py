@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.site import Login, Site
 from slipway.ssh.hostkey import HostKey
@@ -60,9 +60,14 @@ def find_machines(site: Site, state: Path) -> list[Machine]:
     Args:
         site: the site.
         state: Slipway's state folder.
+
+    Raises:
+        UsageError: it is this machine.
     """
     found: dict[tuple[str, int, str], Machine] = {}
     for login in (site.login, *site.hosts):
+        if login.is_this_machine:
+            raise UsageError(f"{site.name} is this machine: there is nothing to set up")
         target = resolve_target(login, state)
         machine = Machine(name=login.host, login=login, target=target, address=_address(login, target))
         found.setdefault((target.host, target.port, target.user), machine)

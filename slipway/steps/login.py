@@ -25,6 +25,8 @@ def log_in(session: Session, name: str) -> tuple[Kept, bool]:
     """
     require_possible()
     site = session.site(name)
+    if site.login.is_this_machine:
+        raise UsageError(f"{name} is this machine: there is nothing to log in to")
     target = resolve_target(site.login, session.project.state)
     session.progress.step(f"Logging in to {name}")
     transport = keep_login(target, site.login, session.project.state, session.prompt, name)
