@@ -82,7 +82,8 @@ serve() {
     if sshd=$(find_program /usr/sbin/sshd /usr/local/sbin/sshd /usr/lib/openssh/sshd "$(command -v sshd)"); then
         printf %s "$join" >"$folder/join.sh"
         printf %s "$BASH_EXECUTION_STRING" >"$folder/editor.sh"
-        printf 'export SLURM_JOB_ID=%q\n' "$SLURM_JOB_ID" >"$folder/settings"
+        printf 'export %q\n' "SLURM_JOB_ID=$SLURM_JOB_ID" "SLIPWAY_JOB_ID=$SLIPWAY_JOB_ID" "SLIPWAY_TASK=$SLIPWAY_TASK" \
+            >"$folder/settings"
         printf 'joining=(%q %q %q %q %q)\n' "$@" >>"$folder/settings"
         write_config "bash $folder/editor.sh enter $folder"
         umask "$mask"

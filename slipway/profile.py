@@ -293,6 +293,7 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
     fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
     wanted = {key: fields.pop(key) for key in FIELDS.model_fields if key in fields}
     wanted.pop("sbatch", None)
+    wanted.pop("qsub", None)
     program = _words(settings, "PROGRAM")
     notify = _targets(settings)
     try:

@@ -31,12 +31,14 @@ _RANGE = r"[0-9]{1,9}(-[0-9]{1,9}(:[0-9]{1,9})?)?"
 _ARRAY = rf"{_RANGE}(,{_RANGE})*(%[0-9]{{1,9}})?"
 _ARRAY_FORM = "numbers and ranges, such as 0-9, 1,3,5 or 0-99%4"
 _Array = Annotated[str | None, form(_ARRAY, _ARRAY_FORM), AfterValidator(lambda value: _check_array(value))]
-_JOB = r":[0-9]+(_[0-9]+)?(\+[0-9]+)?"
+# PBS's ids have the name of its server behind them, and an array's have brackets.
+_JOB = r":[0-9]+(_[0-9]+|\[[0-9]*\])?(\.[\w-]+)*(\+[0-9]+)?"
 _AFTER = rf"(after|afterany|afterok|afternotok|aftercorr|afterburstbuffer)({_JOB})+"
 _Dependency = Annotated[
     str | None,
     form(
-        rf"{_AFTER}(,{_AFTER})*|{_AFTER}(\?{_AFTER})*", "a condition and SLURM's job ids, such as afterok:123"
+        rf"{_AFTER}(,{_AFTER})*|{_AFTER}(\?{_AFTER})*",
+        "a condition and the scheduler's job ids, such as afterok:123",
     ),
 ]
 

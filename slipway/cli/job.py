@@ -19,7 +19,7 @@ RESOURCES = {
     "qos": "SLURM quality of service.",
     "exclusive": "Whole nodes, shared with nobody.",
     "constraint": "Features that the nodes must have.",
-    "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine; may be repeated.",
+    "sbatch": "Any other option of sbatch, such as --sbatch=--comment=mine, or of qsub; may be repeated.",
 }
 ITERABLE = ("set_", "sbatch", "notify", "each")
 OPTIONAL = ("continue_after_limit",)
@@ -51,7 +51,7 @@ OPTIONAL = ("continue_after_limit",)
         "per_node": "With --each: so many elements run side by side in one job, on one node.",
         "again": "With --each: also run what is done or on its way with the same image, code and arguments.",
         "array": "Tasks of one run: 0-9, 1,3,5 or 0-99%4; $SLIPWAY_TASK is the program's own.",
-        "dependency": "What must be over before, with SLURM's job ids: afterok:123.",
+        "dependency": "What must be over before, with the scheduler's job ids: afterok:123.",
         "continue_after_limit": "Begin again after the time limit, with /out as /previous: 10 times, or N.",
     },
     iterable=ITERABLE,

@@ -35,9 +35,14 @@ def command_line(argv: Sequence[str], *, merge_outputs: bool = False, terminal: 
     """
     begin = _BEGIN if terminal else f"{_BEGIN}{_PRINT_MARK} >&2; "
     script = f"{begin}exec {shlex.join(argv)}{' 2>&1' if merge_outputs else ''}"
+    return f"{_START} {script_words(script)}"
+
+
+def script_words(script: str) -> str:
+    """A script as words in quotes, which all login shells leave as they are, for ``printf %b``."""
     content = script.encode("utf-8", "surrogateescape")
     parts = (content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES))
-    return " ".join((_START, *(f"'{_encode(part)}'" for part in parts)))
+    return " ".join(f"'{_encode(part)}'" for part in parts)
 
 
 def _encode(content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
@@ -16,6 +17,10 @@ from slipway.scheduler.host.site import HostSite
 from slipway.scheduler.ngc.health import NgcHealth
 from slipway.scheduler.ngc.scheduler import Ngc
 from slipway.scheduler.ngc.site import NgcSite
+from slipway.scheduler.pbs.health import PbsHealth
+from slipway.scheduler.pbs.resources import PbsResources
+from slipway.scheduler.pbs.scheduler import Pbs
+from slipway.scheduler.pbs.site import PbsSite
 from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.scheduler import Slurm
@@ -23,12 +28,23 @@ from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Site
 from slipway.validation import explain
 
-_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "host": HostQueue(), "ngc": Ngc()}
-_HEALTH: dict[str, Health] = {"slurm": SlurmHealth(), "host": HostHealth(), "ngc": NgcHealth()}
+
+class AnyResources(SlurmResources, PbsResources):
+    """What any of the schedulers may be asked for."""
+
+
+_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "host": HostQueue(), "pbs": Pbs(), "ngc": Ngc()}
+_HEALTH: dict[str, Health] = {
+    "slurm": SlurmHealth(),
+    "host": HostHealth(),
+    "pbs": PbsHealth(),
+    "ngc": NgcHealth(),
+}
 # The kind of site that each has, by `scheduler` in the site's file.
-SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "host": HostSite, "ngc": NgcSite}
+SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "host": HostSite, "pbs": PbsSite, "ngc": NgcSite}
 # Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
-FIELDS: type[SlurmResources] = SlurmResources
+FIELDS: type[AnyResources] = AnyResources
+_OF_QSUB = re.compile("-[A-Za-z]")
 
 
 def find_scheduler(name: str) -> Scheduler:
@@ -46,7 +62,7 @@ def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()
 
     Args:
         words: by the names of the fields.
-        options: other options of sbatch.
+        options: other options of sbatch, which have two dashes, and of qsub, which have one.
 
     Raises:
         UsageError: a value is of the wrong kind.
@@ -55,7 +71,7 @@ def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()
         return read_resources({key: str(value) for key, value in words.items() if value is not None}, options)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = str(problem["loc"][0]).replace("_", "-")
+        option = "sbatch" if problem["loc"][0] == "qsub" else str(problem["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option} {problem['input']}: {explain(problem)}") from error
 
 
@@ -65,6 +81,8 @@ def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resource
     Raises:
         ValidationError: a value is of the wrong kind.
     """
-    others = FIELDS.model_validate({"sbatch": tuple(options)})
-    named: SlurmResources = FIELDS.model_validate_strings(dict(words))
+    of_qsub = tuple(option for option in options if _OF_QSUB.match(option))
+    of_sbatch = tuple(option for option in options if option not in of_qsub)
+    others = FIELDS.model_validate({"sbatch": of_sbatch, "qsub": of_qsub})
+    named: AnyResources = FIELDS.model_validate_strings(dict(words))
     return named.over(others)

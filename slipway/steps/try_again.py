@@ -193,8 +193,11 @@ def _request(
 
 
 def _with_own(run: Run, exclude: Sequence[str]) -> list[str]:
-    """The option that excludes nodes, also those that the run had excluded: the last one counts alone."""
-    if not exclude:
+    """The option that excludes nodes, also those that the run had excluded: the last one counts alone.
+
+    Only SLURM has one.
+    """
+    if not exclude or run.scheduler != "slurm":
         return []
     options = run.resources.get("sbatch")
     own = [str(one).removeprefix(_EXCLUDE) for one in options or () if str(one).startswith(_EXCLUDE)]

@@ -126,6 +126,8 @@ def test_every_key_of_a_profile_is_explained(site: Path) -> None:
     fields = {*Profile.model_fields, *FIELDS.model_fields}
     # What the profile's other fields are made of.
     fields -= {"name", "resources", "environment", "build_args", "origins"}
+    # SBATCH has options of both.
+    fields -= {"qsub"}
     # One job's own.
     fields -= {"array", "dependency"}
     keys = profile_key.keys()

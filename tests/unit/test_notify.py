@@ -24,7 +24,7 @@ from slipway.profile import load_profile, record_values
 from slipway.project import Project
 from slipway.resources import Resources
 from slipway.scheduler.base import State
-from slipway.scheduler.slurm.resources import SlurmResources
+from slipway.scheduler.choose import FIELDS
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
 from slipway.steps.session import Session
@@ -97,14 +97,14 @@ def a_site(*, mail: bool) -> SlurmSite:
 
 
 def test_mail_is_slurms_own() -> None:
-    wanted = SlurmResources(time="10", sbatch=("--comment=mine",))
+    wanted = FIELDS(time="10", sbatch=("--comment=mine",))
     with_it = with_mail(wanted, a_site(mail=True), parse_targets(["desktop", "mail:me@x.org"]))
-    assert with_it == SlurmResources(
+    assert with_it == FIELDS(
         time="10", sbatch=("--mail-type=END,FAIL", "--mail-user=me@x.org", "--comment=mine")
     )
     # What the user says of it stands behind, and sbatch takes the last.
-    own = with_mail(SlurmResources(sbatch=("--mail-type=ALL",)), a_site(mail=True), parse_targets(["mail"]))
-    assert own == SlurmResources(sbatch=("--mail-type=END,FAIL", "--mail-type=ALL"))
+    own = with_mail(FIELDS(sbatch=("--mail-type=ALL",)), a_site(mail=True), parse_targets(["mail"]))
+    assert own == FIELDS(sbatch=("--mail-type=END,FAIL", "--mail-type=ALL"))
     assert with_mail(wanted, a_site(mail=False), parse_targets(["desktop"])) == wanted
 
 

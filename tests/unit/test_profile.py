@@ -5,7 +5,7 @@ import pytest
 from slipway.errors import ConfigError, UsageError
 from slipway.profile import Profile, list_profiles, load_profile, read_settings, record_values
 from slipway.project import Project
-from slipway.scheduler.choose import parse_resources
+from slipway.scheduler.choose import FIELDS, parse_resources
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.sif.store import tools_recipe
 
@@ -63,7 +63,7 @@ def test_each_file_is_read_over_the_one_before(folder: Path) -> None:
     assert profile.image == "lab-image"
     assert profile.dockerfile == folder.parent / "docker" / "Dockerfile.base"
     assert profile.site == "hpc"
-    assert profile.resources == SlurmResources(time="2-00:00:00", gpus="1")
+    assert profile.resources == FIELDS(time="2-00:00:00", gpus="1")
     assert profile.environment == {"SEED": "8"}
 
 
@@ -163,11 +163,11 @@ def test_an_override_without_key_and_value_is_refused(folder: Path, word: str) -
 
 
 def test_resources_of_the_command_line_are_checked() -> None:
-    assert parse_resources({"cpus": "4", "mem": None}) == SlurmResources(cpus=4)
+    assert parse_resources({"cpus": "4", "mem": None}) == FIELDS(cpus=4)
     with pytest.raises(UsageError, match=r"^--time tomorrow: write it as minutes"):
         parse_resources({"time": "tomorrow"})
 
 
 def test_resources_fill_in_what_is_open() -> None:
-    first, second = SlurmResources(cpus=4), SlurmResources(cpus=1, time="10", gpus="a100:2")
-    assert first.over(second) == SlurmResources(cpus=4, time="10", gpus="a100:2")
+    first, second = FIELDS(cpus=4), FIELDS(cpus=1, time="10", gpus="a100:2")
+    assert first.over(second) == FIELDS(cpus=4, time="10", gpus="a100:2")

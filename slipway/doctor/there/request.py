@@ -8,7 +8,7 @@ from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped, warning
 from slipway.doctor.there.scheduler import command
 from slipway.errors import JobError, ParseError
-from slipway.scheduler.choose import find_health
+from slipway.scheduler.choose import find_health, find_scheduler
 from slipway.scheduler.health import OpenPartition
 from slipway.scheduler.limits import ResourceRequest, check_partition, find_problem
 from slipway.scheduler.slurm.resources import own
@@ -136,6 +136,9 @@ def judge_qos(request: ResourceRequest, wanted: str, accounts: Mapping[str, Sequ
 
 def _look_at_trial(facts: Facts, answer: Answer) -> Finding:
     trial = find_health(facts.there.scheduler).read_trial(answer.exit_code or 0, answer.text)
+    if trial.refusal is None and trial.expected is None:
+        title = find_scheduler(facts.there.scheduler).title
+        return skipped(f"{title} cannot be asked about a job without submitting it")
     if trial.refusal is None:
         return ok(f"would begin {trial.expected}")
     asked = facts.wanted.resources.model_dump(exclude={"sbatch"}, exclude_none=True)

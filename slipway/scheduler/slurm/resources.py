@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from slipway.errors import JobError
 from slipway.resources import Name, Resources
 from slipway.scheduler.queues import AUTO
 from slipway.scheduler.slurm.option import check_option
@@ -35,5 +36,14 @@ def named_partition(resources: Resources) -> str | None:
 
 
 def own(resources: Resources) -> SlurmResources:
-    """Resources with SLURM's own fields, none of which is set where they had none."""
-    return SlurmResources().model_copy(update=dict(resources))
+    """Resources with SLURM's own fields, none of which is set where they had none.
+
+    Raises:
+        JobError: options are asked for that only another scheduler has.
+    """
+    if options := getattr(resources, "qsub", ()):
+        raise JobError(
+            f"--sbatch {options[0]}: write one long option of sbatch, such as --comment=mine or --hold"
+        )
+    known = {key: value for key, value in resources if key in SlurmResources.model_fields}
+    return SlurmResources().model_copy(update=known)

@@ -1,0 +1,1 @@
+"""PBS: PBS Professional and OpenPBS, and Torque."""

@@ -1,0 +1,47 @@
+"""What the file of a site with PBS says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import field_validator
+
+from slipway.scheduler.pbs.resources import PbsResources
+from slipway.site import Site
+from slipway.validation import form
+
+# OpenPBS is the free form of PBS Professional.
+Dialect = Literal["openpbs", "torque"]
+
+
+class PbsSite(Site):
+    """A cluster with PBS.
+
+    ``account_option`` is the option of qsub that says who pays. ``gpu_request`` is the name of the resource
+    by which GPUs are asked for, ``gpu_type`` that of the resource that says which. ``chunk`` is put behind
+    what is asked of each node.
+    """
+
+    scheduler: Literal["pbs"] = "pbs"
+    defaults: PbsResources = PbsResources()
+    dialect: Dialect = "openpbs"
+    account_option: Literal["-A", "-P", "-W group_list"] = "-A"
+    gpu_request: Annotated[str, form(r"[A-Za-z][\w-]*", "the name of a resource, such as ngpus, or none")] = (
+        "ngpus"
+    )
+    gpu_type: Annotated[str | None, form(r"[A-Za-z][\w-]*", "the name of a resource, such as gpu_type")] = (
+        None
+    )
+    chunk: Annotated[str, form(r"(:[\w.=@+-]+)*", "resources with : before each, such as :arch=linux")] = ""
+
+    @property
+    def asks_for_gpus(self) -> bool:
+        """See :class:`slipway.site.Site`."""
+        return self.gpu_request != "none"
+
+    @field_validator("defaults")
+    @classmethod
+    def _check_own_defaults(cls, value: PbsResources) -> PbsResources:
+        if value.continue_after_limit:
+            raise ValueError("continue_after_limit: PBS lets only its operators begin a job again (qrerun)")
+        return value
