@@ -7,7 +7,7 @@ import pytest
 
 from slipway.scheduler.base import State
 from slipway.sweep.spec import SweepSpec
-from tests.integration.places import on_box, on_this_machine
+from tests.integration.places import on_box, on_pbs, on_this_machine
 from tests.integration.places.place import Place
 
 HOSTILE = (
@@ -32,7 +32,7 @@ WAITS = "trap 'echo told; exit 0' TERM; echo running; while :; do sleep 0.1; don
 SAVES = "trap 'echo saved >/out/saved; exit 0' USR1; echo running; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(scope="module", params=["slurm", "host", "this-machine"])
+@pytest.fixture(scope="module", params=["slurm", "host", "this-machine", "pbs"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp(request.param) / "checkout"
     match request.param:
@@ -42,6 +42,9 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield on_box.host(request.getfixturevalue("small"), folder)
         case "this-machine":
             with on_this_machine.docker(folder) as made:
+                yield made
+        case "pbs":
+            with on_pbs.openpbs(folder) as made:
                 yield made
 
 
