@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +35,8 @@ from slipway.scheduler.base import State
 from slipway.scheduler.ngc.site import NgcSite, Platform
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Login, Paths
-from slipway.steps.session import Session
+from slipway.steps.ngc import close_login_node, open_login_node, use_login_node
+from slipway.steps.session import Choice, Session
 from tests.integration.task_runner import ROOT
 from tests.waiting import wait_until
 
@@ -441,3 +442,33 @@ def test_the_instances_are_its_partitions_and_jobs_of_any_span_are_accounted(pla
     assert accounted.jobs
     assert {job.partition for job in accounted.jobs} == {INSTANCE}
     assert none.jobs == []
+
+
+def test_a_login_node_job_is_started_once_renewed_entered_and_ended(platform: PlatformHere) -> None:
+    choice = Choice(profile=platform.profile, site=platform.site)
+    session, printed = platform.session, list[str]()
+    first, is_new = open_login_node(session, choice, instance=INSTANCE)
+    assert (is_new, first.replaced) == (True, None)
+    again, is_new = open_login_node(session, choice, instance=INSTANCE)
+    assert (again.job_id, again.state, is_new) == (first.job_id, State.RUNNING, False)
+    assert again.left_s is not None
+    assert 166 * 3600 < again.left_s <= 167 * 3600
+
+    def attach(host: Host, argv: Sequence[str]) -> int:
+        return host.stream(argv, printed.append)
+
+    word = 'echo "$NGC_JOB_ID" $(ls -d /mnt/slipway)'
+    assert use_login_node(session, platform.site, [word], attach) == 0
+    assert use_login_node(session, platform.site, ["echo", "a  b"], attach) == 0
+    assert [line.rstrip() for line in printed] == [
+        f"{first.job_id.partition('@')[0]} /mnt/slipway",
+        "a  b",
+    ]
+    # It ends within so many hours that another takes its place.
+    second, is_new = open_login_node(session, choice, instance=INSTANCE, renew_hours=168)
+    assert (is_new, second.replaced) == (True, first.job_id)
+    assert second.job_id != first.job_id
+    assert close_login_node(session, platform.site) == [second.job_id]
+    wait_until(lambda: not close_login_node(session, platform.site), platform.situation)
+    with pytest.raises(JobError, match=r"no login-node job that runs; `invoke ngc.login ngc` starts one"):
+        use_login_node(session, platform.site, [], attach)

@@ -70,6 +70,7 @@ class Found:
         ace: where it runs.
         user: whose it is.
         has_begun: whether it has ever run.
+        limit_s: seconds after which the platform ends it.
     """
 
     job: Job
@@ -82,6 +83,7 @@ class Found:
     ace: str = ""
     user: str = ""
     has_begun: bool = False
+    limit_s: int | None = None
 
 
 def read_answer(text: str) -> Any:
@@ -203,6 +205,7 @@ def _read(row: Mapping[str, Any], org: str | None) -> Found:
         ace=str(row.get("aceName") or ""),
         user=str(row.get("submittedByUser") or ""),
         has_begun=started_s is not None,
+        limit_s=limit_s,
     )
 
 

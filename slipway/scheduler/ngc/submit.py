@@ -90,8 +90,8 @@ for task in ${tasks:--}; do
     cat "$stage/err" >&2
     # Of an array all run, or none.
     if [ -n "$task" ]; then
-        ngc batch list "${where[@]}" --format_type=csv --column=id --label="$label" </dev/null |
-            grep -oE '[0-9]+' | while read -r id; do
+        ngc batch list "${where[@]}" --format_type=csv --label="$label" </dev/null |
+            grep -oE '^[0-9]+' | while read -r id; do
                 ngc batch kill "${where[@]}" "$id" </dev/null >&2
             done
     fi

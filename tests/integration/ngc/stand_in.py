@@ -270,8 +270,10 @@ def batch_list(args: argparse.Namespace) -> None:
             continue
         found.append(job)
     if FORMAT == "csv":
-        print("Id")
-        print("\n".join(str(job["id"]) for job in found))
+        print("Id,Replicas,Name,Team,Status,Duration,Status Details")
+        for job in found:
+            words = (job["jobDefinition"]["name"], job["teamName"], job["jobStatus"]["status"])
+            print(f"{job['id']},None,{','.join(words)},0:00:00,")
     else:
         show(found)
 
@@ -480,8 +482,10 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     elif command == "batch list":
         for name in ("--begin-time", "--end-time", "--duration"):
             parser.add_argument(name)
-        for name in ("--label", "--column", "--status"):
+        for name in ("--label", "--status"):
             parser.add_argument(name, action="append", default=[])
+        # NVIDIA's does not take `id`, which is always there.
+        parser.add_argument("--column", action="append", choices=("name", "status", "team", "created"))
     elif command.startswith(("batch", "result")):
         parser.add_argument("job")
         if command == "batch exec":
