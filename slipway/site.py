@@ -175,6 +175,11 @@ class Site(_Part):
         return False
 
     @property
+    def image_registry(self) -> str | None:
+        """What comes before the names of images, where the scheduler itself fetches them from a registry."""
+        return None
+
+    @property
     def asks_for_gpus(self) -> bool:
         """False where a partition gives its GPUs to a job that does not ask for them."""
         return True

@@ -1,32 +1,52 @@
-"""Images for sites that fetch them from a registry themselves: scratch only has which one is meant."""
+"""An image for a site whose scheduler fetches it from a registry: what is sent says which one is meant."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+import hashlib
+from typing import TYPE_CHECKING
 
-from slipway.host.host import Host
-from slipway.host.scratch import Scratch
 from slipway.image.engine import Image
-from slipway.push.upload import PushedSif, newest_image, record_path
-from slipway.registry.publish import Published
+from slipway.progress import Progress
+from slipway.project import Project
+from slipway.registry.publish import Published, choose_reference, publish_image
 from slipway.runtime.base import REFERENCE
+from slipway.sif.store import Sif
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_FOLDER = "references"
 
 
-def write_reference(host: Host, scratch: Scratch, image: Image, published: Published) -> PushedSif:
-    """Note which image in a registry the newest of its name is.
+def publish_reference(
+    client: DockerClient, image: Image, registry: str, project: Project, progress: Progress
+) -> tuple[Sif, bool]:
+    """Push an image to a registry, under a tag by its content; layers that are there are not sent.
 
-    The file is named by the image's digest and holds its name there, which has a tag by its content; so a job
-    that waits keeps the image that it was submitted with.
+    Returns:
+        A file with the image's name there, and whether anything was sent.
 
     Raises:
-        ScratchError: nothing can be written there.
+        EngineError: the engine failed.
+        RegistryError: the registry did; its subclasses say why.
     """
-    digest = published.digest.removeprefix("sha256:")
+    published = publish_image(client, image, choose_reference(registry, image, None), progress)
+    return keep_reference(image, published, project), published.sent_layers > 0
+
+
+def keep_reference(image: Image, published: Published, project: Project) -> Sif:
+    """A file with the name of an image in a registry; its tag is by its content, so that it stays the same."""
     content = f"{published.reference}\n".encode()
-    path = scratch.images / f"{image.name}-{digest[:16]}{REFERENCE.files[0]}"
-    pushed = PushedSif(path=path, image_id=image.id, sha256=digest, size_bytes=len(content))
-    host.write(path, content)
-    host.write(record_path(path), json.dumps({**asdict(pushed), "path": str(path)}).encode())
-    host.point(newest_image(scratch, image.name, REFERENCE), path.name)
-    return pushed
+    digest = hashlib.sha256(content).hexdigest()
+    folder = project.state / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{image.name}-{digest[:16]}{REFERENCE.files[0]}"
+    path.write_bytes(content)
+    return Sif(
+        path=path,
+        name=image.name,
+        image_id=image.id,
+        sha256=digest,
+        size_bytes=len(content),
+        compression="none",
+    )

@@ -120,14 +120,27 @@ def make_for(
         ImageError: the image was not built yet.
         UsageError: there is no such compression.
     """
-    if find_runtime(site.container.command).form != ARCHIVE:
+    form = find_runtime(site.container.command).form
+    if form == SIF:
         return convert(session, profile, compression or site.container.compression)
     if compression:
-        raise UsageError(f"--compression {compression}: what {site.container.command} loads has none")
+        raise UsageError(f"--compression {compression}: what {site.name} takes has none")
     refuse_definition(profile, f"What {site.name} runs jobs in, {site.container.command},")
     profile_recipe(profile)
     client = engine()
-    return _archived(session, client, _built(session, client, profile), site)
+    return _other_form(session, client, _built(session, client, profile), site)
+
+
+def _other_form(
+    session: Session, client: DockerClient, image: Image, site: Site, *, as_newest: bool = True
+) -> tuple[Sif, bool]:
+    if find_runtime(site.container.command).form == ARCHIVE:
+        return _archived(session, client, image, site, as_newest=as_newest)
+    from slipway.push.reference import publish_reference
+
+    assert site.image_registry is not None  # noqa: S101 - such sites have one
+    with explain_stop("what has arrived stays in the registry; the same command sends the rest"):
+        return publish_reference(client, image, site.image_registry, session.project, session.progress)
 
 
 def _archived(
@@ -152,9 +165,9 @@ def is_there(site: Site, image: Image) -> bool:
 
 def older_for(session: Session, profile: Profile, image: Image, site: Site) -> Sif:
     """An image of before in the form that a site takes; what was made of newer ones stays as it is."""
-    if find_runtime(site.container.command).form != ARCHIVE:
+    if find_runtime(site.container.command).form == SIF:
         return convert_older(session, profile, image, site.container.compression)
-    return _archived(session, engine(), image, site, as_newest=False)[0]
+    return _other_form(session, engine(), image, site, as_newest=False)[0]
 
 
 def convert_older(session: Session, profile: Profile, image: Image, compression: str) -> Sif:

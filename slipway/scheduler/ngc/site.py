@@ -89,6 +89,11 @@ class NgcSite(Site):
     container: Container = Container(command="inside")
     ngc: Platform
 
+    @property
+    def image_registry(self) -> str | None:
+        """See :class:`slipway.site.Site`."""
+        return self.ngc.images
+
     @field_validator("container")
     @classmethod
     def _check_container(cls, value: Container) -> Container:
@@ -102,6 +107,8 @@ class NgcSite(Site):
             raise ValueError(
                 "login.host has to be this-machine: the platform has no login node, and ngc runs here"
             )
+        if self.paths.node_local is not None:
+            raise ValueError("paths.node_local: a job's own disk is in its container; leave it out")
         return self
 
 
