@@ -35,7 +35,7 @@ def publish_reference(
 
 
 def keep_reference(image: Image, published: Published, project: Project) -> Sif:
-    """A file with the name of an image in a registry; its tag is by its content, so that it stays the same."""
+    """A file with the name of an image in a registry; its tag is by its content, so that it stays."""
     content = f"{published.reference}\n".encode()
     digest = hashlib.sha256(content).hexdigest()
     folder = project.state / _FOLDER

@@ -4,6 +4,7 @@ The jobs run for real, each in a container of this machine's engine.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,8 +39,9 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Login, Paths
 from slipway.steps.ngc import close_login_node, open_login_node, use_login_node
 from slipway.steps.session import Choice, Session
-from tests.integration.task_runner import ROOT
-from tests.waiting import wait_until
+from tests.integration.registry_container import start_registry
+from tests.integration.task_runner import INVOKE, ROOT
+from tests.waiting import PATIENCE_S, wait_until
 
 IMAGE = "slipway-test-ngc"
 INSTANCE = "cpu.x86.tiny"
@@ -474,3 +476,107 @@ def test_a_login_node_job_is_started_once_renewed_entered_and_ended(platform: Pl
     wait_until(lambda: not close_login_node(session, platform.site), platform.situation)
     with pytest.raises(JobError, match=r"no login-node job that runs; `invoke ngc.login ngc` starts one"):
         use_login_node(session, platform.site, [], attach)
+
+
+def test_files_go_by_rclone_where_the_sites_file_says_so(platform: PlatformHere) -> None:
+    if shutil.which("rclone") is None:
+        pytest.skip("rclone is not installed here")
+    # In the place of the workspace's SFTP server, which wants a key of NVIDIA's: a folder, by rclone.
+    config = platform.folder / "home" / ".config" / "rclone" / "rclone.conf"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(f"[bcp]\ntype = alias\nremote = {platform.workspace.parent}\n")
+    own = platform.site.ngc.model_copy(update={"rclone": "bcp:"})
+    by_rclone = replace(platform, site=platform.site.model_copy(update={"ngc": own}))
+    with platform.connect() as (_, scratch):
+        folder = Path(str(scratch.data)) / "odd"
+        folder.mkdir()
+        # NVIDIA's program refuses this name.
+        (folder / "frame 1: left?.txt").write_text("pixels\n")
+    platform.break_it(upload="refuse", download="refuse")
+    run = by_rclone.sh('cat /data/odd/*; mkdir -p "/out/a:b"; echo x >"/out/a:b/c?"')
+    over = by_rclone.wait(run)
+    assert over.state is State.COMPLETED
+    assert platform.log(run) == "pixels\n"
+    assert (Path(run.run_dir) / "attempt-1" / "out" / "a:b" / "c?").read_text() == "x\n"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def checkout(platform: PlatformHere) -> Iterator["Checkout"]:
+    """A user's checkout with a site at the platform, and a registry that its images go to."""
+    folder = platform.folder / "checkout"
+    with start_registry(platform.folder) as registry:
+        for name in ("cluster", "env", "code"):
+            (folder / name).mkdir(parents=True)
+        shutil.copy(ROOT / "tasks.py", folder)
+        for name in (".env.example", ".env.base"):
+            shutil.copy(ROOT / "env" / name, folder / "env")
+        (folder / "Dockerfile").write_text(f"FROM {platform.profile.base_image}\nLABEL slipway.test=ngc\n")
+        (folder / "code" / "main.sh").write_text('echo "value $1"; echo "$1" >/out/value; [ "$1" != 2 ]\n')
+        (folder / "env" / ".env.lab").write_text(
+            f"IMAGE={IMAGE}-lab\nDOCKERFILE=Dockerfile\nCODE_DIR=code\nPROGRAM=bash /code/main.sh\nSITE=dgx\n"
+        )
+        (folder / "cluster" / "dgx.yaml").write_text(
+            "login: {host: this-machine}\nscheduler: ngc\n"
+            f"paths: {{scratch: {platform.folder}/scratch}}\n"
+            "ngc: {org: org, ace: ace-1, team: team, workspace: mine, "
+            f'registry: "{registry.here}/org/team"}}\n'
+            f'defaults: {{partition: {INSTANCE}, time: "10"}}\n'
+        )
+        yield Checkout(folder=folder, docker=registry.log_in(platform.folder / "docker"))
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The checkout, and the folder of the engine's credentials."""
+
+    folder: Path
+    docker: Path
+
+    def invoke(self, *words: str, code: int = 0) -> str:
+        """Run a task, and return what it printed."""
+        own = {"DOCKER_CONFIG": str(self.docker), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [*INVOKE, *words],
+            cwd=self.folder,
+            env={**os.environ, **own},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+
+def test_the_whole_line_from_an_image_to_results_at_home(checkout: Checkout) -> None:
+    checkout.invoke("build", "--profile", "lab")
+    checkout.invoke("push", "--profile", "lab")
+    # A second time nothing is sent.
+    checkout.invoke("push", "--profile", "lab")
+    printed = checkout.invoke("job", "--profile", "lab", "--wait", "--", "1")
+    assert "value 1" in printed
+    (run,) = json.loads(checkout.invoke("status", "--json"))
+    assert (run["state"], run["reason"], run["site"]) == ("COMPLETED", "ok", "dgx")
+    assert checkout.invoke("logs", run["run_id"]) == "value 1\n"
+    checkout.invoke("pull", run["run_id"])
+    assert [file.read_text() for file in (checkout.folder / "results").rglob("value")] == ["1\n"]
+    checkout.invoke("show", run["run_id"])
+
+
+def test_a_sweep_has_a_job_an_element_and_one_that_fails_stops_no_other(checkout: Checkout) -> None:
+    checkout.invoke("build", "--profile", "lab")
+    checkout.invoke("push", "--profile", "lab")
+    checkout.invoke("job", "--profile", "lab", "--each", "value=1,2,3", "--name", "many", "--", "{value}")
+
+    def over() -> bool:
+        runs = json.loads(checkout.invoke("status", "--json", "--name", "many"))
+        return all(run["state"] not in ("PENDING", "RUNNING", "COMPLETING", "SUBMITTING") for run in runs)
+
+    wait_until(over, "the sweep", pause_s=1)
+    (run,) = json.loads(checkout.invoke("status", "--json", "--name", "many"))
+    assert (run["state"], run["reason"]) == ("FAILED", "program-error")
+    table = checkout.invoke("status", "--sweep", "many", "--json")
+    assert table.count('"ok"') >= 2

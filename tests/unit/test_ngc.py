@@ -105,12 +105,13 @@ def test_a_submission_says_where_what_and_how_long() -> None:
         "--label=slipway_k3f9_cpu_20260131_142530",
         "slipway-workspace=slipway",
         "slipway-mount=/mnt/slipway",
+        "slipway-rclone=",
         "slipway-tasks=",
         "slipway-limit-s=3600",
         "slipway-grace-s=120",
     ]
     split = split_options(options)
-    assert split.run == tuple(options[:-5])
+    assert split.run == tuple(options[:-6])
     assert split.where == ("--org=l9lkbxzngzmv", "--team=robots", "--ace=sap-scus-ace")
     assert (split.tasks, split.limit_s, split.grace_s) == ((), 3600, 120)
 
@@ -151,9 +152,9 @@ def test_the_submission_is_one_program_without_the_users_words(tmp_path: Path) -
     argv = submit_command(script, options)
     assert argv[:2] == ["bash", "-c"]
     words = "SLIPWAY_LIMIT_S=3600 SLIPWAY_GRACE_S=120"
-    assert argv[3:9] == ["slipway", str(script), "slipway", "/mnt/slipway", words, ""]
-    assert argv[9:13] == [*split_options(options).where, "--"]
-    assert argv[13:] == options[:-5]
+    assert argv[3:10] == ["slipway", str(script), "slipway", "/mnt/slipway", "", words, ""]
+    assert argv[10:14] == [*split_options(options).where, "--"]
+    assert argv[14:] == options[:-6]
     checked(tmp_path, "#!/bin/bash\n" + argv[2])
 
 
@@ -162,7 +163,7 @@ def test_the_scripts_for_results_and_logs_are_clean(tmp_path: Path) -> None:
 
     run = PurePosixPath(f"/s/slipway/runs/{RUN_ID}")
     place = Place(platform=SITE.ngc, run=run, task=3, number=7)
-    assert bring_command(place)[3:8] == ["slipway", "slipway", str(run), "3", "7"]
+    assert bring_command(place)[3:8] == ["slipway", "slipway", "", str(run), "3"]
     assert log_command(place)[3:6] == ["slipway", f"{run}/task-3", "7"]
     for argv in (bring_command(place), log_command(place)):
         assert argv[-3:] == SITE.ngc.where

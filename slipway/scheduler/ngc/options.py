@@ -32,6 +32,7 @@ class Split:
         where: those of them that every command has.
         workspace: the workspace.
         mount: where jobs have it.
+        remote: rclone's remote that is the workspace; empty where ``ngc`` moves files.
         tasks: the indices of an array's tasks; none for a job that is none.
         limit_s: seconds after which the job's script ends it; 0 where nothing was asked.
         grace_s: so many seconds before that the program is warned.
@@ -41,6 +42,7 @@ class Split:
     where: tuple[str, ...]
     workspace: str
     mount: str
+    remote: str
     tasks: tuple[int, ...]
     limit_s: int
     grace_s: int
@@ -59,6 +61,7 @@ def run_options(
     own = {
         "workspace": platform.workspace,
         "mount": platform.mount,
+        "rclone": platform.rclone or "",
         "tasks": ",".join(map(str, parse_array(resources.array))) if resources.array else "",
         "limit-s": str(limit_s),
         "grace-s": str(_grace_s(limit_s, site.grace_s, shortest_minutes)),
@@ -89,6 +92,7 @@ def split_options(options: Sequence[str]) -> Split:
         where=tuple(option for option in run if option.startswith(("--org=", "--team=", "--ace="))),
         workspace=own["workspace"],
         mount=own["mount"],
+        remote=own["rclone"],
         tasks=tuple(int(task) for task in own["tasks"].split(",") if task),
         limit_s=int(own["limit-s"]),
         grace_s=int(own["grace-s"]),

@@ -14,8 +14,8 @@ from slipway.scheduler.ngc.site import Platform
 # An attempt takes the place of what of it was there before. What could not be brought is tried again for a
 # quarter of an hour.
 _BRING = r"""
-workspace=$1 run=$2 task=$3 number=$4
-shift 4
+workspace=$1 remote=$2 run=$3 task=$4 number=$5
+shift 5
 root=${run%/*/*} name=${run##*/}
 known=$root/.workspace/$workspace/home
 note=$known/$name${task:+.$task}
@@ -28,7 +28,13 @@ down=$(mktemp -d "$known/down.XXXXXX") || exit
 trap 'rm -rf "$down"' EXIT
 from=slipway/runs/$name${task:+/task-$task} to=$run${task:+/task-$task}
 ngc batch log "$@" "$number" >"$down/log" 2>/dev/null </dev/null
-if ! words=$(ngc workspace download "$@" --dir="$from" --dest="$down" "$workspace" 2>&1 </dev/null); then
+fetch=(ngc workspace download "$@" --dir="$from" --dest="$down" "$workspace")
+case $remote in
+'') ;;
+*: | */) fetch=(rclone copy --ask-password=false "$remote$from" "$down/$from") ;;
+*) fetch=(rclone copy --ask-password=false "$remote/$from" "$down/$from") ;;
+esac
+if ! words=$("${fetch[@]}" 2>&1 </dev/null); then
     [ "${brought:-}" = "$number" ] || printf '%s %s\n' "$number" "$(date +%s)" >"$note"
     printf '%s\n' "$words" >&2
     exit 1
@@ -88,7 +94,8 @@ class Place:
 def bring_command(place: Place) -> list[str]:
     """The argv that has what a job has written in scratch, once; and what the platform has of its output."""
     platform = place.platform
-    words = [platform.workspace, str(place.run), _word(place.task), str(place.number)]
+    remote = platform.rclone or ""
+    words = [platform.workspace, remote, str(place.run), _word(place.task), str(place.number)]
     return ["bash", "-c", _BRING, "slipway", *words, *platform.where]
 
 

@@ -35,6 +35,8 @@ class Platform(BaseModel):
         result: where jobs have their result folder.
         datasets: ids of the platform's own datasets, by the names that they have below ``/data``.
         preempt: what the platform may do with a job that it needs the instance of.
+        rclone: a remote of rclone's configuration that is the workspace; files go by rclone then, and not by
+            ``ngc``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -54,6 +56,9 @@ class Platform(BaseModel):
     result: _FOLDER = "/result"
     datasets: Mapping[str, _NAME] = {}
     preempt: Literal["RUNONCE", "RESUMABLE", "RESTARTABLE"] = "RUNONCE"
+    rclone: Annotated[
+        str | None, form(r"[\w.+@][\w.+@-]*:[\w./+@-]*", "REMOTE: or REMOTE:PATH, without spaces")
+    ] = None
 
     @field_validator("mount", "result")
     @classmethod

@@ -20,8 +20,8 @@ _ROW = re.compile(rf"^{_MARK} (\d*) ended (\d+)\n", re.M)
 # In the workspace, `slipway/` is laid out as in scratch, but for code, which goes as one file a tree: `ngc`
 # refuses names with <>:;,?"*%| in them, and is slow with many files.
 _SUBMIT = r"""
-script=$1 workspace=$2 mount=$3 words=$4 tasks=$5
-shift 5
+script=$1 workspace=$2 mount=$3 remote=$4 words=$5 tasks=$6
+shift 6
 where=()
 while [ "$1" != -- ]; do where+=("$1"); shift; done
 shift
@@ -34,10 +34,12 @@ code=${container[0]%=/code}
 read -r image <"$image" || { echo "$image cannot be read; push the image again" >&2; exit 1; }
 stage=$(mktemp -d "$known/up.XXXXXX") || exit
 trap 'rm -rf "$stage"' EXIT
+# A folder of the workspace, as rclone is told it.
+under() { case $remote in *: | */) echo "$remote$1" ;; *) echo "$remote/$1" ;; esac; }
 upload() { # what, the folder in the workspace
-    local code
-    ngc workspace upload "${where[@]}" --source="$1" --destination="$2" "$workspace" \
-        >"$stage.words" 2>&1 </dev/null
+    local code send=(ngc workspace upload "${where[@]}" --source="$1" --destination="$2" "$workspace")
+    if [ -n "$remote" ]; then send=(rclone copy --ask-password=false --copy-links "$1" "$(under "$2")"); fi
+    "${send[@]}" >"$stage.words" 2>&1 </dev/null
     code=$?
     if [ "$code" -ne 0 ]; then
         echo "$1 was not uploaded to the workspace $workspace:" >&2
@@ -109,7 +111,8 @@ def submit_command(script: PurePosixPath, options: Sequence[str]) -> list[str]:
     """
     split = split_options(options)
     words = f"SLIPWAY_LIMIT_S={split.limit_s} SLIPWAY_GRACE_S={split.grace_s}"
-    given = [str(script), split.workspace, split.mount, words, " ".join(map(str, split.tasks))]
+    tasks = " ".join(map(str, split.tasks))
+    given = [str(script), split.workspace, split.mount, split.remote, words, tasks]
     return ["bash", "-c", _SUBMIT, "slipway", *given, *split.where, "--", *split.run]
 
 
