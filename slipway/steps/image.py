@@ -125,7 +125,7 @@ def make_for(
         return convert(session, profile, compression or site.container.compression)
     if compression:
         raise UsageError(f"--compression {compression}: what {site.name} takes has none")
-    refuse_definition(profile, f"What {site.name} runs jobs in, {site.container.command},")
+    refuse_definition(profile, f"What {site.name} takes ({site.container.command})")
     profile_recipe(profile)
     client = engine()
     return _other_form(session, client, _built(session, client, profile), site)
