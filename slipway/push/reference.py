@@ -10,7 +10,7 @@ from slipway.progress import Progress
 from slipway.project import Project
 from slipway.registry.publish import Published, choose_reference, publish_image
 from slipway.runtime.base import REFERENCE
-from slipway.sif.store import Sif
+from slipway.sif.kept import Sif
 
 if TYPE_CHECKING:
     from docker import DockerClient
