@@ -118,13 +118,20 @@ def define(args: argparse.Namespace, squashfs: list[str]) -> str | None:
     bundle = Path(".slipway/ca-bundle.crt").resolve()
     if args.userns and bundle.is_file():
         os.environ["SSL_CERT_FILE"] = str(bundle)
-    before = ALL_USERS if args.userns and has_all_users() else []
+    before = ALL_USERS if needs_all_users() else []
     return build(args.definition.name, args.sif, [*squashfs, *options], DEFINED, before)
 
 
-def has_all_users() -> bool:
-    """Whether this process may make a namespace with all users in it."""
-    return subprocess.run([*ALL_USERS, "true"], capture_output=True, check=False).returncode == 0
+def needs_all_users() -> bool:
+    """Whether this is root that may not mount, as in a container, but may make a namespace with all users."""
+
+    def works(*argv: str) -> bool:
+        try:
+            return subprocess.run([*argv, "true"], capture_output=True, check=False).returncode == 0
+        except FileNotFoundError:
+            return False
+
+    return os.geteuid() == 0 and not works("unshare", "--mount") and works(*ALL_USERS)
 
 
 def build(

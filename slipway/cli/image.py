@@ -56,6 +56,8 @@ def build(
         **PROFILE,
         **SITE,
         "from_def": "Build it with Apptainer alone, from a definition file that is made of the Dockerfile.",
+        "remote_build": "Have the site build it, from that definition file or the profile's own.",
+        "as_job": "With --remote-build: in a job, not on the login node.",
         "write": "Write that definition file and what it copies to this new folder, and build nothing.",
         "fresh": "Build it even if it is there; with a definition file only.",
         "compression": "zstd or gzip. Default: what the site's file says, else zstd.",
@@ -69,17 +71,32 @@ def sif(
     site: str | None = None,
     set_: list[str] | None = None,
     from_def: bool = False,
+    remote_build: bool = False,
+    as_job: bool = False,
     write: str | None = None,
     fresh: bool = False,
     compression: str | None = None,
 ) -> None:
-    """Make the profile's .sif here, and send it nowhere: of its image, or from a definition file."""
+    """Make the profile's .sif here, and send it nowhere; or have the site build it."""
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
         from slipway.steps import definition, image
         from slipway.text.wording import megabytes
 
-        words = [*(set_ or ()), *(["BUILDER=apptainer"] if from_def else [])]
+        words = [*(set_ or ()), *(["BUILDER=apptainer"] if from_def or remote_build else [])]
+        if as_job and not remote_build:
+            raise UsageError("--as-job is about --remote-build; add that")
+        if remote_build:
+            there, is_new = image.build_remotely(
+                session,
+                session.choose(profile, site, words),
+                compression=compression,
+                as_job=as_job,
+                fresh=fresh,
+            )
+            how = "built there" if is_new else "there already, nothing built"
+            screen.say(f"{there.path}  {megabytes(there.size_bytes)}  {how}")
+            return
         chosen = session.profile(profile, words)
         kind = compression or (session.site(site).container.compression if site else "zstd")
         image.check_compression(kind)

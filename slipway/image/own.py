@@ -16,6 +16,12 @@ def remember_built(project: Project, image: Image) -> None:
         file.write_text(image.id, encoding="ascii")
 
 
+def last_built(project: Project, name: str) -> str | None:
+    """The id of the image of a name that was built last for this project, wherever; ``None`` without one."""
+    file = _file(project, name)
+    return file.read_text(encoding="ascii") if file.is_file() else None
+
+
 def explain_other(project: Project, image: Image, profile: str) -> str | None:
     """What there is to say of an image that is not the one that was built here; ``None`` where it is.
 

@@ -102,7 +102,7 @@ def pull_image(
     path = scratch.images / pull.file_name
     there = _find(host, path)
     if there is None:
-        with _upload_dir(host, scratch, f"{pull.name}.{client}") as folder:
+        with upload_dir(host, scratch, f"{pull.name}.{client}") as folder:
             _check_room(host, folder, pull)
             host.write(folder / "pull.sh", script.encode())
             _run(host, pull_command(folder, scheduler, job), pull, progress)
@@ -126,7 +126,8 @@ def _find(host: Host, path: PurePosixPath) -> PushedSif | None:
 
 
 @contextmanager
-def _upload_dir(host: Host, scratch: Scratch, owner: str) -> Iterator[PurePosixPath]:
+def upload_dir(host: Host, scratch: Scratch, owner: str) -> Iterator[PurePosixPath]:
+    """A new folder there, removed at the end; what is left of earlier ones of this owner is removed first."""
     host.require_commands()
     # Each try has a folder of its own, since what is left of one that was cut may still be at work.
     folder = scratch.images / f".{owner}.{secrets.token_hex(4)}.part"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -75,9 +76,19 @@ def render_pull(site: Site, pull: Pull, scratch: Scratch, template: str) -> str:
         "compression": pull.compression,
     }
     options = [] if pull.https else ["--no-https"]
+    return fill_script(site, settings, [f"options=({shlex.join(options)})"], template, "cluster/pull.sh")
+
+
+def fill_script(
+    site: Site, settings: Mapping[str, str], more: Sequence[str], template: str, file: str
+) -> str:
+    """A script of ``cluster/`` with the site's modules and lines, and with settings as variables.
+
+    Raises:
+        ConfigError: the template lacks one of its lines ``# @name@``.
+    """
     blocks = {
-        "settings": [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-        + [f"options=({shlex.join(options)})"],
+        "settings": [*(f"{name}={shlex.quote(value)}" for name, value in settings.items()), *more],
         "modules": [f"{shlex.join(['module', 'load', name])} || exit" for name in site.modules],
         "before": site.before.splitlines(),
     }
@@ -85,15 +96,17 @@ def render_pull(site: Site, pull: Pull, scratch: Scratch, template: str) -> str:
     for name in _MARKS:
         mark = f"# @{name}@"
         if mark not in lines:
-            raise ConfigError(f"cluster/pull.sh has no line `{mark}`; put it back where the {name} belong")
+            raise ConfigError(f"{file} has no line `{mark}`; put it back where the {name} belong")
         place = lines.index(mark)
         lines[place : place + 1] = blocks[name]
     return "\n".join(lines) + "\n"
 
 
-def pull_command(folder: PurePosixPath, scheduler: Scheduler, job: Resources | None) -> list[str]:
+def pull_command(
+    folder: PurePosixPath, scheduler: Scheduler, job: Resources | None, what: str = "pull"
+) -> list[str]:
     """The argv that takes the credentials from standard input and runs the script, in a job if so wanted."""
-    inner = ["bash", "-l", str(folder / "pull.sh")]
+    inner = ["bash", "-l", str(folder / f"{what}.sh")]
     if job is not None:
-        inner = scheduler.run_on_node("slipway-pull", job, inner)
+        inner = scheduler.run_on_node(f"slipway-{what}", job, inner)
     return ["sh", "-c", _OUTER, "slipway", str(folder), *inner]

@@ -9,7 +9,7 @@ from slipway.errors import UsageError
 from slipway.image.engine import Image
 from slipway.image.inputs import explain_stale, keep_inputs, read_inputs
 from slipway.image.label import checkout_labels
-from slipway.image.own import remember_built
+from slipway.image.own import last_built, remember_built
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
 from slipway.progress import explain_stop
@@ -64,8 +64,13 @@ def build_definition(
 
 
 def find_built_definition(session: Session, profile: Profile, compression: str) -> Sif | None:
-    """What was built last for a profile with Apptainer, and is kept here."""
-    return find_newest(session.project, profile.image, compression, PREFIX)
+    """What was built last for a profile with Apptainer, if that is kept here.
+
+    It is not where a cluster has built a newer one.
+    """
+    kept = find_newest(session.project, profile.image, compression, PREFIX)
+    last = last_built(session.project, profile.image)
+    return kept if kept is not None and last in (kept.image_id, None) else None
 
 
 def convert_definition(session: Session, profile: Profile, compression: str) -> tuple[Sif, bool]:

@@ -249,6 +249,57 @@ def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterato
         tidy(tell_kept=True)
 
 
+@explain_stop("nothing of the build is left there but what was downloaded; the same command begins it anew")
+def build_remotely(
+    session: Session,
+    choice: Choice,
+    *,
+    compression: str | None = None,
+    as_job: bool = False,
+    fresh: bool = False,
+) -> tuple[PushedSif, bool]:
+    """Have the site build the profile's image from a definition file; see :mod:`slipway.push.remote_build`.
+
+    Args:
+        session: the checkout's.
+        choice: the profile and the site.
+        compression: of the ``.sif``; what the site's file says without it.
+        as_job: build in a job, also where the site's file does not say so.
+        fresh: build also what is there.
+
+    Raises:
+        UsageError: the site has no Apptainer.
+    """
+    from slipway.push.remote_build import RemoteBuild, build_there, render_build
+    from slipway.steps.definition import read_definition
+    from slipway.workspace import workspace
+
+    profile, site = choice.profile, choice.site
+    if find_runtime(site.container.command).form != SIF:
+        raise UsageError(f"--remote-build: {site.name} has {site.container.command}, which builds no .sif")
+    compression = compression or site.container.compression
+    check_compression(compression)
+    inputs = read_inputs(session.project, profile)
+    definition = read_definition(session, profile)
+    template = (session.project.share / "cluster" / "build.sh").read_text(encoding="utf-8")
+    job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
+    with (
+        workspace(session.project.state / "tmp") as folder,
+        _pushing(session, site, profile.image, prune=False) as (host, scratch),
+    ):
+        build = RemoteBuild(
+            definition=definition,
+            script=render_build(site, definition, scratch, compression, template),
+            client=session.client(site),
+            job=job,
+        )
+        scheduler = find_scheduler(site.scheduler)
+        built = build_there(host, scratch, build, scheduler, folder, session.progress, fresh=fresh)
+    remember_built(session.project, definition.image)
+    keep_inputs(session.project, definition.image, inputs)
+    return built
+
+
 @explain_stop(
     "the layers that have arrived there are kept; the same command goes on with those that are missing"
 )

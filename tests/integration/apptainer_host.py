@@ -55,6 +55,7 @@ def on_a_host(
     noexec: bool = False,
     factor: str = "",
     image: str = IMAGE,
+    program: str = PROGRAM,
 ) -> dict[str, Any]:
     """Convert on a machine with Apptainer, and say what came of it.
 
@@ -70,8 +71,9 @@ def on_a_host(
         noexec: whether no program may be started from that disk.
         factor: how much room is asked for, in place of the usual.
         image: what to convert.
+        program: what does it.
     """
-    (state / "program.py").write_text(PROGRAM)
+    (state / "program.py").write_text(program)
     state.chmod(0o777)
     mounts = [
         {"Type": "bind", "Source": str(ROOT), "Target": "/slipway", "ReadOnly": True},
