@@ -28,7 +28,8 @@ def compare(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Findings:
     """Compare.
 
     Args:
-        config: the Docker image's configuration, with the keys of the engine's API, such as ``Env``.
+        config: the Docker image's configuration, with the keys of the engine's API, such as ``Env``; or what
+            is known of one that is built from a definition file.
         facts: what ``singularity/convert.py`` wrote.
     """
     return Findings(
@@ -84,7 +85,8 @@ def _environment(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterato
 
 def _program(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     for key, fact in (("Entrypoint", "entrypoint"), ("Cmd", "command")):
-        if fact in facts and (config.get(key) or []) != facts[fact]:
+        # Of a definition file that says nothing of it, it is that of the image that it starts from.
+        if fact in facts and key in config and (config[key] or []) != facts[fact]:
             yield f"{key} is {config.get(key)!r} in the image and {facts[fact]!r} in the .sif"
 
 

@@ -164,7 +164,9 @@ def _config(translation: Translation, labels: Mapping[str, str]) -> dict[str, An
         "User": translation.user,
     }
     if program.entrypoint is not None:
-        config |= {"Entrypoint": list(program.entrypoint), "Cmd": list(program.command or ())}
+        config["Entrypoint"] = list(program.entrypoint)
+    if program.entrypoint is not None or program.command is not None:
+        config["Cmd"] = list(program.command or ())
     return config
 
 
