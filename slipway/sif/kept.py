@@ -49,7 +49,7 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
 
     The file is hashed only where its time or its place on the disk is not what it was when it was made.
     """
-    path = _path(project, image, compression)
+    path = kept_path(project, image, compression)
     try:
         record = load_json(_record(path).read_bytes())
         stamp = record.pop("stamp")
@@ -110,7 +110,7 @@ def keep_made(made: Path, project: Project, image: Image, compression: str, *, a
         as_newest: off for an older image: what is kept of newer ones stays.
     """
     sif = Sif(
-        path=_path(project, image, compression),
+        path=kept_path(project, image, compression),
         name=image.name,
         image_id=image.id,
         sha256=sha256(made),
@@ -134,7 +134,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _path(project: Project, image: Image, compression: str) -> Path:
+def kept_path(project: Project, image: Image, compression: str) -> Path:
+    """Where the file of an image is kept."""
     digest = image.id.rpartition(":")[2][:16]
     return project.state / "sif" / f"{image.name}-{digest}-{compression}.sif"
 

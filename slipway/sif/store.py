@@ -17,7 +17,7 @@ from slipway.project import Project
 from slipway.sif.check import compare
 from slipway.sif.conversion import LABEL, Conversion, convert
 from slipway.sif.file import read_sif
-from slipway.sif.kept import Sif, find_sif, keep_made
+from slipway.sif.kept import Sif, find_sif, keep_made, kept_path
 from slipway.sif.layout import Layout, write_layout
 from slipway.workspace import abandoned, check_space, workspace
 
@@ -91,7 +91,11 @@ def make_sif(
         with workspace(project.state / "tmp") as folder:
             progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
             layout = _save(client, image, folder / "layout")
-            part = Conversion(sif=folder / f"{image.name}.sif", layout=layout, compression=compression)
+            part = Conversion(
+                sif=folder / kept_path(project, image, compression).name,
+                layout=layout,
+                compression=compression,
+            )
             progress.step(f"Converting {image.ref} with Apptainer")
             facts = convert(client, part, project, tools, progress)
             check_made(_config(client, image), part, facts, progress, what="the Docker image")

@@ -106,6 +106,44 @@ def too_old(checkout: EngineCheckout) -> Seen:
         return checkout.build(DOCKER_HOST=f"unix://{checkout.folder}/old.sock")
 
 
+# --- A definition file
+
+
+@case(
+    "Dockerfile and definition file at once",
+    65,
+    "Write `DOCKERFILE=` beside `DEFINITION`, or take that out.",
+)
+def two_sources(checkout: EngineCheckout) -> Seen:
+    with (checkout.folder / "env" / ".env.mine").open("a") as file:
+        file.write("DEFINITION=image.def\n")
+    return checkout.invoke("sif", "--profile", "mine")
+
+
+@case(
+    "What stands for an image of FROM is not there",
+    65,
+    "Correct `BASES` in `env/.env.PROFILE`.",
+)
+def no_base_file(checkout: EngineCheckout) -> Seen:
+    with (checkout.folder / "env" / ".env.mine").open("a") as file:
+        file.write(f"BASES={BASE}=images/trixie.tar\n")
+    (checkout.folder / "docker" / "Dockerfile.mine").write_text(DOCKERFILE)
+    return checkout.invoke("sif", "--from-def", "--profile", "mine")
+
+
+@case(
+    "The Dockerfile says what a definition file cannot",
+    67,
+    "Change these lines, or write a definition file; [definition.md](definition.md) has what becomes of each "
+    "instruction.",
+)
+def untranslatable(checkout: EngineCheckout) -> Seen:
+    text = f"FROM {BASE}\nADD https://example.org/tool /opt/tool\nRUN --mount=type=secret,id=key true\n"
+    (checkout.folder / "docker" / "Dockerfile.mine").write_text(text)
+    return checkout.invoke("sif", "--from-def", "--profile", "mine")
+
+
 # --- The Dockerfile
 
 
