@@ -16,8 +16,13 @@ from slipway.ssh.target import Target, resolve_target
 _ANYBODY = Target(host="", port=22, user="", key_name="")
 
 
+_HERE = "the site is this machine, which needs no login"
+
+
 def _look_at_keys(facts: Facts, _: Answer) -> Finding:
     target = None
+    if facts.site is not None and facts.site.login.is_this_machine:
+        return skipped(_HERE)
     if facts.site is not None:
         try:
             target = resolve_target(facts.site.login, facts.project.state)
@@ -82,6 +87,8 @@ def judge_keys(names: list[str], problems: list[str], *, may_do_without: bool, s
 
 
 def _look_at_agent(facts: Facts, _: Answer) -> Finding:
+    if facts.site is not None and facts.site.login.is_this_machine:
+        return skipped(_HERE)
     target = resolve_target(facts.site.login, facts.project.state) if facts.site else _ANYBODY
     path = agent_path(target)
     if not path:

@@ -33,7 +33,7 @@ def options(facts: Facts) -> list[str]:
 
 
 def _look_at_scheduler(facts: Facts, answer: Answer) -> Finding:
-    name = facts.there.scheduler.upper()
+    name = find_scheduler(facts.there.scheduler).title
     if answer.exit_code == 0:
         return ok(f"{name} answers")
     if answer.exit_code == _NOT_FOUND:
