@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -22,9 +23,12 @@ SITE = {"site": "Where: a file cluster/<site>.yaml."}
     help={
         **SITE,
         **PROFILE,
-        "workers": "Workers on each host. Default: dask.workers of the site's file, else 1.",
+        "workers": "Workers on each host, or, with SLURM, jobs. Default: dask.workers of the site's file.",
         "threads": "Threads of each worker. Default: the host's cores, shared among its workers.",
         "memory": "Memory of each worker, such as 32G. Default: the host's, shared among its workers.",
+        "time": "With SLURM: the wall time of each worker's job.",
+        "partition": "With SLURM: its partition.",
+        "account": "With SLURM: its account.",
         "copy": "Have the first host copy to the others what they lack, and ask nobody.",
         "weights": "Have the weights of networks on each host, too.",
         "push": "Build, convert and send the image before, where the first host does not have it.",
@@ -41,6 +45,9 @@ def up(
     workers: str | None = None,
     threads: str | None = None,
     memory: str | None = None,
+    time: str | None = None,
+    partition: str | None = None,
+    account: str | None = None,
     copy: bool = False,
     weights: bool = False,
     push: bool = False,
@@ -49,10 +56,13 @@ def up(
     """Start a Dask cluster on a site's hosts, in the profile's image: invoke dask.up SITE --profile NAME.
 
     The first host is the scheduler, and holds the data. What each host needs is looked at before: that the
-    first one gets on it by ssh, the image, its versions.
+    first one gets on it by ssh, the image, its versions. On a site with SLURM each worker is a job.
     """
     with open_session(context) as (session, screen):
         from slipway.cli.read import read_push
+        from slipway.scheduler.choose import parse_resources
+        from slipway.steps.dask import is_queued
+        from slipway.steps.dask_queue import QueueUp
         from slipway.steps.dask_up import Up, UpRequest
         from slipway.terminal.dask_view import show_started
 
@@ -63,11 +73,27 @@ def up(
             weights=weights,
             push=read_push(push, no_push),
         )
-        started = Up(session=session, choice=choice, request=request).run()
+        words = {"time": time, "partition": partition, "account": account}
+        resources = parse_resources(words)
+        if is_queued(choice.site):
+            queued = QueueUp(session=session, choice=choice, request=request, resources=resources)
+            started = queued.run()
+        else:
+            _refuse(choice.site, words)
+            started = Up(session=session, choice=choice, request=request).run()
         show_started(screen, started)
         error = started.error
         if error is not None:
             raise error
+
+
+def _refuse(site: Site, words: Mapping[str, str | None]) -> None:
+    from slipway.errors import UsageError
+
+    if given := [f"--{name}" for name, word in words.items() if word is not None]:
+        raise UsageError(
+            f"{', '.join(given)} asks SLURM, and {site.name} has hosts that Dask logs in to; leave it out"
+        )
 
 
 def _options(site: Site, workers: str | None, threads: str | None, memory: str | None) -> DaskOptions:

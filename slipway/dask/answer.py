@@ -125,7 +125,9 @@ def read_state(values: Any) -> ClusterState:
             why=str(values.get("why", "")),
             silent=str(values.get("silent", "")),
             problems={str(name): str(words) for name, words in problems.items()},
-            workers=tuple(_worker(one) for one in scheduler.get("workers", ())),
+            workers=tuple(
+                sorted((_worker(one) for one in scheduler.get("workers", ())), key=lambda one: one.name)
+            ),
             tasks={str(name): int(count) for name, count in scheduler.get("tasks", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -23,7 +23,25 @@ _UNPACK = """umask 077; mkdir -p -- "$1/logs" && cd -- "$1" && tar -xf - --no-sa
 """
 _BEGIN = """umask 077; cd -- "$1" || exit
 rm -f state.json stop-*
-SLIPWAY_DASK_LEADS=yes setsid -f "./$2" -m "$3" lead >lead.log 2>&1 </dev/null
+# Its id from the first moment on, by which it is looked for.
+SLIPWAY_DASK=$4 SLIPWAY_DASK_LEADS=yes setsid -f "./$2" -m "$3" lead >lead.log 2>&1 </dev/null
+"""
+# The same where SLURM's commands are run for it, which its container has not.
+_BEGIN_WITH_SLURM = """umask 077; cd -- "$1" || exit
+rm -rf state.json stop-* door; mkdir door || exit
+SLIPWAY_DASK=$4 setsid -f sh -c '
+    SLIPWAY_DASK_LEADS=yes "./$1" -m "$2" lead &
+    lead=$!
+    while kill -0 "$lead" 2>/dev/null; do
+        for request in door/*.request; do
+            [ -e "$request" ] || continue
+            name=${request%.request}
+            xargs -0 env -u SLIPWAY_DASK <"$request" >"$name.out" 2>"$name.err"
+            echo "$?" >"$name.part" && rm -f "$request" && mv "$name.part" "$name.code"
+        done
+        sleep 0.3
+    done
+' slipway "$2" "$3" >lead.log 2>&1 </dev/null
 """
 # By the cluster's id, which is in the environment of all that was started for it, and of nothing else.
 _END = """
@@ -109,13 +127,20 @@ def _call(host: Host, folder: PurePosixPath, word: str) -> str:
     return done.stdout
 
 
-def begin(host: Host, folder: PurePosixPath) -> None:
+def begin(host: Host, folder: PurePosixPath, cluster: str, *, with_slurm: bool = False) -> None:
     """Start the cluster's own process, which stays when this connection ends.
+
+    Args:
+        host: the first host, or the login node.
+        folder: of the cluster.
+        cluster: its id.
+        with_slurm: SLURM's commands are run for it.
 
     Raises:
         RemoteError: it cannot be started.
     """
-    done = host.run_in_login_shell(["sh", "-c", _BEGIN, "slipway", str(folder), PYTHON, _PACKAGE])
+    script = _BEGIN_WITH_SLURM if with_slurm else _BEGIN
+    done = host.run_in_login_shell(["sh", "-c", script, "slipway", str(folder), PYTHON, _PACKAGE, cluster])
     if not done.ok:
         raise RemoteError(f"{host.target}: Dask's cluster cannot be started: {done.explain()}")
 
@@ -154,6 +179,11 @@ def end_processes(host: Host, cluster: str) -> int:
     return int(printed[0]) if printed and printed[0].isdigit() else 0
 
 
+def end_jobs(host: Host, cluster: str) -> None:
+    """End the jobs of a cluster whose workers are jobs; where there are none, nothing is wrong."""
+    host.run_in_login_shell(["scancel", f"--jobname={cluster}"], timeout_s=_PATIENCE_S)
+
+
 def forget(host: Host, folder: PurePosixPath) -> None:
     """Remove what says how the cluster stands."""
     host.run(["sh", "-c", 'cd -- "$1" && rm -f state.json stop-*', "slipway", str(folder)])
@@ -185,5 +215,7 @@ def wait_for_begin(host: Host, folder: PurePosixPath, cluster: str) -> ClusterSt
             why = noted.why or "its process has ended"
             break
         time.sleep(_LOOK_S)
-    last = "\n".join(f"  {line}" for line in read_log(host, folder).splitlines()[-20:])
-    raise RemoteError(f"{host.target}: Dask's cluster has not started: {why}\n{last}".rstrip())
+    said = f"{host.target}: Dask's cluster has not started: {why}"
+    if not noted.why:
+        said = "\n  ".join([said, *read_log(host, folder).splitlines()[-20:]])
+    raise RemoteError(said)

@@ -11,6 +11,9 @@ from typing import Any
 from slipway.dask.options import DaskOptions
 from slipway.resources import mebibytes
 
+# What dask-jobqueue calls its workers, with a number behind it.
+_QUEUED = "worker"
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerHost:
@@ -49,13 +52,10 @@ def render_order(
     chosen = [one for one in wanted if ready is None or one in ready]
     network = {"interface": options.interface} if options.interface else {}
     order = {
+        "kind": "ssh",
         "cluster": cluster,
         "scheduler": _reached(hosts[0], str(python)),
-        "scheduler_options": {
-            "port": options.port,
-            "dashboard_address": f":{options.dashboard}",
-            **network,
-        },
+        "scheduler_options": _scheduler_options(options),
         "worker_options": network,
         "workers": [
             _worker(host, index, python, options) for host in chosen for index in range(options.workers)
@@ -64,8 +64,59 @@ def render_order(
     return json.dumps(order).encode()
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerJobs:
+    """Workers that are jobs of a queue.
+
+    Attributes:
+        threads: of each.
+        memory: of each.
+        directives: the options of their submission.
+    """
+
+    threads: int
+    memory: str
+    directives: Sequence[str]
+
+
+def render_queue_order(
+    cluster: str, folder: PurePosixPath, python: PurePosixPath, jobs: WorkerJobs, options: DaskOptions
+) -> bytes:
+    """The order where workers are jobs.
+
+    Args:
+        cluster: its id.
+        folder: of the cluster.
+        python: what starts the image's Python.
+        jobs: what the workers are.
+        options: what is asked for.
+    """
+    order = {
+        "kind": "slurm",
+        "cluster": cluster,
+        "folder": str(folder),
+        "name": _QUEUED,
+        "python": str(python),
+        "scheduler_options": _scheduler_options(options),
+        "directives": list(jobs.directives),
+        "job": {
+            "cores": jobs.threads,
+            "memory": f"{int(mebibytes(jobs.memory))}MiB",
+            "log_directory": None,
+            **({"interface": options.interface} if options.interface else {}),
+        },
+        "workers": [{"options": {"name": f"{_QUEUED}-{number}"}} for number in range(options.workers)],
+    }
+    return json.dumps(order).encode()
+
+
+def _scheduler_options(options: DaskOptions) -> dict[str, Any]:
+    network = {"interface": options.interface} if options.interface else {}
+    return {"port": options.port, "dashboard_address": f":{options.dashboard}", **network}
+
+
 def worker_names(host: str, count: int) -> list[str]:
-    """What the workers of a host are called."""
+    """What the workers of a host, or of a queue, are called."""
     return [host] if count == 1 else [f"{host}-{index}" for index in range(count)]
 
 

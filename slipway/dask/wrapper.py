@@ -11,8 +11,14 @@ from pathlib import PurePosixPath
 from slipway.errors import ConfigError
 from slipway.site import Site
 
-# What of the host's environment the container gets: Dask's own settings, and the GPUs that a worker has.
-_PASSED = ("DASK_INTERNAL_INHERIT_CONFIG", "CUDA_VISIBLE_DEVICES", "SLIPWAY_DASK")
+# What of the host's environment the container gets: Dask's own settings, and what a worker has of its host.
+_PASSED = (
+    "DASK_INTERNAL_INHERIT_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "SLURM_JOB_ID",
+    "SLURM_CPUS_PER_TASK",
+    "SLIPWAY_DASK",
+)
 # Where the folder of the cluster is in the container.
 INSIDE = PurePosixPath("/dask")
 PYTHON, ENTRY = "python", "entry"
@@ -27,7 +33,8 @@ for name in @passed@; do
 done
 # Dask's SSHCluster reads the hosts' keys by itself, in the container.
 if [ -n "${SLIPWAY_DASK_LEADS:-}" ]; then
-    container+=(--bind "$HOME/.ssh:$HOME/.ssh:ro" --bind "$here:@inside@")
+    if [ -d "$HOME/.ssh" ]; then container+=(--bind "$HOME/.ssh:$HOME/.ssh:ro"); fi
+    container+=(--bind "$here:@inside@")
 else
     container+=(--bind "$here:@inside@:ro")
 fi

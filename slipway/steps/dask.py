@@ -57,6 +57,11 @@ class Ended:
     unreached: Mapping[str, str] = field(default_factory=dict)
 
 
+def is_queued(site: Site) -> bool:
+    """Whether a site's workers are jobs, and not processes of hosts that are logged in to."""
+    return site.scheduler == "slurm" and not site.hosts
+
+
 @contextmanager
 def open_cluster(session: Session, site: Site) -> Iterator[tuple[Host, PurePosixPath]]:
     """A connection to the first host, and the cluster's folder there."""
@@ -130,6 +135,8 @@ def end(session: Session, site: Site) -> Ended:
             session.progress.step("Ending Dask's cluster")
             there.ask_to_stop(host, folder, noted.cluster)
             there.wait_for_end(host, folder, noted.cluster)
+        if is_queued(site):
+            there.end_jobs(host, noted.cluster)
         killed, unreached = sweep_processes(session, site, host, noted.cluster)
         there.forget(host, folder)
     return Ended(was_there=True, killed=killed, unreached=unreached)

@@ -77,6 +77,61 @@ class Started:
         return RemoteError("\n".join(["Dask runs without these:", *lines]))
 
 
+def refuse_second(site: Site, host: Host, scratch: Scratch) -> None:
+    """Go on only where there is no cluster yet.
+
+    Raises:
+        UsageError: there is one.
+    """
+    noted, name = there.note(host, there.cluster_folder(scratch)), site.name
+    if noted.is_alive and there.is_alive(host, noted.cluster):
+        raise UsageError(
+            f"{name} has a Dask cluster already ({noted.state}): `invoke dask.status {name}` shows it, "
+            f"and `invoke dask.down {name}` ends it"
+        )
+
+
+def cluster_files(
+    choice: Choice, cluster: str, image: PushedSif, scratch: Scratch, code: str, options: DaskOptions
+) -> Mapping[str, bytes]:
+    """What starts Python in the image on one host.
+
+    Raises:
+        ConfigError: the site starts containers by something else than Apptainer.
+    """
+    profile = choice.profile
+    wrapper = Wrapper(
+        cluster=cluster,
+        folder=there.cluster_folder(scratch),
+        image=image.path,
+        code=scratch.code / code,
+        data=scratch.data,
+        weights=scratch.weights,
+        home=profile.mount_home,
+        gpus=bool(options.gpus),
+    )
+    return {
+        PYTHON: render_wrapper(wrapper, choice.site).encode(),
+        ENTRY: render_entry(profile.environment).encode("utf-8", "surrogateescape"),
+    }
+
+
+def require_packages(image: PushedSif, versions: Versions, needed: Sequence[str]) -> None:
+    """Go on only where the image has these.
+
+    Raises:
+        ImageError: it lacks one.
+    """
+    lacks = [name.replace("_", "-") for name in versions.lacks(*needed)]
+    if lacks:
+        wanted = " ".join([*(name.replace("_", "-") for name in needed if name != "dask"), "bokeh"])
+        raise ImageError(
+            f"{image.path.name} has no {', '.join(lacks)}: Dask starts its workers from the image. Add "
+            f"`{wanted}` to the packages that its Dockerfile installs (docs/dask.md), then do "
+            "`invoke build` and `invoke push`"
+        )
+
+
 @dataclass(kw_only=True)
 class _Member:
     """One host on its way to have workers."""
@@ -154,7 +209,7 @@ class Up:
             ready.code.snapshot.package.archive.close()
             image = ready.image or find_image(ready.host, ready.scratch, self.choice.profile, site)
             self._first.machine.host, self._first.scratch = ready.host, ready.scratch
-            self._refuse_second(ready.host, ready.scratch)
+            refuse_second(site, ready.host, ready.scratch)
             for member in self.members[1:]:
                 self.session.progress.step(f"Logging in to {member.name}")
                 with _noted(member):
@@ -165,15 +220,6 @@ class Up:
             self._send(cluster, image)
             self._look_at_images(image)
             return self._begin(cluster, options)
-
-    def _refuse_second(self, host: Host, scratch: Scratch) -> None:
-        noted = there.note(host, there.cluster_folder(scratch))
-        if noted.is_alive and there.is_alive(host, noted.cluster):
-            name = self._site.name
-            raise UsageError(
-                f"{name} has a Dask cluster already ({noted.state}): `invoke dask.status {name}` shows it, "
-                f"and `invoke dask.down {name}` ends it"
-            )
 
     def _enter(self, member: _Member, stack: ExitStack) -> None:
         host = reach(self.session, self._site, member.machine.login)
@@ -280,28 +326,10 @@ class Up:
                     snapshot.package.archive.seek(0)
                     if not member.host.is_folder(member.scratch.code / snapshot.tree.name):
                         send_code(member.host, member.scratch, snapshot, self.session.progress)
-                    files = self._files(cluster, image, member.scratch, snapshot.tree.name, options)
+                    tree = snapshot.tree.name
+                    files = cluster_files(self.choice, cluster, image, member.scratch, tree, options)
                     there.send(member.host, there.cluster_folder(member.scratch), files)
         self._require_first()
-
-    def _files(
-        self, cluster: str, image: PushedSif, scratch: Scratch, code: str, options: DaskOptions
-    ) -> Mapping[str, bytes]:
-        profile = self.choice.profile
-        wrapper = Wrapper(
-            cluster=cluster,
-            folder=there.cluster_folder(scratch),
-            image=image.path,
-            code=scratch.code / code,
-            data=scratch.data,
-            weights=scratch.weights,
-            home=profile.mount_home,
-            gpus=bool(options.gpus),
-        )
-        return {
-            PYTHON: render_wrapper(wrapper, self._site).encode(),
-            ENTRY: render_entry(profile.environment).encode("utf-8", "surrogateescape"),
-        }
 
     # ---- The image on each host --------------------------------------------------------------------
 
@@ -313,12 +341,7 @@ class Up:
         self._require_first()
         first = self._first.versions
         assert first is not None  # noqa: S101 - the first host has no problem
-        if lacks := first.lacks(*_NEEDED):
-            raise ImageError(
-                f"{image.path.name} has no {', '.join(lacks)}: Dask's SSHCluster runs in the image. Add "
-                "`distributed asyncssh bokeh` to the packages that its Dockerfile installs (docs/dask.md), "
-                "then do `invoke build` and `invoke push`"
-            )
+        require_packages(image, first, _NEEDED)
         for member in self._ready:
             with _noted(member):
                 _require_same(member, first)
@@ -340,7 +363,7 @@ class Up:
         first.write(folder / "order.json", order)
         self.session.progress.step(f"Starting Dask on {len(ready)} hosts")
         try:
-            there.begin(first, folder)
+            there.begin(first, folder, cluster)
             state = there.wait_for_begin(first, folder, cluster)
         except BaseException:
             sweep_processes(self.session, self._site, first, cluster)

@@ -58,7 +58,7 @@ def show_standing(screen: Terminal, site: str, standing: Standing) -> None:
 
 
 def _show_workers(screen: Terminal, workers: Sequence[WorkerState], lost: Sequence[str]) -> None:
-    rows = [_row(worker) for worker in sorted(workers, key=lambda one: one.name)]
+    rows = [_row(worker) for worker in workers]
     gone = [(name, "lost", "", "", "", "") for name in lost]
     widths = [max(len(row[place]) for row in (_HEAD, *rows, *gone)) for place in range(len(_HEAD))]
     screen.row([(word, "bold") for word in _HEAD], widths)

@@ -11,12 +11,14 @@ from slipway.dask.answer import ClusterState, parse_state, parse_status, parse_v
 from slipway.dask.cluster_file import read_cluster_file
 from slipway.dask.copying import send_command
 from slipway.dask.options import DaskOptions
-from slipway.dask.order import WorkerHost, read_names, render_order
+from slipway.dask.order import WorkerHost, read_names, render_order, render_queue_order
 from slipway.dask.wrapper import Wrapper, render_entry, render_wrapper
-from slipway.errors import ConfigError, ParseError
+from slipway.errors import ConfigError, ParseError, UsageError
+from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Container, Login, Paths
 from slipway.site_file import load_site
+from slipway.steps.dask_queue import worker_jobs
 
 # gtsfm/configs/cluster.yaml of GTSfM (github.com/borglab/gtsfm, March 2026).
 CLUSTER = """# replace by names of host machines, first worker is used for I/O
@@ -145,6 +147,25 @@ def test_workers_of_one_host_share_its_cores_its_memory_and_its_gpus() -> None:
     ]
 
 
+def test_the_job_of_a_worker_is_the_profile_s_without_what_would_end_it() -> None:
+    site = SlurmSite(name="hpc", login=Login(host="a"), paths=Paths(scratch="/s"))
+    wanted = SlurmResources(cpus=4, mem="8G", time="1:00:00", partition="long", gpus="a100:1")
+    jobs = worker_jobs(wanted, DaskOptions(workers=2), site)
+    assert (jobs.threads, jobs.memory) == (4, "8G")
+    assert {"--cpus-per-task=4", "--mem=8G", "--partition=long", "--gres=gpu:a100:1"} <= set(jobs.directives)
+    left_out = ("--signal", "--job-name", "--output")
+    assert [one for one in jobs.directives if one.startswith(left_out)] == []
+    folder = PurePosixPath("/s/dask")
+    order = json.loads(render_queue_order("dask-1", folder, folder / "python", jobs, DaskOptions(workers=2)))
+    assert order["job"] == {"cores": 4, "memory": "8192MiB", "log_directory": None}
+    assert read_names(order) == ["worker-0", "worker-1"]
+    # A worker may be told to take less than its job has.
+    assert worker_jobs(wanted, DaskOptions(threads=2, memory="4G"), site).threads == 2
+    assert "--mem=8G" in worker_jobs(wanted, DaskOptions(memory="4G"), site).directives
+    with pytest.raises(UsageError, match="how much memory"):
+        worker_jobs(SlurmResources(), DaskOptions(), site)
+
+
 WRAPPER = Wrapper(
     cluster="dask-1",
     folder=PurePosixPath("/s/dask"),
@@ -196,6 +217,7 @@ def test_words_reach_the_container_as_they_are(tmp_path: Path) -> None:
 
 def test_only_the_cluster_s_own_process_sees_the_keys(tmp_path: Path) -> None:
     site = SlurmSite(name="lab", login=Login(host="a"), paths=Paths(scratch="/s"))
+    (tmp_path / ".ssh").mkdir()
     lines = start(tmp_path, site, "-m", "x", SLIPWAY_DASK_LEADS="yes").stdout.splitlines()
     assert f"{tmp_path}/.ssh:{tmp_path}/.ssh:ro" in lines
     assert "/s/dask:/dask" in lines
