@@ -57,6 +57,10 @@ if [ "$compression" = zstd ] && "$container" build --help 2>/dev/null | grep -q 
 fi
 mkdir "$folder/build" && tar -xf "$folder/build.tar" -C "$folder/build" && cd "$folder/build" || exit 1
 rm -f "$folder/build.tar"
+# Files of images that it starts from lie in the cache, where other builds find them.
+for one in "${bases[@]}"; do
+    mkdir -p "$(dirname "${one%%=*}")" && ln -s "${one#*=}" "${one%%=*}" || exit 1
+done
 [ ! -f arguments ] || options+=(--build-arg-file arguments)
 make_sif() {
     "$container" build "${options[@]}" "$@" "$folder/image.sif" image.def 2>&1 | tee "$folder/build.log"

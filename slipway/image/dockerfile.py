@@ -34,6 +34,12 @@ class Instruction:
     has_heredoc: bool = False
 
 
+def find_escape(dockerfile: str) -> str:
+    """The character that escapes in a Dockerfile: a backslash, unless its first lines name another."""
+    match = _DIRECTIVE.match(dockerfile)
+    return match[1] if match else "\\"
+
+
 def instructions(dockerfile: str) -> list[str]:
     """Each instruction as one line, without comments and without the text of here-documents."""
     return [one.text for one in read_instructions(dockerfile)]
@@ -41,8 +47,7 @@ def instructions(dockerfile: str) -> list[str]:
 
 def read_instructions(dockerfile: str) -> list[Instruction]:
     """Each instruction, and where it stands; see :class:`Instruction`."""
-    match = _DIRECTIVE.match(dockerfile)
-    escape = re.escape(match[1] if match else "\\")
+    escape = re.escape(find_escape(dockerfile))
     goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*\Z")
     found, lines = [], enumerate(dockerfile.split("\n"), 1)
     text, begins = "", 0

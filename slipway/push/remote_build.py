@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tarfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.errors import ConversionError, ImageError, RemoteError, RemoteSpaceError
 from slipway.host.host import Host
+from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
 from slipway.progress import Progress
@@ -21,7 +23,9 @@ from slipway.push.upload import PushedSif, parse_record
 from slipway.resources import Resources
 from slipway.scheduler.base import Scheduler
 from slipway.sif.check import compare
+from slipway.sif.definition.base import FOLDER
 from slipway.sif.definition.definition import Definition, write_definition
+from slipway.sif.definition.generated import hash_files
 from slipway.sif.definition.make import LEAST_BYTES, explain_definition
 from slipway.sif.kept import sha256
 from slipway.site import Site
@@ -45,17 +49,59 @@ true
 
 
 @dataclass(frozen=True, kw_only=True)
+class SentBase:
+    """A file of an image that a definition starts from, which the cluster keeps for other builds.
+
+    Attributes:
+        file: the file here.
+        place: where the definition has it, in the build's folder.
+        sha256: of the file, in hex.
+        path: where the cluster keeps it.
+    """
+
+    file: Path
+    place: str
+    sha256: str
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, kw_only=True)
 class RemoteBuild:
-    """An image that a cluster is to build: what it is of, and what the script there is given."""
+    """An image that a cluster is to build.
+
+    Attributes:
+        definition: what it is of.
+        bases: what it starts from, where that is a file.
+        script: that of :func:`render_build`.
+        client: what sets this client apart from others.
+        job: what a job that builds it asks for; ``None`` builds on the login node.
+    """
 
     definition: Definition
+    bases: Sequence[SentBase]
     script: str
     client: str
     job: Resources | None = None
 
 
+def find_sent_bases(definition: Definition, scratch: Scratch, memory: Path) -> list[SentBase]:
+    """The files of images that a definition starts from; ``memory`` is the folder of remembered hashes."""
+    found = []
+    for one in definition.files:
+        if one.place.startswith(f"{FOLDER}/") and one.path is not None and one.path.is_file():
+            digest = hash_files(one.path.parent, [one.path.name], memory)[one.path.name]
+            path = scratch.root / "cache" / f"base-{digest[:16]}"
+            found.append(SentBase(file=one.path, place=one.place, sha256=digest, path=path))
+    return found
+
+
 def render_build(
-    site: Site, definition: Definition, scratch: Scratch, compression: str, template: str
+    site: Site,
+    definition: Definition,
+    bases: Sequence[SentBase],
+    scratch: Scratch,
+    compression: str,
+    template: str,
 ) -> str:
     """The text of the script that builds.
 
@@ -63,13 +109,14 @@ def render_build(
         ConfigError: the template lacks one of its lines ``# @name@``.
     """
     machine = definition.platform.partition("/")[2]
+    links = shlex.join(f"{one.place}={one.path}" for one in bases)
     settings = {
         "container": site.container.command,
         "cache": str(scratch.root / "cache"),
         "compression": compression,
         "machine": _MACHINES.get(machine, machine),
     }
-    return fill_script(site, settings, [], template, "cluster/build.sh")
+    return fill_script(site, settings, [f"bases=({links})"], template, "cluster/build.sh")
 
 
 def build_there(
@@ -105,7 +152,9 @@ def build_there(
     there = None if fresh else find_built(host, scratch, definition)
     built = there is None
     if there is None:
-        archive = _pack(definition, folder)
+        archive = _pack(build, folder)
+        for base in build.bases:
+            _send_base(host, base, build.client, progress)
         with upload_dir(host, scratch, f"{definition.name}.{build.client}") as place:
             _check_room(host, place, archive.stat().st_size)
             _send(host, archive, place, progress)
@@ -130,13 +179,15 @@ def find_built(host: Host, scratch: Scratch, definition: Definition) -> PushedSi
     return None
 
 
-def _pack(definition: Definition, folder: Path) -> Path:
-    build = folder / "build"
-    build.mkdir()
-    write_definition(definition, build)
+def _pack(build: RemoteBuild, folder: Path) -> Path:
+    inside = folder / "build"
+    inside.mkdir()
+    sent = {one.place for one in build.bases}
+    files = [one for one in build.definition.files if one.place not in sent]
+    write_definition(replace(build.definition, files=files), inside)
     archive = folder / "build.tar"
     with tarfile.open(archive, "w") as tar:
-        for path in sorted(build.iterdir()):
+        for path in sorted(inside.iterdir()):
             tar.add(path, path.name, filter=_anonymous)
     return archive
 
@@ -154,6 +205,26 @@ def _check_room(host: Host, folder: PurePosixPath, size_bytes: int) -> None:
             f"{host.target}:{folder.parent} has {free / 1e6:,.0f} MB free, and building there can take "
             f"{needed / 1e6:,.0f} MB; make room there"
         )
+
+
+def _send_base(host: Host, base: SentBase, client: str, progress: Progress) -> None:
+    size_bytes = base.file.stat().st_size
+    # It got its name only after its content was checked, so the size is enough.
+    if host.size(base.path) == size_bytes:
+        return
+    file = LargeFile(
+        source=base.file,
+        sha256=base.sha256,
+        size_bytes=size_bytes,
+        path=base.path,
+        upload_dir=base.path.parent / f".{base.path.name}.{client}.part",
+        newest=base.path.parent / "none",
+        what="base image",
+        again="give the same command again",
+        make_room="make room there",
+    )
+    send_large_file(host, file, progress)
+    remove_all(host, file.upload_dir)
 
 
 def _send(host: Host, archive: Path, place: PurePosixPath, progress: Progress) -> None:

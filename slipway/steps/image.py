@@ -62,18 +62,24 @@ def ensure_base(session: Session, profile: Profile, *, fresh: bool = False) -> d
 
 @explain_stop("the engine keeps the steps that are done; the same command goes on behind them")
 def build(
-    session: Session, profile: Profile, *, fresh: bool = False, cache: str | None = None
+    session: Session,
+    profile: Profile,
+    *,
+    fresh: bool = False,
+    cache: str | None = None,
+    compression: str = "zstd",
 ) -> tuple[Image, bool]:
     """Build a profile's image; see :func:`slipway.image.build.build_image`. Others who build it wait.
 
-    With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`.
+    With ``cache``, a registry, layers come from there; see :mod:`slipway.registry.layercache`. What
+    Apptainer builds has the ``compression``.
     """
     lock = session.lock(f"build-{profile.name}", f"Waiting for another build of profile {profile.name}")
     with lock:
         if profile.is_built_by_apptainer:
             if cache:
                 raise UsageError("--cache is of layers that Docker builds; Apptainer makes none")
-            sif, is_new = build_definition(session, profile, fresh=fresh)
+            sif, is_new = build_definition(session, profile, compression=compression, fresh=fresh)
             return image_of(sif), is_new
         # What is changed while it is built is not in it.
         inputs = read_inputs(session.project, profile)
@@ -270,7 +276,7 @@ def build_remotely(
     Raises:
         UsageError: the site has no Apptainer.
     """
-    from slipway.push.remote_build import RemoteBuild, build_there, render_build
+    from slipway.push.remote_build import RemoteBuild, build_there, find_sent_bases, render_build
     from slipway.steps.definition import read_definition
     from slipway.workspace import workspace
 
@@ -287,9 +293,11 @@ def build_remotely(
         workspace(session.project.state / "tmp") as folder,
         _pushing(session, site, profile.image, prune=False) as (host, scratch),
     ):
+        bases = find_sent_bases(definition, scratch, session.project.state / "digests" / "definition")
         build = RemoteBuild(
             definition=definition,
-            script=render_build(site, definition, scratch, compression, template),
+            bases=bases,
+            script=render_build(site, definition, bases, scratch, compression, template),
             client=session.client(site),
             job=job,
         )

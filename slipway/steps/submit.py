@@ -178,7 +178,7 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
         from slipway.steps.image import build, make_for, send_sif
 
         with explain_stop(NOTHING_SUBMITTED):
-            build(session, profile)
+            build(session, profile, compression=site.container.compression)
             sif, _ = make_for(session, profile, site)
     with session.open_scratch(site) as (host, scratch):
         with explain_stop(NOTHING_SUBMITTED):

@@ -94,9 +94,12 @@ def test_the_cluster_builds_an_image_and_a_job_runs_in_it(there: SmallImageBox) 
     # Of another content, another image: the link goes to it, and the old one stays for jobs that wait.
     folder = choice.profile.recipe_file.parent
     (folder / "data" / "input.txt").write_text("other\n")
+    before = there.on_box("stat -c '%i %y' $SCRATCH/slipway/cache/base-*")
     other, built = image.build_remotely(session, choice, as_job=True)
     assert built
     assert other.path != pushed.path
+    # The base image is not sent again.
+    assert there.on_box("stat -c '%i %y' $SCRATCH/slipway/cache/base-*") == before
     listed = there.on_box(f"cd $SCRATCH/slipway/images; readlink {NAME}.sif; ls {NAME}-*.sif").split()
     assert listed[0] == other.path.name
     assert sorted(listed[1:]) == sorted([other.path.name, pushed.path.name])

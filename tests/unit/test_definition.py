@@ -13,12 +13,13 @@ from slipway.errors import ConfigError, ImageError
 from slipway.image.definition_file import find_named, parse_definition
 from slipway.image.dockerfile import declared_args
 from slipway.image.recipe import Recipe, profile_recipe
+from slipway.init.dockerfile import render_dockerfile
 from slipway.profile import Profile, load_profile
 from slipway.sif.definition.base import BaseSource, find_bases
 from slipway.sif.definition.context import Context, Entry
 from slipway.sif.definition.definition import Definition, is_definition_id, write_definition
 from slipway.sif.definition.generated import from_recipe
-from slipway.sif.definition.instruction import UntranslatableError, read_instructions
+from slipway.sif.definition.instruction import UntranslatableError, parse_instructions
 from slipway.sif.definition.make import check_platform, explain_definition
 from slipway.sif.definition.own import from_file
 from slipway.sif.definition.quoting import quote
@@ -26,6 +27,7 @@ from slipway.sif.definition.render import _COPY, _MOUNT, _runscript, render
 from slipway.sif.definition.section import Program
 from slipway.sif.definition.translate import translate
 from slipway.sif.definition.variable import Scope, expand, expand_literal, shell, split_words
+from tests.unit.test_init_dockerfile import CASES
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "data" / "definition"
@@ -151,8 +153,8 @@ def test_a_cache_of_one_run_is_no_part_of_the_image() -> None:
 @pytest.mark.parametrize(
     ("instruction", "reason"),
     [
-        ("RUN <<EOF", "a here-document (<<) is not read here"),
-        ("COPY <<EOF /a", "a here-document (<<) is not read here"),
+        ("RUN <<EOF", "a here-document (<<) has nothing like it"),
+        ("COPY <<EOF /a", "a here-document (<<) has nothing like it"),
         ("RUN --mount=type=secret,id=x a", "RUN --mount=type=secret has nothing like it"),
         ("RUN --mount=type=bind,target=/x a", "RUN --mount=type=bind has nothing like it"),
         ("RUN --mount=target=/x a", "RUN --mount=type=bind has nothing like it"),
@@ -202,7 +204,6 @@ def test_all_that_is_refused_is_told_at_once_and_no_stage_that_does_not_count() 
     assert [line.split(": ")[0].strip() for line in str(raised.value).splitlines()[1:-1]] == [
         "Dockerfile:4",
         "Dockerfile:6",
-        "Dockerfile:7",
     ]
     assert "unused" not in rendered(f"{unused}FROM debian\nRUN true\n")
 
@@ -225,13 +226,13 @@ def test_what_has_no_effect_is_told() -> None:
 
 
 def test_lines_are_counted_through_comments_and_continuations() -> None:
-    found, escape = read_instructions("# escape=`\n\nFROM a\nRUN b `\n# c\n\n  d\n\tENV\tX 1\nRUN e \\\n")
+    found, escape = parse_instructions("# escape=`\n\nFROM a\nRUN b `\n# c\n\n  d\n\tENV\tX 1\nRUN e\n")
     assert escape == "`"
     assert [(one.line, one.keyword, one.text) for one in found] == [
         (3, "FROM", "a"),
         (4, "RUN", "b   d"),
         (8, "ENV", "X 1"),
-        (9, "RUN", "e \\"),
+        (9, "RUN", "e"),
     ]
 
 
@@ -661,3 +662,17 @@ def test_apptainers_own_program_finds_the_programs() -> None:
         check=True,
     )
     assert said.stdout.split("\0")[:-1] == ["1", "a", "1", "b c"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_dockerfiles_that_init_proposes(name: str, tmp_path: Path) -> None:
+    files, found = CASES[name]
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(content)
+    (tmp_path / "Dockerfile").write_text(render_dockerfile(found))
+    recipe = Recipe(name="mine", dockerfile=tmp_path / "Dockerfile", platform=PLATFORM)
+    made = from_recipe(recipe, (), None, tmp_path / "memory")
+    assert {one.place.rpartition("/")[2] for one in made.files} >= {Path(file).name for file in found.files}
+    assert "Bootstrap: docker\nFrom: debian:trixie-slim\n" in made.text
+    assert not made.notes

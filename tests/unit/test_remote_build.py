@@ -16,7 +16,15 @@ from slipway.errors import (
 )
 from slipway.host.scratch import Scratch
 from slipway.push.pull_script import pull_command
-from slipway.push.remote_build import _RECORDS, _pack, explain_failure, parse_facts, render_build
+from slipway.push.remote_build import (
+    _RECORDS,
+    RemoteBuild,
+    _pack,
+    explain_failure,
+    find_sent_bases,
+    parse_facts,
+    render_build,
+)
 from slipway.scheduler.slurm.scheduler import Slurm
 from slipway.sif.check import compare
 from slipway.sif.definition.definition import Definition, Placed
@@ -28,13 +36,17 @@ SCRATCH = Scratch(root=PurePosixPath("/s/slipway"))
 
 def definition(folder: Path, platform: str = "linux/amd64") -> Definition:
     (folder / "Dockerfile").write_text("FROM a\n")
+    (folder / "base.tar").write_text("base\n")
     return Definition(
         name="mine",
         source=folder / "Dockerfile",
         text="Bootstrap: scratch\n",
         inputs="0123" * 16,
         platform=platform,
-        files=[Placed(place="copy/1/it's a file", content=b"x")],
+        files=[
+            Placed(place="copy/1/it's a file", content=b"x"),
+            Placed(place="base/0", path=folder / "base.tar"),
+        ],
         config={"Env": ["A=b"], "Labels": {"slipway.inputs": "0123" * 16}},
         arguments={"LEVEL": "3"},
     )
@@ -44,12 +56,14 @@ def script(folder: Path, **changes: str) -> str:
     site = load_site([ROOT / "cluster"], "example")
     template = (ROOT / "cluster" / "build.sh").read_text()
     one = definition(folder, changes.get("platform", "linux/amd64"))
-    return render_build(site, one, SCRATCH, changes.get("compression", "zstd"), template)
+    bases = find_sent_bases(one, SCRATCH, folder / "memory")
+    return render_build(site, one, bases, SCRATCH, changes.get("compression", "zstd"), template)
 
 
 def test_the_script_that_builds(tmp_path: Path) -> None:
     text = script(tmp_path)
     assert "container=apptainer\ncache=/s/slipway/cache\ncompression=zstd\nmachine=x86_64\n" in text
+    assert "bases=(base/0=/s/slipway/cache/base-f34848ca92665c34)\n" in text
     assert "module load apptainer/1.3 || exit" in text
     assert "machine=aarch64\n" in script(tmp_path, platform="linux/arm64")
     file = tmp_path / "build.sh"
@@ -57,7 +71,9 @@ def test_the_script_that_builds(tmp_path: Path) -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     subprocess.run([str(shellcheck), "--shell=bash", str(file)], check=True)
     with pytest.raises(ConfigError, match=r"cluster/build\.sh has no line `# @settings@`"):
-        render_build(load_site([ROOT / "cluster"], "box"), definition(tmp_path), SCRATCH, "zstd", "true\n")
+        render_build(
+            load_site([ROOT / "cluster"], "box"), definition(tmp_path), [], SCRATCH, "zstd", "true\n"
+        )
 
 
 def test_where_it_builds() -> None:
@@ -67,7 +83,10 @@ def test_where_it_builds() -> None:
 
 def test_what_is_sent_says_nothing_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    archive = _pack(definition(tmp_path), tmp_path / "work")
+    one = definition(tmp_path)
+    bases = find_sent_bases(one, SCRATCH, tmp_path / "memory")
+    build = RemoteBuild(definition=one, bases=bases, script="", client="me")
+    archive = _pack(build, tmp_path / "work")
     listed = subprocess.run(["tar", "-tvf", archive], capture_output=True, text=True, check=True).stdout
     assert [line.split(maxsplit=5)[5] for line in listed.splitlines()] == [
         "arguments",

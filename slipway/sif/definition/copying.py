@@ -15,7 +15,6 @@ from slipway.sif.definition.instruction import (
     Instruction,
     UntranslatableError,
     read_list,
-    refuse_here_document,
 )
 from slipway.sif.definition.quoting import quote
 from slipway.sif.definition.section import Program, Sections, StageCopy
@@ -52,7 +51,6 @@ class Copying:
             UntranslatableError: it copies from an address, has an option without an equal, or names nothing.
         """
         flags, text = one.flags()
-        refuse_here_document(text)
         words = read_list(text)
         words = text.split() if words is None else words
         if len(words) < 2:

@@ -13,9 +13,8 @@ from slipway.sif.definition.copying import Copying
 from slipway.sif.definition.instruction import (
     Instruction,
     UntranslatableError,
-    read_instructions,
+    parse_instructions,
     read_list,
-    refuse_here_document,
 )
 from slipway.sif.definition.quoting import join, quote
 from slipway.sif.definition.section import Note, Program, Sections
@@ -83,7 +82,7 @@ def translate(
     Raises:
         ImageError: something in it cannot be said in a definition file. The message has each line and reason.
     """
-    instructions, escape = read_instructions(dockerfile)
+    instructions, escape = parse_instructions(dockerfile)
     try:
         stages, above = find_stages(instructions, escape, given, Platform(name=platform))
     except UntranslatableError as error:
@@ -179,6 +178,11 @@ class _OneStage:
             try:
                 if one.keyword in _WITHOUT_EFFECT:
                     self._note(one, f"{one.keyword} has no effect in a .sif: {_WITHOUT_EFFECT[one.keyword]}")
+                elif one.has_heredoc:
+                    raise UntranslatableError(
+                        "a here-document (<<) has nothing like it in a definition file; put its lines into "
+                        "a file, and COPY that"
+                    )
                 elif handle is None:
                     raise UntranslatableError(f"{one.keyword} is no instruction that is known here")
                 else:
@@ -280,7 +284,6 @@ class _OneStage:
     def _run(self, one: Instruction) -> None:
         flags, text = one.flags()
         targets = [target for name, value in flags if (target := _mount_target(name, value))]
-        refuse_here_document(text)
         words = read_list(text)
         argv = words if words is not None else [*self.state.shell, text]
         shown = " ".join(text.split())
