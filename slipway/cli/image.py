@@ -81,13 +81,14 @@ def sif(
     with open_session(context) as (session, screen):
         from slipway.errors import UsageError
         from slipway.steps import definition, image
+        from slipway.steps import remote_build as remote_build_step
         from slipway.text.wording import megabytes
 
         words = [*(set_ or ()), *(["BUILDER=apptainer"] if from_def or remote_build else [])]
         if as_job and not remote_build:
             raise UsageError("--as-job is about --remote-build; add that")
         if remote_build:
-            there, is_new = image.build_remotely(
+            there, is_new = remote_build_step.build_remotely(
                 session,
                 session.choose(profile, site, words),
                 compression=compression,

@@ -214,7 +214,7 @@ def push(
     older than the newest before there has to be room for another.
     """
     sif, converted = make_for(session, choice.profile, choice.site, compression)
-    with _pushing(session, choice.site, sif.name, prune=prune) as (host, scratch):
+    with pushing(session, choice.site, sif.name, prune=prune) as (host, scratch):
         pushed, transfer = push_sif(host, scratch, sif, session.client(choice.site), session.progress)
         admit(host, choice.site, pushed, session.progress)
     return sif, converted, pushed, transfer
@@ -236,7 +236,7 @@ def _push_lock(session: Session, site: Site, name: str) -> AbstractContextManage
 
 
 @contextmanager
-def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
+def pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
     """A site's scratch, to which nobody else of this checkout pushes an image of this name meanwhile."""
     scheduler = find_scheduler(site.scheduler)
     with _push_lock(session, site, name), session.open_scratch(site) as (host, scratch):
@@ -253,59 +253,6 @@ def _pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterato
         tidy(tell_kept=False)
         yield host, scratch
         tidy(tell_kept=True)
-
-
-@explain_stop("nothing of the build is left there but what was downloaded; the same command begins it anew")
-def build_remotely(
-    session: Session,
-    choice: Choice,
-    *,
-    compression: str | None = None,
-    as_job: bool = False,
-    fresh: bool = False,
-) -> tuple[PushedSif, bool]:
-    """Have the site build the profile's image from a definition file; see :mod:`slipway.push.remote_build`.
-
-    Args:
-        session: the checkout's.
-        choice: the profile and the site.
-        compression: of the ``.sif``; what the site's file says without it.
-        as_job: build in a job, also where the site's file does not say so.
-        fresh: build also what is there.
-
-    Raises:
-        UsageError: the site has no Apptainer.
-    """
-    from slipway.push.remote_build import RemoteBuild, build_there, find_sent_bases, render_build
-    from slipway.steps.definition import read_definition
-    from slipway.workspace import workspace
-
-    profile, site = choice.profile, choice.site
-    if find_runtime(site.container.command).form != SIF:
-        raise UsageError(f"--remote-build: {site.name} has {site.container.command}, which builds no .sif")
-    compression = compression or site.container.compression
-    check_compression(compression)
-    inputs = read_inputs(session.project, profile)
-    definition = read_definition(session, profile)
-    template = (session.project.share / "cluster" / "build.sh").read_text(encoding="utf-8")
-    job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
-    with (
-        workspace(session.project.state / "tmp") as folder,
-        _pushing(session, site, profile.image, prune=False) as (host, scratch),
-    ):
-        bases = find_sent_bases(definition, scratch, session.project.state / "digests" / "definition")
-        build = RemoteBuild(
-            definition=definition,
-            bases=bases,
-            script=render_build(site, definition, bases, scratch, compression, template),
-            client=session.client(site),
-            job=job,
-        )
-        scheduler = find_scheduler(site.scheduler)
-        built = build_there(host, scratch, build, scheduler, folder, session.progress, fresh=fresh)
-    remember_built(session.project, definition.image)
-    keep_inputs(session.project, definition.image, inputs)
-    return built
 
 
 @explain_stop(
@@ -353,7 +300,7 @@ def push_from_registry(
     )
     template = (session.project.share / "cluster" / "pull.sh").read_text(encoding="utf-8")
     job = profile.resources.over(site.defaults) if as_job or site.container.pull == "job" else None
-    with _pushing(session, site, profile.image, prune=prune) as (host, scratch):
+    with pushing(session, site, profile.image, prune=prune) as (host, scratch):
         script = render_pull(site, pull, scratch, template)
         scheduler, client = find_scheduler(site.scheduler), session.client(site)
         return pull_image(host, scratch, pull, script, client, scheduler, session.progress, job)

@@ -14,7 +14,7 @@ from slipway.image.engine import engine
 from slipway.progress import NullProgress
 from slipway.push.upload import find_pushed
 from slipway.scheduler.base import State
-from slipway.steps import image
+from slipway.steps.remote_build import build_remotely
 from slipway.steps.session import Choice
 from tests.integration.small_image import SmallImageBox, fakes
 
@@ -71,10 +71,10 @@ def left_there(small: SmallImageBox) -> list[str]:
 
 def test_the_cluster_builds_an_image_and_a_job_runs_in_it(there: SmallImageBox) -> None:
     session, choice = there.session, there.choice
-    pushed, built = image.build_remotely(session, choice)
+    pushed, built = build_remotely(session, choice)
     assert built
     assert pushed.image_id.startswith("definition:")
-    assert image.build_remotely(session, choice) == (pushed, False)
+    assert build_remotely(session, choice) == (pushed, False)
     assert left_there(there) == []
     script = 'echo "$OF_THE_IMAGE"; cat /both; echo "${PATH%%:*}"; exit 7'
     with there.connect() as remote:
@@ -95,7 +95,7 @@ def test_the_cluster_builds_an_image_and_a_job_runs_in_it(there: SmallImageBox) 
     folder = choice.profile.recipe_file.parent
     (folder / "data" / "input.txt").write_text("other\n")
     before = there.on_box("stat -c '%i %y' $SCRATCH/slipway/cache/base-*")
-    other, built = image.build_remotely(session, choice, as_job=True)
+    other, built = build_remotely(session, choice, as_job=True)
     assert built
     assert other.path != pushed.path
     # The base image is not sent again.
@@ -105,7 +105,7 @@ def test_the_cluster_builds_an_image_and_a_job_runs_in_it(there: SmallImageBox) 
     assert sorted(listed[1:]) == sorted([other.path.name, pushed.path.name])
     # What was built once is found again, and is the newest again.
     (folder / "data" / "input.txt").write_text("input\n")
-    assert image.build_remotely(session, choice) == (pushed, False)
+    assert build_remotely(session, choice) == (pushed, False)
     assert there.on_box(f"readlink $SCRATCH/slipway/images/{NAME}.sif").strip() == pushed.path.name
 
 
@@ -113,7 +113,7 @@ def test_what_fails_there_is_named_by_its_line_and_leaves_nothing(there: SmallIm
     file = there.choice.profile.recipe_file
     file.write_text(f"FROM {BASE}\nRUN true\nRUN echo so it goes && exit 7\n")
     with pytest.raises(ConversionError) as raised:
-        image.build_remotely(there.session, there.choice)
+        build_remotely(there.session, there.choice)
     assert str(raised.value).startswith(f"{file}:3: RUN echo so it goes && exit 7 failed\n")
     assert "so it goes" in str(raised.value)
     assert left_there(there) == []
@@ -126,7 +126,7 @@ def test_a_cluster_without_namespaces_is_told_to_be_one(there: SmallImageBox) ->
         with fakes(there) as fake:
             fake("unshare", "exit 1")
             with pytest.raises(RemoteError, match="lets no user make namespaces") as raised:
-                image.build_remotely(there.session, there.choice)
+                build_remotely(there.session, there.choice)
     finally:
         there.as_root("mv", "/etc/subuid.bak", "/etc/subuid")
     assert "sif --from-def" in str(raised.value)
@@ -138,7 +138,7 @@ def test_only_one_user_id_is_explained(there: SmallImageBox) -> None:
     there.choice.profile.recipe_file.write_text(f"FROM {BASE}\nRUN touch /x && chown 33:33 /x\n")
     try:
         with pytest.raises(ConversionError) as raised:
-            image.build_remotely(there.session, there.choice)
+            build_remotely(there.session, there.choice)
     finally:
         there.as_root("mv", "/etc/subuid.bak", "/etc/subuid")
     assert "has one user id there" in str(raised.value)

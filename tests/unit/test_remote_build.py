@@ -15,16 +15,9 @@ from slipway.errors import (
     SlipwayError,
 )
 from slipway.host.scratch import Scratch
+from slipway.push.build_script import explain_failure, find_sent_bases, parse_facts, render_build
 from slipway.push.pull_script import pull_command
-from slipway.push.remote_build import (
-    _RECORDS,
-    RemoteBuild,
-    _pack,
-    explain_failure,
-    find_sent_bases,
-    parse_facts,
-    render_build,
-)
+from slipway.push.remote_build import _RECORDS, RemoteBuild, _pack
 from slipway.scheduler.slurm.scheduler import Slurm
 from slipway.sif.check import compare
 from slipway.sif.definition.definition import Definition, Placed
