@@ -92,7 +92,9 @@ class Paths(_Part):
 class Container(_Part):
     """What starts containers on the nodes."""
 
-    command: Literal["apptainer", "singularity", "docker", "podman", "inside"] = "apptainer"
+    command: Literal["apptainer", "singularity", "docker", "podman", "enroot", "pyxis", "inside"] = (
+        "apptainer"
+    )
     flags: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     pull: Literal["login", "job"] = "login"
@@ -197,6 +199,13 @@ class Site(_Part):
     def _check_container(cls, value: Container) -> Container:
         if value.command == "inside":
             raise ValueError("a scheduler that starts images itself has this; write another command")
+        return value
+
+    @field_validator("container")
+    @classmethod
+    def _check_pyxis(cls, value: Container, info: ValidationInfo) -> Container:
+        if value.command == "pyxis" and info.data.get("scheduler") != "slurm":
+            raise ValueError("pyxis is a plugin of SLURM; write enroot where there is another scheduler")
         return value
 
     @field_validator("defaults")

@@ -5,7 +5,7 @@ copy_image() { # the copy's path; file descriptor 9 is its lock
     size=$(stat -c %s "$image") || return
     if [ "$(stat -c %s "$copy" 2>/dev/null)" != "$size" ]; then
         make_room "$copy" "$size" || return
-        digest=${image%.sif} digest=${digest##*-}
+        digest=${image%.*} digest=${digest##*-}
         case $(cp "$image" "$copy.part" && sha256sum <"$copy.part") in
         "$digest"*) mv "$copy.part" "$copy" || return ;;
         *) rm -f "$copy.part" && say "the copy of the image is damaged" && return 1 ;;
@@ -20,7 +20,7 @@ copy_image() { # the copy's path; file descriptor 9 is its lock
 make_room() { # the copy's path, its size in bytes
     local old room folder=${1%/*}
     rm -f "$1.part"
-    for old in "$folder"/*.sif ''; do
+    for old in "$folder"/*."${image##*.}" ''; do
         # A wrapper of df may print other lines, too.
         room=$(df --output=avail -B1 "$folder" | grep -Ex ' *[0-9]+' | tail -n 1)
         if [ "${room:-0}" -gt "$2" ]; then return 0; fi

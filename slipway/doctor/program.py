@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from slipway.doctor.check import Answer
+from slipway.runtime.choose import find_runtime
 from slipway.site import Site
 
 # What a script may print; more is cut off.
@@ -83,7 +84,7 @@ def compose(
         _BEGIN.strip("\n"),
         f"scratch_here={shell_path(site.paths.scratch)}",
         "scratch=$scratch_here" if scratch is None else f"scratch={shlex.quote(str(scratch))}",
-        f"container={shlex.quote(site.container.command)}",
+        f"container={shlex.quote(find_runtime(site.container.command).program)}",
         "load_site() {",
         *(f"    {shlex.join(['module', 'load', name])} || return" for name in site.modules),
         # How the last of the site's own lines ends is of no account in a job either.

@@ -1,25 +1,26 @@
-"""An image for a site whose nodes have an engine: an archive of it, or only its id where the engine has it.
+"""An image for a site without Apptainer: an archive that an engine loads, or a file system for Enroot.
 
-The archive is what ``docker save`` gives, as it is: layers are not compressed, so that two versions of an
-image have most of their bytes in common, and rsync sends the rest. It has the image without its names, since
-loading it would take them from what has them on the site.
+Where the engine has the image, its id is all that it needs. The archive is what ``docker save`` gives: layers
+are not compressed, so that two versions of an image have most of their bytes in common, and rsync sends the
+rest. It has the image without its names, since loading it would take them from what has them on the site.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import EngineError, ImageError
+from slipway.errors import ConversionError, EngineError, ImageError
 from slipway.image.engine import Image
 from slipway.jsontext import load_json
 from slipway.lock import only_one
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.sif.file import read_sif
 from slipway.sif.kept import Sif, sha256
 from slipway.sif.store import SAVE_TIMEOUT_S
 from slipway.workspace import check_space, workspace
@@ -82,6 +83,45 @@ def make_reference(image: Image, project: Project) -> Sif:
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{image.id}\n", encoding="utf-8")
     return _made(path, image, sha256(path))
+
+
+def make_squashfs(sif: Sif, project: Project, progress: Progress, *, as_newest: bool = True) -> Sif:
+    """The squashfs of a ``.sif`` as a file of its own, which is what Enroot takes.
+
+    Raises:
+        ConversionError: the ``.sif`` is damaged.
+        SpaceError: there is not enough room for it.
+    """
+    digest = sif.image_id.removeprefix("sha256:")[:16]
+    path = project.state / _FOLDER / f"{sif.name}-{digest}-{sif.compression}.sqsh"
+    with only_one(project.state / "locks" / f"archive-{sif.name.replace('/', '_')}", lambda: None):
+        if there := _find(path, sif.image_id):
+            return there
+        check_space(project.state / "tmp", sif.size_bytes, f"making {path.name}")
+        progress.step(f"Taking the file system out of {sif.path.name}")
+        with workspace(project.state / "tmp") as tmp:
+            part = tmp / path.name
+            digest = _write(_read_squashfs(sif.path), part)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.rename(path)
+        made = replace(sif, path=path, sha256=digest, size_bytes=path.stat().st_size)
+        _keep(made)
+        if as_newest:
+            _forget_older(made)
+    return made
+
+
+def _read_squashfs(path: Path) -> Iterator[bytes]:
+    try:
+        content = read_sif(path)
+    except ValueError as error:
+        raise ConversionError(f"{path}: {error}; remove it, and give the same command again") from error
+    left = content.size_bytes
+    with path.open("rb") as file:
+        file.seek(content.offset)
+        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            yield chunk
 
 
 def find_archive(project: Project, sha256: str) -> Sif | None:
@@ -177,9 +217,10 @@ def _find(path: Path, image_id: str) -> Sif | None:
 
 def _forget_older(newest: Sif) -> None:
     # As of a .sif: of each name only the newest stays.
-    for record in newest.path.parent.glob("*.tar.json"):
+    for record in newest.path.parent.glob(f"*{newest.path.suffix}.json"):
         try:
-            same = load_json(record.read_bytes())["name"] == newest.name
+            content = load_json(record.read_bytes())
+            same = (content["name"], content["compression"]) == (newest.name, newest.compression)
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if same and record != _record(newest.path):

@@ -39,7 +39,9 @@ SIF = Form(link=".sif", files=(".sif",))
 ARCHIVE = Form(link=".image", files=(".tar", ".id"))
 # Which image in a registry is meant.
 REFERENCE = Form(link=".ref", files=(".ref",))
-FORMS = (SIF, ARCHIVE, REFERENCE)
+# The squashfs of a .sif alone.
+SQSH = Form(link=".sqsh", files=(".sqsh",))
+FORMS = (SIF, ARCHIVE, REFERENCE, SQSH)
 SUFFIXES = tuple(suffix for form in FORMS for suffix in form.files)
 
 
@@ -74,6 +76,10 @@ class Wanted:
 
 class Runtime(Protocol):
     """What starts containers on nodes."""
+
+    @property
+    def program(self) -> str:
+        """The program that starts containers; empty where none is needed."""
 
     @property
     def blocks(self) -> Mapping[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from slipway.runtime.apptainer import Apptainer
 from slipway.runtime.base import Runtime
 from slipway.runtime.docker import Docker
+from slipway.runtime.enroot import Enroot
 from slipway.runtime.inside import Inside
 from slipway.runtime.podman import Podman
+from slipway.runtime.pyxis import Pyxis
 
 _RUNTIMES: dict[str, Runtime] = {
     "apptainer": Apptainer("apptainer"),
@@ -14,6 +16,8 @@ _RUNTIMES: dict[str, Runtime] = {
     "inside": Inside(),
     "docker": Docker(),
     "podman": Podman(),
+    "enroot": Enroot(),
+    "pyxis": Pyxis(),
 }
 
 

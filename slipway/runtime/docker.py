@@ -15,6 +15,7 @@ class Docker:
     The container is the engine's, and not below the job's processes: it gets limits of its own.
     """
 
+    program: ClassVar[str] = "docker"
     blocks: ClassVar[Mapping[str, str]] = {"runtime": "docker", "engine": "engine"}
     parts: ClassVar[frozenset[str]] = frozenset({"engine"})
     form: ClassVar[Form] = ARCHIVE

@@ -13,6 +13,7 @@ from slipway.runtime.base import REFERENCE, Form, Image, Wanted
 class Inside:
     """See :class:`slipway.runtime.base.Runtime`; its block makes links where others mount."""
 
+    program: ClassVar[str] = ""
     blocks: ClassVar[Mapping[str, str]] = {"runtime": "inside"}
     parts: ClassVar[frozenset[str]] = frozenset({"image_file", "own_process"})
     form: ClassVar[Form] = REFERENCE

@@ -15,6 +15,7 @@ class Podman:
     The container stays in the cgroup of the job: the scheduler's limits count for it.
     """
 
+    program: ClassVar[str] = "podman"
     blocks: ClassVar[Mapping[str, str]] = {"runtime": "podman", "engine": "engine"}
     parts: ClassVar[frozenset[str]] = frozenset({"engine", "own_process"})
     form: ClassVar[Form] = ARCHIVE

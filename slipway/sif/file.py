@@ -30,9 +30,10 @@ _COMPRESSIONS = {1: "gzip", 2: "lzma", 3: "lzo", 4: "xz", 5: "lz4", 6: "zstd"}
 
 @dataclass(frozen=True, kw_only=True)
 class SifContent:
-    """What a ``.sif`` says of itself: where its squashfs begins, in bytes, and how that is compressed."""
+    """What a ``.sif`` says of itself: where its squashfs is, in bytes, and how that is compressed."""
 
     offset: int
+    size_bytes: int
     compression: str
 
 
@@ -50,7 +51,8 @@ def read_sif(path: Path) -> SifContent:
                 if offset < 0 or size < 0 or offset + size > length:
                     raise ValueError(f"it is cut: {length} bytes, and one part ends at {offset + size}")
                 if kind == _PARTITION and file_system == _SQUASHFS:
-                    return SifContent(offset=offset, compression=_compression(file, offset, size))
+                    compression = _compression(file, offset, size)
+                    return SifContent(offset=offset, size_bytes=size, compression=compression)
         except struct.error as error:
             raise ValueError("it is cut in the middle of its header") from error
     raise ValueError("it holds no squashfs file system")

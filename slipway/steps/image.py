@@ -19,10 +19,10 @@ from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
 from slipway.push.admit import admit, forget
-from slipway.push.archive import make_archive, make_reference
+from slipway.push.archive import make_archive, make_reference, make_squashfs
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
-from slipway.runtime.base import ARCHIVE, SIF
+from slipway.runtime.base import ARCHIVE, SIF, SQSH
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import find_scheduler
 from slipway.shell import LocalShell
@@ -127,8 +127,9 @@ def make_for(
         UsageError: there is no such compression.
     """
     form = find_runtime(site.container.command).form
-    if form == SIF:
-        return convert(session, profile, compression or site.container.compression)
+    if form in (SIF, SQSH):
+        sif, is_new = convert(session, profile, compression or site.container.compression)
+        return (make_squashfs(sif, session.project, session.progress) if form == SQSH else sif), is_new
     if compression:
         raise UsageError(f"--compression {compression}: what {site.name} takes has none")
     refuse_definition(profile, f"What {site.name} takes ({site.container.command})")
@@ -171,8 +172,10 @@ def is_there(site: Site, image: Image) -> bool:
 
 def older_for(session: Session, profile: Profile, image: Image, site: Site) -> Sif:
     """An image of before in the form that a site takes; what was made of newer ones stays as it is."""
-    if find_runtime(site.container.command).form == SIF:
-        return convert_older(session, profile, image, site.container.compression)
+    form = find_runtime(site.container.command).form
+    if form in (SIF, SQSH):
+        sif = convert_older(session, profile, image, site.container.compression)
+        return make_squashfs(sif, session.project, session.progress, as_newest=False) if form == SQSH else sif
     return _other_form(session, engine(), image, site, as_newest=False)[0]
 
 

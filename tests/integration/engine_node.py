@@ -10,6 +10,7 @@ from types import TracebackType
 
 from slipway.job.script import Job, render_script, words_file
 from slipway.job.template import load_template
+from slipway.runtime.choose import find_runtime
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Container, Login, Paths
@@ -53,7 +54,8 @@ class EngineNode:
             (folder / name).mkdir(mode=0o755, parents=True)
         (folder / "code" / "here.txt").write_text("the code\n")
         (folder / "data" / "d.txt").write_text("the data\n")
-        self.image = folder / "images" / "slipway-small-0123456789abcdef.tar"
+        suffix = find_runtime(engine).form.files[0]
+        self.image = folder / "images" / f"slipway-small-0123456789abcdef{suffix}"
         job = {
             "run_id": RUN_ID,
             "run_dir": PurePosixPath(self.run_dir),

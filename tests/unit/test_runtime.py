@@ -5,14 +5,16 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
+from pydantic import ValidationError
 
 from slipway.errors import JobError
 from slipway.job.script import container_command, render_script
 from slipway.runtime.base import Image
 from slipway.runtime.engine import admit_command, engine_tag, forget_command
+from slipway.scheduler.host.site import HostSite
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Container
-from tests.unit.node import SITE, TEMPLATE, job
+from tests.unit.node import SITE, TEMPLATE, Node, job
 from tests.unit.test_job import Uses
 
 TAR = PurePosixPath("/s/slipway/images/slipway-cpu-0123456789abcdef.tar")
@@ -64,6 +66,82 @@ def test_podman_stays_in_the_cgroup_of_the_job() -> None:
     assert container_command(wanted, site("podman")) == ["podman", "run", "--cgroups=disabled", *same]
 
 
+def test_enroot_is_told_all_that_a_job_wants() -> None:
+    where = site("enroot", flags=("--ipc",), binds=("/etc/pki:/etc/pki:none:x-create=dir,rbind,ro",))
+    assert container_command(job(resources=SlurmResources(gpus="2", mem="8G")), where) == [
+        "enroot",
+        "start",
+        "--env",
+        "HOME=/tmp",
+        "--ipc",
+        "--mount",
+        "/s/slipway/code/c0de:/code:none:x-create=dir,rbind,ro",
+        "--mount",
+        "/s/slipway/data:/data:none:x-create=dir,rbind,ro",
+        "--mount",
+        "/s/slipway/weights:/weights:none:x-create=dir,rbind,ro",
+        "--mount",
+        "/etc/pki:/etc/pki:none:x-create=dir,rbind,ro",
+    ]
+    assert "--env" not in container_command(job(home=True), where)
+
+
+def test_pyxis_has_its_options_in_srun() -> None:
+    where = site("pyxis", binds=("/etc/pki:/etc/pki:ro",))
+    mounts = ["/s/slipway/code/c0de:/code:ro", "/s/slipway/data:/data:ro", "/s/slipway/weights:/weights:ro"]
+    assert container_command(job(), where) == [
+        "srun",
+        "--nodes=1",
+        "--ntasks=1",
+        "--ntasks-per-node=1",
+        "--overlap",
+        "--export=ALL",
+        "--no-container-entrypoint",
+        "--no-container-remap-root",
+        "--container-readonly",
+        "--no-container-mount-home",
+        "--container-mounts=" + ",".join([*mounts, "/etc/pki:/etc/pki:ro"]),
+    ]
+    assert "--container-mount-home" in container_command(job(home=True), where)
+
+
+# In the place of `srun` or `enroot`: it says what it was told, and has no image to run.
+NOTES = """#!/bin/bash
+printf '%s\\n' "$@" >"$0.told"
+env >"$0.environment"
+exit 1
+"""
+
+
+@pytest.mark.parametrize(("command", "program"), [("pyxis", "srun"), ("enroot", "enroot")])
+def test_what_the_script_adds_to_a_command(tmp_path: Path, command: str, program: str) -> None:
+    image = PurePosixPath("/s/slipway/images/slipway-cpu-0123456789abcdef.sqsh")
+    node = Node(tmp_path / "node", site(command), image=image)
+    stand_in = node.folder / program
+    stand_in.write_text(NOTES)
+    stand_in.chmod(0o755)
+    assert node.run("true", PRIVATE="1") == 1
+    assert node.result()["reason"] == "launch-failure"
+    words = stand_in.with_name(f"{program}.told").read_text()
+    out = f"{node.run_dir}/attempt-1/out"
+    if command == "pyxis":
+        assert f",/s/slipway/weights:/weights:ro,{out}:/out:rw\n--container-image={image}\n" in words
+        assert "\n--nodelist=node1\n--cpus-per-task=2\n/bin/sh\n" in words
+        environment = stand_in.with_name(f"{program}.environment").read_text()
+        assert "SLURM_JOB_ID=7\n" in environment
+        assert "PRIVATE" not in environment
+    else:
+        assert f"\n--mount\n{out}:/out:none:x-create=dir,rbind,rw\n{image}\n/bin/sh\n" in words
+    assert ".slipway-entry-0" in words
+
+
+def test_pyxis_is_slurms() -> None:
+    with pytest.raises(ValidationError, match="pyxis is a plugin of SLURM"):
+        HostSite.model_validate(
+            {"name": "here", "paths": {"scratch": "/s"}, "container": {"command": "pyxis"}}
+        )
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_users_home_folder_takes_the_place_of_its_own(engine: str) -> None:
     assert "--tmpfs" not in container_command(job(home=True), site(engine))
@@ -91,20 +169,22 @@ def test_an_engine_has_a_name_of_its_own_for_what_is_sent() -> None:
     assert engine_tag(TAR.with_name("slipway-cpu.image")).startswith("slipway-cpu:newest-")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [*ENGINES, "enroot", "pyxis"])
 def test_packed_data_are_refused(engine: str) -> None:
     packed = {"room": PurePosixPath("/s/slipway/packed/room-1.sqsh")}
     with pytest.raises(JobError, match=f"room: packed data, which {engine} cannot bind"):
         render_script(job(packed=packed), site(engine), TEMPLATE)
 
 
+# Both take the squashfs of a .sif.
+UNPACKED = ("enroot", "pyxis")
 COMBINATIONS = [
     Uses(command=command, nodes=nodes, cache=cache, node_local=local, gpus=cache, output=local, chain=local)
-    for command in ENGINES
+    for command in (*ENGINES, *UNPACKED)
     for nodes, cache, local in [(1, False, False), (2, True, True), (1, True, True)]
 ] + [
     Uses(command=command, elements=True, shell=shell, lanes=0 if shell else 4)
-    for command in ENGINES
+    for command in (*ENGINES, *UNPACKED)
     for shell in (True, False)
 ]
 
@@ -123,11 +203,12 @@ def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
 @pytest.mark.parametrize("uses", COMBINATIONS, ids=str)
 def test_a_script_holds_nothing_of_another_runtime(uses: Uses) -> None:
     script = uses.render()
+    is_engine = uses.command in ENGINES
     assert "--bind" not in script
-    assert "guard_image" not in script
-    assert "image_here" not in script
-    assert "copy_image" not in script
-    assert ("tail -s 1 --pid=$$" in script) is ("kill -KILL -1" in script) is not uses.shell
+    assert ("guard_image" in script) is (uses.command == "enroot")
+    assert ("image_here" in script) is not is_engine
+    assert ("copy_image" in script) is (uses.node_local and not is_engine)
+    assert ("tail -s 1 --pid=$$" in script) is ("kill -KILL -1" in script) is (is_engine and not uses.shell)
     assert "# @" not in script
     assert "# only:" not in script
     assert "\n\n\n" not in script

@@ -42,7 +42,12 @@ case $container in docker | podman)
     said=$("$container" info 2>&1 >/dev/null) && echo "answers yes" ||
         echo "refusal $(echo "$said" | tail -n 1)" ;;
 esac
-echo "version $("$container" --version 2>&1 | head -n 1)"
+case $container in
+enroot) echo "version enroot $(enroot version 2>&1 | head -n 1)" ;;
+srun) ! srun --help 2>&1 | grep -q container-image || echo "answers yes"
+    echo "version $(srun --version 2>&1 | head -n 1)" ;;
+*) echo "version $("$container" --version 2>&1 | head -n 1)" ;;
+esac
 """
 _ASK_NAMESPACES = """
 for file in user/max_user_namespaces kernel/unprivileged_userns_clone \
@@ -100,6 +105,9 @@ def _look_at_command(facts: Facts, answer: Answer) -> Finding:
         return _missing(facts, answer, wanted)
     if _is_engine(facts):
         return _look_at_engine(facts, answer)
+    if wanted == "pyxis" and not answer.value("answers"):
+        fix = f"ask the site whether it has Pyxis; without it `command: enroot` in {facts.file} may do"
+        return failed("srun there knows no --container-image", so=_SO, fix=fix)
     said = answer.value("version") or ""
     version = _VERSION.search(said)
     if version is None:
