@@ -1,5 +1,5 @@
 # Runs a command once on each node of the job. As soon as one fails, the others are killed. PBS itself tells all of them
-# of the job's end, and each has its own warning before the limit.
+# of the job's end, and each has its own warning before the limit. What they print PBS would put into its own log.
 on_each_node() {
     local host index=0 code worst=0 parts=()
     trap '' USR1
@@ -8,14 +8,14 @@ on_each_node() {
         start_on "$host" env "slipway_attempt=$attempt" "slipway_node_index=$index" "slipway_limit_s=$slipway_limit_s" \
             "slipway_limit_at=$slipway_limit_at" "slipway_grace_s=$slipway_grace_s" slipway_tasks= \
             ${array_index:+"PBS_ARRAY_INDEX=$array_index"} "PBS_NODEFILE=$PBS_NODEFILE" \
-            ${job_cpus:+"NCPUS=$job_cpus"} "$@" </dev/null &
+            ${job_cpus:+"NCPUS=$job_cpus"} /bin/bash -c 'exec >>"$0" 2>&1 && exec "$@"' "$here/log" "$@" </dev/null &
         parts+=($!)
         index=$((index + 1))
     done
     for _ in "${parts[@]}"; do
-        wait -n "${parts[@]}"
+        wait -n
         code=$?
-        [ "$code" -ne 0 ] && [ "$code" -ne 127 ] || continue
+        [ "$code" -ne 0 ] || continue
         [ "$worst" -ne 0 ] || { worst=$code && kill -TERM "${parts[@]}" 2>/dev/null; }
     done
     return "$worst"

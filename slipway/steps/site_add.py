@@ -127,7 +127,9 @@ def look_around(host: Host) -> ClusterFacts:
     facts = parse_facts(*(result.stdout for result in results))
     if "sbatch" not in facts.values:
         other = next((name for command, name in _OTHERS.items() if command in facts.values), None)
-        has = f"; it has {other}, which Slipway does not know" if other else ""
+        has = f"; it has {other}, for which no file can be written by itself" if other else ""
+        if "qsub" in facts.values:
+            has += " (for PBS or Torque write cluster/NAME.yaml with `scheduler: pbs`, as docs/pbs.md says)"
         raise RemoteError(
             f"{host.target}: a login shell there finds no sbatch{has}. If a module or a start file brings "
             "it, have ~/.bash_profile there load it; else name a login node of a cluster with SLURM"
