@@ -5,6 +5,7 @@ on_each_node() {
     trap '' USR1
     if [ "$job_nodes" -lt "$nodes" ]; then say "PBS gave the job $job_nodes of $nodes nodes" && return 1; fi
     for host in $(job_hosts); do
+        # shellcheck disable=SC2016 # the node's shell fills these in
         start_on "$host" env "slipway_attempt=$attempt" "slipway_node_index=$index" "slipway_limit_s=$slipway_limit_s" \
             "slipway_limit_at=$slipway_limit_at" "slipway_grace_s=$slipway_grace_s" slipway_tasks= \
             ${array_index:+"PBS_ARRAY_INDEX=$array_index"} "PBS_NODEFILE=$PBS_NODEFILE" \

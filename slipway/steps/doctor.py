@@ -11,6 +11,7 @@ from dataclasses import replace
 from slipway.doctor.catalog import checks_of
 from slipway.doctor.check import Answer, Check, Facts, JobEnding, Place
 from slipway.doctor.examine import Examined, examine
+from slipway.doctor.finding import Verdict
 from slipway.doctor.node.job import run_job, with_answers
 from slipway.doctor.program import compose, parse_answers
 from slipway.errors import SlipwayError
@@ -97,7 +98,9 @@ def _blocked(there: Iterable[Examined]) -> str | None:
     findings = {one.check.name: one for one in there}
     for name in ("scratch", "scheduler", "request"):
         one = findings[name]
-        if not one.finding.is_usable:
+        # Not each scheduler can be asked about a job that is not submitted.
+        untold = name == "request" and one.finding.verdict is Verdict.SKIPPED
+        if not one.finding.is_usable and not untold:
             return f"“{one.check.title}” is not well"
     return None
 

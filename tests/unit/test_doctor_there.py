@@ -17,10 +17,11 @@ from slipway.errors import LoginError, ParseError
 from slipway.image.engine import Image
 from slipway.scheduler.health import OpenPartition
 from slipway.scheduler.limits import ResourceRequest
+from slipway.scheduler.pbs.site import PbsSite
 from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.sif.kept import Sif
-from slipway.site import Queue
+from slipway.site import Login, Paths, Queue
 from tests.unit.test_doctor import facts, site
 
 BY_NAME = {one.name: one for one in CHECKS}
@@ -296,6 +297,12 @@ def test_a_trial_has_the_options_of_a_job() -> None:
         "-c",
         "printf '#!/bin/sh\\ntrue\\n' | sbatch --test-only --time=10 '--comment=a b'",
     ]
+
+
+def test_a_scheduler_that_is_not_asked_about_jobs_beforehand() -> None:
+    where = PbsSite(name="hpc", login=Login(host="h"), paths=Paths(scratch="/s"))
+    found = look("request", where=where)
+    assert (found.verdict, found.seen) == (SKIPPED, "PBS cannot be asked about a job without submitting it")
 
 
 def test_a_scheduler_that_does_not_answer() -> None:
