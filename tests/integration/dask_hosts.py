@@ -44,18 +44,29 @@ exec /usr/sbin/sshd -D -e
 """
 
 
-def build_images() -> Any:
-    """The image of the hosts, and the one that Dask runs in; returns the engine."""
+def build_host_image() -> Any:
+    """The image of the hosts; returns the engine."""
     client = engine()
     profile = load_profile(ROOT / "env", "cpu")
     ensure_base(client, profile.base_image, profile.debian_mirror, NullProgress())
     project = Project(root=ROOT, state=ROOT / ".slipway", results=ROOT / "results")
     build_image(client, tools_recipe(project, profile), NullProgress())
-    for name, folder, args in ((HOST_IMAGE, "hosts", {}), (IMAGE, "image", dict(profile.build_args))):
-        dockerfile = ROOT / "tests" / "integration" / "dask" / folder / "Dockerfile"
-        recipe = Recipe(name=name, dockerfile=dockerfile, platform="", build_args=args)
-        build_image(client, recipe, NullProgress())
+    _build(client, HOST_IMAGE, "hosts", {})
     return client
+
+
+def build_images() -> Any:
+    """The image of the hosts, and the one that Dask runs in; returns the engine."""
+    client = build_host_image()
+    _build(client, IMAGE, "image", dict(load_profile(ROOT / "env", "cpu").build_args))
+    return client
+
+
+def _build(client: Any, name: str, folder: str, args: dict[str, str]) -> None:
+    dockerfile = ROOT / "tests" / "integration" / "dask" / folder / "Dockerfile"
+    build_image(
+        client, Recipe(name=name, dockerfile=dockerfile, platform="", build_args=args), NullProgress()
+    )
 
 
 def make_image(client: Any, project: Project) -> Sif:
@@ -112,7 +123,7 @@ def open_hosts(state: Path, count: int = 4) -> Iterator[Hosts]:
     made: dict[str, Any] = {}
     try:
         for name in [f"gpu{number}" for number in range(1, count + 1)]:
-            made[name] = _create(client, name, (state / "id.pub").read_text())
+            made[name] = create_host(client, name, (state / "id.pub").read_text())
             client.networks.get("bridge").disconnect(made[name])
             network.connect(made[name], aliases=[name])
             made[name].start()
@@ -121,7 +132,7 @@ def open_hosts(state: Path, count: int = 4) -> Iterator[Hosts]:
             lambda: [one.logs() for one in made.values()],
         )
         hosts = Hosts(state, made)
-        _write_config(hosts)
+        write_config(hosts)
         yield hosts
     finally:
         for container in made.values():
@@ -130,19 +141,27 @@ def open_hosts(state: Path, count: int = 4) -> Iterator[Hosts]:
         client.close()
 
 
-def _create(client: Any, name: str, authorized: str) -> Any:
+def create_host(client: Any, name: str, authorized: str, **more: Any) -> Any:
+    """The container of one host, not started yet.
+
+    Args:
+        client: the engine.
+        name: the host's.
+        authorized: the public key that may log in.
+        more: of its ``HostConfig``.
+    """
     config = {
         "Image": HOST_IMAGE,
         "Hostname": name,
         "Entrypoint": ["/bin/bash", "-c", _START],
         "Env": [f"AUTHORIZED={authorized}"],
         "ExposedPorts": {"22/tcp": {}},
-        "HostConfig": _HOST_CONFIG,
+        "HostConfig": {**_HOST_CONFIG, **more},
     }
     return client.containers.get(client.api.create_container_from_config(config)["Id"])
 
 
-def _write_config(hosts: Hosts) -> None:
+def write_config(hosts: Hosts) -> None:
     """An ssh_config that leads to each of them, whose keys are known."""
     blocks, known = [], []
     for name, container in hosts.containers.items():

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from slipway.job.run import Run
 from slipway.scheduler.base import State
 from slipway.sweep.spec import SweepSpec
-from tests.integration.places import on_box, on_pbs, on_this_machine
+from tests.integration.places import on_box, on_pbs, on_this_machine, on_workstation
 from tests.integration.places.place import Place
 
 HOSTILE = (
@@ -32,7 +33,7 @@ WAITS = "trap 'echo told; exit 0' TERM; echo running; while :; do sleep 0.1; don
 SAVES = "trap 'echo saved >/out/saved; exit 0' USR1; echo running; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(scope="module", params=["slurm", "host", "this-machine", "pbs"])
+@pytest.fixture(scope="module", params=["slurm", "host", "host-docker", "this-machine", "pbs"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp(request.param) / "checkout"
     match request.param:
@@ -40,12 +41,22 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield on_box.slurm(request.getfixturevalue("small"), folder)
         case "host":
             yield on_box.host(request.getfixturevalue("small"), folder)
+        case "host-docker":
+            with on_workstation.docker(folder) as made:
+                yield made
         case "this-machine":
             with on_this_machine.docker(folder) as made:
                 yield made
         case "pbs":
             with on_pbs.openpbs(folder) as made:
                 yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def limited(place: Place) -> tuple[Run, Run]:
+    """Those that take as long as the shortest time limit: they begin first, and run beside the others."""
+    saves = place.run(SAVES, time=place.limit)
+    return saves, place.run("echo kept >/out/file; sleep 600", time=place.limit)
 
 
 def test_a_program_runs_to_its_end_and_its_results_come_home(place: Place) -> None:
@@ -108,15 +119,14 @@ def test_a_job_that_waits_is_cancelled_before_it_begins(place: Place) -> None:
     place.wait(before)
 
 
-def test_a_program_is_warned_before_its_time_is_up(place: Place) -> None:
-    run = place.run(SAVES, time=place.limit)
-    ended = place.wait(run)
+def test_a_program_is_warned_before_its_time_is_up(place: Place, limited: tuple[Run, Run]) -> None:
+    ended = place.wait(limited[0])
     assert ended.status.reason == "time-limit"
-    assert (place.pull(run) / "attempt-1" / "out" / "saved").read_text() == "saved\n"
+    assert (place.pull(ended) / "attempt-1" / "out" / "saved").read_text() == "saved\n"
 
 
-def test_a_program_that_does_not_listen_is_ended(place: Place) -> None:
-    ended = place.wait(place.run("echo kept >/out/file; sleep 600", time=place.limit))
+def test_a_program_that_does_not_listen_is_ended(place: Place, limited: tuple[Run, Run]) -> None:
+    ended = place.wait(limited[1])
     assert (ended.state, ended.status.reason) == (State.TIMEOUT, "time-limit")
     assert (place.pull(ended) / "attempt-1" / "out" / "file").read_text() == "kept\n"
 

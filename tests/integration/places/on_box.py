@@ -12,7 +12,7 @@ scheduler: host
 login: {host: box, ssh_config: box/ssh_config}
 paths: {scratch: $SCRATCH}
 modules: [apptainer]
-places: 2
+places: 4
 grace_s: 4
 """
 

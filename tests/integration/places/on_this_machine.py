@@ -15,7 +15,7 @@ LOCAL = """
 scheduler: host
 paths: {{scratch: {folder}/scratch}}
 container: {{command: docker}}
-places: 2
+places: 4
 grace_s: 4
 """
 

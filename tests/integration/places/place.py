@@ -45,7 +45,7 @@ class Place:
 
     session: Session
     choice: Choice
-    limit: str = "0:06"
+    limit: str = "0:30"
     limits_memory: bool = True
     wanted: SlurmResources = WANTED
 
