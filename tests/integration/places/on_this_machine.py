@@ -1,7 +1,7 @@
 """This machine as a place: no SSH, no scheduler; its own Docker engine, or Apptainer where it is installed.
 
 Apptainer needs a newer Debian than this machine may have. So ``test_scenarios_inside.py`` starts a container
-that has it, in which this checkout's own Python runs the same scenarios: there the container is "this machine".
+that has it, in which this checkout's own Python runs the same scenarios.
 """
 
 import json
