@@ -239,6 +239,36 @@ def test_it_is_what_docker_builds(client: Any, archive: Path, tmp_path: Path, fa
         start(session, chosen)
 
 
+def test_what_the_base_image_says_counts(client: Any, tmp_path: Path, facts: dict[str, Any]) -> None:
+    base = """FROM debian:trixie-slim
+ENV OF_BASE="it's a" PATH=/of/base:$PATH
+LABEL of.base=yes
+ENTRYPOINT ["/bin/echo", "of base"]
+CMD ["c"]
+"""
+    name = "slipway-test-def-base"
+    client.images.build(fileobj=io.BytesIO(base.encode()), tag=name)
+    try:
+        with (tmp_path / "base.tar").open("wb") as file:
+            for chunk in client.images.get(name).save(named=f"{name}:latest"):
+                file.write(chunk)
+    finally:
+        client.images.remove(name, force=True)
+    settings = "IMAGE=slipway-test-def\nDOCKERFILE=Dockerfile\nBUILDER=apptainer\n"
+    session = project(tmp_path, f"{settings}BASES={name}=base.tar\n")
+    (tmp_path / "Dockerfile").write_text(
+        f'FROM {name} AS first\nRUN echo "$OF_BASE" >/of-base\n'
+        'FROM first\nENV PATH=/mine:$PATH\nRUN grep -qx "it.s a" /of-base && [ "$PATH" = /mine:/of/base:'
+        '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ]\nCMD ["d e"]\n'
+    )
+    sif, _ = definition.build_definition(session, session.profile("base"))
+    assert sif.image_id.startswith("definition:")
+    assert (facts["entrypoint"], facts["command"]) == (["/bin/echo", "of base"], ["d e"])
+    assert facts["labels"]["of.base"] == "yes"
+    environment = dict(word.partition("=")[::2] for word in facts["environment"])
+    assert environment["PATH"].startswith("/mine:/of/base:/usr/local/sbin:")
+
+
 def test_a_command_that_fails_is_named_by_its_line(archive: Path, tmp_path: Path) -> None:
     session = project(
         tmp_path,
