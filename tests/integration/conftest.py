@@ -1,5 +1,6 @@
 """What integration tests share: the demo, which has run once; a line to the box that can be cut."""
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -10,6 +11,9 @@ from tests.integration.small_image import SmallImageBox, small, small_box
 from tests.integration.task_runner import TaskRunner
 
 __all__ = ["line", "small", "small_box"]
+
+# The words of Docker's own builder are in docs/errors.md; test_engines.py has the others.
+os.environ.setdefault("DOCKER_BUILDKIT", "0")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, refused, skipped, warning
 from slipway.errors import HostError
-from slipway.image.engine import engine
+from slipway.image.endpoint import find_endpoint
+from slipway.image.engine import engine, is_podman, is_rootless
 from slipway.sif.conversion import has_apptainer
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ def _look_at_engine(facts: Facts, _: Answer) -> Finding:
         return refused(error, so=_SO, fix="`docker info` says more")
     try:
         version = client.version()
+        name = "Podman" if is_podman(client) else "Docker"
+        mode = ", rootless" if is_rootless(client) else ""
     finally:
         client.close()
-    return ok(f"Docker {version.get('Version', '?')}, API {client.api.api_version}")
+    place = find_endpoint().origin
+    at = f", at {place}" if place else ""
+    return ok(f"{name} {version.get('Version', '?')}, API {client.api.api_version}{mode}{at}")
 
 
 def _look_at_disk(_: Facts, __: Answer) -> Finding:
