@@ -7,198 +7,38 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from slipway.errors import JobError
 from slipway.host.host import Host
-from slipway.host.scratch import Scratch, open_scratch
-from slipway.image.base import ensure_base
-from slipway.image.engine import engine, find_image
 from slipway.job import watch
-from slipway.job.poll import poll
-from slipway.job.request import Request
-from slipway.job.run import Reason, Run
-from slipway.job.submit import settle, submit
-from slipway.profile import Profile
-from slipway.progress import NullProgress
-from slipway.project import Project
-from slipway.push.reference import keep_reference
-from slipway.push.upload import push_sif
-from slipway.registry.publish import Published
-from slipway.registry.reference import parse_reference
+from slipway.job.run import Reason
+from slipway.job.submit import settle
 from slipway.scheduler.base import State
-from slipway.scheduler.ngc.site import NgcSite, Platform
-from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.site import Login, Paths
 from slipway.steps.ngc import close_login_node, open_login_node, use_login_node
-from slipway.steps.session import Choice, Session
+from slipway.steps.session import Choice
+from tests.integration.ngc.platform import (
+    API_KEY,
+    IMAGE,
+    INSTANCE,
+    UNTIL_LET_GO,
+    PlatformHere,
+    platform_here,
+    quiet,
+)
 from tests.integration.registry_container import start_registry
 from tests.integration.task_runner import INVOKE, ROOT
 from tests.waiting import PATIENCE_S, wait_until
 
-IMAGE = "slipway-test-ngc"
-INSTANCE = "cpu.x86.tiny"
-UNTIL_LET_GO = "until [ -e /out/go ]; do sleep 0.1; done"
-
-
-@dataclass(frozen=True)
-class PlatformHere:
-    """The stand-in, a checkout and a site for it.
-
-    Attributes:
-        folder: of all of it.
-        session: the checkout's.
-        site: the site.
-        profile: whose image the platform has.
-    """
-
-    folder: Path
-    session: Session
-    site: NgcSite
-    profile: Profile
-
-    @property
-    def state(self) -> Path:
-        """The stand-in's."""
-        return self.folder / "stand-in"
-
-    @property
-    def workspace(self) -> Path:
-        """What is in the workspace."""
-        (folder,) = (self.state / "workspaces").iterdir()
-        return folder / "slipway"
-
-    @contextmanager
-    def connect(self) -> Iterator[tuple[Host, Scratch]]:
-        """This machine, and the folder that is the site's scratch."""
-        with self.session.connect(self.site) as host:
-            yield host, open_scratch(host, self.site)
-
-    def submit(self, *argv: str, time: str | None = "10", **wanted: Any) -> Run:
-        """Submit a job that runs this command and nothing else."""
-        profile = self.profile.model_copy(update={"program": argv[:1]})
-        resources = SlurmResources(**{"partition": INSTANCE, "time": time, **wanted})
-        request = Request(profile=profile, site=self.site, args=argv[1:], resources=resources)
-        with self.connect() as (host, scratch):
-            return submit(self.session.project, request, host, scratch, NullProgress())
-
-    def sh(self, script: str, *words: str, **wanted: Any) -> Run:
-        """Submit a shell script."""
-        return self.submit("/bin/sh", "-c", script, "sh", *words, **wanted)
-
-    def look(self, run: Run) -> Run:
-        """A run as it stands now."""
-        with self.connect() as (host, _):
-            return poll(host, [run])[0]
-
-    def wait(self, run: Run, *states: State) -> Run:
-        """Wait until a run is in one of these states; without any, until it is over."""
-        seen = [run]
-
-        def look() -> bool:
-            seen[0] = self.look(seen[0])
-            return seen[0].state in states if states else seen[0].state.is_over
-
-        wait_until(look, lambda: f"{seen[0]}\n{self.situation()}", pause_s=0.5)
-        return seen[0]
-
-    def situation(self) -> str:
-        """How the platform stands."""
-        return "\n".join(file.read_text() for file in (self.state / "jobs").glob("*.json"))
-
-    def log(self, run: Run, task: int | None = None) -> str:
-        """What a run has printed, as it is in scratch."""
-        folder = Path(run.run_dir) if task is None else Path(run.run_dir) / f"task-{task}"
-        return (folder / "attempt-1" / "log").read_text(errors="surrogateescape")
-
-    def break_it(self, **what: object) -> None:
-        """Have something go wrong."""
-        (self.state / "break.json").write_text(json.dumps(what))
-
-    def mend(self) -> None:
-        """Have nothing go wrong any more."""
-        (self.state / "break.json").unlink(missing_ok=True)
-
-    def let_go(self, run: Run) -> None:
-        """Let a program end that waits by UNTIL_LET_GO."""
-        out = self.workspace / "runs" / run.run_id / "attempt-1" / "out"
-        wait_until(out.is_dir, self.situation)
-        (out / "go").touch()
-
-    def numbers(self) -> list[int]:
-        """The jobs that there have been."""
-        return sorted(int(file.stem) for file in (self.state / "jobs").glob("*.json"))
-
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformHere]:
-    folder = tmp_path_factory.mktemp("ngc")
-    (folder / "home").mkdir()
-    (folder / "stand-in").mkdir()
-    (folder / "bin").mkdir()
-    stand_in = folder / "bin" / "ngc"
-    stand_in.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/tests/integration/ngc/stand_in.py" "$@"\n'
-    )
-    stand_in.chmod(0o755)
-    profile_lines = f'PATH="{folder}/bin:$PATH"\nexport NGC_STAND_IN="{folder}/stand-in"\n'
-    (folder / "home" / ".bash_profile").write_text(profile_lines)
-    (folder / "home" / ".profile").write_text(profile_lines)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder / "home"))
-        patch.setenv("NGC_STAND_IN", str(folder / "stand-in"))
-        patch.setenv("SHELL", "/bin/bash")
-        yield _made(folder)
-        for number in (int(file.stem) for file in (folder / "stand-in" / "jobs").glob("*.json")):
-            own = str((folder / "stand-in").resolve()).replace("/", "-").strip("-")[-60:]
-            quiet("docker", "rm", "-f", f"ngc-stand-in-{own}-{number}")
-
-
-def quiet(*argv: str) -> None:
-    """Run a program, whatever it prints and comes to."""
-    subprocess.run(argv, capture_output=True, check=False)
-
-
-def _made(folder: Path) -> PlatformHere:
-    quiet(f"{folder}/bin/ngc", "workspace", "create", "--name=mine", "--ace=ace-1")
-    project = Project(root=ROOT, state=folder / "state", results=folder / "results")
-    session = Session(project=project)
-    code = folder / "code"
-    code.mkdir()
-    (code / "file").write_text("code\n")
-    (code / 'it\'s a <name>, "odd"?*|%;:').write_text("odd\n")
-    profile = session.profile("cpu", [f"IMAGE={IMAGE}", f"CODE_DIR={code}"])
-    site = NgcSite(
-        name="ngc",
-        login=Login(host="this-machine"),
-        paths=Paths(scratch=str(folder / "scratch")),
-        ngc=Platform(org="org", ace="ace-1", team="team", workspace="mine", registry="nvcr.example/org/team"),
-        grace_s=3,
-    )
-    (folder / "scratch").mkdir()
-    client = engine()
-    ensure_base(client, profile.base_image, profile.debian_mirror, NullProgress())
-    client.images.get(profile.base_image).tag(IMAGE)
-    # The platform would fetch it from the registry; the stand-in's engine has it by that name.
-    client.images.get(profile.base_image).tag("nvcr.example/org/team/image", "0123456789abcdef")
-    image = find_image(client, IMAGE)
-    assert image is not None
-    made = PlatformHere(folder=folder, session=session, site=site, profile=profile)
-    reference = parse_reference("nvcr.example/org/team/image:0123456789abcdef")
-    published = Published(
-        reference=reference, digest="sha256:" + "1" * 64, size_bytes=1, layers=1, sent_layers=1
-    )
-    sif = keep_reference(image, published, project)
-    with made.connect() as (host, scratch):
-        push_sif(host, scratch, sif, project.client, NullProgress())
-    return made
+    with platform_here(tmp_path_factory.mktemp("ngc")) as here:
+        yield here
 
 
 @pytest.fixture(autouse=True)
@@ -300,7 +140,7 @@ def test_at_its_time_limit_a_program_is_warned_and_the_job_ends_by_itself(platfo
     assert over.status.reason == Reason.TIME_LIMIT
     assert platform.log(run) == "warned\n"
     unwarned = platform.wait(platform.sh("sleep 60", time="0:04"))
-    assert (unwarned.state, unwarned.status.reason) == (State.FAILED, Reason.TIME_LIMIT)
+    assert (unwarned.state, unwarned.status.reason) == (State.TIMEOUT, Reason.TIME_LIMIT)
 
 
 def test_what_runs_past_all_limits_the_platform_ends(
@@ -523,7 +363,10 @@ def checkout(platform: PlatformHere) -> Iterator["Checkout"]:
             f'registry: "{registry.here}/org/team"}}\n'
             f'defaults: {{partition: {INSTANCE}, time: "10"}}\n'
         )
-        yield Checkout(folder=folder, docker=registry.log_in(platform.folder / "docker"))
+        made = Checkout(folder=folder, docker=registry.log_in(platform.folder / "docker"))
+        made.invoke("build", "--profile", "lab")
+        made.invoke("push", "--profile", "lab")
+        yield made
 
 
 @dataclass(frozen=True)
@@ -551,11 +394,44 @@ class Checkout:
         return done.stdout
 
 
+def test_nobody_but_ngc_sees_the_api_key(platform: PlatformHere) -> None:
+    """The stand-in itself refuses arguments with a key in them."""
+    run = platform.sh("env | sort")
+    platform.wait(run)
+    assert "NGC_JOB_ID=" in platform.log(run)
+    kept = [platform.folder / name for name in ("state", "scratch", "stand-in", "results")]
+    files = [file for folder in kept for file in folder.rglob("*") if file.is_file()]
+    assert len(files) > 10
+    assert [file for file in files if API_KEY.encode() in file.read_bytes()] == []
+
+
+def test_a_monitor_goes_to_the_next_instance_for_lack_of_gpu_memory(
+    checkout: Checkout, platform: PlatformHere
+) -> None:
+    site = checkout.folder / "cluster" / "dgx.yaml"
+    text = site.read_text()
+    rung = "{{gpus: 'dgxa100:{0}', partition: dgxa100.80g.{0}.norm}}"
+    rungs = f"[{rung.format(1)}, {rung.format(8)}]"
+    site.write_text(f"{text}monitor: {{gpu_ladder: {rungs}}}\nusage_sample_s: 0\n")
+    script = (
+        "if [ -d /previous ]; then echo more; exit 0; fi; "
+        'echo "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"; touch /out/x; exit 1'
+    )
+    given = ["--partition", "dgxa100.80g.1.norm", "--gpus", "dgxa100:1", "--name", "small"]
+    own = ["--set", "PROGRAM=/bin/sh -c"]
+    checkout.invoke("job", "--profile", "lab", *own, *given, "--wait", "--", script, code=1)
+    told = checkout.invoke("monitor", "--run", "small", "--interval", "1")
+    runs = json.loads(checkout.invoke("status", "--json"))
+    site.write_text(text)
+    assert "dgxa100:8" in told
+    assert runs[0]["state"] == "COMPLETED"
+    newest = json.loads((platform.state / "jobs" / f"{platform.numbers()[-1]}.json").read_text())
+    assert newest["jobDefinition"]["resources"]["name"] == "dgxa100.80g.8.norm"
+
+
 def test_the_whole_line_from_an_image_to_results_at_home(checkout: Checkout) -> None:
-    checkout.invoke("build", "--profile", "lab")
-    checkout.invoke("push", "--profile", "lab")
-    # A second time nothing is sent.
-    checkout.invoke("push", "--profile", "lab")
+    # What the fixture has sent is not sent again.
+    assert "unchanged" in checkout.invoke("push", "--profile", "lab")
     printed = checkout.invoke("job", "--profile", "lab", "--wait", "--", "1")
     assert "value 1" in printed
     (run,) = json.loads(checkout.invoke("status", "--json"))
@@ -567,8 +443,6 @@ def test_the_whole_line_from_an_image_to_results_at_home(checkout: Checkout) -> 
 
 
 def test_a_sweep_has_a_job_an_element_and_one_that_fails_stops_no_other(checkout: Checkout) -> None:
-    checkout.invoke("build", "--profile", "lab")
-    checkout.invoke("push", "--profile", "lab")
     checkout.invoke("job", "--profile", "lab", "--each", "value=1,2,3", "--name", "many", "--", "{value}")
 
     def over() -> bool:

@@ -32,6 +32,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site_file import load_site
 
 ROOT = Path(__file__).parents[2]
+RECORDED = Path(__file__).parent / "data" / "ngc"
 RUN_ID = "k3f9-cpu-20260131-142530"
 SITE = NgcSite.model_validate_json(
     json.dumps(
@@ -226,6 +227,19 @@ def test_jobs_are_listed_in_utc_whatever_the_span() -> None:
 def test_labels_have_nothing_but_what_the_platform_takes() -> None:
     assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", run_label("k3f9-ü .x-2026"))
     assert len(run_label("x" * 300)) == 256
+
+
+def test_what_nvidias_own_printers_print_is_read() -> None:
+    """Recorded from the classes and printers of ``ngcsdk`` 3.60.2, which were given made-up values."""
+    job = row()
+    job["labels"]["userLabels"]["values"].append("slipway_task_3")
+    made = parse_job(json.dumps(job))
+    assert parse_job((RECORDED / "info.json").read_text()) == made
+    assert parse_jobs((RECORDED / "list.json").read_text()) == [made]
+    (state,) = parse_instances((RECORDED / "ace-list.json").read_text())
+    assert (state.name, state.gpus, state.offer.max_mem) == ("dgxa100.80g.8.norm", 8, "1024000M")
+    # What a submission reads where it has to end what it has begun.
+    assert re.findall(r"(?m)^[0-9]+", (RECORDED / "list.csv").read_text()) == ["7180359"]
 
 
 def test_a_jobs_id_says_in_which_organization_it_is() -> None:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
-from slipway.errors import ParseError
+from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
 from slipway.scheduler.ngc.commands import LABEL, list_command, run_label
@@ -21,6 +21,7 @@ from slipway.scheduler.ngc.site import Platform, read_platform
 ASK_S = 300.0
 # The platform's clock, and this machine's.
 _DIFFERENCE = timedelta(days=1)
+_BY_SCRIPT = {"time-limit": State.TIMEOUT, "out-of-memory": State.OUT_OF_MEMORY}
 # Of so many running jobs at most the log is fetched, each time that somebody asks.
 _LOGS = 4
 
@@ -47,14 +48,22 @@ def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
             if folder and one.has_begun and (job.state.is_over or logs):
                 place = Place(platform=platform, run=PurePosixPath(folder), task=job.task, number=one.number)
                 if job.state.is_over:
-                    why = bring(host, place)
-                    if why is not None:
-                        job = replace(job, state=State.COMPLETING, ended_s=None, pending_reason=why)
+                    job = _brought(host, place, job)
                 elif job.state is State.RUNNING:
                     logs -= 1
                     refresh_log(host, place)
             jobs[job.name, job.task] = job
     return QueryResult(jobs=jobs, problem="; ".join(dict.fromkeys(problems)) or None)
+
+
+def _brought(host: Host, place: Place, job: Job) -> Job:
+    """A job that is over, with its files in scratch; one that is about to end as long as they are not."""
+    try:
+        reason = bring(host, place)
+    except RemoteError as error:
+        return replace(job, state=State.COMPLETING, ended_s=None, pending_reason=str(error))
+    # The platform only sees that the script has failed.
+    return replace(job, state=_BY_SCRIPT.get(reason, job.state)) if job.state is State.FAILED else job
 
 
 def find_all(host: Host, wanted: Sequence[JobQuery]) -> tuple[list[Found], str | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.scheduler.ngc.site import Platform
 
@@ -22,7 +23,11 @@ note=$known/$name${task:+.$task}
 mkdir -p "$known" && exec 9>>"$note.lock" && flock 9 || exit
 rm -f "$note.lock"
 read -r brought failed 2>/dev/null <"$note"
-if [ "${brought:-}" = "$number" ] && [ "${failed:-0}" -le $(($(date +%s) - 900)) ]; then exit 0; fi
+reason() { # what the script of the newest attempt has said
+    find "$run${task:+/task-$task}" -maxdepth 2 -path '*/attempt-*/result.json' | sort -V | tail -n 1 |
+        xargs -r -d '\n' sed -n 's/.*"reason": "\([a-z-]*\)".*/\1/p'
+}
+if [ "${brought:-}" = "$number" ] && [ "${failed:-0}" -le $(($(date +%s) - 900)) ]; then reason; exit 0; fi
 [ -d "$run" ] || exit 0
 down=$(mktemp -d "$known/down.XXXXXX") || exit
 trap 'rm -rf "$down"' EXIT
@@ -53,6 +58,7 @@ if [ -n "$folder" ]; then
 fi
 [ ! -s "$down/log" ] || mv "$down/log" "$to/slurm.log"
 printf '%s 0\n' "$number" >"$note"
+reason
 """
 # The job's own log is behind this line of what the job prints, with which attempt it is.
 LOG_LINE = "slipway: what follows is also in the log of attempt "
@@ -106,12 +112,20 @@ def log_command(place: Place) -> list[str]:
     return ["bash", "-c", _LOG, "slipway", *words, *place.platform.where]
 
 
-def bring(host: Host, place: Place) -> str | None:
-    """Have what a job has written in scratch, and say why that failed."""
+def bring(host: Host, place: Place) -> str:
+    """Have what a job has written in scratch.
+
+    Returns:
+        The reason of its end that its script has written; nothing where it has not.
+
+    Raises:
+        RemoteError: it could not be brought.
+    """
     done = host.run_in_login_shell(bring_command(place), timeout_s=BRING_S)
-    if done.ok:
-        return None
-    return f"what job {place.number} wrote was not brought from the workspace: {done.stderr.strip()[:300]}"
+    if not done.ok:
+        words = done.stderr.strip()[:300]
+        raise RemoteError(f"what job {place.number} wrote was not brought from the workspace: {words}")
+    return done.stdout.strip()
 
 
 def refresh_log(host: Host, place: Place) -> None:

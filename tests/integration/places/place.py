@@ -41,6 +41,8 @@ class Place:
         limit: the shortest time limit that the scheduler keeps to.
         limits_memory: whether it ends what takes more memory than it asked for.
         wanted: what each job asks for, where it says nothing else.
+        has_dependencies: whether a job can wait for another.
+        throttle: how many elements of a sweep run at once; ``None`` where nothing can be said of that.
     """
 
     session: Session
@@ -48,6 +50,8 @@ class Place:
     limit: str = "0:30"
     limits_memory: bool = True
     wanted: SlurmResources = WANTED
+    has_dependencies: bool = True
+    throttle: int | None = 2
 
     @property
     def site(self) -> Site:
