@@ -177,6 +177,11 @@ class Site(_Part):
         return False
 
     @property
+    def jobs_are_joined(self) -> bool:
+        """False where no shell can join a job and be what its end waits for."""
+        return True
+
+    @property
     def image_registry(self) -> str | None:
         """What comes before the names of images, where the scheduler itself fetches them from a registry."""
         return None

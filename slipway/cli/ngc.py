@@ -9,7 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from slipway.cli.common import PROFILE, open_session, program_arguments
+from slipway.cli.common import PROFILE, open_session, program_arguments, read_task
 
 if TYPE_CHECKING:
     from slipway.steps.shell import Attach
@@ -71,18 +71,23 @@ def login(
 @task(
     name="exec",
     positional=["site"],
-    help=_SITE,
+    help={
+        **_SITE,
+        "run": "In the job of this run. Default: the login-node job.",
+        "task": "Which task of an array.",
+    },
     auto_shortflags=False,
 )
-def execute(context: Context, site: str) -> None:
+def execute(context: Context, site: str, run: str | None = None, task: str | None = None) -> None:
     """Open a shell in the login-node job, or run a line of shell: invoke ngc.exec SITE -- LINE.
 
     The platform hands on no exit code.
     """
     with open_session(context) as (session, screen):
-        from slipway.steps.ngc import use_login_node
+        from slipway.steps.ngc import use_job
 
-        code = use_login_node(session, session.site(site), program_arguments(), _attach(screen))
+        words, number = program_arguments(), read_task(task)
+        code = use_job(session, session.site(site), words, _attach(screen), run=run, task=number)
     if code:
         raise Exit(code=code)
 

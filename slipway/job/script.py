@@ -76,7 +76,8 @@ def render_script(job: Job, site: Site, template: Template) -> str:
 
     Raises:
         ConfigError: the template lacks one of the lines or blocks.
-        JobError: data that the job sees are packed, and its container runtime cannot bind those.
+        JobError: data that the job sees are packed, and its container runtime cannot bind those; or it is
+            there for a shell, and no shell can join it.
     """
     parts = _parts(job, site)
     values = {
@@ -89,6 +90,11 @@ def render_script(job: Job, site: Site, template: Template) -> str:
         "node_local_path": [f'node_local="{site.paths.node_local}"'] if "node_local" in parts else [],
     }
     runtime = find_runtime(site.container.command)
+    if job.shell is not None and not site.jobs_are_joined:
+        raise JobError(
+            f"{site.name}: no shell joins a job there as on a cluster; `invoke ngc.login {site.name}` has "
+            "one that is there for shells"
+        )
     if job.packed and not runtime.binds_packed:
         raise JobError(
             f"{', '.join(sorted(job.packed))}: packed data, which {site.container.command} cannot bind; "

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from slipway.errors import JobError, RemoteError, UsageError
 from slipway.host.host import Host
 from slipway.job.inputs import find_image
-from slipway.scheduler.base import State
+from slipway.scheduler.base import JobQuery, State
 from slipway.scheduler.ngc.cancel import cancel_jobs, find_job
 from slipway.scheduler.ngc.commands import exec_command, split_id
 from slipway.scheduler.ngc.login_node import HOURS, alive, find_command, left_s, start_command
 from slipway.scheduler.ngc.parse import Found, explain, parse_job, parse_jobs
-from slipway.scheduler.ngc.query import ASK_S
+from slipway.scheduler.ngc.query import ASK_S, find_all
 from slipway.scheduler.ngc.site import NgcSite
 from slipway.site import Site
+from slipway.steps.find import find_record
 from slipway.steps.session import Choice, Session
 
 _LOOK_S = 5.0
@@ -110,25 +111,63 @@ def open_login_node(
         return LoginNode(**{**vars(shown), "replaced": replaced}), True
 
 
-def use_login_node(
-    session: Session, site: Site, words: Sequence[str], attach: Callable[[Host, Sequence[str]], int]
+def use_job(
+    session: Session,
+    site: Site,
+    words: Sequence[str],
+    attach: Callable[[Host, Sequence[str]], int],
+    *,
+    run: str | None = None,
+    task: int | None = None,
 ) -> int:
-    """Run a line of shell in the login-node job, or bash.
+    """Run a line of shell, or bash, in the login-node job, or in that of a run.
+
+    Args:
+        session: the checkout's.
+        site: the site.
+        words: the line, or a program and its arguments; none for bash.
+        attach: runs a program to its end, and returns its exit code.
+        run: a run's id or name. Default: the login-node job.
+        task: which task of an array.
 
     Raises:
         JobError: there is none that runs.
     """
     own = own_site(site)
     with session.connect(own) as host:
-        running = [one for one in _find(host, own) if one.job.state is State.RUNNING]
-        if not running:
-            raise JobError(
-                f"{own.name} has no login-node job that runs; `invoke ngc.login {own.name}` starts one"
-            )
-        number, where = split_id(running[-1].job.job_id)
+        job_id = _running_run(session, host, own, run, task) if run else _running_login_node(host, own)
+        number, where = split_id(job_id)
         # One word is a line of shell; several are a program and its arguments.
         line = shlex.join(words) if len(words) > 1 else "".join(words) or None
         return attach(host, ["bash", "-lc", 'exec "$@"', "slipway", *exec_command(where, number, line)])
+
+
+def _running_login_node(host: Host, site: NgcSite) -> str:
+    running = [one for one in _find(host, site) if one.job.state is State.RUNNING]
+    if not running:
+        raise JobError(
+            f"{site.name} has no login-node job that runs; `invoke ngc.login {site.name}` starts one"
+        )
+    return running[-1].job.job_id
+
+
+def _running_run(session: Session, host: Host, site: NgcSite, prefix: str, task: int | None) -> str:
+    run = find_record(session, prefix)
+    query = JobQuery(
+        name=run.run_id,
+        submitted=run.submitted,
+        job_id=run.job_id,
+        tasks=run.array_tasks,
+        site_values=run.site_values,
+    )
+    found, problem = find_all(host, [query])
+    if problem:
+        raise RemoteError(f"{site.name}: {problem}")
+    one = next((one for one in found if one.job.task == task), None)
+    if one is None or one.job.state is not State.RUNNING:
+        stands = f"{one.job.state}" if one else "not there; of an array say which task with --task N"
+        raise JobError(f"{run.run_id} has no job that runs at {site.name}: it is {stands}")
+    return f"{one.number}@{site.ngc.org}"
 
 
 def close_login_node(session: Session, site: Site) -> list[str]:

@@ -19,7 +19,7 @@ from slipway.job import watch
 from slipway.job.run import Reason
 from slipway.job.submit import settle
 from slipway.scheduler.base import State
-from slipway.steps.ngc import close_login_node, open_login_node, use_login_node
+from slipway.steps.ngc import close_login_node, open_login_node, use_job
 from slipway.steps.session import Choice
 from tests.integration.ngc.platform import (
     API_KEY,
@@ -255,15 +255,25 @@ def test_staged_data_and_the_platforms_own_are_below_data(platform: PlatformHere
     shutil.rmtree(folder)
 
 
-def test_a_program_runs_in_a_running_job(platform: PlatformHere) -> None:
-    from slipway.scheduler.choose import find_scheduler
+def test_a_line_runs_in_the_job_of_a_run(platform: PlatformHere) -> None:
+    run = platform.wait(platform.sh(UNTIL_LET_GO, array="2,5"), State.RUNNING)
+    platform.session.store.save(run)
+    wait_until(
+        lambda: {one.state for one in platform.look(run).task_statuses.values()} == {State.RUNNING},
+        platform.situation,
+    )
+    printed: list[str] = []
 
-    run = platform.wait(platform.sh(UNTIL_LET_GO), State.RUNNING)
-    argv = find_scheduler("ngc").join(str(run.job_id), ["sh", "-c", "echo $NGC_JOB_ID; echo 'a  b'"])
+    def attach(host: Host, argv: Sequence[str]) -> int:
+        return host.stream(argv, printed.append)
+
+    line = "echo \"$NGC_JOB_ID\"; echo 'a  b'"
+    use_job(platform.session, platform.site, [line], attach, run=run.run_id, task=5)
+    assert [one.rstrip() for one in printed] == [str(platform.numbers()[-1]), "a  b"]
+    with pytest.raises(JobError, match=r"of an array say which task with --task N"):
+        use_job(platform.session, platform.site, [line], attach, run=run.run_id)
     with platform.connect() as (host, _):
-        done = host.run(argv)
-    assert done.stdout == f"{platform.numbers()[-1]}\na  b\n"
-    platform.let_go(run)
+        watch.cancel(host, run)
     platform.wait(run)
 
 
@@ -302,8 +312,8 @@ def test_a_login_node_job_is_started_once_renewed_entered_and_ended(platform: Pl
         return host.stream(argv, printed.append)
 
     word = 'echo "$NGC_JOB_ID" $(ls -d /mnt/slipway)'
-    assert use_login_node(session, platform.site, [word], attach) == 0
-    assert use_login_node(session, platform.site, ["echo", "a  b"], attach) == 0
+    assert use_job(session, platform.site, [word], attach) == 0
+    assert use_job(session, platform.site, ["echo", "a  b"], attach) == 0
     assert [line.rstrip() for line in printed] == [
         f"{first.job_id.partition('@')[0]} /mnt/slipway",
         "a  b",
@@ -315,7 +325,7 @@ def test_a_login_node_job_is_started_once_renewed_entered_and_ended(platform: Pl
     assert close_login_node(session, platform.site) == [second.job_id]
     wait_until(lambda: not close_login_node(session, platform.site), platform.situation)
     with pytest.raises(JobError, match=r"no login-node job that runs; `invoke ngc.login ngc` starts one"):
-        use_login_node(session, platform.site, [], attach)
+        use_job(session, platform.site, [], attach)
 
 
 def test_files_go_by_rclone_where_the_sites_file_says_so(platform: PlatformHere) -> None:

@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 
 from slipway.errors import ConfigError, JobError, ParseError
-from slipway.job.run import JOB_ID
+from slipway.job.run import JOB_ID, Shell
 from slipway.job.script import Job, directives, render_script
 from slipway.job.template import load_template
 from slipway.scheduler.base import JobQuery, State
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.ngc.commands import exec_command, kill_command, list_command, run_label, split_id
-from slipway.scheduler.ngc.execute import execute_command
 from slipway.scheduler.ngc.instances import parse_instances
 from slipway.scheduler.ngc.options import refuse, run_options, split_options
 from slipway.scheduler.ngc.parse import by_tasks, explain, parse_job, parse_jobs
@@ -343,10 +342,21 @@ def test_instances_are_partitions() -> None:
         parse_instances('[{"instances": [{"gpus": "many", "name": 1}]}]')
 
 
-def test_what_joins_a_job_is_given_its_words_as_they_are() -> None:
-    argv = Ngc().join("7@o", ["echo", "a  b", "'"], task=3)
-    assert argv == execute_command("7@o", ["echo", "a  b", "'"], task=3)
-    assert argv[-5:] == ["7@o", "3", "echo", "a  b", "'"]
+def test_no_shell_joins_a_job() -> None:
+    with pytest.raises(JobError, match=r"`invoke ngc.exec SITE --run RUN` opens a shell"):
+        Ngc().join("7@o", ["echo"])
+    job = Job(
+        run_id=RUN_ID,
+        run_dir=PurePosixPath("/s/slipway/runs/r"),
+        image=PurePosixPath("/s/i.ref"),
+        code=PurePosixPath("/s/c"),
+        data=PurePosixPath("/s/d"),
+        weights=PurePosixPath("/s/w"),
+        resources=WANTED,
+        shell=Shell.ENDS,
+    )
+    with pytest.raises(JobError, match=r"dgx: no shell joins a job there.*`invoke ngc.login dgx`"):
+        render_script(job, SITE, load_template(ROOT / "cluster"))
 
 
 @pytest.mark.parametrize(

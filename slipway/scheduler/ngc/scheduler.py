@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
 
-from slipway.errors import ParseError, RemoteError
+from slipway.errors import JobError, ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.progress import Progress
 from slipway.resources import Resources
@@ -16,7 +16,6 @@ from slipway.scheduler.base import JobQuery, Node, QueryResult, Submission
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.ngc.cancel import cancel_jobs
 from slipway.scheduler.ngc.commands import LABEL, list_command
-from slipway.scheduler.ngc.execute import execute_command
 from slipway.scheduler.ngc.instances import find_instances
 from slipway.scheduler.ngc.options import refuse, run_options
 from slipway.scheduler.ngc.parse import parse_jobs
@@ -138,8 +137,15 @@ class Ngc:
         terminal: bool = False,
         unbuffered: bool = False,
     ) -> list[str]:
-        """By ``ngc batch exec``, which gives a terminal to whatever it runs."""
-        return execute_command(job_id, argv, task=task)
+        """Refused: ``ngc batch exec`` hands on no exit code, and knows nothing of a job's program.
+
+        Raises:
+            JobError: always, with what serves instead.
+        """
+        raise JobError(
+            f"job {job_id}: nothing joins a job at NVIDIA's platform as on a cluster; `invoke ngc.exec SITE "
+            "--run RUN` opens a shell in its container"
+        )
 
     def nodes(self, host: Host, nodes: str) -> list[Node]:
         """Their names; none of them can be reached from outside the platform."""

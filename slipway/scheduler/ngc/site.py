@@ -95,6 +95,11 @@ class NgcSite(Site):
     ngc: Platform
 
     @property
+    def jobs_are_joined(self) -> bool:
+        """See :class:`slipway.site.Site`."""
+        return False
+
+    @property
     def image_registry(self) -> str | None:
         """See :class:`slipway.site.Site`."""
         return self.ngc.images
