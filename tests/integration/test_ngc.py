@@ -284,10 +284,8 @@ def test_the_instances_are_its_partitions_and_jobs_of_any_span_are_accounted(pla
     platform.wait(platform.sh("true"))
     with platform.connect() as (host, _):
         queues = find_scheduler("ngc").queues(host).queues
-        accounted = find_scheduler("ngc").accounted(
-            host, AccountQuery(start_s=0, end_s=1 << 34, accounts=("team",))
-        )
-        none = find_scheduler("ngc").accounted(host, AccountQuery(start_s=0, end_s=1, accounts=("team",)))
+        accounted = find_scheduler("ngc").accounted(host, AccountQuery(start_s=0, end_s=1 << 34))
+        none = find_scheduler("ngc").accounted(host, AccountQuery(start_s=0, end_s=1))
     assert {queue.name: dict(queue.offer.max_gpus or {}) for queue in queues} == {
         "dgxa100.80g.1.norm": {"dgxa100": 1},
         "dgxa100.80g.8.norm": {"dgxa100": 8},
@@ -444,7 +442,7 @@ def test_the_whole_line_from_an_image_to_results_at_home(checkout: Checkout) -> 
     assert "unchanged" in checkout.invoke("push", "--profile", "lab")
     printed = checkout.invoke("job", "--profile", "lab", "--wait", "--", "1")
     assert "value 1" in printed
-    (run,) = json.loads(checkout.invoke("status", "--json"))
+    run, *_ = json.loads(checkout.invoke("status", "--json"))
     assert (run["state"], run["reason"], run["site"]) == ("COMPLETED", "ok", "dgx")
     assert checkout.invoke("logs", run["run_id"]) == "value 1\n"
     checkout.invoke("pull", run["run_id"])

@@ -236,7 +236,7 @@ def test_what_nvidias_own_printers_print_is_read() -> None:
     assert parse_job((RECORDED / "info.json").read_text()) == made
     assert parse_jobs((RECORDED / "list.json").read_text()) == [made]
     (state,) = parse_instances((RECORDED / "ace-list.json").read_text())
-    assert (state.name, state.gpus, state.offer.max_mem) == ("dgxa100.80g.8.norm", 8, "1024000M")
+    assert (state.name, state.offer.max_cpus, state.offer.max_mem) == ("dgxa100.80g.8.norm", 120, "1024000M")
     # What a submission reads where it has to end what it has begun.
     assert re.findall(r"(?m)^[0-9]+", (RECORDED / "list.csv").read_text()) == ["7180359"]
 

@@ -9,7 +9,7 @@ import re
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped, warning
-from slipway.runtime.base import ARCHIVE
+from slipway.runtime.base import ARCHIVE, REFERENCE
 from slipway.runtime.choose import find_runtime
 
 _NOT_FOUND = 4
@@ -101,6 +101,8 @@ def _look_at_command(facts: Facts, answer: Answer) -> Finding:
             so=_SO,
             fix=f"look at modules and before in {facts.file}",
         )
+    if find_runtime(wanted).form == REFERENCE:
+        return skipped("the scheduler starts the image itself")
     if answer.exit_code == _NOT_FOUND:
         return _missing(facts, answer, wanted)
     if _is_engine(facts):

@@ -55,9 +55,9 @@ def _state(instance: dict[str, Any]) -> QueueState:
         max_cpus=int(instance.get("cpuCores") or 0) or None,
         max_mem=f"{memory_mib}M" if memory_mib else None,
         max_gpus={_gpu_word(instance): gpus} if gpus else {},
-        note=str(instance.get("description") or "") or None,
     )
-    return QueueState(name=str(instance["name"]), offer=offer, gpus=gpus, cpus=offer.max_cpus or 0)
+    # How many there are, and how many of them are free, is not said.
+    return QueueState(name=str(instance["name"]), offer=offer)
 
 
 def _gpu_word(instance: dict[str, Any]) -> str:

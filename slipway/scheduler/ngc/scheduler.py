@@ -19,6 +19,7 @@ from slipway.scheduler.ngc.commands import LABEL, list_command
 from slipway.scheduler.ngc.instances import find_instances
 from slipway.scheduler.ngc.options import refuse, run_options
 from slipway.scheduler.ngc.parse import parse_jobs
+from slipway.scheduler.ngc.places import find_places
 from slipway.scheduler.ngc.query import ASK_S, query_jobs
 from slipway.scheduler.ngc.site import NgcSite
 from slipway.scheduler.ngc.submit import parse_submission, submit_command
@@ -88,11 +89,13 @@ class Ngc:
 
     def active_names(self, host: Host) -> set[str] | None:
         """The names of the user's jobs that wait or run; ``None`` where the platform cannot be asked."""
-        since = datetime.now(timezone.utc) - _ACTIVE
-        done = host.run_in_login_shell(list_command([], since=since, label=LABEL), timeout_s=ASK_S)
-        if not done.ok:
-            return None
-        return {one.job.name for one in parse_jobs(done.stdout) if not one.job.state.is_over}
+        since, names = datetime.now(timezone.utc) - _ACTIVE, set[str]()
+        for where in find_places(host):
+            done = host.run_in_login_shell(list_command(where, since=since, label=LABEL), timeout_s=ASK_S)
+            if not done.ok:
+                return None
+            names |= {one.job.name for one in parse_jobs(done.stdout) if not one.job.state.is_over}
+        return names
 
     def cancel(self, host: Host, job_ids: Sequence[str], *, only_waiting: bool = False) -> None:
         """By ``ngc batch kill``."""

@@ -14,6 +14,7 @@ from slipway.errors import ParseError
 from slipway.scheduler.base import Submission
 from slipway.scheduler.ngc.options import split_options
 from slipway.scheduler.ngc.parse import explain, parse_job
+from slipway.scheduler.ngc.places import NOTE
 
 _MARK = "slipway-ngc: task"
 _ROW = re.compile(rf"^{_MARK} (\d*) ended (\d+)\n", re.M)
@@ -76,6 +77,7 @@ done
 upload "$stage" slipway || exit
 : >"$known/code/$tree"
 exec 9>&-
+# @places@
 label=''
 for word; do case $word in --label=slipway_*) label=${word#--label=} ;; esac; done
 for task in ${tasks:--}; do
@@ -100,6 +102,9 @@ for task in ${tasks:--}; do
     exit "$code"
 done
 """
+
+
+_SUBMIT = _SUBMIT.replace("# @places@\n", NOTE.lstrip("\n"))
 
 
 def submit_command(script: PurePosixPath, options: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from slipway.scheduler.accounts import Accounted, AccountedJob, AccountQuery
 from slipway.scheduler.base import JobQuery
 from slipway.scheduler.ngc.commands import list_command
 from slipway.scheduler.ngc.parse import Found, explain, parse_jobs
+from slipway.scheduler.ngc.places import find_places
 from slipway.scheduler.ngc.query import ASK_S, find_all
 from slipway.scheduler.usage import Usage, UsageAnswer
 
@@ -37,8 +38,7 @@ def find_accounted(host: Host, query: AccountQuery) -> Accounted:
     """
     start, end = (datetime.fromtimestamp(moment, timezone.utc) for moment in (query.start_s, query.end_s))
     rows: list[Found] = []
-    for team in query.accounts or (None,):
-        where = [] if team is None else [f"--team={team}"]
+    for where in _wheres(find_places(host), query.accounts):
         done = host.run_in_login_shell(list_command(where, since=start, until=end), timeout_s=ASK_S)
         if not done.ok:
             raise RemoteError(f"{host.target}: ngc batch list: {explain(done.stderr, done.exit_code)}")
@@ -52,6 +52,14 @@ def find_accounted(host: Host, query: AccountQuery) -> Accounted:
         accounts=tuple(query.accounts),
         hidden="your own jobs only, by when they were submitted: that is all `ngc batch list` shows",
     )
+
+
+def _wheres(places: Sequence[Sequence[str]], teams: Sequence[str]) -> list[list[str]]:
+    """The places that are asked; with teams, these at each of them."""
+    if not teams:
+        return [list(place) for place in places]
+    others = [tuple(word for word in place if not word.startswith("--team=")) for place in places]
+    return [[*place, f"--team={team}"] for place in dict.fromkeys(others) for team in teams]
 
 
 def _usage(found: Found) -> Usage:

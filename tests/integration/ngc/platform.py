@@ -147,6 +147,7 @@ def platform_here(folder: Path) -> Iterator[PlatformHere]:
         patch.setenv("HOME", str(folder / "home"))
         patch.setenv("NGC_STAND_IN", str(folder / "stand-in"))
         patch.setenv("SHELL", "/bin/bash")
+        patch.delenv("XDG_STATE_HOME", raising=False)
         yield _made(folder)
         for file in (folder / "stand-in" / "jobs").glob("*.json"):
             own = str((folder / "stand-in").resolve()).replace("/", "-").strip("-")[-60:]
