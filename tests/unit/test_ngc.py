@@ -24,6 +24,7 @@ from slipway.scheduler.ngc.commands import exec_command, kill_command, list_comm
 from slipway.scheduler.ngc.instances import parse_instances
 from slipway.scheduler.ngc.options import refuse, run_options, split_options
 from slipway.scheduler.ngc.parse import by_tasks, explain, parse_job, parse_jobs
+from slipway.scheduler.ngc.results import parse_notes
 from slipway.scheduler.ngc.scheduler import Ngc
 from slipway.scheduler.ngc.site import NgcSite
 from slipway.scheduler.ngc.submit import parse_submission, submit_command
@@ -204,6 +205,16 @@ def checked(folder: Path, text: str) -> None:
         [shellcheck, "--exclude=SC2329,SC2317", file], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_notes_say_what_is_home_already() -> None:
+    text = "./k3f9:7 0 ok\n./k3f9.3:8 0 time-limit\n./k3f9.4:9 1700000000\n./k3f9.5:10 0 \nodd\n"
+    assert parse_notes(text) == {(None, 7): "ok", (3, 8): "time-limit", (5, 10): ""}
+
+
+def test_tasks_that_would_share_a_job_are_refused() -> None:
+    with pytest.raises(JobError, match="leave pack_minutes and per_node out"):
+        run_options(name=RUN_ID, resources=WANTED, site=SITE, shortest_minutes=3)
 
 
 def test_jobs_are_listed_in_utc_whatever_the_span() -> None:

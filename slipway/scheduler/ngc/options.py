@@ -57,6 +57,8 @@ def run_options(
         JobError: there is no instance among them, or what is asked for is not to be had there.
     """
     refuse(ResourceRequest(resources=resources), site)
+    if shortest_minutes is not None:
+        raise JobError(f"{site.name}: tasks share no job there; leave pack_minutes and per_node out")
     platform, limit_s = site.ngc, _limit_s(resources)
     own = {
         "workspace": platform.workspace,
@@ -64,7 +66,8 @@ def run_options(
         "rclone": platform.rclone or "",
         "tasks": ",".join(map(str, parse_array(resources.array))) if resources.array else "",
         "limit-s": str(limit_s),
-        "grace-s": str(_grace_s(limit_s, site.grace_s, shortest_minutes)),
+        # A program is never warned in the first half of its time.
+        "grace-s": str(int(min(site.grace_s, limit_s / 2))),
     }
     return [
         f"--name={name}",
@@ -143,9 +146,3 @@ def _where(resources: SlurmResources, site: NgcSite) -> list[str]:
 
 def _limit_s(resources: SlurmResources) -> int:
     return int(minutes(resources.time) * 60) if resources.time else 0
-
-
-def _grace_s(limit_s: int, grace_s: int, shortest_minutes: int | None) -> int:
-    """Seconds before the limit at which the program is warned: never in the first half of its time."""
-    shortest_s = limit_s if shortest_minutes is None else min(limit_s, shortest_minutes * 60)
-    return int(min(grace_s, shortest_s / 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
@@ -14,7 +14,7 @@ from slipway.host.host import Host
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
 from slipway.scheduler.ngc.commands import LABEL, list_command, run_label
 from slipway.scheduler.ngc.parse import Found, by_tasks, explain, parse_jobs
-from slipway.scheduler.ngc.results import Place, bring, refresh_log
+from slipway.scheduler.ngc.results import Place, bring, notes_command, parse_notes, refresh_log
 from slipway.scheduler.ngc.site import Platform, read_platform
 
 # It takes some seconds to answer, with many jobs more.
@@ -24,6 +24,8 @@ _DIFFERENCE = timedelta(days=1)
 _BY_SCRIPT = {"time-limit": State.TIMEOUT, "out-of-memory": State.OUT_OF_MEMORY}
 # Of so many running jobs at most the log is fetched, each time that somebody asks.
 _LOGS = 4
+# And of so many that are over, what they wrote.
+_BROUGHT = 16
 
 
 def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
@@ -41,29 +43,49 @@ def query_jobs(host: Host, wanted: Sequence[JobQuery]) -> QueryResult:
         if isinstance(found, str):
             problems.append(found)
             continue
-        folders = {query.name: query.folder for query in queries if query.folder}
-        logs = _LOGS
+        folders = {query.name: PurePosixPath(query.folder) for query in queries if query.folder}
+        home = _Home(host=host, platform=platform)
         for one in found:
             job, folder = one.job, folders.get(one.job.name)
-            if folder and one.has_begun and (job.state.is_over or logs):
-                place = Place(platform=platform, run=PurePosixPath(folder), task=job.task, number=one.number)
-                if job.state.is_over:
-                    job = _brought(host, place, job)
-                elif job.state is State.RUNNING:
-                    logs -= 1
-                    refresh_log(host, place)
-            jobs[job.name, job.task] = job
+            jobs[job.name, job.task] = home.seen(one, folder) if folder and one.has_begun else job
     return QueryResult(jobs=jobs, problem="; ".join(dict.fromkeys(problems)) or None)
 
 
-def _brought(host: Host, place: Place, job: Job) -> Job:
-    """A job that is over, with its files in scratch; one that is about to end as long as they are not."""
-    try:
-        reason = bring(host, place)
-    except RemoteError as error:
-        return replace(job, state=State.COMPLETING, ended_s=None, pending_reason=str(error))
-    # The platform only sees that the script has failed.
-    return replace(job, state=_BY_SCRIPT.get(reason, job.state)) if job.state is State.FAILED else job
+@dataclass
+class _Home:
+    """Brings what jobs have written; not of too many at once, so that who asks is answered."""
+
+    host: Host
+    platform: Platform
+    logs: int = _LOGS
+    left: int = _BROUGHT
+    notes: dict[PurePosixPath, dict[tuple[int | None, int], str]] = field(default_factory=dict)
+
+    def seen(self, found: Found, folder: PurePosixPath) -> Job:
+        """A job that is over, with its files in scratch; one that is about to end as long as they are not."""
+        job = found.job
+        place = Place(platform=self.platform, run=folder, task=job.task, number=found.number)
+        if job.state is State.RUNNING and self.logs:
+            self.logs -= 1
+            refresh_log(self.host, place)
+        if not job.state.is_over:
+            return job
+        if folder not in self.notes:
+            said = self.host.run_in_login_shell(notes_command(self.platform, folder))
+            self.notes[folder] = parse_notes(said.stdout)
+        reason = self.notes[folder].get((job.task, found.number))
+        try:
+            reason = self._bring(place) if reason is None else reason
+        except RemoteError as error:
+            return replace(job, state=State.COMPLETING, ended_s=None, pending_reason=str(error))
+        # The platform only sees that the script has failed.
+        return replace(job, state=_BY_SCRIPT.get(reason, job.state)) if job.state is State.FAILED else job
+
+    def _bring(self, place: Place) -> str:
+        if not self.left:
+            raise RemoteError("what it wrote comes home when it is asked for again: others come first")
+        self.left -= 1
+        return bring(self.host, place)
 
 
 def find_all(host: Host, wanted: Sequence[JobQuery]) -> tuple[list[Found], str | None]:

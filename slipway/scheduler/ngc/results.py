@@ -5,6 +5,7 @@ The folders of runs are then as on any cluster, so that all that reads them ther
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -57,9 +58,18 @@ if [ -n "$folder" ]; then
     done
 fi
 [ ! -s "$down/log" ] || mv "$down/log" "$to/slurm.log"
-printf '%s 0\n' "$number" >"$note"
+printf '%s 0 %s\n' "$number" "$(reason)" >"$note"
 reason
 """
+# One program reads all notes of a run, however many tasks it has.
+_NOTES = r"""
+workspace=$1 run=$2
+cd "${run%/*/*}/.workspace/$workspace/home" 2>/dev/null || exit 0
+name=${run##*/}
+find . -maxdepth 1 -type f \( -name "$name" -o -name "$name.[0-9]*" \) ! -name '*.lock' -exec grep -H '' {} +
+true
+"""
+_NOTE = re.compile(r"\./[^:]*?(?:\.([0-9]{1,9}))?:([0-9]{1,18}) 0 ?([a-z-]*)")
 # The job's own log is behind this line of what the job prints, with which attempt it is.
 LOG_LINE = "slipway: what follows is also in the log of attempt "
 _LOG = rf"""
@@ -103,6 +113,17 @@ def bring_command(place: Place) -> list[str]:
     remote = platform.rclone or ""
     words = [platform.workspace, remote, str(place.run), _word(place.task), str(place.number)]
     return ["bash", "-c", _BRING, "slipway", *words, *platform.where]
+
+
+def notes_command(platform: Platform, run: PurePosixPath) -> list[str]:
+    """The argv that says which jobs of a run have brought what they wrote."""
+    return ["sh", "-c", _NOTES, "slipway", platform.workspace, str(run)]
+
+
+def parse_notes(text: str) -> dict[tuple[int | None, int], str]:
+    """The reasons that the scripts of such jobs have written, by tasks and ids."""
+    found = filter(None, map(_NOTE.fullmatch, text.splitlines()))
+    return {(None if one[1] is None else int(one[1]), int(one[2])): one[3] for one in found}
 
 
 def log_command(place: Place) -> list[str]:

@@ -92,6 +92,8 @@ class NgcSite(Site):
     scheduler: Literal["ngc"] = "ngc"
     defaults: SlurmResources = SlurmResources()
     container: Container = Container(command="inside")
+    # The platform sends none.
+    mail: bool = False
     ngc: Platform
 
     @property
