@@ -17,9 +17,13 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Site
 
 # What of a request is a site's own, and means nothing at another.
-_SITE_FIELDS = ("partition", "account", "qos", "constraint", "sbatch")
+_SITE_FIELDS = ("partition", "account", "qos", "constraint", "sbatch", "qsub")
 # What of a site's file decides how a job runs that has its resources already.
-_SITE_VALUES = ("scheduler", "before", "modules", "container", "gpu_request", "grace_s", "paths", "output")
+_SITE_VALUES = (
+    *("scheduler", "before", "modules", "container", "gpu_request", "grace_s", "paths", "output"),
+    # With PBS.
+    *("dialect", "account_option", "gpu_type", "chunk"),
+)
 
 
 def ask_again(

@@ -12,10 +12,12 @@ import pytest
 from slipway.errors import JobError, RemoteError
 from slipway.progress import NullProgress
 from slipway.scheduler.base import JobQuery, Node, State
+from slipway.scheduler.choose import FIELDS
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.pbs.resources import PbsResources
 from slipway.scheduler.pbs.scheduler import Pbs
 from slipway.scheduler.pbs.site import PbsSite
+from slipway.scheduler.slurm.check import describe_partitions
 from slipway.shell import Result
 from slipway.site import Login, Paths
 
@@ -327,3 +329,10 @@ def test_usage_and_memory(there: Any) -> None:
     assert answer.usages["arr", 0].elapsed_s == 6
     assert Pbs().given_memory(there, wanted) == {"9f3k-run": 300 << 20}
     assert Pbs().given_memory(there, []) == {}
+
+
+def test_what_slurm_was_asked_for_has_no_options_of_qsub(there: Any) -> None:
+    for name in ("sinfo", "sacctmgr"):
+        there.program(name, "exit 1")
+    shown = describe_partitions(there, ResourceRequest(resources=FIELDS(cpus=1)))
+    assert shown.splitlines()[1] == "  asked for: cpus 1"

@@ -141,7 +141,7 @@ def _look_at_trial(facts: Facts, answer: Answer) -> Finding:
         return skipped(f"{title} cannot be asked about a job without submitting it")
     if trial.refusal is None:
         return ok(f"would begin {trial.expected}")
-    asked = facts.wanted.resources.model_dump(exclude={"sbatch"}, exclude_none=True)
+    asked = facts.wanted.resources.model_dump(exclude={"sbatch", "qsub"}, exclude_none=True)
     shown = ", ".join(facts.wanted.named(key, f"{key} {value}") for key, value in asked.items())
     return failed(
         f"refused: {trial.refusal}",

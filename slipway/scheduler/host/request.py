@@ -88,3 +88,4 @@ def unused(resources: Resources) -> Iterator[str]:
         if value:
             yield f"{key} {value}" if value is not True else key
     yield from getattr(resources, "sbatch", ())
+    yield from getattr(resources, "qsub", ())

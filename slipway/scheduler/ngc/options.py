@@ -134,6 +134,8 @@ def _problem(request: ResourceRequest) -> str | None:
     for key in ("dependency", "constraint", "sbatch"):
         if getattr(wanted, key, None):
             return f"{key} is SLURM's, and means nothing to the platform; leave it out"
+    if getattr(wanted, "qsub", None):
+        return "options of qsub are PBS's, and mean nothing to the platform; leave them out"
     return None
 
 

@@ -60,7 +60,7 @@ def describe_partitions(host: Host, resource_request: ResourceRequest) -> str:
 
 
 def _lines(host: Host, resource_request: ResourceRequest) -> Iterator[str]:
-    wanted = resource_request.resources.model_dump(exclude={"sbatch"}, exclude_none=True)
+    wanted = resource_request.resources.model_dump(exclude={"sbatch", "qsub"}, exclude_none=True)
     asked = ", ".join(resource_request.named(key, f"{key} {value}") for key, value in wanted.items())
     yield f"asked for: {asked}"
     for option in own(resource_request.resources).sbatch:
