@@ -1,6 +1,7 @@
 """A Dask cluster on four hosts that share nothing: Dask's own SSHCluster, with all of it in containers."""
 
-import time
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +17,40 @@ from slipway.steps.dask import end, look
 from slipway.steps.dask_up import Up, UpRequest
 from slipway.steps.session import Choice, Session
 from slipway.steps.ssh_setup import Setup
-from slipway.steps.submit import Push
+from slipway.steps.submit import Push, make_request, submitted
 from tests.integration.dask_hosts import IMAGE, ROOT, SCRATCH, Hosts, make_image, open_hosts
 from tests.waiting import wait_until
 
 FOLDER = f"{SCRATCH}/slipway/dask"
-# One task a second, on whichever worker is free; how many worker processes had to do it, the tasks say.
-PROGRAM = """
-import sys, time
-from distributed import Client
-import mine
-with Client(sys.argv[1], set_as_default=False) as client:
-    print("begins", flush=True)
-    futures = client.map(mine.work, range(24), pure=False)
-    print(sorted(client.gather(futures)), flush=True)
+# The seam of the payload's `infer` with work that needs no engine: one sequence takes three seconds.
+MINE = """
+import os, socket, sys, time
+from pathlib import Path
+from slam.batch import finish, run_each
+from slam.dataset.catalog import Staged
+from slam.spread import is_asked, spread
+
+class Work:
+    def __call__(self, folder, out):
+        raise AssertionError("this is done on workers")
+
+    def at(self, root, threads):
+        return self.count
+
+    def count(self, folder, out):
+        time.sleep(3)
+        out.mkdir(parents=True)
+        frames = len(list(folder.iterdir()))
+        (out / "summary.json").write_text(f'{{"frames": {frames}, "host": "{socket.gethostname()}"}}')
+
+def main():
+    root, out = Path("/data"), Path(os.environ["SLIPWAY_OUT"])
+    assert is_asked(os.environ)
+    staged = [Staged(name=one.name, folder=one) for one in sorted((root / "set").iterdir()) if one.is_dir()]
+    each = lambda waiting, count: spread(waiting, out, Work(), root, count)
+    finish(*run_each(staged, out, None, each=each), out)
 """
-CODE = "import socket\nimport time\n\ndef work(n):\n    time.sleep(1)\n    return n, socket.gethostname()\n"
+SEQUENCES = 20
 
 
 @dataclass(frozen=True)
@@ -55,13 +74,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     keys = folder / "keys"
     for one in (keys, folder / "env", folder / "cluster", folder / "code"):
         one.mkdir()
-    (folder / "code" / "mine.py").write_text(CODE)
+    shutil.copytree(ROOT / "docker" / "payload" / "slam", folder / "code" / "slam")
+    (folder / "code" / "mine.py").write_text(MINE)
     text = f"IMAGE={IMAGE}\nDOCKERFILE=Dockerfile\nCODE_DIR=code\nENV_MINE=it's $HOME\n"
     (folder / "env" / ".env.base").write_text(text)
     project = Project(root=folder, state=folder / "state", results=folder / "results")
     session = Session(project=project)
     with open_hosts(keys) as hosts:
-        (folder / "cluster" / "lab.yaml").write_text(hosts.site_text(dask="{threads: 1, memory: 1G}"))
+        (folder / "cluster" / "lab.yaml").write_text(
+            hosts.site_text(scheduler="host", dask="{threads: 1, memory: 1G}")
+        )
         choice = session.choose("base", "lab")
         yield Lab(hosts=hosts, session=session, choice=choice)
 
@@ -97,17 +119,31 @@ def test_a_host_that_dies_costs_its_tasks_only_a_little_time(lab: Lab, tmp_path:
     assert {worker.limit_bytes for worker in standing.state.workers} == {1 << 30}
     assert standing.lost == ()
 
-    lab.hosts.sh("gpu1", f"cat >/tmp/program.py <<'END'\n{PROGRAM}\nEND")
+    look_at = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8787/status').read().decode())"
+    assert "<title>Dask" in lab.hosts.sh("gpu1", f'python3 -c "{look_at}"')
+
+    # The first host alone has the data.
+    data = f"{SCRATCH}/slipway/data/set"
     lab.hosts.sh(
-        "gpu1", f"nohup {FOLDER}/python /tmp/program.py {started.state.address} >/tmp/said 2>&1 </dev/null &"
+        "gpu1",
+        f"for one in $(seq {SEQUENCES}); do mkdir -p {data}/s$one; seq $one >{data}/s$one/rgb.txt; done",
     )
-    wait_until(lambda: "begins" in said(lab), lambda: said(lab))
-    time.sleep(2)
+    argv = ("python3", "-c", "import mine; mine.main()")
+    request = make_request(lab.choice, argv, lab.choice.site.defaults)
+    with submitted(lab.session, request, Push.NEVER, engine="dask") as done:
+        folder = f"{done.run.run_dir}/attempt-1"
+    # It has just begun with its second one.
+    wait_until(lambda: log(lab, folder).count("on gpu3") == 2, lambda: log(lab, folder), pause_s=0.05)
     lab.hosts.containers["gpu3"].kill()
-    wait_until(lambda: "]" in said(lab), lambda: said(lab))
-    done = eval(said(lab).strip().splitlines()[-1])  # noqa: S307 - our own program's
-    assert [number for number, _ in done] == list(range(24))
-    assert {"gpu1", "gpu2", "gpu4"} <= {host for _, host in done}
+    wait_until(lambda: "files  " in log(lab, folder), lambda: log(lab, folder))
+    table = json.loads(lab.hosts.sh("gpu1", f"cat {folder}/out/table.json"))
+    assert {row["sequence"]: row["result"] for row in table["rows"]} == {
+        f"s{one}": "ok" for one in range(1, SEQUENCES + 1)
+    }
+    assert log(lab, folder).count("lost  ") == 1
+    hosts = lab.hosts.sh("gpu1", f"cat {folder}/out/*/summary.json")
+    assert all(hosts.count(f'"{name}"') >= 1 for name in ("gpu1", "gpu2", "gpu4"))
+    assert hosts.count("frames") == SEQUENCES
 
     def lost() -> bool:
         return look(lab.session, lab.choice.site).lost == ("gpu3",)
@@ -123,5 +159,5 @@ def test_a_host_that_dies_costs_its_tasks_only_a_little_time(lab: Lab, tmp_path:
     }
 
 
-def said(lab: Lab) -> str:
-    return lab.hosts.sh("gpu1", "cat /tmp/said")
+def log(lab: Lab, folder: str) -> str:
+    return lab.hosts.sh("gpu1", f"cat {folder}/log 2>/dev/null || true")
