@@ -23,7 +23,7 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch
 from slipway.job.inputs import find_image, read_code
 from slipway.push.upload import PushedSif
-from slipway.site import Site
+from slipway.site import THIS_MACHINE, Site
 from slipway.steps.dask import reach, sweep_processes
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import Push, prepared
@@ -200,7 +200,13 @@ class Up:
             ImageError: the image was never pushed, or lacks what Dask needs.
             RemoteError: the first host cannot do it, or no host has a worker.
         """
-        site, machines = self._site, find_machines(self._site, self.session.project.state)
+        site = self._site
+        if site.login.host == THIS_MACHINE:
+            raise UsageError(
+                f"{site.name} is this machine, which Dask's SSHCluster would log in to: a program's Client() "
+                "without an address has workers here, with no cluster to be started before"
+            )
+        machines = find_machines(site, self.session.project.state)
         self.members = [_Member(machine=machine) for machine in machines]
         with (
             prepared(self.session, self.choice.profile, site, self.request.push) as ready,

@@ -60,7 +60,7 @@ class Lab:
     choice: Choice
 
     def up(self, *, copy: bool = True) -> Up:
-        request = UpRequest(options=self.choice.site.dask, copy=copy, push=Push.NEVER)
+        request = UpRequest(options=self.choice.site.dask, copy=copy, weights=True, push=Push.NEVER)
         return Up(session=self.session, choice=self.choice, request=request)
 
     def processes(self, name: str) -> list[str]:
@@ -108,8 +108,11 @@ def test_what_a_cluster_needs_is_told_before_it_is_started(lab: Lab) -> None:
 
 
 def test_a_host_that_dies_costs_its_tasks_only_a_little_time(lab: Lab, tmp_path: Path) -> None:
+    weights = f"{SCRATCH}/slipway/weights/net/my 'w'.pth"
+    lab.hosts.sh("gpu1", f'mkdir -p "$(dirname "{weights}")"; echo weights >"{weights}"')
     started = lab.up().run()
     assert started.error is None
+    assert lab.hosts.sh("gpu4", f'cat "{weights}"') == "weights\n"
     assert started.state.address.startswith("tcp://")
     with pytest.raises(UsageError, match="has a Dask cluster already"):
         lab.up().run()

@@ -1,8 +1,8 @@
 """Several sequences on the workers of a Dask cluster, one at a time on each; the one module that knows Dask.
 
 Results get the places that they have without Dask. A worker that sees the folders of data and results works
-in them. To any other the sequence is sent, from a worker that sees the data where there is one, and the
-results come back. What a worker has when it dies is begun again elsewhere, so many times at most.
+in them. To any other the sequence is sent, and the results come back. What a worker has when it dies is begun
+again elsewhere, so many times at most.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from slam import parcel
 from slam.batch import try_one
 from slam.cpu import bind_threads
 from slam.dataset.catalog import Staged
-from slam.errors import CrashError, SlamError
+from slam.errors import CrashError, InputError, SlamError
 from slam.progress import say
 
 # By this variable `Client()` finds the cluster, and we know that there is one.
@@ -105,8 +105,6 @@ class _Task:
     one: Staged
     worker: str
     future: Any
-    # Workers without which it does not come to an end.
-    needs: frozenset[str]
 
 
 @dataclass(kw_only=True)
@@ -133,7 +131,7 @@ class _Spread:
                 if none_since is not None and time.monotonic() - none_since > _NONE_S:
                     raise CrashError(f"Dask's cluster has had no worker for {_NONE_S} s")
                 yield from self._settle_lost(workers)
-                self._begin(workers)
+                yield from self._begin(workers)
                 yield from self._settle_done()
         finally:
             self.client.cancel([task.future for task in self.tasks])
@@ -144,52 +142,46 @@ class _Spread:
         self.names.update({address: str(one.get("name", address)) for address, one in found.items()})
         return {address: int(one["nthreads"]) for address, one in found.items()}
 
-    def _begin(self, workers: Mapping[str, int]) -> None:
+    def _begin(self, workers: Mapping[str, int]) -> Iterator[tuple[Staged, SlamError | None]]:
         """Give each worker that does nothing a sequence."""
         busy = {task.worker for task in self.tasks}
         for worker in [one for one in workers if one not in busy]:
             if not self.waiting:
                 return
+            one = self.waiting.pop(0)
             try:
-                self._give(worker, self.waiting[0], workers)
-            except (OSError, TimeoutError):  # it has gone in this moment
-                continue
-            del self.waiting[0]
+                self._give(worker, one, workers[worker])
+            except InputError as error:
+                yield one, error
+            except (OSError, TimeoutError, ValueError) as error:  # it has gone in this moment
+                yield from self._again(one, worker, f"it was not reached ({error})")
 
-    def _give(self, worker: str, one: Staged, workers: Mapping[str, int]) -> None:
-        top = self.place.root / one.folder.relative_to(self.place.root).parts[0]
-        size_bytes = parcel.size_of(parcel.files_of(one.folder, top))
-        has_data, has_out = self._sees(worker, one, size_bytes)
-        content, needs = None, {worker}
+    def _give(self, worker: str, one: Staged, threads: int) -> None:
+        has_data, has_out = self._sees(worker, one)
+        content: Any = None
         if not has_data:
-            reader = next((other for other in workers if self._sees(other, one, size_bytes)[0]), None)
-            content = self._content(one, reader)
-            needs |= {reader} if reader else set()
+            content = parcel.pack_sequence(one.folder, self.place.root)
+            # To the worker itself, and not by way of the scheduler.
+            content = self.client.scatter(content, workers=[worker], direct=True, hash=False)
         future = self.client.submit(
             do,
             self.work,
             self.place,
             one,
-            workers[worker],
+            threads,
             content,
             in_place=has_out,
             workers=[worker],
             pure=False,
         )
-        say(f"[{self.count - len(self.waiting) + 1}/{self.count}] {one.name} on {self.names[worker]}")
-        self.tasks.append(_Task(one=one, worker=worker, future=future, needs=frozenset(needs)))
+        say(f"[{self.count - len(self.waiting)}/{self.count}] {one.name} on {self.names[worker]}")
+        self.tasks.append(_Task(one=one, worker=worker, future=future))
 
-    def _content(self, one: Staged, reader: str | None) -> Any:
-        """The sequence, read by a worker that sees it, or here."""
-        if reader is None:
-            return parcel.pack_sequence(one.folder, self.place.root)
-        return self.client.submit(
-            parcel.pack_sequence, one.folder, self.place.root, workers=[reader], pure=False
-        )
-
-    def _sees(self, worker: str, one: Staged, size_bytes: int) -> tuple[bool, bool]:
+    def _sees(self, worker: str, one: Staged) -> tuple[bool, bool]:
         key = worker, one.name
         if key not in self.seen:
+            top = self.place.root / one.folder.relative_to(self.place.root).parts[0]
+            size_bytes = parcel.size_of(parcel.files_of(one.folder, top))
             answers = self.client.run(
                 sees, self.place, one.folder, size_bytes, workers=[worker], on_error="return"
             )
@@ -199,11 +191,11 @@ class _Spread:
 
     def _settle_lost(self, workers: Mapping[str, int]) -> Iterator[tuple[Staged, SlamError | None]]:
         """Take back what is with workers that have gone."""
-        for task in [
-            task for task in self.tasks if not task.needs <= set(workers) and not task.future.done()
-        ]:
+        lost = [task for task in self.tasks if task.worker not in workers and not task.future.done()]
+        for task in lost:
             self.client.cancel([task.future])
-            yield from self._again(task, "its worker has gone")
+            self.tasks.remove(task)
+            yield from self._again(task.one, task.worker, "its worker has gone")
 
     def _settle_done(self) -> Iterator[tuple[Staged, SlamError | None]]:
         from distributed import wait
@@ -226,7 +218,8 @@ class _Spread:
             self.tasks.remove(task)
             yield task.one, error
         elif _is_of_dask(task.future):
-            yield from self._again(task, "its worker has died")
+            self.tasks.remove(task)
+            yield from self._again(task.one, task.worker, "its worker has died")
         else:
             why = task.future.exception()
             self.tasks.remove(task)
@@ -239,15 +232,13 @@ class _Spread:
             return error
         return None
 
-    def _again(self, task: _Task, why: str) -> Iterator[tuple[Staged, SlamError | None]]:
-        self.tasks.remove(task)
-        name = task.one.name
-        self.tries[name] = self.tries.get(name, 0) + 1
-        say(f"lost       {name} on {self.names[task.worker]}: {why}")
-        if self.tries[name] < _TRIES:
-            self.waiting.insert(0, task.one)
+    def _again(self, one: Staged, worker: str, why: str) -> Iterator[tuple[Staged, SlamError | None]]:
+        self.tries[one.name] = self.tries.get(one.name, 0) + 1
+        say(f"lost       {one.name} on {self.names[worker]}: {why}")
+        if self.tries[one.name] < _TRIES:
+            self.waiting.insert(0, one)
         else:
-            yield task.one, CrashError(f"{_TRIES} workers have died while they worked on it")
+            yield one, CrashError(f"{_TRIES} workers have died while they worked on it")
 
 
 def _is_of_dask(future: Any) -> bool:
