@@ -63,7 +63,8 @@ def up(
         from slipway.scheduler.choose import parse_resources
         from slipway.steps.dask import is_queued
         from slipway.steps.dask_queue import QueueUp
-        from slipway.steps.dask_up import Up, UpRequest
+        from slipway.steps.dask_start import UpRequest
+        from slipway.steps.dask_up import Up
         from slipway.terminal.dask_view import show_started
 
         choice = session.choose(profile, site, set_ or ())

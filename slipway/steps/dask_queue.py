@@ -20,7 +20,7 @@ from slipway.push.upload import PushedSif
 from slipway.resources import Resources
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
-from slipway.steps.dask_up import (
+from slipway.steps.dask_start import (
     Started,
     UpRequest,
     cluster_files,

@@ -11,7 +11,7 @@ from slipway.text.wording import counted, megabytes
 
 if TYPE_CHECKING:
     from slipway.steps.dask import Standing
-    from slipway.steps.dask_up import Started
+    from slipway.steps.dask_start import Started
 
 _HEAD = ("worker", "address", "threads", "memory", "cpu", "tasks")
 # Dask's words for what becomes of tasks, in the order of a task's life.

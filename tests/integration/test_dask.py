@@ -14,7 +14,8 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.push.upload import push_sif
 from slipway.steps.dask import end, look
-from slipway.steps.dask_up import Up, UpRequest
+from slipway.steps.dask_start import UpRequest
+from slipway.steps.dask_up import Up
 from slipway.steps.session import Choice, Session
 from slipway.steps.ssh_setup import Setup
 from slipway.steps.submit import Push, make_request, submitted

@@ -14,7 +14,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.box import box_down, box_up
 from slipway.steps.dask import end, look, with_address
 from slipway.steps.dask_queue import QueueUp
-from slipway.steps.dask_up import UpRequest
+from slipway.steps.dask_start import UpRequest
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import Push, make_request, submitted
 from tests.integration.dask_hosts import IMAGE, ROOT, build_images, make_image
