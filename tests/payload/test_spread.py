@@ -124,9 +124,11 @@ def test_a_worker_that_sees_neither_gets_the_sequence_and_gives_its_results(
     # All workers of this machine see all of it, so they are told that they do not.
     monkeypatch.setattr(spread._Spread, "_sees", lambda *_: (False, False))
     (tries := tmp_path / "tries").mkdir()
-    rows, errors = run(data, tmp_path / "out", tries, stage(data, "a", "b", "broken"))
+    # What is lost with one of the workers is the sequence that it was sent, too.
+    rows, errors = run(data, tmp_path / "out", tries, stage(data, "a", "b", "broken", "once", "c"))
     assert [type(error) for error in errors] == [InputError]
-    assert rows["b"]["frames"] == 2
+    assert {name: rows[name]["frames"] for name in ("b", "once", "c")} == {"b": 2, "once": 4, "c": 5}
+    assert (tries / "once").read_text().count("try") == 2
     assert (tmp_path / "out" / "b" / "sub" / "threads").exists()
 
 

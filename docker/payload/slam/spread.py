@@ -7,12 +7,14 @@ again elsewhere, so many times at most.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +29,10 @@ from slam.progress import say
 # By this variable `Client()` finds the cluster, and we know that there is one.
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 _TRIES = 3
-_LOOK_S = 1.0
+_LOOK_S, _PAUSE_S = 1.0, 0.1
+# So long results may be under way, which are on the worker until then.
+_RESULT_S = 900
+_CANCELLED = (asyncio.CancelledError, futures.CancelledError)
 _CONNECT_S = 60
 # So long it is waited for a worker where there is none.
 _NONE_S = 300
@@ -198,24 +203,23 @@ class _Spread:
             yield from self._again(task.one, task.worker, "its worker has gone")
 
     def _settle_done(self) -> Iterator[tuple[Staged, SlamError | None]]:
-        from distributed import wait
-
-        if self.tasks:
-            try:
-                wait([task.future for task in self.tasks], timeout=_LOOK_S, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                return
-        else:
-            time.sleep(_LOOK_S)
+        # Dask's own `wait` raises where one of several was cancelled, as what has lost its data is.
+        deadline = time.monotonic() + _LOOK_S
+        while time.monotonic() < deadline and not any(task.future.done() for task in self.tasks):
+            time.sleep(_PAUSE_S)
         for task in [task for task in self.tasks if task.future.done()]:
             yield from self._settle(task)
 
     def _settle(self, task: _Task) -> Iterator[tuple[Staged, SlamError | None]]:
         if task.future.status == "finished":
-            error, content = task.future.result()
+            self.tasks.remove(task)
+            try:
+                error, content = task.future.result(timeout=_RESULT_S)
+            except (OSError, TimeoutError, *_CANCELLED):
+                yield from self._again(task.one, task.worker, "its worker has gone with the results")
+                return
             if content is not None:
                 error = self._place(content, task.one) or error
-            self.tasks.remove(task)
             yield task.one, error
         elif _is_of_dask(task.future):
             self.tasks.remove(task)
