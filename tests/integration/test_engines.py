@@ -32,7 +32,7 @@ USER = 1000
 SOCKET = "/run/trial/engine.sock"
 PACKAGES = (
     "aardvark-dns ca-certificates catatonit docker-buildx docker-cli docker.io fuse-overlayfs git iproute2 "
-    "iptables libcap2-bin netavark passt podman rootlesskit runc slirp4netns uidmap"
+    "iptables libcap2-bin netavark nftables passt podman rootlesskit runc slirp4netns uidmap"
 )
 # newuidmap with setuid wants more of the bounding set than a container has.
 DOCKERFILE = f"""FROM debian:trixie-slim
