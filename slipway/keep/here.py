@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slipway.keep.survey import Item
 from slipway.project import Project
+from slipway.runtime.base import SUFFIXES
 
 
 def results_here(project: Project) -> list[Item]:
@@ -19,12 +20,13 @@ def results_here(project: Project) -> list[Item]:
 
 def state_here(project: Project) -> list[Item]:
     """Converted images and records of runs, an item a file or a folder."""
-    places = {"images": ("sif", ".sif"), "records": ("runs", ".json")}
+    places = {"images": (("sif", "archives"), SUFFIXES), "records": (("runs",), (".json",))}
     return [
         _measured(kind, path)
-        for kind, (folder, suffix) in places.items()
+        for kind, (folders, suffixes) in places.items()
+        for folder in folders
         for path in _entries(project.state / folder)
-        if path.suffix == suffix
+        if path.suffix in suffixes
     ]
 
 

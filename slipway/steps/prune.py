@@ -20,6 +20,7 @@ from slipway.keep.here import remove_here, results_here, state_here
 from slipway.keep.removal import Removed, remove_items, show_again, still_needed
 from slipway.keep.survey import Item, Survey, look_again, take_survey
 from slipway.progress import explain_stop
+from slipway.push.admit import forget
 from slipway.scheduler.choose import find_scheduler
 from slipway.site import Site
 from slipway.steps.purge import forget_purge
@@ -153,7 +154,9 @@ def _remove_there(
 
     with session.lock(f"prune-{site.name}", f"Waiting for another removal at {site.name}"):
         begin = partial(_write_down, session, known)
-        return remove_items(host, scratch, items, look, session.progress, begin)
+        removed = remove_items(host, scratch, items, look, session.progress, begin)
+        forget(host, site, [scratch.images / item.name for item in removed.gone if item.kind == "images"])
+        return removed
 
 
 def _show_hidden(
