@@ -15,6 +15,7 @@ import pytest
 
 from slipway.errors import JobError
 from slipway.host.host import Host
+from slipway.image.engine import engine
 from slipway.job import watch
 from slipway.job.run import Reason
 from slipway.job.submit import settle
@@ -375,6 +376,10 @@ def checkout(platform: PlatformHere) -> Iterator["Checkout"]:
         made.invoke("build", "--profile", "lab")
         made.invoke("push", "--profile", "lab")
         yield made
+        # The name that the image has got for this registry, which is gone now.
+        for tag in engine().images.get(f"{IMAGE}-lab").tags:
+            if tag.startswith(registry.here):
+                quiet("docker", "rmi", tag)
 
 
 @dataclass(frozen=True)
