@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -281,6 +283,90 @@ def test_where_what_is_beside_a_job_is_killed_the_job_is_told_to_end(machine: Ma
     machine.wait_for("one", "told")
     job = machine.wait("one")
     assert (job.state, job.signal) == (State.FAILED, 9)
+
+
+def test_a_script_that_nothing_is_beside_any_more_and_that_does_not_end_is_ended(machine: Machine) -> None:
+    machine.submit("one", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+    machine.wait_for("one", "ready")
+    value = machine.value("one")
+    os.kill(value["pid"], signal.SIGKILL)
+    # It has its time.
+    assert machine.job("one").state is State.RUNNING
+    (alive,) = machine.folder.glob("state/slipway/queue/*/jobs/*.one/alive")
+    os.utime(alive, (alive.stat().st_mtime - 60,) * 2)
+    job = machine.wait("one")
+    assert (job.state, job.signal) == (State.FAILED, 9)
+    assert not _runs(value["script"])
+
+
+@pytest.fixture
+def small_disk(machine: Machine) -> Iterator[Path]:
+    """The queue's folder on a disk of 256 KiB."""
+    folder = machine.folder / "state"
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a file system can be mounted by root alone, where the machine lets it")
+    yield folder
+    QUEUE.cancel(machine.host, [machine.job(name).job_id for name in QUEUE.active_names(machine.host) or ()])
+    wait_until(lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, lambda: "busy")
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all that is left, byte by byte."""
+    file = folder / "fill"
+    with file.open("wb", buffering=0) as out, suppress(OSError):
+        while True:
+            out.write(b"x" * 512)
+    return file
+
+
+def test_on_a_full_disk_nothing_is_taken_and_the_reason_is_one_line(
+    machine: Machine, small_disk: Path
+) -> None:
+    machine.submit("one", "true")
+    machine.wait("one")
+    file = fill(small_disk)
+    submission = machine.attempt("two", "true")
+    assert submission.refusal is not None
+    assert submission.refusal.endswith(
+        "/slipway/queue/" + next(small_disk.glob("slipway/queue/*/")).name + ": No space left on device"
+    )
+    file.unlink()
+    assert not machine.jobs("two")
+    assert machine.submit("two", "true") == "2"
+
+
+def test_a_job_that_ends_while_the_disk_is_full_is_told_once_there_is_room(
+    machine: Machine, small_disk: Path
+) -> None:
+    go = machine.folder / "go"
+    machine.submit("one", f"echo ready; until [ -e {go} ]; do sleep 0.1; done; echo over; exit 3")
+    machine.wait_for("one", "ready")
+    wait_until(lambda: "script" in machine.value("one"), lambda: "")
+    script = machine.value("one")["script"]
+    file = fill(small_disk)
+    go.touch()
+    wait_until(lambda: not _runs(script), lambda: machine.log("one"))
+    assert machine.job("one").state is State.RUNNING
+    file.unlink()
+    job = machine.wait("one")
+    assert (job.state, job.exit_code) == (State.FAILED, 3)
+
+
+def test_a_job_that_cannot_be_written_down_does_not_begin_and_does_later(machine: Machine) -> None:
+    machine.site = machine.site.model_copy(update={"places": 1})
+    go = machine.folder / "go"
+    machine.submit("one", f"until [ -e {go} ]; do sleep 0.1; done")
+    machine.submit("two", "echo once")
+    (folder,) = machine.folder.glob("state/slipway/queue/*/jobs/2.two")
+    (folder / "state").mkdir()
+    go.touch()
+    machine.wait("one")
+    assert machine.job("two").pending_reason == "Is a directory"
+    (folder / "state").rmdir()
+    assert machine.wait("two").state is State.COMPLETED
+    assert machine.log("two") == "once\n"
 
 
 def test_a_machine_that_goes_down_is_no_cancel(machine: Machine) -> None:

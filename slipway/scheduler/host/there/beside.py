@@ -19,6 +19,8 @@ KILL_WAIT_S = 30.0
 # So often it looks at its job's memory, where that is limited or not, and says that it lives.
 _LIMITED_S, _LOOK_S, _ALIVE_S = 0.5, 5.0, 20.0
 _LAST_S = 2.0
+# So long it tries to write down how its job ended: the lock may be another's, the disk full.
+_PATIENCE_S, _AGAIN_S = 3600.0, 2.0
 _HEARD = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _SET_CHILD_SUBREAPER, _SET_PDEATHSIG = 36, 1
 
@@ -28,22 +30,36 @@ def run(folder: Path, job_id: int, task: Task) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     queue = Queue(folder)
     # Whoever has begun it holds the lock until that is written down.
-    with locked(folder):
+    with locked(folder, _PATIENCE_S):
         job = next(one for one in queue.jobs() if one.job_id == job_id)
     # What its script leaves behind is then found below this process, and not below the first one.
     _prctl(_SET_CHILD_SUBREAPER, 1)
     ending = _Watch(job, task).run()
-    with locked(folder):
+    deadline = time.monotonic() + _PATIENCE_S
+    while not _write_down(folder, job, task, ending) and time.monotonic() < deadline:
+        time.sleep(_AGAIN_S)
+    with locked(folder, _PATIENCE_S):
+        queue.dispatch()
+
+
+def _write_down(folder: Path, job: Job, task: Task, ending: Dict[str, Any]) -> bool:
+    """Write down how a task ended; ``False`` where that is not possible now, as on a full disk.
+
+    Where somebody has removed the queue's folder there is nothing to write to.
+    """
+    if not job.folder.exists():
+        return True
+    with suppress(OSError), locked(folder, _PATIENCE_S):
         again = job.mark(task, "requeue")
         value = dict(job.state(task), **ending)
-        for word in ("stopped", "alive"):
-            _remove(job.mark(task, word))
         if again.exists() and not job.mark(task, "cancel").exists():
             restarts = value.get("restarts", 0) + 1
             value = {"state": "PENDING", "restarts": restarts}
-        _remove(again)
         job.set(task, value)
-        queue.dispatch()
+        for word in ("stopped", "alive", "requeue"):
+            _remove(job.mark(task, word))
+        return True
+    return False
 
 
 def _remove(path: Path) -> None:
@@ -83,7 +99,8 @@ class _Watch:
         self._script = script.pid
         # By these it is found should this process be killed.
         known = {"script": script.pid, "script_ticks": began(script.pid)}
-        self._job.set(self._task, dict(self._value, **known))
+        with suppress(OSError):
+            self._job.set(self._task, dict(self._value, **known))
         while self._code is None:
             heard = signal.sigtimedwait(_HEARD, self._pause_s())
             if heard is not None and heard.si_signo in (signal.SIGTERM, signal.SIGINT):
@@ -176,7 +193,8 @@ class _Watch:
             self._next["look"] = now + self._look_at_memory()
         if now >= self._next["alive"]:
             self._next["alive"] = now + _ALIVE_S
-            self._job.mark(self._task, "alive").touch()
+            with suppress(OSError):
+                self._job.mark(self._task, "alive").touch()
 
     def _look_at_memory(self) -> float:
         """Note the peak, end what takes more than it may, and say when to look again."""
@@ -204,7 +222,8 @@ class _Watch:
 
     def _note_why(self) -> None:
         """The script asks for it."""
-        self._job.mark(self._task, "stopped").write_text(f"{self._why}\n")
+        with suppress(OSError):
+            self._job.mark(self._task, "stopped").write_text(f"{self._why}\n")
 
     def _signal(self, number: int) -> None:
         # The script passes it on, to the program alone.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 _LOOK_S = 0.05
 
 
@@ -36,13 +36,13 @@ def queue_folder() -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Hold the queue's lock.
 
     Raises:
-        QueueError: another process has held it for a minute.
+        QueueError: another process has held it for so long.
     """
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + patience_s
     with (folder / "lock").open("a") as file:
         while True:
             try:
@@ -51,7 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     words = "another process holds {} for {:g} s; try again"
-                    raise QueueError(words.format(folder / "lock", _PATIENCE_S)) from None
+                    raise QueueError(words.format(folder / "lock", patience_s)) from None
                 time.sleep(_LOOK_S)
         yield
 

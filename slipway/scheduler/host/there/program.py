@@ -3,6 +3,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -30,6 +31,10 @@ def main(argv: List[str]) -> int:
     except QueueError as error:
         sys.stderr.write(f"{error}\n")
         return _REFUSED
+    except OSError as error:
+        # A disk that is full, above all.
+        sys.stderr.write(f"{queue_folder()}: {error.strerror or error}\n")
+        return _REFUSED
     return 0
 
 
@@ -38,7 +43,9 @@ def _submit(wanted: Dict[str, Any]) -> int:
     with locked(folder):
         queue = Queue(folder)
         job_id = queue.submit(wanted)
-        queue.dispatch()
+        # It is taken, and begins later.
+        with suppress(OSError):
+            queue.dispatch()
     return job_id
 
 

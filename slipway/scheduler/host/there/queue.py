@@ -21,6 +21,8 @@ PENDING, RUNNING, OVER = (
     ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL"),
 )
 _FORGOTTEN_S = 30 * 86400
+# What is beside a job says every 20 s that it lives; the script has 30 s from its end on.
+_UNWATCHED_S = 50.0
 _ID = re.compile(r"([0-9]{1,18})(?:_([0-9]{1,9}))?")
 _CONDITION = re.compile(r"(after|afterany|afterok|afternotok):([0-9:]+)")
 Task = Optional[int]
@@ -80,9 +82,13 @@ class Queue:
         folder = self.folder / "jobs" / "{}.{}".format(job_id, wanted["name"])
         part = folder.with_name("." + folder.name)
         shutil.rmtree(str(part), ignore_errors=True)
-        part.mkdir(mode=0o700)
-        write_json(part / "job.json", dict(wanted, submitted=int(time.time())))
-        part.rename(folder)
+        try:
+            part.mkdir(mode=0o700)
+            write_json(part / "job.json", dict(wanted, submitted=int(time.time())))
+            part.rename(folder)
+        except OSError:
+            shutil.rmtree(str(part), ignore_errors=True)
+            raise
         return job_id
 
     def attempt(self, wanted: Value) -> Optional[str]:
@@ -187,8 +193,12 @@ class Queue:
         for job in list(self.jobs()):
             values = {task: job.state(task) for task in job.tasks}
             for task, value in values.items():
-                if value["state"] == RUNNING and not self._runs(value):
+                if value["state"] != RUNNING:
+                    continue
+                if not self._runs(value):
                     values[task] = self._gone(job, task, value)
+                elif not is_alive(value.get("pid"), value.get("ticks")):
+                    self._end_unwatched(job, task, value["script"])
             if all(value["state"] in OVER for value in values.values()):
                 job.folder.rename(self.folder / "done" / job.folder.name)
         self._forget()
@@ -198,6 +208,18 @@ class Queue:
             return False
         pairs = (("pid", "ticks"), ("script", "script_ticks"))
         return any(is_alive(value.get(pid), value.get(ticks)) for pid, ticks in pairs)
+
+    def _end_unwatched(self, job: Job, task: Task, script: int) -> None:
+        """End a script that was told to end when what is beside it was killed, and has had its time."""
+        last = job.mark(task, "alive")
+        if last.exists() and time.time() - last.stat().st_mtime < _UNWATCHED_S:
+            return
+        below = machine.descendants(script)
+        with suppress(OSError):
+            os.killpg(script, signal.SIGKILL)
+        for pid in below:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     def _gone(self, job: Job, task: Task, value: Value) -> Value:
         """A machine that was started anew has lost its jobs; else what looked after this one was killed."""
@@ -240,7 +262,9 @@ class Queue:
                 elif why:
                     waits[job.job_id, task] = why
                 else:
-                    self._begin(job, task, value, room)
+                    problem = self._try_to_begin(job, task, value, room)
+                    if problem:
+                        waits[job.job_id, task] = problem
         return waits
 
     def _unmet(self, job: Job) -> Optional[str]:
@@ -259,6 +283,14 @@ class Queue:
                 return _NEVER
         return None
 
+    def _try_to_begin(self, job: Job, task: Task, value: Value, room: "Room") -> Optional[str]:
+        """Begin a job, or say why that is not possible now: a full disk, too many processes."""
+        try:
+            self._begin(job, task, value, room)
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
+
     def _begin(self, job: Job, task: Task, value: Value, room: "Room") -> None:
         given = room.take(job)
         argv = [sys.executable, "-ES", sys.argv[0], "run", str(self.folder), str(job.job_id)]
@@ -271,11 +303,16 @@ class Queue:
             cwd="/",
         )
         _STARTED.append(process)
-        job.mark(task, "alive").touch()
         began_with = {"pid": process.pid, "ticks": began(process.pid), "boot": self._boot}
-        job.set(
-            task, dict(value, state=RUNNING, started=int(time.time()), node=hostname(), **began_with, **given)
-        )
+        value = dict(value, state=RUNNING, started=int(time.time()), node=hostname(), **began_with, **given)
+        try:
+            job.mark(task, "alive").touch()
+            job.set(task, value)
+        except OSError:
+            # What is not written down would be begun once more. It waits for the lock, and has begun nothing.
+            process.kill()
+            process.wait()
+            raise
 
 
 # Whoever has started processes lets them go when it ends, without a word about them.
