@@ -21,6 +21,8 @@ load_image() (
     # What begins at the same time does not load it once more.
     { exec 4>>"${XDG_RUNTIME_DIR:-/tmp}/slipway-load-$EUID" && flock -w 1800 4; } 2>/dev/null
     if find_loaded; then exit; fi
+    # Its own words on that are in the log.
+    if ! "$engine" info >/dev/null; then say "$engine of this machine does not answer" && exit 1; fi
     case $image in
     *.tar) ;;
     *) say "$engine of this machine does not have the image (any more): push it again" && exit 1 ;;

@@ -320,3 +320,13 @@ def test_a_command_joins_the_container(node: EngineNode) -> None:
         assert done.returncode == 7
         assert (node.out / "joined").read_text() == f"{hostile}\n"
         assert {entry.name for entry in node.out.iterdir()} == {"joined"}
+
+
+def test_an_engine_that_does_not_answer_is_told_in_its_own_words(place: Place) -> None:
+    if place.engine != "docker":
+        pytest.skip("Podman has no daemon that could be gone")
+    node = place.node()
+    assert node.run("true", DOCKER_HOST="unix:///nowhere/docker.sock") == 1
+    assert "/nowhere/docker.sock" in node.log()
+    assert "docker of this machine does not answer\n" in node.log()
+    assert "does not have the image" not in node.log()
