@@ -8,7 +8,7 @@ import pytest
 from slipway.job.run import Run
 from slipway.scheduler.base import State
 from slipway.sweep.spec import SweepSpec
-from tests.integration.places import at_ngc, on_box, on_pbs, on_this_machine, on_workstation
+from tests.integration.places import at_ngc, on_box, on_dask, on_pbs, on_this_machine, on_workstation
 from tests.integration.places.place import Place
 
 HOSTILE = (
@@ -35,7 +35,7 @@ SAVES = "trap 'echo saved >/out/saved; exit 0' USR1; echo running; while :; do s
 
 @pytest.fixture(
     scope="module",
-    params=["slurm", "host", "host-docker", "this-machine", "this-machine-apptainer", "pbs", "ngc"],
+    params=["slurm", "host", "host-docker", "this-machine", "this-machine-apptainer", "dask", "pbs", "ngc"],
 )
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp(request.param) / "checkout"
@@ -52,6 +52,9 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 yield made
         case "this-machine-apptainer":
             with on_this_machine.apptainer(folder) as made:
+                yield made
+        case "dask":
+            with on_dask.two_hosts(folder) as made:
                 yield made
         case "pbs":
             with on_pbs.openpbs(folder) as made:
