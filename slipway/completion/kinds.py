@@ -73,6 +73,8 @@ FREE = frozenset(
     {
         "--account",
         "--array",
+        "--hours",
+        "--renew",
         "--cache",
         "--collection",
         "--command-timeout",

@@ -104,7 +104,7 @@ def _resolve(host: Host, site: Site, key: str, written: str) -> PurePosixPath:
     try:
         return resolve_path(written, lookup)
     except ConfigError as error:
-        raise ConfigError(f"{site.file}: paths.{key} is {error}") from error
+        raise ConfigError(f"{site.file_to_change}: paths.{key} is {error}") from error
 
 
 def _make_folders(host: Host, folders: Sequence[PurePosixPath]) -> str | None:
