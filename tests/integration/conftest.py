@@ -44,7 +44,16 @@ def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
 
 
 # Few tests, but minutes each: begun last they would run alone.
-LONG = ("test_examples.py", "test_wheel.py", "test_release.py", "test_init.py")
+LONG = (
+    "test_scenarios.py",
+    "test_ngc.py",
+    "test_dask.py",
+    "test_dask_queue.py",
+    "test_examples.py",
+    "test_wheel.py",
+    "test_release.py",
+    "test_init.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from slipway.job.run import Run
 from slipway.scheduler.base import State
 from slipway.sweep.spec import SweepSpec
+from tests.campaign import LONG
 from tests.integration.places import at_ngc, on_box, on_dask, on_pbs, on_this_machine, on_workstation
 from tests.integration.places.place import Place
 
@@ -64,7 +65,27 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 yield made
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Each has its scheduler, or its container, in common with another place that does all of it. `./run test`
+# does a few of them there; `--long` does all.
+SHORT = ("host-docker", "this-machine-apptainer", "ngc")
+ALWAYS = (
+    "test_a_program_runs_to_its_end_and_its_results_come_home",
+    "test_arguments_arrive_byte_for_byte",
+    "test_a_running_job_is_cancelled_and_its_program_told",
+    "test_a_sweep_with_an_element_that_fails",
+)
+
+
+@pytest.fixture(autouse=True)
+def whole(request: pytest.FixtureRequest) -> None:
+    """What takes long begins with the first test; the short form leaves it out."""
+    if LONG or request.node.callspec.params["place"] not in SHORT:
+        request.getfixturevalue("limited")
+    elif request.node.originalname not in ALWAYS:
+        pytest.skip("`./run test --long` does this, too")
+
+
+@pytest.fixture(scope="module")
 def limited(place: Place) -> tuple[Run, Run]:
     """Those that take as long as the shortest time limit: they begin first, and run beside the others."""
     saves = place.run(SAVES, time=place.limit)
