@@ -15,7 +15,7 @@ from slipway.scheduler.host.answer import read_jobs, read_offer, read_usage
 from slipway.scheduler.host.program import as_word, ask, explain, queue_command
 from slipway.scheduler.host.request import options, unused, wanted
 from slipway.scheduler.host.site import HostSite
-from slipway.scheduler.limits import ResourceRequest, find_problem
+from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.queues import ClusterQueues, Start
 from slipway.scheduler.usage import UsageAnswer
 from slipway.site import Site
@@ -145,16 +145,14 @@ class HostQueue:
         return [Start(in_s=0) for _ in wanted]
 
     def describe_resources(self, host: Host, request: ResourceRequest) -> str:
-        """What was asked for, beside what the machine has."""
+        """What the machine has; what of it was asked for in vain, the queue says."""
         try:
             offer = read_offer(ask(host, "offer")).offer
         except (RemoteError, ParseError):
             return ""
-        problem = find_problem(request, offer, "the machine", "")
         memory_gib = mebibytes(offer.max_mem or "0") / 1024
         gpus = sum((offer.max_gpus or {}).values())
-        there = f"\n  the machine has {offer.max_cpus} cpus, {memory_gib:.1f} GiB of memory and {gpus} GPUs"
-        return (f"\n  {problem.strip()}" if problem else "") + there
+        return f"\n  the machine has {offer.max_cpus} cpus, {memory_gib:.1f} GiB of memory and {gpus} GPUs"
 
     def run_on_node(self, name: str, resources: Resources, argv: Sequence[str]) -> list[str]:
         """The program itself, in a login shell: the host is the node."""
