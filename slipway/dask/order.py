@@ -39,7 +39,7 @@ def render_order(
     options: DaskOptions,
     ready: Sequence[WorkerHost] | None = None,
 ) -> bytes:
-    """The order for :mod:`slipway.dask.there.lead`.
+    """The order for :mod:`slipway.dask.there.start`.
 
     Args:
         cluster: its id.

@@ -9,7 +9,7 @@ import sys
 def main(word: str) -> None:
     """Do what a command says."""
     if word == "lead":
-        from .lead import main as lead
+        from .start import main as lead
 
         lead()
         return

@@ -82,22 +82,3 @@ class Lead:
         if state == "runs":
             self.state["address"] = self.cluster.scheduler.address
         place.write_state(self.state)
-
-
-def main() -> None:
-    """Lead the cluster of the order."""
-    (place.FOLDER / place.LOGS).mkdir(exist_ok=True)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
-    asyncio.run(_run(place.read(place.ORDER)))
-
-
-async def _run(order: dict[str, Any]) -> None:
-    if order["kind"] == "slurm":
-        from .queue import QueueLead
-
-        await QueueLead(order).run()
-    else:
-        from .hosts import HostsLead, set_up_logging
-
-        set_up_logging()
-        await HostsLead(order).run()
