@@ -32,7 +32,8 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a host's queue needs Linux")
 QUEUE = HostQueue()
-_OLDEST = (str(Path("~/.pyenv/versions/3.6.15/bin/python3.6").expanduser()), "python3.6")
+# Where pyenv has it, what is on PATH may only say so.
+_OLDEST = (*map(str, Path("~/.pyenv/versions").expanduser().glob("3.6.*/bin/python3.6")), "python3.6")
 GPUS = "0, NVIDIA A100-SXM4-80GB, {0}, GPU-a\n1, NVIDIA A100-SXM4-80GB, {1}, GPU-b\n"
 
 
