@@ -124,7 +124,8 @@ def test_words_reach_the_job_as_they_are(folder: Path, monkeypatch: pytest.Monke
     seen = []
 
     def submitted(session: Session, request: steps.Request, push: steps.Push) -> None:
-        seen.append((request.args, request.resources.model_dump(exclude_none=True), push))
+        asked = request.resources.model_dump(exclude_defaults=True)
+        seen.append((request.args, asked, push))
         raise ConnectionLostError("cut")
 
     monkeypatch.setattr("slipway.api.project.submitted", submitted)
@@ -138,7 +139,7 @@ def test_words_reach_the_job_as_they_are(folder: Path, monkeypatch: pytest.Monke
         project.submit(["true"], push=True)
     wanted = {"gpus": "2", "time": "90", "exclusive": True, "sbatch": ("--comment=x",)}
     assert seen[0] == (("a b", "\udcff", "x", ""), wanted, steps.Push.NEVER)
-    assert seen[1:] == [(("true",), {"sbatch": ()}, steps.Push.ALWAYS)]
+    assert seen[1:] == [(("true",), {}, steps.Push.ALWAYS)]
 
 
 MODULE = """

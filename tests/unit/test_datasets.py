@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -285,7 +286,7 @@ def test_a_container_sees_the_data_and_cannot_write_to_them(
         options["listen"]("/usr/bin/python3: No module named slam\n")
         return 1
 
-    monkeypatch.setattr("slipway.steps.datasets.engine", lambda: None)
+    monkeypatch.setattr("slipway.steps.datasets.engine", MagicMock())
     monkeypatch.setattr("slipway.steps.datasets.find_built", lambda client, profile: None)
     monkeypatch.setattr("slipway.steps.datasets.run_container", run)
     with pytest.raises(Exception, match="the image x has no program that knows datasets, or an older one"):
