@@ -72,6 +72,8 @@ GROUPS = {
         "queues",
     ),
     "Connections": ("ssh.setup", "ssh.run", "tunnel", "ssh.config", "ssh.proxy"),
+    "Dask clusters": ("dask.up", "dask.status", "dask.down"),
+    "NVIDIA's platform": ("ngc.login", "ngc.exec", "ngc.logout"),
     "Container on this machine": ("start", "enter", "copy", "stop", "config"),
     "Records of runs": ("runs.show", "runs.diff", "report", "runs.prune", "keep", "restore"),
     "Try it": ("demo",),
