@@ -49,7 +49,8 @@ def engine() -> DockerClient:
         EngineError: the engine is not installed, does not run, does not let this user in, or is too old.
     """
     try:
-        import docker  # noqa: F401 - whether it is there
+        # A module of the user's may have the same name.
+        from docker import DockerClient  # noqa: F401 - whether it is there
     except ImportError as error:
         raise HostError(_why_no_module()) from error
     endpoint, client = find_endpoint(), None
