@@ -75,7 +75,10 @@ class Run:
 def state_name(resources: Mapping[str, Any]) -> str:
     """What was asked for as one word; what is of one submission alone is left out."""
     options = [word for word in resources.get("sbatch") or () if not word.startswith(_EXCLUDE)]
-    values = {key: value for key, value in resources.items() if value is not None and key not in _PASSING}
+    # An older record lacks what only another scheduler is asked for.
+    values = {
+        key: value for key, value in resources.items() if value not in (None, [], ()) and key not in _PASSING
+    }
     return json.dumps(dict(values, sbatch=options), sort_keys=True)
 
 
