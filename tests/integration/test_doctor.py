@@ -196,7 +196,7 @@ def test_what_the_sites_file_has_wrong(small: SmallImageBox, well: Found) -> Non
         ({"modules": ("apptainer/9",)}, {"modules": "failed", "container": "failed"}),
         ({"before": "exit 0\n"}, {"container": "failed"}),
         (
-            {"container": small.choice.site.container.model_copy(update={"command": "singularity-none"})},
+            {"container": small.choice.site.container.model_copy(update={"command": "enroot"})},
             {"container": "failed"},
         ),
     ):
