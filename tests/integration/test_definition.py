@@ -47,9 +47,9 @@ RUN echo "$LEVEL|$HARD" >/level && \
 RUN useradd --create-home --shell /bin/sh app && mkdir -p /s/d && touch /s/d/x && chmod 4755 /s/d/x \
  && touch /s/y && ln /s/y /s/hard && ln -s /nowhere /s/dangling && chown app:app /s/d && chmod 640 /level
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-WORKDIR /work
+WORKDIR /room
 WORKDIR deeper
-RUN [[ $PWD == /work/deeper ]] && echo "${BASH_VERSION%%.*}" >bash
+RUN [[ $PWD == /room/deeper ]] && echo "${BASH_VERSION%%.*}" >bash
 RUN ["/bin/sh", "-c", "echo \"$1\" >/json", "it's", "a b"]
 
 FROM debian:trixie-slim AS unused
@@ -76,7 +76,7 @@ COPY --from=second /home/app/me /both/a.txt /from/
 COPY --from=second ["/with space", "/with space"]
 COPY --from=second --chown=app /unpacked/ /unpacked
 COPY --from=second /usr/local/bin/tool /usr/local/bin/tool
-COPY --from=second /work/deeper/globbed /work/deeper/named-here /taken/
+COPY --from=second /room/deeper/globbed /room/deeper/named-here /taken/
 ENV PATH=/opt/bin:$PATH:/opt/end AFTER=$HARD HOME=/opt/home
 EXPOSE 80
 VOLUME /data
@@ -87,7 +87,7 @@ ENTRYPOINT ["printf", "%s|", "a b", "$HOME", "q\"q", "it's", "", "*"]
 CMD ["`x`"]
 """
 TOOL = "/usr/local/bin/tool"
-LOOKED_AT = ("/s", "/work", "/copied", "/from", "/unpacked", "/with space", "/taken", "/level", "/json", TOOL)
+LOOKED_AT = ("/s", "/room", "/copied", "/from", "/unpacked", "/with space", "/taken", "/level", "/json", TOOL)
 LISTED = re.compile(r"(\S{10}) +(\d+/\d+) +.*? \d{4}-\d\d-\d\d \d\d:\d\d squashfs-root(/.*)")
 OWN = """Bootstrap: docker-archive
 From: trixie.tar

@@ -13,6 +13,7 @@ from slipway.errors import ConfigError
 
 # The folder of such files, beside the definition file.
 FOLDER = "base"
+# Apptainer fetches nothing without one; a profile's DEBIAN_MIRROR goes before it.
 _MIRROR = "http://deb.debian.org/debian"
 
 
