@@ -65,8 +65,12 @@ def take_away() -> None:
 def import_all() -> None:
     import slipway
 
+    # What runs on the hosts of a site: beside Dask in a container, and under their own kernel.
+    on_hosts = ("slipway.dask.there.", "slipway.scheduler.host.there.")
     names = [one.name for one in pkgutil.walk_packages(slipway.__path__, "slipway.")]
     for name in names:
+        if name.startswith(on_hosts):
+            continue
         import_module(name)
     print(f"imported {len(names) > 100}")
 
