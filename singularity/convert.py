@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -31,6 +32,8 @@ _RUNS = "Running post scriptlet"
 # Root of a container may mount nothing, but may make a namespace with all users in it, whose root mounts.
 ALL_USERS = ["unshare", "--user", "--map-users=0:0:65536", "--map-groups=0:0:65536", "--setuid=0"]
 ALL_USERS += ["--setgid=0", "--mount", "--propagation=private"]
+# linux/prctl.h, linux/capability.h
+PR_CAPBSET_DROP, CAP_SYS_ADMIN = 24, 21
 PROGRAMS = ("APPTAINER", "SINGULARITY")
 # What a user wants in all containers: it is not the image's, and would be taken for that.
 _OF_THE_USER = re.compile(r"(APPTAINER|SINGULARITY)(ENV_.*|_BIND|_BINDPATH|_MOUNT)", re.S)
@@ -56,6 +59,11 @@ def main() -> int:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--layout", type=Path, help="an OCI layout with one image")
     source.add_argument("--definition", type=Path, help="a definition file, in the folder of what it copies")
+    parser.add_argument(
+        "--order", type=Path, help="what to put together of layers; the layout has no files then"
+    )
+    parser.add_argument("--assembler", type=Path, metavar="FOLDER", help="the Python package that does it")
+    parser.add_argument("--created", metavar="SECONDS", help="when the image was made, since 1970")
     parser.add_argument("--arguments", type=Path, help="a file with values for {{ NAME }} in it")
     parser.add_argument("--cache", type=Path, help="a folder for what is downloaded")
     parser.add_argument("--sif", type=Path, required=True, help="the file to make")
@@ -71,18 +79,23 @@ def main() -> int:
             # Apptainer copies it, and Podman gives a container without a network none.
             Path("/etc/resolv.conf").touch()
         prepare(folder, args.cache)
-        if args.layout:
+        if args.order:
+            attempt = put_together(args)
+        elif args.layout:
             keep_layers(folder, args.layout)
             attempt = build(f"oci:{args.layout}", args.sif, SQUASHFS[args.compression])
         else:
             attempt = define(args, SQUASHFS[args.compression])
         if attempt is None:
             return 1
+        if args.userns:
+            drop_rights()
         facts = {"attempt": attempt, **look(args.sif, ["--userns"] if args.userns else [])}
         # Names and values need not be valid UTF-8; escaped, any string can be written.
         args.facts.write_text(json.dumps(facts), encoding="ascii")
     if args.owner:
-        for path in (args.sif, args.facts):
+        made = args.order.parent.glob("layers/*") if args.order else ()
+        for path in (args.sif, args.facts, *made):
             os.chown(path, *(int(number) for number in args.owner.split(":")))
     return 0
 
@@ -108,6 +121,31 @@ def keep_layers(folder: Path, layout: Path) -> None:
     for blob in (layout / "blobs" / "sha256").iterdir():
         with contextlib.suppress(OSError):
             os.link(blob, cache / blob.name)
+
+
+def put_together(args: argparse.Namespace) -> str | None:
+    """Have Apptainer add what it adds to an image without files, and the layers put below that.
+
+    Returns:
+        ``root``: whoever does it, all files are what they are in the image. ``None`` where it failed.
+    """
+    order = json.loads(args.order.read_text(encoding="ascii"))
+    os.environ["SOURCE_DATE_EPOCH"] = args.created
+    made = build(f"oci:{args.layout}", Path(order["head"]), [], {"root": [[]], "user": [[]]})
+    del os.environ["SOURCE_DATE_EPOCH"]
+    if made is None:
+        return None
+    path = {"PYTHONPATH": str(args.assembler.parent)}
+    code = subprocess.call(
+        [sys.executable, "-m", args.assembler.name, str(args.order)], env={**os.environ, **path}
+    )
+    return "root" if code == 0 else None
+
+
+def drop_rights() -> None:
+    """Give up what only the layers were read with, before a program of the image runs."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0)
 
 
 def define(args: argparse.Namespace, squashfs: list[str]) -> str | None:

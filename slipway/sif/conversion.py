@@ -18,6 +18,7 @@ from slipway.image.recipe import Recipe
 from slipway.progress import Progress
 from slipway.project import Project
 from slipway.shell import LocalShell
+from slipway.sif.assembly import Assembly
 from slipway.sif.layout import Layout
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Conversion:
 
     Attributes:
         sif: the file to make.
-        layout: the image, in the folder of the file.
+        layout: the image, in the folder of the file; with ``assembly`` one without files.
+        assembly: the layers that the file is put together of.
         definition: in the place of an image, a definition file that Apptainer builds; below that folder.
         arguments: a file with values for what the definition leaves open, beside it.
         cache: the folder of what is downloaded for it, where something is.
@@ -87,6 +89,7 @@ class Conversion:
 
     sif: Path
     layout: Layout | None = None
+    assembly: Assembly | None = None
     definition: Path | None = None
     arguments: Path | None = None
     cache: Path | None = None
@@ -123,6 +126,8 @@ def convert(
     listen = _by_lines(lines, progress)
     if has_apptainer():
         where = "on this machine"
+        if conversion.assembly is not None:
+            conversion.assembly.write(conversion.sif, str(conversion.folder), in_container=False)
         done = LocalShell().stream(_host_command(script, conversion), on_output=listen)
         listen(done.stderr)
         code = done.exit_code
@@ -162,7 +167,11 @@ def convert_command(python: str, script: str, folder: str, conversion: Conversio
 
 def _source_options(folder: str, conversion: Conversion) -> list[str]:
     if conversion.layout is not None:
-        return ["--layout", f"{folder}/{conversion.layout.path.name}"]
+        words = ["--layout", f"{folder}/{conversion.layout.path.name}"]
+        in_container = folder != str(conversion.folder)
+        if conversion.assembly is not None:
+            words += conversion.assembly.options(folder, in_container=in_container)
+        return words
     parts = {"definition": conversion.definition, "arguments": conversion.arguments}
     words = []
     for name, path in parts.items():
@@ -195,6 +204,8 @@ def container_config(
     mounts: Mapping[Path, str],
     folder: Path,
     *,
+    read_only: Mapping[Path, str] | None = None,
+    capabilities: Sequence[str] = (),
     has_network: bool = False,
     is_podman: bool = False,
 ) -> dict[str, Any]:
@@ -216,11 +227,15 @@ def container_config(
         "HostConfig": {
             # Not Binds, which cannot take a path with a colon.
             "Mounts": [
-                {"Type": "bind", "Source": str(here), "Target": there} for here, there in mounts.items()
+                *({"Type": "bind", "Source": str(here), "Target": there} for here, there in mounts.items()),
+                *(
+                    {"Type": "bind", "Source": str(here), "Target": there, "ReadOnly": True}
+                    for here, there in (read_only or {}).items()
+                ),
             ],
             **network,
             # Docker lets root make device nodes, Podman does not.
-            "CapAdd": ["MKNOD"],
+            "CapAdd": ["MKNOD", *capabilities],
             "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable", *unmasked],
             "MaskedPaths": [],
             "ReadonlyPaths": [],
@@ -260,11 +275,18 @@ def _tools_config(client: DockerClient, conversion: Conversion, script: Path, to
     mounts = {script: "/convert.py", conversion.folder: _THERE}
     if conversion.cache is not None:
         mounts[conversion.cache] = _CACHE
+    assembly = conversion.assembly
+    if assembly is not None:
+        assembly.write(conversion.sif, _THERE, in_container=True)
     return container_config(
         tools,
         command,
         mounts,
         conversion.folder,
+        read_only=assembly.mounts() if assembly is not None else None,
+        # Without it overlayfs does not say which folders hide what lower layers have in them. It is given up
+        # before anything of the image is run.
+        capabilities=["SYS_ADMIN"] if assembly is not None and assembly.is_overlay else [],
         has_network=conversion.definition is not None,
         is_podman=is_podman(client),
     )

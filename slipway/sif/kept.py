@@ -99,7 +99,15 @@ def find_newest(project: Project, name: str, compression: str, kind: str) -> Sif
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
-def keep_made(made: Path, project: Project, image: Image, compression: str, *, as_newest: bool = True) -> Sif:
+def keep_made(
+    made: Path,
+    project: Project,
+    image: Image,
+    compression: str,
+    *,
+    known_sha256: str | None = None,
+    as_newest: bool = True,
+) -> Sif:
     """Keep a file that was made and checked.
 
     Args:
@@ -107,13 +115,14 @@ def keep_made(made: Path, project: Project, image: Image, compression: str, *, a
         project: where it is kept.
         image: what it was made of.
         compression: of the squashfs in it.
+        known_sha256: of the file, where it was hashed while it was written.
         as_newest: off for an older image: what is kept of newer ones stays.
     """
     sif = Sif(
         path=kept_path(project, image, compression),
         name=image.name,
         image_id=image.id,
-        sha256=sha256(made),
+        sha256=known_sha256 or sha256(made),
         size_bytes=made.stat().st_size,
         compression=compression,
     )

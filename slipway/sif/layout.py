@@ -23,6 +23,8 @@ from slipway.errors import ConversionError, SpaceError
 from slipway.sif.environment import environment_layer, is_hard
 
 _CHUNK = 1 << 20
+# The end of an archive, and so all of one without files.
+_EMPTY = bytes(1024)
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -38,11 +40,13 @@ class Layout:
         path: its folder.
         config: the image's configuration, an OCI image config (``config``, ``rootfs``, ``architecture``, …).
         size_bytes: what its layers take.
+        layers: their archives, the lowest first.
     """
 
     path: Path
     config: Mapping[str, Any]
     size_bytes: int
+    layers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,22 @@ def write_layout(chunks: Iterable[bytes], folder: Path) -> Layout:
         raise
 
 
+def write_head(config: Mapping[str, Any], folder: Path) -> Layout:
+    """Write the layout of an image that has a configuration and no files, but what carries its ENV.
+
+    Args:
+        config: the image's configuration, as :class:`Layout` has it; which layers it has does not matter.
+        folder: the folder to make.
+    """
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    empty = _write_blob(io.BytesIO(_EMPTY), blobs)
+    diff_ids = [f"sha256:{empty.digest}"]
+    content = {**config, "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": []}
+    blob, extra = _carry_environment(blobs, _put(blobs, content), content)
+    return _finish(folder, blob, [_descriptor(_LAYER, empty), *extra], content)
+
+
 def _write_blobs(chunks: Iterable[bytes], blobs: Path) -> dict[str, _Blob]:
     found: dict[str, _Blob] = {}
     links: dict[str, str] = {}
@@ -120,7 +140,11 @@ def _describe(found: Mapping[str, _Blob], folder: Path) -> Layout:
     layers = [_layer(blobs, name, found[name]) for name in names]
     _check(names, layers, content["rootfs"]["diff_ids"])
     config, extra = _carry_environment(blobs, config, content)
-    layers += extra
+    return _finish(folder, config, [*layers, *extra], content)
+
+
+def _finish(folder: Path, config: _Blob, layers: list[dict[str, Any]], content: Mapping[str, Any]) -> Layout:
+    blobs = folder / "blobs" / "sha256"
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
@@ -132,7 +156,10 @@ def _describe(found: Mapping[str, _Blob], folder: Path) -> Layout:
     _write_json(folder / "oci-layout", {"imageLayoutVersion": "1.0.0"})
     # A layer may come twice; its file does not.
     sizes = {layer["digest"]: layer["size"] for layer in layers}
-    return Layout(path=folder, config=content, size_bytes=sum(sizes.values()))
+    files = [blobs / layer["digest"].rpartition(":")[2] for layer in layers]
+    # Of a layer that carries the ENV the image knows nothing.
+    own = len(content["rootfs"]["diff_ids"])
+    return Layout(path=folder, config=content, size_bytes=sum(sizes.values()), layers=tuple(files[:own]))
 
 
 def _carry_environment(

@@ -14,6 +14,7 @@ from slipway.image.recipe import Recipe
 from slipway.lock import only_one
 from slipway.progress import Progress
 from slipway.project import Project
+from slipway.sif.by_layers import ByLayers, Made
 from slipway.sif.check import compare
 from slipway.sif.conversion import LABEL, Conversion, convert
 from slipway.sif.file import read_sif
@@ -31,6 +32,8 @@ COMPRESSIONS = ("zstd", "gzip")
 # Layers, the unpacked image, and its squashfs, first by itself and then in the .sif: 2.7 times the image's
 # size were measured for one that shrinks to a third. One that does not shrink at all would take four times.
 SPACE_FACTOR = 3.5
+# Its layers' squashfs, and the .sif.
+LAYERS_FACTOR = 2.0
 # Engines before 25 write the whole archive to their own disk before they send its first byte.
 SAVE_TIMEOUT_S = 1800
 _CHUNK = 1 << 20
@@ -86,22 +89,45 @@ def make_sif(
         if there:
             return there, False
         sweep(client, project, tools)
-        check_space(project.state / "tmp", int(SPACE_FACTOR * image.size_bytes), f"converting {image.ref}")
-        # /tmp is often small or memory: an image is unpacked beside the place where it is kept.
+        # /tmp is often small or memory: an image is made beside the place where it is kept.
         with workspace(project.state / "tmp") as folder:
-            progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
-            layout = _save(client, image, folder / "layout")
-            part = Conversion(
-                sif=folder / kept_path(project, image, compression).name,
-                layout=layout,
-                compression=compression,
-            )
-            progress.step(f"Converting {image.ref} with Apptainer")
-            facts = convert(client, part, project, tools, progress)
-            check_made(_config(client, image), part, facts, progress, what="the Docker image")
-            progress.step("Hashing the .sif")
-            sif = keep_made(part.sif, project, image, compression, as_newest=as_newest)
+            part = folder / kept_path(project, image, compression).name
+            layers = ByLayers(client, image, project, tools, progress, part, compression)
+            made = _make(client, image, project, tools, progress, layers)
+            check_made(_config(client, image), made.conversion, made.facts, progress, what="the Docker image")
+            if made.sha256 is None:
+                progress.step("Hashing the .sif")
+            sif = keep_made(part, project, image, compression, known_sha256=made.sha256, as_newest=as_newest)
+            layers.keep(made, as_newest=as_newest)
     return sif, True
+
+
+def _make(
+    client: DockerClient,
+    image: Image,
+    project: Project,
+    tools: Recipe,
+    progress: Progress,
+    layers: ByLayers,
+) -> Made:
+    """Make the file in the cheapest way that works here."""
+    tmp, what = project.state / "tmp", f"converting {image.ref}"
+    if layers.can_do_without_archive:
+        check_space(tmp, int(LAYERS_FACTOR * image.size_bytes), what)
+        if made := layers.make():
+            return made
+    check_space(tmp, int(SPACE_FACTOR * image.size_bytes), what)
+    progress.step(f"Saving {image.ref} ({image.size_bytes / 1e6:.0f} MB)")
+    layout = _save(client, image, layers.folder / "layout")
+    if made := layers.make(layout):
+        return made
+    progress.note(
+        f"{image.ref} could not be put together of its layers, and Apptainer converts all of it: "
+        f"{layers.why_not}"
+    )
+    progress.step(f"Converting {image.ref} with Apptainer")
+    whole = Conversion(sif=layers.sif, layout=layout, compression=layers.store.compression)
+    return Made(conversion=whole, facts=convert(client, whole, project, tools, progress))
 
 
 def _save(client: DockerClient, image: Image, folder: Path) -> Layout:

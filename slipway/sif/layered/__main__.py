@@ -1,0 +1,30 @@
+"""Makes a ``.sif`` of layers: ``python -m layered ORDER``, where ORDER is a JSON file. See :class:`Order`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from .assemble import Order, UnusableError, assemble
+from .write import DamageError
+
+
+def main() -> int:
+    """Do what an order says; its answer stands beside it."""
+    path = Path(sys.argv[1])
+    answer: dict[str, object]
+    try:
+        answer = assemble(Order.read(path))
+    except DamageError as error:
+        answer = {"damaged": error.path.name}
+        print(error, flush=True)
+    except (UnusableError, OSError) as error:
+        print(error, flush=True)
+        return 1
+    path.with_suffix(".answer.json").write_text(json.dumps(answer), encoding="ascii")
+    return 1 if "damaged" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What is kept here of images' layers: the squashfs of each, for all images that have the layer."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.jsontext import load_json
+from slipway.lock import only_one
+from slipway.project import Project
+
+_FOLDER = "layers"
+_USES = "images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptLayer:
+    """A layer's squashfs.
+
+    Attributes:
+        path: the file.
+        crc32: of its bytes, by which damage is noticed when they are copied.
+        is_overlay: whether it was made of a folder of overlayfs, whose whiteouts are devices.
+    """
+
+    path: Path
+    crc32: int
+    is_overlay: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerStore:
+    """The layers that are kept for one compression.
+
+    Attributes:
+        folder: where they are.
+        compression: ``zstd`` or ``gzip``.
+    """
+
+    folder: Path
+    compression: str
+
+    @classmethod
+    def of(cls, project: Project, compression: str) -> LayerStore:
+        """The store of a project."""
+        return cls(folder=project.state / _FOLDER, compression=compression)
+
+    def name(self, digest: str) -> str:
+        """The name of a layer's file; ``digest`` is the layer's, as the image's configuration has it."""
+        return f"{digest.rpartition(':')[2]}-{self.compression}.squashfs"
+
+    def find(self, digest: str) -> KeptLayer | None:
+        """What is kept of a layer, or ``None``. Damage within it is noticed only where it is used."""
+        path = self.folder / self.name(digest)
+        try:
+            record = load_json(_record(path).read_bytes())
+            kept = KeptLayer(path=path, crc32=int(record["crc32"]), is_overlay=record["is_overlay"] is True)
+            return kept if path.stat().st_size == record["size_bytes"] else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep(self, made: Iterable[KeptLayer]) -> None:
+        """Keep files that were made; they are moved, unless another command was quicker."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            for layer in made:
+                path = self.folder / layer.path.name
+                if path.exists() and _record(path).exists():
+                    layer.path.unlink()
+                    continue
+                record = {"crc32": layer.crc32, "is_overlay": layer.is_overlay}
+                record["size_bytes"] = layer.path.stat().st_size
+                _record(path).unlink(missing_ok=True)
+                layer.path.rename(path)
+                _write(_record(path), record)
+
+    def forget(self, name: str) -> None:
+        """Remove a file, by its name: it is damaged."""
+        with self._alone():
+            _record(self.folder / name).unlink(missing_ok=True)
+            (self.folder / name).unlink(missing_ok=True)
+
+    def use(self, image: str, digests: Sequence[str]) -> None:
+        """Note what the newest version of an image is made of, and remove what none is made of any more."""
+        uses = self.folder / _USES
+        uses.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            mine = uses / f"{image.replace('/', '_')}-{self.compression}.json"
+            _write(mine, {"layers": sorted({self.name(one) for one in digests})})
+            used: set[str] = set()
+            for path in uses.glob("*.json"):
+                with suppress(OSError, ValueError, TypeError, KeyError):
+                    used.update(load_json(path.read_bytes())["layers"])
+            for path in self.folder.glob("*.squashfs"):
+                if path.name not in used:
+                    _record(path).unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
+
+    def _alone(self) -> Any:
+        return only_one(self.folder / "lock", lambda: None)
+
+
+def _record(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    part.replace(path)
