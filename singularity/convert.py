@@ -63,7 +63,6 @@ def main() -> int:
         "--order", type=Path, help="what to put together of layers; the layout has no files then"
     )
     parser.add_argument("--assembler", type=Path, metavar="FOLDER", help="the Python package that does it")
-    parser.add_argument("--created", metavar="SECONDS", help="when the image was made, since 1970")
     parser.add_argument("--arguments", type=Path, help="a file with values for {{ NAME }} in it")
     parser.add_argument("--cache", type=Path, help="a folder for what is downloaded")
     parser.add_argument("--sif", type=Path, required=True, help="the file to make")
@@ -130,9 +129,7 @@ def put_together(args: argparse.Namespace) -> str | None:
         ``root``: whoever does it, all files are what they are in the image. ``None`` where it failed.
     """
     order = json.loads(args.order.read_text(encoding="ascii"))
-    os.environ["SOURCE_DATE_EPOCH"] = args.created
     made = build(f"oci:{args.layout}", Path(order["head"]), [], {"root": [[]], "user": [[]]})
-    del os.environ["SOURCE_DATE_EPOCH"]
     if made is None:
         return None
     path = {"PYTHONPATH": str(args.assembler.parent)}

@@ -56,8 +56,7 @@ class Assembly:
     def options(self, folder: str, *, in_container: bool) -> list[str]:
         """The options of ``singularity/convert.py`` for it, where the conversion's folder is ``folder``."""
         package = Path(_PACKAGE) if in_container else _HERE
-        words = ["--order", f"{folder}/{_ORDER}", "--assembler", str(package)]
-        return [*words, "--created", str(self.created)]
+        return ["--order", f"{folder}/{_ORDER}", "--assembler", str(package)]
 
     def write(self, sif: Path, folder: str, *, in_container: bool) -> None:
         """Write the order for it into the folder of the file, which is ``folder`` there."""

@@ -131,7 +131,7 @@ class ByLayers:
             sources={digest: found[digest] for digest in missing},
             is_overlay=layout is None,
             architecture=str(config.get("architecture") or ""),
-            identity=f"{self._image.id} {self.store.compression}",
+            identity=self._image.id,
             created=self._layers.created,
         )
         count = len(dict.fromkeys(self._layers.digests))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import format as f
 from .container import HeadError, find_file_system, make_front
+from .hasher import Hasher
 from .merge import LayerError, merge, put_head
 from .node import Content, Node
+from .origin import with_origin
 from .read import FormatError, Squashfs, read, read_bytes
 from .squash import SquashError, is_usable, squash
 from .write import DamageError, FileSystem, Source
@@ -51,7 +53,7 @@ class Order:
         sif: the file to make.
         compression: ``zstd`` or ``gzip``.
         architecture: of the image, as its configuration says.
-        identity: what is in the file, in words.
+        identity: of the image.
         created: when the image was made, in seconds since 1970; what is added to it gets this time.
     """
 
@@ -115,17 +117,24 @@ def _assemble(order: Order) -> dict[str, Any]:
         compression=_COMPRESSIONS[order.compression],
         options=options,
     )
-    digest = hashlib.sha256()
-    with order.sif.open("wb") as file:
+    with order.sif.open("wb") as file, Hasher() as hasher:
 
         def out(data: bytes | memoryview) -> None:
-            digest.update(data)
+            hasher.update(data)
             file.write(data)
 
-        out(make_front(order.head, system.size, order.identity, order.architecture))
+        out(
+            make_front(
+                order.head,
+                system.size,
+                order.architecture,
+                identity=f"{order.identity} {order.compression}",
+                rewrite=partial(with_origin, origin=order.identity, created=order.created),
+            )
+        )
         system.write(out)
     order.sif.chmod(0o755)
-    return {"crc32": crc32, "sha256": digest.hexdigest()}
+    return {"crc32": crc32, "sha256": hasher.hexdigest()}
 
 
 def _read_layer(number: int, layer: Layer) -> Squashfs:
@@ -155,5 +164,6 @@ def _read_head(order: Order) -> Node:
         for node in head.root.walk():
             node.mtime, node.uid, node.gid, node.xattrs = order.created, 0, 0, ()
             if node.content is not None:
-                node.content = Content(layer=-1, inline=read_bytes(file, offset, node.content))
+                content = read_bytes(file, offset, node.content)
+                node.content = Content(layer=-1, inline=with_origin(content, order.identity, order.created))
     return head.root

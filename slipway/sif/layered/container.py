@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ _DESCRIPTOR_BYTES = 585
 _MAX_DESCRIPTORS = 1000
 _MAGIC = b"SIF_MAGIC\0"
 _PARTITION = 0x4004
+_PAGE = 4096
 # Of a partition's descriptor, behind what all have: file system, kind, processor.
 _EXTRA = struct.Struct("<ii3s")
 _SQUASHFS, _SYSTEM = 1, 2
@@ -45,7 +47,9 @@ def find_file_system(path: Path) -> int:
     return offset
 
 
-def make_front(path: Path, size: int, identity: str, architecture: str) -> bytes:
+def make_front(
+    path: Path, size: int, architecture: str, *, identity: str, rewrite: Callable[[bytes], bytes]
+) -> bytes:
     """All of a ``.sif`` that stands before its file system.
 
     The same arguments give the same bytes, whoever made the file, and when.
@@ -53,8 +57,9 @@ def make_front(path: Path, size: int, identity: str, architecture: str) -> bytes
     Args:
         path: what Apptainer made of an image without files.
         size: of the file system that will follow, in bytes.
-        identity: what is in it, in words; the file's identifier is made of it.
         architecture: the image's processor, as its configuration calls it.
+        identity: what is in it, in words; the file's identifier is made of it.
+        rewrite: is given each other part of the file, and gives what stands there.
 
     Raises:
         HeadError: the file is not what is known of a ``.sif``.
@@ -63,19 +68,27 @@ def make_front(path: Path, size: int, identity: str, architecture: str) -> bytes
     code = _ARCHITECTURES.get(architecture)
     if code is None:
         raise HeadError(f"no .sif is known for the processor {architecture}")
-    offset = found[-1][1][5]
     with path.open("rb") as file:
-        front = bytearray(file.read(offset))
+        old = file.read(found[-1][1][5])
+    end = found[0][1][5]
+    front = bytearray(old[:end])
     for place, fields in found:
         values = list(fields)
         # created, modified, user, group
         values[8:12] = [0, 0, 0, 0]
         if fields[0] == _PARTITION:
-            values[7] += size - values[6]
-            values[6] = size
-            file_system, kind, _ = _EXTRA.unpack_from(front, place + _DESCRIPTOR.size)
+            # Where the one in Apptainer's file is, too: at a whole page.
+            offset = end + -end % _PAGE
+            values[5:8] = [offset, size, size + offset - end]
+            file_system, kind, _ = _EXTRA.unpack_from(old, place + _DESCRIPTOR.size)
             _EXTRA.pack_into(front, place + _DESCRIPTOR.size, file_system, kind, code)
+        else:
+            data = rewrite(old[fields[5] : fields[5] + fields[6]])
+            values[5:8] = [end, len(data), len(data)]
+            front += data
+            end += len(data)
         _DESCRIPTOR.pack_into(front, place, *values)
+    front += bytes(offset - end)
     values = list(header)
     values[3:7] = [code, hashlib.sha256(identity.encode()).digest()[:16], 0, 0]
     values[12] = offset + size - values[11]

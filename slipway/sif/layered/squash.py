@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tarfile
 import zlib
 from pathlib import Path
 
@@ -14,6 +15,8 @@ _OLDEST = (4, 6)
 _COMPRESSIONS = {"zstd": ["-comp", "zstd", "-Xcompression-level", "3"], "gzip": ["-comp", "gzip"]}
 # What mksquashfs says where it has left something out, and ends well all the same.
 _LEFT_OUT = re.compile(r"ignoring|skipping|failed to|unrecognised|not supported|creating empty file", re.I)
+# Of the root directory, which is said in another way.
+_ROOT_LEFT_OUT = re.compile(r"Empty tar filename after skipping leading [^\n]*ignoring")
 # By the first bytes of what they made (RFC 1952, RFC 8878).
 _PROGRAMS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _CHUNK = 1 << 20
@@ -61,10 +64,11 @@ def squash(source: Path, to: Path, compression: str) -> int:
     if source.is_file():
         argv += ["-tar", "-default-mode", f"{IMPLIED_MODE:o}"]
         argv += ["-default-uid", str(IMPLIED_UID), "-default-gid", str(IMPLIED_UID)]
+        argv += _root_options(source)
         done = _run_with(argv, source)
     else:
         done = _run(argv, subprocess.DEVNULL)
-    if done.returncode or _LEFT_OUT.search(done.stdout):
+    if done.returncode or _LEFT_OUT.search(_ROOT_LEFT_OUT.sub("", done.stdout)):
         part.unlink(missing_ok=True)
         raise SquashError(f"mksquashfs ended with exit code {done.returncode}: {done.stdout.strip()[-2000:]}")
     crc = 0
@@ -75,8 +79,21 @@ def squash(source: Path, to: Path, compression: str) -> int:
     return crc
 
 
+def _root_options(archive: Path) -> list[str]:
+    """What an archive says of the root directory, which is its first member where it is one at all."""
+    try:
+        with tarfile.open(archive) as opened:
+            first = opened.next()
+    except tarfile.TarError:
+        return []  # compressed with zstd, or nothing that mksquashfs reads either
+    if first is None or not first.isdir() or first.name.strip("./"):
+        return []
+    words = ["-root-mode", f"{first.mode & 0o7777:o}", "-root-time", str(int(first.mtime))]
+    return [*words, "-root-uid", str(first.uid), "-root-gid", str(first.gid)]
+
+
 def _run_with(argv: list[str], archive: Path) -> subprocess.CompletedProcess[str]:
-    with archive.open("rb") as file:
+    with archive.open("rb", buffering=0) as file:
         head = file.read(4)
         file.seek(0)
         program = next((name for magic, name in _PROGRAMS.items() if head.startswith(magic)), None)

@@ -1,0 +1,218 @@
+"""A .sif that is put together of its image's layers: what a change costs, and what is kept."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.image.base import ensure_base
+from slipway.image.build import build_image
+from slipway.image.engine import Image, engine, find_image, run_container
+from slipway.image.recipe import Recipe
+from slipway.profile import load_profile
+from slipway.progress import NullProgress
+from slipway.project import Project
+from slipway.sif import by_layers
+from slipway.sif.engine_layers import find_layers
+from slipway.sif.file import read_sif
+from slipway.sif.kept import Sif
+from slipway.sif.layers import LayerStore
+from slipway.sif.store import make_sif, tools_recipe
+
+ROOT = Path(__file__).parents[2]
+CPU = load_profile(ROOT / "env", "cpu")
+NAME = "slipway-test-layers"
+BASE = """FROM debian:trixie-slim
+RUN mkdir -p /s/hidden /s/kept && touch /s/hidden/a /s/kept/a && ln /s/kept/a /s/kept/b \\
+ && head -c 3000000 /dev/urandom >/s/data
+RUN rm -r /s/hidden && mkdir /s/hidden && touch /s/hidden/b && rm /s/kept/a && chmod 700 /s
+"""
+
+
+class Listener(NullProgress):
+    """Remembers steps and notes."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.notes: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    made = engine()
+    ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, NullProgress())
+    yield made
+    if find_image(made, NAME):
+        made.images.remove(NAME, force=True)
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("layers")
+
+
+def build(client: Any, folder: Path, last: str) -> Image:
+    (folder / "Dockerfile").write_text(BASE + last)
+    recipe = Recipe(name=NAME, dockerfile=folder / "Dockerfile", platform="linux/amd64", build_args={})
+    return build_image(client, recipe, NullProgress())[0]
+
+
+def project_in(folder: Path) -> Project:
+    return Project(root=ROOT, state=folder / "state", results=folder / "results")
+
+
+def make(client: Any, image: Image, project: Project) -> tuple[Sif, Listener]:
+    listener = Listener()
+    sif, is_new = make_sif(client, image, project, tools_recipe(project, CPU), listener)
+    assert is_new
+    # Of the image itself: /s is closed.
+    assert [note.partition(":")[0] for note in listener.notes] == ["Only its owner may read /s"], (
+        listener.notes
+    )
+    return sif, listener
+
+
+def new_layers(listener: Listener) -> list[int]:
+    return [int(step.partition("(")[2].split()[0]) for step in listener.steps if step.startswith("Putting")]
+
+
+def test_a_change_costs_its_layer_and_leaves_the_others_bytes(client: Any, folder: Path) -> None:
+    project = project_in(folder)
+    first = build(client, folder, "RUN echo one >/last\n")
+    before, listener = make(client, first, project)
+    count = len(find_layers(client, first).digests)
+    assert new_layers(listener) == [count]
+    assert "Saving" not in str(listener.steps)
+    old = before.path.read_bytes()
+    second = build(client, folder, "RUN echo another >/last\n")
+    after, listener = make(client, second, project)
+    assert new_layers(listener) == [1]
+    new = after.path.read_bytes()
+    offset = read_sif(after.path).offset
+    # Behind the superblock, which says where the tables are.
+    same = next(at for at in range(offset + 96, len(old)) if old[at] != new[at])
+    assert same > 0.9 * len(old)
+    # What only the older version had is gone.
+    kept = {path.name for path in (project.state / "layers").glob("*.squashfs")}
+    store = LayerStore.of(project, "zstd")
+    assert kept == {store.name(digest) for digest in find_layers(client, second).digests}
+
+
+def listing(client: Any, sif: Sif) -> list[str]:
+    """What unsquashfs sees, with the hash of each file."""
+    said: list[str] = []
+    tools, _ = build_image(
+        client, tools_recipe(project_in(sif.path.parent.parent.parent), CPU), NullProgress()
+    )
+    at = read_sif(sif.path).offset
+    script = (
+        f"cd /sif && unsquashfs -q -n -o {at} -d /r {sif.path.name}"
+        f" && unsquashfs -o {at} -lln {sif.path.name}"
+        " && cd /r"
+        " && find . -type f -print0 | sort -z | xargs -0 sha256sum && find . -type f -links +1 | sort"
+    )
+    code = run_container(
+        client, tools, ["sh", "-ec", script], mounts={sif.path.parent: "/sif"}, listen=said.append
+    )
+    assert code == 0, said
+    return "".join(said).splitlines()
+
+
+def test_archives_and_folders_of_the_engine_give_the_same(
+    client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = build(client, folder, "RUN echo another >/last\n")
+    by_folders, _ = make(client, image, project_in(tmp_path / "one"))
+    again, _ = make(client, image, project_in(tmp_path / "two"))
+    assert by_folders.sha256 == again.sha256
+    monkeypatch.setattr(by_layers.ByLayers, "can_do_without_archive", False)
+    by_archive, listener = make(client, image, project_in(tmp_path / "three"))
+    assert listener.steps[0].startswith("Saving")
+    assert listing(client, by_archive) == listing(client, by_folders)
+    # What was kept of archives and of folders goes together.
+    monkeypatch.undo()
+    project = project_in(tmp_path / "three")
+    newer = build(client, folder, "RUN echo another >/last && rm /s/hidden/b\n")
+    mixed, listener = make(client, newer, project)
+    assert new_layers(listener) == [1]
+    paths = {line.split("squashfs-root")[1] for line in listing(client, mixed) if "squashfs-root/s" in line}
+    assert paths == {"/s", "/s/data", "/s/hidden", "/s/kept", "/s/kept/b"}
+
+
+def test_damage_of_what_is_kept_is_noticed_and_mended(client: Any, folder: Path, tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    image = build(client, folder, "RUN echo another >/last\n")
+    whole, _ = make(client, image, project)
+    kept = max((project.state / "layers").glob("*.squashfs"), key=lambda path: path.stat().st_size)
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    for path in (project.state / "sif").iterdir():
+        path.unlink()
+    listener = Listener()
+    again, _ = make_sif(client, image, project, tools_recipe(project, CPU), listener)
+    assert f"A kept layer of {image.ref} was damaged; it is made anew." in listener.notes
+    assert new_layers(listener) == [0, 1]
+    assert again.sha256 == whole.sha256
+
+
+def test_what_cannot_be_put_together_is_converted_as_a_whole(
+    client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = build(client, folder, "RUN echo another >/last\n")
+    # An engine's folder that is none of overlayfs: its layer cannot be read.
+    real = find_layers(client, image)
+    broken = tuple(Path("/nowhere") / str(number) for number, _ in enumerate(real.digests))
+    monkeypatch.setattr(by_layers, "find_layers", lambda *_: type(real)(**{**vars(real), "folders": broken}))
+    sif, listener = make(client, image, project_in(tmp_path))
+    assert [step.split()[0] for step in listener.steps] == ["Putting", "Saving", "Putting"]
+    monkeypatch.setattr(by_layers.ByLayers, "make", lambda *_: None)
+    whole = Listener()
+    project = project_in(tmp_path / "whole")
+    made, _ = make_sif(client, image, project, tools_recipe(project, CPU), whole)
+    assert "Apptainer converts all of it" in whole.notes[0]
+    ours, theirs = listing(client, sif), listing(client, made)
+    skip = ("/.singularity.d", "/.exec", "/.run", "/.shell", "/.test", "/singularity", "/environment")
+
+    def compared(lines: list[str]) -> list[str]:
+        # Those who made the root folder made it at another time.
+        return [line for line in lines if not any(name in line for name in skip)][1:]
+
+    assert compared(ours) == compared(theirs)
+
+
+def test_nobody_needs_to_be_privileged_for_it(client: Any, folder: Path, tmp_path: Path) -> None:
+    # The process that looks into the file has given up what the layers were read with.
+    script = (
+        "import sys; sys.path.insert(0, '/s'); import convert; convert.drop_rights();"
+        "import subprocess; print(subprocess.run(['grep', 'CapEff', '/proc/self/status'],"
+        " capture_output=True, text=True).stdout)"
+    )
+    tools, _ = build_image(client, tools_recipe(project_in(tmp_path), CPU), NullProgress())
+    run = ["python3", "-c", script]
+    said = subprocess.run(
+        [
+            "docker",
+            "run",
+            "--rm",
+            "--cap-add",
+            "SYS_ADMIN",
+            "-v",
+            f"{ROOT / 'singularity'}:/s:ro",
+            tools.id,
+            *run,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert not int(said.split()[1], 16) & 1 << 21
