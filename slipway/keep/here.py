@@ -19,8 +19,9 @@ def results_here(project: Project) -> list[Item]:
 
 
 def state_here(project: Project) -> list[Item]:
-    """Converted images and records of runs, an item a file or a folder."""
-    places = {"images": (("sif", "archives"), SUFFIXES), "records": (("runs",), (".json",))}
+    """Converted images, what is kept of their layers, and records of runs, an item a file or a folder."""
+    images = (("sif", "archives", "layers"), (*SUFFIXES, ".squashfs"))
+    places = {"images": images, "records": (("runs",), (".json",))}
     return [
         _measured(kind, path)
         for kind, (folders, suffixes) in places.items()

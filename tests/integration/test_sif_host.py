@@ -16,7 +16,7 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.file import read_sif
 from slipway.sif.store import TOOLS_IMAGE, tools_recipe
-from tests.integration.apptainer_host import IMAGE, SOCKET, on_a_host
+from tests.integration.apptainer_host import IMAGE, PROGRAM, SOCKET, on_a_host
 
 ROOT = Path(__file__).parents[2]
 CPU = load_profile(ROOT / "env", "cpu")
@@ -58,6 +58,8 @@ def look_into(client: Any, state: Path, *paths: str) -> list[str]:
     return [f"{words[0]} {words[1]} {words[2]}" for words in lines if words[-1].endswith(paths)]
 
 
+# As where an image cannot be put together of its layers.
+AS_A_WHOLE = f"from slipway.sif import by_layers\nby_layers.ByLayers.make = lambda *_: None\n{PROGRAM}"
 CLOSED = "Only its owner may read /srv/none"
 
 
@@ -67,22 +69,32 @@ def test_root_converts_exactly(client: Any, tmp_path: Path) -> None:
     assert look_into(client, tmp_path, "srv/none", "srv/theirs") == ["---------- 0/0 6", "-rw-r--r-- 7/8 1"]
 
 
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_a_user_loses_nothing(client: Any, tmp_path: Path, namespaces: bool) -> None:
+    told = on_a_host(client, tmp_path, user=1000, namespaces=namespaces)
+    notes = [note[: len(CLOSED)] for note in told["notes"] if not note.startswith("No image can be run here")]
+    assert notes == [CLOSED]
+    assert look_into(client, tmp_path, "srv/none", "srv/theirs") == ["---------- 0/0 6", "-rw-r--r-- 7/8 1"]
+    (sif,) = (tmp_path / "sif").glob("*.sif")
+    assert sif.stat().st_uid == 1000
+
+
 def test_a_user_with_namespaces_keeps_all_content(client: Any, tmp_path: Path) -> None:
-    told = on_a_host(client, tmp_path, user=1000)
-    assert [note[: len(CLOSED)] for note in told["notes"]] == [CLOSED]
+    told = on_a_host(client, tmp_path, user=1000, program=AS_A_WHOLE)
+    assert [note[: len(CLOSED)] for note in told["notes"]][1:] == [CLOSED]
     assert look_into(client, tmp_path, "srv/none", "srv/theirs") == ["---------- 0/0 6", "-rw-r--r-- 0/0 1"]
     (sif,) = (tmp_path / "sif").glob("*.sif")
     assert sif.stat().st_uid == 1000
 
 
 def test_a_range_of_ids_that_cannot_be_used_is_done_without(client: Any, tmp_path: Path) -> None:
-    told = on_a_host(client, tmp_path, user=1000, subuids=True)
-    assert [note[: len(CLOSED)] for note in told["notes"]] == [CLOSED]
+    told = on_a_host(client, tmp_path, user=1000, subuids=True, program=AS_A_WHOLE)
+    assert [note[: len(CLOSED)] for note in told["notes"]][1:] == [CLOSED]
     assert look_into(client, tmp_path, "srv/none") == ["---------- 0/0 6"]
 
 
 def test_a_user_without_namespaces_is_told_what_it_costs(client: Any, tmp_path: Path) -> None:
-    told = on_a_host(client, tmp_path, user=1000, namespaces=False)
+    told = on_a_host(client, tmp_path, user=1000, namespaces=False, program=AS_A_WHOLE)
     closed, cost, not_run = sorted(told["notes"], key=lambda note: note.startswith("No image"))[-3:]
     assert "cannot pretend to be root" in closed + cost
     assert "kernel.apparmor_restrict_unprivileged_userns=0" in closed + cost
@@ -96,8 +108,11 @@ def test_no_room_is_told_also_where_it_shows_meanwhile(client: Any, tmp_path: Pa
     saving = on_a_host(client, tmp_path, room_mb=60, factor="0")
     assert saving["code"] == SpaceError.exit_code
     assert "is full: No space left on device" in saving["said"]
-    unpacking = on_a_host(client, tmp_path, room_mb=130, factor="0")
+    unpacking = on_a_host(client, tmp_path, room_mb=130, factor="0", program=AS_A_WHOLE)
     assert unpacking["code"] == SpaceError.exit_code, unpacking["said"]
     assert "no space left on device" in unpacking["said"]
     assert "SLIPWAY_STATE" in unpacking["said"]
+    layers = on_a_host(client, tmp_path, room_mb=130, factor="0")
+    assert layers["code"] == SpaceError.exit_code, layers["said"]
+    assert "No space left on device" in layers["said"]
     assert ConversionError.exit_code != SpaceError.exit_code

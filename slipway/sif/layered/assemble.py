@@ -109,7 +109,10 @@ def _assemble(order: Order) -> dict[str, Any]:
             crc32[layer.squashfs.name] = squash(layer.source, layer.squashfs, order.compression)
     read_ones = [_read_layer(number, layer) for number, layer in enumerate(order.layers)]
     options = _common(order, read_ones)
-    root = merge([(one.root, layer.is_overlay) for one, layer in zip(read_ones, order.layers, strict=True)])
+    root = merge(
+        [(one.root, layer.is_overlay) for one, layer in zip(read_ones, order.layers, strict=True)],
+        order.created,
+    )
     put_head(root, _read_head(order))
     system = FileSystem(
         root,

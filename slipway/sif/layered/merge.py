@@ -26,22 +26,25 @@ class LayerError(ValueError):
     """A layer says something that cannot be put on the others here; the text says what."""
 
 
-def merge(layers: list[tuple[Node, bool]]) -> Node:
+def merge(layers: list[tuple[Node, bool]], created: int = 0) -> Node:
     """Put layers one on the other.
 
     Args:
         layers: the root of each, the lowest first, and whether it is a folder of overlayfs, whose whiteouts
             are devices, and not an archive. They are changed.
+        created: when the image was made, in seconds since 1970: the time of the root directory, of which
+            archives say nothing, and folders when the engine made them.
 
     Raises:
         LayerError: one of them cannot be put on the others.
     """
-    root = Node(kind=f.DIR, mode=0o755, uid=0, gid=0, mtime=0)
+    root = Node(kind=f.DIR, mode=0o755, uid=0, gid=0, mtime=created)
     for layer, is_overlay in layers:
         apply = _Apply(_of_overlay if is_overlay else _of_archive)
         apply.directory(root, layer)
         if not _is_implied(layer):
             _take_attributes(root, layer)
+    root.mtime = created
     return root
 
 
