@@ -15,43 +15,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from slipway.cli import (
-    box,
-    cancel,
-    completion,
-    container,
-    dask,
-    data,
-    datasets,
-    develop,
-    doctor,
-    editor,
-    image,
-    init,
-    job,
-    job_file,
-    keep,
-    lengths,
-    login,
-    logs,
-    monitor,
-    ngc,
-    pull,
-    queues,
-    report,
-    retry,
-    runs,
-    shell,
-    show,
-    site,
-    ssh,
-    status,
-    sweep,
-    table,
-    tunnel,
-)
-from slipway.cli.parser import read_words
-from slipway.terminal.uncaught import set_hooks
+from slipway.bytecode import keep_bytecode
 
 
 def slipway_tasks(file: str | Path) -> Collection:
@@ -61,6 +25,45 @@ def slipway_tasks(file: str | Path) -> Collection:
 
 def collect(root: Path) -> Collection:
     """All of Slipway's tasks, for the project at ``root``."""
+    keep_bytecode()
+    from slipway.cli import (
+        box,
+        cancel,
+        completion,
+        container,
+        dask,
+        data,
+        datasets,
+        develop,
+        doctor,
+        editor,
+        image,
+        init,
+        job,
+        job_file,
+        keep,
+        lengths,
+        login,
+        logs,
+        monitor,
+        ngc,
+        pull,
+        queues,
+        report,
+        retry,
+        runs,
+        shell,
+        show,
+        site,
+        ssh,
+        status,
+        sweep,
+        table,
+        tunnel,
+    )
+    from slipway.cli.parser import read_words
+    from slipway.terminal.uncaught import set_hooks
+
     set_hooks()
     read_words()
     tasks = Collection(

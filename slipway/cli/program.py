@@ -14,6 +14,7 @@ from invoke.program import Program
 from invoke.terminals import pty_size
 
 from slipway import __version__
+from slipway.bytecode import keep_bytecode
 from slipway.cli.parser import refuse, usage
 from slipway.errors import HostError
 from slipway.project import find_root
@@ -81,6 +82,10 @@ GROUPS = {
 
 
 class _Program(Program):
+    def parse_core(self, argv: list[str] | None) -> None:
+        super().parse_core(argv)
+        keep_bytecode()
+
     def print_help(self) -> None:
         # Invoke's own options, which it would show first, are for those who run commands with it.
         print(_HELP)

@@ -55,15 +55,11 @@ def status(
         from slipway.errors import UsageError
         from slipway.job.home import is_marked_home
         from slipway.job.selection import ALL
-        from slipway.report.login_table import login_notes
-        from slipway.report.values import run_values
-        from slipway.steps.login import find_logins
-        from slipway.steps.purge import purge_warnings
+        from slipway.steps.mentioned import find_logins, find_warnings
         from slipway.steps.select import select_runs
         from slipway.steps.status import list_runs
         from slipway.steps.tell import tell_endings
         from slipway.terminal.terminal import print_json
-        from slipway.terminal.view import show_runs
 
         if not count.isdecimal():
             raise UsageError(f"--count {count}: write how many runs as a number")
@@ -84,15 +80,22 @@ def status(
         runs, error = list_runs(session, selection, int(count))
         home = {one.run_id for one in runs if is_marked_home(session.project.results, one)}
         if json:
+            from slipway.report.values import run_values
+
             print_json([run_values(one, home=one.run_id in home) for one in runs])
         elif runs:
+            from slipway.terminal.view import show_runs
+
             show_runs(screen, runs, home, wide=wide)
         elif selection == ALL:
             screen.say("There are no runs yet; `invoke job -- …` starts one.")
         else:
             screen.say("No run is like that; `invoke status` shows the newest of all.")
         tell_endings(session)
-        for line in [*purge_warnings(session), *([] if json else login_notes(find_logins(session)))]:
+        logins = () if json else find_logins(session)
+        if logins:
+            from slipway.report.login_table import login_notes
+        for line in [*find_warnings(session), *(login_notes(logins) if logins else ())]:
             screen.note(line)
         if error:
             raise error

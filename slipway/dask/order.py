@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.dask.options import DaskOptions
-from slipway.resources import mebibytes
+from slipway.quantity import mebibytes
 
 # What dask-jobqueue calls its workers, with a number behind it.
 _QUEUED = "worker"

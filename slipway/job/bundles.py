@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TypeVar
 
-from slipway.resources import Resources, mebibytes
+from slipway.quantity import mebibytes
+from slipway.resources import Resources
 
 _Kind = TypeVar("_Kind", bound=Resources)
 # Tasks that run one after the other; lanes run side by side.

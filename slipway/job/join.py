@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway.errors import ConfigError, JobError
 from slipway.job.run import Run
 from slipway.scheduler.base import State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 
 # Printed on both outputs before the command begins, where these are no terminal: what start files and the
 # scheduler print stands before it.

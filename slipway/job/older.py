@@ -8,7 +8,7 @@ from typing import Any
 from slipway.errors import ParseError
 from slipway.job.run import Reason
 from slipway.job.secret import without_commands, without_values
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 
 _REASONS = frozenset(reason.value for reason in Reason)
 

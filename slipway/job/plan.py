@@ -10,7 +10,7 @@ from slipway.job.inputs import Inputs
 from slipway.job.run import Run, new_run_id
 from slipway.job.script import Job, directives, render_script
 from slipway.job.template import Template
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
 from slipway.tty import terminal_session

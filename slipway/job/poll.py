@@ -17,7 +17,7 @@ from slipway.job.chain import count_links, most_links, tell_link
 from slipway.job.ending import ScriptResult, merge_status, parse_result
 from slipway.job.run import Reason, Run, RunPaths, Status
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 
 LOOK_S = 1.0
 LOOKS = 5

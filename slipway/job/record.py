@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ParseError
 from slipway.job.older import to_current
+from slipway.job.plain_record import read_plain
 from slipway.job.run import JOB_ID, Run, Status
 from slipway.job.secret import without_commands, without_passwords
 from slipway.jsontext import load_json
-from slipway.resources import parse_array
-from slipway.scheduler.choose import find_scheduler
+from slipway.quantity import parse_array
+from slipway.scheduler.find import NAMES
 from slipway.scheduler.usage import Usage
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def parse_run(text: str | bytes) -> Run:
         )
     unknown = {key: value for key, value in values.items() if key not in _KEYS}
     known = to_current({key: value for key, value in values.items() if key in _KEYS}, version)
-    return _checked(_validated({**known, _UNKNOWN: unknown}))
+    whole = {**known, _UNKNOWN: unknown}
+    return _checked(read_plain(whole) or _validated(whole))
 
 
 def _validated(values: dict[str, Any]) -> Run:
@@ -135,11 +137,7 @@ def _has_bundles(run: Run) -> bool:
 
 
 def _has_scheduler(run: Run) -> bool:
-    try:
-        find_scheduler(run.scheduler)
-    except KeyError:
-        return False
-    return True
+    return run.scheduler in NAMES
 
 
 @cache

@@ -10,13 +10,14 @@ from datetime import datetime, timezone
 from enum import Enum
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AwareDatetime, Field, InstanceOf
-
-from slipway.host.scratch import Scratch
+from slipway.checked import Moment, Text, Whole
 from slipway.scheduler.base import State
 from slipway.scheduler.usage import Usage
+
+if TYPE_CHECKING:
+    from slipway.host.scratch import Scratch
 
 # No vowels, so that no words come out, and nothing that is read as something else.
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
@@ -25,9 +26,6 @@ _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 JOB_ID = re.compile(r"\w[\w.@\[\]-]{0,199}")
 # The site of runs that ran on the machine of their record; it is none that has a file.
 LOCAL = "this-machine"
-# By these a record is checked that is read (record.py). Pydantic's own str refuses what is no UTF-8.
-Text = InstanceOf[str]
-Whole = Annotated[int, Field(ge=-(1 << 40), le=1 << 40)]
 
 
 class Reason(str, Enum):
@@ -140,7 +138,7 @@ class Run:
     run_id: Text
     site: Text
     profile: Text
-    submitted: AwareDatetime
+    submitted: Moment
     program: tuple[Text, ...]
     args: tuple[Text, ...]
     commit: Text | None

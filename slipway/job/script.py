@@ -11,10 +11,11 @@ from slipway.errors import JobError
 from slipway.job.bundles import Bundles
 from slipway.job.run import RunPaths, Shell
 from slipway.job.template import Template
-from slipway.resources import Resources, mebibytes
+from slipway.quantity import mebibytes
+from slipway.resources import Resources
 from slipway.runtime.base import Image, Mount, Wanted
 from slipway.runtime.choose import find_runtime
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.site import Site
 
 # Those of cluster/job/ that bear the name of what they are for.

@@ -42,7 +42,7 @@ from slipway.push.upload import PushedSif, newest_image
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.automatic import settle_partition, without_auto
 from slipway.scheduler.base import State, Submission
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.limits import ResourceRequest
 from slipway.shell import Result
 

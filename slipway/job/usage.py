@@ -14,7 +14,7 @@ from slipway.host.host import Host
 from slipway.job.attempts import NEWEST_ATTEMPT
 from slipway.job.run import Run, RunPaths
 from slipway.scheduler.base import JobQuery
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.usage import GpuUse, Usage, UsageAnswer, add_up
 
 # Accounting is often some seconds late, and may be down. It is asked again after 5, 10, 20 … seconds, for

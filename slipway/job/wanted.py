@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slipway.code.dockerignore import translate
 from slipway.errors import ParseError, UsageError
 from slipway.job.run import Run
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 
 _ATTEMPT = re.compile(
     r"(?:task-(?P<task>[0-9]{1,9})/)?attempt-(?P<attempt>[0-9]{1,9})(?:/(?P<rest>.*))?", re.S

@@ -20,7 +20,7 @@ from slipway.job.poll import LOOK_S, poll
 from slipway.job.run import Run, Status
 from slipway.job.tail import EndTail, LogPart, LogTail
 from slipway.scheduler.base import State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 
 # SLURM is asked less often than the files are looked at: its controller serves everybody.
 ASK_S = 10.0

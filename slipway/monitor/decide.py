@@ -12,7 +12,7 @@ from typing import Any
 from slipway.errors import ParseError
 from slipway.job.run import Status
 from slipway.monitor.rule import Action, Failure, Rule, Rules, Rung
-from slipway.resources import mebibytes, minutes
+from slipway.quantity import mebibytes, minutes
 from slipway.scheduler.base import State
 from slipway.site import Queue
 

@@ -34,7 +34,8 @@ from slipway.monitor.there.submit import ARRAY, RUN, TRIES
 from slipway.push.upload import PushedSif
 from slipway.resources import Resources
 from slipway.scheduler.base import State
-from slipway.scheduler.choose import find_scheduler, parse_resources
+from slipway.scheduler.choose import parse_resources
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.limits import ResourceRequest
 from slipway.site import Site
 

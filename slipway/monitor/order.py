@@ -24,7 +24,7 @@ from slipway.monitor.ladder import LadderMaker
 from slipway.monitor.rule import Failure
 from slipway.monitor.spending import each_hour, elapsed_s
 from slipway.monitor.there.slurm import NAMES, SINCE
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.slurm.commands import accounting_command, queue_command, show_command
 
 # A run, and which of its tasks.

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from slipway.errors import ParseError
-from slipway.resources import Name, mebibytes, minutes
+from slipway.quantity import mebibytes, minutes
+from slipway.resources import Name
 from slipway.validation import form
 
 # What rules that change a number do without a word of the site's.

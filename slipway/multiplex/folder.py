@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.errors import HostError
 from slipway.multiplex.frame import VERSION
-from slipway.ssh.target import Target
+
+if TYPE_CHECKING:
+    from slipway.ssh.target import Target
 
 # A socket's path may have 107 bytes at most, on macOS 103; its name and a suffix go behind this.
 _LONGEST_BYTES = 64

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slipway.multiplex.kept import Kept
 from slipway.text.wording import duration, moment
+
+if TYPE_CHECKING:
+    from slipway.multiplex.kept import Kept
 
 TITLES = ("SITE", "LOGIN", "SINCE", "USE")
 _SHORT_S = 60

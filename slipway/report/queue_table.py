@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slipway.resources import mebibytes
+from slipway.quantity import mebibytes
 from slipway.scheduler.queues import (
     ClusterQueues,
     OwnLimit,

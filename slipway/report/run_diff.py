@@ -12,9 +12,9 @@ from slipway.errors import ParseError
 from slipway.job.flat import flatten
 from slipway.job.run import Run
 from slipway.job.secret import HIDDEN
+from slipway.quantity import mebibytes, minutes
 from slipway.report.patch import by_file
 from slipway.report.run_details import environment_names, image_values, wanted_resources
-from slipway.resources import mebibytes, minutes
 from slipway.text.shell_line import quote_word, shell_line
 
 # What of a profile is told of by itself.

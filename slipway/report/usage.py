@@ -9,8 +9,8 @@ from typing import Any
 
 from slipway.errors import ParseError
 from slipway.job.run import Reason, Run
+from slipway.quantity import mebibytes, minutes
 from slipway.report.advice import advise, cores_used, size_words
-from slipway.resources import mebibytes, minutes
 from slipway.scheduler.usage import Usage
 from slipway.text.wording import clock
 

@@ -10,8 +10,9 @@ from typing import Literal
 from slipway.errors import JobError
 from slipway.host.host import Host
 from slipway.progress import Progress
-from slipway.resources import Resources, minutes
-from slipway.scheduler.choose import find_scheduler
+from slipway.quantity import minutes
+from slipway.resources import Resources
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.limits import ResourceRequest, find_problem, none_takes
 from slipway.scheduler.queues import AUTO, QueueState, merge_queue
 from slipway.site import Queue, Site

@@ -1,4 +1,4 @@
-"""Which scheduler a site has, and which values are its own."""
+"""The kind of site that each scheduler has, and what jobs may ask it for."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ from pydantic import ValidationError
 
 from slipway.errors import UsageError
 from slipway.resources import Resources
-from slipway.scheduler.base import Scheduler
-from slipway.scheduler.health import Health
-from slipway.scheduler.host.health import HostHealth
-from slipway.scheduler.host.scheduler import HostQueue
 from slipway.scheduler.host.site import HostSite
-from slipway.scheduler.ngc.health import NgcHealth
-from slipway.scheduler.ngc.scheduler import Ngc
 from slipway.scheduler.ngc.site import NgcSite
-from slipway.scheduler.pbs.health import PbsHealth
 from slipway.scheduler.pbs.resources import PbsResources
-from slipway.scheduler.pbs.scheduler import Pbs
 from slipway.scheduler.pbs.site import PbsSite
-from slipway.scheduler.slurm.health import SlurmHealth
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.scheduler.slurm.scheduler import Slurm
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Site
 from slipway.validation import explain
@@ -33,28 +23,11 @@ class AnyResources(SlurmResources, PbsResources):
     """What any of the schedulers may be asked for."""
 
 
-_SCHEDULERS: dict[str, Scheduler] = {"slurm": Slurm(), "host": HostQueue(), "pbs": Pbs(), "ngc": Ngc()}
-_HEALTH: dict[str, Health] = {
-    "slurm": SlurmHealth(),
-    "host": HostHealth(),
-    "pbs": PbsHealth(),
-    "ngc": NgcHealth(),
-}
 # The kind of site that each has, by `scheduler` in the site's file.
 SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "host": HostSite, "pbs": PbsSite, "ngc": NgcSite}
 # Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
 FIELDS: type[AnyResources] = AnyResources
 _OF_QSUB = re.compile("-[A-Za-z]")
-
-
-def find_scheduler(name: str) -> Scheduler:
-    """The scheduler of this name, as ``scheduler`` in a site's file has it."""
-    return _SCHEDULERS[name]
-
-
-def find_health(name: str) -> Health:
-    """What the scheduler of this name is asked to see whether it works."""
-    return _HEALTH[name]
 
 
 def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()) -> Resources:

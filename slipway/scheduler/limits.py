@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.errors import JobError
-from slipway.resources import Resources, mebibytes, minutes
+from slipway.quantity import mebibytes, minutes
+from slipway.resources import Resources
 from slipway.scheduler.queues import AUTO
 from slipway.site import Queue, Site
 from slipway.text.nearest import nearest

@@ -137,7 +137,7 @@ OFFERED = ("max_time", "max_nodes", "max_cpus", "max_mem", "max_gpus")
 
 def is_same(key: str, one: object, other: object) -> bool:
     """Whether two values of a queue's key mean the same."""
-    from slipway.resources import mebibytes, minutes
+    from slipway.quantity import mebibytes, minutes
 
     if key == "max_time":
         return minutes(str(one)) == minutes(str(other))

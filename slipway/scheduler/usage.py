@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
-
-from pydantic import Field
 
 # Records of runs have these values, and are checked by them.
-_Count = Annotated[int, Field(ge=0, le=1 << 62)]
-_Amount = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+from slipway.checked import Amount, Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +22,12 @@ class GpuUse:
         mean_power_w: what it drew; ``None`` where it does not say.
     """
 
-    node: _Count | None = None
-    gpu: _Count
-    samples: _Count
-    mean_utilization_percent: _Amount
-    peak_memory_mb: _Amount
-    mean_power_w: _Amount | None = None
+    node: Count | None = None
+    gpu: Count
+    samples: Count
+    mean_utilization_percent: Amount
+    peak_memory_mb: Amount
+    mean_power_w: Amount | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +50,18 @@ class Usage:
         gpu_use: how its GPUs were used, where that was sampled.
     """
 
-    attempts: _Count = 1
-    elapsed_s: _Count = 0
-    longest_s: _Count = 0
-    limit_s: _Count | None = None
-    nodes: _Count | None = None
-    cpus: _Count | None = None
-    cpu_s: _Amount | None = None
-    core_s: _Amount | None = None
-    peak_memory_bytes: _Count | None = None
-    asked_memory_bytes: _Count | None = None
-    gpus: _Count | None = None
-    energy_j: _Count | None = None
+    attempts: Count = 1
+    elapsed_s: Count = 0
+    longest_s: Count = 0
+    limit_s: Count | None = None
+    nodes: Count | None = None
+    cpus: Count | None = None
+    cpu_s: Amount | None = None
+    core_s: Amount | None = None
+    peak_memory_bytes: Count | None = None
+    asked_memory_bytes: Count | None = None
+    gpus: Count | None = None
+    energy_j: Count | None = None
     gpu_use: tuple[GpuUse, ...] = ()
 
 

@@ -13,7 +13,7 @@ from slipway.job import watch
 from slipway.job.run import LOCAL, Run
 from slipway.job.selection import Selection
 from slipway.scheduler.base import State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.site import Site
 from slipway.steps.find import describe_arguments, find_record, find_site, which_run
 from slipway.steps.hosts import SiteHosts

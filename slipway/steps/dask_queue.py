@@ -18,7 +18,7 @@ from slipway.job.inputs import find_image, read_code
 from slipway.job.request import resource_request
 from slipway.push.upload import PushedSif
 from slipway.resources import Resources
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.site import Site
 from slipway.steps.dask_start import (
     Started,

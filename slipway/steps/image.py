@@ -24,7 +24,7 @@ from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif
 from slipway.runtime.base import ARCHIVE, SIF, SQSH
 from slipway.runtime.choose import find_runtime
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.shell import LocalShell
 from slipway.sif.kept import Sif
 from slipway.sif.store import COMPRESSIONS, make_sif, tools_recipe

@@ -27,7 +27,8 @@ from slipway.local.spec import RUN, LocalContainer, container_name
 from slipway.profile import Profile
 from slipway.project import Project
 from slipway.push.upload import PushedSif
-from slipway.resources import Resources, mebibytes, minutes
+from slipway.quantity import mebibytes, minutes
+from slipway.resources import Resources
 from slipway.scheduler.base import State
 from slipway.scheduler.choose import FIELDS
 from slipway.scheduler.slurm.site import SlurmSite

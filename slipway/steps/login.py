@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway.errors import ConfigError, HostError, UsageError
+from slipway.errors import ConfigError, UsageError
 from slipway.host.host import keep_login
 from slipway.multiplex.folder import is_possible, require_possible
 from slipway.multiplex.kept import Kept, end_kept, find_kept, list_kept, parse_kept, path_of
@@ -92,15 +92,6 @@ def _of_site(session: Session, name: str, kept: Sequence[Kept]) -> Sequence[Kept
     except ConfigError:  # as of a box that is down
         return [one for one in kept if name in one.names]
     return [one for one in kept if one.path == path]
-
-
-def find_logins(session: Session) -> Sequence[Kept]:
-    """What is kept, for those who only mention it: where nobody may look, they are told."""
-    try:
-        return list_kept()
-    except HostError as error:
-        session.progress.note(str(error))
-        return ()
 
 
 def require_none(site: str | None, json: bool) -> None:

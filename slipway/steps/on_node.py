@@ -11,7 +11,7 @@ from slipway.host.host import Host
 from slipway.job.run import Run, Status
 from slipway.job.watch import ASK_S
 from slipway.scheduler.base import Node, State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 

@@ -21,7 +21,7 @@ from slipway.keep.removal import Removed, remove_items, show_again, still_needed
 from slipway.keep.survey import Item, Survey, look_again, take_survey
 from slipway.progress import explain_stop
 from slipway.push.admit import forget
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.site import Site
 from slipway.steps.purge import forget_purge
 from slipway.steps.refresh import refresh

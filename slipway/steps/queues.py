@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.errors import ConfigError, HostError, UsageError
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.queues import OFFERED, ClusterQueues, QueueState
 from slipway.site import Queue, Site
 from slipway.steps.session import Session

@@ -11,7 +11,7 @@ from slipway.push.remote_build import RemoteBuild, build_there
 from slipway.push.upload import PushedSif
 from slipway.runtime.base import SIF
 from slipway.runtime.choose import find_runtime
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.steps.definition import read_definition
 from slipway.steps.image import check_compression, pushing
 from slipway.steps.session import Choice, Session

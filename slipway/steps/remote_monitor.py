@@ -25,9 +25,11 @@ from slipway.monitor.there_host import (
     read_log,
     send,
 )
-from slipway.resources import Resources, minutes
+from slipway.quantity import minutes
+from slipway.resources import Resources
 from slipway.scheduler.base import JobQuery
-from slipway.scheduler.choose import find_scheduler, parse_resources
+from slipway.scheduler.choose import parse_resources
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.steps.kept_hosts import KeptHostsSession
 from slipway.steps.monitor import Monitor

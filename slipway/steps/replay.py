@@ -22,7 +22,8 @@ from slipway.progress import explain_stop
 from slipway.push.upload import PushedSif
 from slipway.resources import Resources
 from slipway.scheduler.automatic import settle_partition, without_auto
-from slipway.scheduler.choose import FIELDS, find_scheduler
+from slipway.scheduler.choose import FIELDS
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.limits import check_partition
 from slipway.steps.bring_back import find_code, find_image
 from slipway.steps.find import describe_arguments, find_record

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from slipway.errors import UsageError
 from slipway.job.selection import Entry, parse_since
 from slipway.scheduler.accounts import Accounted, AccountQuery
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.site import Site
 from slipway.steps.session import Session
 

@@ -7,9 +7,6 @@ from datetime import datetime, timezone
 
 from slipway.errors import UsageError
 from slipway.job.selection import Selection, parse_since, parse_states
-from slipway.profile import list_profiles
-from slipway.site_file import list_sites
-from slipway.steps.find import find_record
 from slipway.steps.session import Session
 from slipway.text.nearest import nearest
 
@@ -43,16 +40,25 @@ def select_runs(
     project = session.project
     entries = [*session.store.entries()] if site or profile or name else []
     if site:
+        from slipway.site_file import list_sites
+
         sites = {*list_sites(project.sites), *(one.site for one in entries)}
         _check(site, sites, f"--site {site}: there is no such site", "; sites: ")
     if profile:
+        from slipway.profile import list_profiles
+
         own = list_profiles(project.profiles, share=project.share / "env")
         profiles = {*own, *(one.profile for one in entries)}
         _check(profile, profiles, f"--profile {profile}: there is no such profile", "; profiles: ")
     if name:
         _check(name, {one.name for one in entries if one.name}, f"--name {name}: no run has this name")
+    prefixes: tuple[str, ...] = ()
+    if run:
+        from slipway.steps.find import find_record
+
+        prefixes = tuple(find_record(session, word).run_id for word in run)
     return Selection(
-        prefixes=tuple(find_record(session, word).run_id for word in run or ()),
+        prefixes=prefixes,
         site=site,
         profile=profile,
         states=parse_states(state or ()),

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from slipway.errors import UsageError
-from slipway.host.host import Host, connect
-from slipway.host.scratch import Scratch, open_scratch
-from slipway.job.store import RunStore
 from slipway.lock import only_one
-from slipway.profile import Profile, load_profile
 from slipway.progress import NullProgress, Progress
 from slipway.project import Project
-from slipway.site import Site
-from slipway.site_file import list_sites, load_site
 from slipway.ssh.prompt import NoPrompt, Prompt
+
+if TYPE_CHECKING:
+    from slipway.host.host import Host
+    from slipway.host.scratch import Scratch
+    from slipway.job.store import RunStore
+    from slipway.profile import Profile
+    from slipway.site import Site
+
+# Profiles, sites and logins are loaded where they are needed: a task that only looks at records needs none.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +48,20 @@ class Session:
     @property
     def store(self) -> RunStore:
         """The records of runs on this machine."""
+        from slipway.job.store import RunStore
+
         return RunStore(self.project.state / "runs", self.progress.note)
 
     def profile(self, name: str, overrides: Iterable[str] = ()) -> Profile:
         """A profile; see :func:`slipway.profile.load_profile`."""
+        from slipway.profile import load_profile
+
         return load_profile(self.project.profiles, name, overrides, share=self.project.share / "env")
 
     def site(self, name: str) -> Site:
         """A site; see :func:`slipway.site_file.load_site`."""
+        from slipway.site_file import load_site
+
         return load_site(self.project.sites, name)
 
     def choose(self, name: str, site: str | None, overrides: Iterable[str] = ()) -> Choice:
@@ -63,6 +73,8 @@ class Session:
         profile = self.profile(name, overrides)
         wanted = site or profile.site
         if wanted is None:
+            from slipway.site_file import list_sites
+
             known = ", ".join(list_sites(self.project.sites))
             raise UsageError(
                 f"no site is chosen: add --site NAME, or SITE=NAME in env/.env.local; sites: {known}"
@@ -75,11 +87,15 @@ class Session:
 
     def log_in(self, site: Site) -> Host:
         """A connection to a site, new or by a login that is kept. The caller closes it."""
+        from slipway.host.host import connect
+
         return connect(site.login, self.project.state, self.prompt, site.name)
 
     @contextmanager
     def open_scratch(self, site: Site, *, make: bool = True) -> Iterator[tuple[Host, Scratch]]:
         """A connection to a site, and its scratch, whose folders are made unless ``make`` is off."""
+        from slipway.host.scratch import open_scratch
+
         self.progress.step(f"Logging in to {site.name}")
         with self.connect(site) as host:
             yield host, open_scratch(host, site, make=make)

@@ -22,7 +22,7 @@ from slipway.init.cluster import (
 from slipway.init.questions import Questions
 from slipway.init.site_text import SiteChoice, free_words, render_site
 from slipway.multiplex.kept import Kept, end_kept
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.queues import UNTYPED, ClusterQueues, QueueState
 from slipway.scheduler.slurm.answers import run_all
 from slipway.scheduler.slurm.resources import SlurmResources

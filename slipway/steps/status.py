@@ -11,9 +11,6 @@ from slipway.job.record_file import UnreadableRecord, describe_unreadable
 from slipway.job.run import LOCAL, Run, Status
 from slipway.job.selection import Selection
 from slipway.scheduler.base import State
-from slipway.steps.local_runs import look_here
-from slipway.steps.recover import recover_there
-from slipway.steps.refresh import refresh
 from slipway.steps.session import Session
 
 
@@ -36,8 +33,13 @@ def list_runs(session: Session, selection: Selection, count: int) -> tuple[list[
         some = list(group)
         try:
             if name == LOCAL:
+                from slipway.steps.local_runs import look_here
+
                 known.update({run.run_id: run for run in look_here(session, some)})
                 continue
+            from slipway.steps.recover import recover_there
+            from slipway.steps.refresh import refresh
+
             site = session.site(name)
             with session.connect(site) as host:
                 some += recover_there(session, host, site, unreadable)

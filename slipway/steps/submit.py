@@ -24,7 +24,8 @@ from slipway.profile import Profile
 from slipway.progress import explain_stop
 from slipway.resources import Resources
 from slipway.runtime.choose import find_runtime
-from slipway.scheduler.choose import find_scheduler, parse_resources
+from slipway.scheduler.choose import parse_resources
+from slipway.scheduler.find import find_scheduler
 from slipway.site import Site
 from slipway.steps.session import Choice, Session
 

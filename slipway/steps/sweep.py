@@ -13,7 +13,7 @@ from slipway.host.host import Host
 from slipway.job.elements import describe_values
 from slipway.job.request import Request
 from slipway.job.run import Run, new_run_id
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.steps.older_elements import with_older
 from slipway.steps.session import Session
 from slipway.steps.submit import Push, Ready, keep_notify, prepared

@@ -12,8 +12,8 @@ from slipway.job.bundles import Bundles
 from slipway.job.elements import Element, describe_values
 from slipway.job.request import Request, resource_request
 from slipway.notify.target import Target
+from slipway.quantity import minutes as parse_minutes
 from slipway.resources import Resources
-from slipway.resources import minutes as parse_minutes
 from slipway.scheduler.choose import parse_resources
 from slipway.steps.session import Choice
 from slipway.steps.submit import make_request

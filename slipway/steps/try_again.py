@@ -25,7 +25,8 @@ from slipway.notify.target import Target
 from slipway.push.upload import PushedSif
 from slipway.resources import Resources
 from slipway.scheduler.automatic import settle_partition
-from slipway.scheduler.choose import find_scheduler, parse_resources
+from slipway.scheduler.choose import parse_resources
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.site import Site
 from slipway.steps.bring_back import find_code, find_image

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil, isfinite, log
 
 from slipway.errors import ParseError, UsageError
-from slipway.resources import minutes as parse_minutes
+from slipway.quantity import minutes as parse_minutes
 from slipway.sweep.expression import minutes_of
 from slipway.sweep.parameter import Values
 from slipway.text.nearest import nearest

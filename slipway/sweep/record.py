@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.checked import Text, Whole
 from slipway.errors import UsageError
-from slipway.job.run import Text, Whole
 from slipway.job.selection import find_called
 from slipway.jsontext import load_json
 from slipway.text.nearest import nearest

@@ -13,7 +13,7 @@ import pytest
 from slipway.monitor.spending import Budget
 from slipway.monitor.there_host import There
 from slipway.scheduler.base import JobQuery
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.steps.box import box_up
 from slipway.steps.find import find_sweep
 from slipway.steps.monitored import find_targets

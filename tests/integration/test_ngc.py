@@ -280,7 +280,7 @@ def test_a_line_runs_in_the_job_of_a_run(platform: PlatformHere) -> None:
 
 def test_the_instances_are_its_partitions_and_jobs_of_any_span_are_accounted(platform: PlatformHere) -> None:
     from slipway.scheduler.accounts import AccountQuery
-    from slipway.scheduler.choose import find_scheduler
+    from slipway.scheduler.find import find_scheduler
 
     platform.wait(platform.sh("true"))
     with platform.connect() as (host, _):

@@ -12,7 +12,7 @@ from slipway.job.run import Run
 from slipway.progress import NullProgress
 from slipway.push.prune import prune_images
 from slipway.scheduler.base import State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.refresh import refresh
 from tests.integration.small_image import SmallImageBox, fakes

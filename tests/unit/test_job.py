@@ -10,7 +10,7 @@ from slipway.errors import ConfigError, JobError
 from slipway.job.bundles import Bundles
 from slipway.job.run import Shell
 from slipway.job.script import container_command, directives, render_script, words_file
-from slipway.resources import mebibytes, minutes
+from slipway.quantity import mebibytes, minutes
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Container, Queue

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.errors import JobError, ParseError, UsageError
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 from slipway.scheduler.base import Job, JobQuery, State, Submission
-from slipway.scheduler.choose import FIELDS, find_health, find_scheduler, parse_resources
+from slipway.scheduler.choose import FIELDS, parse_resources
+from slipway.scheduler.find import find_health, find_scheduler
 from slipway.scheduler.pbs.array import array_value, range_of, task_of, told_tasks
 from slipway.scheduler.pbs.attributes import parse_jobs
 from slipway.scheduler.pbs.check import parse_version

@@ -1,7 +1,9 @@
 """Records of runs: each version is read for ever, and whatever stands in a file, reading it can only fail."""
 
+import copy
 import json
 from dataclasses import replace
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.job.record import PLAIN_VERSION, VERSION, NewerRecordError, format_run, parse_run
-from slipway.job.run import Status
+from slipway.job.plain_record import read_plain
+from slipway.job.record import PLAIN_VERSION, VERSION, NewerRecordError, _validated, format_run, parse_run
+from slipway.job.run import Run, Status
 from slipway.job.secret import keyed_hash
 from slipway.jsontext import load_json
 from slipway.project import Project
 from slipway.scheduler.base import State
+from slipway.scheduler.usage import GpuUse, Usage
 from tests.unit.test_run import make_run
 
 DATA = Path(__file__).parent / "data"
@@ -210,3 +214,87 @@ def test_any_status_is_read_or_refused(key: str, value: object) -> None:
     except ValueError:
         return
     assert parse_run(format_run(run)) == run
+
+
+USE = {"mean_utilization_percent": 50.0, "peak_memory_mb": 1.5, "mean_power_w": None}
+USAGE = Usage(attempts=2, elapsed_s=7, cpu_s=3.5, core_s=4.0, gpu_use=(GpuUse(gpu=0, samples=3, **USE),))
+WHOLE = replace(
+    make_run("k3f9"),
+    args=("ä", "\udcff"),
+    status=Status(state=State.FAILED, reason="ok", exit_code=3),
+    task_indices=(0, 7),
+    task_statuses={0: Status(state=State.FAILED), 7: Status(state=State.PENDING, node="n[1-3]")},
+    usage=USAGE,
+    task_usages={0: USAGE},
+    elements={0: {"a": "\udcff"}, 7: {}},
+    bundles={0: ((0, 7),)},
+    minutes={0: 5},
+    resources={"time": "1:00:00", "array": "0,7"},
+    packed={"room": "room-1.sqsh"},
+    session="tty",
+    submitted=make_run("k3f9").submitted.replace(microsecond=120),
+)
+
+
+def known(run: Run) -> dict[str, Any]:
+    found = {key: value for key, value in json.loads(format_run(run, local=True)).items() if key != "version"}
+    return {**found, "unknown": {}}
+
+
+@pytest.mark.parametrize("run", [make_run("k3f9"), WHOLE])
+def test_a_record_as_it_is_written_needs_no_pydantic(run: Run) -> None:
+    plain = read_plain(known(run))
+    assert plain is not None
+    assert repr(plain) == repr(run)
+    assert plain == _validated(known(run))
+
+
+PLACES = [(key,) for key in KEYS if key != "version"] + [
+    ("status", "exit_code"),
+    ("status", "state"),
+    ("usage", "cpu_s"),
+    ("usage", "attempts"),
+    ("minutes", "0"),
+]
+ODD = st.sampled_from(
+    [
+        1 << 40,
+        (1 << 40) + 1,
+        1 << 62,
+        -1,
+        0.0,
+        1.0,
+        float("nan"),
+        "2026-01-31T14:25:30+00:00",
+        "2026-01-31T14:25:30",
+        "2026-02-31T14:25:30+00:00",
+        "2026-01-31T14:25:30Z",
+        ["a"],
+        [1],
+        {"1": 1},
+        {"01": 1},
+        {"a": "b"},
+        {"a": "\udcff"},
+        {"\udcff": "a"},
+        {"\u00e4": 1},
+        {"1": {"state": "FAILED"}},
+        {"1": [[1, 2], []]},
+        {"state": "FAILED", "more": 1},
+        "FAILED",
+    ]
+)
+
+
+@given(st.sampled_from(PLACES), ODD | JSON)
+def test_what_is_read_without_pydantic_is_what_pydantic_reads(place: tuple[str, ...], value: Any) -> None:
+    values = known(WHOLE)
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    plain = read_plain(copy.deepcopy(values))
+    if plain is not None:
+        checked = _validated(values)
+        # Pydantic has a time zone of its own.
+        utc = replace(checked, submitted=checked.submitted.astimezone(timezone.utc))
+        assert repr(plain) == repr(utc)

@@ -15,7 +15,7 @@ from slipway.monitor.spending import Budget
 from slipway.monitor.there_host import There
 from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.resources import minutes
+from slipway.quantity import minutes
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps import monitor_note

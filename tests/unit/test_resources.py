@@ -1,7 +1,7 @@
 import pytest
 
 from slipway.errors import UsageError
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 from slipway.scheduler.choose import FIELDS, parse_resources
 from slipway.scheduler.slurm.option import check_option, quote_option
 from slipway.scheduler.slurm.resources import SlurmResources

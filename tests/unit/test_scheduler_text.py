@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slipway.errors import ParseError, UsageError
 from slipway.init.cluster import parse_facts
 from slipway.job.submission_lock import parse_answer
-from slipway.resources import MOST_TASKS, mebibytes, minutes, parse_array
+from slipway.quantity import MOST_TASKS, mebibytes, minutes, parse_array
 from slipway.scheduler.choose import parse_resources
 from slipway.scheduler.slurm import parse
 from slipway.scheduler.slurm.array_limit import parse_array_size

@@ -16,9 +16,10 @@ from slipway.doctor.program import compose, parse_answers
 from slipway.errors import RemoteError, SlipwayError
 from slipway.host.scratch import Scratch
 from slipway.progress import explain_stop
-from slipway.resources import Resources, minutes
+from slipway.quantity import minutes
+from slipway.resources import Resources
 from slipway.scheduler.base import Job, JobQuery, State
-from slipway.scheduler.choose import find_scheduler
+from slipway.scheduler.find import find_scheduler
 from slipway.text.wording import moment
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, ok, skipped, warning
-from slipway.resources import mebibytes
+from slipway.quantity import mebibytes
 
 # Larger values are how a kernel writes that there is no limit.
 _NO_LIMIT_BYTES = 1 << 60

@@ -8,7 +8,7 @@ from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped, warning
 from slipway.doctor.there.scheduler import command
 from slipway.errors import JobError, ParseError
-from slipway.scheduler.choose import find_health, find_scheduler
+from slipway.scheduler.find import find_health, find_scheduler
 from slipway.scheduler.health import OpenPartition
 from slipway.scheduler.limits import ResourceRequest, check_partition, find_problem
 from slipway.scheduler.slurm.resources import own

@@ -6,7 +6,7 @@ import shlex
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, warning
-from slipway.scheduler.choose import find_health, find_scheduler
+from slipway.scheduler.find import find_health, find_scheduler
 
 _NOT_FOUND = 127
 

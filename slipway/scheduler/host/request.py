@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.errors import JobError
-from slipway.resources import Resources, mebibytes, minutes, parse_array
+from slipway.quantity import mebibytes, minutes, parse_array
+from slipway.resources import Resources
 from slipway.scheduler.host.site import HostSite
 
 _CONDITION = re.compile(r"(?:after|afterany|afterok|afternotok)(?::[0-9]+)+")

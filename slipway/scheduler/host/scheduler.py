@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from slipway.errors import JobError, ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.progress import Progress
-from slipway.resources import Resources, mebibytes
+from slipway.quantity import mebibytes
+from slipway.resources import Resources
 from slipway.scheduler.accounts import Accounted, AccountQuery
 from slipway.scheduler.base import JobQuery, Node, QueryResult, State, Submission
 from slipway.scheduler.host.answer import read_jobs, read_offer, read_usage

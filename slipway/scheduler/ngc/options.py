@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.errors import JobError
-from slipway.resources import minutes, parse_array
+from slipway.quantity import minutes, parse_array
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.ngc.commands import LABEL, run_label, runtime_word
 from slipway.scheduler.ngc.parse import SLACK_S

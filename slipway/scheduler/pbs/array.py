@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 from slipway.scheduler.pbs.site import Dialect
 
 

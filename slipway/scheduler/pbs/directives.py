@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from slipway.errors import JobError
-from slipway.resources import mebibytes, minutes
+from slipway.quantity import mebibytes, minutes
 from slipway.scheduler.pbs.array import array_value, told_tasks
 from slipway.scheduler.pbs.name import job_name
 from slipway.scheduler.pbs.option import as_word, joined

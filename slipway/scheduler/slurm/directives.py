@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from slipway.errors import JobError
-from slipway.resources import minutes
+from slipway.quantity import minutes
 from slipway.scheduler.slurm.resources import SlurmResources, named_partition
 from slipway.scheduler.slurm.site import SlurmSite
 

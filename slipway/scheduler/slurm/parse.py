@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from slipway.errors import ParseError
-from slipway.resources import parse_array
+from slipway.quantity import parse_array
 from slipway.scheduler.base import Job, State, Submission
 from slipway.scheduler.slurm.rows import marked_rows, parse_number, rows_of
 
