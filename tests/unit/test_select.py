@@ -111,7 +111,7 @@ def test_by_state_those_that_go_on_are_asked_first(
     def answer(session: Session, host: object, runs: list[Run]) -> list[Run]:
         return [replace(run, status=Status(state=now[run.run_id[:4]])) for run in runs]
 
-    monkeypatch.setattr("slipway.steps.status.refresh", answer)
+    monkeypatch.setattr("slipway.steps.refresh.refresh", answer)
     monkeypatch.setattr(Session, "connect", lambda *_: nullcontext())
     assert listed(session, state=["RUNNING"]) == ["aaaa"]
     assert listed(session, state=["PENDING"]) == ["bbbb"]
