@@ -224,6 +224,11 @@ class Site(_Part):
 Lookup = Callable[[Sequence[str]], Mapping[str, str]]
 
 
+def variables(written: str) -> list[str]:
+    """The names of the variables in a path, each once."""
+    return sorted({a or b for a, b in _VARIABLE.findall(written)})
+
+
 def resolve_path(written: str, lookup: Lookup) -> PurePosixPath:
     """Fill in the variables of a path.
 
@@ -234,7 +239,7 @@ def resolve_path(written: str, lookup: Lookup) -> PurePosixPath:
     Raises:
         ConfigError: a variable is not set on the cluster, or what comes out cannot be used.
     """
-    names = sorted({a or b for a, b in _VARIABLE.findall(written)})
+    names = variables(written)
     try:
         path = Template(written).substitute(lookup(names) if names else {})
     except (KeyError, ValueError) as error:

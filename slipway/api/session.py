@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -33,10 +33,12 @@ class KeptSession(Session):
         return self.connections.use(site)
 
     @contextmanager
-    def open_scratch(self, site: Site, *, make: bool = True) -> Iterator[tuple[Host, Scratch]]:
+    def open_scratch(
+        self, site: Site, *, make: bool = True, ahead: Sequence[Callable[[Scratch], Sequence[str]]] = ()
+    ) -> Iterator[tuple[Host, Scratch]]:
         """See :meth:`slipway.steps.session.Session.open_scratch`; no word of a login where there is none."""
         with self.connect(site) as host:
-            yield host, open_scratch(host, site, make=make)
+            yield host, open_scratch(host, site, make=make, ahead=ahead)
 
 
 def keep_session(project: Project, listener: Listener | None, ask: Ask | None) -> KeptSession:

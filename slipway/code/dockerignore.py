@@ -50,6 +50,8 @@ class DockerIgnore:
     def leaves_out(self, name: str) -> bool:
         """Whether a file or folder is left out: the last rule that matches it, or a folder above it, says."""
         verdict = False
+        if not self.rules:
+            return verdict
         for rule, matched in zip(self.rules, self._matches(name), strict=True):
             if matched:
                 verdict = not rule.is_exception

@@ -165,7 +165,8 @@ def _read_area(folder: Path, name: str) -> _Area:
     others = _names(read_git(folder, "ls-files", "-z", "--others", "--exclude-standard"))
     modules = {_join(name, path) for mode, _, path in tracked if mode.startswith(_SUBMODULE)}
     files = {_join(name, path) for path in (*(path for _, _, path in tracked), *others)} - modules
-    above = {parent for path in (*files, *modules) for parent in _parents(path)}
+    folders = {posixpath.dirname(path) for path in (*files, *modules)}
+    above = {parent for folder in folders for parent in (folder, *_parents(folder))} - {""}
     return _Area(
         folder=folder, name=name, files=frozenset(files), modules=frozenset(modules), above=frozenset(above)
     )

@@ -99,7 +99,8 @@ def take_snapshot(
     for _attempt in range(2):
         try:
             listing = list_folder(root, without=state)
-            statuses = {name: os.lstat(root / name) for name in listing.names}
+            # A Path for each of many names takes longer than to look at the file.
+            statuses = {name: os.lstat(f"{root}/{name}") for name in listing.names}
             _check(source, statuses, limit)
             return _read_all(root, statuses, listing, state, base)
         except _ChangedError as error:
@@ -136,12 +137,12 @@ def _check(source: Path, statuses: Mapping[str, os.stat_result], limit: Bulk | N
 def _read_all(
     root: Path, statuses: dict[str, os.stat_result], listing: Listing, state: Path, base: Tree | None
 ) -> Snapshot:
-    cache = HashCache(state / "code", root)
+    cache, place = HashCache(state / "code", root), str(root)
     hashed: dict[str, Hashed] = {}
     entries = {}
     try:
         for name in listing.names:
-            entries[name], statuses[name] = _entry(root / name, name, statuses[name], cache)
+            entries[name], statuses[name] = _entry(f"{place}/{name}", name, statuses[name], cache)
             if entries[name].is_file:
                 hashed[name] = (file_key(statuses[name]), entries[name].value)
     finally:
@@ -155,9 +156,9 @@ def _read_all(
             digest.update(chunk)
             write(chunk)
 
-        _read_file(root / name, use)
+        _read_file(f"{place}/{name}", use)
         if digest.hexdigest() != entries[name].value:
-            raise _ChangedError(f"{show(str(root / name))} changed")
+            raise _ChangedError(f"{show(f'{place}/{name}')} changed")
 
     return Snapshot(
         source=root,
@@ -168,7 +169,7 @@ def _read_all(
     )
 
 
-def _entry(path: Path, name: str, status: os.stat_result, cache: HashCache) -> tuple[Entry, os.stat_result]:
+def _entry(path: str, name: str, status: os.stat_result, cache: HashCache) -> tuple[Entry, os.stat_result]:
     """What stands for a file, link or empty folder in its tree, and what it looked like then.
 
     Raises:
@@ -187,16 +188,16 @@ def _entry(path: Path, name: str, status: os.stat_result, cache: HashCache) -> t
     return Entry(kind="program" if status.st_mode & stat.S_IXUSR else "file", value=known), status
 
 
-def _read_link(path: Path) -> str:
+def _read_link(path: str) -> str:
     try:
         return os.readlink(path)  # noqa: PTH115 - a Path would tidy it up
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _ChangedError(f"{show(str(path))} changed") from error
+        raise _ChangedError(f"{show(path)} changed") from error
 
 
-def _read_file(source: Path, use: Callable[[bytes], object]) -> os.stat_result:
+def _read_file(source: str, use: Callable[[bytes], object]) -> os.stat_result:
     """Read a file to its end.
 
     Raises:
@@ -211,7 +212,7 @@ def _read_file(source: Path, use: Callable[[bytes], object]) -> os.stat_result:
             read_bytes += len(chunk)
         after = os.fstat(reader.fileno())
     if _look(before) != _look(after) or read_bytes != after.st_size:
-        raise _ChangedError(f"{show(str(source))} changed")
+        raise _ChangedError(f"{show(source)} changed")
     return before
 
 
@@ -219,7 +220,7 @@ def _look(status: os.stat_result) -> tuple[int, ...]:
     return status.st_mode, *file_key(status)
 
 
-def _open(source: Path) -> BinaryIO:
+def _open(source: str) -> BinaryIO:
     try:
         # Should it have become a link or a pipe by now, it is not to be followed or waited for.
         reader = os.fdopen(os.open(source, _OPEN), "rb")
@@ -227,23 +228,23 @@ def _open(source: Path) -> BinaryIO:
         raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise _ChangedError(f"{show(str(source))} changed") from error
+            raise _ChangedError(f"{show(source)} changed") from error
         raise _unreadable(source, error) from error
     if not stat.S_ISREG(os.fstat(reader.fileno()).st_mode):
         reader.close()
-        raise _ChangedError(f"{show(str(source))} changed")
+        raise _ChangedError(f"{show(source)} changed")
     return reader
 
 
-def _read(reader: BinaryIO, source: Path) -> bytes:
+def _read(reader: BinaryIO, source: str) -> bytes:
     try:
         return reader.read(_CHUNK_BYTES)
     except OSError as error:
         raise _unreadable(source, error) from error
 
 
-def _unreadable(source: Path, error: OSError) -> DataError:
+def _unreadable(source: str, error: OSError) -> DataError:
     return DataError(
-        f"{show(str(source))} in CODE_DIR cannot be read: {error.strerror}; "
+        f"{show(source)} in CODE_DIR cannot be read: {error.strerror}; "
         "make it readable, or leave it out with a .gitignore or .dockerignore"
     )

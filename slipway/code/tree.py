@@ -37,16 +37,15 @@ class Tree:
     @cached_property
     def name(self) -> str:
         """What its content is called: 32 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for name, entry in self.entries.items():
-            fields = (entry.kind, name, entry.value)
-            digest.update(b"".join(os.fsencode(field) + b"\0" for field in fields))
-        return digest.hexdigest()[:32]
+        # All at once: there may be tens of thousands.
+        text = "".join(f"{entry.kind}\0{name}\0{entry.value}\0" for name, entry in self.entries.items())
+        return hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
 
     @cached_property
     def proof(self) -> str:
         """The SHA-256 of what :data:`PROOF` prints in a folder that holds this tree and nothing else."""
-        kinds = sorted(os.fsencode(_printed(name, entry)) for name, entry in self.entries.items())
+        printed = "".join(_printed(name, entry) for name, entry in self.entries.items())
+        kinds = [kind + b"\0" for kind in sorted(os.fsencode(printed).split(b"\0")[:-1])]
         # sort compares all of `./a/b`, which is the order of the entries.
         sums = (f"{entry.value}\n".encode() for entry in self.entries.values() if entry.is_file)
         return hashlib.sha256(b"".join([*kinds, *sums])).hexdigest()
@@ -57,9 +56,12 @@ class Tree:
 
     def gone(self, base: Tree) -> list[str]:
         """What is removed from another tree, folders as a whole, before what changed is put there."""
-        folders = {folder for name in self.entries for folder in _folders(name)}
-        folders |= {name for name, entry in self.entries.items() if entry.kind == "folder"}
         gone = [name for name, entry in base.entries.items() if self.entries.get(name) != entry]
+        if not gone:
+            return []
+        lowest = {posixpath.dirname(name) for name in self.entries}
+        folders = {folder for name in lowest for folder in (name, *_folders(name))} - {""}
+        folders |= {name for name, entry in self.entries.items() if entry.kind == "folder"}
         return sorted({_top(name, folders) for name in gone}, key=os.fsencode)
 
 

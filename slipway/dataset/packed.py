@@ -152,13 +152,21 @@ def older_versions(host: Host, scratch: Scratch, there: PackedThere) -> list[str
     return sorted(file for file in files if dataset_of(file) == name)
 
 
+def current_command(scratch: Scratch) -> list[str]:
+    """What :func:`current_versions` asks."""
+    return ["sh", "-c", _CURRENT, "slipway", str(scratch.packed)]
+
+
 def current_versions(host: Host, scratch: Scratch) -> dict[str, str]:
     """The packed datasets that jobs see from now on: the newest file of each, by the dataset's name.
 
     Raises:
         ParseError: what is there said something else.
     """
-    words = host.check(["sh", "-c", _CURRENT, "slipway", str(scratch.packed)]).stdout.split("\0")
+    answer = host.run_in_login_shell(current_command(scratch))
+    if not answer.ok:
+        raise RemoteError(f"{host.target}: {answer.explain()}")
+    words = answer.stdout.split("\0")
     if len(words) % 2 != 1:
         raise ParseError(f"{host.target}:{scratch.packed} could not be looked through: {words[-1][:100]!r}")
     pairs = zip(words[::2], words[1::2], strict=False)

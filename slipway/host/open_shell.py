@@ -13,11 +13,15 @@ import shlex
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import TypeVar
 
 from slipway.errors import SshError
 from slipway.host.program import Program
 
 _CHUNK_BYTES = 1 << 16
+# An exit code, and what was printed on the two outputs.
+Ended = tuple[int, bytes, bytes]
+_Answer = TypeVar("_Answer")
 # What a script has not read of its input must not be taken for the next one.
 _LOOP = r"""
 unset TMOUT
@@ -60,7 +64,7 @@ class OpenShell:
         self._program = program
         self._left = {"output": b"", "errors": b""}
 
-    def run(self, argv: Sequence[str], chunks: Iterable[bytes], input_bytes: int) -> tuple[int, bytes, bytes]:
+    def run(self, argv: Sequence[str], chunks: Iterable[bytes], input_bytes: int) -> Ended:
         """Run a program to its end, with the ``input_bytes`` bytes of ``chunks`` as its input.
 
         All of that is sent before anything is read, so it must not print much before it has read everything.
@@ -71,8 +75,22 @@ class OpenShell:
         Raises:
             ShellEndedError: the shell has ended.
         """
+        return self._end(self._begin(f"exec {shlex.join(argv)}", chunks, input_bytes))
+
+    def run_all(self, scripts: Sequence[str]) -> list[Ended]:
+        """Run scripts of sh one after the other, without input; all are sent before the first is answered.
+
+        So they must not print much.
+
+        Raises:
+            ShellEndedError: the shell has ended.
+        """
+        tokens = [self._begin(script) for script in scripts]
+        return [self._end(token) for token in tokens]
+
+    def _begin(self, text: str, chunks: Iterable[bytes] = (), input_bytes: int = 0) -> str:
         token = secrets.token_hex(8)
-        script = f"exec {shlex.join(argv)}".encode("utf-8", "surrogateescape")
+        script = text.encode("utf-8", "surrogateescape")
         try:
             self._program.send(b"%s %d %d\n" % (token.encode(), len(script), input_bytes) + script)
             for chunk in chunks:
@@ -80,6 +98,9 @@ class OpenShell:
         except OSError as error:
             printed = b"".join(iter(lambda: self._program.recv(_CHUNK_BYTES), b""))
             raise ShellEndedError(self._left["output"] + printed) from error
+        return token
+
+    def _end(self, token: str) -> Ended:
         output = self._read("output", self._program.recv, token)
         code = self._until("output", self._program.recv, b"\0")
         return int(code), output, self._read("errors", self._program.recv_errors, token)
@@ -116,13 +137,20 @@ class KeptShell:
 
     def run(
         self, argv: Sequence[str], chunks: Iterable[bytes], input_bytes: int, timeout_s: float | None
-    ) -> tuple[int, bytes, bytes]:
+    ) -> Ended:
         """See :meth:`OpenShell.run`.
 
         Raises:
             ShellTimeoutError: the program did not end within ``timeout_s`` seconds.
             ShellEndedError: the shell has ended.
         """
+        return self._use(lambda shell: shell.run(argv, chunks, input_bytes), timeout_s)
+
+    def run_all(self, scripts: Sequence[str], timeout_s: float) -> list[Ended]:
+        """See :meth:`OpenShell.run_all`; raises as :meth:`run`, where all did not end in time."""
+        return self._use(lambda shell: shell.run_all(scripts), timeout_s)
+
+    def _use(self, act: Callable[[OpenShell], _Answer], timeout_s: float | None) -> _Answer:
         expired = threading.Event()
 
         def expire() -> None:
@@ -135,7 +163,7 @@ class KeptShell:
             shell = self._open()
             if timeout_s is not None:
                 timer.start()
-            return shell.run(argv, chunks, input_bytes)
+            return act(shell)
         except BaseException as error:
             self.close()
             if expired.is_set():

@@ -113,11 +113,15 @@ def find_pushed(host: Host, scratch: Scratch, name: str, form: Form = SIF) -> Pu
     Raises:
         ParseError: what is written beside it is something else.
     """
-    link = str(newest_image(scratch, name, form))
-    words = host.run_in_login_shell(["sh", "-c", _FIND, "slipway", link]).stdout.split("\0", 2)
+    words = host.run_in_login_shell(find_command(scratch, name, form)).stdout.split("\0", 2)
     if len(words) < 3:
         return None
     return parse_record(words[2].encode("utf-8", "surrogateescape"), PurePosixPath(words[0]))
+
+
+def find_command(scratch: Scratch, name: str, form: Form = SIF) -> list[str]:
+    """What :func:`find_pushed` asks."""
+    return ["sh", "-c", _FIND, "slipway", str(newest_image(scratch, name, form))]
 
 
 def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:

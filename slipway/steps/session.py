@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -92,13 +92,15 @@ class Session:
         return connect(site.login, self.project.state, self.prompt, site.name)
 
     @contextmanager
-    def open_scratch(self, site: Site, *, make: bool = True) -> Iterator[tuple[Host, Scratch]]:
-        """A connection to a site, and its scratch, whose folders are made unless ``make`` is off."""
+    def open_scratch(
+        self, site: Site, *, make: bool = True, ahead: Sequence[Callable[[Scratch], Sequence[str]]] = ()
+    ) -> Iterator[tuple[Host, Scratch]]:
+        """A connection to a site, and its scratch; see :func:`slipway.host.scratch.open_scratch`."""
         from slipway.host.scratch import open_scratch
 
         self.progress.step(f"Logging in to {site.name}")
         with self.connect(site) as host:
-            yield host, open_scratch(host, site, make=make)
+            yield host, open_scratch(host, site, make=make, ahead=ahead)
 
     def client(self, site: Site) -> str:
         """What sets this checkout's uploads apart from all others that may be under way at the same time."""

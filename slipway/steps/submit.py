@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from slipway.background import Background
+from slipway.dataset.packed import current_command
 from slipway.errors import UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
@@ -22,6 +24,7 @@ from slipway.notify.pending import Pending, PendingStore
 from slipway.notify.target import Target
 from slipway.profile import Profile
 from slipway.progress import explain_stop
+from slipway.push.upload import find_command
 from slipway.resources import Resources
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.choose import parse_resources
@@ -181,7 +184,7 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
         with explain_stop(NOTHING_SUBMITTED):
             build(session, profile, compression=site.container.compression)
             sif, _ = make_for(session, profile, site)
-    with session.open_scratch(site) as (host, scratch):
+    with session.open_scratch(site, ahead=_ahead(profile, site, push)) as (host, scratch):
         with explain_stop(NOTHING_SUBMITTED):
             if sif is None:
                 image = _choose_image(session, profile, site, host, scratch, find_local, push)
@@ -189,6 +192,13 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
                 image, _ = send_sif(session, site, sif, host, scratch)
             code = reading.result()
         yield Ready(host=host, scratch=scratch, image=image, code=code)
+
+
+def _ahead(profile: Profile, site: Site, push: Push) -> list[Callable[[Scratch], Sequence[str]]]:
+    """What is asked together with where scratch is: the image there, and packed data."""
+    form = find_runtime(site.container.command).form
+    image = [] if push is Push.ALWAYS else [partial(find_command, name=profile.image, form=form)]
+    return [*image, current_command]
 
 
 def look_here(session: Session, profile: Profile, compression: str) -> Callable[[], Image | None]:

@@ -89,7 +89,7 @@ def test_what_looks_the_same_is_not_read_again(
 ) -> None:
     reads: list[Path] = []
     real = module._read_file
-    monkeypatch.setattr(module, "_read_file", lambda path, use: reads.append(path) or real(path, use))
+    monkeypatch.setattr(module, "_read_file", lambda path, use: reads.append(Path(path)) or real(path, use))
     with take_snapshot(source, tmp_path / "w") as snapshot:
         base = snapshot.tree
     reads.clear()
@@ -209,7 +209,7 @@ def disturb(monkeypatch: pytest.MonkeyPatch, path: Path, times: int) -> None:
 
     def grow_and_read(reader, source):  # type: ignore[no-untyped-def]
         chunk = read(reader, source)
-        if source == path and left[0] and chunk.startswith(b"print"):
+        if Path(source) == path and left[0] and chunk.startswith(b"print"):
             left[0] -= 1
             with path.open("a") as file:
                 file.write("more\n")
