@@ -17,6 +17,7 @@ from slipway.code.snapshot import Snapshot
 from slipway.code.tree import PROOF, Entry, Tree
 from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.host.host import Host
+from slipway.host.open_shell import Step
 from slipway.host.scratch import Scratch
 from slipway.progress import Amount, Progress
 from slipway.shell import Result
@@ -61,21 +62,31 @@ def send_code(host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progre
         RemoteSpaceError: there is no room for it.
         RemoteError: it cannot be made there.
     """
+    step = code_step(scratch, snapshot, progress)
+    made = host.run_in_login_shell(step.argv, stdin=step.stdin, stdin_bytes=step.stdin_bytes, timeout_s=None)
+    return is_made(host, scratch, snapshot, made)
+
+
+def code_step(scratch: Scratch, snapshot: Snapshot, progress: Progress) -> Step:
+    """The program that makes a snapshot's tree there, with what is sent as its input."""
     package, tree = snapshot.package, snapshot.tree
     progress.step(f"Sending the code in {snapshot.source} ({_describe(snapshot)})")
     base = package.base.name if package.base is not None else ""
     gone = b"".join(os.fsencode(name) + b"\0" for name in package.gone)
     part = f".{tree.name}.{secrets.token_hex(4)}.part"
     words = [str(scratch.code), tree.name, part, base, str(len(gone)), tree.proof]
-    made = host.run_in_login_shell(
-        ["sh", "-c", _MAKE, "slipway", *words],
+    return Step(
+        argv=["sh", "-c", _MAKE, "slipway", *words],
         stdin=_told(gone, package, progress),
         stdin_bytes=len(gone) + package.size_bytes,
-        timeout_s=None,
     )
+
+
+def is_made(host: Host, scratch: Scratch, snapshot: Snapshot, made: Result) -> bool:
+    """What came of :func:`code_step`; returns and raises as :func:`send_code`."""
     if made.ok:
         return True
-    if base:
+    if snapshot.package.base is not None:
         return False
     raise explain_unpacked(f"{host.target}:{scratch.code}: the code cannot be put there", made)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from slipway.errors import ConnectionLostError, LoginError, RemoteError, SshError, TransferOnlyError
 from slipway.host.command_line import START_FILES, command_line, quote_text
 from slipway.host.files import Files
-from slipway.host.open_shell import KeptShell, ShellEndedError, ShellTimeoutError
+from slipway.host.open_shell import KeptShell, ShellEndedError, ShellTimeoutError, Step
 from slipway.host.program import Ending, Program
 from slipway.host.terminal import Size, TerminalProgram
 from slipway.shell import Result
@@ -249,6 +249,21 @@ class Host(Files):
         return [
             Result(argv=("sh",), exit_code=code, stdout=_text(stdout), stderr=_text(stderr))
             for code, stdout, stderr in ended
+        ]
+
+    def run_in_turn(self, steps: Sequence[Step]) -> list[Result]:
+        """Run programs as :meth:`run_in_login_shell`, one after the other, up to the first that fails.
+
+        All are sent before the first is answered, for one round trip in all, so they must not print much.
+        """
+        if self._runs_commands is False:
+            raise self._transfer_only("")
+        self._known.clear()
+        with self.translated():
+            ended = self._said(lambda: self._shell.run_in_turn(steps, None))
+        return [
+            Result(argv=tuple(step.argv), exit_code=code, stdout=_text(stdout), stderr=_text(stderr))
+            for step, (code, stdout, stderr) in zip(steps, ended, strict=False)
         ]
 
     def expect(self, argv: Sequence[str], answer: Result) -> None:

@@ -13,6 +13,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from slipway.errors import SshError
@@ -22,6 +23,8 @@ _CHUNK_BYTES = 1 << 16
 # An exit code, and what was printed on the two outputs.
 Ended = tuple[int, bytes, bytes]
 _Answer = TypeVar("_Answer")
+# The exit code of a program that was not run, since the one before it has failed.
+_SKIPPED = 125
 # What a script has not read of its input must not be taken for the next one.
 _LOOP = r"""
 unset TMOUT
@@ -57,6 +60,15 @@ class ShellEndedError(EOFError):
         self.printed = printed
 
 
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A program that is one of several: its argv, and its input with its size in bytes."""
+
+    argv: Sequence[str]
+    stdin: Iterable[bytes] = ()
+    stdin_bytes: int = 0
+
+
 class OpenShell:
     """The shell, on a channel of its own. One thread at a time may use it."""
 
@@ -87,6 +99,21 @@ class OpenShell:
         """
         tokens = [self._begin(script) for script in scripts]
         return [self._end(token) for token in tokens]
+
+    def run_in_turn(self, steps: Sequence[Step]) -> list[Ended]:
+        """Run programs one after the other, up to the first that fails; see :meth:`run_all`.
+
+        Returns:
+            What came of those that were run: the last of them is the one that has failed, if one has.
+        """
+        tokens: list[str] = []
+        for step in steps:
+            only_if = f'[ "$code" = 0 ] || exit {_SKIPPED}\n' if tokens else ""
+            line = f"{only_if}exec {shlex.join(step.argv)}"
+            tokens.append(self._begin(line, step.stdin, step.stdin_bytes))
+        ended = [self._end(token) for token in tokens]
+        good = next((place for place, one in enumerate(ended) if one[0] != 0), len(ended))
+        return ended[: good + 1]
 
     def _begin(self, text: str, chunks: Iterable[bytes] = (), input_bytes: int = 0) -> str:
         token = secrets.token_hex(8)
@@ -149,6 +176,10 @@ class KeptShell:
     def run_all(self, scripts: Sequence[str], timeout_s: float) -> list[Ended]:
         """See :meth:`OpenShell.run_all`; raises as :meth:`run`, where all did not end in time."""
         return self._use(lambda shell: shell.run_all(scripts), timeout_s)
+
+    def run_in_turn(self, steps: Sequence[Step], timeout_s: float | None) -> list[Ended]:
+        """See :meth:`OpenShell.run_in_turn`; raises as :meth:`run`."""
+        return self._use(lambda shell: shell.run_in_turn(steps), timeout_s)
 
     def _use(self, act: Callable[[OpenShell], _Answer], timeout_s: float | None) -> _Answer:
         expired = threading.Event()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from slipway.code.package import pack_files
 from slipway.code.snapshot import Snapshot
-from slipway.code.upload import explain_unpacked, remember_sent, send_code
+from slipway.code.upload import code_step, explain_unpacked, is_made, remember_sent, send_code
 from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
+from slipway.host.open_shell import Step
 from slipway.host.scratch import Scratch
 from slipway.job.bundle_request import job_request, task_request
 from slipway.job.input import StagedData, look_for_data
@@ -137,10 +139,14 @@ def submit_all(
         ]
         for note in data.missing(programs):
             progress.note(note)
-        _send_code(project, first, host, scratch, snapshot, progress)
+        sending = None
+        if len(plans) == 1 and snapshot.package.size_bytes <= _LITTLE_BYTES:
+            sending = _Sending.read(project, first, host, scratch, snapshot, progress)
+        else:
+            _send_code(project, first, host, scratch, snapshot, progress)
         on_plans([plan.run for plan in plans])
     for plan in plans:
-        run = submit_plan(plan, host, RunStore(project.state / "runs"), progress)
+        run = submit_plan(plan, host, RunStore(project.state / "runs"), progress, sending)
         keep_tree(project.state, snapshot.tree)
         keep_difference(project.state, run, plan.inputs.revision.diff)
         yield run
@@ -166,8 +172,12 @@ def _checked_plan(
     return plan
 
 
-def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> Run:
+def submit_plan(
+    plan: Plan, host: Host, store: RunStore, progress: Progress, sending: _Sending | None = None
+) -> Run:
     """Write the run's record, and submit its job; image and code are on the cluster.
+
+    With ``sending``, the code is not there yet: it goes in the same round trip as the run's files.
 
     The record is written before the job is submitted, and the job bears the run's name. So if the answer does
     not come back, the job is found by its name, and is not submitted twice.
@@ -178,7 +188,7 @@ def submit_plan(plan: Plan, host: Host, store: RunStore, progress: Progress) -> 
     """
     with store.submitting(plan.run):
         with explain_stop(NOTHING_SUBMITTED):
-            _make_run(host, plan, store)
+            _make_run(host, plan, store, sending)
         progress.step(f"Submitting {plan.run.run_id}")
         run = _submit(host, plan, store, progress)
         store.save(run)
@@ -202,6 +212,35 @@ def _plan(
     return make_plan(inputs, wanted, request.site, scratch, template, name=request.name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sending:
+    """A little code that is not sent yet: what is sent, and what is done where that does not serve."""
+
+    step: Step
+    is_made: Callable[[Result], bool]
+    send_whole: Callable[[], None]
+    remember: Callable[[], None]
+
+    @classmethod
+    def read(
+        cls,
+        project: Project,
+        request: Request,
+        host: Host,
+        scratch: Scratch,
+        snapshot: Snapshot,
+        progress: Progress,
+    ) -> _Sending:
+        """Of a snapshot, whose copy is read now."""
+        step = code_step(scratch, snapshot, progress)
+        return cls(
+            step=replace(step, stdin=[b"".join(step.stdin)]),
+            is_made=partial(is_made, host, scratch, snapshot),
+            send_whole=partial(_send_whole, project, request, host, scratch, snapshot, progress),
+            remember=partial(_remember, project, request, snapshot),
+        )
+
+
 def _send_code(
     project: Project, request: Request, host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progress
 ) -> None:
@@ -215,12 +254,20 @@ def _send_code(
     if much and host.is_folder(scratch.code / snapshot.tree.name):
         return
     if not send_code(host, scratch, snapshot, progress):
-        with read_code(project, request.profile, request.site.name, whole=True).snapshot as whole:
-            if whole.tree.name != snapshot.tree.name:
-                raise DataError(
-                    f"{request.profile.code_dir} was changed before all of it was sent; submit again"
-                )
-            send_code(host, scratch, whole, progress)
+        _send_whole(project, request, host, scratch, snapshot, progress)
+    _remember(project, request, snapshot)
+
+
+def _send_whole(
+    project: Project, request: Request, host: Host, scratch: Scratch, snapshot: Snapshot, progress: Progress
+) -> None:
+    with read_code(project, request.profile, request.site.name, whole=True).snapshot as whole:
+        if whole.tree.name != snapshot.tree.name:
+            raise DataError(f"{request.profile.code_dir} was changed before all of it was sent; submit again")
+        send_code(host, scratch, whole, progress)
+
+
+def _remember(project: Project, request: Request, snapshot: Snapshot) -> None:
     remember_sent(project.state, request.site.name, request.profile.code_dir, snapshot.tree)
 
 
@@ -317,24 +364,42 @@ def _write_record(host: Host, run: Run) -> None:
     host.run_in_login_shell(argv, stdin=[content], stdin_bytes=len(content))
 
 
-def _make_run(host: Host, plan: Plan, store: RunStore) -> None:
+def _make_run(host: Host, plan: Plan, store: RunStore, sending: _Sending | None) -> None:
     run, files = plan.run, _run_files(plan)
     archive = pack_files(files)
     folder = PurePosixPath(run.run_dir)
     scratch = Scratch.of_run(folder)
     packed = [scratch.packed / file for file in run.packed.values()]
     command = make_run_command(folder, [*files][-1], PurePosixPath(run.sif), scratch.code / run.code, packed)
+    step = Step(argv=command, stdin=[archive], stdin_bytes=len(archive))
     # Where the connection is lost, `status` finds that it was not submitted, and removes what is there.
     try:
-        made = host.run_in_login_shell(command, stdin=[archive], stdin_bytes=len(archive))
+        made = _made_with_code(host, step, sending)
     except KeyboardInterrupt:
         # It may still be on its way.
         host.run(give_up_command(folder))
         store.forget(run)
         raise
+    except SshError:
+        raise
+    except SlipwayError:  # of the code: without it there is no folder
+        store.forget(run)
+        raise
     if not made.ok:
         store.forget(run)
         raise _explain_no_run(host, run, made)
+
+
+def _made_with_code(host: Host, step: Step, sending: _Sending | None) -> Result:
+    """What came of the run's folder; before it the code is put there, if it is not there yet."""
+    if sending is None:
+        return host.run_in_turn([step])[0]
+    code, *made = host.run_in_turn([sending.step, step])
+    if not sending.is_made(code):
+        sending.send_whole()
+        made = host.run_in_turn([step])
+    sending.remember()
+    return made[0]
 
 
 def _explain_no_run(host: Host, run: Run, result: Result) -> SlipwayError:

@@ -283,6 +283,9 @@ class Scheduler(Protocol):
             JobError: it would.
         """
 
+    def check_commands(self, request: ResourceRequest, site: Site) -> list[list[str]]:
+        """What :meth:`check` asks in the login shell first, to be asked beforehand with other questions."""
+
     def queues(self, host: Host) -> ClusterQueues:
         """The partitions, with what is free and what waits, and what this user may have of them.
 

@@ -139,7 +139,9 @@ def submitted(
         UsageError: the site has no such cluster now.
         KeyboardInterrupt: the person who was asked about the image does not want to go on.
     """
-    with prepared(session, request.profile, request.site, push) as ready:
+    scheduler = find_scheduler(request.site.scheduler)
+    asked = [] if request.job_request.is_auto else scheduler.check_commands(request.job_request, request.site)
+    with prepared(session, request.profile, request.site, push, asked) as ready:
         from slipway.job import submit as job
 
         before(ready)
@@ -172,8 +174,13 @@ class Ready:
 
 
 @contextmanager
-def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iterator[Ready]:
-    """A login, the image there and the code here; see :func:`submitted`."""
+def prepared(
+    session: Session, profile: Profile, site: Site, push: Push, asked: Sequence[Sequence[str]] = ()
+) -> Iterator[Ready]:
+    """A login, the image there and the code here; see :func:`submitted`.
+
+    ``asked`` are commands that the submission is about to run there; they go with the first question.
+    """
     find_local = look_here(session, profile, site.container.compression)
     # A login waits for the network most of its time.
     reading = Background(lambda: _read_code(session, profile, site))
@@ -184,7 +191,7 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
         with explain_stop(NOTHING_SUBMITTED):
             build(session, profile, compression=site.container.compression)
             sif, _ = make_for(session, profile, site)
-    with session.open_scratch(site, ahead=_ahead(profile, site, push)) as (host, scratch):
+    with session.open_scratch(site, ahead=_ahead(profile, site, push, asked)) as (host, scratch):
         with explain_stop(NOTHING_SUBMITTED):
             if sif is None:
                 image = _choose_image(session, profile, site, host, scratch, find_local, push)
@@ -194,11 +201,13 @@ def prepared(session: Session, profile: Profile, site: Site, push: Push) -> Iter
         yield Ready(host=host, scratch=scratch, image=image, code=code)
 
 
-def _ahead(profile: Profile, site: Site, push: Push) -> list[Callable[[Scratch], Sequence[str]]]:
-    """What is asked together with where scratch is: the image there, and packed data."""
+def _ahead(
+    profile: Profile, site: Site, push: Push, asked: Sequence[Sequence[str]]
+) -> list[Callable[[Scratch], Sequence[str]]]:
+    """What is asked together with where scratch is: the image there, packed data and what else is known."""
     form = find_runtime(site.container.command).form
     image = [] if push is Push.ALWAYS else [partial(find_command, name=profile.image, form=form)]
-    return [*image, current_command]
+    return [*image, current_command, *(lambda _, words=words: words for words in asked)]
 
 
 def look_here(session: Session, profile: Profile, compression: str) -> Callable[[], Image | None]:

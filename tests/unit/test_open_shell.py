@@ -10,7 +10,7 @@ from typing import IO, cast
 import pytest
 
 from slipway.errors import ConnectionLostError
-from slipway.host.open_shell import KeptShell, OpenShell, ShellTimeoutError, open_shell_command
+from slipway.host.open_shell import KeptShell, OpenShell, ShellTimeoutError, Step, open_shell_command
 from slipway.host.program import Program
 
 PROFILE = "echo Welcome; echo to stderr >&2; printf '\\0b\\0e 7\\0'; cat; read line; cd /; export MINE=yes\n"
@@ -128,3 +128,23 @@ def test_to_close_a_shell_whose_connection_is_lost_is_no_error(tmp_path: Path) -
     shell = KeptShell(start)
     assert shell.run(["true"], [], 0, 60)[0] == 0
     shell.close()
+
+
+def test_programs_in_turn_are_all_sent_at_once_and_end_with_the_first_that_fails(shell: OpenShell) -> None:
+    steps = [
+        Step(argv=["sh", "-c", "cat; echo err >&2"], stdin=[b"a", b"b"], stdin_bytes=2),
+        Step(argv=["sh", "-c", "cat; exit 3"], stdin=[b"c"], stdin_bytes=1),
+        Step(argv=["touch", "made"], stdin=[b"left"], stdin_bytes=4),
+    ]
+    assert shell.run_in_turn(steps) == [(0, b"ab", b"err\n"), (3, b"c", b"")]
+    # Those behind it were not run, and their input is not taken for a program.
+    assert shell.run(["sh", "-c", "ls made; echo $MINE"], [], 0)[:2] == (0, b"yes\n")
+    assert shell.run_in_turn([Step(argv=["true"]), Step(argv=["echo", "two"])]) == [
+        (0, b"", b""),
+        (0, b"two\n", b""),
+    ]
+
+
+def test_scripts_are_run_whatever_came_of_the_one_before(shell: OpenShell) -> None:
+    scripts = ["exit 90", 'root="$MINE"\nexec printf %s "$root"', "echo e >&2"]
+    assert shell.run_all(scripts) == [(90, b"", b""), (0, b"yes", b""), (0, b"", b"e\n")]

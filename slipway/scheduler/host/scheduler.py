@@ -133,6 +133,10 @@ class HostQueue:
         if left:
             progress.note(f"{site.name} is a host without a scheduler, to which this means nothing: {left}")
 
+    def check_commands(self, request: ResourceRequest, site: Site) -> list[list[str]]:
+        """Nothing."""
+        return []
+
     def queues(self, host: Host) -> ClusterQueues:
         """The machine, as the one queue that there is."""
         return ClusterQueues(queues=[read_offer(ask(host, "offer"))])

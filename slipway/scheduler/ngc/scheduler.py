@@ -105,6 +105,10 @@ class Ngc:
         """Refuse what the platform does not have."""
         refuse(request, _own_site(site))
 
+    def check_commands(self, request: ResourceRequest, site: Site) -> list[list[str]]:
+        """Nothing."""
+        return []
+
     def queues(self, host: Host) -> ClusterQueues:
         """The instances of all ACEs."""
         return find_instances(host)

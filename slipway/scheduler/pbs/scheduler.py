@@ -111,6 +111,10 @@ class Pbs:
         """Refuse where there is another PBS than the site's file says; qsub refuses what no queue has."""
         check.check_dialect(host, _own_site(site))
 
+    def check_commands(self, request: ResourceRequest, site: Site) -> list[list[str]]:
+        """Nothing that is known beforehand."""
+        return []
+
     def queues(self, host: Host) -> ClusterQueues:
         """Queues by ``qstat -Q`` and ``pbsnodes``."""
         return find_queues(host)

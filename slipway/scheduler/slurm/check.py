@@ -20,6 +20,12 @@ _LIFTING = {"PartitionTimeLimit", "PartitionMaxNodes", "OverPartQOS"}
 _ANSWER = TypeVar("_ANSWER")
 
 
+def asks(resource_request: ResourceRequest, site: Site) -> bool:
+    """Whether the partitions are asked for: the site's file does not have them, and something may not fit."""
+    wanted = resource_request.resources
+    return not (resource_request.partitions and site.queues) and bool(wanted.time or wanted.nodes)
+
+
 def check_partitions(host: Host, resource_request: ResourceRequest, site: Site, progress: Progress) -> None:
     """Refuse a request that SLURM would take and keep waiting for ever, where the site's file does not tell.
 
@@ -30,8 +36,7 @@ def check_partitions(host: Host, resource_request: ResourceRequest, site: Site, 
         JobError: no partition that is named allows it.
         SshError: the connection was lost.
     """
-    wanted = resource_request.resources
-    if (resource_request.partitions and site.queues) or not (wanted.time or wanted.nodes):
+    if not asks(resource_request, site):
         return
     there = _ask(host, partitions_command(), parse_partitions) or []
     names = resource_request.partitions or [partition.name for partition in there if partition.is_default]

@@ -15,7 +15,13 @@ from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.queues import ClusterQueues, Start
 from slipway.scheduler.slurm import check
 from slipway.scheduler.slurm.array_limit import find_most_tasks
-from slipway.scheduler.slurm.commands import cancel_command, node_command, queue_command, submit_command
+from slipway.scheduler.slurm.commands import (
+    cancel_command,
+    node_command,
+    partitions_command,
+    queue_command,
+    submit_command,
+)
 from slipway.scheduler.slurm.directives import directives
 from slipway.scheduler.slurm.interactive import join_command
 from slipway.scheduler.slurm.memory import find_memory
@@ -111,6 +117,10 @@ class Slurm:
     def check(self, host: Host, request: ResourceRequest, site: Site, progress: Progress) -> None:
         """Refuse what ``sinfo`` says would wait for ever."""
         check.check_partitions(host, request, site, progress)
+
+    def check_commands(self, request: ResourceRequest, site: Site) -> list[list[str]]:
+        """``sinfo``, where the site's file does not say all."""
+        return [partitions_command()] if check.asks(request, site) else []
 
     def queues(self, host: Host) -> ClusterQueues:
         """Partitions by ``sinfo``, ``scontrol`` and ``squeue``, limits by ``sacctmgr``."""
