@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.errors import ConnectionLostError, ImageError, ParseError, RemoteError
+from slipway.errors import ConnectionLostError, ImageError, ParseError, RemoteError, TransferOnlyError
 from slipway.host.host import Host
 from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
@@ -32,6 +32,11 @@ file=$(readlink -e -- "$1") && printf "%s\\0" "$file" || exit
 record=$file.json
 case $file in *.sif) record=${file%.sif}.json ;; esac
 [ ! -e "$record" ] || { printf "\\0"; cat -- "$record"; }
+"""
+# It got its name only after its content was checked, so the size is enough.
+_IS_THERE = """
+[ ! -L "$1" ] && [ "$(stat -c %s -- "$1" 2>/dev/null)" = "$2" ] && [ "$(cat -- "$3" 2>/dev/null)" = "$4" ] &&
+    [ "$(readlink -- "$5")" = "$6" ] && [ ! -e "$7" ]
 """
 
 
@@ -75,14 +80,16 @@ def push_sif(
         RemoteError: what arrived is not what was sent, or a command failed.
         ImageError: the file is gone here.
     """
-    path, upload_dir = scratch.images / sif.file_name, scratch.images / f".{sif.name}.{client}.part"
-    pushed = PushedSif(path=path, image_id=sif.image_id, sha256=sif.sha256, size_bytes=sif.size_bytes)
+    path, upload_dir = scratch.images / sif.file_name, _upload_dir(scratch, sif, client)
+    pushed = _pushed(scratch, sif)
+    if as_newest and _is_all_there(host, there_command(scratch, sif, client)):
+        return pushed, None
     transfer = None
     # It got its name only after its content was checked, so the size is enough.
     with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes:
             transfer = _send(host, scratch, sif, upload_dir, progress)
-        host.write(record_path(path), json.dumps({**asdict(pushed), "path": str(path)}).encode())
+        host.write(record_path(path), _record(pushed).encode())
         if as_newest:
             host.point(newest_image(scratch, sif.name, form_of(path)), path.name)
         if host.size(path) != sif.size_bytes:
@@ -90,6 +97,46 @@ def push_sif(
         if host.is_folder(upload_dir):
             remove_all(host, upload_dir)
     return pushed, transfer
+
+
+def there_command(scratch: Scratch, sif: Sif, client: str) -> list[str]:
+    """What a push asks first: whether all of it is there as it would leave it. It ends with 0 if so."""
+    pushed = _pushed(scratch, sif)
+    link = newest_image(scratch, sif.name, form_of(pushed.path))
+    words = (
+        str(pushed.path),
+        str(pushed.size_bytes),
+        str(record_path(pushed.path)),
+        _record(pushed),
+        str(link),
+        pushed.path.name,
+        str(_upload_dir(scratch, sif, client)),
+    )
+    return ["sh", "-c", _IS_THERE, "slipway", *words]
+
+
+def _pushed(scratch: Scratch, sif: Sif) -> PushedSif:
+    return PushedSif(
+        path=scratch.images / sif.file_name,
+        image_id=sif.image_id,
+        sha256=sif.sha256,
+        size_bytes=sif.size_bytes,
+    )
+
+
+def _upload_dir(scratch: Scratch, sif: Sif, client: str) -> PurePosixPath:
+    return scratch.images / f".{sif.name}.{client}.part"
+
+
+def _record(pushed: PushedSif) -> str:
+    return json.dumps({**asdict(pushed), "path": str(pushed.path)})
+
+
+def _is_all_there(host: Host, command: list[str]) -> bool:
+    try:
+        return host.run_in_login_shell(command).ok
+    except TransferOnlyError:
+        return False
 
 
 def record_path(path: PurePosixPath) -> PurePosixPath:

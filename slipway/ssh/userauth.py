@@ -143,12 +143,19 @@ class UserAuth(AuthHandler):
         transport.auth_handler = self
 
     def begin(self) -> Reply:
-        """Ask which ways there are."""
+        """Ask which ways there are.
+
+        Both requests go at once: a server takes them in turn, and one that grants no logins hangs up.
+        """
         message = Message()
         message.add_byte(bytes([_SERVICE_REQUEST]))
         message.add_string(_SERVICE)
-        reply = self._exchange(message)
-        return self._request("none") if isinstance(reply, Success) else reply
+        self.auth_method = "none"
+        for one in (message, self._compose("none", (), Message())):
+            if not self._send(one):
+                return Closed()
+        reply = self._wait()
+        return self._wait() if isinstance(reply, Success) else reply
 
     def probe(self, key: Signer) -> Reply:
         """Ask whether a key would do, without signing.
@@ -216,10 +223,16 @@ class UserAuth(AuthHandler):
         return message
 
     def _exchange(self, message: Message) -> Reply:
+        return self._wait() if self._send(message) else Closed()
+
+    def _send(self, message: Message) -> bool:
         try:
             self._wire._send_message(message)
         except (EOFError, OSError):
-            return Closed()  # while somebody was looking for an answer
+            return False  # while somebody was looking for an answer
+        return True
+
+    def _wait(self) -> Reply:
         try:
             return self._replies.get(timeout=REPLY_TIMEOUT_S)
         except queue.Empty:

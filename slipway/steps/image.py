@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from slipway.progress import Transfer, explain_stop
 from slipway.push.admit import admit, forget
 from slipway.push.archive import make_archive, make_reference, make_squashfs
 from slipway.push.prune import prune_images
-from slipway.push.upload import PushedSif, push_sif
+from slipway.push.upload import PushedSif, push_sif, there_command
 from slipway.runtime.base import ARCHIVE, SIF, SQSH
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.find import find_scheduler
@@ -217,8 +218,10 @@ def push(
     older than the newest before there has to be room for another.
     """
     sif, converted = make_for(session, choice.profile, choice.site, compression)
-    with pushing(session, choice.site, sif.name, prune=prune) as (host, scratch):
-        pushed, transfer = push_sif(host, scratch, sif, session.client(choice.site), session.progress)
+    client = session.client(choice.site)
+    ahead = partial(there_command, sif=sif, client=client)
+    with pushing(session, choice.site, sif.name, prune=prune, ahead=[ahead]) as (host, scratch):
+        pushed, transfer = push_sif(host, scratch, sif, client, session.progress)
         admit(host, choice.site, pushed, session.progress)
     return sif, converted, pushed, transfer
 
@@ -239,10 +242,20 @@ def _push_lock(session: Session, site: Site, name: str) -> AbstractContextManage
 
 
 @contextmanager
-def pushing(session: Session, site: Site, name: str, *, prune: bool) -> Iterator[tuple[Host, Scratch]]:
-    """A site's scratch, to which nobody else of this checkout pushes an image of this name meanwhile."""
+def pushing(
+    session: Session,
+    site: Site,
+    name: str,
+    *,
+    prune: bool,
+    ahead: Sequence[Callable[[Scratch], Sequence[str]]] = (),
+) -> Iterator[tuple[Host, Scratch]]:
+    """A site's scratch, to which nobody else of this checkout pushes an image of this name meanwhile.
+
+    ``ahead`` is asked first; see :func:`slipway.host.scratch.open_scratch`.
+    """
     scheduler = find_scheduler(site.scheduler)
-    with _push_lock(session, site, name), session.open_scratch(site) as (host, scratch):
+    with _push_lock(session, site, name), session.open_scratch(site, ahead=ahead) as (host, scratch):
 
         def tidy(*, tell_kept: bool) -> None:
             def gone(paths: Sequence[PurePosixPath]) -> None:

@@ -1,7 +1,9 @@
 """Pushes as far as they can be shown on this machine; tests/integration/test_push.py has the real thing."""
 
+import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -30,6 +32,15 @@ class HereLink(LocalShell):
 
     def size(self, path: PurePosixPath) -> int | None:
         return Path(path).stat().st_size if Path(path).exists() else None
+
+
+class OneQuestion(LocalShell):
+    """A cluster that runs commands, and of which no file is asked for by itself."""
+
+    target = "here"
+
+    def run_in_login_shell(self, argv: Sequence[str]) -> Result:
+        return self.run(argv)
 
 
 class FullLink(HereLink):
@@ -111,3 +122,41 @@ def test_only_what_is_surely_old_is_abandoned(tmp_path: Path, find: str, left: s
         ["sh", "-c", ABANDONED, "slipway", str(tmp_path), mine]
     )
     assert {path.name[1:-5] for path in tmp_path.glob(".*.part")} == left
+
+
+def leave_pushed(scratch: Scratch) -> tuple[Sif, PushedSif]:
+    """What a push leaves behind."""
+    (mine := Path(scratch.images) / "cpu-2222222222222222.sif").write_bytes(b"123")
+    one = sif(Path("/gone.sif"))
+    pushed = PushedSif(path=PurePosixPath(mine), image_id=one.image_id, sha256=one.sha256, size_bytes=3)
+    record = {**asdict(pushed), "path": str(mine)}
+    mine.with_suffix(".json").write_text(json.dumps(record))
+    (mine.parent / "cpu.sif").symlink_to(mine.name)
+    return one, pushed
+
+
+def test_what_is_there_is_found_by_one_question(scratch: Scratch) -> None:
+    """The link has no other way to ask, and none to write."""
+    one, pushed = leave_pushed(scratch)
+    host = cast(Host, OneQuestion())
+    assert push_sif(host, scratch, one, "me", NullProgress()) == (pushed, None)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "printf 1234 >cpu-2222222222222222.sif",
+        "rm cpu-2222222222222222.sif",
+        "mv cpu-2222222222222222.sif x; ln -s x cpu-2222222222222222.sif",
+        "echo >>cpu-2222222222222222.json; echo {} >>cpu-2222222222222222.json",
+        "rm cpu-2222222222222222.json",
+        "ln -sf other.sif cpu.sif",
+        "rm cpu.sif",
+        "mkdir .cpu.me.part",
+    ],
+)
+def test_what_is_there_in_part_is_looked_at_and_put_right(scratch: Scratch, damage: str) -> None:
+    one, _ = leave_pushed(scratch)
+    subprocess.run(["sh", "-c", damage], cwd=scratch.images, check=True)
+    with pytest.raises(AttributeError):
+        push_sif(cast(Host, OneQuestion()), scratch, one, "me", NullProgress())
