@@ -21,6 +21,9 @@ from slipway.job.run import Run
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?\+00:00")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 
+# Of more tasks, pydantic is the faster one.
+_MANY = 1000
+
 _Read = Callable[[Any], Any]
 
 
@@ -29,7 +32,9 @@ class _UnsureError(Exception):
 
 
 def read_plain(values: Mapping[str, Any]) -> Run | None:
-    """The run of a record's values; ``None`` where one of them is not of its very type."""
+    """The run of a record's values; ``None`` where one of them is not of its very type, or there are many."""
+    if sum(len(values.get(key) or ()) for key in ("elements", "task_statuses")) > _MANY:
+        return None
     try:
         run: Run = _reader(Run)(values)
     except (_UnsureError, ValueError, OverflowError):

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
@@ -15,7 +14,7 @@ from slipway.job.attempts import NEWEST_ATTEMPT
 from slipway.job.bundle_ending import is_final, merge_task
 from slipway.job.chain import count_links, most_links, tell_link
 from slipway.job.ending import ScriptResult, merge_status, parse_result
-from slipway.job.run import Reason, Run, RunPaths, Status
+from slipway.job.run import Reason, Run, Status
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
 from slipway.scheduler.find import find_scheduler
 
@@ -132,7 +131,7 @@ def _has_written(run: Run, job: Job) -> bool:
 
 
 def _folder(run: Run, task: int | None) -> str:
-    return str(RunPaths(PurePosixPath(run.run_dir)).of_task(task).folder)
+    return run.run_dir if task is None else f"{run.run_dir}/task-{task}"
 
 
 def _read_results(host: Host, folders: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import PurePosixPath
@@ -32,6 +34,9 @@ PLAIN_VERSION = 2
 # Fields of Run that are no keys of a record, or only of the one on the machine that submitted the run.
 _UNKNOWN, _LOCAL = "unknown", frozenset({"session"})
 _KEYS = frozenset(field.name for field in fields(Run)) - {_UNKNOWN}
+_STATUS = tuple(field.name for field in fields(Status))
+# What has an entry for each task.
+_OF_TASKS = ("task_statuses", "task_usages", "elements")
 # It names files, here and on the cluster.
 _RUN_ID = re.compile(r"\w[\w.+-]*")
 # It is written into a list of lines, and sent as UTF-8.
@@ -53,13 +58,30 @@ def format_run(run: Run, *, local: bool = False) -> str:
     names = sorted(_KEYS if local else _KEYS - _LOCAL, key=_order().__getitem__)
     values = {name: getattr(run, name) for name in names}
     values |= {"status": asdict(run.status), "submitted": run.submitted.isoformat()}
-    # There may be thousands of tasks.
-    values["task_statuses"] = {task: _short(status) for task, status in run.task_statuses.items()}
+    values["task_statuses"] = {task: _short_status(status) for task, status in run.task_statuses.items()}
     values["usage"] = None if run.usage is None else _short(run.usage)
     values["task_usages"] = {task: _short(usage) for task, usage in run.task_usages.items()}
     values["site_values"] = without_commands(run.site_values)
     version = VERSION if run.bundles else PLAIN_VERSION
-    return json.dumps({"version": version, **without_passwords({**values, **run.unknown})}, indent=1) + "\n"
+    return _dump({"version": version, **without_passwords({**values, **run.unknown})})
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    """JSON with a line for each value; a line for each task of which there may be thousands.
+
+    Python's fast encoder writes no lines, and the other one takes seconds for so many.
+    """
+    mark = f"<{secrets.token_hex(16)}-"
+    many = {key: values[key] for key in _OF_TASKS if isinstance(values.get(key), dict) and values[key]}
+    text = json.dumps({**values, **{key: f"{mark}{key}" for key in many}}, indent=1) + "\n"
+    for key, tasks in many.items():
+        lines = ",\n".join(f"  {json.dumps(str(task))}: {json.dumps(one)}" for task, one in tasks.items())
+        text = text.replace(f'"{mark}{key}"', f"{{\n{lines}\n }}")
+    return text
+
+
+def _short_status(status: Status) -> dict[str, Any]:
+    return {name: value for name in _STATUS if (value := getattr(status, name)) is not None}
 
 
 def _short(values: Status | Usage) -> dict[str, Any]:

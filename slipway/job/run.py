@@ -226,21 +226,63 @@ class RunPaths:
     """Where the files of one run lie on the cluster."""
 
     def __init__(self, folder: PurePosixPath) -> None:
+        # Nothing more: there may be tens of thousands of tasks.
         self.folder = folder
-        self.record = folder / "run.json"
-        self.script = folder / "job.sh"
-        self.argv = folder / "argv"
-        # In its place, where each task of an array has its own.
-        self.elements = folder / "elements"
-        self.elements_index = folder / "elements.index"
-        # Which of them share a job.
-        self.bundles = folder / "bundles"
-        self.environment = folder / "environment"
-        self.diff = folder / "code.diff"
-        self.slurm_log = folder / "slurm.log"
-        # The submission lock, and what sbatch answered: see submission_lock.py.
-        self.claim = folder / "claim"
-        self.answer = folder / "answer"
+
+    @property
+    def record(self) -> PurePosixPath:
+        """The run's record."""
+        return self.folder / "run.json"
+
+    @property
+    def script(self) -> PurePosixPath:
+        """The job script."""
+        return self.folder / "job.sh"
+
+    @property
+    def argv(self) -> PurePosixPath:
+        """The program and its arguments."""
+        return self.folder / "argv"
+
+    @property
+    def elements(self) -> PurePosixPath:
+        """The same where each task of an array has its own."""
+        return self.folder / "elements"
+
+    @property
+    def elements_index(self) -> PurePosixPath:
+        """Where each task's words begin in there."""
+        return self.folder / "elements.index"
+
+    @property
+    def bundles(self) -> PurePosixPath:
+        """Which tasks share a job."""
+        return self.folder / "bundles"
+
+    @property
+    def environment(self) -> PurePosixPath:
+        """The program's own variables."""
+        return self.folder / "environment"
+
+    @property
+    def diff(self) -> PurePosixPath:
+        """How the code differed from its commit."""
+        return self.folder / "code.diff"
+
+    @property
+    def slurm_log(self) -> PurePosixPath:
+        """The scheduler's own words."""
+        return self.folder / "slurm.log"
+
+    @property
+    def claim(self) -> PurePosixPath:
+        """The submission lock; see submission_lock.py."""
+        return self.folder / "claim"
+
+    @property
+    def answer(self) -> PurePosixPath:
+        """What sbatch answered."""
+        return self.folder / "answer"
 
     @classmethod
     def of(cls, scratch: Scratch, run_id: str) -> RunPaths:
