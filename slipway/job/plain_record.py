@@ -33,7 +33,8 @@ class _UnsureError(Exception):
 
 def read_plain(values: Mapping[str, Any]) -> Run | None:
     """The run of a record's values; ``None`` where one of them is not of its very type, or there are many."""
-    if sum(len(values.get(key) or ()) for key in ("elements", "task_statuses")) > _MANY:
+    of_tasks = (values.get(key) for key in ("elements", "task_statuses"))
+    if sum(len(one) for one in of_tasks if isinstance(one, dict)) > _MANY:
         return None
     try:
         run: Run = _reader(Run)(values)
