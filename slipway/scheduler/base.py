@@ -2,7 +2,8 @@
 
 Another scheduler is one more module or package beside ``slurm/`` with a class of this protocol, and lines in
 ``find.py`` and ``choose.py``. Builders of commands and parsers are pure functions; the class runs them over a
-connection. The seam is the question (:meth:`Scheduler.query`), not a command: each scheduler asks in its own way.
+connection. The seam is the question (:meth:`Scheduler.query`), not a command: each scheduler asks in its own
+way.
 
 An interactive job is a job like any other, which a person joins once it runs (:meth:`Scheduler.join`).
 """
