@@ -6,3 +6,4 @@ from slipway.tasks import slipway_tasks
 ns = slipway_tasks(__file__)
 ns.add_task(develop.test)
 ns.add_task(develop.docs)
+ns.add_task(develop.bench)

@@ -87,8 +87,8 @@ class Many:
             sweep=self._sweep,
         )
 
-    def cost(self, look: str, config: Path) -> Cost:
-        """One look; before the first one, nothing is known but that all were submitted."""
+    def prepare(self, look: str, config: Path) -> None:
+        """Have the simulated SLURM know these runs; before the first look, nothing is known here of them."""
         (self.project / "cluster" / "hpc.yaml").write_text(
             f"login: {{host: box, ssh_config: {config}}}\nscheduler: slurm\npaths: {{scratch: $SCRATCH}}\n"
         )
@@ -99,10 +99,18 @@ class Many:
         for program, rows in (("squeue", queue_rows), ("sacct", accounting_rows)):
             text = "".join(row for run in self.runs for row in rows(run))
             self._host.check(["sh", "-c", f"rm -f ~/sim/called; cat >~/sim/{program}"], stdin=text)
+
+    def look(self, look: str) -> tuple[float, float]:
+        """One look: seconds, and seconds of a processor."""
         task = ["monitor", "--sweep", self._sweep, "--dry-run"]
         if look != LOOKS[2]:
             task = ["status", "--sweep", self._sweep, "--json"]
-        wall_s, cpu_s = measure([*INVOKE, *task], self.project)
+        return measure([*INVOKE, *task], self.project)
+
+    def cost(self, look: str, config: Path) -> Cost:
+        """What one look costs."""
+        self.prepare(look, config)
+        wall_s, cpu_s = self.look(look)
         called = self._host.check(["sh", "-c", "cat ~/sim/called"]).stdout.split()
         return Cost(wall_s=wall_s, cpu_s=cpu_s, called=len(called))
 

@@ -46,6 +46,38 @@ def docs(context: Context, serve: bool = False, record: bool = False) -> None:
 
 @task(
     help={
+        "only": "Only this row, such as push or submit. May be repeated; a wrong one names all.",
+        "times": "How often each way is measured. Default: 5.",
+        "delays": "Round trips in ms, with commas, such as 0,25,100. Default: those of each row.",
+        "json": "A file that gets the results; rows in it that are not measured stay.",
+        "short": "Everything small and once, to see that it works.",
+        "write_docs": "Write the figures of the file to docs/performance.md; measure only what --only names.",
+    },
+    iterable=["only"],
+    auto_shortflags=False,
+)
+def bench(
+    context: Context,
+    only: list[str] | None = None,
+    times: str | None = None,
+    delays: str | None = None,
+    json: str | None = None,
+    short: bool = False,
+    write_docs: bool = False,
+) -> None:
+    """Measure what the pieces of work cost beside other ways of doing them, as tables and JSON."""
+    words = [sys.executable, "-m", "bench.suite"]
+    words += ["--only", *only] if only else []
+    words += ["--times", times] if times else []
+    words += ["--delays", *delays.replace(",", " ").split()] if delays else []
+    words += ["--json", str(Path(json).absolute())] if json else []
+    words += ["--short"] * short + ["--write-docs"] * write_docs
+    with context.cd(context.config.slipway.root):
+        context.run(shlex.join(words))
+
+
+@task(
+    help={
         "fast": "Leave out what needs Docker.",
         "long_": "What is done many times at random moments is done more often: cuts and kills.",
     },
