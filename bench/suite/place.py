@@ -200,12 +200,13 @@ class Place:
             self.in_tools('rm -rf "$@"', *there)
 
     def container_processes(self) -> list[int]:
-        """The first process of each container that is not the box and not older than the suite."""
+        """The first process of each container that sees something of the suite's folder."""
         found = []
-        for container in self.client.containers.list(
-            ignore_removed=True, filters={"since": self.box_container}
-        ):
-            found += [container.attrs["State"]["Pid"]]
+        for container in self.client.containers.list(ignore_removed=True):
+            sources = [str(mount.get("Source", "")) for mount in container.attrs["Mounts"]]
+            is_box = container.name == self.box_container
+            if not is_box and any(source.startswith(str(self.folder)) for source in sources):
+                found.append(container.attrs["State"]["Pid"])
         return found
 
     def watched(self, act: Callable[[], Taken | None], *folders: Path) -> Callable[[], Taken]:

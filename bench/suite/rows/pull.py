@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Pull:
         sets = [f"IMAGE={SMALL}", f"CODE_DIR={code}", "PROGRAM=true"]
         words = ["job", "--profile", "cpu", "--site", "box", *(w for one in sets for w in ("--set", one))]
         said = place.slipway_says(*words, "--time", "1", "--cpus", "1", "--mem", "100M", "--wait", "--")[1]
-        self.run_id = _run_id(place)
+        self.run_id = newest_run(place)["run_id"]
         expect(self.run_id in said, f"{self.run_id} is not the run of {said}")
         self.there = f"{place.scratch}/slipway/runs/{self.run_id}"
         self.out = f"{self.there}/attempt-1/out"
@@ -96,12 +96,11 @@ def measure(place: Place) -> Result:
     )
 
 
-def _run_id(place: Place) -> str:
-    """The run that was submitted last."""
+def newest_run(place: Place) -> dict[str, str]:
+    """The record of the run that was submitted last."""
     files = sorted((place.state / "runs").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-    found = re.match(r"[\w-]+", files[-1].stem)
-    assert found is not None  # noqa: S101 - a record's name is the run's
-    return found[0]
+    record: dict[str, str] = json.loads(files[-1].read_text(encoding="utf-8"))
+    return record
 
 
 def _nothing(*_: object) -> None:
