@@ -20,7 +20,7 @@ from bench.suite.line import Counts, Line
 from bench.suite.process import Watch, run, timed
 from bench.suite.row import WrongError
 from slipway.image.build import build_image
-from slipway.image.engine import Image, engine, run_container
+from slipway.image.engine import Image, engine, find_image, run_container
 from slipway.image.recipe import Recipe
 from slipway.progress import NullProgress
 from slipway.project import Project
@@ -162,9 +162,14 @@ class Place:
 
     def change_image(self, name: str = IMAGE, base: str | None = None) -> None:
         """Build the image with another 300 kB in its last layer."""
+        base = base or self.options.base
+        if find_image(self.client, base) is None:
+            raise SystemExit(
+                f"the engine has no {base}; `invoke demo` makes slipway-cpu, --base takes another"
+            )
         context = self.folder / "context" / name
         context.mkdir(parents=True, exist_ok=True)
-        (context / "Dockerfile").write_text(f"FROM {base or self.options.base}\nCOPY changed /opt/changed\n")
+        (context / "Dockerfile").write_text(f"FROM {base}\nCOPY changed /opt/changed\n")
         (context / "changed").write_bytes(os.urandom(CHANGED_BYTES))
         build_image(
             self.client,
@@ -226,6 +231,7 @@ class Place:
         """End the box and the line, and remove all that was made."""
         if self._line:
             self._line.close()
+        if (self.state / "box").exists():
             box_down(self.session, purge=False)
         if "client" in self.__dict__:
             if "tools" in self.__dict__:
