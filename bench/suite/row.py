@@ -70,10 +70,12 @@ def take_turns(
     times: int | None = None,
     each_turn: Callable[[], None] = nothing,
     warm: bool = False,
+    over_line: bool = True,
 ) -> list[Figure]:
     """Measure all ways in turn, so that what else the machine does is in all of them.
 
-    Another way begins each turn. With ``warm``, a turn before the first one does not count.
+    Another way begins each turn. With ``warm``, a turn before the first one does not count. Bytes are counted
+    where the work goes ``over_line``.
     """
     times = times or place.options.times
     taken: dict[str, list[Taken]] = {way.name: [] for way in ways}
@@ -83,7 +85,7 @@ def take_turns(
         for way in (*ways[first:], *ways[:first]):
             if turn >= (way.times or times):
                 continue
-            cost = _once(place, way)
+            cost = _once(place, way, over_line=over_line)
             if turn >= 0:
                 taken[way.name].append(cost)
             _tell(case, way.name, turn, cost)
@@ -94,9 +96,9 @@ def take_turns(
     ]
 
 
-def _once(place: Place, way: Way) -> Taken:
+def _once(place: Place, way: Way, *, over_line: bool) -> Taken:
     way.before()
-    before, began = place.counts(), time.perf_counter()
+    before, began = place.counts() if over_line else None, time.perf_counter()
     own = way.act()
     took_s, after = time.perf_counter() - began, place.counts()
     way.check()

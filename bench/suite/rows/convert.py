@@ -49,7 +49,7 @@ def measure(place: Place) -> Result:
             ),
         ),
     ]
-    figures = take_turns(place, ways)
+    figures = take_turns(place, ways, over_line=False)
     ours, plain, alone = (figure_of(figures, "", way.name) for way in ways)
     return Result(
         name=ROW.name,
