@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.suite import document, machine, record
 from bench.suite.figure import Result
 from bench.suite.place import ROOT, Options, Place
-from bench.suite.row import Row
+from bench.suite.row import Row, WrongError
 from bench.suite.rows import ROWS
 from bench.suite.table import render
 
@@ -96,6 +96,8 @@ def measure(options: argparse.Namespace, file: Path | None) -> list[Result]:
         place = Place(Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".slipway")), asked)
         try:
             results.append(replace(row.measure(place), facts=machine.facts(ROOT)))
+        except WrongError as error:
+            raise SystemExit(f"{row.name}: {error}") from error
         finally:
             place.close()
         if file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -80,6 +81,10 @@ class Place:
 
     # ---- The box and the line to it -------------------------------------------------------------
 
+    def start_box(self) -> None:
+        """Start the box, unless it is up."""
+        self.line  # noqa: B018 - it comes with its line
+
     @cached_property
     def line(self) -> Line:
         """The line to the box, which is started."""
@@ -121,7 +126,7 @@ class Place:
     @property
     def ssh(self) -> list[str]:
         """OpenSSH, to the box."""
-        self.line  # noqa: B018 - there has to be one
+        self.start_box()
         return ["ssh", "-q", "-F", str(self.ssh_config)]
 
     def login(self) -> tuple[str, int, str]:
@@ -139,12 +144,18 @@ class Place:
 
     def slipway(self, *words: str, state: Path | None = None) -> Taken:
         """One `invoke TASK`, from the start of Python to its end."""
-        return self.slipway_says(*words, state=state)[0]
+        return replace(self.slipway_says(*words, state=state)[0], read_bytes=None)
 
     def slipway_says(self, *words: str, state: Path | None = None) -> tuple[Taken, str]:
-        """The same, and what it printed."""
+        """The same with the bytes that it has read, and what it printed."""
         env = {"SLIPWAY_STATE": str(state or self.state), "SLIPWAY_RESULTS": str(self.folder / "results")}
         return timed([*INVOKE, *words], cwd=ROOT, env=env)
+
+    def newest_run(self) -> dict[str, str]:
+        """The record of the run that was submitted last."""
+        files = sorted((self.state / "runs").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        record: dict[str, str] = json.loads(files[-1].read_text(encoding="utf-8"))
+        return record
 
     # ---- Images ---------------------------------------------------------------------------------
 

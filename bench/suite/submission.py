@@ -23,6 +23,7 @@ _BUILD = '#!/bin/sh\ncp -r part-* "$BUILDDIR"\n'
 
 def push_small(place: Place) -> None:
     """Bring a small image to the box."""
+    place.start_box()
     place.change_image(SMALL, place.session.profile("cpu").base_image)
     place.slipway("push", "--profile", "cpu", "--site", "box", "--set", f"IMAGE={SMALL}")
 
@@ -60,12 +61,16 @@ class Code:
             "100M",
         ]
         folder = f"{self.place.scratch}/slipway/code"
-        script = f'cat "$(ls -td {folder}/*/ | head -1){_EDITED}" | sha256sum'
+
+        def check() -> None:
+            code = self.place.newest_run()["code"]
+            self._same(self.place.there('sha256sum <"$1"', f"{folder}/{code}/{_EDITED}"), name)
+
         return Way(
             name=name,
             before=self.change,
             act=lambda: self.place.slipway(*words, "--"),
-            check=lambda: self._same(self.place.there(script), name),
+            check=check,
         )
 
     def orbit(self, name: str = "Orbit's recipe") -> Way:

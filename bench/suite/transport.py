@@ -19,16 +19,21 @@ class Images:
 
     def __init__(self, place: Place, name: str = IMAGE) -> None:
         self.place, self.name = place, name
+        place.start_box()
         self._short = name.removeprefix("slipway-")
+
+    @property
+    def push(self) -> tuple[str, ...]:
+        """The words of `invoke push`."""
+        return ("push", "--profile", "cpu", "--site", "box", "--set", f"IMAGE={self.name}")
 
     def slipway(self) -> Way:
         """`invoke push`."""
-        words = ("push", "--profile", "cpu", "--site", "box", "--set", f"IMAGE={self.name}")
 
         def check() -> None:
             self._check_sif(f"{self.place.scratch}/slipway/images/{self.name}.sif")
 
-        return Way(name="Slipway", act=lambda: self.place.slipway(*words), check=check)
+        return Way(name="Slipway", act=lambda: self.place.slipway(*self.push), check=check)
 
     def orbit(self, times: int | None = None) -> Way:
         """Orbit's `container.sh push`: a sandbox, `tar`, a login that makes the folder, and `scp`."""

@@ -19,6 +19,7 @@ mksquashfs tree alone.sqfs -noappend -no-progress -quiet -comp zstd -Xcompressio
 
 def measure(place: Place) -> Result:
     """Convert one image again and again, with nothing kept."""
+    place.start_box()
     place.change_image()
     unpack(place)
     state = place.folder / "convert-state"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -26,7 +25,7 @@ class Pull:
         sets = [f"IMAGE={SMALL}", f"CODE_DIR={code}", "PROGRAM=true"]
         words = ["job", "--profile", "cpu", "--site", "box", *(w for one in sets for w in ("--set", one))]
         said = place.slipway_says(*words, "--time", "1", "--cpus", "1", "--mem", "100M", "--wait", "--")[1]
-        self.run_id = newest_run(place)["run_id"]
+        self.run_id = place.newest_run()["run_id"]
         expect(self.run_id in said, f"{self.run_id} is not the run of {said}")
         self.there = f"{place.scratch}/slipway/runs/{self.run_id}"
         self.out = f"{self.there}/attempt-1/out"
@@ -94,13 +93,6 @@ def measure(place: Place) -> Result:
             Goal(what="time, beside rsync", value=ratio(ours, rsync), limit=2, unit="times"),
         ),
     )
-
-
-def newest_run(place: Place) -> dict[str, str]:
-    """The record of the run that was submitted last."""
-    files = sorted((place.state / "runs").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-    record: dict[str, str] = json.loads(files[-1].read_text(encoding="utf-8"))
-    return record
 
 
 def _nothing(*_: object) -> None:

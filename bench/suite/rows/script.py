@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.suite.figure import Goal, Result, Taken, figure_of
 from bench.suite.place import Place, expect
 from bench.suite.row import Row, Way, take_turns
-from bench.suite.rows.pull import newest_run
 from bench.suite.submission import SMALL, push_small
 
 # The first that a job's script does is to read this file, for it is one of a login shell.
@@ -35,7 +34,7 @@ def measure(place: Place) -> Result:
 
     def ours() -> Taken:
         place.slipway(*words, "--time", "1", "--cpus", "1", "--mem", "100M", "--wait", "--", "-c", _PROGRAM)
-        run = newest_run(place)
+        run = place.newest_run()
         return _between(place, run["job_id"], f"{run['run_dir']}/attempt-1/log")
 
     def alone() -> Taken:

@@ -16,7 +16,7 @@ _NEXT = LOOKS[1]
 def measure(place: Place) -> Result:
     """Look at a sweep, beside the two programs of SLURM that know of it."""
     runs = place.options.small(RUNS, 200)
-    place.scratch  # noqa: B018 - the box is started
+    place.start_box()
     with place.session.connect(place.session.site("box")) as host, simulated(host):
         many = Many(place.folder / "many", host, place.scratch, runs)
         figures = _measure(place, many)

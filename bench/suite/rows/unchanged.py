@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.suite.figure import Figure, Goal, Result, figure_of
 from bench.suite.place import IMAGE, Place
 from bench.suite.process import run
@@ -13,7 +15,7 @@ def measure(place: Place) -> Result:
     """Push what is there."""
     place.change_image()
     images = Images(place)
-    slipway = images.slipway()
+    slipway = replace(images.slipway(), act=lambda: place.slipway_says(*images.push)[0])
     slipway.act()
     (sif,) = (place.state / "sif").glob(f"{IMAGE}*.sif")
     file = str(sif.relative_to(place.folder))
