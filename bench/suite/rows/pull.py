@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from bench.submit import make_code
 from bench.suite.figure import Figure, Goal, Result, figure_of, ratio
 from bench.suite.place import Place, expect
 from bench.suite.process import run
@@ -21,7 +22,7 @@ class Pull:
     def __init__(self, place: Place, files: int) -> None:
         self.place, self.files, self._turn = place, files, 0
         code = place.folder / "pull-code"
-        code.mkdir()
+        make_code(code, 1)
         sets = [f"IMAGE={SMALL}", f"CODE_DIR={code}", "PROGRAM=true"]
         words = ["job", "--profile", "cpu", "--site", "box", *(w for one in sets for w in ("--set", one))]
         said = place.slipway_says(*words, "--time", "1", "--cpus", "1", "--mem", "100M", "--wait", "--")[1]

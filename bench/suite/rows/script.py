@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.submit import make_code
 from bench.suite.figure import Goal, Result, Taken, figure_of
 from bench.suite.place import Place, expect
 from bench.suite.row import Row, Way, take_turns
@@ -25,7 +26,7 @@ def measure(place: Place) -> Result:
     """Submit the same program as a job of Slipway's, and as a bare script."""
     push_small(place)
     code = place.folder / "script-code"
-    code.mkdir()
+    make_code(code, 1)
     image = f"{place.scratch}/slipway/images/{SMALL}.sif"
     bare = _BARE.format(image=image, program=_PROGRAM)
     place.there('printf %s "$1" >~/.bash_profile; printf %s "$2" >~/bare.sh', _PROFILE, bare)

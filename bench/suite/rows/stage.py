@@ -14,6 +14,7 @@ from bench.suite.place import Place, expect
 from bench.suite.process import run
 from bench.suite.row import Row, Way, take_turns
 
+_SIZES = """find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print NR, sum + 0 }'"""
 FILES, FILE_BYTES, IN_TURN = 10_000, 20_000, 500
 
 
@@ -31,8 +32,8 @@ def measure(place: Place) -> Result:
         shutil.rmtree(place.state / "digests", ignore_errors=True)
 
     def check(count: int) -> None:
-        said = place.there('find "$1" -type f -size -30 | wc -l', there).split()
-        expect(said == [str(count)], f"{said} of {count} files are there")
+        said = place.there(_SIZES, there).split()
+        expect([*map(int, said)] == [count, count * FILE_BYTES], f"of {count} files there are {said}")
 
     slipway = ("stage", "--path", str(source), "--name", "bench", "--profile", "base", "--site", "box")
     ways = [
