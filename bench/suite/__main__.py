@@ -7,6 +7,7 @@ printed are tables in Markdown. It needs Docker, rsync and OpenSSH, and starts a
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ FIGURES = ROOT / "bench" / "figures.json"
 def main() -> int:
     """Do what was asked for."""
     options = parse(sys.argv[1:])
+    # So that the box is ended all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     file = options.json or (FIGURES if options.write_docs else None)
     results = [] if options.write_docs and not options.only else measure(options, file)
     if options.write_docs:
