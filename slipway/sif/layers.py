@@ -56,7 +56,9 @@ class LayerStore:
 
     def find(self, digest: str) -> KeptLayer | None:
         """What is kept of a layer, or ``None``. Damage within it is noticed only where it is used."""
-        path = self.folder / self.name(digest)
+        return self._read(self.folder / self.name(digest))
+
+    def _read(self, path: Path) -> KeptLayer | None:
         try:
             record = load_json(_record(path).read_bytes())
             kept = KeptLayer(path=path, crc32=int(record["crc32"]), is_overlay=record["is_overlay"] is True)
@@ -70,7 +72,7 @@ class LayerStore:
         with self._alone():
             for layer in made:
                 path = self.folder / layer.path.name
-                if path.exists() and _record(path).exists():
+                if self._read(path) is not None:
                     layer.path.unlink()
                     continue
                 record = {"crc32": layer.crc32, "is_overlay": layer.is_overlay}

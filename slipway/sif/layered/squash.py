@@ -84,7 +84,7 @@ def _root_options(archive: Path) -> list[str]:
     try:
         with tarfile.open(archive) as opened:
             first = opened.next()
-    except tarfile.TarError:
+    except (tarfile.TarError, EOFError, zlib.error):
         return []  # compressed with zstd, or nothing that mksquashfs reads either
     if first is None or not first.isdir() or first.name.strip("./"):
         return []
