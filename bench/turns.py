@@ -1,10 +1,10 @@
 """How often a submission waits for the cluster: python -m bench.turns [--files 1000] [--times 3].
 
-The box is started, and a small image is pushed. A proxy before it delays all bytes by half of the round trip,
-each way. For each connection it counts how often this side sends something after it has heard something: those
-are round trips, the one that opens the connection among them. They are the same on a busy machine, where seconds
-are not. One of so many files is changed before each submission, by `invoke job` and by Orbit's recipe; see
-bench/submit.py.
+The box is started, and a small image is pushed. A proxy before it delays all bytes by half of the round
+trip, each way. For each connection it counts how often this side sends something after it has heard
+something: those are round trips, the one that opens the connection among them. They are the same on a busy
+machine. One of so many files is changed before each submission, by `invoke job` and by Orbit's recipe
+(bench/submit.py).
 """
 
 from __future__ import annotations
