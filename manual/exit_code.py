@@ -26,6 +26,7 @@ _OTHER = (
     ("1 to 127", "", "`job --wait` and `logs --follow`: the program's own code. 1 where it has none."),
     ("128 to 255", "", "`job --wait` and `logs --follow`: a signal ended the program; 128 and its number."),
     ("130", "", "Ctrl-C."),
+    ("129, 143", "", "SIGHUP, SIGTERM: the task was stopped as by Ctrl-C."),
     ("141", "", "Whoever read the output has had enough, such as `head`."),
 )
 

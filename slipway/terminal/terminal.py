@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from rich.text import Text
 from slipway.errors import HostError, SlipwayError
 from slipway.progress import Amount
 from slipway.report.run_table import GAP
+from slipway.signals import asked_to_end
 from slipway.terminal.output_log import OutputLog
 from slipway.terminal.styled import Moving, fitted, row_text, safe_text
 from slipway.terminal.uncaught import READER_GONE
@@ -292,12 +294,21 @@ class Terminal:
 def terminal() -> Iterator[Terminal]:
     """A terminal for one task, which turns Slipway's errors into a message and an exit code.
 
+    SIGTERM and SIGHUP do what Ctrl-C does: the task puts in order what it has begun, and says what is left.
+
     Raises:
         Exit: with the error's exit code.
     """
     screen = Terminal()
+    heard: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
     try:
-        yield screen
+        with asked_to_end(stop):
+            yield screen
         screen.done()
     except SlipwayError as error:
         screen.fail()
@@ -316,8 +327,9 @@ def terminal() -> Iterator[Terminal]:
         raise Exit(code=HostError.exit_code) from error
     except KeyboardInterrupt as error:
         screen.fail()
-        screen.note(f"stopped{': ' if error.args else ''}{' '.join(map(str, error.args))}")
-        raise Exit(code=INTERRUPTED) from error
+        by = f" by {signal.Signals(heard[0]).name}" if heard else ""
+        screen.note(f"stopped{by}{': ' if error.args else ''}{' '.join(map(str, error.args))}")
+        raise Exit(code=128 + heard[0] if heard else INTERRUPTED) from error
     finally:
         screen.close()
 

@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.faults import Made, counting, name_rows, write_rows
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox, small, small_box
 from tests.integration.task_runner import TaskRunner
@@ -56,5 +57,17 @@ LONG = (
 )
 
 
+@pytest.fixture
+def made(record_property: Callable[[str, object], None]) -> Made:
+    """Counts the faults that a test makes, by how each is made."""
+    return counting(record_property)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    write_rows([report for report in reports if isinstance(report, pytest.TestReport)])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    name_rows(items)
     items.sort(key=lambda item: item.path.name not in LONG)

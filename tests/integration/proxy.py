@@ -1,6 +1,7 @@
 """A TCP proxy between Slipway and an sshd that counts bytes, and cuts connections when it is told to."""
 
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -20,6 +21,10 @@ class Proxy:
         self.target = port
         self.up_bytes = self.down_bytes = self.connections = 0
         self.rate_bytes_s: float | None = None
+        self.down_rate_bytes_s: float | None = None
+        self._flows = threading.Event()
+        self._flows.set()
+        self._is_garbled = False
         self._open: list[socket.socket] = []
         self._is_silent = False
         self._trigger: tuple[int, Callable[[], object]] | None = None
@@ -30,20 +35,31 @@ class Proxy:
     def count(self) -> None:
         """Begin anew: nothing is counted yet, nothing is silent, nothing is to be done."""
         self.up_bytes = self.down_bytes = self.connections = 0
-        self._is_silent, self._trigger = False, None
+        self._is_silent, self._is_garbled, self._trigger = False, False, None
+        self._flows.set()
 
     def when(self, up_bytes: int, act: Callable[[], object]) -> None:
         """Do something once, as soon as so many bytes have gone up."""
         self._trigger = (up_bytes, act)
 
     @contextlib.contextmanager
-    def slow(self, rate_bytes_s: float) -> Iterator[None]:
-        """Let no more than so much go up."""
-        self.rate_bytes_s = rate_bytes_s
+    def slow(self, rate_bytes_s: float, *, both: bool = False) -> Iterator[None]:
+        """Let no more than so much go up, and with ``both`` come down."""
+        self.rate_bytes_s, self.down_rate_bytes_s = rate_bytes_s, rate_bytes_s if both else None
         try:
             yield
         finally:
-            self.rate_bytes_s = None
+            self.rate_bytes_s = self.down_rate_bytes_s = None
+
+    def stall(self, seconds: float) -> None:
+        """Hold all that is on its way for so long; then it arrives."""
+        self._flows.clear()
+        time.sleep(seconds)
+        self._flows.set()
+
+    def garble(self) -> None:
+        """Let other bytes arrive than were sent, from now on, both ways."""
+        self._is_garbled = True
 
     def reset(self) -> None:
         """End all connections as a firewall does that has forgotten them: with RST, both ways."""
@@ -86,12 +102,15 @@ class Proxy:
                 if self._is_silent:
                     return  # both ends stay open, and wait
                 self._note(len(chunk), up)
-                sink.sendall(chunk)
+                self._flows.wait()
+                sink.sendall(os.urandom(len(chunk)) if self._is_garbled else chunk)
             sink.shutdown(socket.SHUT_WR)
 
     def _note(self, size_bytes: int, up: bool) -> None:
         if not up:
             self.down_bytes += size_bytes
+            if self.down_rate_bytes_s:
+                time.sleep(size_bytes / self.down_rate_bytes_s)
             return
         self.up_bytes += size_bytes
         if self.rate_bytes_s:
