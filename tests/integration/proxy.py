@@ -18,7 +18,7 @@ class Proxy:
     """
 
     def __init__(self, port: int) -> None:
-        self.target = port
+        self.host, self.target = "127.0.0.1", port
         self.up_bytes = self.down_bytes = self.connections = 0
         self.rate_bytes_s: float | None = None
         self.down_rate_bytes_s: float | None = None
@@ -87,7 +87,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                there = socket.create_connection(("127.0.0.1", self.target))
+                there = socket.create_connection((self.host, self.target))
             except OSError:
                 here.close()
                 continue

@@ -1,7 +1,6 @@
 """Slipway killed at random moments of everything that it does; the same command goes on."""
 
 import random
-import signal
 import time
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from tests.campaign import rounds
 from tests.faults import Made
 from tests.integration.faults import work
-from tests.integration.faults.laptop import INTERRUPTED, KILLS, TERMINATED, Ended, Laptop
+from tests.integration.faults.laptop import INTERRUPTED, KILLS, TERMINATED, Laptop
 from tests.integration.faults.work import Work
 
 # So many kills of each: with `--long`, and without.
@@ -70,11 +69,6 @@ def timed(some: Work) -> float:
     return time.monotonic() - began
 
 
-def is_early(ended: Ended) -> bool:
-    """True where Python itself was still beginning, or Invoke."""
-    return ended.code in (-signal.SIGTERM, -signal.SIGINT, 1) and ended.stderr == ""
-
-
 def kill(some: Work, way: str, took_s: float, dice: random.Random) -> bool:
     """Begin it, and end it at a random moment; false where it was over before."""
     act, code = KILLS[way]
@@ -86,7 +80,7 @@ def kill(some: Work, way: str, took_s: float, dice: random.Random) -> bool:
     act(some.laptop, process, dice)
     ended = some.laptop.finish(process)
     # It may have come to its end just then, or not have begun.
-    assert ended.code in (code, 0) or is_early(ended), (way, ended)
+    assert ended.code in (code, 0) or ended.is_early, (way, ended)
     assert ended.code not in (INTERRUPTED, TERMINATED) or "stopped" in ended.stderr, (way, ended)
     some.check()
     return True
