@@ -45,16 +45,12 @@ def write_rows(reports: list[pytest.TestReport]) -> None:
         made = Counter(str(how) for name, how in properties if name == _HOW)
         if report.outcome == "passed" and not made:
             made["once"] += 1
-        one = rows.setdefault(
-            row, {"made": Counter(), "tests": 0, "failed": [], "skipped": [], "seconds": 0.0}
-        )
-        one["made"] += made
-        one["tests"] += report.outcome == "passed"
-        one["seconds"] = round(one["seconds"] + report.duration, 1)
-        if report.outcome == "failed":
-            one["failed"].append(report.nodeid)
-        if report.outcome == "skipped":
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            one["skipped"].append(reason.removeprefix("Skipped: "))
-    values = [{"group": group, "what": what, **value} for (group, what), value in rows.items()]
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        rows.setdefault(row, {})[report.nodeid] = {
+            "outcome": report.outcome,
+            "made": dict(made),
+            "seconds": round(report.duration, 1),
+            "why": why.removeprefix("Skipped: "),
+        }
+    values = [{"group": group, "what": what, "by_test": tests} for (group, what), tests in rows.items()]
     Path(file).write_text(json.dumps({"seed": SEED, "long": LONG, "rows": values}, indent=1) + "\n")

@@ -78,6 +78,27 @@ def bench(
 
 @task(
     help={
+        "rounds": "Do all of it so many times. Default: 1.",
+        "seed": "A number that an earlier one has shown: its moments are chosen again.",
+        "only": "Only tests in whose names these words of pytest's -k are, such as kills or line.",
+    },
+    auto_shortflags=False,
+)
+def faults(
+    context: Context, rounds: str | None = None, seed: str | None = None, only: str | None = None
+) -> None:
+    """Break things on purpose at random moments, and check what is left: build/faults.md."""
+    with context.cd(context.config.slipway.root):
+        python, options = shlex.quote(sys.executable), "-m fault --durations=10"
+        chosen = {"SLIPWAY_TEST_ROUNDS": rounds, "SLIPWAY_TEST_SEED": seed}
+        more = {"SLIPWAY_TEST_LONG": "1", **{key: value for key, value in chosen.items() if value}}
+        options += f" -k {shlex.quote(only)}" if only else ""
+        command = f"{python} -m tests.fault_table run {options} tests/integration"
+        context.run(command, echo=True, pty=sys.stdout.isatty(), env=more)
+
+
+@task(
+    help={
         "fast": "Leave out what needs Docker.",
         "long_": "What is done many times at random moments is done more often: cuts and kills.",
     },

@@ -21,6 +21,7 @@ from slipway.job.selection import ALL, Selection, find_called, have_one_name
 from slipway.lock import is_locked, try_lock
 from slipway.text.nearest import nearest
 from slipway.tty import terminal_session
+from slipway.whole_file import write_whole
 
 _NO_RUNS = "there are no runs yet; `invoke job -- …` starts one"
 # Runs that a message names.
@@ -40,14 +41,14 @@ class RunStore:
         self._index = RunIndex(folder)
         self._note = note
 
-    def save(self, run: Run) -> None:
-        """Write a record as a whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self._path(run.run_id)
-        # Two commands may write down the same run at once.
-        part = file.with_suffix(f".{secrets.token_hex(4)}.part")
-        part.write_text(format_run(run, local=True), encoding="utf-8")
-        part.replace(file)
+    def save(self, run: Run, *, synced: bool = False) -> None:
+        """Write a record as a whole.
+
+        Args:
+            run: the run.
+            synced: a power cut after this does not take it away.
+        """
+        write_whole(self._path(run.run_id), format_run(run, local=True), synced=synced)
 
     def forget(self, run: Run) -> None:
         """Remove a record."""
@@ -67,7 +68,7 @@ class RunStore:
             with try_lock(path) as is_mine:
                 if not is_mine or self.has(run):
                     raise FileExistsError(f"{self._path(run.run_id)} is there already")
-                self.save(run)
+                self.save(run, synced=True)
                 yield
         finally:
             if is_mine:  # Not before it is let go: Windows does not remove a file that is open.

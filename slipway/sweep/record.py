@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -15,6 +14,7 @@ from slipway.errors import UsageError
 from slipway.job.selection import find_called
 from slipway.jsontext import load_json
 from slipway.text.nearest import nearest
+from slipway.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -116,12 +116,9 @@ class SweepStore:
         self._note = note
 
     def save(self, sweep: Sweep) -> None:
-        """Write one down, as a whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / f"{sweep.sweep_id}.json"
-        part = file.with_suffix(f".{secrets.token_hex(4)}.part")
-        part.write_text(json.dumps({"version": _VERSION, **asdict(sweep)}, indent=1) + "\n", encoding="utf-8")
-        part.replace(file)
+        """Write one down, as a whole; a power cut after this does not take it away."""
+        text = json.dumps({"version": _VERSION, **asdict(sweep)}, indent=1) + "\n"
+        write_whole(self.folder / f"{sweep.sweep_id}.json", text, synced=True)
 
     def all(self) -> Iterator[Sweep]:
         """All that can be read, the newest first; what cannot is told in one note."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests import campaign
 from tests.faults import Made, counting, name_rows, write_rows
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox, small, small_box
@@ -68,6 +69,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     write_rows([report for report in reports if isinstance(report, pytest.TestReport)])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     name_rows(items)
+    if not campaign.LONG:
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
     items.sort(key=lambda item: item.path.name not in LONG)

@@ -5,6 +5,7 @@ import itertools
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from slipway.errors import ImageError
-from slipway.progress import Amount, Transfer
+from slipway.progress import Amount, Transfer, explain_stop
 from slipway.terminal.output_log import OutputLog
 from slipway.terminal.styled import Moving, safe_text
 from slipway.terminal.terminal import Terminal, terminal
@@ -281,6 +282,26 @@ def test_without_a_terminal_there_is_no_answer() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_asks_to_end_does_what_ctrl_c_does(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
+
+    def send() -> None:
+        with terminal() as screen, explain_stop("the same command goes on"):
+            screen.step("Sending")
+            os.kill(os.getpid(), number)
+            pytest.fail("it went on")
+
+    with pytest.raises(Exit) as caught:
+        send()
+    assert caught.value.code == 128 + number
+    assert f"stopped by {name}: the same command goes on" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
 
 
 def test_what_sending_has_cost() -> None:

@@ -105,31 +105,38 @@ FAULTS = {
     "garbage": Fault(lambda laptop: laptop.proxy.garble()),
     "another host key": Fault(become_another, mend=become_itself),
 }
-COUNTS: dict[type[Work], tuple[int, int]] = {
-    work.Push: (1, 0),
-    work.Stage: (2, 1),
-    work.Job: (3, 1),
-    work.Pull: (2, 0),
-    work.Sweep: (1, 0),
-    work.Keep: (1, 0),
+# How often each meets each of them, with `--long`.
+COUNTS: dict[type[Work], int] = {
+    work.Push: 1,
+    work.Stage: 2,
+    work.Job: 3,
+    work.Pull: 2,
+    work.Sweep: 1,
+    work.Keep: 1,
 }
+
+
+def is_long(kind: type[Work], name: str) -> list[pytest.MarkDecorator]:
+    """Marks of what is only done with `--long`."""
+    return [] if (kind, name) in ((work.Stage, "reset"), (work.Job, "garbage")) else [pytest.mark.long]
+
+
 CASES = [
-    pytest.param(kind, name, marks=pytest.mark.fault("line", name), id=f"{name}-{kind.title}")
-    for kind, (whole, short) in COUNTS.items()
+    pytest.param(
+        kind, name, marks=[pytest.mark.fault("line", name), *is_long(kind, name)], id=f"{name}-{kind.title}"
+    )
+    for kind in COUNTS
     for name in FAULTS
-    if rounds(whole, short)
 ]
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_the_line(kind: type[Work], name: str, laptop: Laptop, dice: random.Random, made: Made) -> None:
-    if not LONG and (kind is work.Job) is not (name in ("half-open", "garbage")):
-        pytest.skip("only with --long")
     some, fault = kind(laptop, dice), FAULTS[name]
     if fault.survives:
         # Little of it, at 10 KB/s.
         shrink(some)
-    for _ in range(rounds(*COUNTS[kind])):
+    for _ in range(rounds(COUNTS[kind], 1)):
         some.begin()
         laptop.lead_through(laptop.proxy.port, fault.options)
         with laptop.proxy.slow(min(some.rate_bytes_s, 5e6)):
@@ -203,12 +210,10 @@ ANSWERS = {
 }
 
 
+@pytest.mark.fault("line", "between sbatch's acceptance and its answer")
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(one, marks=pytest.mark.fault("line", "between sbatch's acceptance and its answer"))
-        for one in (BETWEEN if LONG else BETWEEN[:1])
-    ],
+    [pytest.param(one, marks=() if one == BETWEEN[0] else pytest.mark.long) for one in BETWEEN],
 )
 def test_between_acceptance_and_answer(name: str, laptop: Laptop, dice: random.Random, made: Made) -> None:
     some, fault = work.Job(laptop, dice), FAULTS[name]
@@ -233,6 +238,7 @@ def test_between_acceptance_and_answer(name: str, laptop: Laptop, dice: random.R
             assert new.job_id is not None
 
 
+@pytest.mark.long
 @pytest.mark.fault("line", "sbatch answers garbage")
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_that_is_none(answer: str, laptop: Laptop, dice: random.Random, made: Made) -> None:

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import random
-import re
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -16,15 +15,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from slipway.image.engine import engine, find_image
 from slipway.job.home import read_home
 from slipway.job.run import Run, Status
 from slipway.scheduler.base import State
 from slipway.sif.file import read_sif
 from slipway.sif.kept import find_sif, sha256
-from tests.integration.faults.laptop import Ended, Laptop, site_options, small_resources
+from tests.integration.faults.laptop import Laptop, site_options, small_resources
 from tests.integration.push_box import sif_name
-from tests.integration.small_image import IMAGE
 from tests.integration.task_runner import INVOKE
 from tests.waiting import wait_until
 
@@ -32,11 +32,6 @@ SCRATCH = "/scratch/researcher"
 RUNS, DATA = f"{SCRATCH}/slipway/runs", f"{SCRATCH}/slipway/data"
 KEPT = "/home/researcher/slipway-kept"
 IMAGE_OF_OURS = "slipway-faults"
-# What a command that was stopped, or whose line was lost, may say of how one goes on.
-GOES_ON = re.compile(
-    r"the same command|[`']invoke (status|cancel|sweep|login|logs)|is not there|nothing (was|is)|"
-    r"try again|again|finds out|is kept"
-)
 Files = dict[str, str]
 
 
@@ -437,6 +432,14 @@ class Login(Work):
         wait_until(lambda: not self.laptop.keepers(), lambda: str(self.laptop.keepers()))
 
 
+def each(*kinds: type[Work], short: Sequence[type[Work]] = ()) -> pytest.MarkDecorator:
+    """A test for each; all but the ``short`` ones only with ``--long``."""
+    return pytest.mark.parametrize(
+        "kind",
+        [pytest.param(one, id=one.title, marks=() if one in short else pytest.mark.long) for one in kinds],
+    )
+
+
 def content(folder: Path) -> Files:
     """The hashes of all files of a folder here."""
     if not folder.is_dir():
@@ -452,11 +455,3 @@ def hashes(laptop: Laptop, folder: str) -> Files:
     )
     rows = (line.split("  ", 1) for line in listed.splitlines())
     return {name.removeprefix("./"): digest for digest, name in rows}
-
-
-def explains(ended: Ended) -> bool:
-    """True where a command that did not come to its end has said what happened, and how one goes on."""
-    return bool(GOES_ON.search(ended.said)) or ended.code == -9
-
-
-__all__ = ["IMAGE", "Build", "Convert", "Job", "Keep", "Login", "Pull", "Push", "Stage", "Sweep", "Work"]

@@ -1,0 +1,48 @@
+"""A file that is there as a whole or as it was before, also after a power cut."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from slipway.errors import HostError
+
+
+def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
+    """Write a file under another name beside it, and give it its own in one step.
+
+    Args:
+        path: the file; its folder is made.
+        text: what it is to hold, in UTF-8.
+        synced: it is on the disk afterwards, so that no power cut takes it away; that takes milliseconds.
+
+    Raises:
+        HostError: that is not possible; nothing has changed.
+    """
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if synced:
+                os.fsync(file.fileno())
+        part.replace(path)
+        if synced:
+            _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise HostError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    # Where a folder cannot be opened, as on Windows, a name is as sure as it can be.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
