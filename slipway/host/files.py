@@ -93,6 +93,12 @@ class Files(Connection):
         entry = self._look(path)
         return entry.size_bytes if entry is not None else None
 
+    def is_newer(self, path: PurePosixPath, other: PurePosixPath) -> bool:
+        """True where both are there, and the first was written in a later second than the other."""
+        if (entry := self._look(path)) is None or (old := self._look(other)) is None:
+            return False
+        return entry.mtime_s > old.mtime_s
+
     def free_bytes(self, folder: PurePosixPath) -> int | None:
         """The room on the disk of a folder, without regard to quotas; ``None`` where it cannot be asked."""
         room = self._room(folder)

@@ -16,6 +16,7 @@ from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer, explain_stop
 from slipway.runtime.base import FORMS, SIF, Form
+from slipway.transfer.checksum import hash_remote
 from slipway.transfer.large_file import LargeFile, send_large_file
 
 if TYPE_CHECKING:
@@ -26,18 +27,24 @@ _MAKE_ROOM = (
     "make room there: `invoke push --prune` removes older images that no job uses, and the site's own "
     "command (often `quota -s` or `lfs quota -h FOLDER`) says what you may use"
 )
-# The image that a link leads to, and what is written beside it.
+# The image that a link leads to, whether it was written to since, and what is written beside it.
 _FIND = """
 file=$(readlink -e -- "$1") && printf "%s\\0" "$file" || exit
 record=$file.json
 case $file in *.sif) record=${file%.sif}.json ;; esac
-[ ! -e "$record" ] || { printf "\\0"; cat -- "$record"; }
+[ -e "$record" ] || exit
+[ ! "$file" -nt "$record" ] || printf changed
+printf "\\0"; cat -- "$record"
 """
 # It got its name only after its content was checked, so the size is enough.
 _IS_THERE = """
 [ ! -L "$1" ] && [ "$(stat -c %s -- "$1" 2>/dev/null)" = "$2" ] && [ "$(cat -- "$3" 2>/dev/null)" = "$4" ] &&
     [ "$(readlink -- "$5")" = "$6" ] && [ ! -e "$7" ]
 """
+
+
+class ChangedImageError(ImageError):
+    """The image there is no longer what was pushed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +92,9 @@ def push_sif(
     if as_newest and _is_all_there(host, there_command(scratch, sif, client)):
         return pushed, None
     transfer = None
-    # It got its name only after its content was checked, so the size is enough.
+    # It got its name only after its content was checked, so its size is enough, and when it was written.
     with explain_stop(_RESUME), _explained():
-        if host.size(path) != sif.size_bytes:
+        if host.size(path) != sif.size_bytes or _has_changed(host, path, sif.sha256):
             transfer = _send(host, scratch, sif, upload_dir, progress)
         host.write(record_path(path), _record(pushed).encode())
         if as_newest:
@@ -158,12 +165,35 @@ def find_pushed(host: Host, scratch: Scratch, name: str, form: Form = SIF) -> Pu
     """The newest image of a name on the cluster, or ``None`` where none was pushed.
 
     Raises:
+        ChangedImageError: it is not what was pushed.
         ParseError: what is written beside it is something else.
     """
     words = host.run_in_login_shell(find_command(scratch, name, form)).stdout.split("\0", 2)
     if len(words) < 3:
         return None
-    return parse_record(words[2].encode("utf-8", "surrogateescape"), PurePosixPath(words[0]))
+    pushed = parse_record(words[2].encode("utf-8", "surrogateescape"), PurePosixPath(words[0]))
+    if words[1]:
+        _refuse_changed(host, pushed)
+    return pushed
+
+
+def _refuse_changed(host: Host, pushed: PushedSif) -> None:
+    if _hash_there(host, pushed.path) != pushed.sha256:
+        raise ChangedImageError(
+            f"{host.target}:{pushed.path} is not what was pushed: its content has been changed since; "
+            "`invoke push` sends it again"
+        )
+    # Somebody has given it a new time, so that no purge takes it. It is not hashed each time from now on.
+    host.run(["touch", "-c", "--", str(record_path(pushed.path))])
+
+
+def _has_changed(host: Host, path: PurePosixPath, sha256: str) -> bool:
+    # What is written beside it is written last of all.
+    return host.is_newer(path, record_path(path)) and _hash_there(host, path) != sha256
+
+
+def _hash_there(host: Host, path: PurePosixPath) -> str | None:
+    return hash_remote(host, path.parent, [path.name]).get(path.name)
 
 
 def find_command(scratch: Scratch, name: str, form: Form = SIF) -> list[str]:

@@ -238,10 +238,15 @@ def _choose_image(
     push: Push,
 ) -> PushedSif | None:
     """The site's image, or the one here where the person at the terminal wants it sent now."""
-    from slipway.push.upload import find_pushed
+    from slipway.push.upload import ChangedImageError, find_pushed
 
     form = find_runtime(site.container.command).form
-    there, here = find_pushed(host, scratch, profile.image, form), find_local()
+    try:
+        there = find_pushed(host, scratch, profile.image, form)
+    except ChangedImageError as error:
+        session.progress.note(str(error))
+        there = None
+    here = find_local()
     other = here and explain_other(session.project, here, profile.name)
     if here is None or (there is not None and there.image_id == here.id):
         if other:
