@@ -80,11 +80,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = ["| | what breaks | how often | how | what held |", "| --- | --- | ---: | --- | --- |"]
     for row in rows:
         made, failed, skipped = totals(row)
-        how = (
-            ", ".join(f"{count} {name}" for name, count in sorted(made.items()))
-            if len(made) > 1
-            else "".join(made)
-        )
+        counted = [f"{count} {name}" for name, count in sorted(made.items())]
+        how = ", ".join(counted) if len(made) > 1 else "".join(made)
         held = f"**failed: {len(failed)}**" if failed else "all" if made else ""
         if skipped:
             held += f"{'; ' if held else ''}not run: {'; '.join(skipped)}"

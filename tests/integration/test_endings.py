@@ -241,6 +241,7 @@ def test_the_warning_leaves_programs_without_a_handler_alone(night: Night) -> No
     assert night.told("perl saves") == ("time-limit", 5, None)
 
 
+@pytest.mark.fault("cluster", "node lost")
 def test_node_failure_and_the_old_processes(night: Night) -> None:
     small = night.small
     # The old attempt writes on, for as long as it lives, to what it takes for its own folder.
@@ -283,6 +284,7 @@ def test_node_failure_and_the_old_processes(night: Night) -> None:
         small.as_root("scontrol", "update", f"nodename={node}", "state=resume", code=None)
 
 
+@pytest.mark.fault("cluster", "slurmdbd down")
 def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     small = night.small
     # Stand-ins for SLURM's programs on a site where AccountingStorageType is none, and where the controller
@@ -311,6 +313,7 @@ def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyP
         assert "killed outright" in str(now.status.note)
 
 
+@pytest.mark.fault("cluster", "slurmctld down")
 def test_what_cannot_be_read_is_unknown(night: Night) -> None:
     small = night.small
     night.submit("unreadable", UNTIL_LET_GO)

@@ -218,6 +218,7 @@ def test_what_is_about_to_be_purged_is_named(small: SmallImageBox, tmp_path: Pat
     (state / "purge" / "box.json").unlink(missing_ok=True)
 
 
+@pytest.mark.fault("kills", "keep")
 def test_a_copy_that_is_stopped_goes_on(small: SmallImageBox) -> None:
     folder = f"{ROOT}/data/large"
     small.on_box(f"mkdir -p {folder} && head -c 600M /dev/zero >{folder}/zero && echo a >{folder}/a")
@@ -256,6 +257,7 @@ class Container:
         return done.exit_code
 
 
+@pytest.mark.fault("cluster", "disk full, or quota, at every write")
 def test_a_home_without_room(small: SmallImageBox) -> None:
     client = engine()
     container = client.containers.run(

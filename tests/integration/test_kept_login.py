@@ -224,6 +224,7 @@ def test_two_at_once_leave_one(sshds: SshdContainers) -> None:
     the_one()
 
 
+@pytest.mark.fault("kills", "login, the process that keeps it")
 def test_a_keeper_that_is_killed(sshds: SshdContainers, runtime: Path) -> None:
     login = shared(sshds, "password")
     person = Person([("password: $", PASSWORD)] * 2)
@@ -242,6 +243,7 @@ def test_a_keeper_that_is_killed(sshds: SshdContainers, runtime: Path) -> None:
     the_one()
 
 
+@pytest.mark.fault("line", "login that is kept")
 def test_a_line_that_is_cut(sshds: SshdContainers, runtime: Path) -> None:
     proxy = CuttableProxy(sshds.port)
     login = shared(sshds, "key", HostName="127.0.0.1", Port=str(proxy.port), HostKeyAlias="gate")
@@ -261,6 +263,7 @@ def test_a_line_that_is_cut(sshds: SshdContainers, runtime: Path) -> None:
     proxy.close()
 
 
+@pytest.mark.fault("line", "login that is kept")
 def test_a_line_that_falls_silent(sshds: SshdContainers, runtime: Path) -> None:
     """As after a laptop's sleep: nobody says that it is dead, and the next command does not wait for long."""
     proxy = CuttableProxy(sshds.port)

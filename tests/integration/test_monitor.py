@@ -30,6 +30,7 @@ from slipway.steps.sweep_arrays import SweepRequest
 from slipway.sweep.record import Sweep
 from slipway.sweep.spec import SweepSpec
 from tests.campaign import rounds
+from tests.faults import Made
 from tests.integration.monitor_program import OpenSession, monitor
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
@@ -186,6 +187,7 @@ def test_what_was_pushed_aside_runs_again(sweeps: Sweeps) -> None:
     small.wait_for(pusher)
 
 
+@pytest.mark.fault("cluster", "node lost")
 def test_what_was_on_a_lost_node_runs_elsewhere(sweeps: Sweeps) -> None:
     small = sweeps.small
     sweep = sweeps.submit("waits")
@@ -339,7 +341,8 @@ def test_the_command_says_what_it_would_do_and_does_it(sweeps: Sweeps) -> None:
     assert sweeps.starts(well) == {"0": 1}
 
 
-def test_killed_at_any_moment_and_two_at_once(sweeps: Sweeps) -> None:
+@pytest.mark.fault("kills", "monitor")
+def test_killed_at_any_moment_and_two_at_once(sweeps: Sweeps, made: Made) -> None:
     sweep = sweeps.submit(*["twice"] * 8)
     rng = random.Random()  # noqa: S311
     for _ in range(KILLS):
@@ -348,6 +351,8 @@ def test_killed_at_any_moment_and_two_at_once(sweeps: Sweeps) -> None:
             one.kill()
             time.sleep(rng.uniform(0, 2))
             two.kill()
+        made("SIGKILL")
+        made("SIGKILL")
     with start(sweeps, sweep) as one, start(sweeps, sweep) as two:
         said = [json.loads(process.communicate(timeout=600)[0]) for process in (one, two)]
     assert [one["counts"] for one in said] == [{"ok": 8}, {"ok": 8}], said

@@ -20,6 +20,7 @@ from slipway.steps.monitored import find_targets
 from slipway.steps.remote_monitor import RemoteMonitor, RemoteRequest, monitor_job
 from slipway.sweep.record import Sweep
 from tests.campaign import rounds
+from tests.faults import Made
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT, TaskRunner
 from tests.integration.test_monitor import Sweeps, start
@@ -98,7 +99,8 @@ def test_it_goes_on_while_nobody_is_here(sweeps: Sweeps) -> None:
     assert run.sweep == sweep.sweep_id
 
 
-def test_killed_and_beside_a_monitor_here(sweeps: Sweeps) -> None:
+@pytest.mark.fault("kills", "monitor on the cluster")
+def test_killed_and_beside_a_monitor_here(sweeps: Sweeps, made: Made) -> None:
     sweep = sweeps.submit(*["twice"] * 4, "waits")
     rng = random.Random()  # noqa: S311
     for _ in range(KILLS):
@@ -107,6 +109,7 @@ def test_killed_and_beside_a_monitor_here(sweeps: Sweeps) -> None:
         assert begin(sweeps, sweep).began is False
         time.sleep(rng.uniform(0, 4))
         sweeps.small.as_root("pkill", "-KILL", "-f", f"slipway_monitor .*{sweep.sweep_id}")
+        made("SIGKILL")
         with monitor_there(sweeps, sweep) as one:
             assert one.find().state == "dead"
     with start(sweeps, sweep) as here:

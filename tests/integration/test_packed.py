@@ -221,6 +221,7 @@ class Cut(NullProgress):
             self.proxy.cut()
 
 
+@pytest.mark.fault("line", "stage --pack of 10,000 files")
 def test_ten_thousand_files_cut_and_resumed(
     place: SmallImageBox, proxy: CuttableProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:

@@ -180,6 +180,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
         client.close()
 
 
+@pytest.mark.fault("cluster", "disk full, or quota, at every write")
 def test_no_room_is_said_before_anything_is_sent(small: PushBox) -> None:
     done = small.push(small.file("big-1", os.urandom(60_000_000)), "big", code=FULL)
     assert done.up_bytes < 50_000
@@ -191,6 +192,7 @@ def test_no_room_is_said_before_anything_is_sent(small: PushBox) -> None:
     assert small.listing() == set()
 
 
+@pytest.mark.fault("cluster", "disk that fills up in the middle")
 def test_a_disk_that_fills_up_meanwhile(small: PushBox) -> None:
     path = small.file("mid-1", os.urandom(30_000_000))
     small.proxy.count()

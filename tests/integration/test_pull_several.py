@@ -191,6 +191,7 @@ class Cutting(NullProgress):
         self.notes.append(text)
 
 
+@pytest.mark.fault("line", "pull of several runs")
 def test_all_that_is_over_comes_home_over_a_line_that_is_cut(
     small: SmallImageBox, model: Run, tmp_path: Path, proxy: CuttableProxy
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.campaign import rounds
 from tests.conftest import Tell
+from tests.faults import Made
 from tests.integration.push_box import Done, PushBox, changed, sif_name, start_push_box
 
 LOST, REFUSED, INTERRUPTED = 82, 69, 130
@@ -63,7 +64,8 @@ def test_what_is_there_is_not_sent_again(pushes: PushBox, large: tuple[Path, Pat
     assert pushes.there(stat) == before
 
 
-def test_chains_of_cuts(pushes: PushBox, large: tuple[Path, Path], tell: Tell) -> None:
+@pytest.mark.fault("kills", "push, by chains of cuts and kills")
+def test_chains_of_cuts(pushes: PushBox, large: tuple[Path, Path], tell: Tell, made: Made) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     dice = random.Random(seed)  # noqa: S311 - moments, not secrets
     old, new = large
@@ -93,6 +95,9 @@ def test_chains_of_cuts(pushes: PushBox, large: tuple[Path, Path], tell: Tell) -
             chain.run()
     title = f"seed {seed}; MB that went up, of pushes that were cut and of those that came through"
     tell("\n".join([title, *(chain.row() for chain in chains)]))
+    for chain in chains:
+        for way, _ in chain.cut:
+            made(way)
     assert sum(len(chain.cut) for chain in chains) >= rounds(20, 6)
     assert hash_there(pushes, sif_name("large", digest_of(old))) == digest_of(old)
     assert all(up < 0.01 * new.stat().st_size for up in chains[0].through)
@@ -111,6 +116,7 @@ def test_two_at_once_from_one_checkout(pushes: PushBox) -> None:
     check_one_good_image(pushes, "twice", path)
 
 
+@pytest.mark.fault("cluster", "two laptops at once")
 def test_two_at_once_from_two_checkouts(pushes: PushBox) -> None:
     path = pushes.file("both-1", os.urandom(30_000_000))
     pushes.proxy.count()

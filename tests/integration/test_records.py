@@ -56,6 +56,7 @@ def damage(session: Session, run: Run, content: bytes) -> None:
     (session.store.folder / f"{run.run_id}.json").write_bytes(content)
 
 
+@pytest.mark.fault("corruption", "a run's record here")
 def test_a_cut_record_comes_back_when_its_run_is_named(session: Session, notes: Notes, alive: Run) -> None:
     record = session.store.folder / f"{alive.run_id}.json"
     damage(session, alive, record.read_bytes()[:200])

@@ -392,6 +392,7 @@ def begin(client: Any, state: Path) -> "subprocess.Popen[bytes]":
     return process
 
 
+@pytest.mark.fault("kills", "convert")
 def test_ctrl_c_leaves_nothing(client: Any, made: dict[str, Made], tmp_path: Path) -> None:
     process = begin(client, tmp_path)
     process.send_signal(signal.SIGINT)
@@ -401,6 +402,7 @@ def test_ctrl_c_leaves_nothing(client: Any, made: dict[str, Made], tmp_path: Pat
     assert list((tmp_path / "sif").glob("*.sif")) == []
 
 
+@pytest.mark.fault("kills", "convert")
 def test_what_a_killed_conversion_left_is_cleaned_by_the_next(
     client: Any, made: dict[str, Made], tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
 from slipway.transfer.rsync import Rsync
 from tests.conftest import Tell
+from tests.faults import Made
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -465,6 +466,7 @@ def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
     assert place.content() == content(source)
 
 
+@pytest.mark.fault("cluster", "two laptops at once")
 @pytest.mark.parametrize("moment", ["Sending", "Moving"])
 def test_two_machines_at_once(place: Place, source: Path, tmp_path: Path, moment: str) -> None:
     """Another one stages other content while this one sends, or moves: the manifest never lies."""
@@ -513,6 +515,7 @@ def test_two_machines_with_a_new_dataset(place: Place, source: Path, tmp_path: P
     assert place.content() == content(source)
 
 
+@pytest.mark.fault("cluster", "disk full, or quota, at every write")
 def test_no_room(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The box's disk is this machine's: it is only said to be full.
     monkeypatch.setattr(Host, "free_bytes", lambda self, folder: 5)
@@ -617,7 +620,8 @@ def versions(folder: Path, seed: int) -> None:
         (folder / f"sub{number % 3}" / f"file{number}").write_bytes(chance.randbytes(125_000))
 
 
-def test_cuts_at_any_moment(place: Place, proxy: Proxy, tmp_path: Path, tell: Tell) -> None:
+@pytest.mark.fault("line", "stage, by chains of cuts")
+def test_cuts_at_any_moment(place: Place, proxy: Proxy, tmp_path: Path, tell: Tell, made: Made) -> None:
     """Connections reset, and silent ones whose command is killed: nothing is lost, and the rest is sent."""
     source = tmp_path / "source"
     chance = random.Random()  # noqa: S311
@@ -634,6 +638,7 @@ def test_cuts_at_any_moment(place: Place, proxy: Proxy, tmp_path: Path, tell: Te
             if not interrupted(place, proxy, source):
                 break
             cuts += 1
+            made("silence, and SIGKILL" if proxy.silent else "reset")
             sent.append(budget)
             proxy.left_bytes = math.inf
             proxy.silent = False

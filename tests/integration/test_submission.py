@@ -33,6 +33,7 @@ from slipway.steps.status import list_runs
 from slipway.steps.submit import Push, submitted
 from tests.campaign import LONG, rounds
 from tests.conftest import Tell
+from tests.faults import Made
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
@@ -150,7 +151,8 @@ def kills(seed: int) -> list[tuple[str, float, float, float]]:
     return [*at_once, *quick, *slow, *taken, *cut]
 
 
-def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> None:
+@pytest.mark.fault("kills", "job, between its record and the answer")
+def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell, made: Made) -> None:
     seed = random.randrange(1000)  # noqa: S311
     checkout.remember()
     runs, rows = [], []
@@ -164,6 +166,7 @@ def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell) -> 
                 time.sleep(moment)
             process.kill() if how == "kill -9" else checkout.proxy.cut()
             process.wait(timeout=PATIENCE_S)
+        made("SIGKILL" if how == "kill -9" else how)
         run, seconds = checkout.settled(run)
         runs.append(run)
         end = "never submitted" if run.job_id is None else f"job {run.job_id}"
@@ -213,6 +216,7 @@ def test_status_leaves_alone_what_is_being_submitted(checkout: UserCheckout) -> 
     assert checkout.jobs()[run.run_id] == 1
 
 
+@pytest.mark.fault("line", "sbatch answers garbage")
 def test_an_error_of_sbatch_whose_job_is_there_is_no_refusal(checkout: UserCheckout) -> None:
     checkout.be_slow(0, 0, unanswered=True)
     with checkout.start() as process:

@@ -88,11 +88,11 @@ def test_records_that_cannot_be_read_block_no_others(store: RunStore) -> None:
     assert [run.run_id for run in store.select()] == ["p6r4", "q7s5"]
     assert store.find("p").run_id == "p6r4"
     assert len(notes) == 1
+    cut = "it is not JSON, or cut: Unterminated string starting at: line 13 column 2 (char 196)"
     assert notes[0].splitlines() == [
         "4 records are left out:",
         f"  {store.folder}/folder.json: it is too large, or not a file",
-        f"  {store.folder}/k3f9.json: it is not JSON, or cut: Unterminated string starting at: line 13 column 2 "
-        "(char 196)",
+        f"  {store.folder}/k3f9.json: {cut}",
         f"  {store.folder}/m4p2.json: a newer Slipway wrote it (version 99; this one reads up to {VERSION})",
         f"  {store.folder}/other.json: it is the record of n5q3",
         "  `invoke status folder` brings it again from its cluster",
