@@ -17,7 +17,7 @@ from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer, explain_stop
 from slipway.runtime.base import FORMS, SIF, Form
 from slipway.transfer.checksum import hash_remote
-from slipway.transfer.large_file import LargeFile, send_large_file
+from slipway.transfer.large_file import ChangedHereError, LargeFile, send_large_file
 
 if TYPE_CHECKING:
     from slipway.sif.kept import Sif
@@ -234,7 +234,12 @@ def _send(host: Host, scratch: Scratch, sif: Sif, upload_dir: PurePosixPath, pro
         again="push again",
         make_room=_MAKE_ROOM,
     )
-    return send_large_file(host, file, progress)
+    try:
+        return send_large_file(host, file, progress)
+    except ChangedHereError as error:
+        # The next push makes it anew.
+        sif.path.unlink(missing_ok=True)
+        raise ImageError(f"{error}. It was removed here; push again, which makes it anew") from error
 
 
 @contextmanager

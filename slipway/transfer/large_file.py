@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -54,6 +55,10 @@ class LargeFile:
     make_room: str
 
 
+class ChangedHereError(RemoteError):
+    """What was to be sent has changed here, and did not look as if it had."""
+
+
 def send_large_file(host: Host, file: LargeFile, progress: Progress, *, via: Via | None = None) -> Transfer:
     """Send a file to its upload folder, check it there by its hash, and give it its name.
 
@@ -62,6 +67,7 @@ def send_large_file(host: Host, file: LargeFile, progress: Progress, *, via: Via
     Raises:
         RemoteSpaceError: there is no room for it; what has arrived is removed.
         ScratchError: nothing can be written there.
+        ChangedHereError: the file here has another hash than it should have.
         RemoteError: what arrived is not what was sent, or a command failed.
     """
     began = time.monotonic()
@@ -140,11 +146,24 @@ def _is_full(host: Host, folder: PurePosixPath) -> bool:
     return free is not None and free < _HARDLY_ANY_BYTES
 
 
+def _is_as_it_was(file: LargeFile) -> bool:
+    digest = hashlib.sha256()
+    with file.source.open("rb") as opened:
+        while chunk := opened.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest() == file.sha256
+
+
 def _settle(host: Host, file: LargeFile) -> None:
     part = file.upload_dir / file.source.name
     digest = hash_remote(host, part.parent, [part.name]).get(part.name)
     if digest != file.sha256:
         host.remove(part)
+        if not _is_as_it_was(file):
+            raise ChangedHereError(
+                f"{file.source} is no longer what it was when it was made: its content has changed, and its "
+                f"time has not; nothing of it was kept on {host.target}"
+            )
         raise RemoteError(
             f"{host.target}:{part}: what arrived has another hash than what was sent; "
             f"it was removed there; {file.again}"

@@ -1,6 +1,8 @@
 """Pushes as far as they can be shown on this machine; tests/integration/test_push.py has the real thing."""
 
+import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,23 +14,31 @@ import pytest
 from slipway.errors import ImageError, ParseError, RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
-from slipway.progress import NullProgress
-from slipway.push.upload import PushedSif, find_pushed, push_sif
+from slipway.progress import NullProgress, Progress
+from slipway.push import upload
+from slipway.push.upload import ChangedImageError, PushedSif, find_pushed, push_sif
 from slipway.shell import LocalShell, Result
 from slipway.sif.kept import Sif
-from slipway.transfer.large_file import ABANDONED
+from slipway.transfer.large_file import ABANDONED, LargeFile, _settle
 
 
 class HereLink(LocalShell):
     """This machine in the place of the cluster."""
 
     target = "here"
+    runs_commands = True
+
+    def is_newer(self, path: PurePosixPath, other: PurePosixPath) -> bool:
+        return int(Path(path).stat().st_mtime) > int(Path(other).stat().st_mtime)
 
     def run_in_login_shell(self, argv: Sequence[str]) -> Result:
         return self.run(argv)
 
     def read(self, path: PurePosixPath) -> bytes | None:
         return Path(path).read_bytes() if Path(path).exists() else None
+
+    def remove(self, path: PurePosixPath) -> None:
+        Path(path).unlink()
 
     def size(self, path: PurePosixPath) -> int | None:
         return Path(path).stat().st_size if Path(path).exists() else None
@@ -86,6 +96,59 @@ def test_a_wrecked_record_is_an_error_of_its_own(scratch: Scratch, text: str) ->
     record(scratch, text)
     with pytest.raises(ParseError, match=r"cpu-1\.json on the cluster is no record of an image.*push again"):
         find_pushed(cast(Host, HereLink()), scratch, "cpu")
+
+
+def written(scratch: Scratch, *, content: bytes, later_s: float) -> Path:
+    """An image of three bytes with its record, which was written so long before the image."""
+    digest = hashlib.sha256(b"123").hexdigest()
+    record(scratch, f'{{"image_id": "a", "sha256": "{digest}", "size_bytes": 3}}')
+    image = Path(scratch.images) / "cpu-1.sif"
+    image.write_bytes(content)
+    os.utime(image, (1000 + later_s, 1000 + later_s))
+    os.utime(image.with_suffix(".json"), (1000, 1000))
+    return image
+
+
+def test_an_image_that_has_been_written_to_since_is_not_used(scratch: Scratch) -> None:
+    image = written(scratch, content=b"1?3", later_s=5)
+    with pytest.raises(ChangedImageError, match=r"cpu-1\.sif is not what was pushed: .*`invoke push` sends"):
+        find_pushed(cast(Host, HereLink()), scratch, "cpu")
+    assert image.with_suffix(".json").stat().st_mtime == 1000
+
+
+def test_an_image_that_has_a_new_time_and_is_the_same_is_hashed_once(scratch: Scratch) -> None:
+    image = written(scratch, content=b"123", later_s=5)
+    found = find_pushed(cast(Host, HereLink()), scratch, "cpu")
+    assert found is not None
+    assert found.path == image
+    # It is as new as the image now, so its hash is not asked for again.
+    image.write_bytes(b"1?3")
+    os.utime(image, (1005, 1005))
+    assert find_pushed(cast(Host, HereLink()), scratch, "cpu") == found
+
+
+def test_an_image_that_is_as_old_as_its_record_is_not_hashed(scratch: Scratch) -> None:
+    written(scratch, content=b"1?3", later_s=0)
+    assert find_pushed(cast(Host, HereLink()), scratch, "cpu") is not None
+
+
+def test_what_has_changed_here_without_a_sign_is_told_and_removed(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cpu.sif"
+    file.write_bytes(b"1?3")
+
+    def send(host: Host, large: LargeFile, progress: Progress) -> None:
+        Path(large.upload_dir).mkdir()
+        (Path(large.upload_dir) / file.name).write_bytes(file.read_bytes())
+        _settle(host, large)
+
+    monkeypatch.setattr(upload, "send_large_file", send)
+    link = HereLink()
+    with pytest.raises(ImageError, match=r"no longer what it was when it was made: .*which makes it anew"):
+        push_sif(cast(Host, link), scratch, sif(file), "0123abcd", NullProgress())
+    assert not file.exists()
+    assert not list(Path(scratch.images).glob(".*/*"))
 
 
 def test_a_sif_that_is_gone_here(scratch: Scratch, tmp_path: Path) -> None:

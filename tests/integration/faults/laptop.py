@@ -41,10 +41,11 @@ class Ended:
     took_s: float = 0.0
 
     @property
-    def is_early(self) -> bool:
-        """True where a signal has met Python or Invoke at their beginning, before anything was done."""
+    def is_outside(self) -> bool:
+        """True where a signal has met Python or Invoke before anything was done, or behind the answer."""
         importing = "importlib._bootstrap" in self.stderr and self.stderr.endswith("KeyboardInterrupt\n")
-        return self.code in (-signal.SIGTERM, -signal.SIGINT, 1) and (not self.stderr or importing)
+        nothing_done = not self.stderr or importing
+        return self.code in (-signal.SIGTERM, -signal.SIGINT, 1) and (nothing_done or bool(self.stdout))
 
     @property
     def said(self) -> str:
@@ -140,7 +141,7 @@ class Laptop:
             raise AssertionError((process.args, process.communicate())) from None
         words = process.args if isinstance(process.args, list) else []
         ended = Ended(words[3:], process.returncode, stdout, stderr)
-        assert "Traceback" not in stderr or ended.is_early, ended
+        assert "Traceback" not in stderr or ended.is_outside, ended
         return ended
 
     def run(self, *words: str, code: int | None = 0) -> Ended:
