@@ -134,7 +134,8 @@ def test_a_changed_image_is_sent_again(laptop: Laptop, dice: random.Random, made
     some = work.Push(laptop, dice)
     for _ in range(rounds(4, 1)):
         some.begin()
-        laptop.finish(laptop.start(*some.words, argv=some.argv))
+        first = laptop.finish(laptop.start(*some.words, argv=some.argv))
+        assert first.code == 0, first
         name = sif_name(some.name, some.digest)
         laptop.there("sleep 1.1")
         flip_there(laptop, f"{SCRATCH}/slipway/images/{name}", dice.randrange(some.size_bytes))

@@ -1,6 +1,7 @@
 """Slipway killed at random moments of everything that it does; the same command goes on."""
 
 import random
+import signal
 import time
 
 import pytest
@@ -13,15 +14,15 @@ from tests.integration.faults.work import Work
 
 # So many kills of each, with `--long`.
 COUNTS: dict[type[Work], int] = {
-    work.Build: 16,
-    work.Convert: 12,
-    work.Push: 24,
-    work.Stage: 28,
     work.Job: 40,
-    work.Sweep: 24,
+    work.Stage: 28,
     work.Pull: 28,
-    work.Keep: 16,
+    work.Push: 24,
     work.Login: 24,
+    work.Keep: 16,
+    work.Sweep: 20,
+    work.Build: 12,
+    work.Convert: 12,
 }
 # Those that are killed once each in every run of all tests. Others have tests of their own for that.
 SHORT = (work.Stage, work.Job, work.Pull)
@@ -89,8 +90,10 @@ def kill(some: Work, way: str, took_s: float, dice: random.Random) -> bool:
         return False
     act(some.laptop, process, dice)
     ended = some.laptop.finish(process)
-    # It may have come to its end just then.
-    assert ended.code in (code, 0) or ended.is_outside, (way, ended)
+    # It may have come to its end just then. Where the signal has met an import of ours, Python ends itself
+    # by SIGINT, whatever code it was told to end with.
+    codes = (code, 0, -signal.SIGINT) if "stopped" in ended.stderr else (code, 0)
+    assert ended.code in codes or ended.is_outside, (way, ended)
     assert ended.code not in (INTERRUPTED, TERMINATED) or "stopped" in ended.stderr, (way, ended)
     some.check()
     return True

@@ -159,7 +159,7 @@ class Push(Work):
         self.pushes = self.laptop.pushes
         self.name = "faults"
         self.old = self.newest()
-        self.path = self.laptop.folder / f"image-{self.count}-{os.urandom(3).hex()}"
+        self.path = self.laptop.folder / f"image-{self.count}-{os.urandom(3).hex()}.sif"
         self.path.write_bytes(os.urandom(self.size_bytes))
         self.digest = sha256(self.path)
 
