@@ -43,6 +43,7 @@ def flip_there(laptop: Laptop, path: str, at: int, *, quietly: bool = False) -> 
     laptop.there('perl -e "$@"', FLIP, path, str(at), "x" if quietly else "")
 
 
+@long
 @pytest.mark.fault("corruption", "a run's record here")
 def test_a_record(laptop: Laptop, dice: random.Random, made: Made) -> None:
     laptop.run("job", *site_options(laptop), *small_resources(), "--no-push")

@@ -25,7 +25,7 @@ COUNTS: dict[type[Work], int] = {
     work.Convert: 12,
 }
 # Those that are killed once each in every run of all tests. Others have tests of their own for that.
-SHORT = (work.Stage, work.Job, work.Pull)
+SHORT = (work.Stage, work.Job)
 PER_CHAIN = 4
 
 

@@ -118,7 +118,7 @@ COUNTS: dict[type[Work], int] = {
 
 def is_long(kind: type[Work], name: str) -> list[pytest.MarkDecorator]:
     """Marks of what is only done with `--long`."""
-    return [] if (kind, name) in ((work.Stage, "reset"), (work.Job, "garbage")) else [pytest.mark.long]
+    return [] if (kind, name) == (work.Stage, "reset") else [pytest.mark.long]
 
 
 CASES = [
