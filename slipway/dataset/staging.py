@@ -223,7 +223,10 @@ class Staging:
     def _has_changed(self, text: str | None) -> bool:
         place = manifest_path(self.path)
         digest = hash_remote(self.host, place.parent, [place.name]).get(place.name)
-        expected = text and hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        # An empty one is no other than one that is there.
+        expected = None
+        if text is not None:
+            expected = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
         return digest != expected
 
     def _place_whole(self, here: Manifest, different: Comparison) -> bool:

@@ -36,10 +36,10 @@ case $file in *.sif) record=${file%.sif}.json ;; esac
 [ ! "$file" -nt "$record" ] || printf changed
 printf "\\0"; cat -- "$record"
 """
-# It got its name only after its content was checked, so the size is enough.
+# It got its name only after its content was checked, so its size is enough, and when it was written.
 _IS_THERE = """
 [ ! -L "$1" ] && [ "$(stat -c %s -- "$1" 2>/dev/null)" = "$2" ] && [ "$(cat -- "$3" 2>/dev/null)" = "$4" ] &&
-    [ "$(readlink -- "$5")" = "$6" ] && [ ! -e "$7" ]
+    [ ! "$1" -nt "$3" ] && [ "$(readlink -- "$5")" = "$6" ] && [ ! -e "$7" ]
 """
 
 

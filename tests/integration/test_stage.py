@@ -228,6 +228,16 @@ def test_what_was_purged_or_cut_there_is_sent_again(place: Place, source: Path) 
     assert place.content() == content(source)
 
 
+def test_an_empty_manifest_is_none_of_somebody_else(place: Place, source: Path) -> None:
+    """As an attempt leaves it that was cut and had new content for all that the manifest names."""
+    place.stage(source)
+    place.on_box(": >.data.sha256")
+    (source / "a").write_text("another")
+    assert place.stage(source).sent_files == 1
+    assert place.content() == content(source)
+    assert place.on_box("cd data && sha256sum --quiet -c ../.data.sha256") == b""
+
+
 def test_what_is_gone_here_is_removed_on_request(place: Place, source: Path) -> None:
     place.stage(source)
     before = place.content()

@@ -376,7 +376,10 @@ class Pull(WithRun):
 
     def check(self) -> None:
         home = content(self.home)
-        named = {name: digest for name, digest in home.items() if not Path(name).name.startswith(".")}
+        # What is under a hidden name, or in a hidden folder, is not what it will be called.
+        named = {
+            name: digest for name, digest in home.items() if not name.startswith(".") and "/." not in name
+        }
         assert named.items() <= self.expected.items(), named.items() - self.expected.items()
         mark = read_home(self.laptop.results, self.run)
         assert mark is None or not mark.is_complete or home == self.expected
