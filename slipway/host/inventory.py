@@ -13,6 +13,10 @@ from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 
 _LONG_S = 24 * 3600
+# The line may be cut, and then the text ends early, as if that were all of it.
+_WRITE = """
+cat >"$1" && [ "$(wc -c <"$1")" -eq "$3" ] && mv -fT -- "$1" "$2" || { rm -f -- "$1"; exit 1; }
+"""
 _FIND = 'test -e "$1" || test -L "$1" || exit 0; exec find "$1" -printf \'%y\\t%s\\t%T@\\t%m\\0%P\\0%l\\0\''
 # Each folder is entered by its name and has to be where the name says: then there is no link on the way to
 # it, whatever was changed since it was looked through.
@@ -190,9 +194,10 @@ def read_text(host: Host, path: PurePosixPath) -> str | None:
 def write_text(host: Host, path: PurePosixPath, text: str) -> None:
     """Write a text as a whole: under another name, which nobody else has, and then renamed."""
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    size_bytes = len(text.encode(errors="surrogateescape"))
     if host.runs_commands:
-        script = 'cat >"$1" && mv -fT -- "$1" "$2" || { rm -f -- "$1"; exit 1; }'
-        host.check(["sh", "-c", script, "slipway", str(part), str(path)], stdin=text, timeout_s=600)
+        argv = ["sh", "-c", _WRITE, "slipway", str(part), str(path), str(size_bytes)]
+        host.check(argv, stdin=text, timeout_s=600)
     else:
         host.write(part, text.encode(errors="surrogateescape"))
         host.move(part, path)

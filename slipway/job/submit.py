@@ -359,8 +359,9 @@ def _run_files(plan: Plan) -> dict[str, bytes]:
 
 def _write_record(host: Host, run: Run) -> None:
     record, content = RunPaths(PurePosixPath(run.run_dir)).record, format_run(run).encode()
-    script = 'cat >"$1.part" && mv -f -- "$1.part" "$1"'
-    argv = ["sh", "-c", script, "slipway", str(record)]
+    # The line may be cut, and then the record ends early, as if that were all of it.
+    script = 'cat >"$1.part" && [ "$(wc -c <"$1.part")" -eq "$2" ] && mv -f -- "$1.part" "$1"'
+    argv = ["sh", "-c", script, "slipway", str(record), str(len(content))]
     host.run_in_login_shell(argv, stdin=[content], stdin_bytes=len(content))
 
 

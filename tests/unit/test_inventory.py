@@ -1,13 +1,14 @@
 """The scripts that change folders on a cluster, under the shells of this machine."""
 
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 import pytest
 
-from slipway.errors import ParseError, RemoteError
+from slipway.errors import ConnectionLostError, ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.host.inventory import (
     Entry,
@@ -156,3 +157,26 @@ def test_texts(remote: Host, there: PurePosixPath) -> None:
     assert names_in(there) == ["x"]
     with pytest.raises(RemoteError):
         write_text(remote, there / "no" / "x", "a")
+
+
+class CutLine(LocalShell):
+    """This machine, over a line that is cut: a program there has some of its input, and then the end of it."""
+
+    target = "here"
+    runs_commands = True
+
+    def check(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
+        subprocess.run(argv, input=(stdin or "").encode()[: self.passed_bytes], check=False)
+        raise ConnectionLostError("cut")
+
+    passed_bytes = 0
+
+
+@pytest.mark.parametrize("passed_bytes", [0, 1, 5, 7])
+def test_a_text_that_is_cut_on_its_way_gets_no_name(tmp_path: Path, passed_bytes: int) -> None:
+    (tmp_path / "x").write_text("old")
+    line = CutLine()
+    line.passed_bytes = passed_bytes
+    with pytest.raises(ConnectionLostError):
+        write_text(cast(Host, line), PurePosixPath(tmp_path / "x"), "a\nb\nc\né")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "old")]
