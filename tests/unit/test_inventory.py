@@ -160,7 +160,7 @@ def test_texts(remote: Host, there: PurePosixPath) -> None:
 
 
 class CutLine(LocalShell):
-    """This machine, over a line that is cut: a program there has some of its input, and then the end of it."""
+    """This machine, over a line that is cut: a program there has some of its input, and then its end."""
 
     target = "here"
     runs_commands = True
