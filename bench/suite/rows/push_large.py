@@ -53,7 +53,7 @@ def measure(place: Place) -> Result:
     return Result(
         name=ROW.name,
         title=ROW.title,
-        how=f"A stand-in of {image_bytes / 1e9:.2f} GB in {_LAYERS} layers and {_LAYERS * _FILES:,} files, "
+        how=f"A stand-in of {image_bytes / 1e9:.2f} GB in {_LAYERS} layers and {_LAYERS * _files(place):,} files, "
         "half of it "
         f"random bytes, half hexadecimal digits; {options.rate_mbit:g} Mbit/s, 25 ms. Orbit's recipe is "
         "measured once a case, "
@@ -70,7 +70,7 @@ def measure(place: Place) -> Result:
 
 def make(place: Place, size_bytes: float) -> None:
     """Build the stand-in."""
-    files = place.options.small(_FILES, 100)
+    files = _files(place)
     large = max(1, int(size_bytes / _LAYERS - files * _SMALL_BYTES)) // _LARGE
     context = place.folder / "context" / BASE
     context.mkdir(parents=True, exist_ok=True)
@@ -80,6 +80,11 @@ def make(place: Place, size_bytes: float) -> None:
     (context / "Dockerfile").write_text("\n".join([f"FROM {base}", "COPY make.pl /make.pl", *steps]) + "\n")
     recipe = Recipe(name=BASE, dockerfile=context / "Dockerfile", platform="", build_args={})
     build_image(place.client, recipe, NullProgress())
+
+
+def _files(place: Place) -> int:
+    """How many small files a layer has."""
+    return place.options.small(_FILES, 100)
 
 
 def _watched(place: Place, way: Way) -> Way:
