@@ -53,13 +53,11 @@ def measure(place: Place) -> Result:
     return Result(
         name=ROW.name,
         title=ROW.title,
-        how=f"A stand-in of {image_bytes / 1e9:.2f} GB in {_LAYERS} layers and {_LAYERS * _files(place):,} files, "
-        "half of it "
-        f"random bytes, half hexadecimal digits; {options.rate_mbit:g} Mbit/s, 25 ms. Orbit's recipe is "
-        "measured once a case, "
-        "for it takes that long. Memory is that of `invoke` and of the container that it starts, together; "
-        "disk is what "
-        "Slipway's state folder has grown by, the `.sif` that is kept included.",
+        how=f"A stand-in of {image_bytes / 1e9:.2f} GB in {_LAYERS} layers and {_LAYERS * _files(place):,} "
+        f"files, half of it random bytes, half hexadecimal digits; {options.rate_mbit:g} Mbit/s, 25 ms. "
+        "Orbit's recipe is measured once a case, for it takes that long. Memory is that of `invoke` and of "
+        "the container that it starts, together; disk is what Slipway's state folder has grown by, with the "
+        "`.sif` that is kept.",
         figures=tuple(figures),
         goals=(
             *goals([one for one in figures if one.case == "300 kB changed"], 30),
