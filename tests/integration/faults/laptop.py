@@ -194,7 +194,6 @@ class Laptop:
 
     def quiet(self) -> None:
         """Wait until nothing of the user's goes on: no job, no program of a login."""
-        self.there("scancel --user researcher --state PENDING 2>/dev/null || true")
         wait_until(
             lambda: not self.there("squeue -h --user researcher").strip(), lambda: self.there("squeue")
         )

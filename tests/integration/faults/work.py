@@ -343,7 +343,7 @@ class WithRun(Work):
         begin = f"mkdir -p {out} && cd {folder} && touch job.sh && echo '{OK}' >attempt-1/result.json"
         self.laptop.there(f"{begin} && cd {out} && {self.script}")
         status = Status(state=State.COMPLETED, reason="ok")
-        self.run = replace(self.model, run_id=run_id, run_dir=folder, status=status)
+        self.run = replace(self.model, run_id=run_id, run_dir=folder, status=status, kept=None)
         self.laptop.store.save(self.run)
         self.expected = hashes(self.laptop, out)
 
