@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import ConfigError
+from slipway.tilde import expand
 
 _ID = re.compile(r"[\w.-]+\Z")
 # A shorter word may stand anywhere in what a build prints.
@@ -62,9 +63,7 @@ def parse_build_secret(word: str, folder: Path) -> BuildSecret:
             f"{word!r} is no secret; write the name of a variable of the environment, or ID=FILE with "
             "letters, digits and . _ - in ID"
         )
-    return BuildSecret(
-        id=name, file=Path(os.path.normpath(folder / Path(file).expanduser())) if file else None
-    )
+    return BuildSecret(id=name, file=Path(os.path.normpath(folder / expand(file))) if file else None)
 
 
 def hide(text: str, values: Mapping[str, bytes]) -> str:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.tilde import expand
+
 DEBOOTSTRAP = "debootstrap:"
 
 
@@ -32,7 +34,7 @@ def parse_base(word: str, folder: Path) -> Base:
     if not equals or not image or not source:
         raise ValueError(f"{word!r}: write IMAGE=FILE, such as debian:trixie-slim=images/trixie.tar")
     if not source.startswith(DEBOOTSTRAP):
-        return Base(image=image, source=os.path.normpath(folder / Path(source).expanduser()))
+        return Base(image=image, source=os.path.normpath(folder / expand(source)))
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", source.removeprefix(DEBOOTSTRAP)):
         raise ValueError(f"{word!r}: write debootstrap:SUITE, such as debootstrap:trixie")
     return Base(image=image, source=source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -13,6 +12,7 @@ from invoke.tasks import task
 from slipway.cli.common import ON, PROFILE, open_session, refuse_job_options
 from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.read import read_push
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from slipway.dataset.fetch import Fetched
@@ -58,7 +58,7 @@ def fetch(
             dataset, done = datasets.fetch_at(session, session.site(on), name, sequence or ())
             _tell(screen, done, name, f"for jobs at {on}: /data/{name}")
         else:
-            folder = Path(to).expanduser() if to else None
+            folder = expand(to) if to else None
             chosen = session.profile(profile, set_ or ())
             dataset, where, done = datasets.fetch_here(session, chosen, name, sequence or (), folder)
             _tell(screen, done, name, f"in {short(where)}", is_made=bool(dataset.program))

@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from slipway.cli.common import ON, PROFILE, open_session, refuse_job_options
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from slipway.job.request import Request
@@ -46,8 +47,6 @@ def lengths(
 ) -> None:
     """Count the images and seconds of a dataset's sequences, for a sweep's times: invoke data.lengths tum."""
     with open_session(context) as (session, screen):
-        from pathlib import Path
-
         from slipway.cli.read import read_push
         from slipway.scheduler.choose import parse_resources
         from slipway.steps import datasets
@@ -55,7 +54,7 @@ def lengths(
         from slipway.text.wording import counted, short
 
         wanted = {"time": time, "partition": partition, "account": account}
-        target = Path(file).expanduser()
+        target = expand(file)
         if on is not None:
             choice = session.choose(profile, on, set_ or ())
             request = lengths_request(choice, name, sequence or (), parse_resources(wanted, ()))

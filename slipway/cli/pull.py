@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from slipway.cli.common import FAILED, RUNS, SWEEP, only_failed, open_session, with_sweep
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -48,8 +49,6 @@ def pull(
     What comes is compared with what is there by its hashes. Called again, it brings what is new.
     """
     with open_session(context) as (session, screen):
-        from pathlib import Path
-
         from slipway.errors import UsageError
         from slipway.job.wanted import Wanted, parse_attempt, parse_only, parse_tasks
         from slipway.steps.find import find_runs
@@ -68,7 +67,7 @@ def pull(
                 "--all is every run that is over and not home; name none beside it, or leave it out"
             )
         wanted = Wanted(only=parse_only(only or ()), tasks=parse_tasks(task), attempt=parse_attempt(attempt))
-        order = Order(wanted=wanted, into=Path(into).expanduser() if into else None, tasks=tasks)
+        order = Order(wanted=wanted, into=expand(into) if into else None, tasks=tasks)
         found, unasked = find_not_home(session, order) if all_ else (find_runs(session, run or ()), None)
         if all_ and not found and not unasked:
             screen.say("All runs that are over are home.")

@@ -17,6 +17,7 @@ from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
 from slipway.cli.read import check_wait, read_lanes, read_minutes, read_push, read_throttle
 from slipway.cli.sweep import submit as submit_sweep
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from slipway.job.replay import Replay
@@ -168,7 +169,7 @@ def _from_file(
 
     if given := [name for name in _NOT_FROM_FILE if getattr(options, name)]:
         raise UsageError(f"--{given[0].replace('_', '-')} does not go with --config; leave one of them out")
-    spec = load_job_file(Path(config).expanduser())
+    spec = load_job_file(expand(config))
     spec = spec.with_task(options.task) if options.task else spec
     targets = read_targets(options.notify or ())
     choice = session.choose(

@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from slipway.cli.common import PROFILE, open_session, program_arguments
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from slipway.notify.target import Target
@@ -64,14 +65,12 @@ def sweep(
     Words behind -- take the place of the file's args.
     """
     with open_session(context) as (session, screen):
-        from pathlib import Path
-
         from slipway.cli.read import check_wait, read_lanes, read_minutes, read_push, read_throttle
         from slipway.scheduler.choose import parse_resources
         from slipway.sweep.spec import load_spec
 
         check_wait(wait=wait, pull=pull)
-        spec = load_spec(Path(file).expanduser())
+        spec = load_spec(expand(file))
         args = program_arguments()
         changed: dict[str, object] = {
             "name": name,

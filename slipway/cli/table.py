@@ -10,6 +10,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from slipway.cli.common import open_session
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +65,6 @@ def table(
     They are read from results that are home. Who has failed is counted and named.
     """
     with open_session(context) as (session, screen):
-        from pathlib import Path
-
         from slipway.errors import UsageError
         from slipway.job.figure import choose_figure, parse_files
         from slipway.report.metric_table import check_parameters, known_figures, metric_table, published
@@ -103,7 +102,7 @@ def table(
             _print(screen, form, tables, measured, names)
         _tell_others(screen, tables, measured, to_answer=form is None)
         if picture is not None and tables:
-            _draw(screen, Path(picture).expanduser(), tables)
+            _draw(screen, expand(picture), tables)
         is_exported = _export(
             session, screen, measured, chosen if metric else [*figures], mlflow, tensorboard
         )
@@ -186,7 +185,6 @@ def _export(
     """Export the elements to where that is wanted; whether it is anywhere."""
     if not mlflow and not tensorboard:
         return False
-    from pathlib import Path
 
     from slipway.export.element import exported
     from slipway.lock import only_one
@@ -203,7 +201,7 @@ def _export(
         if tensorboard:
             from slipway.export.event_files import export_tensorboard
 
-            folder = Path(tensorboard).expanduser()
+            folder = expand(tensorboard)
             screen.note(f"for TensorBoard in {short(folder)}: {export_tensorboard(elements, folder)}")
     return True
 

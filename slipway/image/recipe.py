@@ -16,6 +16,7 @@ from slipway.image.copied import copied_files
 from slipway.image.dockerfile import declared_args, plain_text
 from slipway.image.label import content_labels
 from slipway.image.source import Source, find_sources
+from slipway.tilde import expand
 
 if TYPE_CHECKING:
     from slipway.profile import Profile
@@ -164,7 +165,7 @@ def find_ca_bundle(recipe: Recipe, environment: Callable[[str], str | None]) -> 
     for name, file in named.items():
         if file:
             try:
-                return Path(file).expanduser().read_bytes()
+                return expand(file).read_bytes()
             except OSError as error:
                 raise ConfigError(f"{name} is {file}, which cannot be read: {error.strerror}") from error
     return _default_ca_bundle().read_bytes()

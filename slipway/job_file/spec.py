@@ -14,6 +14,7 @@ from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
 from slipway.sweep.placeholder import fill, find_names
 from slipway.text.nearest import nearest
+from slipway.tilde import expand
 from slipway.validation import explain
 from slipway.yaml_file import read_keys
 
@@ -106,7 +107,7 @@ class JobFile(BaseModel):
             problem = error.errors()[0]
             key = ".".join(map(str, problem["loc"]))
             raise ConfigError(
-                f"{self.file}: resources.{key}: {explain(problem)}; it is {problem['input']!r}"
+                f"{self.file}: resources.{key}: {explain(problem)}; it is {problem['input']!r:.200}"
             ) from error
 
     def origins(self, before: Resources) -> dict[str, str]:
@@ -120,7 +121,7 @@ class JobFile(BaseModel):
 
     def place(self, word: str) -> Path:
         """A path of this file's, whole."""
-        return self.file.parent / Path(word).expanduser()
+        return self.file.parent / expand(word)
 
     def with_task(self, task: str) -> JobFile:
         """The same for a task that the command line names.
@@ -221,4 +222,4 @@ def _problem(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = list(JobFile.model_fields)
         return f"{key} is not a key here{nearest(key, known)}; there are: {', '.join(known)}"
-    return f"{key}: {explain(error)}; it is {error['input']!r}"
+    return f"{key}: {explain(error)}; it is {error['input']!r:.200}"

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from slipway.tilde import expand
+
 # What a job has there, and what a mount would take away.
 OWN = ("/code", "/data", "/weights", "/out", "/previous", "/cache")
 
@@ -45,7 +47,7 @@ def parse_mount(word: str, folder: Path) -> Mount:
         raise ValueError(f"{word!r} is no mount; write HERE:/THERE, or HERE:/THERE:rw to have it written to")
     if str(there) in OWN:
         raise ValueError(f"{word!r}: {there} is the job's own; mount it at another place")
-    path = os.path.normpath(folder / Path(here).expanduser())
+    path = os.path.normpath(folder / expand(here))
     return Mount(here=Path(path), there=there, writable=mode == "rw")
 
 

@@ -36,6 +36,7 @@ from slipway.steps.local_runs import sweep
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request
 from slipway.text.nearest import nearest
+from slipway.tilde import expand
 
 CHECK = ("python3", "-m", "slam", "--task", "check")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -209,7 +210,7 @@ def find_data(root: Path, word: str) -> Path:
         UsageError: there is none.
     """
     named = root / word
-    for path in (named, Path(word).expanduser()) if _NAME.fullmatch(word) else (Path(word).expanduser(),):
+    for path in (named, expand(word)) if _NAME.fullmatch(word) else (expand(word),):
         if path.exists():
             return path.resolve()
     there = [item.name for item in data_here(root)]

@@ -17,6 +17,7 @@ from slipway.sweep.limit import compute_minutes, is_expression
 from slipway.sweep.parameter import MOST_ELEMENTS, NAME, Values, grid, matches, parse_values
 from slipway.sweep.placeholder import check_used, fill, find_names, unknown
 from slipway.text.nearest import nearest
+from slipway.tilde import expand
 from slipway.validation import explain
 from slipway.yaml_file import read_keys
 
@@ -152,7 +153,7 @@ def load_spec(file: Path) -> SweepSpec:
     )
     lengths = content.get("lengths")
     if isinstance(lengths, str):
-        content["lengths"] = read_lengths(file.parent / Path(lengths).expanduser())
+        content["lengths"] = read_lengths(file.parent / expand(lengths))
     try:
         spec = SweepSpec.model_validate(content)
         spec._templates.update({name: _template(file, name, path) for name, path in spec.files.items()})
@@ -165,7 +166,7 @@ def load_spec(file: Path) -> SweepSpec:
 
 def _template(file: Path, name: str, path: str) -> str:
     """The text of a template, whose path is relative to the sweep's file."""
-    place = file.parent / Path(path).expanduser()
+    place = file.parent / expand(path)
     if not _FILE_NAME.fullmatch(name):
         raise UsageError(f"files: {name!r} cannot be a file's name here: write letters, digits and . _ -")
     try:
@@ -228,4 +229,4 @@ def _problem(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = sorted(field.alias or name for name, field in SweepSpec.model_fields.items())
         return f"{key} is not a key here{nearest(key, known)}; there are: {', '.join(known)}"
-    return f"{key}: {explain(error)}; it is {error['input']!r}"
+    return f"{key}: {explain(error)}; it is {error['input']!r:.200}"
