@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,9 @@ from slipway.monitor.rule import Rule, Rules, Rung
 from slipway.scheduler.choose import SITES
 from slipway.site import BOX_FOLDER, Container, Login, Paths, Queue, Site
 from slipway.text.nearest import nearest
+from slipway.tilde import expand
 from slipway.validation import explain
-from slipway.yaml_file import read_keys
+from slipway.yaml_file import as_json, read_keys
 
 # The manual of site files, and known datasets.
 NO_SITES = frozenset({"example", "datasets"})
@@ -46,7 +46,7 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
     content = _with_hosts(file, content)
     kind = _kind(file, content)
     try:
-        site = kind.model_validate_json(_as_json({**content, "name": name}))
+        site = kind.model_validate_json(as_json(file, {**content, "name": name}))
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(kind, error.errors()[0])}") from error
     hosts = tuple(_located(one, file.parent) for one in site.hosts)
@@ -76,7 +76,7 @@ def _located(login: Login, folder: Path) -> Login:
     """A login whose ``ssh_config`` starts from the site's file, unless it is the box's, which is state."""
     if login.ssh_config is None or login.ssh_config.startswith(BOX_FOLDER):
         return login
-    return login.model_copy(update={"ssh_config": str(folder / Path(login.ssh_config).expanduser())})
+    return login.model_copy(update={"ssh_config": str(folder / expand(login.ssh_config))})
 
 
 def _with_hosts(file: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _with_hosts(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     hosts = content.get("hosts")
     if not isinstance(hosts, str):
         return content
-    found = read_cluster_file(file.parent / Path(hosts).expanduser())
+    found = read_cluster_file(file.parent / expand(hosts))
     first, *others = found.logins
     own, dask = content.get("login"), content.get("dask")
     own, dask = ({} if one is None else one for one in (own, dask))
@@ -107,11 +107,6 @@ def _kind(file: Path, content: Mapping[str, Any]) -> type[Site]:
     return SITES[name]
 
 
-def _as_json(content: Mapping[str, Any]) -> str:
-    # Strict types as JSON has them: a list is a list and "yes" is no number. YAML's dates become text.
-    return json.dumps(content, default=str)
-
-
 def _problem(kind: type[Site], error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
@@ -121,7 +116,7 @@ def _problem(kind: type[Site], error: Any) -> str:
         )
     if error["type"] == "missing":
         return f"{key} is missing; cluster/example.yaml explains it"
-    return f"{key}: {explain(error)}; it is {error['input']!r}"
+    return f"{key}: {explain(error)}; it is {error['input']!r:.200}"
 
 
 def _keys(kind: type[Site], location: Sequence[Any]) -> list[str]:

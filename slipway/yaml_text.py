@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from slipway.yaml_file import load_yaml
+
 Entries = Mapping[str, Mapping[str, Any]]
 
 
@@ -29,7 +31,10 @@ def add_entries(text: str, section: str, entries: Entries) -> str:
     Raises:
         UnknownFormError: it cannot be done without touching anything else.
     """
-    old = yaml.safe_load(text)
+    try:
+        old = load_yaml(text)
+    except yaml.YAMLError as error:
+        raise UnknownFormError("it is no YAML") from error
     if not isinstance(old, dict):
         raise UnknownFormError("it is no mapping")
     wanted = _merged(old, section, entries)
@@ -37,7 +42,7 @@ def add_entries(text: str, section: str, entries: Entries) -> str:
         return text
     new = _added(text, section, entries)
     try:
-        found = yaml.safe_load(new)
+        found = load_yaml(new)
     except yaml.YAMLError as error:
         raise UnknownFormError("it is written in a form that is not known here") from error
     if found != wanted:

@@ -51,16 +51,17 @@ def read_cluster_file(file: Path) -> ClusterFile:
     content = read_keys(file, _EXPECTED)
     workers = content.get("workers")
     if not isinstance(workers, list) or not workers:
-        raise ConfigError(f"{file}: workers: {_EXPECTED}; it is {workers!r}")
+        raise ConfigError(f"{file}: workers: {_EXPECTED}; it is {workers!r:.200}")
     entries = [_entry(file, place, one) for place, one in enumerate(workers)]
     user = content.get("username")
     if user is not None and not isinstance(user, str):
-        raise ConfigError(f"{file}: username: write a user's name; it is {user!r}")
+        raise ConfigError(f"{file}: username: write a user's name; it is {user!r:.200}")
     own = {"user": user} if user else {}
     counts = Counter(one["host"] for one in entries)
     if len(set(counts.values())) > 1:
+        said = ", ".join(f"{host:.99} {count} times" for host, count in [*counts.items()][:20])
         raise ConfigError(
-            f"{file}: workers: {', '.join(f'{host} {count} times' for host, count in counts.items())}; "
+            f"{file}: workers: {said}; "
             "a host that is written several times has so many workers, and here each has equally many"
         )
     return ClusterFile(
@@ -75,7 +76,7 @@ def _entry(file: Path, place: int, one: object) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(host, str) or not _HOST.fullmatch(host):
         raise ConfigError(
             f"{file}: workers[{place}]: write a host's name, or host: NAME with gpus and system_memory; "
-            f"it is {one!r}"
+            f"it is {one!r:.200}"
         )
     others = [key for key in entry if key not in {"host", "gpus", "system_memory", *_OTHERS}]
     if others:
@@ -92,7 +93,7 @@ def _worker_options(file: Path, entries: list[dict[str, Any]], count: int) -> di
             raise ConfigError(f"{file}: workers: {key} differs; Dask's SSHCluster has one for all workers")
     if (each := gpus.pop()) is not None:
         if type(each) is not int or each < 0:
-            raise ConfigError(f"{file}: workers: gpus: write a number; it is {each!r}")
+            raise ConfigError(f"{file}: workers: gpus: write a number; it is {each!r:.200}")
         options["gpus"] = each * count
     if (size := memory.pop()) is not None:
         options["memory"] = _memory(file, size)
@@ -103,7 +104,7 @@ def _memory(file: Path, size: object) -> str:
     """Memory as Dask writes it (10GB, 9.5GiB is not among it) in the words of a site's file."""
     found = _MEMORY.fullmatch(str(size).strip())
     if not found:
-        raise ConfigError(f"{file}: workers: system_memory: write such as 10GB; it is {size!r}")
+        raise ConfigError(f"{file}: workers: system_memory: write such as 10GB; it is {size!r:.200}")
     number, unit, size_bytes = found.groups()
     return f"{number}{unit.upper()}" if unit else f"{max(1, int(size_bytes) >> 20)}M"
 
@@ -113,9 +114,11 @@ def _ports(file: Path, content: Mapping[Any, Any]) -> dict[str, Any]:
     if scheduler is None:
         return {}
     if not isinstance(scheduler, dict):
-        raise ConfigError(f"{file}: scheduler: expected its port and the dashboard's; it is {scheduler!r}")
+        raise ConfigError(
+            f"{file}: scheduler: expected its port and the dashboard's; it is {scheduler!r:.200}"
+        )
     ports = {key: scheduler[key] for key in ("port", "dashboard") if key in scheduler}
     for key, port in ports.items():
         if type(port) is not int or not 0 <= port <= 65535:
-            raise ConfigError(f"{file}: scheduler.{key}: write a port's number; it is {port!r}")
+            raise ConfigError(f"{file}: scheduler.{key}: write a port's number; it is {port!r:.200}")
     return ports

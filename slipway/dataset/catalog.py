@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from slipway.errors import ConfigError, UsageError
 from slipway.text.nearest import nearest
 from slipway.validation import explain, form
-from slipway.yaml_file import read_keys
+from slipway.yaml_file import as_json, read_keys
 
 FILE = "datasets.yaml"
 Layout = Literal["bag", "eth3d", "euroc", "kitti", "plain", "tartanair", "tum", "video"]
@@ -193,7 +192,7 @@ def _make(file: Path, name: str, content: Any) -> Dataset:
             raise ConfigError(f"{file}: {name}.{key} is not a key here; there are: {', '.join(_OWN)}")
     whole = {**_expand(file, name, content), "name": name, "file": str(file)}
     try:
-        dataset = Dataset.model_validate_json(json.dumps(whole, default=str))
+        dataset = Dataset.model_validate_json(as_json(file, whole))
     except ValidationError as error:
         raise ConfigError(f"{file}: {name}.{_problem(error.errors()[0])}") from error
     for key, words in {"usual": dataset.usual, **_reference_words(dataset)}.items():
