@@ -17,7 +17,16 @@ from slipway.site import Site, resolve_path, variables
 
 # The names are a site file's, and nothing but letters, digits and _. sh reads no start file.
 _LOOK_UP = 'for name; do eval "value=\\${$name-}"; printf "%s=%s\\0" "$name" "$value"; done'
-
+# Whoever may write there could put another image in the place of one that a job runs.
+_MAKE = r"""umask o-w
+mkdir -p -- "$@" || exit
+for folder; do
+    if [ -n "$(find -H "$folder" -prune -perm -0002)" ]; then
+        echo "everybody may write to $folder, and so to what jobs run: \`chmod o-w $folder\`" >&2
+        exit 1
+    fi
+done
+"""
 # A path whose variables sh and this machine fill in alike, and what a shell there takes for a path.
 _PLAIN = re.compile(r"(\$\{[A-Za-z_]\w*\}|\$[A-Za-z_]\w*|[\w/.@+-])+", re.ASCII)
 _NOT_PLAIN = 90
@@ -160,7 +169,7 @@ def _ask_ahead(host: Host, written: str, commands: Sequence[Callable[[Scratch], 
 
 def _make_command(scratch: Scratch) -> list[str]:
     folders = (scratch.images, scratch.code, scratch.data, scratch.weights, scratch.runs)
-    return ["mkdir", "-p", "--", *map(str, folders)]
+    return ["sh", "-c", _MAKE, "slipway", *map(str, (scratch.root, *folders))]
 
 
 def _look_up_command(names: Sequence[str]) -> list[str]:
