@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.errors import ConversionError, SpaceError
+from slipway.jsontext import load_json
 from slipway.sif.environment import environment_layer, is_hard
 
 _CHUNK = 1 << 20
@@ -133,9 +134,9 @@ def _write_blob(file: io.BufferedIOBase | Any, blobs: Path) -> _Blob:
 
 def _describe(found: Mapping[str, _Blob], folder: Path) -> Layout:
     blobs = folder / "blobs" / "sha256"
-    (image,) = json.loads(_read(blobs, found["manifest.json"]))
+    (image,) = load_json(_read(blobs, found["manifest.json"]))
     config = found[posixpath.normpath(image["Config"])]
-    content: dict[str, Any] = json.loads(_read(blobs, config))
+    content: dict[str, Any] = load_json(_read(blobs, config))
     names = [posixpath.normpath(name) for name in image["Layers"]]
     layers = [_layer(blobs, name, found[name]) for name in names]
     _check(names, layers, content["rootfs"]["diff_ids"])

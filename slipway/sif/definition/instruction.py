@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
 from slipway.errors import ImageError
 from slipway.image.dockerfile import find_escape, read_instructions
+from slipway.jsontext import load_json
 
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=(\S*))?(?:\s+|\Z)")
 
@@ -55,14 +55,14 @@ def read_list(text: str) -> list[str] | None:
     if not text.lstrip().startswith("["):
         return None
     try:
-        words = json.loads(text)
+        words = load_json(text)
     except ValueError:
         return None
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
 def _instruction(line: int, text: str, *, has_heredoc: bool) -> Instruction:
-    keyword, *rest = text.strip().split(maxsplit=1)
+    keyword, *rest = text.split(maxsplit=1) or [""]
     return Instruction(
         line=line, keyword=keyword.upper(), text="".join(rest).strip(), has_heredoc=has_heredoc
     )
