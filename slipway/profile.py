@@ -22,6 +22,7 @@ from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
 from slipway.share import share_folder
 from slipway.text.nearest import nearest
+from slipway.tilde import expand
 from slipway.validation import explain, form
 
 _Value = TypeVar("_Value")
@@ -66,7 +67,7 @@ _Ref = Annotated[
 
 
 def _check_limit(value: str) -> str:
-    if not re.fullmatch(r"[0-9]+[KMGTkmgt]?", value):
+    if not re.fullmatch(r"[0-9]{1,15}[KMGTkmgt]?", value):
         raise ValueError("write it as a number with K, M, G or T behind it, such as 200M")
     return value
 
@@ -223,7 +224,7 @@ def read_settings(file: Path, folder: Path | None = None) -> dict[str, Setting]:
         line = binding.original.line + lead[: len(lead) - len(lead.lstrip())].count("\n")
         where = f"{file}:{line}"
         if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"{where}: {lead.strip()!r} is not KEY=VALUE; put # before a comment")
+            raise ConfigError(f"{where}: {lead.strip()!r:.200} is not KEY=VALUE; put # before a comment")
         if binding.key is not None and binding.value is not None:
             if binding.key in settings:
                 raise ConfigError(f"{where}: {binding.key} is set twice in this file; remove one of the two")
@@ -267,10 +268,10 @@ def _known(settings: dict[str, Setting], schema: Mapping[str, Setting]) -> dict[
     for key, setting in settings.items():
         prefix = next((one for one in FREE_PREFIXES if key.startswith(one)), None)
         if prefix and not _KEY.match(key.removeprefix(prefix)):
-            raise ConfigError(f"{setting.origin}: {key}: what follows {prefix} is no name of a variable")
+            raise ConfigError(f"{setting.origin}: {key:.200}: what follows {prefix} is no name of a variable")
         if key not in schema and not prefix:
             raise ConfigError(
-                f"{setting.origin}: {key} is not a key of a profile{nearest(key, schema)}; "
+                f"{setting.origin}: {key:.200} is not a key of a profile{nearest(key, schema)}; "
                 "env/.env.example lists them all"
             )
     return settings
@@ -316,12 +317,12 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
     except ValidationError as error:
         problem = error.errors()[0]
         key = str(problem["loc"][0]).upper()
-        where = f"{settings[key].origin}: {key}={settings[key].value}"
+        where = f"{settings[key].origin}: {key}={settings[key].value:.200}"
         raise ConfigError(f"{where}: {explain(problem)}") from error
 
 
 def _absolute(setting: Setting) -> str:
-    return os.path.normpath(setting.folder / Path(setting.value).expanduser())
+    return os.path.normpath(setting.folder / expand(setting.value))
 
 
 def record_values(profile: Profile, root: Path) -> dict[str, Any]:

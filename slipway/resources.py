@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from slipway.errors import ParseError
 from slipway.quantity import ARRAY, ARRAY_FORM, MEMORY, MEMORY_FORM, TIME, TIME_FORM, parse_array
+from slipway.text.number import whole
 from slipway.validation import form
 
 Time = Annotated[str | None, form(TIME, TIME_FORM)]
@@ -72,14 +73,14 @@ class Resources(BaseModel):
     @property
     def gpu_count(self) -> int:
         """GPUs on each node."""
-        last = (self.gpus or "0").rpartition(":")[2]
-        return int(last) if last.isdigit() else 1
+        number = whole((self.gpus or "0").rpartition(":")[2])
+        return 1 if number is None else number
 
     @property
     def gpu_type(self) -> str | None:
         """Which GPUs, or ``None`` for any."""
         first = (self.gpus or "0").partition(":")[0]
-        return None if first.isdigit() else first
+        return first if whole(first) is None else None
 
 
 def _check_array(value: str | None) -> str | None:

@@ -52,11 +52,11 @@ def read_keys(
         content = load_yaml(_read(file), as_text=as_text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from error
+        raise ConfigError(f"{file}:{line}: this is not YAML: {str(error.problem)[:400]}") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         if missing is not None and isinstance(error, FileNotFoundError):
             raise UsageError(missing) from error
-        raise ConfigError(f"{file} cannot be read: {error}") from error
+        raise ConfigError(f"{file} cannot be read: {str(error)[:400]}") from error
     if content is None and may_be_empty:
         return {}
     if not isinstance(content, dict):

@@ -62,7 +62,7 @@ def is_of_another(words: Sequence[str], whose: str, keys: Sequence[str]) -> bool
         keys: each as ``KIND BASE64``.
     """
     blobs = {key.split()[1] for key in keys}
-    return words[-1].split(":")[2] == whose and blobs.isdisjoint(words)
+    return words[-1].split(":")[2:3] == [whose] and blobs.isdisjoint(words)
 
 
 def has_key(content: bytes, blob: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
+from slipway.text.number import whole
 
 AUTHORIZED = ".ssh/authorized_keys"
 KNOWN = ".ssh/known_hosts"
@@ -117,12 +118,12 @@ def parse_home(stdout: str) -> Home:
         kind, _, rest = line.partition(" ")
         if kind == "home":
             path = PurePosixPath(rest)
-        elif kind == "uid" and rest.isdigit():
-            user = int(rest)
+        elif kind == "uid":
+            user = whole(rest)
         elif kind == "file":
             words = rest.split()
-            if len(words) > 4 and words[3].isdigit():
-                modes.append(Mode(name=words[0], shown=words[1], owner=int(words[3])))
+            if len(words) > 4 and (owner := whole(words[3])) is not None:
+                modes.append(Mode(name=words[0], shown=words[1], owner=owner))
     if path is None or user is None:
         raise ParseError(f"the home folder could not be looked at: {stdout[:200]!r}")
     return Home(path=path, user=user, modes=tuple(modes))

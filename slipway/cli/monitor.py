@@ -91,7 +91,7 @@ def _budget(most_tries: str, gpu_hours: str | None, cost: str | None) -> Budget:
     from slipway.errors import UsageError
     from slipway.monitor.spending import Budget
 
-    if not (most_tries.isdecimal() and 0 < int(most_tries) <= 1000):
+    if not (most_tries.isdecimal() and len(most_tries) < 10 and 0 < int(most_tries) <= 1000):
         raise UsageError(f"--most-tries {most_tries[:100]}: write how often an element is tried, from 1 on")
     return Budget(
         most_tries=int(most_tries), gpu_hours=_amount("--gpu-hours", gpu_hours), cost=_amount("--cost", cost)

@@ -64,6 +64,6 @@ def read_lanes(word: str | None) -> int | None:
 def _read_number(option: str, word: str | None, what: str) -> int | None:
     from slipway.errors import UsageError
 
-    if word is not None and not (word.isdecimal() and 0 < int(word) < 10**6):
+    if word is not None and not (word.isdecimal() and len(word) < 10 and 0 < int(word) < 10**6):
         raise UsageError(f"--{option} {word[:100]}: write {what}, from 1 on")
     return None if word is None else int(word)

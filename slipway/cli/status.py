@@ -61,7 +61,7 @@ def status(
         from slipway.steps.tell import tell_endings
         from slipway.terminal.terminal import print_json
 
-        if not count.isdecimal():
+        if not (count.isdecimal() and len(count) < 10):
             raise UsageError(f"--count {count}: write how many runs as a number")
         interval_s = _interval(interval, watch=watch, json=json)
         if watch and wide:
@@ -152,7 +152,7 @@ def read_interval(interval: str | None) -> float | None:
 
     if interval is None:
         return None
-    if not interval.isdecimal() or not 1 <= int(interval) <= 86400:
+    if not (interval.isdecimal() and len(interval) < 10) or not 1 <= int(interval) <= 86400:
         raise UsageError(f"--interval {interval[:100]}: write seconds as a whole number, from 1 on")
     return float(interval)
 

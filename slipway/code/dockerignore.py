@@ -17,6 +17,8 @@ from pathlib import Path
 from slipway.errors import DataError
 
 NAME = ".dockerignore"
+# Linux has no longer paths.
+MOST_LETTERS = 4096
 _WILDCARDS = frozenset("*?[\\")
 _SPECIAL = _WILDCARDS | {"]"}
 
@@ -101,6 +103,8 @@ def _parse(line: str, place: str) -> Rule | None:
     words = "" if line.startswith("#") else line.strip()
     is_exception = words.startswith("!")
     words = words.removeprefix("!").strip()
+    if len(words) > MOST_LETTERS:
+        raise DataError(f"{place}: a pattern of {len(words)} letters is longer than any path")
     if not words:
         if is_exception:
             raise DataError(f"{place}: there is nothing behind the `!`; write what is to be let through")
@@ -111,7 +115,7 @@ def _parse(line: str, place: str) -> Rule | None:
     try:
         pattern = re.compile(translate(clean), re.DOTALL)
     except (ValueError, re.error) as error:
-        raise DataError(f"{place}: {line.strip()!r} is no pattern: {error}") from error
+        raise DataError(f"{place}: {line.strip()!r:.200} is no pattern: {error}") from error
     return Rule(is_exception=is_exception, words=tuple(clean.split("/")), pattern=pattern)
 
 
@@ -134,7 +138,9 @@ def translate(glob: str) -> str:
     rest = glob
     while rest:
         if rest.startswith("**"):
-            rest = rest[2:].removeprefix("/")
+            # Several in a row say no more than one, and cost more with each.
+            while rest.startswith("**"):
+                rest = rest[2:].removeprefix("/")
             parts.append("(?:.*/)?" if rest else ".*")
         elif rest[0] == "[":
             part, rest = _translate_set(rest)
@@ -156,5 +162,9 @@ def _translate_set(glob: str) -> tuple[str, str]:
     if match is None:
         raise ValueError("a `[` has no `]`, or nothing between the two")
     characters = [one.removeprefix("\\") or one for one in re.findall(r"\\.|.", match[2], re.DOTALL)]
-    inside = "".join(one if one == "-" else re.escape(one) for one in characters)
+    last = len(characters) - 1
+    # Between two others it makes a range of them; anywhere else it is a letter, which `re` would warn of.
+    ranges = {at for at, one in enumerate(characters) if one == "-" and 0 < at < last}
+    ranges = {at for at in ranges if at - 1 not in ranges and at - 2 not in ranges}
+    inside = "".join(one if at in ranges else re.escape(one) for at, one in enumerate(characters))
     return f"[{match[1]}{inside}]", glob[match.end() :]

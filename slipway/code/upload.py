@@ -19,6 +19,7 @@ from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.open_shell import Step
 from slipway.host.scratch import Scratch
+from slipway.jsontext import load_json
 from slipway.progress import Amount, Progress
 from slipway.shell import Result
 from slipway.text.wording import counted
@@ -102,7 +103,7 @@ def explain_unpacked(what: str, result: Result) -> RemoteError:
 def recall_sent(state: Path, site: str, source: Path) -> Tree | None:
     """The tree of a code folder that was last sent to a site from here."""
     try:
-        rows = json.loads(_sent_path(state, site, source).read_text(encoding="utf-8"))
+        rows = load_json(_sent_path(state, site, source).read_text(encoding="utf-8"))
         return Tree(entries={name: Entry(kind=kind, value=value) for name, (kind, value) in rows.items()})
     except (OSError, ValueError, AttributeError, TypeError):
         return None  # There is none yet, or it is broken: everything is sent.

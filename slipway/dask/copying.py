@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from slipway.access.machine import Machine
 from slipway.errors import RemoteError
 from slipway.host.host import Host
+from slipway.text.number import whole
 
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no")
 _PATIENCE_S = 6 * 3600
@@ -25,7 +26,7 @@ def list_files(host: Host, folder: PurePosixPath) -> Mapping[str, int]:
     """The files in a folder there and their sizes in bytes; none where there is no such folder."""
     printed = host.check(["sh", "-c", _LIST, "slipway", str(folder)]).stdout
     pairs = (row.partition(" ") for row in printed.split("\0") if row)
-    return {name: int(size) for size, _, name in pairs if size.isdigit()}
+    return {name: number for size, _, name in pairs if (number := whole(size)) is not None}
 
 
 def send_command(path: PurePosixPath, part: PurePosixPath, user: str, address: tuple[str, int]) -> list[str]:

@@ -13,6 +13,7 @@ from slipway.dask.wrapper import PYTHON
 from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
+from slipway.text.number import whole
 
 _PACKAGE = "slipway_dask"
 STATE, STOP, LOG = "state.json", "stop", "lead.log"
@@ -176,7 +177,7 @@ def end_processes(host: Host, cluster: str) -> int:
         How many processes that were.
     """
     printed = host.run(["sh", "-c", _END, "slipway", cluster], timeout_s=_PATIENCE_S).stdout.split()
-    return int(printed[0]) if printed and printed[0].isdigit() else 0
+    return (whole(printed[0]) if printed else None) or 0
 
 
 def end_jobs(host: Host, cluster: str) -> None:

@@ -46,7 +46,7 @@ class _Said:
             self.others.append(line)
         elif word == "step":
             self.progress.step(f"{self.shown}: the login node {value}")
-        elif word == "at":
+        elif word == "at" and re.fullmatch("[0-9]{1,18}", value):
             self.progress.line(f"{megabytes(int(value))} have arrived there")
         else:
             self.words[word] = value

@@ -122,7 +122,9 @@ def parse_manifest(text: str) -> Manifest:
             elif line and not line.startswith("# To check"):
                 raise ValueError(kind)
         except (ValueError, KeyError, TypeError, StopIteration) as error:
-            raise ParseError(f"a manifest has the line {line!r}, which is none of a manifest's") from error
+            raise ParseError(
+                f"a manifest has the line {line!r:.200}, which is none of a manifest's"
+            ) from error
     return Manifest(files=files, links=links, folders=frozenset(folders))
 
 

@@ -31,8 +31,8 @@ _FORMAT = "slipway packed dataset 1"
 _FILE = re.compile(rf"(.+)-[0-9a-f]{{16}}{re.escape(SUFFIX)}")
 # The first that reads a tar archive as Slipway writes one.
 _LEAST_VERSION = (4, 5)
-_VERSION = re.compile(r"mksquashfs version (\d+)\.(\d+)")
-_PACKED = re.compile(r"@packed (\d+) (\d+)")
+_VERSION = re.compile(r"mksquashfs version ([0-9]{1,18})\.([0-9]{1,18})")
+_PACKED = re.compile(r"@packed ([0-9]{1,18}) ([0-9]{1,18})")
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.I)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import shutil
 import stat
@@ -52,7 +53,8 @@ def _explained(shown: str) -> Iterator[None]:
     except _DAMAGED as error:
         raise DataError(f"{shown} is no archive, or a damaged one: {error or 'it ends too soon'}") from error
     except OSError as error:
-        if error.errno is not None:
+        # A place in the file that none can have.
+        if error.errno not in (None, errno.EINVAL):
             raise
         # gzip's and bz2's words for a stream that is damaged.
         raise DataError(f"{shown} is no archive, or a damaged one: {error}") from error

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from slipway.doctor.check import Answer
 from slipway.runtime.choose import find_runtime
 from slipway.site import Site
+from slipway.text.number import whole
 
 # What a script may print; more is cut off.
 _MOST_BYTES = 100_000
@@ -106,7 +107,7 @@ def parse_answers(printed: str, mark: str) -> dict[str, Answer] | None:
     for part in parts[:-1]:
         head, _, text = part.partition("\n")
         name, _, code = head.rpartition(" ")
-        answers[name] = Answer(exit_code=int(code) if code.isdecimal() else None, text=text)
+        answers[name] = Answer(exit_code=whole(code), text=text)
     return answers
 
 

@@ -189,7 +189,7 @@ def _make_folders(host: Host, scratch: Scratch) -> str | None:
         return None if made.ok else "\n".join(dict.fromkeys(made.stderr.strip().splitlines()))
     except TransferOnlyError:
         try:
-            for folder in _make_command(scratch)[3:]:
+            for folder in _make_command(scratch)[4:]:
                 host.make_folder(PurePosixPath(folder))
         except (RemoteSpaceError, NoFileTransferError):
             raise

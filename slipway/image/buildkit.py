@@ -17,8 +17,8 @@ from slipway.build_secret import BuildSecret
 
 # The first that may attach records of a build to an image, which makes it an index of several.
 _ATTESTS = (0, 10)
-_VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.")
-_LINE = re.compile(r"#(\d+) (.*)")
+_VERSION = re.compile(r"\bv?([0-9]{1,18})\.([0-9]{1,18})\.")
+_LINE = re.compile(r"#([0-9]{1,18}) (.*)")
 _STEP = re.compile(r"\[((?!internal\b|auth\b)[^\]]*\d+/\d+)\] (.*)", re.S)
 _ENDED = re.compile(r"(?:DONE \d|CACHED\Z|CANCELED|ERROR: )")
 _PRINTED = re.compile(r"\d+\.\d+ ?(.*)", re.S)

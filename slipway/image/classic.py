@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What the engine says of its own doings.
 _NOISE = re.compile(r"\s*--->|Removing intermediate container|Successfully (built|tagged) |--> ")
 # Podman numbers the steps of each stage, and the stages.
-_STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:STEP|Step) (\d+)/(\d+) ?: (.*)", re.S)
+_STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:STEP|Step) ([0-9]{1,18})/([0-9]{1,18}) ?: (.*)", re.S)
 # Podman takes such a file out of the context before it builds.
 _SECRET = "slipway-secret-{}"  # noqa: S105 - a name
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from string import Template
 
 from slipway.image.dockerfile import instructions, read_from, read_settings
+from slipway.jsontext import load_json
 
 # A parser directive that changes what ends a line, and triggers of other images, are beyond this reader.
 _ODD = re.compile(r"^\s*(#\s*escape\s*=|ONBUILD\s)", re.I | re.M)
@@ -118,7 +118,7 @@ def _read_copy(words: str) -> list[str] | None:
     if set(flags) - {"chown", "chmod", "link", "keep-git-dir", "checksum"} or re.search(r"[$\\']|<<", words):
         return None
     try:
-        listed = json.loads(words) if words.lstrip().startswith("[") else words.split()
+        listed = load_json(words) if words.lstrip().startswith("[") else words.split()
     except ValueError:
         return None
     if len(listed) + inline < 2 or not all(isinstance(one, str) and '"' not in one for one in listed):

@@ -14,6 +14,8 @@ _SETTING = re.compile(r"\s*(ARG|ENV)\s+(.*)", re.I | re.S)
 _TAKES_HEREDOC = re.compile(r"\s*(?:ONBUILD\s+)?(?:RUN|COPY|ADD)\s", re.I)
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+""")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
+# Of a value that others have been filled into.
+_LONGEST = 1 << 16
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:[-+])([^}]*))?\})")
 
 
@@ -134,4 +136,5 @@ def _expand(text: str, values: Mapping[str, str]) -> str:
         found, word = values.get(match[1] or match[2], ""), match[4] or ""
         return {":-": found or word, ":+": word if found else ""}.get(match[3], found)
 
-    return _VARIABLE.sub(value, text)
+    # Each of a few lines may double the one before.
+    return _VARIABLE.sub(value, text)[:_LONGEST]

@@ -6,7 +6,6 @@ https://docs.docker.com/engine/manage-resources/contexts/
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from slipway.errors import EngineError
+from slipway.jsontext import load_json
 
 SOCKET = "/var/run/docker.sock"
 _PIPE = "npipe:////./pipe/docker_engine"
@@ -156,7 +156,7 @@ def _read_context(folder: Path, name: str, where: str) -> Endpoint:
 
 
 def _load(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
+    return load_json(file.read_text(encoding="utf-8"))
 
 
 def _has_tls(address: str) -> bool:

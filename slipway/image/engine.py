@@ -234,7 +234,7 @@ def _with_port(endpoint: Endpoint) -> str:
     if parts.port or not parts.hostname or parts.hostname.startswith("-"):
         return endpoint.address
     said = LocalShell().run(["ssh", "-G", "--", endpoint.host]).stdout
-    match = re.search(r"^port (\d+)$", said, re.M)
+    match = re.search(r"^port ([0-9]{1,18})$", said, re.M)
     return f"ssh://{endpoint.host}:{match[1]}" if match else endpoint.address
 
 

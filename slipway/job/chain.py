@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from slipway.errors import ParseError
 from slipway.host.host import Host
 from slipway.job.run import Reason, Run, RunPaths, Status
+from slipway.text.number import whole
 
 # A link that another one follows leaves this file in its attempt: cluster/job/chain.sh.
 _KILLED = "its script was killed before it could ask for the next link"
@@ -39,10 +40,10 @@ def count_links(host: Host, runs: Iterable[Run]) -> Mapping[tuple[str, int | Non
     if not wanted:
         return {}
     folders = [RunPaths(PurePosixPath(run.run_dir)).of_task(task).folder for run, task in wanted]
-    printed = _count(host, folders)
-    if len(printed) != len(wanted) or not all(line.isdigit() for line in printed):
+    counts = [whole(line) for line in _count(host, folders)]
+    if len(counts) != len(wanted) or None in counts:
         raise ParseError(f"{host.target}: the links of runs could not be counted; try again")
-    return {(run.run_id, task): int(line) + 1 for (run, task), line in zip(wanted, printed, strict=True)}
+    return {(run.run_id, task): (count or 0) + 1 for (run, task), count in zip(wanted, counts, strict=True)}
 
 
 def _count(host: Host, folders: Sequence[PurePosixPath]) -> list[str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import gzip
 import json
 import secrets
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from slipway.code.tree import Tree
 from slipway.job.run import Run
+from slipway.jsontext import load_json
 
 # Of a hash, digits that no two files of a project share by chance.
 _DIGITS = 16
@@ -50,9 +52,9 @@ def tree_words(tree: Tree) -> dict[str, str]:
 def recall_tree(state: Path, name: str) -> Mapping[str, str] | None:
     """The :func:`tree_words` of a tree; ``None`` where it is of before they were kept, or broken."""
     try:
-        rows = json.loads(gzip.decompress(_tree_path(state, name).read_bytes()))
+        rows = load_json(gzip.decompress(_tree_path(state, name).read_bytes()))
         return {str(key): str(value) for key, value in rows.items()}
-    except (OSError, EOFError, ValueError, AttributeError):
+    except (OSError, EOFError, ValueError, AttributeError, zlib.error):
         return None
 
 

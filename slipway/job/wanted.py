@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from slipway.code.dockerignore import translate
+from slipway.code.dockerignore import MOST_LETTERS, translate
 from slipway.errors import ParseError, UsageError
 from slipway.job.run import Run
 from slipway.quantity import parse_array
@@ -92,7 +92,7 @@ def parse_tasks(text: str | None) -> frozenset[int]:
     try:
         return frozenset(parse_array(text))
     except ParseError as error:
-        raise UsageError(f"--task {text}: write it as numbers and ranges, such as 3 or 0-9,12") from error
+        raise UsageError(f"--task {text:.99}: write it as numbers and ranges, such as 3 or 0-9,12") from error
 
 
 def parse_only(patterns: Iterable[str]) -> tuple[str, ...]:
@@ -129,16 +129,16 @@ def _task(found: re.Match[str]) -> int | None:
 
 def _compile(pattern: str) -> re.Pattern[str]:
     clean = pattern.removeprefix("./").removeprefix("/").removesuffix("/")
-    if not clean:
+    if not clean or len(clean) > MOST_LETTERS:
         raise UsageError(
-            f"--only {pattern!r}: write a pattern of names in the output folder, such as '*.json'"
+            f"--only {pattern!r:.200}: write a pattern of names in the output folder, such as '*.json'"
         )
     # As in .gitignore: a pattern that is one name is looked for in every folder.
     whole = clean if "/" in clean else f"**/{clean}"
     try:
         return re.compile(translate(whole), re.DOTALL)
     except (ValueError, re.error) as error:
-        raise UsageError(f"--only {pattern!r} is no pattern: {error}") from error
+        raise UsageError(f"--only {pattern!r:.200} is no pattern: {error}") from error
 
 
 def _matches(rest: str, patterns: Sequence[re.Pattern[str]]) -> bool:

@@ -36,7 +36,7 @@ _RECORDING = re.compile(
     re.DOTALL,
 )
 _SEPARATORS = re.compile(r"[,;\[\]()\s]+")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![\w.])")
 _FEWEST_NUMBERS = 4
 _LINE_NUMBERS = (4, 8, 9, 12)
 _MATRIX_ROWS = 3

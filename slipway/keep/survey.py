@@ -286,6 +286,8 @@ def parse_survey(lines: Iterable[str], token: str) -> Survey:
     items: dict[str, list[Item]] = {"scratch": [], "home": []}
     for value in said.get("item", ()):
         place, item = _parse_item(value)
+        if place not in items:
+            raise ParseError(f"the cluster said {value[:200]!r} of what lies in scratch")
         items[place].append(item)
     return Survey(
         user="".join(said.get("user", ())),

@@ -29,7 +29,7 @@ if [ $# -eq 0 ]; then set -- sh; if command -v bash >/dev/null; then set -- bash
 command -v "$1" >/dev/null || { echo "$1: there is no such program in the image" >&2; exit 127; }
 exec "$@"
 """
-_MARK = re.compile(rb"slipway-begins-(\d+)\r*\n")
+_MARK = re.compile(rb"slipway-begins-([0-9]{1,18})\r*\n")
 
 
 class Execution:

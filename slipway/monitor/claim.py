@@ -23,8 +23,8 @@ FRESH_S = 120
 _RUN_ID = r"\w[\w.+-]*"
 _LINK = re.compile(r"(?P<task>run|[0-9]{1,9})-(?P<number>[0-9]{1,9})")
 _MARK = re.compile(rf"(?P<run>{_RUN_ID})\.(?P<decided>submitted|given-up)")
-_LINE = re.compile(rf"(?P<run>{_RUN_ID})/(?P<name>[^/ ]+) (?P<target>{_RUN_ID}) (?P<since>[0-9]+)")
-_NOW = re.compile(r"now ([0-9]+)")
+_LINE = re.compile(rf"(?P<run>{_RUN_ID})/(?P<name>[^/ ]+) (?P<target>{_RUN_ID}) (?P<since>[0-9]{{1,18}})")
+_NOW = re.compile(r"now ([0-9]{1,18})")
 _END = "slipway: these are all"
 _CLAIM = """cd -- "$1" || exit
 mkdir -p -m 700 -- "$2" || exit

@@ -9,6 +9,7 @@ from typing import Any
 from slipway.errors import UsageError
 from slipway.job.run import Run
 from slipway.site import Queue, Site
+from slipway.text.number import whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +129,8 @@ def elapsed_s(run: Run, task: int | None) -> int:
 
 def _counts(resources: Mapping[str, Any]) -> tuple[int, int, int]:
     nodes, cpus = resources.get("nodes"), resources.get("cpus")
-    word = str(resources.get("gpus") or "0").rpartition(":")[2]
-    gpus = int(word) if word.isdigit() else 1
+    number = whole(str(resources.get("gpus") or "0").rpartition(":")[2])
+    gpus = 1 if number is None else number
     return nodes if isinstance(nodes, int) else 1, gpus, cpus if isinstance(cpus, int) else 1
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Any
 
+from slipway.jsontext import load_json
+
 # Changes with the protocol, and is part of a socket's name: two versions of Slipway do not meet.
 VERSION = 1
 MOST_BYTES = 1 << 20
@@ -60,7 +62,7 @@ def values_of(content: bytes) -> dict[str, Any]:
         MalformedFrameError: it holds something else.
     """
     try:
-        values = json.loads(content)
+        values = load_json(content)
     except ValueError as error:
         raise MalformedFrameError(str(error)) from error
     if not isinstance(values, dict):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slipway.errors import SlipwayError
+from slipway.jsontext import load_json
 from slipway.multiplex.folder import find_folder, is_possible
 from slipway.multiplex.frame import VERSION
 from slipway.multiplex.relay import parse_target, target_values
@@ -32,7 +33,7 @@ def find_noted(login: Login, state: Path) -> Target | None:
     file = _file(login, state)
     with suppress(OSError, ValueError, KeyError, TypeError):
         if file is not None:
-            return replace(parse_target(json.loads(file.read_bytes())), vpn=login.vpn)
+            return replace(parse_target(load_json(file.read_bytes())), vpn=login.vpn)
     return None
 
 

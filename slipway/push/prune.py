@@ -46,7 +46,7 @@ find . -mindepth 2 -maxdepth 2 -name run.json -mmin "-$2" -printf '%h\\n' | whil
 done
 """
 _SUFFIX = "|".join(map(re.escape, SUFFIXES))
-_RECORD = re.compile(r"([^\0]*)/run\.json\0 \"sif\": \"(.*)\"\n")
+_RECORD = '/run.json\0 "sif": "'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +127,10 @@ def describe(images: Mapping[str, int], removed: Iterable[str], kept: Mapping[st
 def parse_records(stdout: str) -> dict[str, list[str]]:
     """Runs by the name of their image, as grep prints the line of each record."""
     runs: dict[str, list[str]] = {}
-    for folder, sif in _RECORD.findall(stdout):
-        runs.setdefault(PurePosixPath(sif).name, []).append(PurePosixPath(folder).name)
+    for line in stdout.split("\n")[:-1]:
+        folder, is_record, sif = line.partition(_RECORD)
+        if is_record and sif.endswith('"'):
+            runs.setdefault(PurePosixPath(sif[:-1]).name, []).append(PurePosixPath(folder).name)
     return runs
 
 

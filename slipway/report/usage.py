@@ -12,6 +12,7 @@ from slipway.job.run import Reason, Run
 from slipway.quantity import mebibytes, minutes
 from slipway.report.advice import advise, cores_used, size_words
 from slipway.scheduler.usage import Usage
+from slipway.text.number import whole
 from slipway.text.wording import clock
 
 _MB = 1 << 20
@@ -101,7 +102,7 @@ def _asked(run: Run) -> Usage:
         nodes=nodes,
         cpus=None if cpus is None else cpus * nodes,
         asked_memory_bytes=_memory_bytes(asked.get("mem")),
-        gpus=(int(gpus) if gpus.isdigit() else 1) * nodes,
+        gpus=(1 if (number := whole(gpus)) is None else number) * nodes,
     )
 
 

@@ -45,7 +45,7 @@ def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()
     except ValidationError as error:
         problem = error.errors()[0]
         option = "sbatch" if problem["loc"][0] == "qsub" else str(problem["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {problem['input']}: {explain(problem)}") from error
+        raise UsageError(f"--{option} {str(problem['input'])[:200]}: {explain(problem)}") from error
 
 
 def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resources:

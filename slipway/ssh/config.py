@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from slipway.errors import ConfigError
@@ -31,7 +32,8 @@ def read_config(file: Path, home: Path, *, lenient: bool = False) -> str:
     Raises:
         ConfigError: it cannot be read, includes itself, or has a ``Match`` that is beyond paramiko.
     """
-    return "".join(f"{line}\n" for line in _lines(file, home, "Host *", lenient, MAX_DEPTH))
+    with _quotes_of(file):
+        return "".join(f"{line}\n" for line in _lines(file, home, "Host *", lenient, MAX_DEPTH))
 
 
 def list_aliases(file: Path, home: Path) -> list[str]:
@@ -43,10 +45,20 @@ def list_aliases(file: Path, home: Path) -> list[str]:
         ConfigError: as :func:`read_config`.
     """
     lines = read_config(file, home, lenient=True).splitlines()
-    words = [word for line in lines if line.startswith("Host ") for word in shlex.split(line)[1:]]
+    with _quotes_of(file):
+        words = [word for line in lines if line.startswith("Host ") for word in shlex.split(line)[1:]]
     return [
         word for word in dict.fromkeys(words) if re.fullmatch(r"[\w.-]+", word) and not _OF_A_RUN.match(word)
     ]
+
+
+@contextmanager
+def _quotes_of(file: Path) -> Iterator[None]:
+    try:
+        yield
+    # A quote without its end, a zero byte in a path or a name that is too long; the home folder of nobody.
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(f"{file} cannot be understood: {str(error)[:400]}") from error
 
 
 def _lines(file: Path, home: Path, block: str, lenient: bool, depth: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ _DEEPEST = 20
 _MOST_MINUTES = 366 * 24 * 60
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 _TOKEN = re.compile(
-    r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<unit>[A-Za-z_]\w*)?"
+    r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<unit>[A-Za-z_]\w*)?"
     r"|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign>[-+*/()])"
 )

@@ -17,7 +17,7 @@ Lengths = Mapping[str, Mapping[str, float]]
 
 # Elements share an array where the time of one is at most a quarter more than that of another.
 _STEP = 1.25
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _NAMED = 5
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 # So many letters may be wrong for each that there is; of a word of three to seven, one.
 _LETTERS_A_SLIP = 4
 _BEGINNING = 3
+# A longer one is no slip of anything.
+_LONGEST = 100
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -22,9 +24,9 @@ def find_nearest(word: str, known: Iterable[str]) -> str | None:
     """
     plain = {_plain(one): one for one in known}
     wanted = _plain(word)
-    if not wanted:
+    if not 0 < len(wanted) <= _LONGEST:
         return None
-    distances = {one: _slips(wanted, one) for one in plain}
+    distances = {one: _slips(wanted, one) for one in plain if len(one) <= 2 * _LONGEST}
     close = min(distances, key=lambda one: distances[one], default="")
     if close and distances[close] <= max(len(wanted) // _LETTERS_A_SLIP, int(len(wanted) >= _BEGINNING)):
         return plain[close]

@@ -13,7 +13,7 @@ from slipway.host.host import Host
 # To have less than this part of the old image once more costs less time than copying that on its disk.
 _WORTH_A_COPY = 1 / 100
 _COPY_TIMEOUT_S = 6 * 3600
-_BASIS = re.compile(r"[^/]+/basis-(\d+)/[^/]+")
+_BASIS = re.compile(r"[^/]+/basis-([0-9]{1,18})/[^/]+")
 _JOINING = ".joining"
 _LIST = 'test ! -d "$1" || exec find "$1" -mindepth 2 -type f -printf "%s %P\\0"'
 # A second name costs nothing; some file systems have none.
@@ -54,11 +54,13 @@ def list_command(upload_dir: PurePosixPath) -> list[str]:
 
 
 def parse_left(stdout: str) -> list[Left]:
-    """Read the answer to :func:`list_command`."""
+    """Read the answer to :func:`list_command`; what is of another form is left out."""
     left = []
     for entry in filter(None, stdout.split("\0")):
         size, _, path = entry.partition(" ")
         match = _BASIS.fullmatch(path)
+        if not re.fullmatch("[0-9]{1,18}", size):
+            continue
         length = int(match[1]) if match else int(size)
         if length and not path.endswith(f"/{_JOINING}"):
             left.append(Left(path=path, length_bytes=length, is_joined=match is not None))

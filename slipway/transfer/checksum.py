@@ -50,5 +50,5 @@ def hash_remote(
 def _parse_line(line: str) -> tuple[str, str]:
     digest, star, name = line.partition(" *")
     if not star or len(digest) != 64:
-        raise ParseError(f"sha256sum printed {line!r}; expected a hash and a name")
+        raise ParseError(f"sha256sum printed {line[:200]!r}; expected a hash and a name")
     return name, digest

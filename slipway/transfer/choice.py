@@ -14,7 +14,7 @@ from slipway.shell import LocalShell, Result
 # --info=progress2 here, --protect-args there.
 LEAST_HERE = (3, 1)
 LEAST_THERE = (3, 0)
-_VERSION = re.compile(r"^rsync\s+version v?(\d+)\.(\d+)", re.M)
+_VERSION = re.compile(r"^rsync\s+version v?([0-9]{1,18})\.([0-9]{1,18})", re.M)
 _NOT_FOUND = 127
 
 

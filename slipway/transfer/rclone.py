@@ -6,7 +6,6 @@ read, handed on or written down.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from slipway.errors import ConfigError, HostError, RemoteError, UsageError
 from slipway.host.host import Host
+from slipway.jsontext import load_json
 from slipway.progress import Amount, OnProgress, Progress, Transfer
 from slipway.shell import LocalShell
 from slipway.web import hide_password
@@ -222,7 +222,7 @@ class _Heard:
 
 def _record(line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line) if line.startswith("{") else {}
+        record = load_json(line) if line.startswith("{") else {}
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -57,7 +57,7 @@ _STATS = {
     "total_bytes": re.compile(r"^Total file size: ([\d,.]+) bytes$", re.M),
     "files": re.compile(r"^Number of (?:regular )?files transferred: ([\d,.]+)$", re.M),
 }
-_PROGRESS = re.compile(r"([\d,]+)\s+(\d+)%\s+\S+/s")
+_PROGRESS = re.compile(r"(?<![\d,])([\d,]{1,30})\s{1,20}(\d{1,3})%\s{1,20}\S{1,20}/s")
 
 
 def rsync_command(

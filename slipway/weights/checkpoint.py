@@ -34,6 +34,9 @@ _NO_CHECKPOINT = (
     pickle.UnpicklingError,
     zlib.error,
     RuntimeError,
+    # It says that it holds a text of so many bytes.
+    MemoryError,
+    OverflowError,
 )
 # PyTorch before 1.6 wrote five pickles, and then the bytes.
 _OLD_MAGIC, _OLD_PICKLES = 0x1950A86A20F9469CFC6C, 5

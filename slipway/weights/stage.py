@@ -83,7 +83,8 @@ def find_source(file: Path, name: str) -> Source:
     try:
         source = _checked(Source(name=name, **load_json(file.read_bytes()).get(name, {})))
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{file}: what it says of {name} cannot be understood: {error}") from error
+        why = f"cannot be understood: {str(error)[:400]}"
+        raise ConfigError(f"{file}: what it says of {name:.200} {why}") from error
     if source.sha256 is not None and not _SHA256.fullmatch(source.sha256):
         raise ConfigError(f"{file}: the sha256 of {name} is no hash; write 64 digits of 0-9 and a-f")
     return source

@@ -7,7 +7,7 @@ import re
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped, warning
 
-_ROW = re.compile(r"\s(\d+)\s+(\d+)\s+(\d+)\s+\d+%\s")
+_ROW = re.compile(r"\s([0-9]{1,18})\s+([0-9]{1,18})\s+([0-9]{1,18})\s+[0-9]{1,18}%\s")
 _ASK_SCRATCH = """
 echo "scratch $scratch_here"
 echo "token $(cat "$here/token")"

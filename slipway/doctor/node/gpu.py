@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped
+from slipway.jsontext import load_json
 
 # CUDA releases and the oldest driver that runs them, the newest first:
 # https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
@@ -21,9 +21,9 @@ _DRIVERS = (
     ((10, 0), (410, 48)),
 )
 _DRIVER = re.compile(r"^gpu [^,]+, ([\d.]+),", re.M)
-_CAPABILITY = re.compile(r"^capability (\d+)\.(\d+)\s*$", re.M)
-_FLAG = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
-_LISTED = re.compile(r"(\d+)\.(\d)([af]?)(\+PTX)?")
+_CAPABILITY = re.compile(r"^capability ([0-9]{1,18})\.([0-9]{1,18})\s*$", re.M)
+_FLAG = re.compile(r"(sm|compute)_([0-9]{1,18})(\d)([af]?)")
+_LISTED = re.compile(r"([0-9]{1,18})\.(\d)([af]?)(\+PTX)?")
 _CONTAINER = "node-container"
 
 
@@ -42,11 +42,15 @@ def read_compiled(inside: Answer) -> Compiled | None:
     An image with DROID-SLAM has it in ``versions.json``, and of any other PyTorch is asked.
     """
     if written := inside.value("versions"):
-        content = json.loads(written)
+        try:
+            content = load_json(written)
+            words = [str(content[key]) for key in ("cuda", "architectures", "torch_architectures")]
+        except (ValueError, TypeError, LookupError):
+            return None
         return Compiled(
-            cuda=content["cuda"],
-            own=[flag for match in _LISTED.finditer(content["architectures"]) for flag in _flags(match)],
-            torch=content["torch_architectures"].split(),
+            cuda=words[0],
+            own=[flag for match in _LISTED.finditer(words[1]) for flag in _flags(match)],
+            torch=words[2].split(),
         )
     torch = (inside.value("torch") or "").split()
     cuda = torch[0] if torch and torch[0] != "None" else (inside.value("cuda") or "").strip() or None
@@ -163,12 +167,12 @@ def judge_glibc(image: str, node: str, needs: Sequence[str]) -> Finding:
 
 
 def _glibc(said: str) -> tuple[int, ...] | None:
-    match = re.search(r"(?:glibc|GLIBC|libc).*?(\d+\.\d+)", said)
+    match = re.search(r"(?:glibc|GLIBC|libc).*?([0-9]{1,18}\.[0-9]{1,18})", said)
     return _numbers(match[1]) if match else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,18}", version))
 
 
 CHECKS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, ok, skipped, warning
 from slipway.quantity import mebibytes
+from slipway.text.number import whole
 
 # Larger values are how a kernel writes that there is no limit.
 _NO_LIMIT_BYTES = 1 << 60
@@ -30,20 +31,19 @@ done </proc/self/cgroup
 
 
 def _look_at_memory(facts: Facts, answer: Answer) -> Finding:
-    limits = [
-        int(row) for line in answer.text.splitlines() if (row := line.removeprefix("limit ")).isdecimal()
-    ]
-    limit = min((one for one in limits if one < _NO_LIMIT_BYTES), default=None)
+    limits = [whole(line.removeprefix("limit ")) for line in answer.text.splitlines()]
+    limit = min((one for one in limits if one is not None and one < _NO_LIMIT_BYTES), default=None)
     return judge_memory(limit, given_bytes(answer) or _asked(facts))
 
 
 def given_bytes(answer: Answer) -> int | None:
     """The memory that the scheduler says the job has, in bytes."""
     node = (answer.value("node") or "").strip()
-    if node.isdecimal() and int(node):
-        return int(node) << 20
-    words = (answer.value("cpu") or "").split()
-    return int(words[0]) * int(words[1]) << 20 if len(words) == 2 and "".join(words).isdecimal() else None
+    if number := whole(node):
+        return number << 20
+    words = [whole(word) for word in (answer.value("cpu") or "").split()]
+    each, cpus = words if len(words) == 2 else (None, None)
+    return None if each is None or cpus is None else each * cpus << 20
 
 
 def _asked(facts: Facts) -> int | None:

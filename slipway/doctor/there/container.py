@@ -14,7 +14,7 @@ from slipway.runtime.choose import find_runtime
 
 _NOT_FOUND = 4
 _SO = "a job would end with launch-failure"
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_VERSION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 # What the installation says of itself, and where its own programs are.
 _FIND = """
 load_site >/dev/null 2>&1 || exit 3

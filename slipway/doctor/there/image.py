@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import PurePosixPath
 
 from slipway.doctor.check import Answer, Check, Facts, Place
-from slipway.doctor.finding import Finding, failed, ok, warning
+from slipway.doctor.finding import Finding, failed, ok, skipped, warning
 from slipway.errors import ParseError
 from slipway.image.inputs import explain_stale
 from slipway.push.upload import PushedSif, parse_record
@@ -34,11 +35,13 @@ def _look(facts: Facts, answer: Answer) -> Finding:
     if answer.exit_code == _BROKEN:
         seen = f"{_link(facts)} points to an image that is gone"
         return failed(seen, so=_SO, fix=f"{push}; a purge of scratch may have removed it")
-    path = PurePosixPath(answer.value("file") or "/")
+    path, size = PurePosixPath(answer.value("file") or ""), answer.value("size") or "0"
+    if not path.name or not re.fullmatch("[0-9]{1,18}", size):
+        return skipped(f"the cluster says nothing of {_link(facts)}")
     if answer.exit_code == _NO_RECORD:
         return failed(f"{path.name} has no record beside it", so=_SO, fix=push)
     try:
-        there = parse_record((answer.value("record") or "").encode(), path)
+        there = parse_record((answer.value("record") or "").encode("utf-8", "surrogateescape"), path)
     except ParseError as error:
         return failed(str(error), so=_SO, fix=push)
     if answer.value("closed"):
@@ -46,7 +49,7 @@ def _look(facts: Facts, answer: Answer) -> Finding:
         return failed(
             f"{path.name} cannot be read by this user", so="a job would end with launch-failure", fix=fix
         )
-    return judge_image(facts, there, int(answer.value("size") or 0), push)
+    return judge_image(facts, there, int(size), push)
 
 
 def _link(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped, warning
+from slipway.text.number import whole
 
 _MUCH = 0.9
 # It prints first which command it is. `quota` tells all file systems, of which that of scratch is chosen.
@@ -24,12 +25,12 @@ elif command -v quota >/dev/null; then
     echo "command quota"; quota -w -v 2>&1
 fi
 """
-_NUMBER = r"(\d+)\*?"
+_DIGITS = r"([0-9]{1,18})"
+_NUMBER = rf"{_DIGITS}\*?"
 # lfs: kbytes quota limit grace files quota limit grace; of quota, each grace may be missing.
-_LFS = re.compile(rf"^\s*\S+\s+\[?{_NUMBER}\]?\s+(\d+)\s+(\d+)\s+\S+\s+{_NUMBER}\s+(\d+)\s+(\d+)", re.M)
-_QUOTA = re.compile(
-    rf"^\s*(\S+)\s+{_NUMBER}\s+(\d+)\s+(\d+)\s+(?:[\w:]*[a-z:][\w:]*\s+)?{_NUMBER}\s+(\d+)\s+(\d+)", re.M
-)
+_LIMITS = rf"\s+{_DIGITS}\s+{_DIGITS}"
+_LFS = re.compile(rf"^\s*\S+\s+\[?{_NUMBER}\]?{_LIMITS}\s+\S+\s+{_NUMBER}{_LIMITS}", re.M)
+_QUOTA = re.compile(rf"^\s*(\S+)\s+{_NUMBER}{_LIMITS}\s+(?:[\w:]*[a-z:][\w:]*\s+)?{_NUMBER}{_LIMITS}", re.M)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,9 @@ def _read_beegfs(printed: str, _: str) -> Iterator[list[int]]:
     """``name,id,size,hard,files,hard``: sizes in bytes, and ``unlimited`` for no limit."""
     for line in printed.splitlines():
         row = line.strip().split(",")
-        if len(row) == 6 and row[2].isdecimal() and row[4].isdecimal():
-            size, hard = int(row[2]) // 1024, int(row[3]) // 1024 if row[3].isdecimal() else 0
-            yield [size, 0, hard, int(row[4]), 0, int(row[5]) if row[5].isdecimal() else 0]
+        size, hard, files, most = map(whole, row[2:]) if len(row) == 6 else (None, None, None, None)
+        if size is not None and files is not None:
+            yield [size // 1024, 0, (hard or 0) // 1024, files, 0, most or 0]
 
 
 def _read_gpfs(printed: str, disk: str) -> Iterator[list[int]]:
@@ -93,7 +94,7 @@ def _read_gpfs(printed: str, disk: str) -> Iterator[list[int]]:
             values = dict(zip(names, row, strict=False))
             keys = ("blockUsage", "blockQuota", "blockLimit", "filesUsage", "filesQuota", "filesLimit")
             if values.get("quotaType") == "USR" and values.get("filesystemName") == disk.rpartition("/")[2]:
-                yield [int(values[key] or 0) for key in keys]
+                yield [whole(values.get(key, "")) or 0 for key in keys]
 
 
 _READERS = {"lfs": _read_lfs, "quota": _read_quota, "beegfs": _read_beegfs, "gpfs": _read_gpfs}

@@ -11,7 +11,7 @@ from slipway.doctor.program import variables
 _UNSET, _UNWRITABLE, _FULL = 3, 4, 5
 _LITTLE_BYTES, _HARDLY_ANY_BYTES = 5e9, 100e6
 _FEW_FILES, _HARDLY_ANY_FILES = 20_000, 500
-_ROW = re.compile(r"\s(\d+)\s+(\d+)\s+(-?\d+)\s+(?:\d+%|-)\s")
+_ROW = re.compile(r"\s([0-9]{1,18})\s+([0-9]{1,18})\s+(-?[0-9]{1,18})\s+(?:[0-9]{1,18}%|-)\s")
 _SO = "`invoke push`, `stage` and `job` would be refused"
 # Nothing is made but a file that is removed at once; the next `push` makes the folder itself.
 _ASK = """

@@ -20,7 +20,7 @@ from .slurm import run
 # A holder writes down that it lives so often; whose last sign is as old as this, on another machine, is dead.
 BEAT_S, DEAD_S = 10.0, 120.0
 _TRIES = 10
-_HOLDER = re.compile(r"(?P<host>\S+) (?P<pid>[0-9]+) (?P<began>[0-9]+) (?P<job>\S+)")
+_HOLDER = re.compile(r"(?P<host>\S+) (?P<pid>[0-9]{1,18}) (?P<began>[0-9]{1,18}) (?P<job>\S+)")
 
 
 class Holder(NamedTuple):

@@ -29,6 +29,7 @@ _ELAPSED = re.compile(r"(?:([0-9]{1,9})-)?(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{
 _RANGE = r"[0-9]{1,9}(-[0-9]{1,9}(:[0-9]{1,9})?)?"
 _RANGES = re.compile(rf"{_RANGE}(,{_RANGE})*(%[0-9]{{1,9}})?")
 _MOST_TASKS = 100000
+_MOST_JOBS = 200000
 
 
 class UnreadableError(Exception):
@@ -57,6 +58,7 @@ def parse_queue(stdout: str) -> List[Job]:
                         _nodes(nodes),
                     )
                 )
+        _check_count(jobs, "squeue")
     return jobs
 
 
@@ -72,6 +74,7 @@ def parse_accounting(stdout: str) -> List[Job]:
         for job_id, task in parse_tasks(shown_id, "sacct"):
             word = parse_state(state.partition(" ")[0])
             jobs.append(Job(job_id, name, word, task, code, signal, _number(elapsed), _nodes(nodes)))
+        _check_count(jobs, "sacct")
     return jobs
 
 
@@ -95,6 +98,7 @@ def parse_shown(stdout: str) -> List[Job]:
         for job_id, task in parse_tasks(shown_id, "scontrol"):
             state = parse_state(fields["JobState"])
             jobs.append(Job(job_id, fields["JobName"], state, task, code, signal, elapsed_s, nodes))
+        _check_count(jobs, "scontrol")
     return jobs
 
 
@@ -111,6 +115,11 @@ def parse_elapsed(text: str) -> Optional[int]:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _check_count(jobs: List[Job], program: str) -> None:
+    if len(jobs) > _MOST_JOBS:
+        raise UnreadableError(f"{program} printed rows of more than {_MOST_JOBS} tasks")
 
 
 def parse_tasks(shown_id: str, program: str) -> List[Tuple[str, Optional[int]]]:

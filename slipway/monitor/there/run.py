@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -10,6 +11,7 @@ from .status import Status
 
 # A run, and which of its tasks; None is a run without tasks.
 Where = Tuple[str, Optional[int]]
+_ATTEMPT = re.compile("[0-9]{1,9}")
 RESULT_BYTES = 65536
 _EXCLUDE = "--exclude="
 # What of a request is of one submission alone.
@@ -102,7 +104,7 @@ def read_run(run_id: str, plan: Optional[str]) -> Optional[Run]:
 def newest_attempt(folder: Path) -> Optional[Path]:
     """The folder of the newest attempt; ``None`` where the run or task has none."""
     numbers = [path.name[len("attempt-") :] for path in folder.glob("attempt-*")]
-    newest = max((int(number) for number in numbers if number.isdigit()), default=0)
+    newest = max((int(number) for number in numbers if _ATTEMPT.fullmatch(number)), default=0)
     return folder / f"attempt-{newest}" if newest else None
 
 

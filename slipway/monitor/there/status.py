@@ -99,7 +99,7 @@ def parse_result(content: str) -> Optional[Result]:
             node=_text(values.get("node")),
             continues=values.get("continues") is True,
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

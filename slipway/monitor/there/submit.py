@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import tarfile
@@ -23,6 +24,7 @@ RUN, ARRAY, TRIES = "@slipway-run@", "@slipway-array@", "@slipway-tries@"
 SOON_S = 60
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 _ANSWER_BYTES = 1 << 20
+_CODE = re.compile("[0-9]{1,9}")
 
 
 class RefusedError(Exception):
@@ -199,7 +201,8 @@ class Submitter:
         refusal = None
         if content is not None:
             code, out, err = [*content.split("\0"), "", "", ""][:3]
-            new.job_id, refusal = parse_submission(Done(int(code) if code.isdigit() else 124, out, err))
+            done = Done(int(code) if _CODE.fullmatch(code) else 124, out, err)
+            new.job_id, refusal = parse_submission(done)
         if new.job_id is not None:
             return True
         problem = poll(self.order["commands"], [new])

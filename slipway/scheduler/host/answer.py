@@ -22,7 +22,7 @@ def read_jobs(answer: Mapping[str, Any]) -> list[Job]:
         return [_job(row) for row in answer["jobs"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ParseError(
-            f"the queue's answer is not of the form that this Slipway knows: {error!r}"
+            f"the queue's answer is not of the form that this Slipway knows: {error!r:.300}"
         ) from error
 
 
@@ -81,13 +81,14 @@ def read_offer(answer: Mapping[str, Any]) -> QueueState:
         gpus = [(str(gpu["name"]), bool(gpu["is_free"])) for gpu in answer["gpus"]]
         has_room, waiting = int(answer["running"]) < int(answer["places"]), int(answer["waiting"])
         cpus, memory_bytes, name = int(answer["cpus"]), int(answer["memory_bytes"]), str(answer["node"])
+        offer = Queue(max_nodes=1, max_cpus=cpus, max_mem=f"{memory_bytes >> 20}M", max_gpus=_by_type(gpus))
     except (KeyError, TypeError, ValueError) as error:
         raise ParseError(
-            f"the queue's answer is not of the form that this Slipway knows: {error!r}"
+            f"the queue's answer is not of the form that this Slipway knows: {error!r:.300}"
         ) from error
     return QueueState(
         name=name,
-        offer=Queue(max_nodes=1, max_cpus=cpus, max_mem=f"{memory_bytes >> 20}M", max_gpus=_by_type(gpus)),
+        offer=offer,
         is_default=True,
         nodes=1,
         idle_nodes=1 if has_room else 0,

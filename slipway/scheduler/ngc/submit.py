@@ -17,7 +17,7 @@ from slipway.scheduler.ngc.parse import explain, parse_job
 from slipway.scheduler.ngc.places import NOTE
 
 _MARK = "slipway-ngc: task"
-_ROW = re.compile(rf"^{_MARK} (\d*) ended (\d+)\n", re.M)
+_ROW = re.compile(rf"^{_MARK} ([0-9]{{0,9}}) ended ([0-9]{{1,18}})\n", re.M)
 # In the workspace, `slipway/` is laid out as in scratch, but for code, which goes as one file a tree: `ngc`
 # refuses names with <>:;,?"*%| in them, and is slow with many files.
 _SUBMIT = r"""

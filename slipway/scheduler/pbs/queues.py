@@ -15,6 +15,7 @@ from slipway.scheduler.pbs.job import parse_clock, parse_number
 from slipway.scheduler.pbs.usage import parse_size
 from slipway.scheduler.queues import UNTYPED, ClusterQueues, QueueState
 from slipway.site import Queue
+from slipway.text.number import whole
 
 # What stands before each answer; no attribute begins a line.
 _MARKS = ("slipway-queues", "slipway-server", "slipway-nodes", "slipway-user")
@@ -136,8 +137,9 @@ def _torque_jobs(attributes: Attributes) -> int:
     for word in re.split(r",\s*(?=[0-9,-]+/)", attributes.get("jobs", "")):
         for part in word.partition("/")[0].split(","):
             first, dash, last = part.strip().partition("-")
-            if first.isdigit():
-                used += int(last) - int(first) + 1 if dash and last.isdigit() else 1
+            begin, end = whole(first), whole(last)
+            if begin is not None:
+                used += end - begin + 1 if dash and end is not None else 1
     return used
 
 

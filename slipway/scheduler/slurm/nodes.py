@@ -30,13 +30,13 @@ _TIME = re.compile(r"[0-9]{1,9}(:[0-9]{2}){0,2}|[0-9]{1,9}-[0-9]{1,2}(:[0-9]{2})
 # MiB; no node has more.
 _MOST_MB = 10**12
 # "gpu:a100:4(S:0-1)", "gpu:2(IDX:0,3)"; what is in brackets may have commas.
-_BRACKETS = re.compile(r"\([^)]*\)")
+_BRACKETS = re.compile(r"\([^()]*\)")
 _GPU = re.compile(r"gpu:(?:([^:,=]+):)?([0-9]{1,9})")
 # Nodes on which a job could begin: also those that sleep (`idle~`), but none that is promised to one that
 # waits (`plnd`, `mix-`).
 _IDLE = re.compile(r"idle[~#]?")
 _PARTLY = re.compile(r"mix(ed)?")
-_CPUS = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)/([0-9]+)")
+_CPUS = re.compile(r"([0-9]{1,18})/([0-9]{1,18})/([0-9]{1,18})/([0-9]{1,18})")
 _PAIR = re.compile(r"(?<!\S)([A-Za-z_]+)=(\S*)")
 _ALL = {"", "ALL", "(null)"}
 

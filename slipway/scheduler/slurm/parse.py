@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 from slipway.errors import ParseError
@@ -38,6 +38,7 @@ _SHOWN = re.compile(
     r"TimeLimit|StartTime|EndTime|NodeList)=(\S*)"
 )
 _LATEST_S = 1 << 40
+_MOST_JOBS = 200_000
 # A word that may stand where there are no nodes: "(null)", "None assigned".
 _NODES = re.compile(r"[\w.-][\w.,\[\]-]*")
 # "7", "7_3" for a task of an array, "7_[4-9%2]" for those of its tasks that have not begun.
@@ -103,6 +104,7 @@ def parse_queue(stdout: str) -> list[Job]:
             )
             for job_id, task in parse_tasks(shown_id, "squeue")
         ]
+        check_count(jobs, "squeue")
     return jobs
 
 
@@ -134,6 +136,7 @@ def parse_accounting(stdout: str) -> list[Job]:
             )
             for job_id, task in parse_tasks(shown_id, "sacct")
         ]
+        check_count(jobs, "sacct")
     return jobs
 
 
@@ -147,7 +150,11 @@ def parse_shown(stdout: str) -> list[Job]:
     shown = [line for line in lines if line.startswith("JobId=")]
     if not shown and any(lines):
         raise ParseError(f"scontrol printed {stdout[:200]!r}; expected JobId=")
-    return [job for line in shown for job in _shown(line)]
+    jobs: list[Job] = []
+    for line in shown:
+        jobs += _shown(line)
+        check_count(jobs, "scontrol")
+    return jobs
 
 
 def _shown(line: str) -> Iterator[Job]:
@@ -221,6 +228,12 @@ def _codes(text: str) -> tuple[int | None, int | None]:
     """Exit code and signal, of ``3:0``."""
     code, _, signal = text.partition(":")
     return parse_number(code), parse_number(signal) or None
+
+
+def check_count(jobs: Sized, program: str) -> None:
+    """Refuse more tasks than any cluster has: a row of a few letters may stand for 100,000."""
+    if len(jobs) > _MOST_JOBS:
+        raise ParseError(f"{program} printed rows of more than {_MOST_JOBS:,} tasks; no cluster has so many")
 
 
 def parse_tasks(shown_id: str, program: str) -> list[tuple[str, int | None]]:

@@ -11,7 +11,7 @@ from slipway.host.host import Host
 from slipway.scheduler.accounts import Accounted, AccountedJob, AccountQuery, UserTotal
 from slipway.scheduler.slurm.answers import Answers, run_all
 from slipway.scheduler.slurm.commands import associations_command
-from slipway.scheduler.slurm.parse import parse_state, parse_tasks
+from slipway.scheduler.slurm.parse import check_count, parse_state, parse_tasks
 from slipway.scheduler.slurm.partitions import parse_associations
 from slipway.scheduler.slurm.rows import parse_number, rows_of
 from slipway.scheduler.slurm.usage import gpu_count, parse_tres
@@ -118,7 +118,11 @@ def parse_jobs(stdout: str) -> list[AccountedJob]:
     lines = (line.split("|", len(_FIELDS) - 1) for line in stdout.splitlines())
     text = "\n".join("|".join([*line[:-1], line[-1].replace("|", " ")]) for line in lines)
     rows = rows_of(text, len(_FIELDS), "sacct", lambda row: bool(_JOB_ID.fullmatch(row[0])))
-    return [job for row in rows for job in _jobs(row)]
+    jobs: list[AccountedJob] = []
+    for row in rows:
+        jobs += _jobs(row)
+        check_count(jobs, "sacct")
+    return jobs
 
 
 def _jobs(row: Sequence[str]) -> list[AccountedJob]:

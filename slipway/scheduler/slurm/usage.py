@@ -10,7 +10,7 @@ from datetime import timedelta
 from slipway.host.host import Host
 from slipway.scheduler.base import JobQuery, State
 from slipway.scheduler.slurm.answers import Answers, parts, run_all
-from slipway.scheduler.slurm.parse import parse_elapsed, parse_state, parse_tasks
+from slipway.scheduler.slurm.parse import check_count, parse_elapsed, parse_state, parse_tasks
 from slipway.scheduler.slurm.rows import parse_number, rows_of
 from slipway.scheduler.usage import Usage, UsageAnswer, add_up
 
@@ -87,6 +87,7 @@ def parse_usage(stdout: str) -> list[tuple[tuple[str, int | None], Usage]]:
     for attempt in _attempts(stdout):
         for _, task in parse_tasks(attempt.job_id, "sacct"):
             attempts.setdefault((attempt.name, task), []).append(attempt)
+        check_count(attempts, "sacct")
     return [(key, add_up([one.usage() for one in some])) for key, some in attempts.items() if _is_whole(some)]
 
 

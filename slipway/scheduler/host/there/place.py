@@ -60,7 +60,7 @@ def read_json(path: Path) -> Optional[Dict[str, Any]]:
     """A file's value; ``None`` where there is no such file, or it is cut off, as after a power cut."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -24,6 +24,7 @@ _FORGOTTEN_S = 30 * 86400
 # What is beside a job says every 20 s that it lives; the script has 30 s from its end on.
 _UNWATCHED_S = 50.0
 _ID = re.compile(r"([0-9]{1,18})(?:_([0-9]{1,9}))?")
+_NUMBER = re.compile("[0-9]{1,18}")
 _CONDITION = re.compile(r"(after|afterany|afterok|afternotok):([0-9:]+)")
 Task = Optional[int]
 Value = Dict[str, Any]
@@ -131,7 +132,7 @@ class Queue:
         found = []
         for one in os.listdir(str(self.folder / kind)):
             number, dot, name = one.partition(".")
-            if dot and number.isdigit():
+            if dot and _NUMBER.fullmatch(number):
                 found.append((int(number), name, self.folder / kind / one))
         return sorted(found)
 
