@@ -9,6 +9,6 @@ ns = slipway_tasks(__file__)
 ns.add_task(develop.docs)
 ns.add_task(develop.bench)
 # `invoke test` is all of them.
-tests = Collection("test", develop.faults)
+tests = Collection("test", develop.faults, develop.fuzz)
 tests.add_task(develop.test, name="all", default=True)
 ns.add_collection(tests)

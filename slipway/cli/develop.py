@@ -128,3 +128,28 @@ def test(context: Context, fast: bool = False, long_: bool = False) -> None:
     with context.cd(context.config.slipway.root):
         for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
             context.run(command, echo=True, pty=sys.stdout.isatty(), env=more)
+
+
+@task(
+    help={
+        "inputs": "So many, for all parsers together. Default: 1,000,000, which takes about 15 minutes.",
+        "only": "Only these parsers, by the names that the campaign prints; may be repeated.",
+        "seed": "Another one makes other inputs, the same one the same.",
+        "table": "Write the table of docs/security.md into this file.",
+    },
+    iterable=["only"],
+    auto_shortflags=False,
+)
+def fuzz(
+    context: Context,
+    inputs: str = "1000000",
+    only: list[str] | None = None,
+    seed: str = "1",
+    table: str | None = None,
+) -> None:
+    """Give parsers of text from outside texts that are almost right; findings go to tests/fuzz/corpus."""
+    words = ["--inputs", inputs, "--seed", seed, *(word for name in only or () for word in ("--only", name))]
+    words += ["--table", table] if table else []
+    argv = [sys.executable, "-m", "tests.fuzz.campaign", *words]
+    with context.cd(context.config.slipway.root):
+        context.run(shlex.join(argv), pty=sys.stdout.isatty())
