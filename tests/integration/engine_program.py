@@ -4,10 +4,14 @@ Usage: engine_program.py FOLDER IMAGES. It makes a project in the folder, loads 
 IMAGES, gives the tasks as a user would, and prints what came out as JSON.
 """
 
+import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +79,15 @@ class Trial:
         return done.stdout.strip()
 
 
+def files_of(image: Any) -> Iterator[tuple[str, bytes]]:
+    """The configuration and the layers of an image, as they would be sent elsewhere and not compressed."""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(image.save()))) as archive:
+        for member in archive:
+            if file := archive.extractfile(member):
+                content = file.read()
+                yield member.name, gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+
+
 def main() -> None:
     """Go the whole way."""
     trial = Trial(Path(sys.argv[1]))
@@ -94,6 +107,7 @@ def main() -> None:
     report["more again"] = trial.task("build")
     found = client.images.get("engine-trial")
     report["history"] = json.dumps([found.attrs, found.history()])
+    report["layers"] = [name for name, content in files_of(found) if TOKEN.encode() in content]
     report["files"] = client.containers.run(
         str(found.id), ["sh", "-c", "cat /greeting /size /inline; ls /context"], remove=True
     ).decode()

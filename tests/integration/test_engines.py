@@ -212,7 +212,8 @@ def test_from_a_dockerfile_to_results(running: tuple[Engine, Any], shared: Path)
     assert report["more"].endswith("built")
     assert report["more again"].endswith("unchanged, nothing built")
     assert report["files"].split("\n") == ["hello there", "15", "FROM nowhere", "a.txt", ""]
-    # The token is in no layer's history, on no screen and in no file of Slipway's.
+    # The token is in no layer nor its history, on no screen and in no file of Slipway's.
+    assert report["layers"] == []
     assert "hunter2" not in report["history"]
     assert report["shown"] == []
     assert report["entered"] == 'from the code\nb "c"'
