@@ -11,7 +11,7 @@ from typing import BinaryIO, ClassVar
 
 from . import format as f
 from .node import Content, Node, Xattrs
-from .zstd import ZstdError, decompress
+from .zstd import decompress
 
 
 class FormatError(ValueError):
@@ -50,8 +50,14 @@ def read(path: Path, *, layer: int = -1, offset: int = 0) -> Squashfs:
         with path.open("rb") as file:
             file.seek(offset)
             return _Reader(file.read, lambda place: file.seek(offset + place), layer).read()
-    except (struct.error, zlib.error, ZstdError, IndexError, KeyError, RecursionError) as error:
+    except FormatError:
+        raise
+    except (struct.error, zlib.error, ValueError, LookupError, RecursionError) as error:
         raise FormatError(f"{path.name} is no whole squashfs: {error}") from error
+    # Sizes and places that no file has.
+    except (ArithmeticError, MemoryError) as error:
+        why = str(error) or "it names more than there is"
+        raise FormatError(f"{path.name} is no whole squashfs: {why}") from error
 
 
 def read_bytes(file: BinaryIO, offset: int, content: Content) -> bytes:
@@ -82,7 +88,11 @@ def read_bytes(file: BinaryIO, offset: int, content: Content) -> bytes:
 
 def _decompress(compression: int, data: bytes) -> bytes:
     if compression == f.GZIP:
-        return zlib.decompress(data)
+        whole = zlib.decompressobj()
+        content = whole.decompress(data, f.METADATA_BYTES + 1)
+        if not whole.eof or len(content) > f.METADATA_BYTES:
+            raise FormatError("a block of its tables is cut, or larger than one is")
+        return content
     if compression == f.ZSTD:
         return decompress(data, f.METADATA_BYTES)
     raise FormatError(f"its tables have compression {compression}")
