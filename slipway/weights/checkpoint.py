@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -54,13 +55,19 @@ def check_checkpoint(path: Path, shown: str | None = None) -> None:
     """
     shown = shown or str(path)
     try:
-        names = list(_names(path))
+        # Python has a word to say on a backslash in a text of it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            names = list(_names(path))
     except _NO_CHECKPOINT as error:
-        raise DataError(f"{shown} is no checkpoint of PyTorch, or only a part of one: {error}") from error
+        raise DataError(
+            f"{shown} is no checkpoint of PyTorch, or only a part of one: {str(error)[:400]}"
+        ) from error
     odd = sorted({name.replace(" ", ".") for name in names if not _TENSORS.fullmatch(name)})
     if odd:
+        called = ", ".join(odd[:3])[:400]
         raise DataError(
-            f"{shown} holds more than tensors: to load it is to run {', '.join(odd[:3])}. Weights from a "
+            f"{shown} holds more than tensors: to load it is to run {called}. Weights from a "
             "place that you trust can be saved anew with `torch.save(model.state_dict(), …)`"
         )
     if not any(name.startswith(_REBUILDS) for name in names):

@@ -29,7 +29,7 @@ _ELAPSED = re.compile(r"(?:([0-9]{1,9})-)?(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{
 _RANGE = r"[0-9]{1,9}(-[0-9]{1,9}(:[0-9]{1,9})?)?"
 _RANGES = re.compile(rf"{_RANGE}(,{_RANGE})*(%[0-9]{{1,9}})?")
 _MOST_TASKS = 100000
-_MOST_JOBS = 200000
+_MOST_JOBS = 150000
 
 
 class UnreadableError(Exception):

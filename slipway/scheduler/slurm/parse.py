@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from typing import Any
 
 from slipway.errors import ParseError
@@ -38,7 +38,7 @@ _SHOWN = re.compile(
     r"TimeLimit|StartTime|EndTime|NodeList)=(\S*)"
 )
 _LATEST_S = 1 << 40
-_MOST_JOBS = 200_000
+_MOST_JOBS = 150_000
 # A word that may stand where there are no nodes: "(null)", "None assigned".
 _NODES = re.compile(r"[\w.-][\w.,\[\]-]*")
 # "7", "7_3" for a task of an array, "7_[4-9%2]" for those of its tasks that have not begun.
@@ -85,10 +85,12 @@ def parse_queue(stdout: str) -> list[Job]:
     rows = marked_rows(stdout, 8, "squeue")
     if not rows:
         raise ParseError("squeue printed nothing; expected at least its header")
-    jobs = []
+    jobs: list[Job] = []
     for shown_id, name, state, elapsed, limit, start, nodes, waits_for in rows:
         if shown_id == "JOBID":
             continue
+        tasks = parse_tasks(shown_id, "squeue")
+        check_count(len(jobs) + len(tasks), "squeue")
         jobs += [
             Job(
                 job_id=job_id,
@@ -102,9 +104,8 @@ def parse_queue(stdout: str) -> list[Job]:
                 node=_nodes(nodes),
                 **_times(parse_state(state), nodes, start),
             )
-            for job_id, task in parse_tasks(shown_id, "squeue")
+            for job_id, task in tasks
         ]
-        check_count(jobs, "squeue")
     return jobs
 
 
@@ -114,11 +115,13 @@ def parse_accounting(stdout: str) -> list[Job]:
     Raises:
         ParseError: there are words and no row of the fields that were asked for.
     """
-    jobs = []
+    jobs: list[Job] = []
     for shown_id, name, state, codes, elapsed, limit, start, end, nodes in rows_of(
         stdout, 9, "sacct", lambda row: bool(_ID.fullmatch(row[0]))
     ):
         code, signal = _codes(codes)
+        tasks = parse_tasks(shown_id, "sacct")
+        check_count(len(jobs) + len(tasks), "sacct")
         jobs += [
             Job(
                 job_id=job_id,
@@ -134,9 +137,8 @@ def parse_accounting(stdout: str) -> list[Job]:
                 node=_nodes(nodes),
                 **_times(parse_state(state.partition(" ")[0]), nodes, start, end),
             )
-            for job_id, task in parse_tasks(shown_id, "sacct")
+            for job_id, task in tasks
         ]
-        check_count(jobs, "sacct")
     return jobs
 
 
@@ -153,7 +155,7 @@ def parse_shown(stdout: str) -> list[Job]:
     jobs: list[Job] = []
     for line in shown:
         jobs += _shown(line)
-        check_count(jobs, "scontrol")
+        check_count(len(jobs), "scontrol")
     return jobs
 
 
@@ -230,9 +232,9 @@ def _codes(text: str) -> tuple[int | None, int | None]:
     return parse_number(code), parse_number(signal) or None
 
 
-def check_count(jobs: Sized, program: str) -> None:
+def check_count(count: int, program: str) -> None:
     """Refuse more tasks than any cluster has: a row of a few letters may stand for 100,000."""
-    if len(jobs) > _MOST_JOBS:
+    if count > _MOST_JOBS:
         raise ParseError(f"{program} printed rows of more than {_MOST_JOBS:,} tasks; no cluster has so many")
 
 

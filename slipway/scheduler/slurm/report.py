@@ -121,7 +121,7 @@ def parse_jobs(stdout: str) -> list[AccountedJob]:
     jobs: list[AccountedJob] = []
     for row in rows:
         jobs += _jobs(row)
-        check_count(jobs, "sacct")
+        check_count(len(jobs), "sacct")
     return jobs
 
 

@@ -87,7 +87,7 @@ def parse_usage(stdout: str) -> list[tuple[tuple[str, int | None], Usage]]:
     for attempt in _attempts(stdout):
         for _, task in parse_tasks(attempt.job_id, "sacct"):
             attempts.setdefault((attempt.name, task), []).append(attempt)
-        check_count(attempts, "sacct")
+        check_count(len(attempts), "sacct")
     return [(key, add_up([one.usage() for one in some])) for key, some in attempts.items() if _is_whole(some)]
 
 
