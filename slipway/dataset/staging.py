@@ -223,11 +223,9 @@ class Staging:
     def _has_changed(self, text: str | None) -> bool:
         place = manifest_path(self.path)
         digest = hash_remote(self.host, place.parent, [place.name]).get(place.name)
-        # An empty one is no other than one that is there.
-        expected = None
-        if text is not None:
-            expected = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
-        return digest != expected
+        # An empty one says as much as none, and is read as none.
+        expected = hashlib.sha256((text or "").encode(errors="surrogateescape")).hexdigest()
+        return (digest or hashlib.sha256().hexdigest()) != expected
 
     def _place_whole(self, here: Manifest, different: Comparison) -> bool:
         self.upload_dir.finish(here, different.make)
