@@ -79,7 +79,7 @@ class PushBox:
 
     def file(self, name: str, content: bytes) -> Path:
         """A new file to push; two of one name would be taken for one."""
-        path = self.folder / name
+        path = self.folder / f"{name}.sif"
         assert not path.exists()
         path.write_bytes(content)
         return path

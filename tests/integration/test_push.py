@@ -221,7 +221,7 @@ class Chain:
             self.succeed(done)
             self.old, self.since = newest(pushes, self.name), len(self.cut)
             more = changed(self.path.read_bytes(), 300_000 if by_time else self.needed_bytes)
-            self.path = pushes.file(f"{self.path.name}-{len(self.through)}", more)
+            self.path = pushes.file(f"{self.path.stem}-{len(self.through)}", more)
             return
         assert done.code == WAYS[way][1], (way, done)
         hint = "the same command goes on where this one was"
