@@ -67,8 +67,8 @@ def keep_writing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = snapshot._read
 
     def read_and_write(reader, source):  # type: ignore[no-untyped-def]
-        if source.name == "train.log":
-            with source.open("a") as log:
+        if Path(source).name == "train.log":
+            with Path(source).open("a") as log:
                 log.write("x")
         return read(reader, source)
 
