@@ -21,7 +21,6 @@ from slipway.scheduler.base import State
 from slipway.scheduler.usage import Usage
 from slipway.ssh.prompt import NoPrompt
 from slipway.steps import image as image_steps
-from slipway.steps import status as steps_status
 from slipway.steps.cancel import cancel
 from slipway.steps.find import find_run
 from slipway.steps.session import Session
@@ -119,8 +118,8 @@ def test_status_asks_again_for_usage_that_was_late_where_it_asks_anyway(
         return [replace(run, usage=Usage(elapsed_s=9)) for run in some]
 
     monkeypatch.setattr(Session, "connect", lambda *_: nullcontext())
-    monkeypatch.setattr(steps_status, "recover_there", lambda *_: [])
-    monkeypatch.setattr(steps_status, "refresh", refresh)
+    monkeypatch.setattr("slipway.steps.recover.recover_there", lambda *_: [])
+    monkeypatch.setattr("slipway.steps.refresh.refresh", refresh)
     for run in session.store.select():
         session.store.forget(run)
     for run in runs:
