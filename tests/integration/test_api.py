@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import slipway.steps.session
+import slipway.host.host
 from slipway import Project, Run, State
 from slipway.api import connections
 from slipway.errors import ConnectionLostError, RunFailedError, SshError, UsageError, WaitTimeoutError
@@ -43,13 +43,13 @@ def project(root: Path) -> Iterator[Project]:
 @pytest.fixture
 def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows with each login."""
-    made, connect = [], slipway.steps.session.connect
+    made, connect = [], slipway.host.host.connect
 
     def counted(*args: object) -> object:
         made.append("login")
         return connect(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(slipway.steps.session, "connect", counted)
+    monkeypatch.setattr(slipway.host.host, "connect", counted)
     return made
 
 
