@@ -232,7 +232,8 @@ def test_nothing_is_pushed_where_there_can_be_no_sif(
     push_box: PushBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No disk has so much room.
-    monkeypatch.setattr("slipway.sif.store.SPACE_FACTOR", 1e9)
+    for name in ("SPACE_FACTOR", "LAYERS_FACTOR"):
+        monkeypatch.setattr(f"slipway.sif.store.{name}", 1e9)
     monkeypatch.setattr("slipway.sif.store.find_sif", lambda *_: None)
     with pytest.raises(SpaceError):
         push_box.publish("nothing", sif=True)
