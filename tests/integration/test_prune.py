@@ -222,7 +222,7 @@ def test_nothing_goes_where_slurm_cannot_be_asked(small: PushBox) -> None:
     small.there("rm -rf /scratch/slipway")
     for number in (1, 2):
         done = small.push(small.file(f"kept-{number}", os.urandom(100_000)), "kept", "--prune")
-    assert "No older image of kept was removed: SLURM" in done.stderr
+    assert "No older image of kept was removed: the scheduler, or a record" in " ".join(done.stderr.split())
     assert len([name for name in small.listing() if name.startswith("kept-") and name.endswith(".sif")]) == 2
 
 
