@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-# launch, magic, version, arch, id, then: created, modified, free and all descriptors, where they are, how
-# long they are, where the data is and how long it is.
-_HEADER = struct.Struct("<32s10s3s3s16s8q")
-_MAGIC = b"SIF_MAGIC\0"
-# type, whether it is used, id, group, link, offset, size, size with padding, created, modified, uid, gid,
-# name.
-_DESCRIPTOR = struct.Struct("<i?3I7q128s")
-_DESCRIPTOR_BYTES = 585
-_PARTITION = 0x4004
+from slipway.sif.layered.container import (
+    DESCRIPTOR,
+    DESCRIPTOR_BYTES,
+    HEADER,
+    MAGIC,
+    MAX_DESCRIPTORS,
+    PARTITION,
+)
+
 _SQUASHFS = 1
-_MAX_DESCRIPTORS = 1000
 # magic, inodes, time, block size, fragments, compression, block log, flags, ids, version, root, bytes used.
 _SUPERBLOCK = struct.Struct("<4s4I6H2Q")
 _COMPRESSIONS = {1: "gzip", 2: "lzma", 3: "lzo", 4: "xz", 5: "lz4", 6: "zstd"}
@@ -50,7 +49,7 @@ def read_sif(path: Path) -> SifContent:
             for kind, offset, size, file_system in _descriptors(file):
                 if offset < 0 or size < 0 or offset + size > length:
                     raise ValueError(f"it is cut: {length} bytes, and one part ends at {offset + size}")
-                if kind == _PARTITION and file_system == _SQUASHFS:
+                if kind == PARTITION and file_system == _SQUASHFS:
                     compression = _compression(file, offset, size)
                     return SifContent(offset=offset, size_bytes=size, compression=compression)
         except struct.error as error:
@@ -59,15 +58,15 @@ def read_sif(path: Path) -> SifContent:
 
 
 def _descriptors(file: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
-    header = _HEADER.unpack(file.read(_HEADER.size))
-    if header[1] != _MAGIC:
+    header = HEADER.unpack(file.read(HEADER.size))
+    if header[1] != MAGIC:
         raise ValueError("it does not begin as a .sif does")
     total, start = header[8], header[9]
-    if not (0 < total <= _MAX_DESCRIPTORS and start > 0):
+    if not (0 < total <= MAX_DESCRIPTORS and start > 0):
         raise ValueError("its table of contents makes no sense")
     for number in range(total):
-        file.seek(start + number * _DESCRIPTOR_BYTES)
-        fields = _DESCRIPTOR.unpack(file.read(_DESCRIPTOR.size))
+        file.seek(start + number * DESCRIPTOR_BYTES)
+        fields = DESCRIPTOR.unpack(file.read(DESCRIPTOR.size))
         (file_system,) = struct.unpack("<i", file.read(4))
         if fields[1]:
             yield fields[0], fields[5], fields[6], file_system

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_HEADER = struct.Struct("<32s10s3s3s16s8q")
-_DESCRIPTOR = struct.Struct("<i?3I7q128s")
-_DESCRIPTOR_BYTES = 585
-_MAX_DESCRIPTORS = 1000
-_MAGIC = b"SIF_MAGIC\0"
-_PARTITION = 0x4004
+# launch, magic, version, arch, id, then: created, modified, free and all descriptors, where they are, how
+# long they are, where the data is and how long it is.
+HEADER = struct.Struct("<32s10s3s3s16s8q")
+# type, whether it is used, id, group, link, offset, size, size with padding, created, modified, uid, gid,
+# name.
+DESCRIPTOR = struct.Struct("<i?3I7q128s")
+DESCRIPTOR_BYTES = 585
+MAX_DESCRIPTORS = 1000
+MAGIC = b"SIF_MAGIC\0"
+PARTITION = 0x4004
 _PAGE = 4096
 # Of a partition's descriptor, behind what all have: file system, kind, processor.
 _EXTRA = struct.Struct("<ii3s")
@@ -76,23 +80,23 @@ def make_front(
         values = list(fields)
         # created, modified, user, group
         values[8:12] = [0, 0, 0, 0]
-        if fields[0] == _PARTITION:
+        if fields[0] == PARTITION:
             # Where the one in Apptainer's file is, too: at a whole page.
             offset = end + -end % _PAGE
             values[5:8] = [offset, size, size + offset - end]
-            file_system, kind, _ = _EXTRA.unpack_from(old, place + _DESCRIPTOR.size)
-            _EXTRA.pack_into(front, place + _DESCRIPTOR.size, file_system, kind, code)
+            file_system, kind, _ = _EXTRA.unpack_from(old, place + DESCRIPTOR.size)
+            _EXTRA.pack_into(front, place + DESCRIPTOR.size, file_system, kind, code)
         else:
             data = rewrite(old[fields[5] : fields[5] + fields[6]])
             values[5:8] = [end, len(data), len(data)]
             front += data
             end += len(data)
-        _DESCRIPTOR.pack_into(front, place, *values)
+        DESCRIPTOR.pack_into(front, place, *values)
     front += bytes(offset - end)
     values = list(header)
     values[3:7] = [code, hashlib.sha256(identity.encode()).digest()[:16], 0, 0]
     values[12] = offset + size - values[11]
-    _HEADER.pack_into(front, 0, *values)
+    HEADER.pack_into(front, 0, *values)
     return bytes(front)
 
 
@@ -100,19 +104,19 @@ def _read(path: Path) -> tuple[tuple[Any, ...], list[tuple[int, tuple[Any, ...]]
     """The header, and the descriptors in use with their places, in the order of their data."""
     with path.open("rb") as file:
         try:
-            header = _HEADER.unpack(file.read(_HEADER.size))
-            if header[1] != _MAGIC or not 0 < header[8] <= _MAX_DESCRIPTORS:
+            header = HEADER.unpack(file.read(HEADER.size))
+            if header[1] != MAGIC or not 0 < header[8] <= MAX_DESCRIPTORS:
                 raise HeadError("it does not begin as a .sif does")
             rows = []
             for number in range(header[8]):
-                place = header[9] + number * _DESCRIPTOR_BYTES
+                place = header[9] + number * DESCRIPTOR_BYTES
                 file.seek(place)
-                row = file.read(_DESCRIPTOR_BYTES)
-                rows.append((place, _DESCRIPTOR.unpack_from(row), _EXTRA.unpack_from(row, _DESCRIPTOR.size)))
+                row = file.read(DESCRIPTOR_BYTES)
+                rows.append((place, DESCRIPTOR.unpack_from(row), _EXTRA.unpack_from(row, DESCRIPTOR.size)))
         except struct.error as error:
             raise HeadError("it is cut") from error
     used = sorted((row for row in rows if row[1][1]), key=lambda row: row[1][5])
-    partitions = [row for row in used if row[1][0] == _PARTITION]
+    partitions = [row for row in used if row[1][0] == PARTITION]
     if len(partitions) != 1 or used[-1] is not partitions[0]:
         raise HeadError("its last part is not its only file system")
     if used[-1][2][:2] != (_SQUASHFS, _SYSTEM):

@@ -37,10 +37,11 @@ def _images() -> tuple[str, ...]:
 @cache
 def _sif() -> tuple[str, ...]:
     from slipway.sif import file as sif
+    from slipway.sif.layered import container
 
     tables = (47, 48, 4096, 9, 9, 9)
-    header = sif._HEADER.pack(b"#!/usr/bin/env run\n", sif._MAGIC, b"01", b"02", b"", 0, 0, *tables)
-    part = sif._DESCRIPTOR.pack(sif._PARTITION, True, 1, 0, 0, 5000, 96, 96, 0, 0, 0, 0, b"fs")
+    header = container.HEADER.pack(b"#!/usr/bin/env run\n", container.MAGIC, b"01", b"02", b"", 0, 0, *tables)
+    part = container.DESCRIPTOR.pack(container.PARTITION, True, 1, 0, 0, 5000, 96, 96, 0, 0, 0, 0, b"fs")
     block = sif._SUPERBLOCK.pack(b"hsqs", 1, 0, 4096, 0, 6, 12, 0, 1, 4, 0, 0, 96)
     content = header.ljust(4096, b"\0") + (part + b"\1\0\0\0").ljust(904, b"\0") + block.ljust(200, b"\0")
     return (content.decode("latin-1"),)
