@@ -13,10 +13,13 @@ from slipway.errors import HostError
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
     """Write a file under another name beside it, and give it its own in one step.
 
+    What it holds is on the disk before it has its name, which takes milliseconds: a power cut leaves this
+    file or the one from before, and never an empty one.
+
     Args:
         path: the file; its folder is made.
         text: what it is to hold, in UTF-8.
-        synced: it is on the disk afterwards, so that no power cut takes it away; that takes milliseconds.
+        synced: its name is on the disk afterwards, too, so that a power cut leaves this one.
 
     Raises:
         HostError: that is not possible; nothing has changed.
@@ -27,8 +30,7 @@ def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
         with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            if synced:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
         part.replace(path)
         if synced:
             _sync_folder(path.parent)

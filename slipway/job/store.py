@@ -46,7 +46,7 @@ class RunStore:
 
         Args:
             run: the run.
-            synced: a power cut after this does not take it away.
+            synced: a power cut after this leaves this one; else it may leave the one from before.
         """
         write_whole(self._path(run.run_id), format_run(run, local=True), synced=synced)
 
