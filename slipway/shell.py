@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from slipway.errors import HostError
+from slipway.signals import held_back
 
 # How long a program has to end that was told to.
 _PATIENCE_S = 5.0
@@ -195,17 +197,21 @@ def open_proxy(command: str) -> socket.socket:
 def start_beside(argv: Sequence[str], *, descriptor: int, errors: int) -> subprocess.Popen[bytes]:
     """Start a program that may outlive this one, and leaves no zombie behind where it does not.
 
+    SIGINT and SIGHUP wait there until the program lets them through: a Ctrl-C at this terminal, which is for
+    this process alone, does not meet it before it can ignore that.
+
     Args:
         argv: the program and its arguments.
         descriptor: an open file that it gets as well, under the same number.
         errors: the file that its standard error goes to.
     """
-    process = subprocess.Popen(
-        list(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        pass_fds=[descriptor],
-    )
+    with held_back(signal.SIGINT, signal.SIGHUP):
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=[descriptor],
+        )
     threading.Thread(target=process.wait, daemon=True).start()
     return process

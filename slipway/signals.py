@@ -23,3 +23,16 @@ def asked_to_end(answer: Callable[[int, object], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def held_back(*numbers: int) -> Iterator[None]:
+    """Have these signals wait meanwhile, for this thread and for the programs that it starts.
+
+    Such a program gets them when it lets them through by ``signal.pthread_sigmask``.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

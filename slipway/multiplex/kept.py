@@ -168,14 +168,24 @@ def parse_kept(path: Path, state: Mapping[str, Any]) -> Kept:
     )
 
 
+def start_process(descriptor: int, errors: int) -> subprocess.Popen[bytes]:
+    """Start the process that logs in and keeps the connection.
+
+    Args:
+        descriptor: its end of the socket on which it is told what to do.
+        errors: the file that its standard error goes to.
+    """
+    argv = [sys.executable, "-c", _START, *_import_path(), str(descriptor)]
+    return start_beside(argv, descriptor=descriptor, errors=errors)
+
+
 def _start(
     path: Path, target: Target, ask: Prompt, keep_s: float, name: str, meets_hosts: bool
 ) -> KeptTransport:
     here, there = socket.socketpair()
     with here, tempfile.TemporaryFile() as said:
         with there:
-            argv = [sys.executable, "-c", _START, *_import_path(), str(there.fileno())]
-            process = start_beside(argv, descriptor=there.fileno(), errors=said.fileno())
+            process = start_process(there.fileno(), said.fileno())
         try:
             relay = Relay(here)
             values = {"target": target_values(target), "path": str(path), "keep_s": keep_s, "name": name}

@@ -21,6 +21,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         # A ProxyCommand inherits this, and lives as long as the connection.
         signal.signal(number, signal.SIG_IGN)
+    # They have waited since the command started this process; now they are ignored.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
     os.umask(0o077)
     prompt = RelayedPrompt(socket.socket(fileno=int(sys.argv[-1])))
     wanted = prompt.request

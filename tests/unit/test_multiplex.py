@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -580,3 +582,24 @@ def test_the_words_of_a_login() -> None:
         "90 s",
     ]
     assert asdict(kept)["users"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("wait_s", [0.0, 0.02, 0.2])
+def test_ctrl_c_while_the_keepers_process_starts_is_not_for_it(
+    number: int, wait_s: float, tmp_path: Path
+) -> None:
+    here, there = socket.socketpair()
+    with (tmp_path / "said").open("w+b") as said:
+        process = kept.start_process(there.fileno(), said.fileno())
+        there.close()
+        time.sleep(wait_s)  # the moment of a signal, as a person would choose it
+        os.kill(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        # It ends because nobody wants a login, and by nothing else.
+        assert process.poll() is None
+        here.close()
+        assert process.wait(PATIENCE_S) == 1
+        said.seek(0)
+        assert said.read() == b""
