@@ -29,7 +29,8 @@ from slipway.ssh.target import Target
 from slipway.ssh.transport import refused_error, ssh_error
 
 _ANSWER_S = 5.0
-_OPEN_S = 60.0
+# Longer than a line may stall (CHANNEL_TIMEOUT_S of slipway/ssh/login.py).
+_OPEN_S = 100.0
 _PATIENCE_S = 3.0
 _AGAIN_S = 0.05
 

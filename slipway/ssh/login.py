@@ -23,8 +23,9 @@ from slipway.ssh.userauth import Transport
 # Nobody has set up paramiko's logger, and Python would print its tracebacks.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-CHANNEL_TIMEOUT_S = 60
 DEAD_AFTER_S = 90
+# A line may stall until it is dead: only one that is alive, and opens no channel, is late.
+CHANNEL_TIMEOUT_S = DEAD_AFTER_S + 10
 OnHostKey = Callable[[Target, HostKey], None]
 Hop = tuple[Target, Transport]
 _PROHIBITED = 1  # RFC 4254, 5.1
