@@ -21,6 +21,7 @@ COUNTS: dict[type[Work], int] = {
     work.Login: 24,
     work.Keep: 16,
     work.Sweep: 20,
+    work.Monitor: 12,
     work.Build: 12,
     work.Convert: 12,
 }

@@ -331,6 +331,33 @@ class Sweep(Work):
         return Counter(line.split()[0] for line in lines.splitlines())
 
 
+class Monitor(Sweep):
+    """`monitor`: what failed is submitted again, and no try of an element runs twice."""
+
+    title = "monitor"
+    failures = 2
+
+    def begin(self) -> None:
+        super().begin()
+        (self.laptop.code / "main.sh").write_text(
+            "n=$(cat /previous/count 2>/dev/null || echo 0); echo $((n + 1)) >/out/count\n"
+            f'echo "element-$1-try-$n of {self.mark}"\n'
+            f'[ "$n" -ge {self.failures} ] || {{ echo "x: Input/output error"; exit 1; }}\n'
+        )
+        self.laptop.run(*super().words)
+
+    @property
+    def words(self) -> Sequence[str]:
+        return ["monitor", "--interval", "1", "--most-tries", str(self.failures + 1)]
+
+    def finished(self) -> None:
+        self.laptop.quiet()
+        tries = [(number, n) for number in range(self.elements) for n in range(self.failures + 1)]
+        assert self.begun() == {f"element-{number}-try-{n}": 1 for number, n in tries}, self.begun()
+        known = set(self.laptop.runs())
+        assert set(self.folders()) <= known, (self.folders(), known)
+
+
 class WithRun(Work):
     """Of a run that is over, whose folder a script has made."""
 
