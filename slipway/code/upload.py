@@ -25,7 +25,8 @@ from slipway.shell import Result
 from slipway.text.wording import counted
 
 _CHUNK_BYTES = 1 << 16
-_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
+# GNU tar has only the last of these words for a write that has found room for its beginning.
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes")
 # Files that the new tree shares with the old one are the same files (hard links), where the file system has
 # such links. The whole is compared with what it should be: scratch may have been cleared, or a file edited
 # there. Two runs may send the same tree at once, each to a folder of its own. What attempts that were cut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from slipway.sftp.listing import PARTIAL, Listing, list_tree
 from slipway.skipped import Skipped
 from slipway.text.wording import counted
 from slipway.transfer.choice import choose_carrier
+from slipway.transfer.unfinished import remove_unfinished
 
 _CHANNELS = 2
 # What the program was given may be secret; the record that is written here has the arguments. The claim is a
@@ -84,7 +86,9 @@ class Fetcher:
             names: only these; ``None`` for all.
             compare_all: compare what came with what is there, and bring once more what differs.
         """
+        began_s = time.time()
         transfer = self._fetch(names)
+        remove_unfinished(self.home, (name for name, entry in there.items() if entry.is_file), began_s)
         files = _arriving(there, names, transfer.skipped)
         if compare_all:
             compared, transfer = self._compare(files, transfer)

@@ -12,8 +12,8 @@ import pytest
 
 from slipway.code.snapshot import take_snapshot
 from slipway.code.tree import Entry, Tree
-from slipway.code.upload import recall_sent, remember_sent, send_code
-from slipway.errors import RemoteError
+from slipway.code.upload import explain_unpacked, recall_sent, remember_sent, send_code
+from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import NullProgress
@@ -200,3 +200,12 @@ def test_what_was_sent_last_is_remembered_for_each_site_and_folder(tmp_path: Pat
     (file,) = (tmp_path / "code").glob("sent-*.json")
     file.write_text('{"a": 1}')
     assert recall_sent(tmp_path, "hpc", tmp_path / "code") is None
+
+
+@pytest.mark.parametrize("size", [3072, 0])
+def test_tar_on_a_disk_with_room_for_a_part_of_a_file(size: int) -> None:
+    """What tar 1.35 says of a full disk depends on whether the write that failed had begun."""
+    said = f"tar: job.sh: Wrote only {size} of 10240 bytes\ntar: Exiting with failure status"
+    error = explain_unpacked("the run", Result(argv=("tar",), exit_code=2, stderr=said))
+    assert isinstance(error, RemoteSpaceError)
+    assert "the disk is full" in str(error)
