@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import ConnectionLostError, SshError
 from slipway.ssh.target import Target
-from slipway.ssh.transport import Channel, Transport, refused_error, ssh_error
+from slipway.ssh.transport import CHANNEL_TIMEOUT_S, Channel, Transport, refused_error, ssh_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 LogIn = Callable[[], Sequence[Transport]]
 
-CONNECT_TIMEOUT_S = 20
+_PORT_TIMEOUT_S = 20
 CHANNEL_PATIENCE_S = 3
 _AGAIN_S = 0.05
 _DYING_S = 1.0
@@ -71,7 +71,7 @@ class Connection:
         Raises:
             paramiko.ChannelException: the server lets this connection have no more, for ``patience_s``.
         """
-        return self._open(lambda transport: transport.open_session(timeout=CONNECT_TIMEOUT_S), patience_s)
+        return self._open(lambda transport: transport.open_session(timeout=CHANNEL_TIMEOUT_S), patience_s)
 
     def open_tunnel(self, host: str, port: int) -> Channel:
         """A channel to a port, as the host itself sees it; each end closes it.
@@ -82,9 +82,7 @@ class Connection:
         """
         place, origin = (host, port), ("127.0.0.1", 0)
         return self._open(
-            lambda transport: transport.open_channel(
-                "direct-tcpip", place, origin, timeout=CONNECT_TIMEOUT_S
-            ),
+            lambda transport: transport.open_channel("direct-tcpip", place, origin, timeout=_PORT_TIMEOUT_S),
             0,
         )
 

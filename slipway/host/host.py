@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from slipway.ssh.transport import Transport
 
 KILLED = 128
+# A short program's answer: the line may stall for a minute meanwhile (DEAD_AFTER_S).
+ANSWER_S = 120.0
 # For how long an answer counts that was asked for beforehand.
 _KNOWN_S = 10.0
 _Answer = TypeVar("_Answer")
@@ -63,7 +65,7 @@ class Host(Files):
         self._shell = KeptShell(self._begun)
         self._known: dict[tuple[str, ...], tuple[float, Result]] = {}
 
-    def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
+    def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = ANSWER_S) -> Result:
         """Run a program on the login node to its end.
 
         What the login shell's start files print is no part of its outputs.
@@ -160,7 +162,7 @@ class Host(Files):
         if not self.runs_commands:
             raise self._transfer_only("")
 
-    def check(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = 60) -> Result:
+    def check(self, argv: Sequence[str], *, stdin: str | None = None, timeout_s: float = ANSWER_S) -> Result:
         """Like :meth:`run`, for a program that has to succeed.
 
         Raises:
@@ -200,7 +202,7 @@ class Host(Files):
         *,
         stdin: Iterable[bytes] = (),
         stdin_bytes: int = 0,
-        timeout_s: float | None = 60,
+        timeout_s: float | None = ANSWER_S,
     ) -> Result:
         """Run a program to its end with a login shell's environment, in a shell that stays open.
 
@@ -233,7 +235,7 @@ class Host(Files):
             ) from error
         return Result(argv=tuple(argv), exit_code=code, stdout=_text(stdout), stderr=_text(stderr))
 
-    def run_scripts(self, scripts: Sequence[str], timeout_s: float = 60) -> list[Result]:
+    def run_scripts(self, scripts: Sequence[str], timeout_s: float = ANSWER_S) -> list[Result]:
         """Run scripts of sh one after the other, as :meth:`run_in_login_shell`, for one round trip in all.
 
         They have no input, and must not print much.

@@ -26,11 +26,9 @@ from slipway.multiplex.folder import connect_socket, is_possible
 from slipway.multiplex.openssh_channel import MasterChannel
 from slipway.multiplex.openssh_wire import Kind
 from slipway.ssh.target import Target
-from slipway.ssh.transport import refused_error, ssh_error
+from slipway.ssh.transport import CHANNEL_TIMEOUT_S, refused_error, ssh_error
 
 _ANSWER_S = 5.0
-# Longer than a line may stall (CHANNEL_TIMEOUT_S of slipway/ssh/login.py).
-_OPEN_S = 100.0
 _PATIENCE_S = 3.0
 _AGAIN_S = 0.05
 
@@ -136,7 +134,7 @@ class MasterTransport:
         line = None
         try:
             line = _enter(self._path)
-            line.settimeout(_OPEN_S)
+            line.settimeout(CHANNEL_TIMEOUT_S)
             line.sendall(request)
             for file in files:
                 line.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [file]))])

@@ -18,14 +18,12 @@ from slipway.ssh.auth import authenticate
 from slipway.ssh.hostkey import HostKey, check_host_key, host_key_error, known_kinds
 from slipway.ssh.prompt import Prompt
 from slipway.ssh.target import Target
+from slipway.ssh.transport import CHANNEL_TIMEOUT_S, DEAD_AFTER_S
 from slipway.ssh.userauth import Transport
 
 # Nobody has set up paramiko's logger, and Python would print its tracebacks.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-DEAD_AFTER_S = 90
-# A line may stall until it is dead: only one that is alive, and opens no channel, is late.
-CHANNEL_TIMEOUT_S = DEAD_AFTER_S + 10
 OnHostKey = Callable[[Target, HostKey], None]
 Hop = tuple[Target, Transport]
 _PROHIBITED = 1  # RFC 4254, 5.1

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+# A line on which nothing is acknowledged for so long is dead; one that stalls for less goes on.
+DEAD_AFTER_S = 90
+# So only a line that is alive, and opens no channel, is late.
+CHANNEL_TIMEOUT_S = DEAD_AFTER_S + 10
+
 
 def ssh_error() -> type[Exception]:
     """Paramiko's error, for an ``except``: paramiko takes long to import, and then only that imports it."""

@@ -1,5 +1,6 @@
 """Logging in where no sshd is: sockets that are not one, and replies that OpenSSH's never gives."""
 
+import inspect
 import os
 import socket
 import struct
@@ -15,6 +16,8 @@ import pytest
 from paramiko.message import Message
 
 from slipway.errors import HostNameError, LoginError, SshError, UnreachableError
+from slipway.host.files import FILES_TIMEOUT_S
+from slipway.host.host import Host
 from slipway.ssh import login
 from slipway.ssh.agent import IdentityError
 from slipway.ssh.hostkey import HostKey
@@ -22,6 +25,7 @@ from slipway.ssh.identity import Keyring, read_key_file
 from slipway.ssh.login import log_in
 from slipway.ssh.prompt import NoPrompt
 from slipway.ssh.target import Target
+from slipway.ssh.transport import CHANNEL_TIMEOUT_S, DEAD_AFTER_S
 from tests.waiting import PATIENCE_S
 
 TARGET = Target(
@@ -234,3 +238,10 @@ def test_certificates(tmp_path: Path) -> None:
     target = replace(TARGET, identity_files=files, certificate_files=(str(tmp_path / "mine-cert.pub"),))
     names = [Path(key.name).name for key in Keyring(target, NoPrompt())]
     assert list(dict.fromkeys(names)) == ["mine-cert.pub", "mine", "other"]
+
+
+def test_a_line_may_stall_under_each_of_these() -> None:
+    """Only a line that is dead ends what waits for an answer; the tests of faults stall one for a minute."""
+    waiting = (Host.run, Host.check, Host.run_in_login_shell, Host.run_scripts)
+    waits_s = [inspect.signature(one).parameters["timeout_s"].default for one in waiting]
+    assert min(*waits_s, CHANNEL_TIMEOUT_S, FILES_TIMEOUT_S) > DEAD_AFTER_S
