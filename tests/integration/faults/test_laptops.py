@@ -43,7 +43,7 @@ def test_a_full_disk(kind: type[Work], tight: Laptop, dice: random.Random, made:
     tight.proxy.count()
     some = kind(tight, dice)
     some.begin()
-    for number in range(rounds(12, 1)):
+    for number in range(rounds(10, 1)):
         fill_here(tight.folder, number if number < 8 else dice.randrange(8, 500))
         ended = tight.finish(tight.start(*some.words, argv=some.argv))
         free_here(tight.folder)
@@ -164,7 +164,7 @@ def test_the_engine_goes(
 @each(work.Build, work.Convert, work.Push, work.Stage, work.Job, work.Sweep, work.Pull, work.Keep, work.Login)
 def test_two_at_once(kind: type[Work], laptop: Laptop, dice: random.Random, made: Made) -> None:
     some = kind(laptop, dice)
-    for _ in range(rounds(3, 1)):
+    for _ in range(rounds(2, 1)):
         some.begin()
         processes = []
         for _ in range(2):

@@ -109,7 +109,7 @@ FAULTS = {
 COUNTS: dict[type[Work], int] = {
     work.Push: 1,
     work.Stage: 2,
-    work.Job: 3,
+    work.Job: 2,
     work.Pull: 2,
     work.Sweep: 1,
     work.Keep: 1,
@@ -219,7 +219,7 @@ def test_between_acceptance_and_answer(name: str, laptop: Laptop, dice: random.R
     some, fault = work.Job(laptop, dice), FAULTS[name]
     with sbatch(laptop) as put:
         put('/usr/bin/sbatch "$@"; code=$?; sleep 6; exit $code')
-        for _ in range(rounds(4, 1)):
+        for _ in range(rounds(2, 1)):
             some.begin()
             known, before = set(laptop.runs()), set(some.jobs())
             laptop.proxy.count()
