@@ -107,6 +107,7 @@ def test_a_job_that_fills_the_disk(laptop: Laptop, disk: SmallDisk, made: Made) 
     laptop.run("pull", "--run", run.run_id, "--only", "good")
     assert (laptop.results / run.run_id / "attempt-1" / "out" / "good").read_text() == "1\n"
     laptop.there(f"rm -r {run.run_dir}")
+    laptop.store.forget(run)
 
 
 @pytest.mark.fault("cluster", "read-only scratch")
