@@ -4,16 +4,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.forked import Forked, forking
-from tests.mistakes import ROOT
+from tests.forked import ROOT, Forked
 
 Seen = subprocess.CompletedProcess[str]
 
@@ -68,22 +66,6 @@ class UserCheckout:
         file = self.folder / "cluster" / "hpc.yaml"
         content = {**yaml.safe_load(file.read_text()), **changes}
         file.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
-
-
-@contextmanager
-def front_door() -> Iterator[Forked]:
-    """`python -m invoke`, as often as it is asked for."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    imports = (
-        "invoke.main",
-        "docker",
-        "paramiko",
-        "rich.console",
-        "slipway.steps.session",
-        "slipway.terminal.terminal",
-    )
-    with forking("invoke", imports, environment) as tunnel:
-        yield tunnel
 
 
 def make_user_checkout(

@@ -11,15 +11,26 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+ROOT = Path(__file__).parents[1]
 # The longest that one run may take.
 RUN_S = 300
+# What tasks import.
+TASKS = (
+    "invoke.main",
+    "docker",
+    "paramiko",
+    "rich.console",
+    "slipway.steps.session",
+    "slipway.terminal.terminal",
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,51 @@ def forking(module: str, imports: Sequence[str], env: Mapping[str, str]) -> Iter
             assert process.stdin is not None
             process.stdin.close()
             process.wait(timeout=RUN_S)
+
+
+class Door:
+    """`python -m invoke`, forked as often as it is asked for; opened at the first time."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._tunnel: Forked | None = None
+        self._one = threading.Lock()
+
+    def run(
+        self, words: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a task; another one at the same time has a process of its own."""
+        if not self._one.acquire(blocking=False):
+            argv = [sys.executable, "-m", "invoke", *words]
+            return subprocess.run(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=RUN_S,
+                check=False,
+            )
+        try:
+            if self._tunnel is None:
+                self._tunnel = self._stack.enter_context(front_door())
+            return self._tunnel.run(words, cwd=cwd, env=env)
+        finally:
+            self._one.release()
+
+    def close(self) -> None:
+        """End the process."""
+        self._stack.close()
+        self._tunnel = None
+
+
+@contextmanager
+def front_door() -> Iterator[Forked]:
+    """`python -m invoke`, as often as it is asked for."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    with forking("invoke", TASKS, environment) as tunnel:
+        yield tunnel
 
 
 def wait_for_order() -> dict[str, Any] | None:

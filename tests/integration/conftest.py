@@ -6,16 +6,24 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import campaign
+from slam.demo.scene import make_scene
+from tests.campaign import LONG
 from tests.faults import Made, counting, name_rows, write_rows
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox, small, small_box
-from tests.integration.task_runner import TaskRunner
+from tests.integration.task_runner import DOOR, FRAMES, TaskRunner
 
 __all__ = ["line", "small", "small_box"]
 
 # The words of Docker's own builder are in docs/errors.md; test_engines.py has the others.
 os.environ.setdefault("DOCKER_BUILDKIT", "0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _door() -> Iterator[None]:
+    """Ends what commands are forked from."""
+    yield
+    DOOR.close()
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +32,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskRunner]:
     folder = tmp_path_factory.mktemp("line")
     made = TaskRunner(state=folder / "state", results=folder / "results")
     try:
+        if not LONG:
+            make_scene(made.state / "demo" / "room", frames=FRAMES, width=320)
         done = made.invoke("demo", timeout_s=1800)
         (folder / "demo.out").write_text(done.stdout + done.stderr)
         yield made
@@ -45,16 +55,20 @@ def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
     proxy.close()
 
 
-# Few tests, but minutes each: begun last they would run alone.
-LONG = (
+# Minutes each: begun last they would run alone.
+FIRST = (
     "test_scenarios.py",
+    "test_line.py",
     "test_ngc.py",
+    "test_examples.py",
+    "test_sif.py",
+    "test_wheel.py",
     "test_dask.py",
     "test_dask_queue.py",
-    "test_examples.py",
-    "test_wheel.py",
     "test_release.py",
     "test_init.py",
+    "test_tour.py",
+    "test_stage.py",
 )
 
 
@@ -69,10 +83,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     write_rows([report for report in reports if isinstance(report, pytest.TestReport)])
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     name_rows(items)
-    if not campaign.LONG:
-        long = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if item not in long]
-        config.hook.pytest_deselected(items=long)
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: FIRST.index(name) if (name := item.path.name) in FIRST else len(FIRST))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from tests.integration.task_runner import DOOR
 from tests.mistakes import Mistake, Table
 from tests.waiting import PATIENCE_S
 
@@ -49,7 +50,7 @@ class UserCheckout:
             (self.folder / "cluster" / "lab.yaml").write_text(site)
             words = (*words, "--site", "lab")
         before = self._files()
-        done = self._run(["-m", "invoke", *words], answers)
+        done = self._run(words, answers)
         assert self._files() == before, "something was left behind"
         return done
 
@@ -63,8 +64,10 @@ class UserCheckout:
     def _run(self, words: Sequence[str], answers: Sequence[Answer]) -> Seen:
         own = {"HOME": str(self.folder / "home"), "SLIPWAY_STATE": str(self.state)}
         own |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **self.environment}
+        if not answers:
+            return DOOR.run(words, cwd=self.folder, env={**os.environ, **own})
         ours, theirs = pty.openpty()
-        argv = [sys.executable, *(["-c", ON_TERMINAL, str(theirs)] if answers else []), *words]
+        argv = [sys.executable, "-c", ON_TERMINAL, str(theirs), "-m", "invoke", *words]
         with subprocess.Popen(
             argv,
             cwd=self.folder,

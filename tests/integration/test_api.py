@@ -206,6 +206,7 @@ def examples() -> tuple[str, dict[str, str]]:
     }
 
 
+@pytest.mark.long
 def test_the_examples_of_the_documentation(root: Path) -> None:
     program, files = examples()
     (root / "env" / ".env.base").write_text(BASE.replace(IMAGE, "slipway-test-api"))
@@ -238,6 +239,7 @@ print(*run.logs(follow=True))
 """
 
 
+@pytest.mark.long
 def test_nothing_is_said_when_nobody_closes_it(root: Path) -> None:
     argv = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(root)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.suite.place import ROOT
 from slipway.image.base import ensure_base
 from slipway.image.engine import engine
@@ -13,6 +15,7 @@ from slipway.progress import NullProgress
 DEBIAN = "debian:trixie-slim"
 
 
+@pytest.mark.long
 def test_rows_are_measured_and_nothing_is_left(tmp_path: Path) -> None:
     ensure_base(engine(), DEBIAN, None, NullProgress())
     file, folder = tmp_path / "figures.json", ROOT / ".slipway"

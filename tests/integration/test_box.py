@@ -219,6 +219,7 @@ def test_up_again_changes_nothing(box: Made) -> None:
     assert boxes.status(box.client, box.state) == again
 
 
+@pytest.mark.long
 def test_another_box_is_another_one_and_leaves_nothing(box: Made, tmp_path: Path) -> None:
     state = tmp_path / "state"
     assert boxes.status(box.client, state) is None

@@ -19,13 +19,10 @@ from slipway.steps.sweep import sweep_submitted
 from slipway.steps.sweep_arrays import SweepRequest
 from slipway.sweep.record import Sweep
 from slipway.sweep.spec import SweepSpec
-from tests.campaign import LONG
 from tests.integration.monitor_program import monitor
 from tests.integration.small_image import SmallImageBox
 from tests.integration.test_monitor import Sweeps, of
 from tests.waiting import wait_until
-
-LIMITS = pytest.mark.skipif(not LONG, reason="limits are whole minutes; `./run test --long` waits for them")
 
 
 def submit(
@@ -82,6 +79,7 @@ def test_short_elements_share_jobs_and_one_that_fails_fails_alone(small: SmallIm
     assert record["bundles"] == {"0": [[0, 1, 2]], "1": [[3, 4, 5]]}
 
 
+@pytest.mark.long
 def test_a_requeued_job_goes_on_with_those_that_had_not_ended(small: SmallImageBox) -> None:
     program = 'echo began; [ "$1" != 1 ] || until [ -e /out/go ] || [ -e /previous ]; do sleep 0.1; done'
     sweep, run = submit(small, program, 3, pack_minutes=60)
@@ -104,6 +102,7 @@ def test_a_requeued_job_goes_on_with_those_that_had_not_ended(small: SmallImageB
     assert [path.partition("/")[0] for path in attempts] == ["task-0", "task-1", "task-1", "task-2"]
 
 
+@pytest.mark.long
 def test_a_job_that_is_cancelled_begins_no_other(small: SmallImageBox) -> None:
     program = 'echo began; [ "$1" != 1 ] || exec sleep 600'
     sweep, run = submit(small, program, 3, pack_minutes=60)
@@ -113,7 +112,7 @@ def test_a_job_that_is_cancelled_begins_no_other(small: SmallImageBox) -> None:
     assert words(found) == ["COMPLETED ok", "CANCELLED cancelled", "CANCELLED cancelled"]
 
 
-@LIMITS
+@pytest.mark.long
 def test_the_limit_of_a_job_ends_the_one_that_runs_and_tells_the_others(small: SmallImageBox) -> None:
     program = 'echo began; [ "$1" != 1 ] || exec sleep 600'
     sweep, run = submit(small, program, 3, pack_minutes=60)
@@ -127,7 +126,7 @@ def test_the_limit_of_a_job_ends_the_one_that_runs_and_tells_the_others(small: S
     assert not has(small, run, "task-2/attempt-1/out/n")
 
 
-@LIMITS
+@pytest.mark.long
 def test_one_that_does_not_end_leaves_the_time_of_those_after_it(small: SmallImageBox) -> None:
     program = 'echo began; [ "$1" != 0 ] || { trap "" TERM; sleep 600; sleep 600; }'
     sweep, run = submit(small, program, 2, SlurmResources(time="1"), pack_minutes=60)
@@ -135,6 +134,7 @@ def test_one_that_does_not_end_leaves_the_time_of_those_after_it(small: SmallIma
     assert words(found) == ["TIMEOUT time-limit", "COMPLETED ok"]
 
 
+@pytest.mark.long
 def test_the_monitor_submits_again_what_failed_in_a_job_of_its_own(small: SmallImageBox) -> None:
     if box_up(small.session).memory_limits is None:
         pytest.skip("SLURM does not enforce memory limits in this box")

@@ -38,6 +38,7 @@ def state(small: SmallImageBox, run: Run) -> State:
     return list_runs(small.session, Selection(prefixes=(run.run_id,)), 1)[0][0].state
 
 
+@pytest.mark.long
 def test_those_that_wait(small: SmallImageBox, waiting: list[Run], runner: TaskRunner) -> None:
     with small.connect() as host:
         running = small.submit(host, "sleep", "600")

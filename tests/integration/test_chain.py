@@ -13,6 +13,7 @@ from slipway.job.tail import LogTail
 from slipway.job.watch import cancel, follow
 from slipway.progress import NullProgress
 from slipway.scheduler.base import State
+from tests.campaign import others_long
 from tests.integration.night import Night, ending
 from tests.integration.small_image import UNTIL_LET_GO, SmallImageBox
 
@@ -110,6 +111,7 @@ def test_following_and_pulling_go_on_through_the_links(night: Night, tmp_path: P
     assert any("2" in line for line in pulled.attempts)
 
 
+@pytest.mark.long
 def test_cancelled_in_a_link(night: Night) -> None:
     night.submit("in a link", WAITS, continue_after_limit=3)
     night.wait_for_word("in a link", "running")
@@ -123,6 +125,7 @@ def test_cancelled_in_a_link(night: Night) -> None:
     assert night.told("in a link", 2) == ("cancelled", 143, 15)
 
 
+@pytest.mark.long
 def test_cancelled_as_it_asks_for_the_next_link(night: Night) -> None:
     # Cancelled while it saves: SLURM would take the requeue of a cancelled job, and begin it again.
     saves = f"echo saving; {UNTIL_LET_GO}; exit 0"
@@ -139,6 +142,7 @@ def test_cancelled_as_it_asks_for_the_next_link(night: Night) -> None:
     assert not night.result("saving")["continues"]
 
 
+@pytest.mark.long
 def test_each_task_of_an_array_goes_on_by_itself(night: Night) -> None:
     script = f'if [ "$SLURM_ARRAY_TASK_ID" = 1 ]; then {COUNTS}; else echo fine; fi'
     night.submit("array", script, array="1,2", continue_after_limit=3)
@@ -154,7 +158,7 @@ def test_each_task_of_an_array_goes_on_by_itself(night: Night) -> None:
     assert night.small.on_box(f"ls {night.runs['array'].run_dir}/task-2").split() == ["attempt-1"]
 
 
-@pytest.mark.parametrize("ends", ["cancelled", "limit"])
+@pytest.mark.parametrize("ends", others_long(["cancelled", "limit"], "cancelled"))
 def test_output_on_the_nodes_disk_is_brought_at_every_ending(night: Night, ends: str) -> None:
     """KillWait is 2 s on the box."""
     site = night.small.choice.site
@@ -196,6 +200,7 @@ def test_where_slurm_refuses_to_requeue_it_is_told(night: Night) -> None:
     assert str(run.status.note).startswith("no next link: Requested operation is presently disabled for job ")
 
 
+@pytest.mark.long
 def test_three_limits_and_then_its_own_end(night: Night) -> None:
     night.wait(lambda: night.is_over_or_hurried("three"), "the end of three links")
     run = night.runs["three"]
@@ -215,6 +220,7 @@ def test_three_limits_and_then_its_own_end(night: Night) -> None:
     assert night.file("three", f"attempt-{link}/out/figures") == "done\n"
 
 
+@pytest.mark.long
 def test_preempted_then_ended_by_its_limit_and_then_whole(night: Night) -> None:
     ended = f"{night.runs['preempted'].run_dir}/attempt-2/result.json"
     night.wait(lambda: bool(night.small.on_box(f"ls {ended} 2>/dev/null || true")), "its time limit")

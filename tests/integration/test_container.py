@@ -22,6 +22,7 @@ from slipway.local import container as local
 from slipway.project import Project
 from slipway.steps.container import describe
 from slipway.steps.session import Session
+from tests.campaign import others_long
 from tests.integration.task_runner import INVOKE, ROOT
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -146,6 +147,7 @@ def test_a_terminal(laptop: Laptop) -> None:
         child.close(force=True)
 
 
+@pytest.mark.long
 def test_a_short_program_at_a_terminal(laptop: Laptop) -> None:
     laptop.invoke("start")
     for _ in range(3):  # it may be over before its terminal has a size
@@ -204,6 +206,7 @@ def test_a_job_of_this_machine(laptop: Laptop) -> None:
 SAVES = '$SIG{%s} = sub { print "saved\\n"; exit %s }; $| = 1; print "go\\n"; sleep 1 while 1'
 
 
+@pytest.mark.long
 def test_how_a_job_of_this_machine_ends(laptop: Laptop) -> None:
     # The warning comes in the middle of so short a time.
     output, result = job(laptop, "--time", "0:20", "--", "-e", SAVES % ("USR1", 0), code=1)
@@ -248,7 +251,7 @@ def left_of(laptop: Laptop, run_id: str) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", others_long(["SIGINT", "SIGTERM", "SIGHUP"], "SIGINT"))
 def test_a_signal_cancels_a_job_of_this_machine(laptop: Laptop, name: str) -> None:
     with running(laptop, SAVES % ("TERM", 5)) as process:
         process.send_signal(getattr(signal, name))
@@ -258,6 +261,7 @@ def test_a_signal_cancels_a_job_of_this_machine(laptop: Laptop, name: str) -> No
     assert b"CANCELLED  cancelled  exit code 5" in output
 
 
+@pytest.mark.long
 def test_a_job_of_this_machine_is_followed_and_cancelled_from_another_terminal(laptop: Laptop) -> None:
     with running(laptop, SAVES % ("TERM", 5)) as process:
         (home,) = laptop.results.iterdir()
@@ -280,6 +284,7 @@ def test_a_job_of_this_machine_is_followed_and_cancelled_from_another_terminal(l
     assert left_of(laptop, home.name) == []
 
 
+@pytest.mark.long
 def test_a_job_of_this_machine_whose_command_is_killed(laptop: Laptop) -> None:
     script = 'open(F, ">/out/file"); print F "written"; close F; $| = 1; print "go\n"; sleep 600'
     with running(laptop, script) as process:
@@ -296,6 +301,7 @@ def test_a_job_of_this_machine_whose_command_is_killed(laptop: Laptop) -> None:
     assert b"killed" not in status(laptop)[1]
 
 
+@pytest.mark.long
 def test_a_program_that_ends_well_after_its_command_was_killed(laptop: Laptop) -> None:
     with running(laptop, '$| = 1; print "go\n"; sleep 1 until -e "/out/end"') as process:
         process.kill()

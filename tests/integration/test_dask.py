@@ -89,6 +89,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield Lab(hosts=hosts, session=session, choice=choice)
 
 
+@pytest.mark.long
 def test_what_a_cluster_needs_is_told_before_it_is_started(lab: Lab) -> None:
     """One after the other: an image, the ways between the hosts, the image on the others."""
     with pytest.raises(ImageError, match="invoke push"):
@@ -108,6 +109,7 @@ def test_what_a_cluster_needs_is_told_before_it_is_started(lab: Lab) -> None:
     assert not end(lab.session, lab.choice.site).was_there
 
 
+@pytest.mark.long
 def test_a_host_that_dies_costs_its_tasks_only_a_little_time(lab: Lab, tmp_path: Path) -> None:
     weights = f"{SCRATCH}/slipway/weights/net/my 'w'.pth"
     lab.hosts.sh("gpu1", f'mkdir -p "$(dirname "{weights}")"; echo weights >"{weights}"')

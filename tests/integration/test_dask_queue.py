@@ -76,6 +76,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         client.close()
 
 
+@pytest.mark.long
 def test_workers_are_jobs_and_a_program_finds_them(lab: Lab, tmp_path: Path) -> None:
     request = make_request(lab.choice, ("python3", "run.py"), SlurmResources(time="10", cpus=1))
     with (
@@ -105,6 +106,7 @@ def test_workers_are_jobs_and_a_program_finds_them(lab: Lab, tmp_path: Path) -> 
     assert "slipway_dask" not in lab.on_box("pgrep -af '[s]lipway_dask' || true")
 
 
+@pytest.mark.long
 def test_what_slurm_refuses_is_told_and_leaves_nothing(lab: Lab) -> None:
     with pytest.raises(RemoteError, match=r"sbatch has failed: .*Invalid account[^\n]*\Z"):
         lab.up(account="nobody").run()

@@ -211,6 +211,7 @@ def in_sif(client: Any, session: Session, profile: Profile, sif: Sif) -> set[str
     return found
 
 
+@pytest.mark.long
 def test_it_is_what_docker_builds(client: Any, archive: Path, tmp_path: Path, facts: dict[str, Any]) -> None:
     session = project(
         tmp_path,
@@ -239,6 +240,7 @@ def test_it_is_what_docker_builds(client: Any, archive: Path, tmp_path: Path, fa
         start(session, chosen)
 
 
+@pytest.mark.long
 def test_what_the_base_image_says_counts(client: Any, tmp_path: Path, facts: dict[str, Any]) -> None:
     base = """FROM debian:trixie-slim
 ENV OF_BASE="it's a" PATH=/of/base:$PATH
@@ -283,6 +285,7 @@ def test_a_command_that_fails_is_named_by_its_line(archive: Path, tmp_path: Path
     assert not list((session.project.state / "tmp").glob("sif-*/*"))
 
 
+@pytest.mark.long
 def test_a_job_runs_in_an_image_of_a_users_definition_file(
     small: SmallImageBox, archive: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.file import read_sif
 from slipway.sif.store import tools_recipe
+from tests.campaign import others_long
 from tests.integration.apptainer_host import on_a_host
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,7 @@ def state(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("user", [0, 1000])
+@pytest.mark.parametrize("user", others_long([0, 1000], 1000))
 def test_root_and_a_user_with_namespaces_build_without_docker(user: int, state: Path) -> None:
     told = on_a_host(engine(), state, user=user, socket=False, program=PROGRAM)
     assert "said" not in told
@@ -77,12 +78,14 @@ def test_root_and_a_user_with_namespaces_build_without_docker(user: int, state: 
     assert not [note for note in told["notes"] if "not looked at" in note]
 
 
+@pytest.mark.long
 def test_root_of_a_container_gives_files_to_others(state: Path) -> None:
     (state / "context" / "Dockerfile").write_text(f"{DOCKERFILE}RUN chown 33:33 /who\n")
     told = on_a_host(engine(), state, socket=False, program=PROGRAM)
     assert "said" not in told
 
 
+@pytest.mark.long
 def test_a_user_with_one_id_is_told_how_to_give_files_to_others(state: Path) -> None:
     (state / "context" / "Dockerfile").write_text(f"{DOCKERFILE}RUN chown 33:33 /who\n")
     told = on_a_host(engine(), state, user=1000, socket=False, program=PROGRAM)

@@ -22,6 +22,7 @@ from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login
 from slipway.steps.doctor import diagnose
+from tests.campaign import others_long
 from tests.integration.small_image import SmallImageBox, fakes, push_image
 from tests.integration.task_runner import INVOKE, ROOT
 from tests.waiting import PATIENCE_S, wait_until
@@ -173,7 +174,11 @@ BREAKS: dict[str, tuple[Sequence[tuple[str, str]], dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
+# SLURM's commands try for many seconds to reach it.
+SLOW = {"the controller is down"}
+
+
+@pytest.mark.parametrize("name", others_long(BREAKS, *(set(BREAKS) - SLOW)))
 def test_what_is_broken_is_found_and_nothing_else(small: SmallImageBox, well: Found, name: str) -> None:
     breaks, expected = BREAKS[name]
     assert well
@@ -331,6 +336,7 @@ def words(small: SmallImageBox, *more: str) -> list[str]:
     return [*INVOKE, "doctor", "box", "--profile", "cpu", "--set", f"IMAGE={IMAGE}", *more]
 
 
+@pytest.mark.long
 def test_ctrl_c_cancels_the_test_job(small: SmallImageBox, well: Found) -> None:
     assert well
     blocker = (

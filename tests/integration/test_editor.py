@@ -131,6 +131,7 @@ def test_the_entry_and_the_line_come_and_go(small: SmallImageBox, run: Run, home
         editor.write_entry(small.session, run, small.choice.site, 3)
 
 
+@pytest.mark.long
 def test_a_run_that_is_over_has_no_entry(small: SmallImageBox, home: Path) -> None:
     with running(small) as run:
         old = editor.write_entry(small.session, run, small.choice.site, None)
@@ -144,6 +145,7 @@ def test_a_run_that_is_over_has_no_entry(small: SmallImageBox, home: Path) -> No
     assert not old.folder.exists()
 
 
+@pytest.mark.long
 def test_where_the_node_has_no_sshd_that_of_the_image_serves(
     small: SmallImageBox, home: Path, no_sshd: None
 ) -> None:

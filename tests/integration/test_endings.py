@@ -177,6 +177,7 @@ def test_where_both_disagree_the_worse_is_believed_and_both_are_shown(night: Nig
     )
 
 
+@pytest.mark.long
 def test_preempted_and_tried_again(night: Night) -> None:
     small = night.small
     script = (
@@ -218,6 +219,7 @@ def test_time_limit(night: Night) -> None:
     assert night.file("limit, does not", "attempt-1/out/file") == "kept\n"
 
 
+@pytest.mark.long
 def test_the_warning_leaves_programs_without_a_handler_alone(night: Night) -> None:
     waits = f"echo running; {UNTIL_LET_GO}; echo fine"
     night.submit("unaware", waits)

@@ -20,6 +20,7 @@ import pytest
 from slipway.image.base import ensure_base
 from slipway.image.engine import engine
 from slipway.progress import NullProgress
+from tests.campaign import others_long
 from tests.integration.engine_node import RUN_ID, EngineNode, Running
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -96,7 +97,7 @@ def image_id() -> Iterator[str]:
     client.close()
 
 
-@pytest.fixture(scope="module", params=["docker", "podman"])
+@pytest.fixture(scope="module", params=others_long(["docker", "podman"], "docker"))
 def place(request: pytest.FixtureRequest, image_id: str) -> Iterator[Place]:
     # pytest's own folders are this user's alone.
     with tempfile.TemporaryDirectory(prefix="slipway-test-") as made:
@@ -242,7 +243,7 @@ def test_cancelled(node: EngineNode, told: str) -> None:
     assert node.containers() == []
 
 
-@pytest.mark.parametrize("after_s", [0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("after_s", others_long([0.1, 0.3, 0.5, 0.7, 0.9], 0.3, 0.7))
 def test_cancelled_as_it_begins(node: EngineNode, after_s: float) -> None:
     with Running(node, "sleep", "600") as process:
         wait_until((node.run_dir / "attempt-1" / "log").exists, "it did not begin", pause_s=0.02)

@@ -126,6 +126,7 @@ def wait_for_lines(example: Example, run: Run, file: str, count: int) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_training_goes_on_as_if_it_had_never_stopped(state: Path, tmp_path: Path, tell: Tell) -> None:
     """It is requeued, then warned of its time limit, and a later run goes on from what was brought home."""
     example = Example(folder=copy("train-pytorch", tmp_path), state=state)
@@ -195,6 +196,7 @@ def fetch(address: str) -> str:
     return wait_until(ask, address)
 
 
+@pytest.mark.long
 def test_pairs_are_matched_by_a_cluster_of_dask_that_loses_a_worker(
     state: Path, tmp_path: Path, room: Path, tell: Tell
 ) -> None:
@@ -244,6 +246,7 @@ def test_pairs_are_matched_by_a_cluster_of_dask_that_loses_a_worker(
     tell(f"build {built - began:.0f} s, push {pushed - built:.0f} s, jobs {time.monotonic() - pushed:.0f} s")
 
 
+@pytest.mark.long
 def test_a_camera_is_followed_through_a_video(state: Path, tmp_path: Path, room: Path, tell: Tell) -> None:
     """The README's path with COLMAP, from a phone that is held upright to a page; DROID-SLAM needs a GPU."""
     example = Example(folder=copy("own-video", tmp_path), state=state)

@@ -10,6 +10,8 @@ import threading
 import time
 from typing import IO
 
+import pytest
+
 from slipway.job.run import Run
 from slipway.scheduler.base import State
 from tests.integration import daemon
@@ -91,6 +93,7 @@ def test_a_line_that_is_cut_five_times(small: SmallImageBox, proxy: CuttableProx
     assert "Traceback" not in errors
 
 
+@pytest.mark.long
 def test_a_requeue_is_followed(small: SmallImageBox) -> None:
     script = "echo of attempt $SLIPWAY_ATTEMPT; [ $SLIPWAY_ATTEMPT -gt 1 ] || exec sleep 600"
     run = submit(small, script)
@@ -161,6 +164,7 @@ def test_ctrl_c_leaves_the_job_running(small: SmallImageBox) -> None:
     small.on_box(f"scancel {run.job_id}")
 
 
+@pytest.mark.long
 def test_a_watch_outlives_a_line_that_is_cut(small: SmallImageBox, proxy: CuttableProxy) -> None:
     run = submit(small, f"{UNTIL_LET_GO}; exit 3")
     before = proxy.connections
@@ -219,6 +223,7 @@ def read_until(terminal: int, end: bytes | None) -> str:
     return shown.decode(errors="replace")
 
 
+@pytest.mark.long
 def test_the_controller_is_away_in_the_middle(small: SmallImageBox) -> None:
     """slurmctld ends while a job runs, and comes back when the job's script has long ended."""
     run = submit(small, f"echo one; {UNTIL_LET_GO}; echo two > /out/figures; echo two")

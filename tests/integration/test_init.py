@@ -13,6 +13,7 @@ import pytest
 from pip._internal.models.index import PyPI
 
 from slipway.image.engine import engine
+from tests.campaign import others_long
 from tests.integration.task_runner import ROOT
 from tests.waiting import PATIENCE_S
 
@@ -98,6 +99,7 @@ def repository(folder: Path, image: str) -> Iterator[Repository]:
             engine().images.remove(image, force=True)
 
 
+@pytest.mark.long
 def test_from_an_empty_folder_to_results(tmp_path: Path) -> None:
     with repository(tmp_path / "slipway test ünit", "slipway-test-unit") as mine:
         (mine.folder / "hello.py").write_text(HELLO)
@@ -132,7 +134,7 @@ def test_from_an_empty_folder_to_results(tmp_path: Path) -> None:
         }
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", others_long(VARIANTS, "requirements"))
 def test_the_image_has_what_the_repository_names(name: str, tmp_path: Path) -> None:
     image = f"slipway-test-{name}"
     with repository(tmp_path / image, image) as mine:

@@ -11,8 +11,8 @@ from slipway.host.host import Host
 from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
 from slipway.job.store import RunStore
-from tests.checkout import UserCheckout, front_door, make_user_checkout
-from tests.forked import Forked
+from tests.checkout import UserCheckout, make_user_checkout
+from tests.forked import Forked, front_door
 from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.mistakes import Mistake, Table
 

@@ -129,6 +129,7 @@ def test_results_that_are_not_home_stay(small: SmallImageBox) -> None:
     assert names(prune(small.session, small.choice.site, criteria, yes)) == {away.run_id}
 
 
+@pytest.mark.long
 def test_what_cannot_be_removed_stops_nothing_else(small: SmallImageBox) -> None:
     bad, good = finish(small, *write("bad")), finish(small, *write("good"))
     small.as_root("sh", "-c", f"mkdir {bad.run_dir}/theirs && touch {bad.run_dir}/theirs/file")
@@ -218,6 +219,7 @@ def test_what_is_about_to_be_purged_is_named(small: SmallImageBox, tmp_path: Pat
     (state / "purge" / "box.json").unlink(missing_ok=True)
 
 
+@pytest.mark.long
 @pytest.mark.fault("kills", "keep")
 def test_a_copy_that_is_stopped_goes_on(small: SmallImageBox) -> None:
     folder = f"{ROOT}/data/large"
@@ -294,6 +296,7 @@ def test_a_home_without_room(small: SmallImageBox) -> None:
         client.close()
 
 
+@pytest.mark.long
 def test_ten_thousand_runs_take_one_round_trip(small: SmallImageBox, monkeypatch: pytest.MonkeyPatch) -> None:
     small.on_box(
         f"cd {ROOT}/runs && seq -f 'many-%05.0f' 10000 | xargs mkdir && for run in many-*; do "

@@ -263,6 +263,7 @@ def test_a_line_that_is_cut(sshds: SshdContainers, runtime: Path) -> None:
     proxy.close()
 
 
+@pytest.mark.long
 @pytest.mark.fault("line", "login that is kept")
 def test_a_line_that_falls_silent(sshds: SshdContainers, runtime: Path) -> None:
     """As after a laptop's sleep: nobody says that it is dead, and the next command does not wait for long."""
@@ -307,6 +308,7 @@ def test_one_that_ends_before_it_is_used(sshds: SshdContainers, runtime: Path) -
     assert len(person.asked) == 2
 
 
+@pytest.mark.long
 def test_a_server_that_hangs_up_after_some_channels(tmp_path: Path) -> None:
     key, opened = paramiko.ECDSAKey.generate(), list[paramiko.Transport]()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -15,7 +15,7 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.session import Session
-from tests.integration.task_runner import ROOT, SHARED, TaskRunner
+from tests.integration.task_runner import FRAMES, ROOT, SHARED, TaskRunner
 from tests.waiting import PATIENCE_S, wait_until
 
 
@@ -57,10 +57,10 @@ def test_the_demo_ends_with_a_good_trajectory(line: TaskRunner) -> None:
     out = line.results / run["run_id"] / "out"
     summary = json.loads((out / "summary.json").read_text())
     ate = json.loads((out / "ate.json").read_text())
-    assert summary["frames"] == 40
+    assert summary["frames"] == FRAMES
     assert summary["frames_registered"] >= 0.95 * summary["frames"]
     assert ate["rmse"] < 0.01 * ate["path_length"]
-    assert len((out / "trajectory.tum").read_text().splitlines()) >= 38
+    assert len((out / "trajectory.tum").read_text().splitlines()) >= 0.95 * FRAMES
     assert (out / "trajectory.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "cloud.ply").read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\n")
     # No more threads than the job was given.
@@ -141,9 +141,8 @@ def test_the_container_is_clean(line: TaskRunner) -> None:
     assert out == []
 
 
-@pytest.mark.parametrize("folder", ["/code", "/data", "/weights"])
-def test_inputs_are_read_only(line: TaskRunner, folder: str) -> None:
-    line.job("sh -c", f"touch {folder}/x && exit 9; exit 0")
+def test_inputs_are_read_only(line: TaskRunner) -> None:
+    line.job("sh -c", "for folder in /code /data /weights; do touch $folder/x && exit 9; done; exit 0")
 
 
 def start(line: TaskRunner, *words: str) -> str:
@@ -152,18 +151,18 @@ def start(line: TaskRunner, *words: str) -> str:
 
 
 def test_a_queued_job_keeps_its_code(line: TaskRunner, tmp_path: Path) -> None:
-    blockers = [start(line, "--set", "PROGRAM=sleep", "--cpus", "2", "--", "600") for _ in range(3)]
+    blocker = start(line, "--set", "PROGRAM=sleep", "--nodes", "3", "--exclusive", "--", "600")
     (tmp_path / "main.py").write_text("print('first')\n")
     flags = ("--set", f"CODE_DIR={tmp_path}", "--set", "PROGRAM=python3 main.py")
     queued = start(line, *flags)
     assert line.status("--run", queued)[0]["state"] == "PENDING"
     (tmp_path / "main.py").write_text("print('second')\n")
-    for blocker in blockers:
-        line.invoke("cancel", "--run", blocker)
+    line.invoke("cancel", "--run", blocker)
     line.invoke("logs", "--run", queued, "--follow")
     assert line.invoke("logs", "--run", queued).stdout == "first\n"
 
 
+@pytest.mark.long
 def test_an_unchanged_tree_is_not_sent_again(line: TaskRunner, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("print('once')\n")
     flags = ("--set", f"CODE_DIR={tmp_path}")
@@ -173,6 +172,7 @@ def test_an_unchanged_tree_is_not_sent_again(line: TaskRunner, tmp_path: Path) -
     assert line.on_box("ls -A --full-time $SCRATCH/slipway/code") == before
 
 
+@pytest.mark.long
 def test_each_task_logs_in_once(line: TaskRunner) -> None:
     def logins() -> int:
         return int(line.on_box("grep -c 'Accepted publickey' /var/log/sshd.log"))
@@ -186,6 +186,7 @@ def test_each_task_logs_in_once(line: TaskRunner) -> None:
         assert logins() - before == (1 if words == ["status"] else 2), words
 
 
+@pytest.mark.long
 def test_cancel(line: TaskRunner) -> None:
     run_id = start(line, "--set", "PROGRAM=sleep", "--", "600")
     wait_until(lambda: line.status("--run", run_id)[0]["state"] == "RUNNING", run_id)

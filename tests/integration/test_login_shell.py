@@ -147,6 +147,7 @@ def test_start_files_that_print(host: FilesHost, tmp_path: Path, shell: str, nam
         use_everything(host, f"with-{shell}", tmp_path)
 
 
+@pytest.mark.long
 def test_a_slow_login_shell(host: FilesHost) -> None:
     with (
         start_files(

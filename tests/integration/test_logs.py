@@ -92,8 +92,8 @@ def measured(small: SmallImageBox, *words: str, head: int | None = None) -> tupl
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (["--tail", "2"], "needle 1 é\nlast line\n"),
-        (["--grep", "^needle [0-9]+ (é|x)$"], "needle 1 é\n"),
+        pytest.param(["--tail", "2"], "needle 1 é\nlast line\n", marks=pytest.mark.long),
+        pytest.param(["--grep", "^needle [0-9]+ (é|x)$"], "needle 1 é\n", marks=pytest.mark.long),
         (["--grep", "loss|needle", "--tail", "1"], "needle 1 é\n"),
     ],
 )
@@ -115,6 +115,7 @@ def test_a_reader_that_has_enough_ends_it(small: SmallImageBox, large: Run) -> N
     assert memory_mb < 200
 
 
+@pytest.mark.long
 def test_a_large_log_is_never_held(small: SmallImageBox, model: Run) -> None:
     size = 150_000_000
     run = left(small, model, f"yes 'epoch 7: loss 0.0123' | head -c {size} >attempt-1/log")

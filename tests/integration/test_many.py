@@ -45,6 +45,7 @@ PUSHED, LOST = 0, ELEMENTS // 2
 FAIL = ("files", "program", "memory")
 
 
+@pytest.mark.long
 @pytest.mark.fault("cluster", "node lost")
 def test_a_throttle_holds_while_elements_fail_and_run_again(small: SmallImageBox) -> None:
     if box_up(small.session).memory_limits is None:

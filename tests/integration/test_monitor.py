@@ -146,6 +146,7 @@ def test_each_kind_of_failure_gets_what_helps(sweeps: Sweeps) -> None:
     assert sweeps.starts(sweep) == {"0": 1, "1": 2, "2": 2, "3": 2, "4": 1}
 
 
+@pytest.mark.long
 def test_the_time_limit_and_what_was_ended_before_it_began(sweeps: Sweeps) -> None:
     limit = sweeps.submit("waits", time="1")
     # The site's lines are mended when it is submitted again.
@@ -170,6 +171,7 @@ def ended(look: Look) -> Look | None:
     return look if look.is_over or any(one.decision for one in look.seen) else None
 
 
+@pytest.mark.long
 def test_what_was_pushed_aside_runs_again(sweeps: Sweeps) -> None:
     small = sweeps.small
     sweep = sweeps.submit("waits", partition="scavenge", gpus="a100:1")
@@ -187,6 +189,7 @@ def test_what_was_pushed_aside_runs_again(sweeps: Sweeps) -> None:
     small.wait_for(pusher)
 
 
+@pytest.mark.long
 @pytest.mark.fault("cluster", "node lost")
 def test_what_was_on_a_lost_node_runs_elsewhere(sweeps: Sweeps) -> None:
     small = sweeps.small
@@ -257,6 +260,7 @@ def test_a_run_alone_is_submitted_again(sweeps: Sweeps) -> None:
     session.hosts.close()
 
 
+@pytest.mark.long
 def test_a_claim_of_a_monitor_that_was_killed(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     small, session = sweeps.small, sweeps.session()
     with small.connect() as host:
@@ -341,6 +345,7 @@ def test_the_command_says_what_it_would_do_and_does_it(sweeps: Sweeps) -> None:
     assert sweeps.starts(well) == {"0": 1}
 
 
+@pytest.mark.long
 @pytest.mark.fault("kills", "monitor")
 def test_killed_at_any_moment_and_two_at_once(sweeps: Sweeps, made: Made) -> None:
     sweep = sweeps.submit(*["twice"] * 8)

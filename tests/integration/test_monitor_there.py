@@ -99,6 +99,7 @@ def test_it_goes_on_while_nobody_is_here(sweeps: Sweeps) -> None:
     assert run.sweep == sweep.sweep_id
 
 
+@pytest.mark.long
 @pytest.mark.fault("kills", "monitor on the cluster")
 def test_killed_and_beside_a_monitor_here(sweeps: Sweeps, made: Made) -> None:
     sweep = sweeps.submit(*["twice"] * 4, "waits")
@@ -127,6 +128,7 @@ def let_go(sweeps: Sweeps, sweep: Sweep, task: int) -> None:
     wait_until(lambda: sweeps.small.is_so(f"touch {out}/go"), f"the beginning of task {task}")
 
 
+@pytest.mark.long
 def test_it_is_followed_and_stopped(sweeps: Sweeps) -> None:
     sweep = sweeps.submit("waits")
     begin(sweeps, sweep)
@@ -180,6 +182,7 @@ def interrupted(sweeps: Sweeps, *words: str) -> str:
     return " ".join(said.split())
 
 
+@pytest.mark.long
 def test_a_job_that_begins_again_by_itself(sweeps: Sweeps) -> None:
     small = sweeps.small
     sweep = sweeps.submit("waits", "files")

@@ -43,6 +43,7 @@ def newcomer(tmp_path: Path) -> Iterator[Person]:
                 engine().images.remove(f"{name}:latest", force=True)
 
 
+@pytest.mark.long
 def test_a_new_cluster_goes_as_the_page_says(newcomer: Person) -> None:
     home = Path(newcomer.environment["HOME"])
     for block in read_blocks(ROOT / "docs" / "cluster.md"):

@@ -81,6 +81,7 @@ def test_a_job_runs_in_its_image_with_code_and_arguments_byte_for_byte(platform:
     assert 'it\'s a <name>, "odd"?*|%;:' in (out / "names").read_text()
 
 
+@pytest.mark.long
 def test_a_job_that_fails_has_its_programs_exit_code(platform: PlatformHere) -> None:
     over = platform.wait(platform.sh("echo no >&2; exit 3"))
     assert (over.state, over.status.reason, over.status.exit_code) == (State.FAILED, Reason.PROGRAM_ERROR, 3)
@@ -88,6 +89,7 @@ def test_a_job_that_fails_has_its_programs_exit_code(platform: PlatformHere) -> 
     assert over.status.native_state == "FAILED"
 
 
+@pytest.mark.long
 def test_code_is_uploaded_once(platform: PlatformHere) -> None:
     uploads = platform.state / "uploads"
     platform.wait(platform.sh("true"))
@@ -96,6 +98,7 @@ def test_code_is_uploaded_once(platform: PlatformHere) -> None:
     assert uploads.read_text().count(".tar\n") == before == 1
 
 
+@pytest.mark.long
 def test_what_a_job_prints_is_there_while_it_runs(platform: PlatformHere) -> None:
     run = platform.sh(f"echo first; {UNTIL_LET_GO}; echo last")
     run = platform.wait(run, State.RUNNING)
@@ -111,6 +114,7 @@ def test_what_a_job_prints_is_there_while_it_runs(platform: PlatformHere) -> Non
     assert platform.log(run) == "first\nlast\n"
 
 
+@pytest.mark.long
 def test_a_job_is_cancelled_and_its_program_told(platform: PlatformHere) -> None:
     run = platform.sh("trap 'echo saved >/out/saved; exit 0' TERM; echo up; while :; do sleep 0.1; done")
     wait_until(lambda: platform.look(run).state is State.RUNNING, platform.situation)
@@ -134,6 +138,7 @@ def test_a_job_that_waits_is_cancelled(platform: PlatformHere) -> None:
     assert (over.state, over.status.reason) == (State.CANCELLED, Reason.CANCELLED)
 
 
+@pytest.mark.long
 def test_at_its_time_limit_a_program_is_warned_and_the_job_ends_by_itself(platform: PlatformHere) -> None:
     # SLURM's form for six seconds; the site's file has three of them for the warning.
     run = platform.sh("trap 'echo warned; exit 0' USR1; while :; do sleep 0.1; done", time="0:06")
@@ -144,6 +149,7 @@ def test_at_its_time_limit_a_program_is_warned_and_the_job_ends_by_itself(platfo
     assert (unwarned.state, unwarned.status.reason) == (State.TIMEOUT, Reason.TIME_LIMIT)
 
 
+@pytest.mark.long
 def test_what_runs_past_all_limits_the_platform_ends(
     platform: PlatformHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +160,7 @@ def test_what_runs_past_all_limits_the_platform_ends(
     assert over.state in (State.TIMEOUT, State.NODE_FAIL)
 
 
+@pytest.mark.long
 def test_the_tasks_of_an_array_are_jobs_of_which_one_fails(platform: PlatformHere) -> None:
     run = platform.sh('echo "task $SLIPWAY_TASK"; [ "$SLIPWAY_TASK" != 3 ]', array="1,3,5")
     over = platform.wait(run)
@@ -162,6 +169,7 @@ def test_the_tasks_of_an_array_are_jobs_of_which_one_fails(platform: PlatformHer
     assert [platform.log(run, task) for task in (1, 3, 5)] == ["task 1\n", "task 3\n", "task 5\n"]
 
 
+@pytest.mark.long
 def test_an_array_is_cancelled_as_a_whole(platform: PlatformHere) -> None:
     platform.break_it(queue=True)
     run = platform.wait(platform.sh("true", array="0-2"), State.PENDING)
@@ -218,6 +226,7 @@ def test_where_the_platform_does_not_answer_a_run_is_unknown_and_not_failed(plat
     assert platform.wait(run).state is State.COMPLETED
 
 
+@pytest.mark.long
 def test_a_job_that_is_resumed_is_another_attempt_with_what_the_first_wrote(platform: PlatformHere) -> None:
     run = platform.sh(
         "if [ -d /previous ]; then cat /previous/half; else echo half >/out/half; sleep 300; fi"
@@ -232,6 +241,7 @@ def test_a_job_that_is_resumed_is_another_attempt_with_what_the_first_wrote(plat
     assert (Path(run.run_dir) / "attempt-2" / "log").read_text() == "half\n"
 
 
+@pytest.mark.long
 def test_too_much_memory_is_told(platform: PlatformHere) -> None:
     run = platform.sh("head -c 2G /dev/zero | tail >/dev/null; exit 9")
     assert platform.wait(run).status.reason == Reason.OUT_OF_MEMORY
@@ -256,6 +266,7 @@ def test_staged_data_and_the_platforms_own_are_below_data(platform: PlatformHere
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_a_line_runs_in_the_job_of_a_run(platform: PlatformHere) -> None:
     run = platform.wait(platform.sh(UNTIL_LET_GO, array="2,5"), State.RUNNING)
     platform.session.store.save(run)
@@ -418,6 +429,7 @@ def test_nobody_but_ngc_sees_the_api_key(platform: PlatformHere) -> None:
     assert [file for file in files if API_KEY.encode() in file.read_bytes()] == []
 
 
+@pytest.mark.long
 def test_a_monitor_goes_to_the_next_instance_for_lack_of_gpu_memory(
     checkout: Checkout, platform: PlatformHere
 ) -> None:
@@ -455,6 +467,7 @@ def test_the_whole_line_from_an_image_to_results_at_home(checkout: Checkout) -> 
     checkout.invoke("show", run["run_id"])
 
 
+@pytest.mark.long
 def test_a_sweep_has_a_job_an_element_and_one_that_fails_stops_no_other(checkout: Checkout) -> None:
     checkout.invoke("job", "--profile", "lab", "--each", "value=1,2,3", "--name", "many", "--", "{value}")
 

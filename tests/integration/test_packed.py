@@ -106,6 +106,7 @@ def test_a_job_sees_what_was_packed_where_it_sees_what_was_not(
     assert (said(place, other), other.packed) == (["plain"], {})
 
 
+@pytest.mark.long
 def test_what_has_not_changed_is_neither_packed_nor_sent(
     place: SmallImageBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:
@@ -134,6 +135,7 @@ def test_what_has_not_changed_is_neither_packed_nor_sent(
     assert not [*(place.session.project.state / "packed").iterdir()]
 
 
+@pytest.mark.long
 def test_a_job_keeps_the_version_that_it_was_submitted_with(
     place: SmallImageBox, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +162,7 @@ def test_a_job_keeps_the_version_that_it_was_submitted_with(
     assert packed(place) == {new}
 
 
+@pytest.mark.long
 def test_from_packed_to_a_folder_and_back(place: SmallImageBox, source: Path) -> None:
     pack(place, source)
     waits = submit(place, "cat /data/room/a", wanted=HELD)
@@ -175,6 +178,7 @@ def test_from_packed_to_a_folder_and_back(place: SmallImageBox, source: Path) ->
     assert said(place, submit(place, "cat /data/room/a")) == ["packed"]
 
 
+@pytest.mark.long
 def test_a_packed_dataset_is_kept_and_comes_back(place: SmallImageBox, source: Path) -> None:
     staged = pack(place, source)
     kept = keep.keep_data(place.session, place.choice.site, "room")
@@ -221,6 +225,7 @@ class Cut(NullProgress):
             self.proxy.cut()
 
 
+@pytest.mark.long
 @pytest.mark.fault("line", "stage --pack of 10,000 files")
 def test_ten_thousand_files_cut_and_resumed(
     place: SmallImageBox, proxy: CuttableProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Tell

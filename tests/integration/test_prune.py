@@ -192,6 +192,7 @@ def test_no_room_is_said_before_anything_is_sent(small: PushBox) -> None:
     assert small.listing() == set()
 
 
+@pytest.mark.long
 @pytest.mark.fault("cluster", "disk that fills up in the middle")
 def test_a_disk_that_fills_up_meanwhile(small: PushBox) -> None:
     path = small.file("mid-1", os.urandom(30_000_000))
@@ -206,6 +207,7 @@ def test_a_disk_that_fills_up_meanwhile(small: PushBox) -> None:
     small.push(path, "mid")
 
 
+@pytest.mark.long
 def test_room_that_is_taken_by_remains_is_made(small: PushBox) -> None:
     small.there("rm -rf /scratch/slipway")
     first, second = (small.file(f"room-{number}", os.urandom(25_000_000)) for number in (1, 2))

@@ -18,6 +18,7 @@ from slipway.job import results
 from slipway.job.results import Results
 from slipway.job.run import Run
 from slipway.progress import NullProgress
+from tests.campaign import others_long
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
 from tests.waiting import PATIENCE_S
@@ -223,6 +224,7 @@ def test_a_disk_that_ignores_case_and_has_no_links(small: SmallImageBox, run: Ru
         assert len(brought.output.listing) == 2
 
 
+@pytest.mark.long
 def test_rsync_may_say_more_than_a_channel_holds(small: SmallImageBox, run: Run, tmp_path: Path) -> None:
     """Each file that cannot be read is a line: here they are more than the 2 MB that wait to be read."""
     run = left(small, run, "echo good >good; seq 20000 | xargs touch; seq 20000 | xargs chmod 0")
@@ -234,7 +236,7 @@ def test_rsync_may_say_more_than_a_channel_holds(small: SmallImageBox, run: Run,
     assert str(caught.value).splitlines()[-2] == "  … and 19,990 more"
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("carrier", others_long(CARRIERS, "rsync"))
 def test_files_that_go_away_meanwhile(small: SmallImageBox, run: Run, tmp_path: Path, carrier: str) -> None:
     """A program that is still at work: it makes and removes files all the time, and one of them grows."""
     run = left(small, run, "for i in $(seq 300); do echo $i >$i; done; echo good >good; echo x >log")

@@ -19,6 +19,7 @@ from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from slipway.steps.pull import Order, Pulled, find_not_home, pull_several
 from slipway.steps.session import Session
+from tests.campaign import others_long
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
 from tests.integration.task_runner import TaskRunner
@@ -60,7 +61,7 @@ def is_complete(folder: Path, run: Run) -> bool:
     return home is not None and home.is_complete
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("carrier", others_long(CARRIERS, "sftp"))
 def test_a_file_that_changed_here_is_brought_again(
     small: SmallImageBox, model: Run, tmp_path: Path, carrier: str
 ) -> None:
@@ -98,6 +99,7 @@ def test_what_a_purge_has_left_is_not_complete(small: SmallImageBox, model: Run,
     assert not pull(small, run, tmp_path / "before").mark.is_complete
 
 
+@pytest.mark.long
 def test_a_file_that_never_holds_still_is_told(
     small: SmallImageBox, model: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +123,7 @@ def test_a_file_that_never_holds_still_is_told(
     assert pull(small, run, tmp_path).mark.is_complete
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("carrier", others_long(CARRIERS, "sftp"))
 def test_a_part_is_never_called_complete(
     small: SmallImageBox, model: Run, tmp_path: Path, carrier: str
 ) -> None:
@@ -191,6 +193,7 @@ class Cutting(NullProgress):
         self.notes.append(text)
 
 
+@pytest.mark.long
 @pytest.mark.fault("line", "pull of several runs")
 def test_all_that_is_over_comes_home_over_a_line_that_is_cut(
     small: SmallImageBox, model: Run, tmp_path: Path, proxy: CuttableProxy

@@ -64,6 +64,7 @@ def test_what_is_there_is_not_sent_again(pushes: PushBox, large: tuple[Path, Pat
     assert pushes.there(stat) == before
 
 
+@pytest.mark.long
 @pytest.mark.fault("kills", "push, by chains of cuts and kills")
 def test_chains_of_cuts(pushes: PushBox, large: tuple[Path, Path], tell: Tell, made: Made) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
@@ -116,6 +117,7 @@ def test_two_at_once_from_one_checkout(pushes: PushBox) -> None:
     check_one_good_image(pushes, "twice", path)
 
 
+@pytest.mark.long
 @pytest.mark.fault("cluster", "two laptops at once")
 def test_two_at_once_from_two_checkouts(pushes: PushBox) -> None:
     path = pushes.file("both-1", os.urandom(30_000_000))

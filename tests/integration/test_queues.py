@@ -237,6 +237,7 @@ def test_a_new_project_asks_its_cluster(
     assert site.queues["long"].max_time == "7-00:00:00"
 
 
+@pytest.mark.long
 def test_what_a_file_lacks_is_written_into_it_and_nothing_else(
     small: SmallImageBox, project: Session
 ) -> None:

@@ -184,6 +184,7 @@ def logged_in(container: RegistryContainer, folder: Path, password: str | None) 
         yield
 
 
+@pytest.mark.long
 def test_a_registry_that_goes_down_in_the_middle(
     push_box: PushBox, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_registry_that_goes_down_in_the_middle(
     assert proxy.up_bytes < 100_000
 
 
+@pytest.mark.long
 def test_a_sif_that_does_not_get_there(push_box: PushBox) -> None:
     container, proxy = push_box.container, push_box.container.proxy
     image = push_box.publish("halves")[0]
@@ -297,6 +299,7 @@ def test_weights_are_staged_once(push_box: PushBox) -> None:
     assert push_box.as_root("ls", "-A", "/scratch/researcher/slipway/weights").split() == ["tiny.pth"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("published")
 def test_the_box_pulls_by_digest_and_a_job_runs_it(push_box: PushBox) -> None:
     container = push_box.container
@@ -501,6 +504,7 @@ def manifest_digest_of_box(push_box: PushBox) -> str:
         return manifest_digest(push_box.container, "0123456789abcdef.sif")
 
 
+@pytest.mark.long
 def test_what_a_version_tag_does(push_box: PushBox, tmp_path: Path) -> None:
     """The script that the workflow calls, with this registry in the place of GitHub's."""
     name = f"slipway-test-release-{OWN}"

@@ -52,6 +52,7 @@ def package(clone: Path, tag: str, out: Path) -> "subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.long
 def test_what_a_version_tag_makes(clone: Path, tmp_path: Path) -> None:
     done = package(clone, "v9.8.7", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -91,7 +91,14 @@ def test_the_cluster_builds_an_image_and_a_job_runs_in_it(there: SmallImageBox) 
     labels = there.on_box(f"module load apptainer; apptainer inspect {pushed.path}")
     assert "of.mine: high" in labels
     assert f"slipway.inputs: {pushed.image_id.partition(':')[2]}" in labels
-    # Of another content, another image: the link goes to it, and the old one stays for jobs that wait.
+
+
+@pytest.mark.long
+def test_another_content_is_another_image_and_the_old_one_stays_for_jobs_that_wait(
+    there: SmallImageBox,
+) -> None:
+    session, choice = there.session, there.choice
+    pushed, _ = build_remotely(session, choice)
     folder = choice.profile.recipe_file.parent
     (folder / "data" / "input.txt").write_text("other\n")
     before = there.on_box("stat -c '%i %y' $SCRATCH/slipway/cache/base-*")
@@ -103,7 +110,7 @@ def test_the_cluster_builds_an_image_and_a_job_runs_in_it(there: SmallImageBox) 
     listed = there.on_box(f"cd $SCRATCH/slipway/images; readlink {NAME}.sif; ls {NAME}-*.sif").split()
     assert listed[0] == other.path.name
     assert sorted(listed[1:]) == sorted([other.path.name, pushed.path.name])
-    # What was built once is found again, and is the newest again.
+    # What was built once is found again, and the link goes to it again.
     (folder / "data" / "input.txt").write_text("input\n")
     assert build_remotely(session, choice) == (pushed, False)
     assert there.on_box(f"readlink $SCRATCH/slipway/images/{NAME}.sif").strip() == pushed.path.name
@@ -133,6 +140,7 @@ def test_a_cluster_without_namespaces_is_told_to_be_one(there: SmallImageBox) ->
     assert left_there(there) == []
 
 
+@pytest.mark.long
 def test_only_one_user_id_is_explained(there: SmallImageBox) -> None:
     there.as_root("sed", "-i.bak", "s/^researcher:/nobody-else:/", "/etc/subuid")
     there.choice.profile.recipe_file.write_text(f"FROM {BASE}\nRUN touch /x && chown 33:33 /x\n")

@@ -200,6 +200,7 @@ def test_an_image_that_is_gone_is_sent_where_this_machine_has_it(repeater: Repea
         repeater.small.on_box("[ ! -e ~/kept.away ] || mv ~/kept.away ~/slipway-kept")
 
 
+@pytest.mark.long
 def test_an_image_that_lost_its_name_is_converted_again(repeater: Repeater) -> None:
     run = repeater.submit()
     repeater.output(run)
@@ -243,6 +244,7 @@ def test_an_image_that_nobody_has_is_told_with_how_to_make_one_anew(repeater: Re
     repeater.output(run)
 
 
+@pytest.mark.long
 def test_a_run_whose_folder_is_gone_is_repeated_by_its_record(repeater: Repeater) -> None:
     run = repeater.submit()
     repeater.output(run)
@@ -261,6 +263,7 @@ def test_a_run_whose_folder_is_gone_is_repeated_by_its_record(repeater: Repeater
     assert repeater.output(repeater.again(run, overrides=["ENV_MINE=a $b"]))[1] == WANTED
 
 
+@pytest.mark.long
 def test_what_is_kept_in_the_home_folder_serves(repeater: Repeater) -> None:
     (repeater.folder / "untracked.py").write_text("print(2)")
     run = repeater.submit()
@@ -280,6 +283,7 @@ def test_what_is_kept_in_the_home_folder_serves(repeater: Repeater) -> None:
     assert repeater.output(repeater.again(run))[1] == WANTED
 
 
+@pytest.mark.long
 def test_another_site_is_sent_what_it_needs(repeater: Repeater, tmp_path: Path) -> None:
     run = repeater.submit(partition="debug")
     repeater.output(run)

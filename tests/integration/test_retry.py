@@ -87,6 +87,7 @@ def test_logs_and_results_of_what_failed(sweeps: Sweeps, runner: TaskRunner) -> 
     assert sorted(path.name for path in home.glob("task-*")) == ["task-1", "task-2"]
 
 
+@pytest.mark.long
 def test_elements_that_shared_a_job(sweeps: Sweeps, runner: TaskRunner) -> None:
     program = 'cp /previous/n /out/n 2>/dev/null || { echo $1 >/out/n; [ "$1" = 0 ]; }'
     sweep, run = share(sweeps.small, program, 4, pack_minutes=30, per_node=2)
@@ -105,6 +106,7 @@ def submit(sweeps: Sweeps, kind: str) -> Run:
         return small.submit(host, "sh", "-c", PROGRAM, "sh", kind, site=open_site(small))
 
 
+@pytest.mark.long
 def test_a_run_alone_and_what_was_cancelled(sweeps: Sweeps, runner: TaskRunner) -> None:
     failed, waits = submit(sweeps, "files"), submit(sweeps, "waits")
     sweeps.small.wait_for(failed)

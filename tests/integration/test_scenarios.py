@@ -8,7 +8,7 @@ import pytest
 from slipway.job.run import Run
 from slipway.scheduler.base import State
 from slipway.sweep.spec import SweepSpec
-from tests.campaign import LONG
+from tests import campaign
 from tests.integration.places import at_ngc, on_box, on_dask, on_pbs, on_this_machine, on_workstation
 from tests.integration.places.place import Place
 
@@ -33,11 +33,13 @@ HOSTILE = (
 WAITS = "trap 'echo told; exit 0' TERM; echo running; while :; do sleep 0.1; done"
 SAVES = "trap 'echo saved >/out/saved; exit 0' USR1; echo running; while :; do sleep 0.1; done"
 
-
-@pytest.fixture(
-    scope="module",
-    params=["slurm", "host", "host-docker", "this-machine", "this-machine-apptainer", "dask", "pbs", "ngc"],
+PLACES = (
+    *("slurm", "host", "host-docker", "this-machine", "this-machine-apptainer"),
+    *("dask", "pbs", "ngc"),
 )
+
+
+@pytest.fixture(scope="module")
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp(request.param) / "checkout"
     match request.param:
@@ -65,24 +67,36 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 yield made
 
 
-# Each has its scheduler, or its container, in common with another place that does all of it. `./run test`
-# does a few of them there; `--long` does all.
-SHORT = ("host-docker", "this-machine-apptainer", "ngc")
+# Each place has its scheduler, or its container, in common with another one.
+WHOLE = ("slurm", "host")
 ALWAYS = (
-    "test_a_program_runs_to_its_end_and_its_results_come_home",
     "test_arguments_arrive_byte_for_byte",
     "test_a_running_job_is_cancelled_and_its_program_told",
     "test_a_sweep_with_an_element_that_fails",
 )
+# They wait for the shortest time limit, which for SLURM is a minute.
+LIMITS = ("test_a_program_is_warned_before_its_time_is_up", "test_a_program_that_does_not_listen_is_ended")
+
+
+def is_long(place: str, test: str) -> bool:
+    """Whether only ``./run test --long`` does a scenario at a place."""
+    if place in WHOLE:
+        return place == "slurm" and test in LIMITS
+    return test not in ALWAYS
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every scenario at every place."""
+    name = metafunc.function.__name__
+    places = [pytest.param(place, marks=pytest.mark.long if is_long(place, name) else ()) for place in PLACES]
+    metafunc.parametrize("place", places, indirect=True, scope="module")
 
 
 @pytest.fixture(autouse=True)
-def whole(request: pytest.FixtureRequest) -> None:
-    """What takes long begins with the first test; the short form leaves it out."""
-    if LONG or request.node.callspec.params["place"] not in SHORT:
+def begun(request: pytest.FixtureRequest) -> None:
+    """What waits for a time limit begins with the first test."""
+    if campaign.LONG or request.node.callspec.params["place"] == "host":
         request.getfixturevalue("limited")
-    elif request.node.originalname not in ALWAYS:
-        pytest.skip("`./run test --long` does this, too")
 
 
 @pytest.fixture(scope="module")

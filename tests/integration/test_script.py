@@ -183,6 +183,7 @@ def test_a_program_can_save_when_every_process_is_sent_sigterm(small: SmallImage
         wait_until(lambda: small.is_so("! pgrep -x squashfuse_ll"), lambda: small.as_root("ps", "-ef"))
 
 
+@pytest.mark.long
 def test_the_image_is_copied_once_a_node_and_caches_come_back(small: SmallImageBox) -> None:
     site = small.choice.site
     small.as_root("install", "-d", "-m", "1777", "/local")

@@ -285,6 +285,7 @@ def cut_often(host: FilesHost, scratch: PurePosixPath, sif: Sif, cuts: list[int]
     return lines
 
 
+@pytest.mark.long
 def test_a_push_that_is_cut_goes_on(host: FilesHost, tmp_path: Path, tell: Tell) -> None:
     top = PurePosixPath(f"/srv/cut-{os.urandom(4).hex()}")
     host.sh('mkdir "$1" && chown files "$1"', str(top))
@@ -307,6 +308,7 @@ def test_a_push_that_is_cut_goes_on(host: FilesHost, tmp_path: Path, tell: Tell)
     tell(f"SFTP, {size}: {', '.join(lines)}; then {transfer.sent_bytes / 1e6:.1f} MB sent")
 
 
+@pytest.mark.long
 def test_another_version_after_a_cut_is_no_mixture(host: FilesHost, tmp_path: Path) -> None:
     there, file = host.folder("files"), tmp_path / "source" / "file"
     file.parent.mkdir()
@@ -419,6 +421,7 @@ def test_a_server_that_refuses_commands(host: FilesHost) -> None:
         one.close()
 
 
+@pytest.mark.long
 def test_one_channel_at_a_time(host: FilesHost, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "file").write_bytes(os.urandom(16 * PIECE_BYTES))

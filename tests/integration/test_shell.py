@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pexpect
+import pytest
 
 from slipway.job.run import Run
 from slipway.scheduler.base import State
@@ -111,6 +112,7 @@ def test_a_line_that_is_cut_ends_the_job(small: SmallImageBox) -> None:
     assert ended.status.note == "the connection to the shell was cut"
 
 
+@pytest.mark.long
 def test_one_that_stays_is_come_back_to(small: SmallImageBox) -> None:
     with terminal(small, "shell", "--keep", *options(small)) as child:
         child.expect(PROMPT)
@@ -158,6 +160,7 @@ def test_in_the_container_of_a_job_that_runs(small: SmallImageBox) -> None:
     assert b"is over (COMPLETED); only a job that runs can be joined" in over
 
 
+@pytest.mark.long
 def test_a_task_of_an_array(small: SmallImageBox) -> None:
     with small.connect() as host:
         job = small.submit(host, "sh", "-c", UNTIL_LET_GO, wanted=SlurmResources(array="0-1"))

@@ -27,6 +27,8 @@ from slipway.sif.conversion import LABEL
 from slipway.sif.file import read_sif
 from slipway.sif.kept import Sif
 from slipway.sif.store import _save, make_sif, tools_recipe
+from tests import campaign
+from tests.campaign import others_long
 from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +82,9 @@ OTHERS = {
     'ENV A=b\nENTRYPOINT ["/static"]\n',
     "debian": "FROM debian:trixie-slim\nLABEL a=b\n",
 }
+# It takes a minute to build.
+SLOW = {"many-layers"}
+DONE = [name for name in (*IMAGES, *OTHERS) if campaign.LONG or name not in SLOW]
 
 
 class Listener(NullProgress):
@@ -124,7 +129,7 @@ def client() -> Iterator[Any]:
     made = engine()
     ensure_base(made, "debian:trixie-slim", CPU.debian_mirror, NullProgress())
     yield made
-    for name in (*IMAGES, *OTHERS, "tiny"):
+    for name in (*DONE, "tiny"):
         if find_image(made, image_name(name)):
             made.images.remove(image_name(name), force=True)
     made.close()
@@ -147,7 +152,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def images(client: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """All images, in the engine."""
+    """All images of this form of the tests, in the engine."""
     folder = tmp_path_factory.mktemp("build")
     with tarfile.open(folder / "special.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         for name, xattr, value in (
@@ -159,10 +164,8 @@ def images(client: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
             member.pax_headers = {f"SCHILY.xattr.{xattr}": value.decode("utf-8", "surrogateescape")}
             tar.addfile(member, io.BytesIO(b"abc"))
     build(client, folder, "tiny", TINY)
-    for name, text in IMAGES.items():
-        build(client, folder, name, FROM + text)
-    for name, text in OTHERS.items():
-        build(client, folder, name, text)
+    for name in DONE:
+        build(client, folder, name, FROM + IMAGES[name] if name in IMAGES else OTHERS[name])
 
 
 def build(client: Any, folder: Path, name: str, dockerfile: str) -> None:
@@ -182,7 +185,7 @@ def made(client: Any, images: None, project: Project) -> dict[str, Made]:
     """All images, converted."""
     tools = tools_recipe(project, CPU)
     result = {}
-    for name in (*IMAGES, *OTHERS):
+    for name in DONE:
         image = find_image(client, image_name(name))
         assert image
         listener = Listener()
@@ -258,7 +261,7 @@ def compared(tree: dict[str, Entry], *, without: set[str]) -> dict[str, Entry]:
     }
 
 
-@pytest.mark.parametrize("name", [*IMAGES, *OTHERS])
+@pytest.mark.parametrize("name", others_long([*IMAGES, *OTHERS], *({*IMAGES, *OTHERS} - SLOW)))
 def test_every_file_is_what_it_was(client: Any, made: dict[str, Made], unpacked: Path, name: str) -> None:
     container = client.containers.create(made[name].sif.image_id, command=["x"])
     try:

@@ -19,6 +19,7 @@ from slipway.sif.check import compare
 from slipway.sif.conversion import Conversion, convert
 from slipway.sif.layout import Layout, write_layout
 from slipway.sif.store import tools_recipe
+from tests.campaign import others_long
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +110,7 @@ def check(client: Any, layout: Layout, project: Project) -> None:
     assert facts["entrypoint"] == ["/bin/echo", "a b"]
 
 
-@pytest.mark.parametrize("newer", SETTINGS, indirect=True)
+@pytest.mark.parametrize("newer", others_long(SETTINGS, "containerd"), indirect=True)
 def test_what_newer_engines_save_is_converted(client: Any, newer: Any, project: Project) -> None:
     assert newer.version()["Version"].split(".")[0] >= "26"
     folder = project.state / "tmp" / "sif-test"
@@ -127,6 +128,7 @@ def test_what_newer_engines_save_is_converted(client: Any, newer: Any, project: 
     check(client, layout, project)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("newer", ["containerd"], indirect=True)
 def test_compressed_layers_are_converted(client: Any, newer: Any, project: Project) -> None:
     folder = project.state / "tmp" / "sif-test"

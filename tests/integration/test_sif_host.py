@@ -16,6 +16,7 @@ from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.sif.file import read_sif
 from slipway.sif.store import TOOLS_IMAGE, tools_recipe
+from tests.campaign import others_long
 from tests.integration.apptainer_host import IMAGE, PROGRAM, SOCKET, on_a_host
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ def test_root_converts_exactly(client: Any, tmp_path: Path) -> None:
     assert look_into(client, tmp_path, "srv/none", "srv/theirs") == ["---------- 0/0 6", "-rw-r--r-- 7/8 1"]
 
 
-@pytest.mark.parametrize("namespaces", [True, False])
+@pytest.mark.parametrize("namespaces", others_long([True, False], True))
 def test_a_user_loses_nothing(client: Any, tmp_path: Path, namespaces: bool) -> None:
     told = on_a_host(client, tmp_path, user=1000, namespaces=namespaces)
     notes = [note[: len(CLOSED)] for note in told["notes"] if not note.startswith("No image can be run here")]
@@ -79,6 +80,7 @@ def test_a_user_loses_nothing(client: Any, tmp_path: Path, namespaces: bool) -> 
     assert sif.stat().st_uid == 1000
 
 
+@pytest.mark.long
 def test_a_user_with_namespaces_keeps_all_content(client: Any, tmp_path: Path) -> None:
     told = on_a_host(client, tmp_path, user=1000, program=AS_A_WHOLE)
     assert [note[: len(CLOSED)] for note in told["notes"]][1:] == [CLOSED]
@@ -87,6 +89,7 @@ def test_a_user_with_namespaces_keeps_all_content(client: Any, tmp_path: Path) -
     assert sif.stat().st_uid == 1000
 
 
+@pytest.mark.long
 def test_a_range_of_ids_that_cannot_be_used_is_done_without(client: Any, tmp_path: Path) -> None:
     told = on_a_host(client, tmp_path, user=1000, subuids=True, program=AS_A_WHOLE)
     assert [note[: len(CLOSED)] for note in told["notes"]][1:] == [CLOSED]
@@ -103,6 +106,7 @@ def test_a_user_without_namespaces_is_told_what_it_costs(client: Any, tmp_path: 
     assert look_into(client, tmp_path, "srv/none") == ["-rw------- 0/0 6"]
 
 
+@pytest.mark.long
 def test_no_room_is_told_also_where_it_shows_meanwhile(client: Any, tmp_path: Path) -> None:
     # Not enough for the layers, nor, with a little more, for what Apptainer unpacks.
     saving = on_a_host(client, tmp_path, room_mb=60, factor="0")

@@ -130,6 +130,7 @@ def listing(client: Any, sif: Sif) -> list[str]:
     return [folder.sub(r"\1 \2", line) for line in "".join(said).splitlines()]
 
 
+@pytest.mark.long
 def test_archives_and_folders_of_the_engine_give_the_same(
     client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +170,7 @@ def test_damage_of_what_is_kept_is_noticed_and_mended(client: Any, folder: Path,
     assert again.sha256 == whole.sha256
 
 
+@pytest.mark.long
 def test_what_cannot_be_put_together_is_converted_as_a_whole(
     client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def test_what_another_machine_has_put_there_stays(sshds: SshdContainers, tmp_pat
     assert snapshot(sshds, "gate") == before
 
 
+@pytest.mark.long
 def test_a_host_that_fails_stops_none_of_the_others(sshds: SshdContainers) -> None:
     logins = [member(sshds, host) for host in ("inner", "gate", "deep")]
     lost = Login(host="nowhere.invalid", user=USER, ssh_config=logins[1].ssh_config)
@@ -167,6 +168,7 @@ def test_where_a_code_is_asked_for_besides_the_key_is_there_already(sshds: SshdC
     assert work.error([way]) is None
 
 
+@pytest.mark.long
 def test_login_shells_of_all_kinds_that_print(sshds: SshdContainers) -> None:
     user = "with-tcsh"
     for host in ("gate", "inner"):

@@ -42,6 +42,7 @@ from slipway.steps.box import box_down, box_up
 from slipway.steps.data import stage as stage_step
 from slipway.steps.session import Session
 from slipway.transfer.rsync import Rsync
+from tests.campaign import others_long
 from tests.conftest import Tell
 from tests.faults import Made
 from tests.waiting import PATIENCE_S
@@ -268,7 +269,7 @@ def test_what_is_gone_here_is_removed_on_request(place: Place, source: Path) -> 
     assert len(place.content()) == 3
 
 
-@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize("delete", others_long([False, True], True))
 def test_nothing_goes_through_a_link_that_is_there(place: Place, source: Path, delete: bool) -> None:
     place.stage(source)
     place.on_box("mkdir $SCRATCH/outside && mv data/sub/* $SCRATCH/outside && rmdir data/sub")
@@ -286,6 +287,7 @@ def test_nothing_goes_through_a_link_that_is_there(place: Place, source: Path, d
         place.stage(source, delete=delete)
 
 
+@pytest.mark.long
 def test_files_become_folders_and_links_and_back(place: Place, source: Path) -> None:
     place.stage(source)
     kinds = [content(source)]
@@ -386,7 +388,7 @@ class Reader:
         return found
 
 
-@pytest.fixture(params=["rsync", "sftp"])
+@pytest.fixture(params=others_long(["rsync", "sftp"], "rsync"))
 def reader(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Reader]:
     made = Reader(place=place, source=tmp_path / "source", carrier=request.param)
     fill(made.source, {"a": "one", "secret": "two", "closed/x": "x", "closed/deep/y": "y", "sub/only": "z"})
@@ -422,7 +424,7 @@ def test_what_cannot_be_read_here_is_named_and_the_rest_is_sent(reader: Reader) 
     assert reader.place.content() == content(reader.source)
 
 
-@pytest.mark.parametrize("carrier", ["rsync", "sftp"])
+@pytest.mark.parametrize("carrier", others_long(["rsync", "sftp"], "sftp"))
 def test_files_that_go_away_between_hashing_and_sending(place: Place, source: Path, carrier: str) -> None:
     fill(source, {"large": "x" * 5_000_000, "gone/x": "x"})
 
@@ -477,7 +479,7 @@ def test_two_at_once(place: Place, source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("cluster", "two laptops at once")
-@pytest.mark.parametrize("moment", ["Sending", "Moving"])
+@pytest.mark.parametrize("moment", others_long(["Sending", "Moving"], "Moving"))
 def test_two_machines_at_once(place: Place, source: Path, tmp_path: Path, moment: str) -> None:
     """Another one stages other content while this one sends, or moves: the manifest never lies."""
     stamp = time.time() - 100
@@ -630,6 +632,7 @@ def versions(folder: Path, seed: int) -> None:
         (folder / f"sub{number % 3}" / f"file{number}").write_bytes(chance.randbytes(125_000))
 
 
+@pytest.mark.long
 @pytest.mark.fault("line", "stage, by chains of cuts")
 def test_cuts_at_any_moment(place: Place, proxy: Proxy, tmp_path: Path, tell: Tell, made: Made) -> None:
     """Connections reset, and silent ones whose command is killed: nothing is lost, and the rest is sent."""

@@ -151,6 +151,7 @@ def kills(seed: int) -> list[tuple[str, float, float, float]]:
     return [*at_once, *quick, *slow, *taken, *cut]
 
 
+@pytest.mark.long
 @pytest.mark.fault("kills", "job, between its record and the answer")
 def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell, made: Made) -> None:
     seed = random.randrange(1000)  # noqa: S311
@@ -318,6 +319,7 @@ class Answers:
         pytest.fail(text)
 
 
+@pytest.mark.long
 def test_the_image_here_is_pushed_on_request(small: SmallImageBox, tmp_path: Path) -> None:
     name = "slipway-test-stale"
     dockerfile = tmp_path / "Dockerfile"

@@ -41,6 +41,7 @@ def test_the_tour_goes_as_it_says(reader: Reader) -> None:
     assert len(list((reader.folder / "results").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_the_day_goes_as_it_says(reader: Reader) -> None:
     """And the line to the cluster is cut while somebody watches."""
     for block in read_blocks(ROOT / "docs" / "runs.md"):

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from slipway.job.run import Run
 from slipway.report.usage import usage_values, usage_words
 from slipway.scheduler.slurm.resources import SlurmResources
@@ -57,6 +59,7 @@ def test_what_a_job_an_array_and_several_nodes_used(small: SmallImageBox) -> Non
     assert 150 * MB < values["peak_memory_bytes"] < 300 * MB
 
 
+@pytest.mark.long
 def test_all_attempts_are_counted(small: SmallImageBox) -> None:
     run = submit(small, f"[ $SLIPWAY_ATTEMPT -gt 1 ] || sleep 600; {BUSY}")
     wait_until(lambda: small.is_so(f"test -e {run.run_dir}/attempt-1"), lambda: small.situation(run))

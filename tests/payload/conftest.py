@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
+import slam.demo.scene
 from slam.demo.scene import make_scene
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,11 +56,26 @@ def slam_once(job_environment: dict[str, str]) -> Slam:
     return run
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_room() -> Iterator[None]:
+    """The demo's room is lit once, which takes many seconds, and not for each film of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slam.demo.scene, "build_room", functools.cache(slam.demo.scene.build_room))
+        yield
+
+
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few frames of the demo's room, as a folder in a data root of its own."""
     folder = tmp_path_factory.mktemp("data") / "room"
-    make_scene(folder, frames=8, width=320)
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    # All processes of a test run have it from the first that needs it.
+    with FileLock(common / "room.lock"):
+        if not (common / "room").exists():
+            make_scene(common / "room", frames=8, width=320)
+    shutil.copytree(common / "room", folder)
     return folder
 
 

@@ -12,6 +12,7 @@ from slam.campaign import find_previous, find_runs
 from slam.dataset.catalog import Staged
 from slam.errors import InputError, MemoryShortError, OutputError, SeveralError
 from slam.evaluate.benchmark import TUM, choose_sequences, lay_beside
+from tests.campaign import others_long
 from tests.payload.datasets import make_tum
 
 
@@ -238,6 +239,7 @@ def test_a_benchmark_names_the_options_of_the_engine_too(slam, runs: Path, tmp_p
     assert row["ours"] == pytest.approx(np.sqrt(3) * 0.02, rel=0.15)
 
 
+@pytest.mark.long
 def test_a_run_with_depth_keeps_its_scale(slam, runs: Path, tmp_path: Path) -> None:
     """As when it was inferred; the estimate is three times as large as the truth."""
     change_summary(runs / "runs" / "freiburg1_xyz", arguments={"depth": True})
@@ -251,7 +253,7 @@ def test_a_run_with_depth_keeps_its_scale(slam, runs: Path, tmp_path: Path) -> N
     assert {row["alignment"] for row in read_table(tmp_path / "b")} == {"sim3"}
 
 
-@pytest.mark.parametrize("options", [(), ("--dataset", "air")])
+@pytest.mark.parametrize("options", others_long([(), ("--dataset", "air")], ("--dataset", "air")))
 @pytest.mark.parametrize("asked", ["air", None])
 def test_a_run_of_a_sequence_whose_last_name_is_that_of_many(
     slam, runs: Path, tmp_path: Path, options: tuple[str, ...], asked: str | None

@@ -66,6 +66,7 @@ def test_a_camera_that_hardly_moves(slam, tmp_path: Path) -> None:
     assert 0.25 < angle < np.degrees(0.05 / 2)
 
 
+@pytest.mark.long
 def test_little_parallax_is_tried_again(slam, tmp_path: Path) -> None:
     """COLMAP itself places none of these: no pair of them is 4 degrees apart."""
     folder = layers.move(tmp_path / "data" / "ahead", (0.004, 0.002, 0.05))
@@ -79,6 +80,7 @@ def test_little_parallax_is_tried_again(slam, tmp_path: Path) -> None:
     assert summary["frames_registered"] == 6
 
 
+@pytest.mark.long
 def test_a_wrong_focal_length(slam, scene: Path, tmp_path: Path) -> None:
     """The images of the room are told to be twice as narrow; what they say is the renderer's own."""
     folder = tmp_path / "data" / "room"

@@ -138,6 +138,7 @@ def test_settings_are_in_the_summary(slam, scene: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "ate.json").read_text())["rmse_percent_of_path"] < 1
 
 
+@pytest.mark.long
 def test_the_lens_of_tum_is_not_taken_for_wrong(slam, scene: Path, tmp_path: Path) -> None:
     """COLMAP's default places nothing: k3 of fr1's camera is above 1. The room is bent as OpenCV has it."""
     folder = tmp_path / "data" / "bent"

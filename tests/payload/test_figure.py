@@ -183,6 +183,7 @@ def test_a_title_need_not_be_unicode(tmp_path: Path) -> None:
     assert "se?quence $x_{1$" in (tmp_path / "a.svg").read_text()
 
 
+@pytest.mark.long
 def test_the_same_input_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         draw(tmp_path / name, subject(12), Drawing(formats=("svg", "pdf")))

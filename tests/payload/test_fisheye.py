@@ -59,6 +59,7 @@ def test_depth_is_straightened_with_it() -> None:
     assert set(np.unique(straight)) <= {0, 1, 2}
 
 
+@pytest.mark.long
 def test_colmap_reconstructs_what_a_fisheye_saw(scene: Path, tmp_path: Path, slam: Slam) -> None:
     """The demo's room, bent by OpenCV; ORB-SLAM's settings say how, and a pinhole does not fit."""
     folder = tmp_path / "set"

@@ -168,6 +168,7 @@ def test_what_else_a_camera_wrote_beside_an_image_stays(tmp_path: Path) -> None:
         assert dict(image.getexif()) == {0x0110: "a camera"}
 
 
+@pytest.mark.long
 def test_colmap_makes_the_same_of_turned_images(scene: Path, tmp_path: Path, slam) -> None:
     turned = tmp_path / "turned"
     shutil.copytree(scene, turned)

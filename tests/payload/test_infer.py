@@ -72,6 +72,7 @@ def test_rotations_are_camera_to_world_too(slam, scene: Path, tmp_path: Path) ->
     np.testing.assert_allclose(between[0].apply(summary["up"]["direction"]), [0, 0, 1], atol=0.01)
 
 
+@pytest.mark.long
 def test_two_runs_agree(slam, scene: Path, tmp_path: Path) -> None:
     runs = []
     for name in ("one", "two"):
@@ -82,7 +83,10 @@ def test_two_runs_agree(slam, scene: Path, tmp_path: Path) -> None:
     assert runs[0] == runs[1]
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long), (signal.SIGUSR1, 138)],
+)
 def test_stops_when_it_is_told_to(
     scene: Path, tmp_path: Path, job_environment: dict[str, str], number: int, exit_code: int
 ) -> None:

@@ -251,6 +251,7 @@ def test_kitti_has_times_pairs_and_a_baseline(root: Path) -> None:
     assert stereo.groundtruth == root / "kitti" / "poses" / "00.txt"
 
 
+@pytest.mark.long
 def test_kitti_is_compared_with_its_poses(scene: Path, tmp_path: Path, slam: Slam) -> None:
     """The demo's room in this layout, with the poses that evo makes of its ground truth."""
     from evo.tools import file_interface

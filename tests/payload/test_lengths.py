@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from slam.command import main
-from slam.demo.scene import make_scene
 from tests.payload.datasets import make_eth3d, make_euroc, make_kitti, make_plain, make_tartanair
 
 
@@ -21,9 +20,18 @@ def measured(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float | 
     return found
 
 
-def test_images_and_seconds_of_each_sequence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def shorten(scene: Path, folder: Path, frames: int) -> None:
+    """A copy with so many frames."""
+    shutil.copytree(scene, folder)
+    lines = (folder / "rgb.txt").read_text().splitlines(keepends=True)
+    (folder / "rgb.txt").write_text("".join(lines[: 1 + frames]))
+
+
+def test_images_and_seconds_of_each_sequence(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, frames in (("one", 4), ("two", 7)):
-        make_scene(tmp_path / "lab" / name, frames=frames, width=160)
+        shorten(scene, tmp_path / "lab" / name, frames)
     assert run(tmp_path, "lab", "--out", str(tmp_path)) == 0
     found = measured(capsys)
     assert {name: row["frames"] for name, row in found.items()} == {"one": 4, "two": 7}
@@ -54,8 +62,10 @@ def test_layouts_without_a_clock_have_no_seconds(tmp_path: Path, capsys: pytest.
     assert {name for name, row in found.items() if row["seconds"] is None} == {"plain", "tartanair"}
 
 
-def test_one_that_cannot_be_read_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_scene(tmp_path / "lab" / "good", frames=4, width=160)
+def test_one_that_cannot_be_read_stops_no_other(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shorten(scene, tmp_path / "lab" / "good", 4)
     shutil.copytree(tmp_path / "lab" / "good", tmp_path / "lab" / "bad")
     (tmp_path / "lab" / "bad" / "rgb.txt").write_text("# nothing\n")
     assert run(tmp_path, "lab") == 4

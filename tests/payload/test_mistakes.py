@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.campaign import others_long
 from tests.forked import Forked, forking
 from tests.mistakes import Mistake, Table
 
@@ -382,7 +383,9 @@ def start(scene: Path, out: Path, environment: dict[str, str]) -> "subprocess.Po
     ("words", "number", "code", "remedy"),
     [
         (SPECIAL[1], signal.SIGKILL, 6, "Ask for more memory, or for less work. SLURM says OUT_OF_MEMORY."),
-        (SPECIAL[2], signal.SIGABRT, 7, "Read what it said; it is in the log."),
+        pytest.param(
+            *(SPECIAL[2], signal.SIGABRT, 7, "Read what it said; it is in the log."), marks=pytest.mark.long
+        ),
     ],
 )
 def test_the_engine_comes_down(
@@ -415,7 +418,7 @@ def test_the_worker_ends_with_its_parent(scene: Path, out: Path, job_environment
     assert not Path(f"/proc/{worker}/cwd").exists()
 
 
-@pytest.mark.parametrize("size", ["200k", "1m", "3m"])
+@pytest.mark.parametrize("size", others_long(["200k", "1m", "3m"], "1m"))
 def test_the_disk_is_full(scene: Path, tmp_path: Path, job_environment: dict[str, str], size: str) -> None:
     """On a small disk of its own: COLMAP's database is refused in several ways, and once brings it down."""
     space = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
@@ -433,6 +436,7 @@ def test_the_disk_is_full(scene: Path, tmp_path: Path, job_environment: dict[str
     assert done.stdout == ""
 
 
+@pytest.mark.long
 def test_results_are_all_there_or_none(scene: Path, tmp_path: Path, slam) -> None:
     """The figure cannot be written, after four files that can."""
     code = (
@@ -464,7 +468,7 @@ def test_the_document_has_these_and_no_others() -> None:
     TABLE.check_order([*(case.words for case in CASES), *SPECIAL])
 
 
-@pytest.mark.parametrize("name", ["a$^$b", "new\nline", os.fsdecode(b"\xff")])
+@pytest.mark.parametrize("name", others_long(["a$^$b", "new\nline", os.fsdecode(b"\xff")], "new\nline"))
 def test_a_folder_may_have_any_name(slam, scene: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(scene, tmp_path / "set" / name)
     words = [

@@ -44,6 +44,7 @@ def run(sequence: Sequence, tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.long
 def test_the_page_s_engine_finds_the_camera_of_the_demo_s_room(slam, tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     make_scene(tmp_path / "data" / "room", frames=8, width=320, depth=True)

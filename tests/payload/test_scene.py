@@ -179,6 +179,7 @@ def test_is_a_tum_sequence(scene: Path) -> None:
     assert all(np.std(gray(frame.image)) > 20 for frame in sequence.frames)
 
 
+@pytest.mark.long
 def test_two_runs_write_the_same_bytes(tmp_path: Path, job_environment: dict[str, str]) -> None:
     make_scene(tmp_path / "one", frames=2, width=160)
     subprocess.run(

@@ -173,6 +173,7 @@ def test_places_are_no_seconds(tmp_path: Path) -> None:
     assert "the images of walk only have places, from 0" in truth.reason
 
 
+@pytest.mark.long
 def test_a_run_with_the_truth_of_another_day(slam, scene: Path, tmp_path: Path) -> None:
     """From a whole path outside of the data root."""
     shutil.copytree(scene, tmp_path / "elsewhere" / "room")

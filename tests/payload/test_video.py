@@ -324,6 +324,7 @@ def test_other_words_are_no_times(text: str) -> None:
         clock(text)
 
 
+@pytest.mark.long
 def test_a_turned_video_of_the_room_is_reconstructed(scene: Path, tmp_path: Path, slam) -> None:
     """By COLMAP, which is told nothing of the camera; its focal length is known here, and its path."""
     rows = [line.split() for line in (scene / "groundtruth.txt").read_text().splitlines() if line[0] != "#"]

@@ -98,6 +98,7 @@ def test_what_has_masks_has_one_for_each_image(finished: Finished, tmp_path: Pat
     assert (out / values["frames"][0]["file_path"]).name == first.image.name
 
 
+@pytest.mark.long
 def test_frames_without_files_have_no_transforms(finished: Finished, tmp_path: Path) -> None:
     turned = finished.sequence.frames[1].image
     exif = Image.Exif()

@@ -148,6 +148,7 @@ def test_the_warning_before_the_limit_reaches_what_runs_and_nothing_begins_after
     assert not (tmp_path / "one").exists()
 
 
+@pytest.mark.long
 def test_one_that_does_not_end_leaves_the_time_of_those_after_it(tmp_path: Path) -> None:
     # No whole minutes here.
     programs = {0: 'trap "" TERM; exec sleep 1000', 1: "echo later"}

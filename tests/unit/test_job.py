@@ -14,6 +14,7 @@ from slipway.quantity import mebibytes, minutes
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import Container, Queue
+from tests.campaign import LONG
 from tests.unit.node import SITE, TEMPLATE, job
 
 
@@ -260,8 +261,10 @@ COMBINATIONS = [
 
 
 def test_every_rendered_script_is_clean_shell(tmp_path: Path) -> None:
-    scripts = [tmp_path / f"{number}.sh" for number in range(len(COMBINATIONS))]
-    for script, combination in zip(scripts, COMBINATIONS, strict=True):
+    # The last ones have each of all parts once.
+    combinations = COMBINATIONS if LONG else COMBINATIONS[-6:]
+    scripts = [tmp_path / f"{number}.sh" for number in range(len(combinations))]
+    for script, combination in zip(scripts, combinations, strict=True):
         script.write_text(combination.render())
     # SC2329: the traps call these functions. SC2100: program-error is a word, not a sum.
     shellcheck = Path(sys.executable).with_name("shellcheck")

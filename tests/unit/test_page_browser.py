@@ -169,6 +169,7 @@ def test_one_of_several_scenes_is_chosen(page: Page, results: Path) -> None:
     assert page.complaints == []
 
 
+@pytest.mark.long
 def test_a_million_points(page: Page, results: Path) -> None:
     run = make_run("b1gg-cpu-20260131-142530")
     bring_home(results, run, {"cloud.ply": million()})

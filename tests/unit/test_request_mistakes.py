@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from slipway.job.store import RunStore
-from tests.checkout import UserCheckout, front_door, make_user_checkout
-from tests.forked import Forked
+from tests.checkout import UserCheckout, make_user_checkout
+from tests.forked import Forked, front_door
 from tests.mistakes import ROOT, Mistake, Table
 from tests.unit.test_run import NOW, make_run
 

@@ -25,8 +25,8 @@ from slipway.steps.cancel import cancel
 from slipway.steps.find import find_run
 from slipway.steps.session import Session
 from slipway.steps.status import list_runs
-from tests.checkout import UserCheckout, front_door, make_user_checkout
-from tests.forked import Forked
+from tests.checkout import UserCheckout, make_user_checkout
+from tests.forked import Forked, front_door
 from tests.unit.test_request_mistakes import JOB, PROFILE
 from tests.unit.test_run import NOW, make_run
 from tests.waiting import PATIENCE_S

@@ -90,6 +90,7 @@ def test_what_fails_twice_fails(tmp_path: Path) -> None:
     assert told(done, "Failed twice") == ["test_always"]
 
 
+@pytest.mark.long
 def test_many_failures_are_no_race(tmp_path: Path) -> None:
     done = run(tmp_path, TOYS + MANY)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
@@ -97,6 +98,7 @@ def test_many_failures_are_no_race(tmp_path: Path) -> None:
     assert "Second try" not in done.stdout
 
 
+@pytest.mark.long
 def test_what_cannot_be_collected_fails(tmp_path: Path) -> None:
     done = run(tmp_path, "import no_such_module\n")
     assert done.returncode != pytest.ExitCode.OK, done.stdout
