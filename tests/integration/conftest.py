@@ -59,9 +59,9 @@ def proxy(small: SmallImageBox) -> Iterator[CuttableProxy]:
 FIRST = (
     "test_scenarios.py",
     "test_line.py",
+    "test_sif.py",
     "test_ngc.py",
     "test_examples.py",
-    "test_sif.py",
     "test_wheel.py",
     "test_dask.py",
     "test_dask_queue.py",

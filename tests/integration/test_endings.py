@@ -100,6 +100,7 @@ def test_an_array_ends_as_its_worst_task(night: Night) -> None:
     assert "".join(pieces) == "".join(f"--- task {task} ---\ntask {task}\n" for task in (1, 5, 7))
 
 
+@pytest.mark.long
 def test_all_tasks_of_an_array_are_cancelled(night: Night) -> None:
     night.submit("cancelled array", SLEEPER, array="0-8:2%1")
     run = night.wait_for("cancelled array", State.RUNNING)
@@ -286,6 +287,7 @@ def test_node_failure_and_the_old_processes(night: Night) -> None:
         small.as_root("scontrol", "update", f"nodename={node}", "state=resume", code=None)
 
 
+@pytest.mark.long
 @pytest.mark.fault("cluster", "slurmdbd down")
 def test_a_site_that_keeps_no_accounts(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     small = night.small

@@ -281,6 +281,7 @@ def test_a_line_that_falls_silent(sshds: SshdContainers, runtime: Path) -> None:
     proxy.close()
 
 
+@pytest.mark.long
 def test_a_server_that_takes_one_session(sshds: SshdContainers) -> None:
     login = shared(sshds, "single")
     with connect(login, sshds.state) as first:
@@ -438,6 +439,7 @@ def test_a_connection_that_openssh_keeps(sshds: SshdContainers, runtime: Path, t
                 remote.run(["true"])
 
 
+@pytest.mark.long
 def test_openssh_keeps_one_with_one_session(sshds: SshdContainers, runtime: Path) -> None:
     login = sshds.login("single", ControlPath=f"{runtime}/%r@%h:%p", IdentityFile="none")
     with openssh_master(sshds, login), connect(login, sshds.state) as first:

@@ -235,6 +235,7 @@ def test_a_budget_that_is_spent_ends_it(sweeps: Sweeps) -> None:
     assert sweeps.starts(sweep) == {"0": 1, "1": 1}
 
 
+@pytest.mark.long
 def test_a_run_alone_is_submitted_again(sweeps: Sweeps) -> None:
     small = sweeps.small
     with small.connect() as host:

@@ -136,6 +136,7 @@ def test_a_replay_runs_the_old_code_with_the_very_same_words(repeater: Repeater)
     assert third.profile_values["environment"] != first.profile_values["environment"]
 
 
+@pytest.mark.long
 def test_code_that_is_gone_is_sent_again_from_its_commit(repeater: Repeater) -> None:
     repeater.commit("clean")
     clean = repeater.submit()

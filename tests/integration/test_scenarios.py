@@ -69,11 +69,17 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 # Each place has its scheduler, or its container, in common with another one.
 WHOLE = ("slurm", "host")
-ALWAYS = (
-    "test_arguments_arrive_byte_for_byte",
-    "test_a_running_job_is_cancelled_and_its_program_told",
-    "test_a_sweep_with_an_element_that_fails",
-)
+ARGUMENTS = "test_arguments_arrive_byte_for_byte"
+CANCELLED = "test_a_running_job_is_cancelled_and_its_program_told"
+SWEEP = "test_a_sweep_with_an_element_that_fails"
+SHORT = {
+    "host-docker": (ARGUMENTS, CANCELLED),
+    "this-machine": (ARGUMENTS, CANCELLED),
+    "this-machine-apptainer": (ARGUMENTS, CANCELLED),
+    "dask": (ARGUMENTS,),
+    "pbs": (ARGUMENTS, CANCELLED, SWEEP),
+    "ngc": (SWEEP,),
+}
 # They wait for the shortest time limit, which for SLURM is a minute.
 LIMITS = ("test_a_program_is_warned_before_its_time_is_up", "test_a_program_that_does_not_listen_is_ended")
 
@@ -82,7 +88,7 @@ def is_long(place: str, test: str) -> bool:
     """Whether only ``./run test --long`` does a scenario at a place."""
     if place in WHOLE:
         return place == "slurm" and test in LIMITS
-    return test not in ALWAYS
+    return test not in SHORT[place]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

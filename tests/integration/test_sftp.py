@@ -457,6 +457,7 @@ def test_ctrl_c(host: FilesHost, tmp_path: Path) -> None:
     proxy.close()
 
 
+@pytest.mark.long
 def test_the_tasks(host: FilesHost, tmp_path: Path) -> None:
     scratch = f"/srv/tasks-{os.urandom(4).hex()}"
     host.sh('mkdir "$1" && chown files "$1"', scratch)

@@ -96,6 +96,7 @@ def test_a_range_of_ids_that_cannot_be_used_is_done_without(client: Any, tmp_pat
     assert look_into(client, tmp_path, "srv/none") == ["---------- 0/0 6"]
 
 
+@pytest.mark.long
 def test_a_user_without_namespaces_is_told_what_it_costs(client: Any, tmp_path: Path) -> None:
     told = on_a_host(client, tmp_path, user=1000, namespaces=False, program=AS_A_WHOLE)
     closed, cost, not_run = sorted(told["notes"], key=lambda note: note.startswith("No image"))[-3:]

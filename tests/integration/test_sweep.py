@@ -176,6 +176,7 @@ def test_a_run_of_a_sweep_says_how_it_is_repeated(sweeper: Sweeper) -> None:
         make_replay(sweeper.small.session, runs[0].run_id, resources=SlurmResources())
 
 
+@pytest.mark.long
 def test_figures_are_brought_and_who_failed_is_not_among_them(sweeper: Sweeper) -> None:
     session = sweeper.small.session
     measured = 'printf \'{"rmse": 0.%s}\' "$2" >/out/ate.json; : >/out/large; [ "$1" != fails ]'

@@ -35,6 +35,7 @@ def _forget(image: str) -> None:
         engine().images.remove(f"{image}:latest", force=True)
 
 
+@pytest.mark.long
 def test_the_tour_goes_as_it_says(reader: Reader) -> None:
     for block in read_blocks(ROOT / "docs" / "tour.md"):
         reader.do(block)

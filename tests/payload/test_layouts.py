@@ -312,6 +312,7 @@ def test_what_is_wrong_with_kitti_is_said(
         open_sequence(folder, Choice(mode="stereo"))
 
 
+@pytest.mark.long
 def test_the_log_says_which_calibration_was_taken(scene: Path, tmp_path: Path, slam: Slam) -> None:
     """Its second line, also where a folder above has it and where there is none."""
     folder = tmp_path / "set" / "room"
