@@ -100,7 +100,7 @@ def faults(
 @task(
     help={
         "fast": "Leave out what needs Docker.",
-        "long_": "What is done many times at random moments is done more often: cuts and kills.",
+        "long_": "Do all that CI does at night: hours. CONTRIBUTING.md has what the short form leaves out.",
     },
     auto_shortflags=False,
 )

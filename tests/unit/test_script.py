@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from slipway.job.record import format_run, parse_run
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Paths
+from tests.campaign import rounds
 from tests.unit.node import SITE, Node
 from tests.unit.test_run import make_run
 from tests.waiting import PATIENCE_S
@@ -54,7 +55,7 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Node:
     return Node(tmp_path_factory.mktemp("shared") / "node")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(200, 50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(words=WORDS, locale=LOCALE)
 @example(words=[], locale="C.UTF-8")
 @example(words=["", "", ""], locale="C.UTF-8")
