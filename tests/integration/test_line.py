@@ -265,6 +265,7 @@ def test_mistakes_are_explained(line: TaskRunner, words: list[str], code: int, m
     assert told.count("error:") == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the photographs are not in {SHARED}")
 def test_photographs_of_a_door(line: TaskRunner) -> None:
     from evo.core import metrics, sync

@@ -75,7 +75,7 @@ def test_the_tests_run_with_the_versions_of_the_lock(run: Run, tmp_path: Path) -
     lock.write_text("a==1 --hash=sha256:1\n")
     write(venv / "bin" / "python", 'case $* in *pip*) echo "python $*" ;; *) exit 1 ;; esac')
     pip = "python -m pip install --disable-pip-version-check"
-    locked = f"{pip} --require-hashes --requirement {lock}"
+    locked = f"{pip} --no-compile --require-hashes --requirement {lock}"
     checkout = f"{pip} --editable {tmp_path}[dev]"
     log = tmp_path / ".slipway" / "logs" / "setup.log"
 
@@ -135,6 +135,6 @@ def test_the_site_is_made_with_the_versions_of_its_lock(run: Run, tmp_path: Path
     log = (tmp_path / ".slipway" / "logs" / "setup.log").read_text()
     pip = "python -m pip install --disable-pip-version-check"
     assert [line for line in log.splitlines() if line.startswith("python")] == [
-        f"{pip} --require-hashes --requirement {tmp_path / 'lock' / 'docs.txt'}",
+        f"{pip} --no-compile --require-hashes --requirement {tmp_path / 'lock' / 'docs.txt'}",
         f"{pip} --editable {tmp_path}[docs]",
     ]
