@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-import slam.demo.scene
+from slam.demo.room import build_room
 from slam.demo.scene import make_scene
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def slam_once(job_environment: dict[str, str]) -> Slam:
 def _one_room() -> Iterator[None]:
     """The demo's room is lit once, which takes many seconds, and not for each film of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slam.demo.scene, "build_room", functools.cache(slam.demo.scene.build_room))
+        patch.setattr("slam.demo.scene.build_room", functools.cache(build_room))
         yield
 
 
