@@ -306,7 +306,7 @@ def parse_files(text: str) -> list[tuple[str, str, str]]:
 def has_program(files: list[tuple[str, str, str]], path: str) -> bool:
     """True where a path leads to a file, through all links on the way."""
     kinds = {name.partition(" -> ")[0]: kind for kind, _, name in files}
-    links = dict(name.split(" -> ", 1) for kind, _, name in files if kind == "l")
+    links = dict(name.partition(" -> ")[::2] for kind, _, name in files if kind == "l")
     for _ in range(40):  # as many links as Linux follows
         parts = path.split("/")
         prefixes = ("/".join(parts[: number + 1]) for number in range(1, len(parts)))

@@ -60,7 +60,7 @@ def parse_build_secret(word: str, folder: Path) -> BuildSecret:
     name, equals, file = word.partition("=")
     if not _ID.match(name) or (equals and not file):
         raise ValueError(
-            f"{word!r} is no secret; write the name of a variable of the environment, or ID=FILE with "
+            f"{word!r:.200} is no secret; write the name of a variable of the environment, or ID=FILE with "
             "letters, digits and . _ - in ID"
         )
     return BuildSecret(id=name, file=Path(os.path.normpath(folder / expand(file))) if file else None)

@@ -32,9 +32,9 @@ def parse_base(word: str, folder: Path) -> Base:
     """
     image, equals, source = word.partition("=")
     if not equals or not image or not source:
-        raise ValueError(f"{word!r}: write IMAGE=FILE, such as debian:trixie-slim=images/trixie.tar")
+        raise ValueError(f"{word!r:.200}: write IMAGE=FILE, such as debian:trixie-slim=images/trixie.tar")
     if not source.startswith(DEBOOTSTRAP):
         return Base(image=image, source=os.path.normpath(folder / expand(source)))
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", source.removeprefix(DEBOOTSTRAP)):
-        raise ValueError(f"{word!r}: write debootstrap:SUITE, such as debootstrap:trixie")
+        raise ValueError(f"{word!r:.200}: write debootstrap:SUITE, such as debootstrap:trixie")
     return Base(image=image, source=source)

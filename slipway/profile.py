@@ -244,7 +244,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Setting]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not _KEY.match(key):
-            raise UsageError(f"--set {word!r}: write it as KEY=VALUE, for example --set TIME=0:30:00")
+            raise UsageError(f"--set {word!r:.200}: write it as KEY=VALUE, for example --set TIME=0:30:00")
         settings[key] = Setting(value=value, origin=f"--set {key}", folder=Path.cwd())
     return settings
 

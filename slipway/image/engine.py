@@ -142,9 +142,19 @@ def name_in_engine(ref: str, tags: Sequence[str]) -> str:
 
 
 def read_image(ref: str, attributes: Mapping[str, Any]) -> Image:
-    """What the engine says of an image."""
-    labels = attributes["Config"].get("Labels") or {}
-    return Image(ref=ref, id=attributes["Id"], labels=labels, size_bytes=attributes["Size"])
+    """What the engine says of an image.
+
+    Raises:
+        EngineError: it says something that no engine does.
+    """
+    try:
+        labels = dict((attributes.get("Config") or {}).get("Labels") or {})
+        size_bytes = int(attributes["Size"])
+        return Image(ref=ref, id=str(attributes["Id"]), labels=labels, size_bytes=size_bytes)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise EngineError(
+            f"the Docker engine does not say of {ref} what engines say of an image: {error}"
+        ) from error
 
 
 def current_user() -> str | None:

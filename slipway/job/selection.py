@@ -113,7 +113,7 @@ def _parse_state(name: str) -> State:
     except ValueError as error:
         known = [state.value for state in State]
         raise UsageError(
-            f"--state {name}: there is no such state{nearest(name, known)}; states: {', '.join(known)}"
+            f"--state {name:.99}: there is no such state{nearest(name, known)}; states: {', '.join(known)}"
         ) from error
 
 
@@ -136,6 +136,6 @@ def parse_since(text: str, now: datetime) -> datetime:
         return written.astimezone() if written.tzinfo is None else written
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            f"--since {text}: write how long ago, such as 3d, 12h, 90m or 2w, or a date, such as "
+            f"--since {text:.99}: write how long ago, such as 3d, 12h, 90m or 2w, or a date, such as "
             "2026-11-01 or 2026-11-01T14:30"
         ) from error

@@ -77,7 +77,7 @@ def parse_attempt(text: str | None) -> int | str | None:
     if text == LAST:
         return LAST
     if text is None or not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise UsageError(f"--attempt {text}: write a number from 1 on, last, or all")
+        raise UsageError(f"--attempt {text:.99}: write a number from 1 on, last, or all")
     return int(text)
 
 

@@ -21,7 +21,7 @@ def parse_age(text: str, option: str) -> int:
     """
     found = _AGE.fullmatch(text.strip().lower())
     if not found:
-        raise UsageError(f"{option} {text}: write hours, days or weeks, such as 12h, 30d or 2w")
+        raise UsageError(f"{option} {text:.99}: write hours, days or weeks, such as 12h, 30d or 2w")
     return int(found[1]) * _UNITS[found[2]]
 
 

@@ -64,16 +64,23 @@ def copy_out(container: Container, path: str, folder: Path) -> Copied:
         raise UsageError(f"there is no {path} in the container") from error
     folder.mkdir(parents=True, exist_ok=True)
     files = size_bytes = 0
-    with tarfile.open(fileobj=_Reader(chunks), mode="r|") as archive:  # type: ignore[call-overload]
-        for member in archive:
-            if member.isdev():
-                continue
-            files, size_bytes = files + (not member.isdir()), size_bytes + member.size
-            try:
-                archive.extract(member, folder, filter="data")
-            except (tarfile.FilterError, OSError) as error:
-                raise HostError(f"{member.name} of the container cannot be copied: {error}") from error
+    try:
+        with tarfile.open(fileobj=_Reader(chunks), mode="r|") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                if member.isdev():
+                    continue
+                files, size_bytes = files + (not member.isdir()), size_bytes + member.size
+                _extract(archive, member, folder)
+    except tarfile.ReadError as error:
+        raise HostError(f"the engine broke off while it gave out {path} of the container: {error}") from error
     return Copied(folder=folder, files=files, size_bytes=size_bytes)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    try:
+        archive.extract(member, folder, filter="data")
+    except (tarfile.FilterError, OSError) as error:
+        raise HostError(f"{member.name} of the container cannot be copied: {error}") from error
 
 
 def _copy(here: Path, there: Path) -> None:

@@ -44,9 +44,11 @@ def parse_mount(word: str, folder: Path) -> Mount:
     mode = parts.pop() if len(parts) > 2 and parts[-1] in ("ro", "rw") else "ro"
     here, there = ":".join(parts[:-1]), PurePosixPath(parts[-1])
     if not here or not there.is_absolute() or ".." in there.parts or there == PurePosixPath("/"):
-        raise ValueError(f"{word!r} is no mount; write HERE:/THERE, or HERE:/THERE:rw to have it written to")
+        raise ValueError(
+            f"{word!r:.200} is no mount; write HERE:/THERE, or HERE:/THERE:rw to have it written to"
+        )
     if str(there) in OWN:
-        raise ValueError(f"{word!r}: {there} is the job's own; mount it at another place")
+        raise ValueError(f"{word!r:.200}: {there} is the job's own; mount it at another place")
     path = os.path.normpath(folder / expand(here))
     return Mount(here=Path(path), there=there, writable=mode == "rw")
 
@@ -58,7 +60,9 @@ def parse_port(word: str, folder: Path) -> Port:
         ValueError: it is of another form.
     """
     if not re.fullmatch(r"[0-9]{1,5}(:[0-9]{1,5})?", word):
-        raise ValueError(f"{word!r} is no port; write a number such as 8888, or HERE:THERE such as 9000:8888")
+        raise ValueError(
+            f"{word!r:.200} is no port; write a number such as 8888, or HERE:THERE such as 9000:8888"
+        )
     here, _, there = word.partition(":")
     numbers = int(here), int(there or here)
     if not all(0 < number < 65536 for number in numbers):

@@ -63,13 +63,15 @@ def parse_reference(text: str) -> Reference:
     host, repository = _split_host(name)
     repository, tag = _split_tag(repository)
     if at and not _DIGEST.match(digest):
-        raise UsageError(f"{text}: what follows @ is no digest; write sha256: and 64 digits of 0-9 and a-f")
+        raise UsageError(
+            f"{text:.200}: what follows @ is no digest; write sha256: and 64 digits of 0-9 and a-f"
+        )
     if tag is not None and not _TAG.match(tag):
-        raise UsageError(f"{text}: {tag!r} is no tag; write up to 128 letters, digits and _ . -")
+        raise UsageError(f"{text:.200}: {tag!r:.200} is no tag; write up to 128 letters, digits and _ . -")
     if not _HOST.match(host) or not _REPOSITORY.match(repository):
         raise UsageError(
-            f"{text}: write HOST/NAME:TAG or HOST/NAME@sha256:…, as in ghcr.io/me/slipway-cpu:v1; names in "
-            "registries have no capital letters"
+            f"{text:.200}: write HOST/NAME:TAG or HOST/NAME@sha256:…, as in ghcr.io/me/slipway-cpu:v1; names "
+            "in registries have no capital letters"
         )
     tag = "latest" if tag is None and not at else tag
     return Reference(kind=kind, host=host, repository=repository, tag=tag, digest=digest or None)

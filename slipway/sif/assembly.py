@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway.errors import ConversionError
 from slipway.jsontext import load_json
 from slipway.sif.layers import KeptLayer, LayerStore
 
@@ -19,6 +21,7 @@ _SOURCES = "/layer"
 _ORDER = "order.json"
 _HEAD = "head.sif"
 _MADE = "layers"
+_FILE = re.compile(r"\w+-\w+\.squashfs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,27 +78,36 @@ class Assembly:
         (sif.parent / _ORDER).write_text(json.dumps(order), encoding="ascii")
 
     def read(self, folder: Path) -> tuple[str, list[KeptLayer]]:
-        """What was answered: the SHA-256 of the ``.sif``, and what was made of layers, in ``folder``."""
-        answer = load_json(self._answer(folder).read_bytes())
-        made = [
-            KeptLayer(
-                path=folder / _MADE / self.store.name(digest),
-                crc32=answer["crc32"][self.store.name(digest)],
-                is_overlay=self.is_overlay,
-            )
-            for digest in dict.fromkeys(self.digests)
-            if digest in self.sources
-        ]
-        return str(answer["sha256"]), made
+        """What was answered: the SHA-256 of the ``.sif``, and what was made of layers, in ``folder``.
+
+        Raises:
+            ConversionError: the answer is missing, or is none.
+        """
+        try:
+            answer = load_json(self._answer(folder).read_bytes())
+            made = [
+                KeptLayer(
+                    path=folder / _MADE / self.store.name(digest),
+                    crc32=int(answer["crc32"][self.store.name(digest)]),
+                    is_overlay=self.is_overlay,
+                )
+                for digest in dict.fromkeys(self.digests)
+                if digest in self.sources
+            ]
+            return str(answer["sha256"]), made
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ConversionError(f"what was said of its layers cannot be read: {error}") from error
 
     @staticmethod
     def damage(folder: Path) -> str | None:
         """The name of a file that was found damaged, of those that are kept; or ``None``."""
         try:
             answer = load_json(Assembly._answer(folder).read_bytes())
-            return str(answer["damaged"])
+            name = str(answer["damaged"])
         except (OSError, ValueError, TypeError, KeyError):
             return None
+        # It is about to be removed: a name, and no path.
+        return name if _FILE.fullmatch(name) else None
 
     @staticmethod
     def _answer(folder: Path) -> Path:

@@ -145,6 +145,7 @@ class ByLayers:
         )
         try:
             facts = convert(self._client, conversion, self._project, self._tools, self._progress)
+            sha256, layers = assembly.read(self.folder)
         except ConversionError as error:
             self.why_not = str(error)
         except EngineError as error:
@@ -153,7 +154,6 @@ class ByLayers:
                 raise
             self.why_not = str(error)
         else:
-            sha256, layers = assembly.read(self.folder)
             return Made(conversion=conversion, facts=facts, sha256=sha256, layers=layers)
         self.sif.unlink(missing_ok=True)
         return None

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.errors import EngineError
 from slipway.image.engine import Image, is_podman
 
 if TYPE_CHECKING:
@@ -56,9 +57,19 @@ def find_layers(client: DockerClient, image: Image) -> ImageLayers:
 
     Raises:
         docker.errors.ImageNotFound: it has no such image.
+        EngineError: it says something that no engine does.
     """
     attrs: dict[str, Any] = client.images.get(image.id).attrs
-    digests = tuple(attrs.get("RootFS", {}).get("Layers") or ())
+    try:
+        return _describe(client, attrs)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise EngineError(
+            f"the Docker engine does not say of {image.ref} what engines say of an image: {error}"
+        ) from error
+
+
+def _describe(client: DockerClient, attrs: Mapping[str, Any]) -> ImageLayers:
+    digests = tuple(map(_digest, (attrs.get("RootFS") or {}).get("Layers") or ()))
     config = {key: value for key, value in (attrs.get("Config") or {}).items() if key in _CONFIG and value}
     described = {"architecture": attrs.get("Architecture") or "", "os": attrs.get("Os") or "linux"}
     if attrs.get("Variant"):
@@ -70,6 +81,13 @@ def find_layers(client: DockerClient, image: Image) -> ImageLayers:
         config={**described, "created": created, "config": config},
         created=_seconds(created),
     )
+
+
+def _digest(word: str) -> str:
+    # Names of files are made of it.
+    if not re.fullmatch(r"\w+:\w+", word):
+        raise ValueError(f"{word!r} is no hash")
+    return word
 
 
 def _folders(client: DockerClient, attrs: Mapping[str, Any], count: int) -> tuple[Path, ...] | None:

@@ -110,7 +110,7 @@ def resolve_target(login: Login, state: Path) -> Target:
         # The last is Python's for a ~USER that there is not.
         by_hand = f"ssh -F {shlex.quote(str(file))} -G {shlex.quote(login.host)}"
         raise ConfigError(
-            f"{file} cannot be understood: {error}; `{by_hand}` shows how OpenSSH reads it"
+            f"{file} cannot be understood: {error!s:.500}; `{by_hand}` shows how OpenSSH reads it"
         ) from error
 
 

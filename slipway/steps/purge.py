@@ -86,9 +86,9 @@ def _warn(session: Session, file: Path) -> list[str]:
         known = _read(file)
         days = int(known["days"])
         rows = [Item(kind=kind, name=name, unused_s=int(unused)) for kind, name, unused in known["due"] or ()]
-    except (OSError, ValueError, TypeError, KeyError):
+        due = [item for item in rows if days_left(item, days, now_s) < NOTICE_D]
+    except (OSError, ValueError, ArithmeticError, TypeError, KeyError):
         return []  # It is not what was written.
-    due = [item for item in rows if days_left(item, days, now_s) < NOTICE_D]
     at_risk = _at_risk(session, {item.name for item in due if item.kind == "runs"})
     due = [item for item in due if item.kind != "runs" or item.name in at_risk]
     return describe_purge(due, file.stem, days, now_s)

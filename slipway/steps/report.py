@@ -103,5 +103,5 @@ def parse_names(option: str, words: Sequence[str]) -> tuple[str, ...]:
     names = tuple(name for word in words for name in word.split(","))
     for name in names:
         if not name or name.startswith("-") or not all(one.isalnum() or one in _SIGNS for one in name):
-            raise UsageError(f"{option} {name!r}: write a name of letters, digits and . _ - @ +")
+            raise UsageError(f"{option} {name!r:.99}: write a name of letters, digits and . _ - @ +")
     return names

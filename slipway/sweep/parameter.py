@@ -29,7 +29,7 @@ def parse_each(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
         if not equals or not NAME.fullmatch(name):
             raise UsageError(f"--each {word[:100]}: write NAME=VALUE,VALUE or NAME=FIRST..LAST")
         if name in parameters:
-            raise UsageError(f"--each {name}=… is there twice; write all its values behind one")
+            raise UsageError(f"--each {name:.99}=… is there twice; write all its values behind one")
         parameters[name] = parse_values(f"--each {name}", text)
     return parameters
 
@@ -54,16 +54,16 @@ def parse_values(place: str, text: str) -> tuple[str, ...]:
             continue
         numbers = _numbers(place, part, int(found[1]), int(found[2]), int(found[3] or 1))
         if len(values) + len(numbers) > MOST_ELEMENTS:
-            raise UsageError(f"{place}={part}: these are more than the {MOST_ELEMENTS} of one sweep")
+            raise UsageError(f"{place:.99}={part:.99}: these are more than the {MOST_ELEMENTS} of one sweep")
         values += map(str, numbers)
     return tuple(values)
 
 
 def _numbers(place: str, part: str, first: int, last: int, step: int) -> range:
     if step == 0:
-        raise UsageError(f"{place}={part}: its step is 0")
+        raise UsageError(f"{place:.99}={part:.99}: its step is 0")
     if last < first:
-        raise UsageError(f"{place}={part}: it ends before it begins")
+        raise UsageError(f"{place:.99}={part:.99}: it ends before it begins")
     return range(first, last + 1, step)
 
 

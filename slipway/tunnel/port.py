@@ -33,8 +33,8 @@ def parse_ports(words: str) -> PortPair:
     local = int(match[2]) if match and match[2] else remote
     if not 0 < remote <= _LARGEST or local > _LARGEST:
         raise UsageError(
-            f"{words!r} is no port: write PORT, or PORT:LOCAL for another one here, from 1 to {_LARGEST}; "
-            "PORT:0 takes one that is free"
+            f"{words!r:.200} is no port: write PORT, or PORT:LOCAL for another one here, from 1 to {_LARGEST}"
+            "; PORT:0 takes one that is free"
         )
     return PortPair(remote=remote, local=local)
 

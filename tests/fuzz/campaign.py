@@ -14,7 +14,6 @@ import resource
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,14 +23,13 @@ from typing import Any
 
 from tests.fuzz.mutation import Mutator
 from tests.fuzz.parsers import PARSERS, Parser
+from tests.fuzz.parsers.common import LONGEST_MESSAGE, place_of
 
 CORPUS = Path(__file__).parent / "corpus"
 # Of the processor, for one input, of at most 100,000 letters.
 MOST_S = 5.0
 # Beyond what the process has when it begins.
 MOST_BYTES = 1 << 30
-# A message of this many letters says nothing any more.
-LONGEST_MESSAGE = 4000
 _VARYING = re.compile(r"[0-9]+|'[^']*'|\"[^\"]*\"")
 
 
@@ -76,17 +74,11 @@ def fault(parser: Parser, text: str) -> tuple[str | None, str]:
         if not message.strip():
             return f"{type(error).__name__} without a message", "refused"
         if len(message) > LONGEST_MESSAGE:
-            return f"a message of {len(message)} letters: {_place(error)}", "refused"
+            return f"a message of {len(message)} letters: {place_of(error)}", "refused"
         return None, f"{type(error).__name__}: {_VARYING.sub('', message)[:80]}"
     except (Exception, TooLongError) as error:
-        return f"{type(error).__name__}: {str(error)[:200]}: {_place(error)}", "broken"
+        return f"{type(error).__name__}: {str(error)[:200]}: {place_of(error)}", "broken"
     return None, "value"
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/slipway/" in frame.filename] or frames
-    return f"{ours[-1].filename.rpartition('/slipway/')[2]}:{ours[-1].lineno}, in {ours[-1].name}"
 
 
 def run(parser: Parser, inputs: int, seed: str, corpus: Path | None = CORPUS) -> Count:

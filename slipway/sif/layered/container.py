@@ -105,7 +105,7 @@ def _read(path: Path) -> tuple[tuple[Any, ...], list[tuple[int, tuple[Any, ...]]
     with path.open("rb") as file:
         try:
             header = HEADER.unpack(file.read(HEADER.size))
-            if header[1] != MAGIC or not 0 < header[8] <= MAX_DESCRIPTORS:
+            if header[1] != MAGIC or not 0 < header[8] <= MAX_DESCRIPTORS or not 0 < header[9] < 1 << 40:
                 raise HeadError("it does not begin as a .sif does")
             rows = []
             for number in range(header[8]):

@@ -70,7 +70,7 @@ def read_bytes(file: BinaryIO, offset: int, content: Content) -> bytes:
     def block(start: int, size: int) -> bytes:
         file.seek(offset + start)
         data = file.read(size & f.DATA_SIZE)
-        return data if size & f.DATA_PLAIN else zlib.decompress(data)
+        return data if size & f.DATA_PLAIN else _inflate(data, f.BLOCK_BYTES)
 
     parts = []
     start = content.start
@@ -86,13 +86,17 @@ def read_bytes(file: BinaryIO, offset: int, content: Content) -> bytes:
     return b"".join(parts)[: content.size]
 
 
+def _inflate(data: bytes, most: int) -> bytes:
+    whole = zlib.decompressobj()
+    content = whole.decompress(data, most + 1)
+    if not whole.eof or len(content) > most:
+        raise FormatError("a block in it is cut, or larger than one is")
+    return content
+
+
 def _decompress(compression: int, data: bytes) -> bytes:
     if compression == f.GZIP:
-        whole = zlib.decompressobj()
-        content = whole.decompress(data, f.METADATA_BYTES + 1)
-        if not whole.eof or len(content) > f.METADATA_BYTES:
-            raise FormatError("a block of its tables is cut, or larger than one is")
-        return content
+        return _inflate(data, f.METADATA_BYTES)
     if compression == f.ZSTD:
         return decompress(data, f.METADATA_BYTES)
     raise FormatError(f"its tables have compression {compression}")
@@ -177,6 +181,9 @@ class _Reader:
         kind, mode, user, group, mtime, number = f.INODE.unpack_from(data, place)
         known = self._nodes.get(number)
         if known is not None:
+            # Only files have several names: a directory in itself would have no end.
+            if known.kind == f.DIR:
+                raise FormatError("a directory in it has two names")
             return known
         place += f.INODE.size
         basic = kind - f.EXTENDED if kind > f.EXTENDED else kind
@@ -206,6 +213,8 @@ class _Reader:
                 here += f.ENTRY.size
                 name = data[here : here + length + 1]
                 here += length + 1
+                if name in (b".", b"..") or b"/" in name or b"\0" in name:
+                    raise FormatError(f"it has a file of the name {name!r}")
                 node.children[name] = self._inode(start << 16 | where)
 
     def _take_file(self, node: Node, data: bytes, place: int, is_long: bool) -> None:

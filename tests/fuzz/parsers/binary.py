@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import struct
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from slipway.sif.layered.read import read as read_squashfs
 from slipway.sif.layered.write import FileSystem
 from slipway.sif.layout import write_layout
 from slipway.weights.checkpoint import check_checkpoint
-from tests.fuzz.parsers.common import Parser, as_binary, as_binary_file, each, folder, of
+from tests.fuzz.parsers.common import Parser, as_binary, as_file, each, fresh_folder, latin, of
 from tests.fuzz.samples import binaries, files, literals
 
 
@@ -48,7 +47,7 @@ def _sif() -> tuple[str, ...]:
 
 
 @cache
-def _squashfs() -> tuple[str, ...]:
+def squashfs() -> tuple[str, ...]:
     from tests.unit import test_layered as trees
 
     marked = trees.file(b"x", mode=0o4755)
@@ -63,16 +62,15 @@ def _squashfs() -> tuple[str, ...]:
 
 
 def _layout(content: bytes) -> None:
-    place = folder() / "layout"
-    shutil.rmtree(place, ignore_errors=True)
-    write_layout([content[start : start + 997] for start in range(0, len(content), 997)], place)
+    write_layout(
+        [content[start : start + 997] for start in range(0, len(content), 997)], fresh_folder("layout")
+    )
 
 
 def _unpacked(file: Path) -> None:
-    outside = file.parent / "outside"
-    shutil.rmtree(outside, ignore_errors=True)
+    outside = fresh_folder("unpacked")
     inside = outside / "in"
-    inside.mkdir(parents=True)
+    inside.mkdir()
     try:
         unpack(file, inside, "it")
     finally:
@@ -83,7 +81,7 @@ def _unpacked(file: Path) -> None:
 
 
 @cache
-def _archives() -> tuple[str, ...]:
+def archives() -> tuple[str, ...]:
     import tarfile
     import zipfile
 
@@ -145,7 +143,7 @@ BINARY = (
     Parser(
         name="sif",
         source="images",
-        read=as_binary_file(read_sif, "sif/a.sif"),
+        read=as_file(read_sif, "sif/a.sif", latin),
         samples=_sif,
         errors=(ValueError,),
         share=2,
@@ -153,8 +151,8 @@ BINARY = (
     Parser(
         name="squashfs",
         source="images",
-        read=as_binary_file(read_squashfs, "squashfs/a.sqsh"),
-        samples=_squashfs,
+        read=as_file(read_squashfs, "squashfs/a.sqsh", latin),
+        samples=squashfs,
         errors=(FormatError,),
     ),
     Parser(
@@ -168,15 +166,15 @@ BINARY = (
     Parser(
         name="archive",
         source="downloads",
-        read=as_binary_file(_unpacked, "archive/a"),
-        samples=_archives,
+        read=as_file(_unpacked, "archive/a", latin),
+        samples=archives,
         share=0.5,
         words=("../x", "/etc/x", "\0ustar", "2", "1", "5", "L"),
     ),
     Parser(
         name="checkpoint",
         source="downloads",
-        read=as_binary_file(check_checkpoint, "checkpoint/a.pth"),
+        read=as_file(check_checkpoint, "checkpoint/a.pth", latin),
         samples=lambda: binaries("*.pth"),
         share=0.5,
     ),
@@ -189,7 +187,7 @@ BINARY = (
             "\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xda\0\2xx\xff\xd9",
         ),
     ),
-    Parser(name="box-report", source="images", read=as_binary(_ready), samples=_archives, share=0.5),
+    Parser(name="box-report", source="images", read=as_binary(_ready), samples=archives, share=0.5),
     Parser(
         name="sftp",
         source="a server",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,6 +18,15 @@ from tests.fuzz.samples import files, literals
 
 NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 ROOT = Path(__file__).parents[3]
+# A message of more letters says nothing any more.
+LONGEST_MESSAGE = 4000
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error comes from, of our own code if possible."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/slipway/" in frame.filename] or frames
+    return f"{ours[-1].filename.rpartition('/slipway/')[2]}:{ours[-1].lineno}, in {ours[-1].name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +75,9 @@ def each(
             try:
                 reader(text)
             except errors as error:
-                if not str(error).strip():
-                    raise AssertionError(f"{reader} gives no message") from error
+                length = len(str(error).strip())
+                if not 0 < length <= LONGEST_MESSAGE:
+                    raise AssertionError(f"a message of {length} letters: {place_of(error)}") from error
                 refused.append(error)
         if len(refused) == len(readers):
             raise refused[-1]
@@ -91,31 +102,36 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def as_file(reader: Callable[[Path], object], name: str) -> Callable[[str], object]:
+def latin(text: str) -> bytes:
+    """A letter for each byte."""
+    return text.encode("latin-1", "replace")
+
+
+def as_file(
+    reader: Callable[[Path], object], name: str, encode: Callable[[str], bytes] = as_bytes
+) -> Callable[[str], object]:
     """The text as a file of this name."""
 
     def read(text: str) -> object:
         file = folder() / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(as_bytes(text))
+        file.write_bytes(encode(text))
         return reader(file)
 
     return read
 
 
 def as_binary(reader: Callable[[bytes], object]) -> Callable[[str], object]:
-    """A letter for each byte."""
-    return lambda text: reader(text.encode("latin-1", "replace"))
+    """The text with a letter for each byte."""
+    return lambda text: reader(latin(text))
 
 
-def as_binary_file(reader: Callable[[Path], object], name: str) -> Callable[[str], object]:
-    def read(text: str) -> object:
-        file = folder() / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text.encode("latin-1", "replace"))
-        return reader(file)
-
-    return read
+def fresh_folder(name: str) -> Path:
+    """An empty folder of this name."""
+    place = folder() / name
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    return place
 
 
 def result(text: str) -> Result:

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import Any
 
 from slipway.code.upload import _sent_path, recall_sent
 from slipway.dataset.fetched import read_notes
 from slipway.dataset.length import parse_lengths, read_lengths
 from slipway.dataset.manifest import parse_manifest
+from slipway.dataset.packed import find_version
+from slipway.download import _resume
 from slipway.hash_cache import HashCache
+from slipway.job.home import MARK
+from slipway.job.home import _read as _read_mark
 from slipway.job.kept import _tree_path, recall_tree
 from slipway.job.record_file import read_record
 from slipway.jsontext import load_json
+from slipway.multiplex.relay import parse_target, target_values
+from slipway.notify.pending import PendingStore
+from slipway.project import Project
 from slipway.scheduler.host.there.place import read_json
+from slipway.ssh.target import Target
+from slipway.steps.purge import purge_warnings
+from slipway.steps.session import Session
 from slipway.sweep.record import SweepStore
 from slipway.transfer.sftp.journal import parse_journal
 from slipway.weights.stage import find_source
-from tests.fuzz.parsers.common import Parser, as_binary, as_bytes, as_file, each, folder, from_tests, of
+from tests.fuzz.parsers.common import ROOT, Parser, as_binary, as_bytes, as_file, each, folder, from_tests, of
 from tests.fuzz.samples import files, repository
 
 
@@ -58,6 +72,40 @@ def _trees(text: str) -> None:
 def _trees_kept() -> Sequence[str]:
     rows = '{"a b": ["f", "0000"], "c": ["l", "a"]}'
     return rows, gzip.compress(rows.encode(), mtime=0).decode("latin-1")
+
+
+def _brought(file: Path) -> None:
+    _read_mark(file.parent)
+
+
+def _told(file: Path) -> None:
+    PendingStore(file.parents[1]).targets(file.stem)
+
+
+_RUN = "k3f9-base-20260131-142530"
+
+
+def _warned(file: Path) -> None:
+    state = file.parents[1]
+    project = Project(root=ROOT, state=state, results=state / "results")
+    purge_warnings(Session(project=project))
+
+
+def _packed(text: str) -> None:
+    host: Any = SimpleNamespace(size=lambda path: 7, read=lambda path: as_bytes(text))
+    find_version(host, PurePosixPath("/s/a.squashfs"))
+
+
+def _resumed(text: str) -> None:
+    note = folder() / "note.json"
+    note.write_bytes(as_bytes(text))
+    for value in _resume(7, "https://a/b", note).values():
+        assert value.isprintable()
+
+
+def _recalled(text: str) -> None:
+    with suppress(KeyError, TypeError):
+        parse_target(load_json(text))
 
 
 RECORDS = (
@@ -132,6 +180,52 @@ RECORDS = (
         samples=of('{"id": 7, "state": "RUNNING"}'),
     ),
     Parser(
+        name="mark-of-results",
+        source="records",
+        read=as_file(_brought, f"results/{MARK}"),
+        samples=of(
+            '{"version": 1, "complete": true, "brought": "2026-01-31T14:25:30+00:00", '
+            '"files": {"a": [7, "' + "0" * 64 + '"], "b c": [0, null]}}'
+        ),
+    ),
+    Parser(
+        name="to-be-told",
+        source="records",
+        read=as_file(_told, f"told/notify/{_RUN}.json"),
+        samples=of('{"targets": ["mail", "https://a/b"], "failures": 1, "again_at_s": 1.5}'),
+    ),
+    Parser(
+        name="purge-note",
+        source="records",
+        read=as_file(_warned, "warned/purge/hpc.json"),
+        samples=of('{"days": 30, "due": [["runs", "' + _RUN + '", 2500000], ["data", "a", 9000000]]}'),
+        share=0.5,
+    ),
+    Parser(
+        name="packed-dataset",
+        source="our files there",
+        read=_packed,
+        samples=of(
+            '{"content": "1", "sha256": "' + "0" * 64 + '", "size_bytes": 7, "files": 1, "content_bytes": 5}'
+        ),
+    ),
+    Parser(
+        name="download-note",
+        source="records",
+        read=_resumed,
+        samples=of(
+            '{"url": "https://a/b", "version": "\\"7-x\\""}', '{"url": "https://a/b", "version": null}'
+        ),
+    ),
+    Parser(
+        name="noted-login",
+        source="records",
+        read=_recalled,
+        samples=lambda: [json.dumps(target_values(_target(jumps=(_target(),))))],
+        errors=(ValueError,),
+        share=0.5,
+    ),
+    Parser(
         name="lengths",
         source="records",
         read=each(parse_lengths, as_file(read_lengths, "lengths/a.json")),
@@ -142,6 +236,11 @@ RECORDS = (
         ),
     ),
 )
+
+
+def _target(**more: Any) -> Target:
+    names: dict[str, Any] = {"host": "a", "port": 22, "user": "me", "key_name": "a"}
+    return Target(**names, known_hosts=("/k",), global_known_hosts=(), **more)
 
 
 @cache

@@ -14,7 +14,7 @@ from slipway.page.read.ply import read_ply
 from slipway.page.read.tables import read_table
 from slipway.page.read.tum import read_tum
 from slipway.text.escapes import LogFilter, neutral
-from tests.fuzz.parsers.common import Parser, as_binary_file, as_file, from_tests, of
+from tests.fuzz.parsers.common import Parser, as_file, from_tests, latin, of
 from tests.fuzz.samples import binaries
 
 
@@ -82,7 +82,7 @@ RESULTS = (
     Parser(
         name="ply",
         source="a run",
-        read=as_binary_file(lambda file: read_ply(file, 100), "ply/a.ply"),
+        read=as_file(lambda file: read_ply(file, 100), "ply/a.ply", latin),
         samples=of(
             f"ply\nformat ascii 1.0\nelement vertex 2\n{_XYZ}end_header\n0 0 0\n1 2 3\n",
             f"ply\nformat binary_little_endian 1.0\nelement vertex 1\n{_XYZ}property uchar red\nend_header\n"
@@ -94,7 +94,7 @@ RESULTS = (
     Parser(
         name="tensorboard",
         source="a run",
-        read=as_binary_file(lambda file: read_events(file, {}), "tb/events"),
+        read=as_file(lambda file: read_events(file, {}), "tb/events", latin),
         samples=lambda: binaries("tensorboard/*"),
     ),
 )

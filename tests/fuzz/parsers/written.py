@@ -34,6 +34,7 @@ from slipway.site_file import load_site
 from slipway.ssh import hostkey
 from slipway.ssh.config import list_aliases
 from slipway.ssh.target import Target, resolve_target
+from slipway.steps.report import parse_names, parse_span
 from slipway.sweep.parameter import parse_each
 from slipway.sweep.spec import load_spec
 from slipway.tunnel.port import parse_ports
@@ -252,6 +253,9 @@ WRITTEN = (
             wanted.parse_tasks,
             wanted.parse_attempt,
             lambda text: wanted.parse_only([text]),
+            lambda text: parse_names("--user", [text]),
+            lambda text: parse_span(text, None, NOW),
+            lambda text: parse_span(None, text, NOW),
         ),
         samples=from_tests(
             "test_resources",
