@@ -2,10 +2,6 @@
 
 import logging
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -17,6 +13,7 @@ from slipway.job.run import RunPaths
 from slipway.job.submit import submit
 from slipway.progress import NullProgress
 from slipway.scheduler.slurm.resources import SlurmResources
+from tests.integration.process_watch import processes_here
 from tests.integration.small_image import UNTIL_LET_GO, SmallImageBox
 from tests.waiting import wait_until
 
@@ -33,29 +30,6 @@ while [ ! -e {SEEN}.end ]; do
     sleep 0.02
 done
 """
-
-
-@contextmanager
-def processes_here(seen: set[bytes]) -> Iterator[None]:
-    """All command lines of this machine, looked at again and again."""
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.is_set():
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(file.read_bytes())
-                except OSError:
-                    continue
-            time.sleep(0.01)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_secret_reaches_the_program_and_nothing_else(

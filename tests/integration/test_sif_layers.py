@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,76 @@ def test_nobody_needs_to_be_privileged_for_it(client: Any, folder: Path, tmp_pat
         check=True,
     ).stdout
     assert not int(said.split()[1], 16) & 1 << 21
+
+
+# What squashes a layer, and what is to be seen of it there: exit code 3 where it is refused.
+SQUASH = """
+import sys; sys.path.insert(0, "/slipway")
+from pathlib import Path
+from layered.read import FormatError, read
+from layered.squash import SquashError, squash
+before = {str(one) for top in ("/tmp", "/etc", "/in", "/") for one in Path(top).iterdir()}
+made = Path("/out/layer.squashfs")
+try:
+    squash(Path("/in/layer.tar"), made, "zstd")
+    root = read(made).root
+except (SquashError, FormatError) as error:
+    print(error)
+    sys.exit(3)
+def names(node, path=""):
+    for name, child in node.children.items():
+        yield f"{path}/{name.decode()} {child.kind} {child.target.decode()}"
+        yield from names(child, f"{path}/{name.decode()}")
+print(*names(root), sep="\\n")
+after = {str(one) for top in ("/tmp", "/etc", "/in", "/") for one in Path(top).iterdir()}
+print("outside:", after ^ before)
+"""
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int = 0) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.size = kind, target, size
+    return made
+
+
+@pytest.mark.parametrize(
+    ("members", "kept"),
+    [
+        ([member("../evil")], ["/evil 2 "]),
+        ([member("a/../../evil")], None),
+        ([member("/tmp/evil")], ["/tmp 1 ", "/tmp/evil 2 "]),
+        ([member("a", tarfile.LNKTYPE, "../../etc/shadow")], None),
+        ([member("a", tarfile.LNKTYPE, "/etc/shadow")], None),
+        ([member("a", tarfile.SYMTYPE, "/tmp"), member("a/evil")], None),
+        ([member("a", tarfile.SYMTYPE, "../../tmp")], ["/a 3 ../../tmp"]),
+        ([member("null", tarfile.CHRTYPE)], ["/null 5 "]),
+        ([member("a", size=1 << 50)], None),
+        ([member("b" * 300)], None),
+    ],
+    ids=lambda value: value[0].name[:9] if value and isinstance(value[0], tarfile.TarInfo) else "",
+)
+def test_nothing_of_a_layer_leads_out_of_it(
+    client: Any, tmp_path: Path, members: list[tarfile.TarInfo], kept: list[str] | None
+) -> None:
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    with (tmp_path / "in" / "layer.tar").open("wb") as file:
+        for one in members:
+            file.write(one.tobuf(tarfile.PAX_FORMAT))
+        file.write(bytes(1024))
+    tools, _ = build_image(client, tools_recipe(project_in(tmp_path), CPU), NullProgress())
+    said: list[str] = []
+    package = ROOT / "slipway" / "sif" / "layered"
+    code = run_container(
+        client,
+        tools,
+        ["python3", "-B", "-c", SQUASH],
+        mounts={tmp_path / "in": "/in", tmp_path / "out": "/out", package: "/slipway/layered"},
+        listen=said.append,
+    )
+    if kept is None:
+        assert code == 3, said
+        assert {one.name for one in (tmp_path / "out").iterdir()} <= {"layer.squashfs"}
+    else:
+        assert code == 0, said
+        assert "".join(said).splitlines() == [*kept, "outside: set()"]

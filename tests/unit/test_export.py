@@ -12,7 +12,7 @@ import pytest
 
 from slipway.errors import HostError
 from slipway.export.element import Exported, Outcome, exported, metric_names
-from slipway.export.event_files import export_tensorboard
+from slipway.export.event_files import _file_name, export_tensorboard
 from slipway.export.mlflow_runs import export_mlflow
 from slipway.export.optional import Done
 from slipway.job.figure import Figure
@@ -419,3 +419,13 @@ def test_the_task_exports(uri: str, logs: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"ate.rmse": [0.25]}
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "/etc", "a/../../x", "", ".", "\0", "\x1b[2J", "x" * 900])
+def test_names_lead_out_of_no_folder(tmp_path: Path, name: str) -> None:
+    made = tmp_path / _file_name(name)
+    assert made.parent == tmp_path
+    assert made.name not in ("", ".", "..")
+    made.mkdir()
+    assert [one.name for one in tmp_path.iterdir()] == [made.name]
+    assert made.name.isprintable()

@@ -418,3 +418,48 @@ def test_where_an_image_came_from_is_told_in_its_own_words() -> None:
         b"bootstrap: oci\nfrom: sha256:1\n\n",
     ]
     assert with_origin(b"#!/bin/sh\nfrom: x", "sha256:1", 0) == b"#!/bin/sh\nfrom: x"
+
+
+def entry(name: bytes) -> bytes:
+    """The rest of a directory's entry, behind where its inode is."""
+    return struct.pack("<hHH", 0, f.DIR, len(name) - 1) + name
+
+
+def changed(path: Path, before: bytes, after: bytes) -> Path:
+    content = path.read_bytes()
+    assert content.count(before) == 1
+    path.write_bytes(content.replace(before, after))
+    return path
+
+
+@pytest.mark.parametrize("inode", [32, 64])
+def test_a_directory_in_itself_has_no_end(tmp_path: Path, inode: int) -> None:
+    store(folder(a=folder(b=folder())), path := tmp_path / "layer")
+    inner = struct.pack("<H", 0) + entry(b"b")
+    with pytest.raises(FormatError, match="a directory in it has two names"):
+        read(changed(path, inner, struct.pack("<H", inode) + entry(b"b")))
+
+
+@pytest.mark.parametrize("name", [b"..", b"/x", b"a\0", b"./"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: bytes) -> None:
+    store(folder(zz=folder()), path := tmp_path / "layer")
+    with pytest.raises(FormatError, match="it has a file of the name"):
+        read(changed(path, entry(b"zz"), entry(name)))
+
+
+def test_a_file_that_grows_without_end_is_refused(tmp_path: Path) -> None:
+    data = zlib.compress(bytes(100 << 20))
+    (tmp_path / "head").write_bytes(data)
+    content = Content(layer=0, start=0, sizes=(len(data),), size=f.BLOCK_BYTES)
+    with (tmp_path / "head").open("rb") as file, pytest.raises(FormatError, match="larger than one is"):
+        read_bytes(file, 0, content)
+
+
+@pytest.mark.parametrize("place", [-1, 1 << 62])
+def test_a_table_of_contents_that_is_nowhere_is_refused(tmp_path: Path, place: int) -> None:
+    path = head_file(tmp_path / "head.sif")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<q", content, 64 + 3 * 8, place)
+    path.write_bytes(content)
+    with pytest.raises(HeadError, match="does not begin as"):
+        find_file_system(path)

@@ -1,6 +1,7 @@
 """What is kept of images' layers, what the engine says of them, and what mksquashfs is asked for."""
 
 import io
+import json
 import tarfile
 import zlib
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from slipway.errors import ConversionError, EngineError
 from slipway.image.engine import Image
+from slipway.sif.assembly import Assembly
 from slipway.sif.engine_layers import find_layers
 from slipway.sif.layered.squash import SquashError, is_usable, squash
 from slipway.sif.layers import KeptLayer, LayerStore
@@ -234,3 +237,43 @@ def test_an_older_mksquashfs_is_not_used(
     assert is_usable() is usable
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert is_usable() is False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"RootFS": {"Layers": ["sha256:../../x"]}},
+        {"RootFS": {"Layers": ["/etc/passwd"]}},
+        {"RootFS": {"Layers": 7}},
+        {"RootFS": ["x"]},
+        {"Config": "x"},
+        {"GraphDriver": {"Name": "overlay2", "Data": "x"}},
+    ],
+)
+def test_what_no_engine_says_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match=r"does not say of .* what engines say of an image"):
+        find_layers(Engine({**ATTRS, **change}), IMAGE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("answer", ["", "[]", '{"sha256": "1"}', '{"crc32": 7, "sha256": "1"}'])
+def test_an_answer_that_is_none_is_told(store: LayerStore, tmp_path: Path, answer: str) -> None:
+    assembly = Assembly(
+        store=store,
+        digests=("sha256:1",),
+        sources={"sha256:1": tmp_path},
+        is_overlay=True,
+        architecture="amd64",
+        identity="a",
+        created=1,
+    )
+    (tmp_path / "order.answer.json").write_text(answer)
+    with pytest.raises(ConversionError, match="what was said of its layers cannot be read"):
+        assembly.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../precious", "/etc/passwd", ".", "", "a-zstd.squashfs/.."])
+def test_what_is_damaged_is_a_file_of_the_store(tmp_path: Path, name: str) -> None:
+    (tmp_path / "order.answer.json").write_text(json.dumps({"damaged": name}))
+    assert Assembly.damage(tmp_path) is None
+    (tmp_path / "order.answer.json").write_text('{"damaged": "0a-zstd.squashfs"}')
+    assert Assembly.damage(tmp_path) == "0a-zstd.squashfs"

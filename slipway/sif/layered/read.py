@@ -13,6 +13,9 @@ from . import format as f
 from .node import Content, Node, Xattrs
 from .zstd import decompress
 
+# No file system of Linux has longer ones.
+_LONGEST_NAME = 255
+
 
 class FormatError(ValueError):
     """This is no squashfs that can be read here; the text says why."""
@@ -213,8 +216,8 @@ class _Reader:
                 here += f.ENTRY.size
                 name = data[here : here + length + 1]
                 here += length + 1
-                if name in (b".", b"..") or b"/" in name or b"\0" in name:
-                    raise FormatError(f"it has a file of the name {name!r}")
+                if name in (b".", b"..") or b"/" in name or b"\0" in name or len(name) > _LONGEST_NAME:
+                    raise FormatError(f"it has a file of the name {name!r:.200}")
                 node.children[name] = self._inode(start << 16 | where)
 
     def _take_file(self, node: Node, data: bytes, place: int, is_long: bool) -> None:

@@ -149,7 +149,10 @@ def start(job: dict[str, Any]) -> None:
     }
     limit_s = definition["runPolicy"].get("totalRuntimeSeconds")
     if limit_s:
-        script = f"sleep {limit_s}; touch {STATE}/jobs/{number}.limit; docker stop -t 5 {container(job)}"
+        # It ends with the container.
+        wait = f"timeout {limit_s} docker wait {container(job)}"
+        late = f"touch {STATE}/jobs/{number}.limit; docker stop -t 5 {container(job)}"
+        script = f"{wait}; [ $? -ne 124 ] || {{ {late}; }}"
         subprocess.Popen(
             ["sh", "-c", script],
             stdin=subprocess.DEVNULL,
