@@ -298,6 +298,18 @@ def test_what_leads_out_of_a_tar_is_refused(
     assert [path.name for path in (tmp_path / "top").iterdir()] == ["folder"]
 
 
+def test_a_file_of_an_archive_has_no_rights_beyond_its_owners(tmp_path: Path) -> None:
+    archive, folder = tmp_path / "a.tar", tmp_path / "folder"
+    folder.mkdir()
+    with tarfile.open(archive, "w") as tar:
+        member = hostile("program")
+        member.mode, member.uid = 0o6777, 4242
+        tar.addfile(member)
+    unpack(archive, folder, "a")
+    made = (folder / "program").stat()
+    assert (made.st_mode & 0o7777, made.st_uid) == (0o755, os.getuid())
+
+
 def test_links_that_stay_are_kept(tmp_path: Path) -> None:
     archive, folder = tmp_path / "a.tar", tmp_path / "folder"
     folder.mkdir()
