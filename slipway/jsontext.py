@@ -40,4 +40,4 @@ def _is_flat(value: Any) -> bool:
             return True
         inner = (one.values() if isinstance(one, dict) else one for one in level)
         level = [part for parts in inner for part in parts if type(part) in (dict, list)]
-    return False
+    return not level

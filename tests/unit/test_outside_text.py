@@ -19,6 +19,7 @@ from slipway.errors import ConfigError, ParseError
 from slipway.hash_cache import HashCache
 from slipway.job.ending import merge_status, parse_result
 from slipway.job.submission_lock import parse_answer
+from slipway.jsontext import load_json
 from slipway.push.upload import parse_record
 from slipway.weights.stage import find_source
 
@@ -122,3 +123,18 @@ def test_what_a_download_was_of(place: Path, text: str) -> None:
     note = place / "note"
     note.write_text(text, errors="surrogatepass")
     assert all(isinstance(value, str) for value in _resume(3, "https://a/b", note).values())
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a": ', "}")])
+def test_json_has_fifty_levels_at_most(begin: str, end: str) -> None:
+    assert load_json(f"{begin * 50}7{end * 50}")
+    for levels in (51, 900, 100_000):
+        with pytest.raises(ValueError, match="it is nested too deeply"):
+            load_json(f"{begin * levels}7{end * levels}")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", LONG])
+def test_json_has_numbers_that_are_some(number: str) -> None:
+    assert load_json("[1e300, -7]") == [1e300, -7]
+    with pytest.raises(ValueError, match=r"finite number|integer string"):
+        load_json(f"[{number}]")

@@ -245,6 +245,9 @@ def test_each_promise_names_tests_that_there_are() -> None:
             assert (ROOT / name).is_file(), name
             text = (ROOT / name).read_text(encoding="utf-8")
             assert not test or f"def {test}(" in text, f"{name}::{test}"
+            # It runs in the short form.
+            assert f"@pytest.mark.long\ndef {test}(" not in text, f"{name}::{test}"
+            assert not re.search(r"^pytestmark = .*\blong\b", text, re.MULTILINE), name
 
 
 def test_what_slipway_runs_on_is_locked_by_hash() -> None:
