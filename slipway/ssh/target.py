@@ -206,7 +206,7 @@ def _with_way(text: str, target: Target, host: str, options: dict[str, Any], see
 def _jump(text: str, word: str, seen: tuple[str, ...]) -> Target:
     match = _JUMP.fullmatch(word)
     if match is None:
-        raise ConfigError(f"ProxyJump {word!r} is not [USER@]HOST[:PORT]; correct it in ssh_config")
+        raise ConfigError(f"ProxyJump {word!r:.200} is not [USER@]HOST[:PORT]; correct it in ssh_config")
     port = int(match["port"]) if match["port"] else None
     return _target(text, match["six"] or match["host"], user=match["user"], port=port, seen=seen)
 
