@@ -136,6 +136,7 @@ def test_lines_that_are_cut(
     assert run.refresh().state == "COMPLETED"
 
 
+@pytest.mark.long
 def test_a_submission_is_not_tried_again(
     project: Project, proxy: CuttableProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

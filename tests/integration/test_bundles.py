@@ -156,6 +156,7 @@ def test_the_monitor_submits_again_what_failed_in_a_job_of_its_own(small: SmallI
         assert (new.bundles, new.minutes, new.resources["time"]) == ({}, {}, "10")
 
 
+@pytest.mark.long
 def test_elements_side_by_side_have_a_gpu_each(small: SmallImageBox) -> None:
     # They wait for each other's file; of those in the second job one fails, and the other goes on.
     program = (

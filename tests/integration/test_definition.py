@@ -271,6 +271,7 @@ CMD ["c"]
     assert environment["PATH"].startswith("/mine:/of/base:/usr/local/sbin:")
 
 
+@pytest.mark.long
 def test_a_command_that_fails_is_named_by_its_line(archive: Path, tmp_path: Path) -> None:
     session = project(
         tmp_path,

@@ -192,6 +192,7 @@ def test_a_start_file_that_begins_to_end_the_shell(host: FilesHost, tmp_path: Pa
             host.sh("rm /tmp/shut")
 
 
+@pytest.mark.long
 def test_a_start_file_that_waits(host: FilesHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_files, "FILES_TIMEOUT_S", 6)
     text = 'echo "Your name?"; sleep 30\n'

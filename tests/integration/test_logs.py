@@ -189,6 +189,7 @@ def test_where_no_command_can_be_run(
         shown(small, several, pattern="a(")
 
 
+@pytest.mark.long
 def test_what_a_person_sees(small: SmallImageBox, model: Run, runner: TaskRunner, tmp_path: Path) -> None:
     one, other = (left(small, model, f"printf 'of {n}' >attempt-1/log") for n in (1, 2))
     silent = left(small, model, ":", state=State.FAILED)

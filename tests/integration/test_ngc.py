@@ -454,6 +454,7 @@ def test_a_monitor_goes_to_the_next_instance_for_lack_of_gpu_memory(
     assert newest["jobDefinition"]["resources"]["name"] == "dgxa100.80g.8.norm"
 
 
+@pytest.mark.long
 def test_the_whole_line_from_an_image_to_results_at_home(checkout: Checkout) -> None:
     # What the fixture has sent is not sent again.
     assert "unchanged" in checkout.invoke("push", "--profile", "lab")

@@ -113,6 +113,7 @@ def test_images_that_jobs_use_stay(pushes: PushBox, versions: list[Sif]) -> None
     assert images(pushes) == with_records(fourth)
 
 
+@pytest.mark.long
 def test_the_old_image_runs_after_a_cut(pushes: PushBox, versions: list[Sif]) -> None:
     push_version(pushes, versions[0])
     pushes.proxy.count()

@@ -244,6 +244,7 @@ def test_a_pull_that_was_cut_is_not_home(
     assert read_home(tmp_path, run) is None
 
 
+@pytest.mark.long
 def test_what_a_person_sees(small: SmallImageBox, model: Run, tmp_path: Path) -> None:
     one, other = (left(small, model, f"echo '{{\"n\": {n}}}' >attempt-1/out/fig.json") for n in (1, 2))
     project = small.session.project

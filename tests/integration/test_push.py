@@ -104,6 +104,7 @@ def test_chains_of_cuts(pushes: PushBox, large: tuple[Path, Path], tell: Tell, m
     assert all(up < 0.01 * new.stat().st_size for up in chains[0].through)
 
 
+@pytest.mark.long
 def test_two_at_once_from_one_checkout(pushes: PushBox) -> None:
     path = pushes.file("twice-1", os.urandom(30_000_000))
     pushes.proxy.count()

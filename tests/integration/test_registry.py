@@ -483,6 +483,7 @@ def test_mistakes_have_a_message_and_an_exit_code_each(push_box: PushBox, tmp_pa
     assert closed.value.exit_code == 86
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("published")
 def test_a_registry_that_only_the_box_reaches(push_box: PushBox, monkeypatch: pytest.MonkeyPatch) -> None:
     # This machine's way to it ends at a proxy that is not there.

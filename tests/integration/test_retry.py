@@ -71,6 +71,7 @@ def test_what_has_not_ended_well_of_a_sweep_and_nothing_else(sweeps: Sweeps, run
     assert sweeps.starts(sweep) == {"0": 1, "1": 2, "2": 2}
 
 
+@pytest.mark.long
 def test_logs_and_results_of_what_failed(sweeps: Sweeps, runner: TaskRunner) -> None:
     sweep = sweeps.submit("ok", "program", "files")
     wait_for_all(sweeps, sweep)

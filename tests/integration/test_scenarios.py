@@ -33,11 +33,6 @@ HOSTILE = (
 WAITS = "trap 'echo told; exit 0' TERM; echo running; while :; do sleep 0.1; done"
 SAVES = "trap 'echo saved >/out/saved; exit 0' USR1; echo running; while :; do sleep 0.1; done"
 
-PLACES = (
-    *("slurm", "host", "host-docker", "this-machine", "this-machine-apptainer"),
-    *("dask", "pbs", "ngc"),
-)
-
 
 @pytest.fixture(scope="module")
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -67,12 +62,19 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 yield made
 
 
-# Each place has its scheduler, or its container, in common with another one.
-WHOLE = ("slurm", "host")
+# What `./run test` does at each place, beside the place's own tests; `--long` does all. Each has its
+# scheduler, or its container, in common with another one.
+HOME = "test_a_program_runs_to_its_end_and_its_results_come_home"
 ARGUMENTS = "test_arguments_arrive_byte_for_byte"
 CANCELLED = "test_a_running_job_is_cancelled_and_its_program_told"
 SWEEP = "test_a_sweep_with_an_element_that_fails"
+WARNED = "test_a_program_is_warned_before_its_time_is_up"
+ENDED = "test_a_program_that_does_not_listen_is_ended"
+MEMORY = "test_too_much_memory_is_told"
 SHORT = {
+    # Its limits are whole minutes.
+    "slurm": (HOME, ARGUMENTS, CANCELLED, SWEEP, MEMORY),
+    "host": (HOME, ARGUMENTS, CANCELLED, SWEEP, MEMORY, WARNED, ENDED),
     "host-docker": (ARGUMENTS, CANCELLED),
     "this-machine": (ARGUMENTS, CANCELLED),
     "this-machine-apptainer": (ARGUMENTS, CANCELLED),
@@ -80,21 +82,12 @@ SHORT = {
     "pbs": (ARGUMENTS, CANCELLED, SWEEP),
     "ngc": (SWEEP,),
 }
-# They wait for the shortest time limit, which for SLURM is a minute.
-LIMITS = ("test_a_program_is_warned_before_its_time_is_up", "test_a_program_that_does_not_listen_is_ended")
-
-
-def is_long(place: str, test: str) -> bool:
-    """Whether only ``./run test --long`` does a scenario at a place."""
-    if place in WHOLE:
-        return place == "slurm" and test in LIMITS
-    return test not in SHORT[place]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every scenario at every place."""
     name = metafunc.function.__name__
-    places = [pytest.param(place, marks=pytest.mark.long if is_long(place, name) else ()) for place in PLACES]
+    places = [pytest.param(place, marks=() if name in SHORT[place] else pytest.mark.long) for place in SHORT]
     metafunc.parametrize("place", places, indirect=True, scope="module")
 
 

@@ -75,6 +75,7 @@ def newest(small: SmallImageBox) -> Run:
     return small.session.store.find(None)
 
 
+@pytest.mark.long
 def test_a_shell_in_a_job_of_its_own(small: SmallImageBox) -> None:
     with terminal(small, "shell", *options(small)) as child:
         before = termios.tcgetattr(child.child_fd)[:4]

@@ -82,8 +82,8 @@ OTHERS = {
     'ENV A=b\nENTRYPOINT ["/static"]\n',
     "debian": "FROM debian:trixie-slim\nLABEL a=b\n",
 }
-# It takes a minute to build.
-SLOW = {"many-layers"}
+# They take a minute to build and to convert.
+SLOW = {"many-layers", "large", "labels"}
 DONE = [name for name in (*IMAGES, *OTHERS) if campaign.LONG or name not in SLOW]
 
 

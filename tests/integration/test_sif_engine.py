@@ -110,7 +110,7 @@ def check(client: Any, layout: Layout, project: Project) -> None:
     assert facts["entrypoint"] == ["/bin/echo", "a b"]
 
 
-@pytest.mark.parametrize("newer", others_long(SETTINGS, "containerd"), indirect=True)
+@pytest.mark.parametrize("newer", others_long(SETTINGS), indirect=True)
 def test_what_newer_engines_save_is_converted(client: Any, newer: Any, project: Project) -> None:
     assert newer.version()["Version"].split(".")[0] >= "26"
     folder = project.state / "tmp" / "sif-test"

@@ -326,6 +326,7 @@ def test_what_is_there_without_a_manifest_is_not_sent(place: Place, source: Path
     assert place.content() == content(source)
 
 
+@pytest.mark.long
 def test_a_file_that_changes_while_it_is_sent(
     place: Place, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,6 +512,7 @@ def test_two_machines_at_once(place: Place, source: Path, tmp_path: Path, moment
     assert place.beside() == {"data", ".data.sha256"}
 
 
+@pytest.mark.long
 def test_two_machines_with_a_new_dataset(place: Place, source: Path, tmp_path: Path) -> None:
     other = place.other()
     staged: list[Staged] = []
@@ -697,6 +699,7 @@ def interrupted(place: Place, proxy: Proxy, source: Path) -> bool:
         process.communicate()
 
 
+@pytest.mark.long
 def test_a_cut_after_the_moves(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place.stage(source)
     (source / "new").write_text("new")
@@ -717,6 +720,7 @@ def test_a_cut_after_the_moves(place: Place, source: Path, monkeypatch: pytest.M
     assert place.beside() == {"data", ".data.sha256"}
 
 
+@pytest.mark.long
 def test_a_cut_between_the_moves(place: Place, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place.stage(source)
     old = {name: path.read_bytes() for name in ("a", "sub/b") if (path := source / name)}

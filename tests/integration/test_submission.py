@@ -190,6 +190,7 @@ def test_kills_between_submit_and_answer(checkout: UserCheckout, tell: Tell, mad
     assert not list(checkout.small.session.store.folder.glob("*.lock"))
 
 
+@pytest.mark.long
 def test_two_jobs_at_once_are_two_runs(checkout: UserCheckout) -> None:
     checkout.be_slow(0.2, 0.2)
     told = [

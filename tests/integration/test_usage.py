@@ -72,6 +72,7 @@ def test_all_attempts_are_counted(small: SmallImageBox) -> None:
     assert run.usage.elapsed_s > run.usage.longest_s >= 2
 
 
+@pytest.mark.long
 def test_accounting_that_is_away_is_asked_another_time(small: SmallImageBox) -> None:
     run = submit(small, "sleep 2")
     with fakes(small) as fake:

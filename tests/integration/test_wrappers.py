@@ -75,6 +75,7 @@ def test_all_programs_talk(small: SmallImageBox, fake: Fake) -> None:
             small.submit(host, "true", wanted=SlurmResources(mem="900G"), site=local)
 
 
+@pytest.mark.long
 def test_an_id_that_is_swallowed_is_found_by_the_jobs_name(small: SmallImageBox, fake: Fake) -> None:
     fake("sbatch", '/usr/bin/sbatch "$@" >/dev/null; echo Thank you')
     with small.connect() as host:
@@ -86,6 +87,7 @@ def test_an_id_that_is_swallowed_is_found_by_the_jobs_name(small: SmallImageBox,
     assert ended(small, run).status.reason == "ok"
 
 
+@pytest.mark.long
 def test_without_the_queue_others_say_how_a_run_stands(small: SmallImageBox, fake: Fake) -> None:
     # It has columns of its own, whatever is asked for.
     fake("squeue", "echo JOBID PARTITION NAME; exec /usr/bin/squeue --noheader")
