@@ -25,6 +25,8 @@ from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.integration.task_runner import INVOKE, ROOT
 from tests.waiting import PATIENCE_S, wait_until
 
+# As in ssh_config without our words: a line is dead after 90 s without a sign of life.
+PATIENT = "    ServerAliveInterval 30\n"
 SYNCED = Path(__file__).parent / "synced"
 LOST, INTERRUPTED, TERMINATED = 82, 130, 143
 KILLED = -signal.SIGKILL
@@ -79,8 +81,8 @@ class Laptop:
         (self.code / "main.sh").write_text("echo here\n")
         self.lead_through(self.proxy.port)
 
-    def lead_through(self, port: int, options: str = OPTIONS) -> None:
-        """Have the box reached by this port, with short times unless there are other ``options``."""
+    def lead_through(self, port: int, options: str = PATIENT) -> None:
+        """Have the box reached by this port; a busy machine may be slow to give a sign of life."""
         theirs = self.small.session.project.state / "box" / "ssh_config"
         text = through(theirs, port).removesuffix(OPTIONS)
         (self.state / "box" / "ssh_config").write_text(text + options)

@@ -19,7 +19,7 @@ from tests.faults import Made
 from tests.integration.faults import work
 from tests.integration.faults.laptop import LOST, Laptop
 from tests.integration.faults.mounts import fill_here, free_here, small_disk_here
-from tests.integration.faults.test_lines import BROKEN, PATIENT
+from tests.integration.faults.test_lines import BROKEN
 from tests.integration.faults.work import Work, each
 
 SLEEP_S = 100.0 if LONG else 3.0
@@ -182,7 +182,6 @@ def test_two_at_once(kind: type[Work], laptop: Laptop, dice: random.Random, made
 def test_suspended(kind: type[Work], laptop: Laptop, dice: random.Random, made: Made) -> None:
     some = kind(laptop, dice)
     some.begin()
-    laptop.lead_through(laptop.proxy.port, PATIENT)
     with laptop.proxy.slow(min(some.rate_bytes_s, 3e6)):
         process = laptop.start(*some.words, argv=some.argv)
         time.sleep(dice.uniform(1.0, 2.5))

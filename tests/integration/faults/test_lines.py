@@ -15,13 +15,11 @@ from slipway.errors import ConnectionLostError, HostKeyChangedError, RemoteError
 from tests.campaign import LONG, rounds
 from tests.faults import Made
 from tests.integration.faults import work
-from tests.integration.faults.laptop import Ended, Laptop
+from tests.integration.faults.laptop import PATIENT, Ended, Laptop
 from tests.integration.faults.work import Work
 from tests.integration.push_box import OPTIONS
 from tests.waiting import wait_until
 
-# As in ssh_config without our words: a line is dead after 90 s without a sign of life.
-PATIENT = "    ServerAliveInterval 30\n"
 STALL_S = 60.0 if LONG else 4.0
 # Codes that a command may end with that has lost its line, or could not make one.
 BROKEN = {one.exit_code for one in (ConnectionLostError, UnreachableError, SshError, RemoteError)}
@@ -223,6 +221,7 @@ def test_between_acceptance_and_answer(name: str, laptop: Laptop, dice: random.R
             some.begin()
             known, before = set(laptop.runs()), set(some.jobs())
             laptop.proxy.count()
+            laptop.lead_through(laptop.proxy.port, fault.options)
             process = laptop.start(*some.words)
             wait_until(lambda before=before: set(some.jobs()) - before, "the job")  # type: ignore[misc]
             time.sleep(dice.uniform(0, 1.0))
@@ -230,6 +229,7 @@ def test_between_acceptance_and_answer(name: str, laptop: Laptop, dice: random.R
             ended = laptop.finish(process)
             fault.mend(laptop)
             laptop.proxy.count()
+            laptop.lead_through(laptop.proxy.port)
             made(f"{name} after acceptance")
             assert ended.code in BROKEN | {HostKeyChangedError.exit_code}, ended
             assert "Do not submit it again" in ended.said, ended
