@@ -93,6 +93,7 @@ class EngineLine:
         self.target = str(endpoint.address).removeprefix("unix://")
         self.is_there = True
         self._open: list[socket.socket] = []
+        self._ended: list[socket.socket] = []
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(path))
         self._server.listen(16)
@@ -104,6 +105,8 @@ class EngineLine:
         for one in some:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+        # They are closed once nobody reads them any more.
+        self._ended += some
         time.sleep(seconds)
         self.is_there = True
 
@@ -111,6 +114,9 @@ class EngineLine:
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self.cut(0.0)
+        for one in self._ended:
+            one.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
