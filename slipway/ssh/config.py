@@ -93,7 +93,7 @@ def _read(file: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise ConfigError(f"{file!s:.500} cannot be read: {error.strerror or error!s:.500}") from error
 
 
 def _included(words: str, home: Path) -> Iterator[Path]:
@@ -114,8 +114,8 @@ def _nested(outer: str, key: str, words: str, where: str, lenient: bool) -> str:
             if lenient:
                 return "Match originalhost !*"
             raise ConfigError(
-                f"{where}: Slipway cannot tell whether `Match {unknown}` applies; put what this site needs "
-                "in a file of its own and name it as login.ssh_config in the site's file"
+                f"{where}: Slipway cannot tell whether `Match {unknown:.200}` applies; put what this site "
+                "needs in a file of its own and name it as login.ssh_config in the site's file"
             )
     if outer in ("Host *", "Match all"):
         return f"{key.capitalize()} {words}"

@@ -146,7 +146,7 @@ def _target(
 ) -> Target:
     if host in seen or len(seen) > MAX_DEPTH:
         way = " → ".join([*seen, host])
-        raise ConfigError(f"ProxyJump leads in a circle: {way}; correct it in ssh_config")
+        raise ConfigError(f"ProxyJump leads in a circle: {way:.500}; correct it in ssh_config")
     options = _lookup(text, host, user, port)
     name, port = options.get("hostname", host), _port(options)
     target = Target(
