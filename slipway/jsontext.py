@@ -1,10 +1,12 @@
-"""Text from outside, read so that nothing in it can do more than be refused."""
+"""JSON: from outside, read so that nothing in it can do more than be refused, and for others to read."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+# Python's fast encoder writes no lines, and the other one takes seconds for thousands of objects.
+_MANY = 100
 # Deeper nesting is refused: what reads and writes values recursively has a limit, too.
 _DEEPEST = 50
 
@@ -24,6 +26,24 @@ def load_json(text: str | bytes) -> Any:
     if not _is_flat(value):
         raise ValueError("it is nested too deeply")
     return value
+
+
+def format_json(value: Any) -> str:
+    """JSON with indents; of a list of many, at the top or one below, each is one line."""
+    if not isinstance(value, dict) or not any(map(_is_long, value.values())):
+        return _indented(value)
+    lines = (f"{json.dumps(key)}: {_indented(one)}".replace("\n", "\n  ") for key, one in value.items())
+    return "{\n  " + ",\n  ".join(lines) + "\n}"
+
+
+def _indented(value: Any) -> str:
+    if _is_long(value):
+        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n]"
+    return json.dumps(value, indent=2)
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > _MANY
 
 
 def _finite(text: str) -> float:

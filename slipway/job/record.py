@@ -20,7 +20,7 @@ from slipway.errors import ParseError
 from slipway.job.older import to_current
 from slipway.job.plain_record import read_plain
 from slipway.job.run import JOB_ID, Run, Status
-from slipway.job.secret import without_commands, without_passwords
+from slipway.job.secret import may_have_passwords, without_commands, without_passwords
 from slipway.jsontext import load_json
 from slipway.quantity import parse_array
 from slipway.scheduler.find import NAMES
@@ -67,7 +67,10 @@ def format_run(run: Run, *, local: bool = False) -> str:
     values["task_usages"] = {task: _short(usage) for task, usage in run.task_usages.items()}
     values["site_values"] = without_commands(run.site_values)
     version = VERSION if run.bundles else PLAIN_VERSION
-    text = _dump({"version": version, **without_passwords({**values, **run.unknown})})
+    whole = {"version": version, **values, **run.unknown}
+    text = _dump(whole)
+    if may_have_passwords(text):
+        text = _dump(without_passwords(whole))
     return _with_checksum(text) if local else text
 
 

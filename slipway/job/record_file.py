@@ -46,6 +46,12 @@ class UnreadableRecordError(UsageError):
         self.record = record
 
 
+# What was read last, with inode, size and times of its file: a command looks at the same records often.
+# A record is written as a new file each time.
+_READ: dict[Path, tuple[tuple[int, ...], Run]] = {}
+_MOST_READ = 64
+
+
 def describe_unreadable(records: Sequence[UnreadableRecord]) -> str:
     """What is said of records that are left out: which, why, and what to do."""
     are = "1 record is" if len(records) == 1 else f"{len(records)} records are"
@@ -67,10 +73,15 @@ def read_record(file: Path) -> Run | UnreadableRecord | None:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
             raise ValueError("it is too large, or not a file")
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        known = _READ.get(file)
+        if known and known[0] == stamp:
+            return known[1]
         content = file.read_bytes()
         run = parse_run(content)
         if run.run_id != file.stem:
             raise ValueError(f"it is the record of {run.run_id}")
+        _keep(file, stamp, run)
     except FileNotFoundError:  # another command has just removed it
         return None
     except (OSError, ValueError) as error:
@@ -83,3 +94,10 @@ def read_record(file: Path) -> Run | UnreadableRecord | None:
             content=content,
         )
     return run
+
+
+def _keep(file: Path, stamp: tuple[int, ...], run: Run) -> None:
+    _READ[file] = (stamp, run)
+    # Two threads may do so at once.
+    while len(_READ) > _MOST_READ:
+        _READ.pop(next(iter(_READ)), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from slipway.errors import HostError, SlipwayError
+from slipway.jsontext import format_json
 from slipway.progress import Amount
 from slipway.report.run_table import GAP
 from slipway.signals import asked_to_end
@@ -336,4 +336,4 @@ def terminal() -> Iterator[Terminal]:
 
 def print_json(value: Any) -> None:
     """A value as JSON on standard output, and nothing else."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.write(format_json(value) + "\n")

@@ -1,0 +1,27 @@
+"""JSON that is printed: with indents, and quickly where it is long."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from slipway.jsontext import format_json
+
+ITEM = {"name": 'a "b"\n\\', "ü": [1, None, {"deep": [2.5]}]}
+
+
+@pytest.mark.parametrize("value", [[], {}, "text", None, [ITEM], {"few": [ITEM] * 100, "empty": {}}])
+def test_what_is_short_is_indented(value: Any) -> None:
+    assert format_json(value) == json.dumps(value, indent=2)
+
+
+@pytest.mark.parametrize("value", [[ITEM] * 101, {"many": [ITEM] * 101, "one": ITEM, "none": []}])
+def test_each_of_many_is_a_line(value: Any) -> None:
+    text = format_json(value)
+
+    assert json.loads(text) == value
+    lines = [line.strip().removesuffix(",") for line in text.splitlines()]
+    assert lines.count(json.dumps(ITEM)) == 101
+    assert '"one": {' in lines or isinstance(value, list)
