@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from slipway.background import Background
@@ -32,7 +32,13 @@ class Compared:
     different: Mapping[str, str]
 
 
-def compare(host: Host, source: PurePosixPath, home: Path, files: Mapping[str, Entry]) -> Compared:
+def compare(
+    host: Host,
+    source: PurePosixPath,
+    home: Path,
+    files: Mapping[str, Entry],
+    known: Mapping[str, Arrived] | None = None,
+) -> Compared:
     """Compare files by their hashes; by size and time where the host runs no commands.
 
     There all of them would have to come once more to be hashed.
@@ -42,15 +48,26 @@ def compare(host: Host, source: PurePosixPath, home: Path, files: Mapping[str, E
         source: the folder there.
         home: the folder here.
         files: what is there, by name.
+        known: what was found to be the same before. What was not changed there since then is not hashed
+            there again; here it is.
     """
     if not host.runs_commands:
         return _by_time(home, files)
     names = sorted(files)
     hashed = Background(lambda: _hash_here(home, names))
-    there = hash_remote(host, source, names, some_closed=True) if names else {}
-    here = hashed.result()
+    there = {name: sha256 for name in names if (sha256 := _hash_before(files[name], (known or {}).get(name)))}
+    if asked := [name for name in names if name not in there]:
+        there |= hash_remote(host, source, asked, some_closed=True)
+    here = {name: replace(one, mtime_s=files[name].mtime_s) for name, one in hashed.result().items()}
     different = {name: _difference(name, here, there) for name in names}
     return _compared(here, different)
+
+
+def _hash_before(entry: Entry, before: Arrived | None) -> str | None:
+    """The hash of a file there, where it is as it was when it was last asked for."""
+    if before is None or (before.size_bytes, before.mtime_s) != (entry.size_bytes, entry.mtime_s):
+        return None
+    return before.sha256
 
 
 def look_here(home: Path, names: Iterable[str]) -> dict[str, Arrived]:

@@ -78,20 +78,28 @@ class Fetcher:
             )
         return {name: entry for name, entry in found.items() if _comes(name)}
 
-    def bring(self, there: Listing, names: Sequence[str] | None, *, compare_all: bool) -> Fetched:
+    def bring(
+        self,
+        there: Listing,
+        names: Sequence[str] | None,
+        *,
+        compare_all: bool,
+        known: Mapping[str, Arrived] | None = None,
+    ) -> Fetched:
         """Bring files, and say what of them is here.
 
         Args:
             there: what there is.
             names: only these; ``None`` for all.
             compare_all: compare what came with what is there, and bring once more what differs.
+            known: what came before; see :func:`slipway.job.comparison.compare`.
         """
         began_s = time.time()
         transfer = self._fetch(names)
         remove_unfinished(self.home, (name for name, entry in there.items() if entry.is_file), began_s)
         files = _arriving(there, names, transfer.skipped)
         if compare_all:
-            compared, transfer = self._compare(files, transfer)
+            compared, transfer = self._compare(files, transfer, known or {})
         else:
             compared = Compared(arrived=look_here(self.home, files), different={})
         different = [Skipped(name=name, why=why) for name, why in sorted(compared.different.items())]
@@ -101,9 +109,11 @@ class Fetcher:
         carrier, tell = choose_carrier(self.host, self.progress), self.progress.transfer
         return carrier.fetch_tree(self.source, self.home, names=names, without=_WITHOUT, on_progress=tell)
 
-    def _compare(self, files: Listing, transfer: Transfer) -> tuple[Compared, Transfer]:
+    def _compare(
+        self, files: Listing, transfer: Transfer, known: Mapping[str, Arrived]
+    ) -> tuple[Compared, Transfer]:
         self.progress.step(f"Comparing {counted(len(files), 'file')} with those on the cluster")
-        first = compare(self.host, self.source, self.home, files)
+        first = compare(self.host, self.source, self.home, files, known)
         if not first.different:
             return first, transfer
         names = sorted(first.different)

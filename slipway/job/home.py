@@ -24,10 +24,17 @@ _VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """A file that came: its size, and the SHA-256 that both sides have; ``None`` where that was not asked."""
+    """A file that came.
+
+    Attributes:
+        size_bytes: its size.
+        sha256: what both sides have; ``None`` where that was not asked.
+        mtime_s: when it was last changed there, before that was asked, in seconds since 1970.
+    """
 
     size_bytes: int
     sha256: str | None = None
+    mtime_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +101,8 @@ def write_home(home: Home) -> None:
         "complete": home.is_complete,
         "brought": home.brought.isoformat(timespec="seconds"),
         "files": {name: [one.size_bytes, one.sha256] for name, one in sorted(home.files.items())},
+        # Not among the files: an older Slipway could not read them.
+        "times": {name: one.mtime_s for name, one in sorted(home.files.items()) if one.mtime_s is not None},
     }
     write_whole(home.folder / MARK, json.dumps(values, indent=0) + "\n")
 
@@ -124,12 +133,13 @@ def _read(folder: Path) -> Home | None:
         values = load_json((folder / MARK).read_bytes())
         if values["version"] != _VERSION:
             return None
+        times = values.get("times") or {}
         return Home(
             folder=folder,
             is_complete=values["complete"] is True,
             brought=datetime.fromisoformat(values["brought"]),
             files={
-                name: Arrived(size_bytes=int(size), sha256=sha256)
+                name: Arrived(size_bytes=int(size), sha256=sha256, mtime_s=times.get(name))
                 for name, (size, sha256) in values["files"].items()
             },
         )

@@ -115,7 +115,8 @@ def pull(
 
     The folder looks as on the cluster, and ``out`` and ``log`` in it point to those of the last attempt.
     What cannot be brought is in the answer's ``transfer.skipped``; all else comes. Of a run that is over, all
-    files are compared with those there; one that differs is brought once more.
+    files are compared with those there, by their hashes; one that differs is brought once more. What is there
+    as it was when it last was the same is compared with what was noted then.
 
     Args:
         host: the connection to the run's site.
@@ -141,7 +142,8 @@ def pull(
     names = None if wanted.is_all else _choose(run, wanted, there)
     before = read_home(folder, run)
     forget_home(home)
-    fetched = fetcher.bring(there, names, compare_all=run.status.state.is_over)
+    known = before.files if before else None
+    fetched = fetcher.bring(there, names, compare_all=run.status.state.is_over, known=known)
     out, shown = _point_to_last(home, newest, wanted, progress)
     write_whole(home / "run.json", format_run(run))
     is_lost = _is_lost(run, there, before)

@@ -2,13 +2,15 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from slipway.errors import IncompleteError, SlipwayError
+from slipway.host.host import Host
 from slipway.job import results
 from slipway.job.comparison import Compared, compare
 from slipway.job.home import MARK, read_home
@@ -19,6 +21,7 @@ from slipway.progress import NullProgress
 from slipway.scheduler.base import State
 from slipway.steps.pull import Order, Pulled, find_not_home, pull_several
 from slipway.steps.session import Session
+from slipway.transfer.checksum import hash_remote
 from tests.campaign import others_long
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox
@@ -80,6 +83,33 @@ def test_a_file_that_changed_here_is_brought_again(
     again = pull(small, run, tmp_path, carrier=carrier)
     assert (again.transfer.files, again.different, again.mark.is_complete) == (3, [], True)
     assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_only_what_is_new_is_hashed_there(
+    small: SmallImageBox, model: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def note_and_hash(host: Host, folder: PurePosixPath, names: Sequence[str], **others: Any) -> Any:
+        asked.append(names)
+        return hash_remote(host, folder, names, **others)
+
+    run = left(small, model, "echo a >attempt-1/out/a; echo b >attempt-1/out/b")
+    assert pull(small, run, tmp_path).mark.is_complete
+    small.on_box(f"cd {run.run_dir}/attempt-1/out && echo more >>a && echo c >c")
+    monkeypatch.setattr("slipway.job.comparison.hash_remote", note_and_hash)
+    again = pull(small, run, tmp_path)
+    assert (again.mark.is_complete, again.mark.count) == (True, 5)
+    assert asked == [["attempt-1/out/a", "attempt-1/out/c"]]
+    # What changes here is noticed all the same, by what was noted.
+    file = again.home / "attempt-1" / "out" / "b"
+    times = file.stat()
+    file.write_text("?\n")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert pull(small, run, tmp_path).mark.is_complete
+    assert (file.read_text(), asked[1:]) == ("b\n", [["attempt-1/out/b"]])
+    pull(small, run, tmp_path)
+    assert len(asked) == 2
 
 
 def test_what_a_purge_has_left_is_not_complete(small: SmallImageBox, model: Run, tmp_path: Path) -> None:

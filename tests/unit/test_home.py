@@ -23,7 +23,8 @@ def brought(results: Path, *, complete: bool = True) -> Home:
     for name in NAMES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x" * len(name))
-    files = {name: Arrived(size_bytes=len(name), sha256="ab" * 32) for name in NAMES}
+    files = {name: Arrived(size_bytes=len(name), sha256="ab" * 32, mtime_s=1_000) for name in NAMES[1:]}
+    files[NAMES[0]] = Arrived(size_bytes=len(NAMES[0]))
     home = Home(folder=folder, is_complete=complete, brought=BROUGHT, files=files)
     write_home(home)
     return home
