@@ -142,13 +142,16 @@ class Place:
 
     # ---- Slipway --------------------------------------------------------------------------------
 
-    def slipway(self, *words: str, state: Path | None = None) -> Taken:
-        """One `invoke TASK`, from the start of Python to its end."""
-        return replace(self.slipway_says(*words, state=state)[0], read_bytes=None)
+    def slipway(self, *words: str, state: Path | None = None, logins: Path | None = None) -> Taken:
+        """One `invoke TASK`, from the start of Python to its end; with logins that are kept in a folder."""
+        return replace(self.slipway_says(*words, state=state, logins=logins)[0], read_bytes=None)
 
-    def slipway_says(self, *words: str, state: Path | None = None) -> tuple[Taken, str]:
+    def slipway_says(
+        self, *words: str, state: Path | None = None, logins: Path | None = None
+    ) -> tuple[Taken, str]:
         """The same with the bytes that it has read, and what it printed."""
         env = {"SLIPWAY_STATE": str(state or self.state), "SLIPWAY_RESULTS": str(self.folder / "results")}
+        env |= {"XDG_RUNTIME_DIR": str(logins)} if logins else {}
         return timed([*INVOKE, *words], cwd=ROOT, env=env)
 
     def newest_run(self) -> dict[str, str]:

@@ -42,8 +42,8 @@ class Code:
         """Edit one file."""
         (self.folder / _EDITED).write_text(f"changed = {os.urandom(16).hex()!r}\n" * 100)
 
-    def slipway(self, name: str = "Slipway") -> Way:
-        """`invoke job`."""
+    def slipway(self, name: str = "Slipway", logins: Path | None = None) -> Way:
+        """`invoke job`, with logins of its own or those that are kept in a folder."""
         settings = (f"IMAGE={SMALL}", f"CODE_DIR={self.folder}", "PROGRAM=true")
         sets = [word for setting in settings for word in ("--set", setting)]
         words = [
@@ -69,22 +69,24 @@ class Code:
         return Way(
             name=name,
             before=self.change,
-            act=lambda: self.place.slipway(*words, "--"),
+            act=lambda: self.place.slipway(*words, "--", logins=logins),
             check=check,
         )
 
-    def orbit(self, name: str = "Orbit's recipe") -> Way:
-        """Its `cluster_interface.sh job`: five logins."""
+    def orbit(self, name: str = "Orbit's recipe", master: Path | None = None) -> Way:
+        """Its `cluster_interface.sh job`: five logins, or one that OpenSSH keeps at ``master``."""
         place, there = self.place, self._orbit
         (place.folder / "orbit-job.sh").write_text(SCRIPT)
+        plain = [*place.ssh, *(["-S", str(master)] if master else [])]
+        options = [*place.ssh[1:], *(["-o", f"ControlPath={master}"] if master else [])]
 
         def act() -> None:
-            ssh = [*place.ssh, "box"]
+            ssh = [*plain, "box"]
             run([*ssh, f"[ -f {place.scratch}/slipway/images/{SMALL}.sif ]"])
             run([*ssh, f"mkdir -p {there}"])
             rules = ["--exclude=*.git*", "--filter=:- .dockerignore"]
-            run(["rsync", "-rh", *rules, "-e", " ".join(place.ssh), f"{self.folder}/", f"box:{there}/code"])
-            run(["scp", *place.ssh[1:], str(place.folder / "orbit-job.sh"), f"box:{there}/job.sh"])
+            run(["rsync", "-rh", *rules, "-e", " ".join(plain), f"{self.folder}/", f"box:{there}/code"])
+            run(["scp", *options, str(place.folder / "orbit-job.sh"), f"box:{there}/job.sh"])
             run([*ssh, f"cd {there}/code && sbatch ../job.sh"])
 
         script = f"sha256sum <{there}/code/{_EDITED}"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from bench.suite.figure import Figure, Goal, Result, find, ratio
 from bench.suite.others import Others
-from bench.suite.place import ROOT, Place
+from bench.suite.place import ROOT, Place, expect
 from bench.suite.row import Row, take_turns
 from bench.suite.submission import Code, push_small
 
@@ -16,26 +22,54 @@ def measure(place: Place) -> Result:
     """Edit and submit, by each way in turn."""
     push_small(place)
     code = Code(place, place.options.small(FILES, 50))
-    ways = [code.slipway(), code.orbit()]
-    others = Others(ROOT / ".slipway" / "bench-others")
-    if others.has():
-        ways.append(code.lxm3(others))
     figures: list[Figure] = []
-    for delay_ms in place.delays(ROW.delays_ms):
-        with place.slow(delay_ms):
-            figures += take_turns(place, ways, case=f"{delay_ms} ms", warm=not figures)
+    with kept_logins(place) as (logins, master):
+        ways = [
+            code.slipway(),
+            code.slipway("Slipway, its login kept", logins),
+            code.orbit(),
+            code.orbit("Orbit's recipe, a login of OpenSSH kept", master),
+        ]
+        others = Others(ROOT / ".slipway" / "bench-others")
+        if others.has():
+            ways.append(code.lxm3(others))
+        for delay_ms in place.delays(ROW.delays_ms):
+            with place.slow(delay_ms):
+                figures += take_turns(place, ways, case=f"{delay_ms} ms", warm=not figures)
     return Result(
         name=ROW.name,
         title=ROW.title,
         how=f"One of {code.files:,} files of 4 kB in a git checkout is edited, and a job that does nothing "
-        "is submitted; "
-        f"{place.options.rate_mbit:g} Mbit/s. `invoke job` is measured from the start of Python to its end. "
-        "What was "
-        "edited is read on the box after each time. The image is there for all of them.",
+        f"is submitted; {place.options.rate_mbit:g} Mbit/s. `invoke job` is measured from the start of "
+        "Python to its end. What was edited is read on the box after each time. The image is there for all "
+        "of them. A login that is kept was made before, by `invoke login` or by `ssh -M`.",
         figures=tuple(figures),
-        goals=tuple(_goal(figures, delay_ms, limit) for delay_ms, limit in _LIMITS.items()),
+        goals=tuple(
+            _goal(figures, delay_ms, limit, which)
+            for which in ("", ", its login kept")
+            for delay_ms, limit in _LIMITS.items()
+        ),
         notes=(round_trips(figures),),
     )
+
+
+@contextmanager
+def kept_logins(place: Place) -> Iterator[tuple[Path, Path]]:
+    """A folder in which Slipway keeps a login, and the socket of one that OpenSSH keeps."""
+    logins, master = place.folder / "logins", place.folder / "master"
+    logins.mkdir(mode=0o700)
+    place.slipway("login", "--site", "box", logins=logins)
+    # What it may say would be read to its end, which does not come.
+    argv = [*place.ssh, "-M", "-S", str(master), "-N", "box"]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as keeper:
+        try:
+            while not master.exists():
+                expect(keeper.poll() is None, "ssh -M has ended")
+                time.sleep(0.1)
+            yield logins, master
+        finally:
+            keeper.terminate()
+            place.slipway("logout", "--site", "box", logins=logins)
 
 
 def round_trips(figures: list[Figure]) -> str:
@@ -49,13 +83,14 @@ def round_trips(figures: list[Figure]) -> str:
         near, far = find(figures, cases[least], way), find(figures, cases[most], way)
         if near and far:
             said.append(f"{way} {(far.median_s - near.median_s) / (most - least) * 1000:.0f}")
-    return f"Round trips, by what the longest delay has added: {', '.join(said)}; a login is in each."
+    words = "; a login is in each where none is kept."
+    return f"Round trips, by what the longest delay has added: {', '.join(said)}{words}"
 
 
-def _goal(figures: list[Figure], delay_ms: int, limit: float) -> Goal:
-    ours, orbit = (find(figures, f"{delay_ms} ms", way) for way in ("Slipway", "Orbit's recipe"))
+def _goal(figures: list[Figure], delay_ms: int, limit: float, which: str) -> Goal:
+    ours, orbit = (find(figures, f"{delay_ms} ms", way) for way in (f"Slipway{which}", "Orbit's recipe"))
     return Goal(
-        what=f"our time at {delay_ms} ms, beside Orbit's",
+        what=f"our time at {delay_ms} ms{which}, beside Orbit's",
         value=ratio(ours, orbit) if ours and orbit else None,
         limit=limit,
         unit="times",
