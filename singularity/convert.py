@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,16 @@ def put_together(args: argparse.Namespace) -> str | None:
         ``root``: whoever does it, all files are what they are in the image. ``None`` where it failed.
     """
     order = json.loads(args.order.read_text(encoding="ascii"))
-    made = build(f"oci:{args.layout}", Path(order["head"]), [], {"root": [[]], "user": [[]]})
-    if made is None:
-        return None
-    path = {"PYTHONPATH": str(args.assembler.parent)}
-    code = subprocess.call(
-        [sys.executable, "-m", args.assembler.name, str(args.order)], env={**os.environ, **path}
-    )
-    return "root" if code == 0 else None
+    env = {**os.environ, "PYTHONPATH": str(args.assembler.parent)}
+    # It has the layers to read before it needs what Apptainer makes, and waits for a line then.
+    with subprocess.Popen(
+        [sys.executable, "-m", args.assembler.name, str(args.order)], env=env, stdin=subprocess.PIPE
+    ) as assembler:
+        made = build(f"oci:{args.layout}", Path(order["head"]), [], {"root": [[]], "user": [[]]})
+        # It may have ended meanwhile, and has said why.
+        with contextlib.suppress(BrokenPipeError):
+            assembler.communicate(b"made\n" if made else b"")
+    return "root" if made and assembler.returncode == 0 else None
 
 
 def drop_rights() -> None:
@@ -217,18 +220,29 @@ def look(sif: Path, options: list[str]) -> dict[str, Any]:
     """What Apptainer finds in the file, and, where an image can run here, what a program in it sees."""
     from spython.main import Client
 
-    # Of a failure spython gives the words in place of the attributes.
-    found = Client.inspect(str(sif), quiet=True).get("attributes", {})
+    # Each of them waits for a program of its own.
+    with ThreadPoolExecutor() as beside:
+        listed, recorded = beside.submit(look_at_files, sif), beside.submit(recorded_config, sif)
+        # Of a failure spython gives the words in place of the attributes.
+        found = Client.inspect(str(sif), quiet=True).get("attributes", {})
+        inside = run_inside(sif, found.get("runscript") or "", options)
+        facts = {key: found.get(key) for key in ("labels", "runscript")}
+        return {
+            "version": Client.version(),
+            **facts,
+            "config": recorded.result(),
+            **listed.result(),
+            **inside,
+        }
+
+
+def look_at_files(sif: Path) -> dict[str, Any]:
+    """What is to be known of the files in it, or ``None`` where they cannot be listed."""
     files = list_files(sif)
-    facts: dict[str, Any] = {
-        "version": Client.version(),
-        "labels": found.get("labels"),
-        "runscript": found.get("runscript"),
-        "config": recorded_config(sif),
+    return {
         "has_shell": None if files is None else has_program(files, "/bin/sh"),
         "closed": None if files is None else closed_files(files),
     }
-    return facts | run_inside(sif, facts["runscript"] or "", options)
 
 
 def recorded_config(sif: Path) -> dict[str, Any] | None:

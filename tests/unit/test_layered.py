@@ -336,10 +336,13 @@ def order_for(tmp_path: Path, *roots: Node) -> dict[str, object]:
     }
 
 
-def run_order(tmp_path: Path, order: dict[str, object]) -> subprocess.CompletedProcess[str]:
+def run_order(
+    tmp_path: Path, order: dict[str, object], said: str = "made\n"
+) -> subprocess.CompletedProcess[str]:
     (tmp_path / "order.json").write_text(json.dumps(order))
     return subprocess.run(
         [sys.executable, "-m", "layered", str(tmp_path / "order.json")],
+        input=said,
         env={"PYTHONPATH": str(ROOT / "slipway" / "sif"), "PATH": str(tmp_path / "bin")},
         capture_output=True,
         text=True,
@@ -364,6 +367,25 @@ def test_an_order_is_done_by_a_program_of_its_own(tmp_path: Path) -> None:
     assert answer["sha256"] == hashlib.sha256(made).hexdigest()
     root = read(tmp_path / "made.sif", offset=find_file_system(tmp_path / "made.sif")).root
     assert names(root) == {"/a", "/b", "/singularity"}
+
+
+def test_where_there_is_no_head_nothing_is_made(tmp_path: Path) -> None:
+    with_mksquashfs(tmp_path)
+    done = run_order(tmp_path, order_for(tmp_path, folder(a=file(b"1"))), said="")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Apptainer has made nothing of an image with its configuration" in done.stdout
+    assert not (tmp_path / "made.sif").exists()
+
+
+def test_what_was_copied_of_layers_is_told(tmp_path: Path) -> None:
+    with_mksquashfs(tmp_path)
+    done = run_order(tmp_path, order_for(tmp_path, folder(a=file(b"1")), folder(b=file(b"2" * 500))))
+    assert done.returncode == 0
+    made = (tmp_path / "made.sif").read_bytes()
+    pieces = json.loads((tmp_path / "order.answer.json").read_text())["pieces"]
+    assert {name for name, *_ in pieces} == {"layer-0", "layer-1"}
+    for name, start, size, offset in pieces:
+        assert made[offset : offset + size] == (tmp_path / name).read_bytes()[start : start + size]
 
 
 @pytest.mark.parametrize(("place", "said"), [(97, "layer-1 is damaged"), (40, "layer-1 is damaged")])

@@ -1,4 +1,7 @@
-"""Makes a ``.sif`` of layers: ``python -m layered ORDER``, where ORDER is a JSON file. See :class:`Order`."""
+"""Makes a ``.sif`` of layers: ``python -m layered ORDER``, where ORDER is a JSON file. See :class:`Order`.
+
+A line on its standard input says that the head in the order is there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ def main() -> int:
     path = Path(sys.argv[1])
     answer: dict[str, object]
     try:
-        answer = assemble(Order.read(path))
+        answer = assemble(Order.read(path), sys.stdin.readline)
     except DamageError as error:
         answer = {"damaged": error.path.name}
         print(error, flush=True)

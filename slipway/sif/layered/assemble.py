@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,25 +83,31 @@ class Order:
         return cls(**{**content, **places, "layers": layers})
 
 
-def assemble(order: Order) -> dict[str, Any]:
+def assemble(order: Order, wait_for_head: Callable[[], object] = lambda: True) -> dict[str, Any]:
     """Do it.
 
+    Args:
+        order: what to make.
+        wait_for_head: called before the head is read; what it returns is false where there will be none.
+
     Returns:
-        ``sha256`` of the ``.sif``, and ``crc32`` of what is kept of each layer, by its file's name.
+        ``sha256`` of the ``.sif``; ``crc32`` of what is kept of each layer, by its file's name; ``pieces``:
+        what was copied of them, each with the file's name, where it was there, its size in bytes, and where
+        it is now.
 
     Raises:
         UnusableError: it cannot be done here.
         DamageError: what is kept of a layer is not what it was.
     """
     try:
-        return _assemble(order)
+        return _assemble(order, wait_for_head)
     except (FormatError, LayerError, HeadError, SquashError) as error:
         raise UnusableError(str(error)) from error
     except (struct.error, RecursionError) as error:
         raise UnusableError(f"{type(error).__name__}: {error}") from error
 
 
-def _assemble(order: Order) -> dict[str, Any]:
+def _assemble(order: Order, wait_for_head: Callable[[], object]) -> dict[str, Any]:
     if not is_usable():
         raise UnusableError("mksquashfs is missing, or older than 4.6")
     crc32 = {layer.squashfs.name: layer.crc32 for layer in order.layers if layer.source is None}
@@ -113,10 +120,13 @@ def _assemble(order: Order) -> dict[str, Any]:
         [(one.root, layer.is_overlay) for one, layer in zip(read_ones, order.layers, strict=True)],
         order.created,
     )
+    if not wait_for_head():
+        raise UnusableError("Apptainer has made nothing of an image with its configuration")
     put_head(root, _read_head(order))
+    sources = [Source(layer.squashfs, crc32[layer.squashfs.name]) for layer in order.layers]
     system = FileSystem(
         root,
-        [Source(layer.squashfs, crc32[layer.squashfs.name]) for layer in order.layers],
+        sources,
         compression=_COMPRESSIONS[order.compression],
         options=options,
     )
@@ -126,18 +136,20 @@ def _assemble(order: Order) -> dict[str, Any]:
             hasher.update(data)
             file.write(data)
 
-        out(
-            make_front(
-                order.head,
-                system.size,
-                order.architecture,
-                identity=f"{order.identity} {order.compression}",
-                rewrite=partial(with_origin, origin=order.identity, created=order.created),
-            )
+        front = make_front(
+            order.head,
+            system.size,
+            order.architecture,
+            identity=f"{order.identity} {order.compression}",
+            rewrite=partial(with_origin, origin=order.identity, created=order.created),
         )
+        out(front)
         system.write(out)
     order.sif.chmod(0o755)
-    return {"crc32": crc32, "sha256": hasher.hexdigest()}
+    pieces = [
+        (one.path.name, start, size, len(front) + at) for one in sources for start, size, at in one.pieces
+    ]
+    return {"crc32": crc32, "sha256": hasher.hexdigest(), "pieces": pieces}
 
 
 def _read_layer(number: int, layer: Layer) -> Squashfs:

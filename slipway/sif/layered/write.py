@@ -66,6 +66,14 @@ class Source:
             at += end - start
         return at
 
+    @property
+    def pieces(self) -> list[tuple[int, int, int]]:
+        """What is copied: where it begins, its size, and where it goes."""
+        return [
+            (start, end - start, start + moved)
+            for (start, end), moved in zip(self.ranges, self._moved, strict=True)
+        ]
+
     def find(self, start: int) -> int:
         """Where a block is now that was at ``start``."""
         return start + self._moved[bisect_right(self._starts, start) - 1]
