@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,9 +17,11 @@ from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer, explain_stop
 from slipway.runtime.base import FORMS, SIF, Form
 from slipway.transfer.checksum import hash_remote
+from slipway.transfer.delta import Delta, is_worth_it
 from slipway.transfer.large_file import ChangedHereError, LargeFile, send_large_file
 
 if TYPE_CHECKING:
+    from slipway.project import Project
     from slipway.sif.kept import Sif
 
 _RESUME = "What has arrived is kept there: the same command goes on where this one was"
@@ -61,7 +63,14 @@ class PushedSif:
 
 
 def push_sif(
-    host: Host, scratch: Scratch, sif: Sif, client: str, progress: Progress, *, as_newest: bool = True
+    host: Host,
+    scratch: Scratch,
+    sif: Sif,
+    client: str,
+    progress: Progress,
+    *,
+    as_newest: bool = True,
+    project: Project | None = None,
 ) -> tuple[PushedSif, Transfer | None]:
     """Send a ``.sif``, unless the same content is there, and point ``<name>.sif`` to it.
 
@@ -76,6 +85,7 @@ def push_sif(
         client: what sets this client apart from others who push to the same place.
         progress: is told what happens.
         as_newest: off for an older image that is brought back: ``<name>.sif`` stays as it is.
+        project: where it was made, which knows what it and earlier ones have in common.
 
     Returns:
         The image there, and what was sent; ``None`` where it was there already.
@@ -95,7 +105,8 @@ def push_sif(
     # It got its name only after its content was checked, so its size is enough, and when it was written.
     with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes or _has_changed(host, path, sif.sha256):
-            transfer = _send(host, scratch, sif, upload_dir, progress)
+            with _delta(host, scratch, sif, project) as delta:
+                transfer = _send(host, scratch, sif, upload_dir, progress, delta)
         host.write(record_path(path), _record(pushed).encode())
         if as_newest:
             host.point(newest_image(scratch, sif.name, form_of(path)), path.name)
@@ -219,7 +230,33 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
         ) from error
 
 
-def _send(host: Host, scratch: Scratch, sif: Sif, upload_dir: PurePosixPath, progress: Progress) -> Transfer:
+@contextmanager
+def _delta(host: Host, scratch: Scratch, sif: Sif, project: Project | None) -> Iterator[Delta | None]:
+    """How the image is made of the newest one there, where that is known, and worth it."""
+    from slipway.sif.pieces import PieceStore
+    from slipway.workspace import workspace
+
+    store = PieceStore.of(project) if project else None
+    old = None
+    if store and store.find(sif.sha256):
+        with suppress(ChangedImageError, ParseError, TransferOnlyError):
+            old = find_pushed(host, scratch, sif.name)
+    parts = store.parts(old.sha256, sif.sha256, sif.size_bytes) if store and old else []
+    if project is None or old is None or not is_worth_it(parts):
+        yield None
+        return
+    with workspace(project.state / "tmp") as folder:
+        yield Delta(old=old.path, parts=parts, folder=folder)
+
+
+def _send(
+    host: Host,
+    scratch: Scratch,
+    sif: Sif,
+    upload_dir: PurePosixPath,
+    progress: Progress,
+    delta: Delta | None,
+) -> Transfer:
     if not sif.path.is_file():
         # Of each name only the newest is kept here, and this push may have waited for another.
         raise ImageError(f"{sif.path} is gone: its image was converted anew meanwhile; push again")
@@ -233,6 +270,7 @@ def _send(host: Host, scratch: Scratch, sif: Sif, upload_dir: PurePosixPath, pro
         what="image",
         again="push again",
         make_room=_MAKE_ROOM,
+        delta=delta,
     )
     try:
         return send_large_file(host, file, progress)

@@ -12,6 +12,7 @@ from typing import Any
 from slipway.errors import ConversionError
 from slipway.jsontext import load_json
 from slipway.sif.layers import KeptLayer, LayerStore
+from slipway.sif.pieces import Piece
 
 # Where they are in the tools container.
 _PACKAGE = "/slipway/layered"
@@ -22,6 +23,21 @@ _ORDER = "order.json"
 _HEAD = "head.sif"
 _MADE = "layers"
 _FILE = re.compile(r"\w+-\w+\.squashfs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What was put together.
+
+    Attributes:
+        sha256: of the ``.sif``, in hex.
+        layers: what was made of layers on the way.
+        pieces: of the ``.sif``.
+    """
+
+    sha256: str
+    layers: list[KeptLayer]
+    pieces: list[Piece]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +93,35 @@ class Assembly:
         self._answer(sif.parent).unlink(missing_ok=True)
         (sif.parent / _ORDER).write_text(json.dumps(order), encoding="ascii")
 
-    def read(self, folder: Path) -> tuple[str, list[KeptLayer]]:
-        """What was answered: the SHA-256 of the ``.sif``, and what was made of layers, in ``folder``.
+    def read(self, folder: Path) -> Answer:
+        """What was answered; what was made of layers is in ``folder``.
 
         Raises:
             ConversionError: the answer is missing, or is none.
         """
         try:
             answer = load_json(self._answer(folder).read_bytes())
+            checksums = {str(name): int(crc32) for name, crc32 in answer["crc32"].items()}
             made = [
                 KeptLayer(
                     path=folder / _MADE / self.store.name(digest),
-                    crc32=int(answer["crc32"][self.store.name(digest)]),
+                    crc32=checksums[self.store.name(digest)],
                     is_overlay=self.is_overlay,
                 )
                 for digest in dict.fromkeys(self.digests)
                 if digest in self.sources
             ]
-            return str(answer["sha256"]), made
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            pieces = [
+                Piece(
+                    layer=f"{name} {checksums[name]:08x}",
+                    start=int(start),
+                    size_bytes=int(size),
+                    offset=int(offset),
+                )
+                for name, start, size, offset in answer["pieces"]
+            ]
+            return Answer(sha256=str(answer["sha256"]), layers=made, pieces=pieces)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConversionError(f"what was said of its layers cannot be read: {error}") from error
 
     @staticmethod

@@ -17,6 +17,7 @@ from slipway.sif.conversion import Conversion, convert, has_apptainer
 from slipway.sif.engine_layers import find_layers
 from slipway.sif.layers import KeptLayer, LayerStore
 from slipway.sif.layout import Layout, write_head
+from slipway.sif.pieces import Piece, PieceStore
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -33,12 +34,14 @@ class Made:
         facts: what Apptainer found in it.
         sha256: of the file, in hex, where it is known.
         layers: what was made of layers on the way.
+        pieces: what of it was copied from layers.
     """
 
     conversion: Conversion
     facts: Mapping[str, Any]
     sha256: str | None = None
     layers: list[KeptLayer] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
 
 
 class ByLayers:
@@ -111,6 +114,8 @@ class ByLayers:
     def keep(self, made: Made, *, as_newest: bool) -> None:
         """Keep what was made of layers, and nothing more that only older versions of the image had."""
         self.store.keep(made.layers)
+        if made.sha256 is not None:
+            PieceStore.of(self._project).keep(made.sha256, made.pieces)
         if as_newest and made.conversion.assembly is not None:
             self.store.use(self._image.name, self._layers.digests)
 
@@ -145,7 +150,7 @@ class ByLayers:
         )
         try:
             facts = convert(self._client, conversion, self._project, self._tools, self._progress)
-            sha256, layers = assembly.read(self.folder)
+            answer = assembly.read(self.folder)
         except ConversionError as error:
             self.why_not = str(error)
         except EngineError as error:
@@ -154,7 +159,13 @@ class ByLayers:
                 raise
             self.why_not = str(error)
         else:
-            return Made(conversion=conversion, facts=facts, sha256=sha256, layers=layers)
+            return Made(
+                conversion=conversion,
+                facts=facts,
+                sha256=answer.sha256,
+                layers=answer.layers,
+                pieces=answer.pieces,
+            )
         self.sif.unlink(missing_ok=True)
         return None
 

@@ -221,7 +221,7 @@ def push(
     client = session.client(choice.site)
     ahead = partial(there_command, sif=sif, client=client)
     with pushing(session, choice.site, sif.name, prune=prune, ahead=[ahead]) as (host, scratch):
-        pushed, transfer = push_sif(host, scratch, sif, client, session.progress)
+        pushed, transfer = push_sif(host, scratch, sif, client, session.progress, project=session.project)
         admit(host, choice.site, pushed, session.progress)
     return sif, converted, pushed, transfer
 
@@ -232,7 +232,9 @@ def send_sif(
     """Send a ``.sif`` over a connection that is open; see :func:`slipway.push.upload.push_sif`."""
     client, progress = session.client(site), session.progress
     with _push_lock(session, site, sif.name):
-        pushed, transfer = push_sif(host, scratch, sif, client, progress, as_newest=as_newest)
+        pushed, transfer = push_sif(
+            host, scratch, sif, client, progress, as_newest=as_newest, project=session.project
+        )
         admit(host, site, pushed, progress)
     return pushed, transfer
 

@@ -14,6 +14,7 @@ from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.progress import Amount, Progress, Transfer
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
+from slipway.transfer.delta import Delta, send_delta
 from slipway.transfer.rclone import Via
 
 # What others have left is of no use to them after a week, by the clock of the cluster's file system.
@@ -42,6 +43,7 @@ class LargeFile:
         what: what a person calls such a file: ``image``.
         again: what brings it there once more: ``push again``.
         make_room: what to do where there is no room.
+        delta: how it is made of an earlier version, where that is known.
     """
 
     source: Path
@@ -53,6 +55,7 @@ class LargeFile:
     what: str
     again: str
     make_room: str
+    delta: Delta | None = None
 
 
 class ChangedHereError(RemoteError):
@@ -83,25 +86,48 @@ def send_large_file(host: Host, file: LargeFile, progress: Progress, *, via: Via
             timeout_s=_TIMEOUT_S,
         )
     _check_room(host, file)
-    has_old = via is None and host.size(file.newest) is not None
-    title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
-    progress.step(f"Comparing with the {file.what} there" if has_old else title)
     try:
-        carrier = via or choose_carrier(host, progress)
-        transfer = carrier.send_file(
-            file.source,
-            file.upload_dir,
-            old=file.newest if has_old else None,
-            on_progress=_teller(progress, title if has_old else None),
-        )
+        transfer = _send_new(host, file, progress) if via is None else None
+        is_checked = transfer is not None
+        transfer = transfer or _send_all(host, file, progress, via)
     except RemoteError as error:
         if not isinstance(error, RemoteSpaceError) and not _is_full(host, file.upload_dir):
             raise
         remove_all(host, file.upload_dir)
         raise RemoteSpaceError(f"{error}\n  What had arrived was removed; {file.make_room}") from error
-    progress.step("Checking what arrived")
-    _settle(host, file)
+    if not is_checked:
+        progress.step("Checking what arrived")
+        _check(host, file)
+    host.move(_part(file), file.path)
     return replace(transfer, elapsed_s=time.monotonic() - began)
+
+
+def _send_new(host: Host, file: LargeFile, progress: Progress) -> Transfer | None:
+    """Have the file made there of an earlier version; ``None`` where that does not work."""
+    if file.delta is None or not host.runs_commands:
+        return None
+    progress.step(f"Sending what is new in {file.source.name} ({file.delta.new_bytes / 1e6:,.1f} MB)")
+    carrier = choose_carrier(host, progress)
+    transfer = send_delta(host, carrier, file.source, file.upload_dir, file.delta, _teller(progress, None))
+    progress.step("Checking what was made of it there")
+    if transfer is not None and _hash_there(host, file) == file.sha256:
+        return transfer
+    # Another file may be there by now, or a program of the host may be too old.
+    progress.note(f"The {file.what} could not be made there of the earlier one; all of it is compared")
+    return None
+
+
+def _send_all(host: Host, file: LargeFile, progress: Progress, via: Via | None) -> Transfer:
+    has_old = via is None and host.size(file.newest) is not None
+    title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
+    progress.step(f"Comparing with the {file.what} there" if has_old else title)
+    carrier = via or choose_carrier(host, progress)
+    return carrier.send_file(
+        file.source,
+        file.upload_dir,
+        old=file.newest if has_old else None,
+        on_progress=_teller(progress, title if has_old else None),
+    )
 
 
 def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
@@ -154,18 +180,25 @@ def _is_as_it_was(file: LargeFile) -> bool:
     return digest.hexdigest() == file.sha256
 
 
-def _settle(host: Host, file: LargeFile) -> None:
-    part = file.upload_dir / file.source.name
-    digest = hash_remote(host, part.parent, [part.name]).get(part.name)
-    if digest != file.sha256:
-        host.remove(part)
-        if not _is_as_it_was(file):
-            raise ChangedHereError(
-                f"{file.source} is no longer what it was when it was made: its content has changed, and its "
-                f"time has not; nothing of it was kept on {host.target}"
-            )
-        raise RemoteError(
-            f"{host.target}:{part}: what arrived has another hash than what was sent; "
-            f"it was removed there; {file.again}"
+def _part(file: LargeFile) -> PurePosixPath:
+    return file.upload_dir / file.source.name
+
+
+def _hash_there(host: Host, file: LargeFile) -> str | None:
+    return hash_remote(host, file.upload_dir, [file.source.name]).get(file.source.name)
+
+
+def _check(host: Host, file: LargeFile) -> None:
+    part = _part(file)
+    if _hash_there(host, file) == file.sha256:
+        return
+    host.remove(part)
+    if not _is_as_it_was(file):
+        raise ChangedHereError(
+            f"{file.source} is no longer what it was when it was made: its content has changed, and its "
+            f"time has not; nothing of it was kept on {host.target}"
         )
-    host.move(part, file.path)
+    raise RemoteError(
+        f"{host.target}:{part}: what arrived has another hash than what was sent; "
+        f"it was removed there; {file.again}"
+    )

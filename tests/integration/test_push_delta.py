@@ -1,0 +1,120 @@
+"""An image that is made on the cluster, of the one that is there and what is new."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slipway.sif.pieces import Piece, PieceStore
+from tests.integration.push_box import PushBox, sif_name, start_push_box
+
+LOST = 82
+OLD_BYTES, NEW_BYTES = 60_000_000, 3_000_000
+
+
+@pytest.fixture(scope="module")
+def pushes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushBox]:
+    with start_push_box(tmp_path_factory.mktemp("yard")) as pushes:
+        yield pushes
+
+
+class Versions:
+    """An image that is there, and a new version with the same layer; what both are made of is known."""
+
+    def __init__(self, pushes: PushBox, name: str, *, state: str = "state", shift: int = 0) -> None:
+        layer = os.urandom(OLD_BYTES)
+        self.pushes, self.name, self.state = pushes, name, state
+        self.old = pushes.file(f"{name}-1", b"old front" + layer + b"old tables")
+        half = OLD_BYTES // 2
+        front = os.urandom(500)
+        # In the middle there is something new, too.
+        content = front + layer[:half] + os.urandom(NEW_BYTES) + layer[half:] + b"other tables"
+        self.new = pushes.file(f"{name}-2", content)
+        whole = Piece(layer="layer", start=shift, size_bytes=OLD_BYTES, offset=len(b"old front"))
+        first = Piece(layer="layer", start=0, size_bytes=half, offset=len(front))
+        second = Piece(layer="layer", start=half, size_bytes=half, offset=len(front) + half + NEW_BYTES)
+        store = PieceStore(folder=pushes.folder / state / "pieces")
+        store.keep(digest_of(self.old), [whole])
+        store.keep(digest_of(self.new), [first, second])
+        pushes.push(self.old, name, state=state)
+
+    def check(self) -> None:
+        """The newest image there is the new one, and nothing else is left of it."""
+        image = sif_name(self.name, digest_of(self.new))
+        said = self.pushes.there('sha256sum -- "$1"', f"{self.pushes.images}/{self.name}.sif")
+        assert said.split()[0] == digest_of(self.new)
+        found = {one for one in self.pushes.listing() if one.startswith((f"{self.name}-", f".{self.name}"))}
+        old = sif_name(self.name, digest_of(self.old))
+        assert found == {
+            *(f"{one.removesuffix('.sif')}{end}" for one in (image, old) for end in (".sif", ".json"))
+        }
+        assert not [*(self.pushes.folder / self.state / "tmp").glob("sif-*")]
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_only_what_is_new_is_sent(pushes: PushBox) -> None:
+    versions = Versions(pushes, "new")
+    done = pushes.push(versions.new, "new")
+    assert NEW_BYTES < done.up_bytes < NEW_BYTES + 100_000
+    # rsync says what it has of a file to compare with, in 2 to 3 % of its size.
+    assert done.down_bytes < 50_000
+    assert done.transfer["total_bytes"] == versions.new.stat().st_size
+    said = [line.rpartition("  ")[0] for line in done.stderr.splitlines()]
+    assert f"Sending what is new in {versions.new.name} (3.0 MB)" in said
+    assert "Checking what was made of it there" in said
+    versions.check()
+
+
+def test_what_was_cut_goes_on(pushes: PushBox) -> None:
+    versions = Versions(pushes, "cut")
+    pushes.proxy.count()
+    with pushes.proxy.slow(2_000_000):
+        pushes.proxy.when(NEW_BYTES * 2 // 3, pushes.proxy.reset)
+        first = pushes.finish(pushes.start(versions.new, "cut"))
+        assert first.code == LOST, first
+        assert "What has arrived is kept there" in first.stderr
+        again = pushes.push(versions.new, "cut")
+    assert again.up_bytes < NEW_BYTES * 2 // 3
+    versions.check()
+
+
+def test_where_it_is_not_as_it_was_known_rsync_compares(pushes: PushBox) -> None:
+    """What is said of the old one is wrong, so that something else is made of it."""
+    versions = Versions(pushes, "wrong", shift=1)
+    done = pushes.push(versions.new, "wrong")
+    assert "could not be made there of the earlier one; all of it is compared" in done.stderr
+    assert done.up_bytes < 2 * NEW_BYTES + 500_000
+    versions.check()
+
+
+def test_where_the_old_one_was_changed_rsync_compares(pushes: PushBox) -> None:
+    versions = Versions(pushes, "changed")
+    image = f"{pushes.images}/{sif_name('changed', digest_of(versions.old))}"
+    pushes.there('printf x | dd of="$1" bs=1 seek=1000 conv=notrunc status=none', image)
+    done = pushes.push(versions.new, "changed")
+    assert "Comparing with the image there" in done.stderr
+    versions.check()
+
+
+def test_by_sftp(pushes: PushBox) -> None:
+    versions = Versions(pushes, "by-sftp")
+    pushes.there("mv /usr/bin/rsync /usr/bin/no-rsync")
+    try:
+        done = pushes.push(versions.new, "by-sftp")
+    finally:
+        pushes.there("mv /usr/bin/no-rsync /usr/bin/rsync")
+    assert NEW_BYTES < done.up_bytes < NEW_BYTES + 200_000
+    versions.check()
+
+
+def test_what_others_have_pushed_is_not_known(pushes: PushBox) -> None:
+    versions = Versions(pushes, "theirs", state="theirs")
+    done = pushes.push(versions.new, "theirs", state="mine")
+    assert "Comparing with the image there" in done.stderr
+    assert done.down_bytes > 50_000
+    versions.check()
