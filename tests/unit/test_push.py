@@ -19,7 +19,7 @@ from slipway.push import upload
 from slipway.push.upload import ChangedImageError, PushedSif, find_pushed, push_sif
 from slipway.shell import LocalShell, Result
 from slipway.sif.kept import Sif
-from slipway.transfer.large_file import ABANDONED, LargeFile, _settle
+from slipway.transfer.large_file import ABANDONED, LargeFile, _check
 
 
 class HereLink(LocalShell):
@@ -141,7 +141,7 @@ def test_what_has_changed_here_without_a_sign_is_told_and_removed(
     def send(host: Host, large: LargeFile, progress: Progress) -> None:
         Path(large.upload_dir).mkdir()
         (Path(large.upload_dir) / file.name).write_bytes(file.read_bytes())
-        _settle(host, large)
+        _check(host, large)
 
     monkeypatch.setattr(upload, "send_large_file", send)
     link = HereLink()
