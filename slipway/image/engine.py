@@ -153,7 +153,7 @@ def read_image(ref: str, attributes: Mapping[str, Any]) -> Image:
         return Image(ref=ref, id=str(attributes["Id"]), labels=labels, size_bytes=size_bytes)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise EngineError(
-            f"the Docker engine does not say of {ref} what engines say of an image: {error}"
+            f"the Docker engine does not say of {ref} what engines say of an image: {error!s:.500}"
         ) from error
 
 

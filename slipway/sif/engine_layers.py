@@ -64,7 +64,7 @@ def find_layers(client: DockerClient, image: Image) -> ImageLayers:
         return _describe(client, attrs)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise EngineError(
-            f"the Docker engine does not say of {image.ref} what engines say of an image: {error}"
+            f"the Docker engine does not say of {image.ref} what engines say of an image: {error!s:.500}"
         ) from error
 
 
