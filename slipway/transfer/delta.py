@@ -10,10 +10,13 @@ import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from slipway.host.carrier import Carrier
-from slipway.host.host import Host
 from slipway.progress import OnProgress, Transfer
+
+if TYPE_CHECKING:
+    from slipway.host.carrier import Carrier
+    from slipway.host.host import Host
 
 _CHUNK = 1 << 20
 _MAKE_TIMEOUT_S = 6 * 3600
