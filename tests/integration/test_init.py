@@ -157,6 +157,7 @@ def test_the_image_has_what_the_repository_names(name: str, tmp_path: Path) -> N
         assert found == b""
 
 
+@pytest.mark.long
 def test_docker_builds_it_without_slipway(tmp_path: Path) -> None:
     image = "slipway-test-by-hand"
     with repository(tmp_path / image, image) as mine:

@@ -197,12 +197,19 @@ def test_a_wrong_answer_leaves_nothing(sshds: SshdContainers, runtime: Path) -> 
     assert list((runtime / "slipway").glob("*.login*")) == []
 
 
+def children() -> set[int]:
+    """The processes that this thread has started."""
+    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    return set(map(int, listed.split()))
+
+
 def test_ctrl_c_at_a_prompt_leaves_nothing(sshds: SshdContainers, runtime: Path) -> None:
     seen: list[int] = []
+    before = children()
 
     def interrupt() -> str:
-        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-        seen.extend(map(int, children))
+        # Other tests have processes, too.
+        seen.extend(children() - before)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -101,6 +101,7 @@ def test_where_the_old_one_was_changed_rsync_compares(pushes: PushBox) -> None:
     versions.check()
 
 
+@pytest.mark.long
 def test_by_sftp(pushes: PushBox) -> None:
     versions = Versions(pushes, "by-sftp")
     pushes.there("mv /usr/bin/rsync /usr/bin/no-rsync")
@@ -112,6 +113,7 @@ def test_by_sftp(pushes: PushBox) -> None:
     versions.check()
 
 
+@pytest.mark.long
 def test_what_others_have_pushed_is_not_known(pushes: PushBox) -> None:
     versions = Versions(pushes, "theirs", state="theirs")
     done = pushes.push(versions.new, "theirs", state="mine")

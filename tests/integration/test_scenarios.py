@@ -75,9 +75,9 @@ SHORT = {
     # Its limits are whole minutes.
     "slurm": (HOME, ARGUMENTS, CANCELLED, SWEEP, MEMORY),
     "host": (HOME, ARGUMENTS, CANCELLED, SWEEP, MEMORY, WARNED, ENDED),
-    "host-docker": (ARGUMENTS, CANCELLED),
+    "host-docker": (ARGUMENTS,),
     "this-machine": (ARGUMENTS, CANCELLED),
-    "this-machine-apptainer": (ARGUMENTS, CANCELLED),
+    "this-machine-apptainer": (ARGUMENTS,),
     "dask": (ARGUMENTS,),
     "pbs": (ARGUMENTS, CANCELLED, SWEEP),
     "ngc": (SWEEP,),

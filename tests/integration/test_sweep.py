@@ -145,7 +145,7 @@ def test_more_than_a_user_may_submit_is_submitted_in_parts(sweeper: Sweeper, lim
     said = str(caught.value)
     assert f"{limited} of the 6 elements were submitted before, as " in said
     assert "The same command later submits the others alone" in said
-    [first] = [sweep for sweep in sweeps(sweeper) if len(sweep.elements) == 6]
+    [first] = [sweep for sweep in sweeps(sweeper) if (sweep.args, len(sweep.elements)) == (("{n}",), 6)]
     states = sweeper.states(first)
     assert [state.word for state in states] == ["COMPLETED ok"] * 4 + ["not submitted"] * 2
     rest, runs = sweeper.submit(spec)

@@ -154,6 +154,7 @@ def write(path: Path, positions: np.ndarray) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.long
 def test_runs_of_one_truth_are_drawn_together(slam, runs: Path, tmp_path: Path) -> None:
     out, other = tmp_path / "out", tmp_path / "better" / "freiburg1_desk"
     other.parent.mkdir()
@@ -196,6 +197,7 @@ def test_evaluates_many_runs(slam, runs: Path, tmp_path: Path) -> None:
     assert "mean of 2" in done.stdout
 
 
+@pytest.mark.long
 def test_lays_runs_beside_the_benchmark(slam, runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = slam(

@@ -161,6 +161,7 @@ def test_the_estimate_says_what_it_is_of(tmp_path: Path, truth: Path, frame: str
     assert rpe["rotation_deg"]["max"] < 1e-4  # type: ignore[index]
 
 
+@pytest.mark.long
 def test_a_run_says_it_in_its_summary(tmp_path: Path, truth: Path) -> None:
     path = tmp_path / "trajectory.tum"
     camera_estimate(path, "camera", tmp_path)
@@ -174,7 +175,9 @@ def test_a_run_says_it_in_its_summary(tmp_path: Path, truth: Path) -> None:
         assert ate["rmse"] < 1e-6
 
 
-@pytest.mark.parametrize(("frame", "degrees"), [("camera", 89.1), ("raw-camera", 89.2)])
+@pytest.mark.parametrize(
+    ("frame", "degrees"), [("camera", 89.1), pytest.param("raw-camera", 89.2, marks=pytest.mark.long)]
+)
 def test_a_turn_that_is_the_same_at_all_times_is_warned_of(
     tmp_path: Path, truth: Path, frame: str, degrees: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,7 +318,12 @@ def test_an_offset_is_added_to_the_estimate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "name"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")]
+    ("factor", "name"),
+    [
+        pytest.param(1e3, "milliseconds", marks=pytest.mark.long),
+        pytest.param(1e6, "microseconds", marks=pytest.mark.long),
+        (1e9, "nanoseconds"),
+    ],
 )
 @pytest.mark.parametrize("start", others_long([0.0, 1403715500.0], 1403715500.0))
 def test_units_of_clocks_on_either_side(tmp_path: Path, factor: float, name: str, start: float) -> None:
