@@ -15,6 +15,7 @@ from slipway.host.scratch import Scratch
 from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
 from slipway.image.inputs import explain_stale_here, keep_inputs, read_inputs
+from slipway.image.look import look_for_image
 from slipway.image.own import explain_other, remember_built
 from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
@@ -27,7 +28,7 @@ from slipway.runtime.base import ARCHIVE, SIF, SQSH
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.find import find_scheduler
 from slipway.shell import LocalShell
-from slipway.sif.kept import Sif
+from slipway.sif.kept import Sif, find_sif
 from slipway.sif.store import COMPRESSIONS, make_sif, tools_recipe
 from slipway.site import Site
 from slipway.steps.definition import (
@@ -113,6 +114,11 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     if profile.is_built_by_apptainer:
         return convert_definition(session, profile, compression)
     profile_recipe(profile)
+    # To load docker-py takes longer than all else where nothing has changed.
+    seen = look_for_image(profile.image)()
+    if seen is not None and (kept := find_sif(session.project, seen, compression)):
+        _tell_stale(session, profile, seen)
+        return kept, False
     client = engine()
     image = _built(session, client, profile)
     return _converted(session, client, image, profile, compression)
@@ -203,10 +209,14 @@ def _built(session: Session, client: DockerClient, profile: Profile) -> Image:
         raise ImageError(
             f"there is no image {profile.image} yet; `invoke build --profile {profile.name}` makes it"
         )
+    _tell_stale(session, profile, image)
+    return image
+
+
+def _tell_stale(session: Session, profile: Profile, image: Image) -> None:
     note = explain_other(session.project, image, profile.name)
     if note or (note := explain_stale_here(session.project, profile, image)):
         session.progress.note(note)
-    return image
 
 
 def push(
