@@ -6,16 +6,17 @@ So a new version of an image can be made on the cluster of the one that is there
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway.errors import HostError
 from slipway.jsontext import load_json
 from slipway.project import Project
 from slipway.transfer.delta import Part
+from slipway.whole_file import write_whole
 
 _FOLDER = "pieces"
 # Of so many files it is known; 100 kB each at most, and a few kB usually.
@@ -55,11 +56,9 @@ class PieceStore:
         """Keep the pieces of a file, and forget those of the oldest."""
         if not 0 < len(pieces) <= _MOST_PIECES:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"{sha256}.{secrets.token_hex(4)}.part"
-        part.write_text(json.dumps([astuple(one) for one in pieces]) + "\n", encoding="utf-8")
-        part.replace(self._path(sha256))
-        with suppress(OSError):  # another command may do the same
+        # Without them rsync compares. Another command may remove the oldest at the same time.
+        with suppress(HostError, OSError):
+            write_whole(self._path(sha256), json.dumps([astuple(one) for one in pieces]) + "\n")
             kept = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
             for path in kept[_MOST_FILES:]:
                 path.unlink()
