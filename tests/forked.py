@@ -80,12 +80,12 @@ def forking(module: str, imports: Sequence[str], env: Mapping[str, str]) -> Iter
             process.wait(timeout=RUN_S)
 
 
-class Door:
-    """`python -m invoke`, forked as often as it is asked for; opened at the first time."""
+class SharedTasks:
+    """`python -m invoke`, forked as often as it is asked for; its process begins at the first time."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._tunnel: Forked | None = None
+        self._forked: Forked | None = None
         self._one = threading.Lock()
 
     def run(
@@ -105,20 +105,20 @@ class Door:
                 check=False,
             )
         try:
-            if self._tunnel is None:
-                self._tunnel = self._stack.enter_context(front_door())
-            return self._tunnel.run(words, cwd=cwd, env=env)
+            if self._forked is None:
+                self._forked = self._stack.enter_context(forked_tasks())
+            return self._forked.run(words, cwd=cwd, env=env)
         finally:
             self._one.release()
 
     def close(self) -> None:
         """End the process."""
         self._stack.close()
-        self._tunnel = None
+        self._forked = None
 
 
 @contextmanager
-def front_door() -> Iterator[Forked]:
+def forked_tasks() -> Iterator[Forked]:
     """`python -m invoke`, as often as it is asked for."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     with forking("invoke", TASKS, environment) as tunnel:

@@ -11,7 +11,7 @@ from tests.campaign import LONG
 from tests.faults import Made, counting, name_rows, write_rows
 from tests.integration.cuttable_proxy import CuttableProxy
 from tests.integration.small_image import SmallImageBox, small, small_box
-from tests.integration.task_runner import DOOR, FRAMES, TaskRunner
+from tests.integration.task_runner import FRAMES, SHARED_TASKS, TaskRunner
 
 __all__ = ["line", "small", "small_box"]
 
@@ -23,7 +23,7 @@ os.environ.setdefault("DOCKER_BUILDKIT", "0")
 def _door() -> Iterator[None]:
     """Ends what commands are forked from."""
     yield
-    DOOR.close()
+    SHARED_TASKS.close()
 
 
 @pytest.fixture(scope="session")

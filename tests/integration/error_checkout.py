@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tests.integration.task_runner import DOOR
+from tests.integration.task_runner import SHARED_TASKS
 from tests.mistakes import Mistake, Table
 from tests.waiting import PATIENCE_S
 
@@ -65,7 +65,7 @@ class UserCheckout:
         own = {"HOME": str(self.folder / "home"), "SLIPWAY_STATE": str(self.state)}
         own |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **self.environment}
         if not answers:
-            return DOOR.run(words, cwd=self.folder, env={**os.environ, **own})
+            return SHARED_TASKS.run(words, cwd=self.folder, env={**os.environ, **own})
         ours, theirs = pty.openpty()
         argv = [sys.executable, "-c", ON_TERMINAL, str(theirs), "-m", "invoke", *words]
         with subprocess.Popen(

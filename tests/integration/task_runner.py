@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.campaign import LONG
-from tests.forked import RUN_S, Door
+from tests.forked import RUN_S, SharedTasks
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ INVOKE = [sys.executable, "-m", "invoke"]
 # What the demo works on: its own room with ./run test --long, else a smaller one.
 FRAMES = 40 if LONG else 20
 # For commands that end by themselves; conftest.py closes it.
-DOOR = Door()
+SHARED_TASKS = SharedTasks()
 SHARED = Path(os.environ.get("SLIPWAY_SHARED_DATA") or ROOT.parent / "shared" / "data")
 
 
@@ -33,7 +33,7 @@ class TaskRunner:
     ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SLIPWAY_STATE": str(self.state), "SLIPWAY_RESULTS": str(self.results)}
         if timeout_s <= RUN_S:
-            done = DOOR.run(words, cwd=ROOT, env=environment)
+            done = SHARED_TASKS.run(words, cwd=ROOT, env=environment)
         else:
             done = subprocess.run(
                 [*INVOKE, *words],

@@ -12,7 +12,7 @@ from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
 from slipway.job.store import RunStore
 from tests.checkout import UserCheckout, make_user_checkout
-from tests.forked import Forked, front_door
+from tests.forked import Forked, forked_tasks
 from tests.integration.small_image import IMAGE, SmallImageBox
 from tests.mistakes import Mistake, Table
 
@@ -95,7 +95,7 @@ CASES = (
 
 @pytest.fixture(scope="module")
 def tunnel() -> Iterator[Forked]:
-    with front_door() as tunnel:
+    with forked_tasks() as tunnel:
         yield tunnel
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from slipway.job.store import RunStore
 from tests.checkout import UserCheckout, make_user_checkout
-from tests.forked import Forked, front_door
+from tests.forked import Forked, forked_tasks
 from tests.mistakes import ROOT, Mistake, Table
 from tests.unit.test_run import NOW, make_run
 
@@ -253,7 +253,7 @@ CASES = (
 
 @pytest.fixture(scope="module")
 def tunnel() -> Iterator[Forked]:
-    with front_door() as tunnel:
+    with forked_tasks() as tunnel:
         yield tunnel
 
 

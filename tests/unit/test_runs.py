@@ -26,7 +26,7 @@ from slipway.steps.find import find_run
 from slipway.steps.session import Session
 from slipway.steps.status import list_runs
 from tests.checkout import UserCheckout, make_user_checkout
-from tests.forked import Forked, front_door
+from tests.forked import Forked, forked_tasks
 from tests.unit.test_request_mistakes import JOB, PROFILE
 from tests.unit.test_run import NOW, make_run
 from tests.waiting import PATIENCE_S
@@ -190,7 +190,7 @@ def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest
 
 @pytest.fixture(scope="module")
 def tunnel() -> Iterator[Forked]:
-    opened: AbstractContextManager[Forked] = front_door()
+    opened: AbstractContextManager[Forked] = forked_tasks()
     with opened as tunnel:
         yield tunnel
 
