@@ -13,7 +13,6 @@ import pytest
 from pip._internal.models.index import PyPI
 
 from slipway.image.engine import engine
-from tests.campaign import others_long
 from tests.integration.task_runner import ROOT
 from tests.waiting import PATIENCE_S
 
@@ -134,7 +133,8 @@ def test_from_an_empty_folder_to_results(tmp_path: Path) -> None:
         }
 
 
-@pytest.mark.parametrize("name", others_long(VARIANTS, "requirements"))
+@pytest.mark.long
+@pytest.mark.parametrize("name", VARIANTS)
 def test_the_image_has_what_the_repository_names(name: str, tmp_path: Path) -> None:
     image = f"slipway-test-{name}"
     with repository(tmp_path / image, image) as mine:

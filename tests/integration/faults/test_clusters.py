@@ -44,7 +44,7 @@ def test_a_full_disk(
 ) -> None:
     some = kind(laptop, dice)
     # From no room at all: each one more lets a later write fail.
-    for pages in range(rounds(12, 2)):
+    for pages in range(rounds(12, 1)):
         some.begin()
         disk.fill(pages if pages < 10 else dice.randrange(10, 800))
         ended = laptop.finish(laptop.start(*some.words, argv=some.argv))
