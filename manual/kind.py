@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePath
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from slipway.model import Model
 from slipway.validation import explain
 
 # No key takes this, unless it takes any text.
 _WRONG = "\0: "
 
 
-def kind(model: type[BaseModel], key: str, *, strict: bool) -> str:
+def kind(model: type[Model], key: str, *, strict: bool) -> str:
     """What to write as the value of a key of a model.
 
     Args:
@@ -22,15 +23,15 @@ def kind(model: type[BaseModel], key: str, *, strict: bool) -> str:
         key: the field's name.
         strict: whether values have types of their own.
     """
-    annotation = model.model_fields[key].annotation
+    annotation = get_type_hints(model)[key]
     if any(
         isinstance(one, type) and issubclass(one, PurePath) for one in (annotation, *get_args(annotation))
     ):
         return "a path"
     try:
-        model.model_validate_json(json.dumps({key: _WRONG}), strict=strict)
+        TypeAdapter(model).validate_json(json.dumps({key: _WRONG}), strict=strict)
     except ValidationError as error:
-        found = [problem for problem in error.errors() if problem["loc"][0] == key]
+        found = [problem for problem in error.errors() if problem["loc"][:1] == (key,)]
         return _words(explain(found[0])) if found else "text"
     return "text"
 

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from manual.kind import kind
 from manual.table import code, plain, table
+from slipway.model import field_names
 from slipway.profile import FREE_PREFIXES, Profile
 from slipway.scheduler.choose import FIELDS
 from slipway.share import share_folder
@@ -88,7 +89,7 @@ def _kind(key: Key) -> str:
         return "words, quoted as in a shell"
     if key.name.startswith(FREE_PREFIXES):
         return "text"
-    return kind(FIELDS if name in FIELDS.model_fields else Profile, name, strict=False)
+    return kind(FIELDS if name in field_names(FIELDS) else Profile, name, strict=False)
 
 
 def _read(lines: list[str]) -> Iterator[Key]:

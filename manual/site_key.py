@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, get_args, get_type_hints
 
 from manual.kind import kind
 from manual.table import code, plain, table
+from slipway.model import Model
 from slipway.monitor.rule import Rule
-from slipway.scheduler.choose import SITES
+from slipway.scheduler.find import find_site_kind
 from slipway.share import share_folder
 from slipway.site import Queue
 from slipway.text.command_name import NAME, as_typed
@@ -45,7 +44,7 @@ def anchor(name: str) -> str:
 
 def keys(scheduler: str = "slurm") -> list[Key]:
     """All keys of a site with this scheduler."""
-    return [key for key in _walk(SITES[scheduler], "") if key.name not in _OF_A_JOB]
+    return [key for key in _walk(find_site_kind(scheduler), "") if key.name not in _OF_A_JOB]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,26 +106,29 @@ def _name(key: Key) -> str:
     return f'<span id="{key.anchor}"></span>{code(key.name)}'
 
 
-def _walk(model: type[BaseModel], prefix: str) -> Iterator[Key]:
-    for name, field in model.model_fields.items():
-        if not prefix and name == "name":
+def _walk(model: type[Model], prefix: str) -> Iterator[Key]:
+    hints: dict[str, Any] = get_type_hints(model)
+    for field in fields(model):  # type: ignore[arg-type]  # each model is a dataclass
+        name = field.name
+        if (not prefix and name == "name") or not field.init:
             continue
-        inner = _model(field.annotation)
+        inner = _model(hints[name])
         if name in ("hosts", "gpu_ladder"):
             yield Key(name=prefix + name, value="a list", default="")
-        elif inner is Rule:
+        elif isinstance(field.default, Rule):
             yield Key(name=prefix + name, value="a rule", default=code(field.default.do))
         elif inner is not None:
             yield from _walk(inner, f"{prefix}{name}.{'<partition>.' if inner is Queue else ''}")
         else:
-            default = "required" if field.is_required() else code(_shown(field.default))
+            is_required = field.default is MISSING and field.default_factory is MISSING
+            default = "required" if is_required else code(_shown(field.default))
             yield Key(name=prefix + name, value=kind(model, name, strict=True), default=default)
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def _model(annotation: Any) -> type[Model] | None:
     """The model that a field holds, or a mapping of names to such."""
     for one in (annotation, *get_args(annotation)):
-        if isinstance(one, type) and issubclass(one, BaseModel):
+        if isinstance(one, type) and issubclass(one, Model):
             return one
     return None
 

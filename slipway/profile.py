@@ -7,23 +7,23 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypeVar
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from slipway.build_secret import BuildSecret, parse_build_secret
 from slipway.builder import Base, parse_base
+from slipway.checked import Check, Positive, form
 from slipway.errors import ConfigError, UsageError
 from slipway.local.setting import Mount, Port, parse_mount, parse_port
+from slipway.model import ASIDE, Model, WrongValueError, field_names, read_values
 from slipway.notify.target import Target, parse_targets
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
 from slipway.share import share_folder
 from slipway.text.nearest import nearest
 from slipway.tilde import expand
-from slipway.validation import explain, form
+from slipway.validation import explain
 
 _Value = TypeVar("_Value")
 FREE_PREFIXES = ("ENV_", "ARG_")
@@ -44,16 +44,14 @@ _PERSONAL = "local"
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-def _check_image(value: str) -> str:
+def _check_image(value: str) -> None:
     if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", value):
         raise ValueError("write it as lower case letters and digits, with single . _ or - between them")
-    return value
 
 
-def _check_cache(value: str) -> str:
+def _check_cache(value: str) -> None:
     if not re.fullmatch(r"[\w-][\w.-]*", value):
         raise ValueError("write a plain name of letters, digits and . _ -")
-    return value
 
 
 _Package = Annotated[str | None, form(r"python3(\.\d+)?", "the name of a package, python3 or python3.11")]
@@ -66,23 +64,24 @@ _Ref = Annotated[
 ]
 
 
-def _check_limit(value: str) -> str:
+def _check_limit(value: str) -> None:
     if not re.fullmatch(r"[0-9]{1,15}[KMGTkmgt]?", value):
         raise ValueError("write it as a number with K, M, G or T behind it, such as 200M")
-    return value
 
 
-class Profile(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Profile(Model):
     """One profile; every key is explained in ``env/.env.example``.
 
     Its paths are absolute.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A dotenv file has text alone.
+    __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid"}
 
     name: str
     # It names files on the cluster too, so it is held to what is plain in both worlds.
-    image: Annotated[str, AfterValidator(_check_image)]
+    image: Annotated[str, Check(_check_image)]
     # One of the two.
     dockerfile: Path | None = None
     definition: Path | None = None
@@ -99,7 +98,7 @@ class Profile(BaseModel):
     python: _Package = None
     requirements: PurePosixPath | None = None
     torch_cuda_arch_list: _Architectures = None
-    max_jobs: int | None = Field(default=None, ge=1)
+    max_jobs: Positive | None = None
     droid_slam_repo: str | None = None
     droid_slam_ref: _Ref = None
     droid_slam_source: Path | None = None
@@ -107,16 +106,16 @@ class Profile(BaseModel):
     lietorch_ref: _Ref = None
     lietorch_source: Path | None = None
     code_dir: Path
-    code_limit: Annotated[str, AfterValidator(_check_limit)] | None = None
+    code_limit: Annotated[str, Check(_check_limit)] | None = None
     # Empty where a job's arguments are the whole command line.
     program: tuple[str, ...]
     site: str | None = None
-    resources: SerializeAsAny[Resources]
+    resources: Resources
     environment: Mapping[str, str]
     # Whether the container gets the home folder of the cluster.
     mount_home: bool = False
     # The name of a folder of caches that outlives the job.
-    cache: Annotated[str, AfterValidator(_check_cache)] | None = None
+    cache: Annotated[str, Check(_check_cache)] | None = None
     # The container on this machine.
     data_dir: Path | None = None
     weights_dir: Path | None = None
@@ -127,7 +126,7 @@ class Profile(BaseModel):
     # Who is told of a run's end. Addresses in it may be secrets, so no record has it.
     notify: tuple[Target, ...] = ()
     # Where each key that is set was written, for messages; no part of what a profile is.
-    origins: Mapping[str, str] = Field(default={}, exclude=True)
+    origins: Mapping[str, str] = field(default_factory=dict, metadata=ASIDE)
 
     @property
     def recipe_file(self) -> Path:
@@ -292,13 +291,14 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
         )
     given |= {key: _absolute(settings[key]) for key in _PATHS if key in given}
     fields = {key.lower(): value for key, value in given.items() if not key.startswith(FREE_PREFIXES)}
-    wanted = {key: fields.pop(key) for key in FIELDS.model_fields if key in fields}
+    wanted = {key: fields.pop(key) for key in field_names(FIELDS) if key in fields}
     wanted.pop("sbatch", None)
     wanted.pop("qsub", None)
     program = _words(settings, "PROGRAM")
     notify = _targets(settings)
     try:
-        return Profile.model_validate(
+        return read_values(
+            Profile,
             {
                 **fields,
                 "name": name,
@@ -312,10 +312,10 @@ def _profile(name: str, settings: Mapping[str, Setting]) -> Profile:
                 "environment": _prefixed(given, "ENV_"),
                 "build_args": _build_args(given),
                 "origins": {key: settings[key].origin for key in given},
-            }
+            },
         )
-    except ValidationError as error:
-        problem = error.errors()[0]
+    except WrongValueError as error:
+        problem = error.problem
         key = str(problem["loc"][0]).upper()
         where = f"{settings[key].origin}: {key}={settings[key].value:.200}"
         raise ConfigError(f"{where}: {explain(problem)}") from error

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
-
+from slipway.checked import Between, Check, Count, Positive, form
 from slipway.dask.options import DaskOptions
 from slipway.errors import ConfigError
+from slipway.model import ASIDE, Model
 from slipway.monitor.rule import Rules
 from slipway.resources import Memory, Resources, Time
-from slipway.validation import form
 
 # `login.ssh_config` may begin with it: what `box.up` writes is in Slipway's state folder.
 BOX_FOLDER = "box/"
@@ -33,16 +33,13 @@ _FIT = "write an absolute path without spaces, quotes, backslashes and : , %"
 _ON_NODE = re.compile(r"[/$][\w/.@+$-]*|[/$][\w/.@+-]*(\$\{\w+\}[\w/.@+-]*)*")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Login(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Login(Model):
     """How the login node is reached."""
 
     host: str
     user: str | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: Annotated[int, Between(1, 65535)] | None = None
     ssh_config: str | None = None
     transfer: Literal["auto", "rsync", "sftp"] = "auto"
     # What to do first where the host is only reached through a VPN.
@@ -65,31 +62,32 @@ class Login(_Part):
         return float(self.keep[:-1]) * _SECONDS[self.keep[-1]]
 
 
-class Paths(_Part):
+def _check_folder(value: str) -> None:
+    if not value.startswith(("/", "$")):
+        raise ValueError("write an absolute path, or one that starts with a variable such as $SCRATCH")
+    if _UNFIT.search(value):
+        raise ValueError(_FIT)
+
+
+def _check_node_local(value: str) -> None:
+    if not _ON_NODE.fullmatch(value):
+        raise ValueError("write an absolute path without spaces, or one that starts with a variable")
+
+
+_Folder = Annotated[str, Check(_check_folder)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths(Model):
     """Folders on the cluster, as written: ``$NAMES`` in them are resolved there."""
 
-    scratch: str
-    home: str = "$HOME"
-    node_local: str | None = None
-
-    @field_validator("scratch", "home")
-    @classmethod
-    def _check(cls, value: str) -> str:
-        if not value.startswith(("/", "$")):
-            raise ValueError("write an absolute path, or one that starts with a variable such as $SCRATCH")
-        if _UNFIT.search(value):
-            raise ValueError(_FIT)
-        return value
-
-    @field_validator("node_local")
-    @classmethod
-    def _check_node_local(cls, value: str | None) -> str | None:
-        if value is not None and not _ON_NODE.fullmatch(value):
-            raise ValueError("write an absolute path without spaces, or one that starts with a variable")
-        return value
+    scratch: _Folder
+    home: _Folder = "$HOME"
+    node_local: Annotated[str, Check(_check_node_local)] | None = None
 
 
-class Container(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Container(Model):
     """What starts containers on the nodes."""
 
     command: Literal["apptainer", "singularity", "docker", "podman", "enroot", "pyxis", "inside"] = (
@@ -101,7 +99,8 @@ class Container(_Part):
     compression: Literal["zstd", "gzip"] = "zstd"
 
 
-class Queue(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Queue(Model):
     """What one partition offers: at most so much to one job, and so much of each on its largest node.
 
     ``max_gpus`` has how many GPUs of each type a node has; an empty one says that there are none. ``cost`` is
@@ -109,17 +108,32 @@ class Queue(_Part):
     """
 
     max_time: Time = None
-    max_nodes: int | None = Field(default=None, ge=1)
-    max_cpus: int | None = Field(default=None, ge=1)
+    max_nodes: Positive | None = None
+    max_cpus: Positive | None = None
     max_mem: Memory = None
-    max_gpus: Mapping[str, Annotated[int, Field(ge=1)]] | None = None
-    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    max_gpus: Mapping[str, Positive] | None = None
+    cost: Annotated[float, Between(0, 1e9)] | None = None
     per: Literal["node-hour", "gpu-hour", "cpu-hour"] = "node-hour"
     auto: bool = True
     note: str | None = None
 
 
-class Site(_Part):
+def _check_container(value: Container) -> None:
+    if value.command == "inside":
+        raise ValueError("a scheduler that starts images itself has this; write another command")
+
+
+def _check_defaults(value: Resources) -> None:
+    if value.array is not None or value.dependency is not None:
+        raise ValueError("array and dependency are one job's own: give them to `invoke job`")
+
+
+# What a site's own kind of resources is checked by, too.
+DEFAULTS = Check(_check_defaults)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site(Model):
     """One cluster; every key is explained in ``cluster/example.yaml``.
 
     Each scheduler has a kind of site, which derives from this and may have more keys.
@@ -132,14 +146,14 @@ class Site(_Part):
     paths: Paths
     modules: tuple[str, ...] = ()
     before: str = ""
-    defaults: Resources = Resources()
-    grace_s: int = Field(default=120, ge=0)
-    scratch_purge_days: int | None = Field(default=None, ge=1)
+    defaults: Annotated[Resources, DEFAULTS] = Resources()
+    grace_s: Count = 120
+    scratch_purge_days: Positive | None = None
     output: Literal["scratch", "node-local"] = "scratch"
-    output_interval_s: int = Field(default=300, ge=1)
-    usage_sample_s: int = Field(default=30, ge=0)
-    container: Container = Container()
-    queues: Mapping[str, Queue] = {}
+    output_interval_s: Positive = 300
+    usage_sample_s: Count = 30
+    container: Annotated[Container, Check(_check_container)] = Container()
+    queues: Mapping[str, Queue] = field(default_factory=dict)
     # What `invoke monitor` does about runs that fail.
     monitor: Rules = Rules()
     # What `invoke dask.up` starts.
@@ -148,12 +162,25 @@ class Site(_Part):
     # Whether its scheduler can send mail.
     mail: bool = True
     # Where its file is, if that is not the repository's own but came with Slipway.
-    _packed: Path | None = PrivateAttr(default=None)
+    _packed: Path | None = field(default=None, init=False, repr=False, metadata=ASIDE)
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            ValueError: something does.
+        """
+        if self.output == "node-local" and self.paths.node_local is None:
+            raise ValueError("output: paths.node_local has to say where the nodes' own disk is")
+        if self.container.command == "pyxis" and self.scheduler != "slurm":
+            raise ValueError(
+                "container: pyxis is a plugin of SLURM; write enroot where there is another scheduler"
+            )
 
     def from_package(self, file: Path) -> Site:
         """The same site, known to be from a file that comes with Slipway."""
         same = self.model_copy()
-        same._packed = file
+        same.__dict__["_packed"] = file
         return same
 
     @property
@@ -190,35 +217,6 @@ class Site(_Part):
     def asks_for_gpus(self) -> bool:
         """False where a partition gives its GPUs to a job that does not ask for them."""
         return True
-
-    @field_validator("output")
-    @classmethod
-    def _check_output(cls, value: str, info: ValidationInfo) -> str:
-        # Paths that are wrong are told by themselves.
-        if value == "node-local" and "paths" in info.data and info.data["paths"].node_local is None:
-            raise ValueError("paths.node_local has to say where the nodes' own disk is")
-        return value
-
-    @field_validator("container")
-    @classmethod
-    def _check_container(cls, value: Container) -> Container:
-        if value.command == "inside":
-            raise ValueError("a scheduler that starts images itself has this; write another command")
-        return value
-
-    @field_validator("container")
-    @classmethod
-    def _check_pyxis(cls, value: Container, info: ValidationInfo) -> Container:
-        if value.command == "pyxis" and info.data.get("scheduler") != "slurm":
-            raise ValueError("pyxis is a plugin of SLURM; write enroot where there is another scheduler")
-        return value
-
-    @field_validator("defaults")
-    @classmethod
-    def _check_defaults(cls, value: Resources) -> Resources:
-        if value.array is not None or value.dependency is not None:
-            raise ValueError("array and dependency are one job's own: give them to `invoke job`")
-        return value
 
 
 Lookup = Callable[[Sequence[str]], Mapping[str, str]]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, get_type_hints
 
 from slipway.dask.cluster_file import read_cluster_file
-from slipway.dask.options import DaskOptions
 from slipway.errors import ConfigError, UsageError
+from slipway.model import Model, WrongValueError, field_names, read_json
 from slipway.monitor.rule import Rule, Rules, Rung
-from slipway.scheduler.choose import SITES
-from slipway.site import BOX_FOLDER, Container, Login, Paths, Queue, Site
+from slipway.scheduler.find import NAMES, find_site_kind
+from slipway.site import BOX_FOLDER, Login, Queue, Site
 from slipway.text.nearest import nearest
 from slipway.tilde import expand
 from slipway.validation import explain
@@ -46,9 +44,9 @@ def load_site(folders: Sequence[Path], name: str) -> Site:
     content = _with_hosts(file, content)
     kind = _kind(file, content)
     try:
-        site = kind.model_validate_json(as_json(file, {**content, "name": name}))
-    except ValidationError as error:
-        raise ConfigError(f"{file}: {_problem(kind, error.errors()[0])}") from error
+        site = read_json(kind, as_json(file, {**content, "name": name}))
+    except WrongValueError as error:
+        raise ConfigError(f"{file}: {_problem(kind, error.problem)}") from error
     hosts = tuple(_located(one, file.parent) for one in site.hosts)
     found = site.model_copy(update={"login": _located(site.login, file.parent), "hosts": hosts})
     return found if file.parent == folders[0] else found.from_package(file)
@@ -101,41 +99,33 @@ def _with_hosts(file: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(file: Path, content: Mapping[str, Any]) -> type[Site]:
     name = content.get("scheduler", "slurm")
-    if name not in SITES:
-        known = " or ".join(repr(one) for one in SITES)
+    if name not in NAMES:
+        known = " or ".join(map(repr, NAMES))
         raise ConfigError(f"{file}: scheduler: write {known}; it is {name!r}")
-    return SITES[name]
+    return find_site_kind(name)
 
 
 def _problem(kind: type[Site], error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "unexpected_keyword_argument":
         known = _keys(kind, error["loc"][:-1])
         return (
             f"{key} is not a key here{nearest(str(error['loc'][-1]), known)}; there are: {', '.join(known)}"
         )
     if error["type"] == "missing":
         return f"{key} is missing; cluster/example.yaml explains it"
+    if not key:
+        return explain(error)
     return f"{key}: {explain(error)}; it is {error['input']!r:.200}"
 
 
 def _keys(kind: type[Site], location: Sequence[Any]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
-        "login": Login,
-        "hosts": Login,
-        "paths": Paths,
-        "container": Container,
-        "defaults": type(kind.model_fields["defaults"].default),
-        "queues": Queue,
-        "monitor": Rules,
-        "dask": DaskOptions,
-    }
-    model: type[BaseModel] | None = kind
+    parts: dict[str, type[Model]] = {"hosts": Login, "queues": Queue}
+    model: type[Model] | None = kind
     if location:
-        # What is a scheduler's own is as its kind of site has it.
         name = str(location[0])
-        own = kind.model_fields[name].annotation
-        model = parts.get(name) or (own if isinstance(own, type) and issubclass(own, BaseModel) else None)
+        own = get_type_hints(kind)[name]
+        model = parts.get(name) or (own if isinstance(own, type) and issubclass(own, Model) else None)
     if model is Rules and len(location) > 1:
         model = Rung if location[1] == "gpu_ladder" else Rule
-    return sorted(key for key in (model.model_fields if model else ()) if key != "name")
+    return sorted(key for key in (field_names(model) if model else ()) if key != "name")

@@ -1,11 +1,8 @@
-"""What pydantic finds wrong with a value, in plain words, and values that are held to a form."""
+"""What pydantic finds wrong with a value, in plain words."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
-
-from pydantic import AfterValidator
 
 # What pydantic calls a value of the wrong kind (https://docs.pydantic.dev/latest/errors/validation_errors/).
 _WORDS = {
@@ -18,19 +15,8 @@ _WORDS = {
     "dict_type": "write keys with values",
     "model_type": "write keys with values",
     "model_attributes_type": "write keys with values",
+    "dataclass_type": "write keys with values",
 }
-
-
-def form(pattern: str, shown: str) -> AfterValidator:
-    """A validator of text that has to match a pattern as a whole; ``shown`` says how it is written."""
-    compiled = re.compile(pattern)
-
-    def check(value: str | None) -> str | None:
-        if value is not None and not compiled.fullmatch(value):
-            raise ValueError(f"write it as {shown}")
-        return value
-
-    return AfterValidator(check)
 
 
 def explain(problem: Any) -> str:

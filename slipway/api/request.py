@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from pydantic import ValidationError
-
 from slipway.errors import UsageError
+from slipway.model import WrongValueError
 from slipway.resources import Resources
 from slipway.scheduler.choose import read_resources
 from slipway.validation import explain
@@ -46,8 +45,8 @@ def as_resources(wanted: Mapping[str, str | int | None], sbatch: Sequence[str]) 
     words = {key: str(value) for key, value in wanted.items() if value is not None}
     try:
         return read_resources(words, sbatch)
-    except ValidationError as error:
-        problem = error.errors()[0]
+    except WrongValueError as error:
+        problem = error.problem
         raise UsageError(f"{problem['loc'][0]}={problem['input']!r}: {explain(problem)}") from error
 
 

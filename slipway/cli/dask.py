@@ -103,18 +103,17 @@ def _options(site: Site, workers: str | None, threads: str | None, memory: str |
     Raises:
         UsageError: a value is of the wrong kind.
     """
-    from pydantic import ValidationError
-
     from slipway.dask.options import DaskOptions
     from slipway.errors import UsageError
+    from slipway.model import WrongValueError, read_values
     from slipway.validation import explain
 
     given = {"workers": workers, "threads": threads, "memory": memory}
     words = {name: word for name, word in given.items() if word is not None}
     try:
-        own = DaskOptions.model_validate_strings(words)
-    except ValidationError as error:
-        problem = error.errors()[0]
+        own = read_values(DaskOptions, words)
+    except WrongValueError as error:
+        problem = error.problem
         raise UsageError(f"--{problem['loc'][0]} {problem['input']}: {explain(problem)}") from error
     return site.dask.model_copy(update={name: getattr(own, name) for name in words})
 

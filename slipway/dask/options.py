@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from slipway.checked import Between, Positive, form
+from slipway.model import Model
 from slipway.resources import Memory
-from slipway.validation import form
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Between(0, 65535)]
 _Interface = Annotated[
     str | None, form(r"[A-Za-z0-9_.:-]{1,15}", "the name of a network interface, such as ib0")
 ]
 
 
-class DaskOptions(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class DaskOptions(Model):
     """How Dask's workers are started.
 
     Attributes:
@@ -29,12 +30,10 @@ class DaskOptions(BaseModel):
         interface: the network that scheduler and workers talk over.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    workers: int = Field(default=1, ge=1, le=1024)
-    threads: int | None = Field(default=None, ge=1)
+    workers: Annotated[int, Between(1, 1024)] = 1
+    threads: Positive | None = None
     memory: Memory = None
-    gpus: int = Field(default=0, ge=0, le=64)
+    gpus: Annotated[int, Between(0, 64)] = 0
     first_works: bool = True
     port: Port = 8786
     dashboard: Port = 8787

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from slipway.checked import form
 from slipway.errors import ConfigError, UsageError
 from slipway.text.nearest import nearest
-from slipway.validation import explain, form
+from slipway.validation import explain
 from slipway.yaml_file import as_json, read_keys
 
 FILE = "datasets.yaml"

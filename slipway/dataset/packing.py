@@ -11,19 +11,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway.dataset.manifest import Manifest
 from slipway.errors import DataError, EngineError, HostError, SpaceError
-from slipway.image.build import build_image
 from slipway.image.engine import Image, container_user, engine, run_configured
-from slipway.image.recipe import Recipe
 from slipway.jsontext import load_json
 from slipway.progress import Amount, Progress
 from slipway.shell import LocalShell
-from slipway.sif.conversion import LABEL
 from slipway.text.wording import counted
 from slipway.workspace import abandoned, check_space, workspace
+
+if TYPE_CHECKING:
+    from slipway.image.recipe import Recipe
 
 SUFFIX = ".sqsh"
 # Says what the name of a packed file is the hash of; another layout of the file needs another one.
@@ -194,6 +194,8 @@ class Packer:
         import requests
         import urllib3
 
+        from slipway.image.build import build_image
+
         try:
             client = engine()
             image, _ = build_image(client, self.tools, self.progress)
@@ -214,6 +216,8 @@ class Packer:
 
     def _container(self, image: Image, root: Path, folder: Path, owner: str | None) -> dict[str, Any]:
         """The container, in the words of the engine's own API; of the data it can only read."""
+        from slipway.sif.conversion import LABEL
+
         command = _command("python3", "/pack.py", "/source", "/packed", self.compression)
         if owner:
             command += ["--owner", owner]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from slipway.errors import UsageError
+from slipway.model import WrongValueError, read_values
 from slipway.site import Paths
 from slipway.validation import explain
 
@@ -65,9 +64,9 @@ def check_scratch(path: str) -> str:
         UsageError: it is not absolute, or has characters that jobs cannot take.
     """
     try:
-        return Paths(scratch=path).scratch
-    except ValidationError as error:
-        raise UsageError(f"--scratch {path!r}: {explain(error.errors()[0])}") from error
+        return read_values(Paths, {"scratch": path}).scratch
+    except WrongValueError as error:
+        raise UsageError(f"--scratch {path!r}: {explain(error.problem)}") from error
 
 
 def guess_site(host: str) -> str | None:

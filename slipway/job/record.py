@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import ParseError
 from slipway.job.older import to_current
-from slipway.job.plain_record import read_plain
 from slipway.job.run import JOB_ID, Run, Status
 from slipway.job.secret import may_have_passwords, without_commands, without_passwords
 from slipway.jsontext import load_json
+from slipway.plain import read_plain
 from slipway.quantity import parse_array
 from slipway.scheduler.find import NAMES
 from slipway.scheduler.usage import Usage
@@ -39,6 +39,8 @@ _CHECKSUM, _DIGITS = "checksum", 16
 _BEGIN = re.compile(rb'\{\n "checksum": "([0-9a-f]{16})",')
 _KEYS = frozenset(field.name for field in fields(Run)) - {_UNKNOWN}
 _STATUS = tuple(field.name for field in fields(Status))
+# Of more tasks, pydantic is the faster one.
+_MANY = 1000
 # What has an entry for each task.
 _OF_TASKS = ("task_statuses", "task_usages", "elements")
 # It names files, here and on the cluster.
@@ -134,7 +136,15 @@ def parse_run(text: str | bytes) -> Run:
     unknown = {key: value for key, value in values.items() if key not in _KEYS}
     known = to_current({key: value for key, value in values.items() if key in _KEYS}, version)
     whole = {**known, _UNKNOWN: unknown}
-    return _checked(read_plain(whole) or _validated(whole))
+    return _checked(_plain(whole) or _validated(whole))
+
+
+def _plain(values: dict[str, Any]) -> Run | None:
+    """The run, where each value is as it is written here, and there are not many."""
+    of_tasks = (values.get(key) for key in ("elements", "task_statuses"))
+    if sum(len(one) for one in of_tasks if isinstance(one, dict)) > _MANY:
+        return None
+    return read_plain(Run, values)
 
 
 def _validated(values: dict[str, Any]) -> Run:

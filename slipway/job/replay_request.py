@@ -9,6 +9,7 @@ from slipway.errors import JobError
 from slipway.job.flat import flatten
 from slipway.job.run import Run
 from slipway.job.secret import without_commands
+from slipway.model import WrongValueError, field_names, read_json
 from slipway.profile import Profile
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS
@@ -49,13 +50,13 @@ def ask_again(
     gone = [key for key in (*(_SITE_FIELDS if is_elsewhere else ()), "dependency") if getattr(old, key)]
     if left := [key for key in gone if key != "dependency"]:
         notes.append(f"{', '.join(left)}: left out, since they are {run.site}'s own")
-    base = old.model_copy(update={key: FIELDS.model_fields[key].get_default() for key in gone})
+    base = old.model_copy(update={key: getattr(FIELDS(), key) for key in gone})
     origins = dict.fromkeys(_named(base), f"as in {run.run_id}")
     if is_elsewhere:
         defaults = {key: f"defaults.{key} in {site.file}" for key in _named(site.defaults)}
-        origins, base = defaults | origins, base.over(FIELDS.model_validate(site.defaults.model_dump()))
+        origins, base = defaults | origins, base.over(site.defaults)
     if profile is not None:
-        keys = [key for key in FIELDS.model_fields if key.upper() in changed]
+        keys = [key for key in field_names(FIELDS) if key.upper() in changed]
         base = base.model_copy(update={key: getattr(profile.resources, key) for key in keys})
         origins |= {key: f"--set {key.upper()}" for key in keys}
     origins |= {key: f"--{key}" for key in _named(resources)}
@@ -74,14 +75,12 @@ def site_changes(run: Run, site: Site) -> list[str]:
 
 
 def _recorded(run: Run) -> SlurmResources:
-    from pydantic import ValidationError
-
-    values = {key: value for key, value in run.resources.items() if key in FIELDS.model_fields}
+    values = {key: value for key, value in run.resources.items() if key in field_names(FIELDS)}
     try:
         # As JSON, whose lists may be what is a tuple here.
-        return FIELDS.model_validate_json(json.dumps(values))
-    except ValidationError as error:
-        problem = error.errors()[0]
+        return read_json(FIELDS, json.dumps(values))
+    except WrongValueError as error:
+        problem = error.problem
         raise JobError(
             f"{run.run_id} asked for {problem['loc'][0]} {problem['input']!r}, which cannot be asked for any "
             f"more: {problem['msg']}"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, field_validator
 
 from slipway.errors import ConfigError, UsageError
+from slipway.model import WrongValueError, field_names
 from slipway.resources import Resources
 from slipway.scheduler.choose import FIELDS, read_resources
 from slipway.sweep.placeholder import fill, find_names
@@ -91,8 +92,8 @@ class JobFile(BaseModel):
         options = self.resources.get("sbatch", ())
         words = {key.replace("-", "_"): value for key, value in self.resources.items() if key != "sbatch"}
         for key, value in words.items():
-            if key not in FIELDS.model_fields:
-                known = list(FIELDS.model_fields)
+            if key not in field_names(FIELDS):
+                known = field_names(FIELDS)
                 raise ConfigError(
                     f"{self.file}: resources.{key} is no option of a job{nearest(key, known)}; there are: "
                     + ", ".join(known)
@@ -103,8 +104,8 @@ class JobFile(BaseModel):
             raise ConfigError(f"{self.file}: resources.sbatch: write a list, such as [--comment=mine]")
         try:
             return read_resources({key: str(value) for key, value in words.items()}, options)
-        except ValidationError as error:
-            problem = error.errors()[0]
+        except WrongValueError as error:
+            problem = error.problem
             key = ".".join(map(str, problem["loc"]))
             raise ConfigError(
                 f"{self.file}: resources.{key}: {explain(problem)}; it is {problem['input']!r:.200}"

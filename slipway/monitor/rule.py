@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
+from slipway.checked import Before, Between, Check, form
 from slipway.errors import ParseError
+from slipway.model import Model
 from slipway.quantity import mebibytes, minutes
 from slipway.resources import Name
-from slipway.validation import form
 
 # What rules that change a number do without a word of the site's.
 _FACTOR = 2.0
@@ -62,7 +62,13 @@ def _from_word(value: Any) -> Any:
     return {"do": value} if isinstance(value, str) else value
 
 
-class Rule(BaseModel):
+def _check_factor(value: float) -> None:
+    if value <= 1:
+        raise ValueError("write more than 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Model):
     """One rule; a word alone is what it does.
 
     Attributes:
@@ -72,12 +78,10 @@ class Rule(BaseModel):
         exclude_node_after: a node on which so many have failed like this is left out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     do: Literal["stop", "again", "more-memory", "next-gpu", "longer", "continue"]
-    factor: Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)] | None = None
+    factor: Annotated[float, Between(1, 100), Check(_check_factor)] | None = None
     up_to: str | None = None
-    exclude_node_after: Annotated[int, Field(ge=1, le=1000)] | None = None
+    exclude_node_after: Annotated[int, Between(1, 1000)] | None = None
 
     @property
     def action(self) -> Action:
@@ -89,8 +93,12 @@ class Rule(BaseModel):
         """Its factor, or the usual one."""
         return self.factor or _FACTOR
 
-    @model_validator(mode="after")
-    def _check(self) -> Rule:
+    def __post_init__(self) -> None:
+        """Refuse keys that are not of what it does.
+
+        Raises:
+            ValueError: one is not.
+        """
         grows = self.action in (Action.MORE_MEMORY, Action.LONGER, Action.CONTINUE)
         if not grows and (self.factor is not None or self.up_to is not None):
             raise ValueError(f"factor and up_to are of more-memory, longer and continue, not of {self.do}")
@@ -98,13 +106,11 @@ class Rule(BaseModel):
             raise ValueError("exclude_node_after is of what is submitted again, not of stop")
         if self.up_to is not None:
             _check_amount(self.up_to, mebibytes if self.action is Action.MORE_MEMORY else minutes)
-        return self
 
 
-class Rung(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Rung(Model):
     """One rung of the ladder of GPUs: a word such as ``a100:1``, or with the partition that has them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     gpus: Annotated[str, form(r"[A-Za-z][\w.-]*:[0-9]{1,6}", "a type and a number, such as a100:1")]
     partition: Name = None
@@ -119,14 +125,13 @@ def _rung(value: Any) -> Any:
     return {"gpus": value} if isinstance(value, str) else value
 
 
-_Rule = Annotated[Rule, BeforeValidator(_from_word)]
-_Rungs = tuple[Annotated[Rung, BeforeValidator(_rung)], ...]
+_Rule = Annotated[Rule, Before(_from_word)]
+_Rungs = tuple[Annotated[Rung, Before(_rung)], ...]
 
 
-class Rules(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Rules(Model):
     """What is done about each kind of failure; ``gpu_ladder`` has the site's GPUs, the smallest first."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     gpu_ladder: _Rungs = ()
     out_of_memory: _Rule = Rule(do="more-memory")
@@ -138,14 +143,17 @@ class Rules(BaseModel):
     file_system: _Rule = Rule(do="again", exclude_node_after=2)
     program_error: _Rule = Rule(do="stop")
 
-    @model_validator(mode="after")
-    def _check(self) -> Rules:
+    def __post_init__(self) -> None:
+        """Refuse what does not help.
+
+        Raises:
+            ValueError: a rule does not.
+        """
         for name in ("out_of_memory", "out_of_gpu_memory", "program_error"):
             if getattr(self, name).action is Action.CONTINUE:
                 raise ValueError(f"{name}: continue is of what was ended before it was done")
         if self.out_of_gpu_memory.action is Action.MORE_MEMORY:
             raise ValueError("out_of_gpu_memory: more memory of the node is none of a GPU; write next-gpu")
-        return self
 
     def of(self, failure: Failure) -> Rule:
         """The rule for a failure; what somebody wanted so, and what nobody knows, is left as it is."""

@@ -41,9 +41,7 @@ def rule_lines(target: Target) -> list[str]:
     """The rules of a site, as they count: a line each."""
     rules = target.site.monitor
     lines = [f"rules of {target.site.name} (monitor in {target.site.file}):"]
-    lines += [
-        f"  {key}: {_rule(getattr(rules, key))}" for key in type(rules).model_fields if key != "gpu_ladder"
-    ]
+    lines += [f"  {key}: {_rule(rule)}" for key, rule in rules if key != "gpu_ladder"]
     rungs = [f"{rung.gpus}{f' in {rung.partition}' if rung.partition else ''}" for rung in rules.gpu_ladder]
     return [*lines, f"  gpu_ladder: {', '.join(rungs) or 'none'}"]
 

@@ -1,30 +1,24 @@
-"""The kind of site that each scheduler has, and what jobs may ask it for."""
+"""What jobs may ask any scheduler for, as the command line and profiles say it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-
-from pydantic import ValidationError
+from dataclasses import dataclass
 
 from slipway.errors import UsageError
+from slipway.model import WrongValueError, read_values
 from slipway.resources import Resources
-from slipway.scheduler.host.site import HostSite
-from slipway.scheduler.ngc.site import NgcSite
 from slipway.scheduler.pbs.resources import PbsResources
-from slipway.scheduler.pbs.site import PbsSite
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.scheduler.slurm.site import SlurmSite
-from slipway.site import Site
 from slipway.validation import explain
 
 
+@dataclass(frozen=True, kw_only=True)
 class AnyResources(SlurmResources, PbsResources):
     """What any of the schedulers may be asked for."""
 
 
-# The kind of site that each has, by `scheduler` in the site's file.
-SITES: dict[str, type[Site]] = {"slurm": SlurmSite, "host": HostSite, "pbs": PbsSite, "ngc": NgcSite}
 # Profiles and the command line do not say which scheduler they are for: they may have any scheduler's fields.
 FIELDS: type[AnyResources] = AnyResources
 _OF_QSUB = re.compile("-[A-Za-z]")
@@ -42,8 +36,8 @@ def parse_resources(words: Mapping[str, str | None], options: Sequence[str] = ()
     """
     try:
         return read_resources({key: str(value) for key, value in words.items() if value is not None}, options)
-    except ValidationError as error:
-        problem = error.errors()[0]
+    except WrongValueError as error:
+        problem = error.problem
         option = "sbatch" if problem["loc"][0] == "qsub" else str(problem["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option} {str(problem['input'])[:200]}: {explain(problem)}") from error
 
@@ -52,10 +46,8 @@ def read_resources(words: Mapping[str, str], options: Sequence[str]) -> Resource
     """Resources from text, as a dotenv file or the command line has it.
 
     Raises:
-        ValidationError: a value is of the wrong kind.
+        WrongValueError: a value is of the wrong kind.
     """
     of_qsub = tuple(option for option in options if _OF_QSUB.match(option))
     of_sbatch = tuple(option for option in options if option not in of_qsub)
-    others = FIELDS.model_validate({"sbatch": of_sbatch, "qsub": of_qsub})
-    named: AnyResources = FIELDS.model_validate_strings(dict(words))
-    return named.over(others)
+    return read_values(FIELDS, {**words, "sbatch": of_sbatch, "qsub": of_qsub})

@@ -1,4 +1,4 @@
-"""The scheduler of a site, by its name; no other one is loaded."""
+"""The scheduler of a site, and the kind of site that it has, by its name; no other one is loaded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from slipway.scheduler.base import Scheduler
     from slipway.scheduler.health import Health
+    from slipway.site import Site
 
-NAMES = frozenset({"slurm", "host", "pbs", "ngc"})
+NAMES = ("slurm", "host", "pbs", "ngc")
 
 
 @cache
@@ -63,4 +64,31 @@ def find_health(name: str) -> Health:
             from slipway.scheduler.ngc.health import NgcHealth
 
             return NgcHealth()
+    raise KeyError(name)
+
+
+@cache
+def find_site_kind(name: str) -> type[Site]:
+    """The kind of site that the scheduler of this name has.
+
+    Raises:
+        KeyError: there is none.
+    """
+    match name:
+        case "slurm":
+            from slipway.scheduler.slurm.site import SlurmSite
+
+            return SlurmSite
+        case "host":
+            from slipway.scheduler.host.site import HostSite
+
+            return HostSite
+        case "pbs":
+            from slipway.scheduler.pbs.site import PbsSite
+
+            return PbsSite
+        case "ngc":
+            from slipway.scheduler.ngc.site import NgcSite
+
+            return NgcSite
     raise KeyError(name)

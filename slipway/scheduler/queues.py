@@ -109,7 +109,7 @@ def merge_queue(written: Queue | None, offered: Queue) -> Queue:
     """What a site's file says of a partition, and where it says nothing, what the scheduler does."""
     if written is None:
         return offered
-    known = {key: value for key in Queue.model_fields if (value := getattr(written, key)) is not None}
+    known = {key: value for key, value in written if value is not None}
     return offered.model_copy(update=known)
 
 

@@ -16,6 +16,7 @@ from slipway.job.replay import Replay, find_words, known_words, read_file, repla
 from slipway.job.replay_request import ask_again, site_changes
 from slipway.job.request import NOTHING_SUBMITTED, check_name, check_prefer
 from slipway.job.run import LOCAL, Run, RunPaths
+from slipway.model import field_names
 from slipway.notify.target import Target
 from slipway.profile import Profile, list_profiles, parse_overrides, record_values
 from slipway.progress import explain_stop
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _Found = TypeVar("_Found")
 # Keys of a profile that make another job of the same image and code.
-_OWN_KEYS = frozenset({"PROGRAM", "CACHE", "MOUNT_HOME", *(key.upper() for key in FIELDS.model_fields)})
+_OWN_KEYS = frozenset({"PROGRAM", "CACHE", "MOUNT_HOME", *(key.upper() for key in field_names(FIELDS))})
 
 
 def make_replay(

@@ -21,6 +21,7 @@ from slipway.init.cluster import (
 )
 from slipway.init.questions import Questions
 from slipway.init.site_text import SiteChoice, free_words, render_site
+from slipway.model import WrongValueError, read_values
 from slipway.multiplex.kept import Kept, end_kept
 from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.queues import UNTYPED, ClusterQueues, QueueState
@@ -288,11 +289,10 @@ def _check(text: str, file: Path) -> None:
         ConfigError: it could not.
     """
     import yaml
-    from pydantic import ValidationError
 
     try:
-        SlurmSite.model_validate({**yaml.safe_load(text), "name": "x"}, strict=False)
-    except (ValidationError, yaml.YAMLError) as error:
+        read_values(SlurmSite, {**yaml.safe_load(text), "name": "x"})
+    except (WrongValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} cannot be written of what the cluster says: {error}") from error
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from slipway.job.script import Job, render_script, words_file
 from slipway.job.template import load_template
+from slipway.model import read_values
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
@@ -70,7 +71,7 @@ class EngineNode:
             name="hpc",
             login=Login(host="h"),
             paths=Paths(scratch="/s"),
-            container=Container.model_validate({"command": engine, **(container or {})}),
+            container=read_values(Container, {"command": engine, **(container or {})}),
         )
         what = Job(**{**job, **changes})  # type: ignore[arg-type]
         (self.run_dir / "job.sh").write_text(render_script(what, site, TEMPLATE))

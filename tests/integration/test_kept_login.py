@@ -350,7 +350,7 @@ def test_a_client_that_is_killed_ends_its_programs(sshds: SshdContainers) -> Non
     login = shared(sshds, "key")
     text = (
         "import pathlib, sys, time\nfrom slipway.host.host import connect\nfrom slipway.site import Login\n"
-        "login = Login.model_validate_json(sys.argv[1])\n"
+        "login = read_json(Login, sys.argv[1])\n"
         "with connect(login, pathlib.Path(sys.argv[2])).start(['cat', '-', '/dev/null']) as program:\n"
         "    program.wait_for_begin()\n    print('begun', flush=True)\n    time.sleep(1000)\n"
     )

@@ -13,6 +13,7 @@ import pytest
 from slipway.api.session import keep_session
 from slipway.errors import HostKeyChangedError, HostKeyError, LoginError, SshError
 from slipway.host.host import Host, connect
+from slipway.model import read_values
 from slipway.project import Project
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.ssh.target import resolve_target
@@ -163,8 +164,8 @@ def test_where_nobody_can_answer(sshds: SshdContainers) -> None:
 
 def test_a_password_from_python(sshds: SshdContainers) -> None:
     """By a function such as `getpass.getpass`; without one the error says that there may be one."""
-    site = SlurmSite.model_validate(
-        {"name": "gate", "login": sshds.login("password"), "paths": {"scratch": "/tmp"}}
+    site = read_values(
+        SlurmSite, {"name": "gate", "login": sshds.login("password"), "paths": {"scratch": "/tmp"}}
     )
     project = Project(root=sshds.state, state=sshds.state, results=sshds.state)
     asked: list[str] = []

@@ -14,6 +14,7 @@ import pytest
 
 from slipway.host.scratch import open_scratch
 from slipway.job.run import Run
+from slipway.model import read_values
 from slipway.monitor.claim import make_claims, read_claims
 from slipway.monitor.rule import Rule, Rules
 from slipway.monitor.spending import Budget
@@ -76,9 +77,7 @@ class Sweeps:
                 zip=({"kind": kinds, "n": numbers(kinds)},),
                 pack_minutes=pack_minutes,
             ),
-            resources=SlurmResources.model_validate(
-                {"cpus": 1, "mem": "100M", "time": "10", **resources}, strict=False
-            ),
+            resources=read_values(SlurmResources, {"cpus": 1, "mem": "100M", "time": "10", **resources}),
             again=True,
         )
         with sweep_submitted(self.small.session, request, Push.NEVER) as done:
@@ -118,7 +117,7 @@ def test_each_kind_of_failure_gets_what_helps(sweeps: Sweeps) -> None:
         pytest.skip("SLURM does not enforce memory limits in this box")
     kinds = ("ok", "memory", "gpu", "files", "program")
     sweep = sweeps.submit(*kinds, gpus="v100:1")
-    rules = Rules.model_validate({"gpu_ladder": ("v100:1", "a100:1")})
+    rules = read_values(Rules, {"gpu_ladder": ("v100:1", "a100:1")})
     look, words = monitor(sweeps.session(rules), sweep.sweep_id, Budget(most_tries=3))
     assert look.counts == {"ok": 4, "stopped": 1}, words
     assert of(words, "memory") == ["out of memory with 100M → with 200M of memory, try 2 of 3"]

@@ -17,6 +17,7 @@ from slipway.host.scratch import open_scratch
 from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.submit import submit
+from slipway.model import read_values
 from slipway.progress import NullProgress
 from slipway.project import Project
 from slipway.report.queue_table import queue_values
@@ -57,8 +58,8 @@ def submit_auto(
 ) -> tuple[Run, list[str]]:
     """Submit a job that ends at once to the partition `auto` of these."""
     site = small.choice.site.model_copy(update={"queues": queues, "currency": "EUR"})
-    resources = SlurmResources.model_validate(
-        {"cpus": 1, "mem": "100M", "time": "5", "partition": "auto", **wanted}
+    resources = read_values(
+        SlurmResources, {"cpus": 1, "mem": "100M", "time": "5", "partition": "auto", **wanted}
     )
     profile = small.choice.profile.model_copy(update={"program": ("true",)})
     request = Request(profile=profile, site=site, args=(), resources=resources, prefer=prefer)  # type: ignore[arg-type]

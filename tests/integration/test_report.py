@@ -14,6 +14,7 @@ import pytest
 
 from slipway.errors import RemoteError
 from slipway.job.run import Run
+from slipway.model import read_values
 from slipway.report.site_report import site_report
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.report import SiteUse, ask_accounts
@@ -47,7 +48,7 @@ def runs(small: SmallImageBox) -> list[Run]:
     submitted = []
     with small.connect() as host:
         for more in wanted:
-            resources = SlurmResources.model_validate({"mem": "100M", "time": "10", **more})
+            resources = read_values(SlurmResources, {"mem": "100M", "time": "10", **more})
             submitted.append(small.submit(host, "sh", "-c", "sleep 3", wanted=resources))
     for account in ("lab", "other"):
         # slurmctld hears a little later of the new user.

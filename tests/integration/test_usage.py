@@ -5,6 +5,7 @@ import time
 import pytest
 
 from slipway.job.run import Run
+from slipway.model import read_values
 from slipway.report.usage import usage_values, usage_words
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.steps.refresh import refresh
@@ -18,7 +19,7 @@ BUSY = f"exec perl -e 'read STDIN, {HELD}' </dev/zero"
 
 
 def submit(small: SmallImageBox, script: str, **wanted: object) -> Run:
-    resources = SlurmResources.model_validate({"mem": "500M", "time": "10", **wanted})
+    resources = read_values(SlurmResources, {"mem": "500M", "time": "10", **wanted})
     with small.connect() as host:
         return small.submit(host, "sh", "-c", script, wanted=resources)
 

@@ -15,6 +15,7 @@ from slipway.job.elements import Element, element_files
 from slipway.job.record import format_run, parse_run
 from slipway.job.run import Run
 from slipway.job.template import load_template
+from slipway.model import read_values
 from slipway.monitor.ladder import LadderMaker
 from slipway.monitor.order import MonitorJob, OrderedElement, OrderMaker
 from slipway.monitor.rule import Rules
@@ -25,7 +26,7 @@ from slipway.site import Login, Paths, Queue
 from tests.unit.test_run import make_run
 
 TEMPLATE = load_template(Path(__file__).parents[2] / "cluster")
-RULES = Rules.model_validate({"gpu_ladder": ("rtx:1", {"gpus": "a100:1", "partition": "big"})})
+RULES = read_values(Rules, {"gpu_ladder": ("rtx:1", {"gpus": "a100:1", "partition": "big"})})
 HEADER = "slipway|JOBID|NAME|STATE|TIME|TIME_LIMIT|START_TIME|NODELIST|REASON\n"
 _SQUEUE = """[ ! -e "$CLUSTER/down" ] || { echo 'slurm_load_jobs error: no answer' >&2; exit 1; }
 cat "$CLUSTER/queue"

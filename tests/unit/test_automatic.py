@@ -8,6 +8,7 @@ import pytest
 
 from slipway.errors import JobError, UsageError
 from slipway.job.request import check_prefer
+from slipway.model import read_values
 from slipway.progress import NullProgress
 from slipway.scheduler import automatic
 from slipway.scheduler.automatic import (
@@ -39,7 +40,7 @@ THERE = [
 
 
 def request(**wanted: Any) -> ResourceRequest:
-    resources = SlurmResources.model_validate({"partition": "auto", **wanted})
+    resources = read_values(SlurmResources, {"partition": "auto", **wanted})
     return ResourceRequest(resources=resources, origins={"partition": "--partition", "time": "--time"})
 
 

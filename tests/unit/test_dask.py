@@ -14,6 +14,7 @@ from slipway.dask.options import DaskOptions
 from slipway.dask.order import WorkerHost, read_names, render_order, render_queue_order
 from slipway.dask.wrapper import Wrapper, render_entry, render_wrapper
 from slipway.errors import ConfigError, ParseError, UsageError
+from slipway.model import read_values
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Container, Login, Paths
@@ -66,7 +67,7 @@ def test_gtsfm_s_own_file_is_read_as_it_is(tmp_path: Path) -> None:
 def test_a_host_that_is_written_twice_has_two_workers(tmp_path: Path) -> None:
     found = read_cluster_file(write(tmp_path, GPU))
     assert found.logins == ({"host": "localhost"},)
-    assert DaskOptions.model_validate(found.options) == DaskOptions(workers=2, gpus=2, memory="10G")
+    assert read_values(DaskOptions, found.options) == DaskOptions(workers=2, gpus=2, memory="10G")
 
 
 def test_user_and_ports_of_a_file_with_a_scheduler(tmp_path: Path) -> None:

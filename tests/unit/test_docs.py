@@ -15,6 +15,7 @@ from mkdocs.config import load_config
 from pymdownx.slugs import slugify
 
 from manual import exit_code, profile_key, repository, site_key, task
+from slipway.model import field_names
 from slipway.profile import FREE_PREFIXES, Profile
 from slipway.scheduler.choose import FIELDS
 
@@ -123,7 +124,7 @@ def test_every_task_and_option_is_explained(site: Path) -> None:
 
 
 def test_every_key_of_a_profile_is_explained(site: Path) -> None:
-    fields = {*Profile.model_fields, *FIELDS.model_fields}
+    fields = {*field_names(Profile), *field_names(FIELDS)}
     # What the profile's other fields are made of.
     fields -= {"name", "resources", "environment", "build_args", "origins"}
     # SBATCH has options of both.

@@ -13,7 +13,7 @@ from invoke.exceptions import Exit
 import tasks
 from slipway.dataset.catalog import load_catalog
 from slipway.profile import load_profile
-from slipway.scheduler.choose import SITES
+from slipway.scheduler.find import NAMES, find_site_kind
 from slipway.site_file import load_site
 from tests.documents import ROOT, Block, make_reader, read_blocks, task_lines
 
@@ -75,7 +75,7 @@ def test_a_site_may_be_written_so(block: Block, tmp_path: Path) -> None:
         hosts.write_text("workers: [{host: one, gpus: 1}]\n")
         content["hosts"] = hosts.name
     (tmp_path / "hpc.yaml").write_text(yaml.safe_dump(content))
-    assert isinstance(load_site([tmp_path], "hpc"), tuple(SITES.values()))
+    assert isinstance(load_site([tmp_path], "hpc"), tuple(map(find_site_kind, NAMES)))
 
 
 @of("ini")

@@ -15,6 +15,7 @@ from slipway.doctor.examine import examine
 from slipway.doctor.finding import Finding, Verdict, failed, ok, skipped, warning
 from slipway.doctor.program import compose, parse_answers, shell_path
 from slipway.errors import ConfigError
+from slipway.model import read_values
 from slipway.profile import load_profile
 from slipway.project import Project
 from slipway.report.diagnosis import diagnosis, summary
@@ -32,8 +33,8 @@ PROJECT = Project(root=ROOT, state=ROOT / ".slipway", results=ROOT / "results")
 
 
 def site(**more: Any) -> SlurmSite:
-    return SlurmSite.model_validate(
-        {"name": "hpc", "login": {"host": "h"}, "paths": {"scratch": "$SCRATCH"}, **more}
+    return read_values(
+        SlurmSite, {"name": "hpc", "login": {"host": "h"}, "paths": {"scratch": "$SCRATCH"}, **more}
     )
 
 

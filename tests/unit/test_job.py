@@ -10,6 +10,7 @@ from slipway.errors import ConfigError, JobError
 from slipway.job.bundles import Bundles
 from slipway.job.run import Shell
 from slipway.job.script import container_command, directives, render_script, words_file
+from slipway.model import read_values
 from slipway.quantity import mebibytes, minutes
 from slipway.scheduler.limits import ResourceRequest, check_partition
 from slipway.scheduler.slurm.resources import SlurmResources
@@ -209,8 +210,8 @@ class Uses:
         site = SITE.model_copy(
             update={
                 "paths": SITE.paths.model_copy(update={"node_local": "/local" if self.node_local else None}),
-                "container": Container.model_validate(
-                    {"command": self.command, "flags": () if self.guard else ("--unsquash",)}
+                "container": read_values(
+                    Container, {"command": self.command, "flags": () if self.guard else ("--unsquash",)}
                 ),
                 "output": "node-local" if self.output else "scratch",
             }

@@ -11,6 +11,7 @@ from slipway.errors import ConfigError, ParseError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.job.run import Reason, Run, Status
+from slipway.model import read_values
 from slipway.monitor.claim import Claim, make_claims, parse_claims, read_claims, write_down
 from slipway.monitor.decide import Case, count_bad_nodes, decide
 from slipway.monitor.failure import classify, shown_end
@@ -24,7 +25,7 @@ from slipway.site_file import load_site
 from slipway.steps.try_again import ranges
 
 FAILED = Status(state=State.FAILED, reason=Reason.PROGRAM_ERROR.value, exit_code=1, node="node2")
-LADDER = Rules.model_validate({"gpu_ladder": ("rtx:1", {"gpus": "a100:1", "partition": "big"})})
+LADDER = read_values(Rules, {"gpu_ladder": ("rtx:1", {"gpus": "a100:1", "partition": "big"})})
 QUEUES = {"gpu": Queue(max_time="2-00:00:00", max_mem="100G")}
 
 
@@ -134,7 +135,7 @@ def test_what_has_saved_goes_on_with_the_time_that_it_had() -> None:
     saved = Status(state=State.COMPLETED, reason="time-limit", exit_code=0)
     decision = decide(case(Failure.TIME_LIMIT, status=saved, resources={"time": "60"}), Rules(), {})
     assert (decision.again, dict(decision.changes)) == (True, {})
-    longer = Rules.model_validate({"time_limit": {"do": "longer", "factor": 3.0, "up_to": "2:00:00"}})
+    longer = read_values(Rules, {"time_limit": {"do": "longer", "factor": 3.0, "up_to": "2:00:00"}})
     decision = decide(case(Failure.TIME_LIMIT, status=saved, resources={"time": "60"}), longer, {})
     assert dict(decision.changes) == {"time": "2:00:00"}
 

@@ -10,6 +10,7 @@ import pytest
 
 from slipway.errors import ConfigError, LoginError, RemoteError, SlipwayError
 from slipway.job.run import Status
+from slipway.model import read_values
 from slipway.monitor.decide import Decision
 from slipway.monitor.rule import Rules
 from slipway.monitor.spending import Budget, Spent
@@ -149,7 +150,7 @@ def test_the_summary() -> None:
 
 
 def test_rules_in_words() -> None:
-    rules = Rules.model_validate({"gpu_ladder": ("rtx:1", {"gpus": "a100:1", "partition": "big"})})
+    rules = read_values(Rules, {"gpu_ladder": ("rtx:1", {"gpus": "a100:1", "partition": "big"})})
     lines = rule_lines(Target(site=SITE.model_copy(update={"monitor": rules}), elements=()))
     assert lines[0] == "rules of hpc (monitor in cluster/hpc.yaml):"
     assert "  out_of_memory: more-memory, times 2" in lines

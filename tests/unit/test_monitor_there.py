@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.model import read_values
 from slipway.monitor import claim as here
 from slipway.monitor.rule import Rules
 from slipway.monitor.there import claim as claims
@@ -297,7 +298,7 @@ def test_what_the_order_does_not_foresee_stops(cluster: Cluster) -> None:
         "monitor again"
     )
     # Rules that come to very many requests.
-    small = Rules.model_validate({"out_of_memory": {"do": "more-memory", "factor": 1.01}})
+    small = read_values(Rules, {"out_of_memory": {"do": "more-memory", "factor": 1.01}})
     many = cluster.order([run], make_site(small), most_tries=1000)
     assert len(many["plans"]["first"]["states"]) <= 301
     assert look(Watch(many)).seen[0].words == (

@@ -21,7 +21,7 @@ from slipway.job.poll import poll
 from slipway.job.run import Reason, Run, Status
 from slipway.monitor.decide import Case, decide
 from slipway.monitor.failure import PATTERNS, classify, shown_end
-from slipway.monitor.rule import Failure, Rules
+from slipway.monitor.rule import Failure, Rule
 from slipway.monitor.there import failure as failure_there
 from slipway.monitor.there import poll as polling_there
 from slipway.monitor.there import rows, slurm
@@ -307,9 +307,7 @@ def test_the_table_says_what_the_rules_say(cluster: Cluster, seed: int) -> None:
     """Along ways that are drawn, the table's words and requests are those of decide, try by try."""
     rng = random.Random(seed)  # noqa: S311
     factor = rng.choice([1.5, 2, 3])
-    rules = RULES.model_copy(
-        update={"out_of_memory": Rules(out_of_memory={"do": "more-memory", "factor": factor}).out_of_memory}
-    )  # type: ignore[arg-type]
+    rules = RULES.model_copy(update={"out_of_memory": Rule(do="more-memory", factor=factor)})  # type: ignore[arg-type]
     queues = {
         "gpu": Queue(max_time="1:00:00", max_mem="6G"),
         "big": Queue(max_time="2:00:00", max_mem="100G"),

@@ -21,6 +21,7 @@ from paramiko.message import Message
 
 from slipway.errors import HostError, HostKeyError, LoginError, SshError
 from slipway.lock import only_one
+from slipway.model import read_values
 from slipway.multiplex import folder, kept, openssh_wire
 from slipway.multiplex.channel import TURN_S, KeptChannel
 from slipway.multiplex.folder import (
@@ -555,7 +556,7 @@ def test_how_long_is_said_in_a_site_file() -> None:
     assert Login(host="x", keep="90s").keep_s == 90
     for wrong in ("8", "8 h", "h", "-1h", "1w"):
         with pytest.raises(ValueError, match="write it as a number with s, m, h or d behind it, such as 8h"):
-            Login(host="x", keep=wrong)
+            read_values(Login, {"host": "x", "keep": wrong})
 
 
 def test_the_words_of_a_login() -> None:

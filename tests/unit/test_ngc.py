@@ -18,6 +18,7 @@ from slipway.errors import ConfigError, JobError, ParseError
 from slipway.job.run import JOB_ID, Shell
 from slipway.job.script import Job, directives, render_script
 from slipway.job.template import load_template
+from slipway.model import read_json
 from slipway.scheduler.base import JobQuery, State
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.ngc.commands import exec_command, kill_command, list_command, run_label, split_id
@@ -34,7 +35,8 @@ from slipway.site_file import load_site
 ROOT = Path(__file__).parents[2]
 RECORDED = Path(__file__).parent / "data" / "ngc"
 RUN_ID = "k3f9-cpu-20260131-142530"
-SITE = NgcSite.model_validate_json(
+SITE = read_json(
+    NgcSite,
     json.dumps(
         {
             "name": "dgx",
@@ -48,7 +50,7 @@ SITE = NgcSite.model_validate_json(
                 "datasets": {"door": "77"},
             },
         }
-    )
+    ),
 )
 WANTED = SlurmResources(partition="dgxa100.80g.1.norm", time="1:00:00", qos="HIGH")
 

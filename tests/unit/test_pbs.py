@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.errors import JobError, ParseError, UsageError
+from slipway.model import read_values
 from slipway.quantity import parse_array
 from slipway.scheduler.base import Job, JobQuery, State, Submission
 from slipway.scheduler.choose import FIELDS, parse_resources
@@ -37,7 +38,7 @@ LOG = PurePosixPath("/s/slurm.log")
 
 
 def options(site: PbsSite = SITE, **wanted: object) -> list[str]:
-    resources = PbsResources.model_validate(wanted)
+    resources = read_values(PbsResources, wanted)
     return directives(name="k3f9-cpu", log=LOG, resources=resources, site=site)
 
 
@@ -157,7 +158,7 @@ def test_gpus_that_come_with_the_queue() -> None:
 )
 def test_what_only_slurm_has_is_refused(word: dict[str, object], key: str) -> None:
     with pytest.raises(JobError, match=f"^{key} .*: PBS has no such thing"):
-        own(FIELDS.model_validate(word))
+        own(read_values(FIELDS, word))
 
 
 def test_what_is_asked_for_of_any_scheduler_over_a_sites_defaults() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import ConfigError, UsageError
+from slipway.model import field_names
 from slipway.profile import Profile, list_profiles, load_profile, read_settings, record_values
 from slipway.project import Project
 from slipway.scheduler.choose import FIELDS, parse_resources
@@ -81,9 +82,9 @@ def test_values_are_not_expanded(folder: Path) -> None:
 
 def test_every_documented_key_is_one_of_the_profile() -> None:
     documented = {key.lower() for key in read_settings(ENV / ".env.example")}
-    own = set(Profile.model_fields) - {"name", "resources", "environment", "build_args", "origins"}
+    own = set(field_names(Profile)) - {"name", "resources", "environment", "build_args", "origins"}
     # Of one job alone.
-    assert documented == (own | set(SlurmResources.model_fields)) - {"array", "dependency"}
+    assert documented == (own | set(field_names(SlurmResources))) - {"array", "dependency"}
 
 
 @pytest.mark.parametrize(

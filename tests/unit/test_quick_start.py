@@ -72,3 +72,11 @@ def test_nothing_is_kept_where_python_is_told_so(project: Path, tmp_path: Path) 
     kept = tmp_path / "kept"
     start(project, "-m", "invoke", "status", PYTHONPYCACHEPREFIX=str(kept), PYTHONDONTWRITEBYTECODE="1")
     assert not kept.exists()
+
+
+def test_a_profile_and_a_site_without_a_mistake_load_no_models(project: Path) -> None:
+    """Nor does a job, until its container's image is looked for, or somebody has to log in."""
+    printed, modules = loaded(project, "job", "--dry-run", "--profile", "cpu", "--site", "box", "--", "true")
+    assert "#SBATCH" in printed
+    assert {"slipway.profile", "slipway.site", "slipway.scheduler.slurm.scheduler"} <= modules
+    assert modules & HEAVY == set()

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.job.plain_record import read_plain
 from slipway.job.record import PLAIN_VERSION, VERSION, NewerRecordError, _validated, format_run, parse_run
 from slipway.job.run import Run, Status
 from slipway.job.secret import keyed_hash
 from slipway.jsontext import load_json
+from slipway.plain import read_plain
 from slipway.project import Project
 from slipway.scheduler.base import State
 from slipway.scheduler.usage import GpuUse, Usage
@@ -247,7 +247,7 @@ def known(run: Run) -> dict[str, Any]:
 
 @pytest.mark.parametrize("run", [make_run("k3f9"), WHOLE])
 def test_a_record_as_it_is_written_needs_no_pydantic(run: Run) -> None:
-    plain = read_plain(known(run))
+    plain = read_plain(Run, known(run))
     assert plain is not None
     assert repr(plain) == repr(run)
     assert plain == _validated(known(run))
@@ -296,7 +296,7 @@ def test_what_is_read_without_pydantic_is_what_pydantic_reads(place: tuple[str, 
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = value
-    plain = read_plain(copy.deepcopy(values))
+    plain = read_plain(Run, copy.deepcopy(values))
     if plain is not None:
         checked = _validated(values)
         # Pydantic has a time zone of its own.

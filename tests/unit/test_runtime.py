@@ -5,10 +5,10 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
-from pydantic import ValidationError
 
 from slipway.errors import JobError
 from slipway.job.script import container_command, render_script
+from slipway.model import WrongValueError, read_values
 from slipway.runtime.base import Image
 from slipway.runtime.engine import admit_command, engine_tag, forget_command
 from slipway.scheduler.host.site import HostSite
@@ -23,7 +23,7 @@ ENGINES = ("docker", "podman")
 
 
 def site(command: str, **keys: object):  # type: ignore[no-untyped-def]
-    container = Container.model_validate({"command": command, **keys})
+    container = read_values(Container, {"command": command, **keys})
     return SITE.model_copy(update={"container": container})
 
 
@@ -137,10 +137,8 @@ def test_what_the_script_adds_to_a_command(tmp_path: Path, command: str, program
 
 
 def test_pyxis_is_slurms() -> None:
-    with pytest.raises(ValidationError, match="pyxis is a plugin of SLURM"):
-        HostSite.model_validate(
-            {"name": "here", "paths": {"scratch": "/s"}, "container": {"command": "pyxis"}}
-        )
+    with pytest.raises(WrongValueError, match="pyxis is a plugin of SLURM"):
+        read_values(HostSite, {"name": "here", "paths": {"scratch": "/s"}, "container": {"command": "pyxis"}})
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from slipway.errors import ConfigError, UsageError
+from slipway.model import field_names, read_values
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Paths, resolve_path
 from slipway.site_file import list_sites, load_site
@@ -37,7 +38,7 @@ def test_jobs_can_be_written_for_each_of_their_partitions(name: str) -> None:
             code=PurePosixPath("/scratch/c"),
             data=PurePosixPath("/scratch/d"),
             weights=PurePosixPath("/scratch/w"),
-            resources=SlurmResources.model_validate(wanted).over(site.defaults),
+            resources=read_values(SlurmResources, wanted).over(site.defaults),
         )
         script = render_script(job, site, load_template(SITES))
         check = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
@@ -78,16 +79,16 @@ def test_example_explains_every_key() -> None:
 
     text = (SITES / "example.yaml").read_text()
     content = yaml.safe_load(text)
-    assert set(content) == set(SlurmSite.model_fields) - {"name"}
-    assert set(content["login"]) | {"ssh_config"} == set(Login.model_fields)
+    assert set(content) == set(field_names(SlurmSite)) - {"name"}
+    assert set(content["login"]) | {"ssh_config"} == set(field_names(Login))
     assert "# ssh_config:" in text
-    assert set(content["paths"]) | {"node_local"} == set(Paths.model_fields)
+    assert set(content["paths"]) | {"node_local"} == set(field_names(Paths))
     assert "# node_local:" in text
-    assert set(content["container"]) == set(Container.model_fields)
+    assert set(content["container"]) == set(field_names(Container))
     # The two are of one job alone.
-    assert set(content["defaults"]) == set(SlurmResources.model_fields) - {"array", "dependency"}
-    assert set(content["queues"]["gpu"]) == set(Queue.model_fields)
-    assert set(content["monitor"]) == set(Rules.model_fields)
+    assert set(content["defaults"]) == set(field_names(SlurmResources)) - {"array", "dependency"}
+    assert set(content["queues"]["gpu"]) == set(field_names(Queue))
+    assert set(content["monitor"]) == set(field_names(Rules))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from slipway.errors import ParseError, UsageError
+from slipway.model import read_values
 from slipway.report.report_table import fit, report_columns, report_csv
 from slipway.report.site_report import site_report
 from slipway.scheduler.accounts import Accounted, AccountQuery, UserTotal
@@ -47,8 +48,9 @@ END = START + timedelta(days=30)
 
 def site(**more: Any) -> SlurmSite:
     queues = {"gpu": {"cost": 1.5}, "cpu": {"cost": 0.1, "per": "cpu-hour"}, "old": {}}
-    return SlurmSite.model_validate(
-        {"name": "hpc", "login": {"host": "h"}, "paths": {"scratch": "/s"}, "queues": queues, **more}
+    return read_values(
+        SlurmSite,
+        {"name": "hpc", "login": {"host": "h"}, "paths": {"scratch": "/s"}, "queues": queues, **more},
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slipway.errors import ParseError
+from slipway.model import read_values
 from slipway.scheduler.base import Job, State
 from slipway.scheduler.queues import UNTYPED, QueueState
 from slipway.scheduler.usage import Usage
@@ -81,7 +82,13 @@ def read_offer(answer: Mapping[str, Any]) -> QueueState:
         gpus = [(str(gpu["name"]), bool(gpu["is_free"])) for gpu in answer["gpus"]]
         has_room, waiting = int(answer["running"]) < int(answer["places"]), int(answer["waiting"])
         cpus, memory_bytes, name = int(answer["cpus"]), int(answer["memory_bytes"]), str(answer["node"])
-        offer = Queue(max_nodes=1, max_cpus=cpus, max_mem=f"{memory_bytes >> 20}M", max_gpus=_by_type(gpus))
+        values = {
+            "max_nodes": 1,
+            "max_cpus": cpus,
+            "max_mem": f"{memory_bytes >> 20}M",
+            "max_gpus": _by_type(gpus),
+        }
+        offer = read_values(Queue, values)
     except (KeyError, TypeError, ValueError) as error:
         raise ParseError(
             f"the queue's answer is not of the form that this Slipway knows: {error!r:.300}"

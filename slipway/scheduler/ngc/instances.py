@@ -6,6 +6,7 @@ from typing import Any
 
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
+from slipway.model import read_values
 from slipway.scheduler.ngc.commands import JSON, PROGRAM
 from slipway.scheduler.ngc.parse import explain, read_answer
 from slipway.scheduler.ngc.query import ASK_S
@@ -50,14 +51,14 @@ def parse_instances(text: str) -> list[QueueState]:
 
 def _state(instance: dict[str, Any]) -> QueueState:
     gpus, memory_mib = int(instance.get("gpus") or 0), int(instance.get("systemMemory") or 0)
-    offer = Queue(
-        max_nodes=1,
-        max_cpus=int(instance.get("cpuCores") or 0) or None,
-        max_mem=f"{memory_mib}M" if memory_mib else None,
-        max_gpus={_gpu_word(instance): gpus} if gpus else {},
-    )
+    values = {
+        "max_nodes": 1,
+        "max_cpus": int(instance.get("cpuCores") or 0) or None,
+        "max_mem": f"{memory_mib}M" if memory_mib else None,
+        "max_gpus": {_gpu_word(instance): gpus} if gpus else {},
+    }
     # How many there are, and how many of them are free, is not said.
-    return QueueState(name=str(instance["name"]), offer=offer)
+    return QueueState(name=str(instance["name"]), offer=read_values(Queue, values))
 
 
 def _gpu_word(instance: dict[str, Any]) -> str:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from pydantic import ValidationError
-
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
+from slipway.model import WrongValueError
 from slipway.scheduler.base import Job, JobQuery, QueryResult, State
 from slipway.scheduler.ngc.commands import LABEL, list_command, run_label
 from slipway.scheduler.ngc.parse import Found, by_tasks, explain, parse_jobs
@@ -130,5 +129,5 @@ def _by_platform(wanted: Sequence[JobQuery]) -> Iterable[tuple[Platform, list[Jo
 def _platform(site_values: Mapping[str, object]) -> Platform | None:
     try:
         return read_platform(site_values)
-    except (KeyError, TypeError, ValidationError):
+    except (KeyError, TypeError, WrongValueError):
         return None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
-
+from slipway.checked import Check, form
+from slipway.model import Model, read_json
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.site import Container, Site
-from slipway.validation import form
+from slipway.site import DEFAULTS, Container, Site
 
 # Each becomes a word of a command line, or a part of one between colons.
 _WORD = form(r"[A-Za-z0-9_][\w.-]{0,127}", "letters, digits and . _ -, no - first")
@@ -22,7 +23,23 @@ _FOLDER = Annotated[
 _OWN = ("/code", "/data", "/weights", "/out", "/previous", "/cache", "/element", "/tmp")  # noqa: S108 - a name
 
 
-class Platform(BaseModel):
+def _check_place(value: str) -> None:
+    if any(value == own or value.startswith(f"{own}/") for own in _OWN):
+        raise ValueError(f"jobs have something else in {', '.join(_OWN)}; write another folder")
+
+
+def _check_datasets(value: Mapping[str, str]) -> None:
+    for name in value:
+        _WORD.check(name)
+
+
+def _check_container(value: Container) -> None:
+    if value.command != "inside" or value.flags or value.binds:
+        raise ValueError("the platform starts the image itself; leave container out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform(Model):
     """Where at the platform.
 
     Attributes:
@@ -39,8 +56,6 @@ class Platform(BaseModel):
             ``ngc``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     org: _NAME
     ace: _NAME
     team: Annotated[str | None, _WORD] = None
@@ -52,27 +67,13 @@ class Platform(BaseModel):
             "HOST/ORG or HOST/ORG/TEAM, such as nvcr.io/org/team",
         ),
     ] = None
-    mount: _FOLDER = "/mnt/slipway"
-    result: _FOLDER = "/result"
-    datasets: Mapping[str, _NAME] = {}
+    mount: Annotated[_FOLDER, Check(_check_place)] = "/mnt/slipway"
+    result: Annotated[_FOLDER, Check(_check_place)] = "/result"
+    datasets: Annotated[Mapping[str, _NAME], Check(_check_datasets)] = field(default_factory=dict)
     preempt: Literal["RUNONCE", "RESUMABLE", "RESTARTABLE"] = "RUNONCE"
     rclone: Annotated[
         str | None, form(r"[\w.+@][\w.+@-]*:[\w./+@-]*", "REMOTE: or REMOTE:PATH, without spaces")
     ] = None
-
-    @field_validator("mount", "result")
-    @classmethod
-    def _check_place(cls, value: str) -> str:
-        if any(value == own or value.startswith(f"{own}/") for own in _OWN):
-            raise ValueError(f"jobs have something else in {', '.join(_OWN)}; write another folder")
-        return value
-
-    @field_validator("datasets")
-    @classmethod
-    def _check_datasets(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for name in value:
-            _WORD.func(name)  # type: ignore[call-arg]  # pydantic types it as taking an info, too
-        return value
 
     @property
     def images(self) -> str:
@@ -86,12 +87,13 @@ class Platform(BaseModel):
         return [f"--{key}={value}" for key, value in named.items() if value is not None]
 
 
+@dataclass(frozen=True, kw_only=True)
 class NgcSite(Site):
     """A site at the platform; its login is this machine, and its scratch a folder here."""
 
     scheduler: Literal["ngc"] = "ngc"
-    defaults: SlurmResources = SlurmResources()
-    container: Container = Container(command="inside")
+    defaults: Annotated[SlurmResources, DEFAULTS] = SlurmResources()
+    container: Annotated[Container, Check(_check_container)] = Container(command="inside")
     # The platform sends none.
     mail: bool = False
     ngc: Platform
@@ -106,28 +108,21 @@ class NgcSite(Site):
         """See :class:`slipway.site.Site`."""
         return self.ngc.images
 
-    @field_validator("container")
-    @classmethod
-    def _check_container(cls, value: Container) -> Container:
-        if value.command != "inside" or value.flags or value.binds:
-            raise ValueError("the platform starts the image itself; leave container out")
-        return value
-
-    @model_validator(mode="after")
-    def _check_login(self) -> NgcSite:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.login.is_this_machine:
             raise ValueError(
                 "login.host has to be this-machine: the platform has no login node, and ngc runs here"
             )
         if self.paths.node_local is not None:
             raise ValueError("paths.node_local: a job's own disk is in its container; leave it out")
-        return self
 
 
 def read_platform(site_values: Mapping[str, Any]) -> Platform:
     """What a run's record has of its site.
 
     Raises:
-        ValidationError: it has none, or another kind of one.
+        KeyError: it has none.
+        WrongValueError: it has another kind of one.
     """
-    return Platform.model_validate(dict(site_values["ngc"]))
+    return read_json(Platform, json.dumps(site_values["ngc"]))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator
-
+from slipway.checked import Check
 from slipway.errors import JobError
+from slipway.model import field_names
 from slipway.resources import Resources
 from slipway.scheduler.pbs.option import check_option
 
-_Option = Annotated[str, AfterValidator(check_option)]
+_Option = Annotated[str, Check(check_option)]
 # Fields that other schedulers have, and what a PBS user writes in their place.
 _FOREIGN = {
     "qos": "a queue (`partition`), or an option of qsub such as -l qos=NAME in defaults.qsub",
@@ -19,6 +20,7 @@ _FOREIGN = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
 class PbsResources(Resources):
     """What any scheduler is asked for, and what is PBS's own.
 
@@ -40,9 +42,7 @@ def own(resources: Resources) -> PbsResources:
             raise JobError(
                 f"{key} {_shown(values[key])}: PBS has no such thing; leave it out, and write {instead}"
             )
-    return PbsResources().model_copy(
-        update={key: values[key] for key in PbsResources.model_fields if key in values}
-    )
+    return PbsResources(**{key: values[key] for key in field_names(PbsResources) if key in values})
 
 
 def _shown(value: object) -> str:

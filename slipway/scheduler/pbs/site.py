@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import field_validator
-
+from slipway.checked import Check, form
 from slipway.scheduler.pbs.resources import PbsResources
-from slipway.site import Site
-from slipway.validation import form
+from slipway.site import DEFAULTS, Site
 
 # OpenPBS is the free form of PBS Professional.
 Dialect = Literal["openpbs", "torque"]
 
 
+def _check_own_defaults(value: PbsResources) -> None:
+    if value.continue_after_limit:
+        raise ValueError("continue_after_limit: PBS lets only its operators begin a job again (qrerun)")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PbsSite(Site):
     """A cluster with PBS.
 
@@ -23,7 +28,7 @@ class PbsSite(Site):
     """
 
     scheduler: Literal["pbs"] = "pbs"
-    defaults: PbsResources = PbsResources()
+    defaults: Annotated[PbsResources, DEFAULTS, Check(_check_own_defaults)] = PbsResources()
     dialect: Dialect = "openpbs"
     account_option: Literal["-A", "-P", "-W group_list"] = "-A"
     gpu_request: Annotated[str, form(r"[A-Za-z][\w-]*", "the name of a resource, such as ngpus, or none")] = (
@@ -38,10 +43,3 @@ class PbsSite(Site):
     def asks_for_gpus(self) -> bool:
         """See :class:`slipway.site.Site`."""
         return self.gpu_request != "none"
-
-    @field_validator("defaults")
-    @classmethod
-    def _check_own_defaults(cls, value: PbsResources) -> PbsResources:
-        if value.continue_after_limit:
-            raise ValueError("continue_after_limit: PBS lets only its operators begin a job again (qrerun)")
-        return value

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator
-
+from slipway.checked import Check, form
 from slipway.errors import JobError
+from slipway.model import field_names
 from slipway.resources import Name, Resources
 from slipway.scheduler.queues import AUTO
 from slipway.scheduler.slurm.option import check_option
-from slipway.validation import form
 
 _Constraint = Annotated[
     str | None,
     form(r"[\w.,:&|*()\[\]=-]+", "features of nodes, with & | and brackets between them, such as a100&ib"),
 ]
-_Option = Annotated[str, AfterValidator(check_option)]
+_Option = Annotated[str, Check(check_option)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class SlurmResources(Resources):
     """What any scheduler is asked for, and what is SLURM's own.
 
@@ -45,5 +46,5 @@ def own(resources: Resources) -> SlurmResources:
         raise JobError(
             f"--sbatch {options[0]}: write one long option of sbatch, such as --comment=mine or --hold"
         )
-    known = {key: value for key, value in resources if key in SlurmResources.model_fields}
-    return SlurmResources().model_copy(update=known)
+    known = field_names(SlurmResources)
+    return SlurmResources(**{key: value for key, value in resources if key in known})

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.site import Site
+from slipway.site import DEFAULTS, Site
 
 
+@dataclass(frozen=True, kw_only=True)
 class SlurmSite(Site):
     """A cluster with SLURM."""
 
     scheduler: Literal["slurm"] = "slurm"
-    defaults: SlurmResources = SlurmResources()
+    defaults: Annotated[SlurmResources, DEFAULTS] = SlurmResources()
     gpu_request: Literal["gres", "gpus", "none"] = "gres"
 
     @property
