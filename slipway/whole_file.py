@@ -11,7 +11,7 @@ from slipway.errors import HostError
 
 
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
-    """Write a file under another name beside it, and give it its own in one step.
+    """Write a file under a hidden name beside it, and give it its own in one step; a link is not followed.
 
     What it holds is on the disk before it has its name, which takes milliseconds: a power cut leaves this
     file or the one from before, and never an empty one.
@@ -24,7 +24,7 @@ def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
     Raises:
         HostError: that is not possible; nothing has changed.
     """
-    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:

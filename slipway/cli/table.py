@@ -207,9 +207,9 @@ def _export(
 
 
 def _draw(screen: Terminal, file: Path, tables: Sequence[MetricTable]) -> None:
-    from slipway.job.home import write_whole
     from slipway.page.spread import spread_picture
     from slipway.text.wording import short
+    from slipway.whole_file import write_whole
 
     write_whole(file, spread_picture(tables))
     screen.note(f"drawn in {short(file)}")

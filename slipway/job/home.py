@@ -6,7 +6,6 @@ While results are on their way there is no mark, so that nobody believes those o
 from __future__ import annotations
 
 import json
-import secrets
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from slipway.errors import HostError
 from slipway.job.selection import Entry
 from slipway.jsontext import load_json
+from slipway.whole_file import write_whole
 
 MARK = "home.json"
 _VERSION = 1
@@ -105,22 +104,6 @@ def write_home(home: Home) -> None:
         "times": {name: one.mtime_s for name, one in sorted(home.files.items()) if one.mtime_s is not None},
     }
     write_whole(home.folder / MARK, json.dumps(values, indent=0) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file in one step, in the place of a link that has its name, too.
-
-    Raises:
-        HostError: that is not possible.
-    """
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise HostError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def now() -> datetime:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from slipway.errors import HostError, IncompleteError, UsageError
 from slipway.host.host import Host
 from slipway.job.fetch import Fetched, Fetcher
-from slipway.job.home import Arrived, Home, forget_home, is_here, now, read_home, write_home, write_whole
+from slipway.job.home import Arrived, Home, forget_home, is_here, now, read_home, write_home
 from slipway.job.last_attempt import describe_last
 from slipway.job.output import Output, read_output
 from slipway.job.record import format_run
@@ -20,6 +20,7 @@ from slipway.job.wanted import Wanted, newest_attempts
 from slipway.progress import Progress, Transfer
 from slipway.sftp.listing import Listing
 from slipway.skipped import Skipped, list_skipped
+from slipway.whole_file import write_whole
 
 
 class NothingWantedError(UsageError):

@@ -67,7 +67,7 @@ class PieceStore:
         """The pieces of a file; none where they are not known."""
         try:
             rows = load_json(self._path(sha256).read_bytes())
-            return [_piece(*row) for row in rows]
+            return [_piece(*row) for row in rows] if len(rows) <= _MOST_PIECES else []
         except (OSError, ValueError, TypeError):
             return []
 

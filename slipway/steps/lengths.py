@@ -9,7 +9,6 @@ from typing import Any
 from slipway.dataset.length import add_lengths, parse_lengths
 from slipway.errors import JobError
 from slipway.job.attempts import newest_output
-from slipway.job.home import write_whole
 from slipway.job.request import Request
 from slipway.job.run import Run
 from slipway.job.wanted import LAST, Wanted
@@ -20,6 +19,7 @@ from slipway.steps.datasets import run_program
 from slipway.steps.pull import Order, pull
 from slipway.steps.session import Choice, Session
 from slipway.steps.submit import make_request
+from slipway.whole_file import write_whole
 
 _PROGRAM = ("python3", "-m", "slam")
 _FILE = "lengths.json"

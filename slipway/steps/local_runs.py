@@ -14,7 +14,7 @@ from pathlib import Path
 from slipway.errors import EngineError, HostError, JobError
 from slipway.image.engine import engine
 from slipway.job.ending import merge_status, parse_result
-from slipway.job.home import Arrived, Home, now, write_home, write_whole
+from slipway.job.home import Arrived, Home, now, write_home
 from slipway.job.kept import keep_difference
 from slipway.job.record import format_run
 from slipway.job.run import LOCAL, Run
@@ -25,6 +25,7 @@ from slipway.progress import explain_stop
 from slipway.project import Project
 from slipway.scheduler.base import State
 from slipway.steps.session import Session
+from slipway.whole_file import write_whole
 
 # How often it is looked how a run stands, and how long a program has that is killed.
 LOOK_S = 0.3

@@ -23,6 +23,7 @@ from slipway.sif.layered import assemble as assembler
 from slipway.sif.layered.squash import _root_options
 from slipway.sif.layered.write import DamageError
 from slipway.sif.layers import LayerStore
+from slipway.sif.pieces import Piece, PieceStore
 from tests.fuzz.parsers.binary import archives, squashfs
 from tests.fuzz.parsers.common import ROOT, Parser, as_bytes, as_file, folder, fresh_folder, latin, of
 from tests.fuzz.samples import literals
@@ -88,6 +89,7 @@ def _attributes() -> tuple[str, ...]:
 
 
 _DIGESTS = ("sha256:aa", "sha256:bb")
+_PIECE = Piece(layer="bb", start=50, size_bytes=100, offset=500)
 
 
 def _store() -> LayerStore:
@@ -147,6 +149,15 @@ def _kept(text: str) -> None:
 def _record() -> str:
     content = {"name": "a", "image_id": "sha256:1", "sha256": hashlib.sha256(b"7").hexdigest()}
     return json.dumps({**content, "size_bytes": 1, "compression": "zstd", "stamp": [1, 1, 1], "path": "a"})
+
+
+def _pieces(text: str) -> None:
+    store = PieceStore(folder=folder() / "pieces")
+    store.keep("old", [Piece(layer="aa", start=0, size_bytes=100, offset=5), _PIECE])
+    (store.folder / "new.json").write_bytes(as_bytes(text))
+    parts = store.parts("old", "new", 10_000)
+    assert sum(part.size_bytes for part in parts) == (10_000 if parts else 0)
+    assert all(part.size_bytes > 0 and part.offset >= 0 for part in parts)
 
 
 def _copied(content: bytes) -> None:
@@ -246,4 +257,10 @@ IMAGES = (
         ),
     ),
     Parser(name="kept-images", source="records", read=_kept, samples=lambda: [_record()]),
+    Parser(
+        name="kept-pieces",
+        source="records",
+        read=_pieces,
+        samples=of('[["aa", 0, 7, 4096], ["bb", 9, 100, 5000]]', '[["aa", 0, 7, 0]]'),
+    ),
 )
