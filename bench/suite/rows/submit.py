@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from bench.suite.figure import Figure, Goal, Result, find, ratio
+from bench.suite.logins import kept_logins
 from bench.suite.others import Others
-from bench.suite.place import ROOT, Place, expect
+from bench.suite.place import ROOT, Place
 from bench.suite.row import Row, take_turns
 from bench.suite.submission import Code, push_small
 
@@ -51,25 +46,6 @@ def measure(place: Place) -> Result:
         ),
         notes=(round_trips(figures),),
     )
-
-
-@contextmanager
-def kept_logins(place: Place) -> Iterator[tuple[Path, Path]]:
-    """A folder in which Slipway keeps a login, and the socket of one that OpenSSH keeps."""
-    logins, master = place.folder / "logins", place.folder / "master"
-    logins.mkdir(mode=0o700)
-    place.slipway("login", "--site", "box", logins=logins)
-    # What it may say would be read to its end, which does not come.
-    argv = [*place.ssh, "-M", "-S", str(master), "-N", "box"]
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as keeper:
-        try:
-            while not master.exists():
-                expect(keeper.poll() is None, "ssh -M has ended")
-                time.sleep(0.1)
-            yield logins, master
-        finally:
-            keeper.terminate()
-            place.slipway("logout", "--site", "box", logins=logins)
 
 
 def round_trips(figures: list[Figure]) -> str:
