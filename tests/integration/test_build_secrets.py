@@ -235,6 +235,7 @@ def test_a_build_by_buildkit_keeps_no_secret(client: Any, buildx: Path, trial: T
     check_shown(trial, seen)
 
 
+@pytest.mark.long
 def test_a_build_by_the_engine_itself_keeps_no_secret(client: Any, trial: Trial) -> None:
     trial.environment = {"DOCKER_BUILDKIT": "0"}
     trial.write(PLAIN)

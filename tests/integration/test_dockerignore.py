@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slipway.code.listing import list_folder
+from tests.campaign import others_long
 
 FILES = (
     "a.py",
@@ -77,7 +78,7 @@ def copied_by_docker(folder: Path, dockerfile: Path, tag: str, tmp_path: Path) -
     return sorted(name.removeprefix("context/") for name in names)
 
 
-@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("rules", others_long(RULES, "exceptions", "sets", "tidying", ENDING))
 def test_docker_leaves_out_the_same(tmp_path: Path, tag: str, rules: str) -> None:
     if shutil.which("docker") is None:
         pytest.skip("Docker's own command line is not installed")

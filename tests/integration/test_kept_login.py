@@ -349,7 +349,8 @@ def test_a_server_that_hangs_up_after_some_channels(tmp_path: Path) -> None:
 def test_a_client_that_is_killed_ends_its_programs(sshds: SshdContainers) -> None:
     login = shared(sshds, "key")
     text = (
-        "import pathlib, sys, time\nfrom slipway.host.host import connect\nfrom slipway.site import Login\n"
+        "import pathlib, sys, time\nfrom slipway.host.host import connect\n"
+        "from slipway.model import read_json\nfrom slipway.site import Login\n"
         "login = read_json(Login, sys.argv[1])\n"
         "with connect(login, pathlib.Path(sys.argv[2])).start(['cat', '-', '/dev/null']) as program:\n"
         "    program.wait_for_begin()\n    print('begun', flush=True)\n    time.sleep(1000)\n"

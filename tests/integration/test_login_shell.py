@@ -125,9 +125,9 @@ def use_everything(host: FilesHost, user: str, folder: Path) -> None:
     ("shell", "names", "text"),
     [
         ("bash", POSIX, WELCOME),
-        ("bash", POSIX, UNENDED),
-        ("bash", POSIX, ODD),
-        ("bash", POSIX, "set -vx\n"),
+        pytest.param("bash", POSIX, UNENDED, marks=pytest.mark.long),
+        pytest.param("bash", POSIX, ODD, marks=pytest.mark.long),
+        pytest.param("bash", POSIX, "set -vx\n", marks=pytest.mark.long),
         (
             "bash",
             ".bashrc",
@@ -135,7 +135,7 @@ def use_everything(host: FilesHost, user: str, folder: Path) -> None:
         ),
         ("dash", POSIX, WELCOME),
         ("tcsh", CSH, "echo Welcome\nset echo verbose\nalias ls 'ls -F'\nset noclobber\n"),
-        ("bsd-csh", CSH, "echo Welcome\nalias cp 'cp -i'\n"),
+        pytest.param("bsd-csh", CSH, "echo Welcome\nalias cp 'cp -i'\n", marks=pytest.mark.long),
         ("zsh", ZSH, f"{UNENDED}alias sh='echo no'\nsetopt no_unset err_exit\n"),
         ("fish", FISH, "echo Welcome; echo quota >&2; alias rsync 'echo no'; set -gx LANG xx_YY\n"),
     ],

@@ -92,6 +92,7 @@ def test_where_it_is_not_as_it_was_known_rsync_compares(pushes: PushBox) -> None
     versions.check()
 
 
+@pytest.mark.long
 def test_where_the_old_one_was_changed_rsync_compares(pushes: PushBox) -> None:
     versions = Versions(pushes, "changed")
     image = f"{pushes.images}/{sif_name('changed', digest_of(versions.old))}"

@@ -175,6 +175,7 @@ def test_a_broken_project_is_met_in_silence(user: User) -> None:
         shell.close()
 
 
+@pytest.mark.long
 def test_elsewhere_invoke_is_completed_by_itself(user: User) -> None:
     folder = user.home / "elsewhere"
     folder.mkdir()
