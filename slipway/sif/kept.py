@@ -15,6 +15,7 @@ from slipway.jsontext import load_json
 from slipway.project import Project
 
 _CHUNK = 1 << 20
+COMPRESSIONS = ("zstd", "gzip")
 
 
 @dataclass(frozen=True, kw_only=True)

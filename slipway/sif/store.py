@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from slipway.profile import Profile
 
 TOOLS_IMAGE = "slipway-apptainer"
-COMPRESSIONS = ("zstd", "gzip")
 # Layers, the unpacked image, and its squashfs, first by itself and then in the .sif: 2.7 times the image's
 # size were measured for one that shrinks to a third. One that does not shrink at all would take four times.
 SPACE_FACTOR = 3.5

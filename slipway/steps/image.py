@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from slipway.errors import ImageError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
-from slipway.image.build import build_image
 from slipway.image.engine import Image, engine, find_image
 from slipway.image.inputs import explain_stale_here, keep_inputs, read_inputs
 from slipway.image.look import look_for_image
@@ -21,22 +20,14 @@ from slipway.image.recipe import profile_recipe
 from slipway.profile import Profile
 from slipway.progress import Transfer, explain_stop
 from slipway.push.admit import admit, forget
-from slipway.push.archive import make_archive, make_reference, make_squashfs
 from slipway.push.prune import prune_images
 from slipway.push.upload import PushedSif, push_sif, there_command
-from slipway.runtime.base import ARCHIVE, SIF, SQSH
+from slipway.runtime.base import ARCHIVE, SIF, SQSH, Form
 from slipway.runtime.choose import find_runtime
 from slipway.scheduler.find import find_scheduler
 from slipway.shell import LocalShell
-from slipway.sif.kept import Sif, find_sif
-from slipway.sif.store import COMPRESSIONS, make_sif, tools_recipe
+from slipway.sif.kept import COMPRESSIONS, Sif, find_sif
 from slipway.site import Site
-from slipway.steps.definition import (
-    build_definition,
-    convert_definition,
-    find_revision,
-    image_of,
-)
 from slipway.steps.engine_image import refuse_definition
 from slipway.steps.session import Choice, Session
 
@@ -81,6 +72,8 @@ def build(
         if profile.is_built_by_apptainer:
             if cache:
                 raise UsageError("--cache is of layers that Docker builds; Apptainer makes none")
+            from slipway.steps.definition import build_definition, image_of
+
             sif, is_new = build_definition(session, profile, compression=compression, fresh=fresh)
             return image_of(sif), is_new
         # What is changed while it is built is not in it.
@@ -92,6 +85,9 @@ def build(
 
 
 def _build(session: Session, profile: Profile, *, fresh: bool, cache: str | None) -> tuple[Image, bool]:
+    from slipway.image.build import build_image
+    from slipway.steps.definition import find_revision
+
     recipe = profile_recipe(profile)
     for source in recipe.sources:
         session.progress.step(str(source))
@@ -112,6 +108,8 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     """
     check_compression(compression)
     if profile.is_built_by_apptainer:
+        from slipway.steps.definition import convert_definition
+
         return convert_definition(session, profile, compression)
     profile_recipe(profile)
     # To load docker-py takes longer than all else where nothing has changed.
@@ -136,7 +134,7 @@ def make_for(
     form = find_runtime(site.container.command).form
     if form in (SIF, SQSH):
         sif, is_new = convert(session, profile, compression or site.container.compression)
-        return (make_squashfs(sif, session.project, session.progress) if form == SQSH else sif), is_new
+        return _in_form(session, sif, form), is_new
     if compression:
         raise UsageError(f"--compression {compression}: what {site.name} takes has none")
     refuse_definition(profile, f"What {site.name} takes ({site.container.command})")
@@ -160,6 +158,8 @@ def _other_form(
 def _archived(
     session: Session, client: DockerClient, image: Image, site: Site, *, as_newest: bool = True
 ) -> tuple[Sif, bool]:
+    from slipway.push.archive import make_archive, make_reference
+
     if is_there(site, image):
         return make_reference(image, session.project), False
     with explain_stop("nothing of the archive is kept; the same command begins it anew"):
@@ -182,12 +182,23 @@ def older_for(session: Session, profile: Profile, image: Image, site: Site) -> S
     form = find_runtime(site.container.command).form
     if form in (SIF, SQSH):
         sif = convert_older(session, profile, image, site.container.compression)
-        return make_squashfs(sif, session.project, session.progress, as_newest=False) if form == SQSH else sif
+        return _in_form(session, sif, form, as_newest=False)
     return _other_form(session, engine(), image, site, as_newest=False)[0]
+
+
+def _in_form(session: Session, sif: Sif, form: Form, *, as_newest: bool = True) -> Sif:
+    """A ``.sif`` as it is, or its squashfs."""
+    if form != SQSH:
+        return sif
+    from slipway.push.archive import make_squashfs
+
+    return make_squashfs(sif, session.project, session.progress, as_newest=as_newest)
 
 
 def convert_older(session: Session, profile: Profile, image: Image, compression: str) -> Sif:
     """An image of before as a ``.sif``; what was made of newer ones stays as it is."""
+    from slipway.sif.store import make_sif, tools_recipe
+
     tools = tools_recipe(session.project, profile)
     made, _ = make_sif(
         engine(), image, session.project, tools, session.progress, compression=compression, as_newest=False
@@ -199,6 +210,8 @@ def convert_older(session: Session, profile: Profile, image: Image, compression:
 def _converted(
     session: Session, client: DockerClient, image: Image, profile: Profile, compression: str
 ) -> tuple[Sif, bool]:
+    from slipway.sif.store import make_sif, tools_recipe
+
     tools = tools_recipe(session.project, profile)
     return make_sif(client, image, session.project, tools, session.progress, compression=compression)
 
