@@ -163,12 +163,12 @@ def test_the_second_build_of_a_profile_waits(tmp_path: Path, monkeypatch: pytest
     def recipe(*_: object) -> Any:
         return type("Recipe", (), {"sources": (), "remarks": {}, "context": tmp_path})
 
-    monkeypatch.setattr(image_steps, "build_image", build_image)
+    monkeypatch.setattr("slipway.image.build.build_image", build_image)
     monkeypatch.setattr(image_steps, "engine", lambda: None)
     monkeypatch.setattr(image_steps, "remember_built", lambda *_: None)
     monkeypatch.setattr(image_steps, "read_inputs", lambda *_: None)
     monkeypatch.setattr(image_steps, "profile_recipe", recipe)
-    monkeypatch.setattr(image_steps, "find_revision", lambda *_: {})
+    monkeypatch.setattr("slipway.steps.definition.find_revision", lambda *_: {})
     monkeypatch.setattr(image_steps, "replace", lambda value, **_: value)
     project = Project(root=tmp_path, state=tmp_path / "state", results=tmp_path / "results")
     first, second = (Session(project=project, progress=Listener()) for _ in range(2))
