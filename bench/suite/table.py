@@ -116,7 +116,11 @@ def _verdict(goal: Goal) -> str:
         return ""
     if goal.is_met:
         return "yes"
-    return f"no, by a factor of {goal.distance:.1f}" if goal.distance else "no"
+    if not goal.distance:
+        return "no"
+    if goal.distance < 1.1:
+        return f"no, by {100 * goal.distance - 100:.0f} %"
+    return f"no, by a factor of {goal.distance:.1f}"
 
 
 def _table(heads: Sequence[str], sides: str, rows: Iterable[Sequence[str]]) -> str:
