@@ -14,6 +14,7 @@ from slipway.dataset.survey import take_survey
 from slipway.dataset.upload_dir import UploadDir
 from slipway.errors import DataError, RemoteError
 from slipway.host.host import Host
+from slipway.host.inventory import remove_all
 from slipway.host.scratch import Scratch
 from slipway.progress import Progress
 from slipway.skipped import Skipped, list_skipped
@@ -67,9 +68,12 @@ def stage(
     staging = Staging(
         host=host, path=path, upload_dir=upload_dir, progress=progress, delete=delete, verify=verify
     )
-    for _ in range(_TRIES):
+    for again in range(_TRIES):
         staged = staging.attempt(found.here, found.skipped, found.left_out)
         if staged is not None:
+            if again:
+                # What the try before has sent, and somebody else has brought there, too.
+                remove_all(host, part)
             return staged
     raise RemoteError(
         f"{host.target}:{path} is being staged from another machine at the same time; try again after that"

@@ -228,7 +228,7 @@ class Stage(Work):
         checked = self.laptop.there(
             f"cd {DATA}/faults && sha256sum --strict --quiet -c ../.faults.sha256 && ls -A .. | grep faults"
         )
-        assert set(checked.split()) == {"faults", ".faults.sha256"}
+        assert set(checked.split()) == {"faults", ".faults.sha256"}, checked
 
     def there(self) -> Files:
         return hashes(self.laptop, f"{DATA}/faults")
