@@ -263,6 +263,11 @@ class Files(Connection):
             return RemoteError(f"{where}: permission denied; {self.target.user} may not do that there")
         if refusal.code == wire.FAILURE and refusal.changes and path is not None:
             room = self._room(path.parent)
+            if room is not None and room.is_read_only:
+                return RemoteError(
+                    f"{where}: it is on a read-only file system, so nothing can be written there now; the "
+                    "cluster's support can say why, and until when"
+                )
             if room is not None and (room.free_bytes < _FULL_BYTES or not room.free_names):
                 free = f"{room.free_bytes / 1e6:.1f} MB and {room.free_names} files are free"
                 return RemoteSpaceError(f"{where}: the disk is full ({free}); make room there and try again")

@@ -16,6 +16,9 @@ from typing import Any
 
 from slipway.errors import ParseError
 
+# SSH_FXE_STATVFS_ST_RDONLY, in OpenSSH's PROTOCOL.
+_READ_ONLY = 1
+
 
 class Kind(IntEnum):
     """The numbers of requests."""
@@ -107,10 +110,11 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """How full a disk is: bytes and names that an ordinary user may still use."""
+    """How full a disk is: bytes and names that an ordinary user may still use; whether it is read-only."""
 
     free_bytes: int
     free_names: int
+    is_read_only: bool = False
 
 
 class Reader:
@@ -274,6 +278,10 @@ def read_target(reader: Reader) -> str:
 
 def read_room(reader: Reader) -> Room:
     """How full a disk is."""
-    # statvfs(3): unit, fragment; blocks, free ones, those for users; names, free ones, those for users.
-    fields = [reader.long() for _ in range(8)]
-    return Room(free_bytes=fields[4] * fields[1], free_names=fields[7] if fields[5] else 1 << 30)
+    # statvfs(3): unit, fragment; blocks, free ones, those for users; names, likewise; id, flags.
+    fields = [reader.long() for _ in range(10)]
+    return Room(
+        free_bytes=fields[4] * fields[1],
+        free_names=fields[7] if fields[5] else 1 << 30,
+        is_read_only=bool(fields[9] & _READ_ONLY),
+    )
