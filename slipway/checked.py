@@ -43,7 +43,8 @@ class Between:
             ValueError: it is one.
         """
         if not self.least <= value or (self.most is not None and not value <= self.most):
-            raise ValueError(f"write {self.least} or more, up to {self.most}")
+            # Pydantic has the words.
+            raise ValueError("out of bounds")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
         """Pydantic's schema."""

@@ -1,7 +1,7 @@
 """What a person writes into a file or on a command line, as frozen dataclasses whose values are checked.
 
-They are read without pydantic, which takes a third of a second to load, where every value is what it should
-be. Where one is not, however little it differs, pydantic reads it all again, and says what is wrong.
+They are read without pydantic, which is slow to load, where every value is what it should be. Where one is
+not, however little it differs, pydantic reads it all again, and says what is wrong.
 """
 
 from __future__ import annotations

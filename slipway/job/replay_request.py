@@ -50,7 +50,8 @@ def ask_again(
     gone = [key for key in (*(_SITE_FIELDS if is_elsewhere else ()), "dependency") if getattr(old, key)]
     if left := [key for key in gone if key != "dependency"]:
         notes.append(f"{', '.join(left)}: left out, since they are {run.site}'s own")
-    base = old.model_copy(update={key: getattr(FIELDS(), key) for key in gone})
+    nothing = FIELDS()
+    base = old.model_copy(update={key: getattr(nothing, key) for key in gone})
     origins = dict.fromkeys(_named(base), f"as in {run.run_id}")
     if is_elsewhere:
         defaults = {key: f"defaults.{key} in {site.file}" for key in _named(site.defaults)}

@@ -125,6 +125,8 @@ def test_goals_stand_before_all_rows_and_lead_to_theirs() -> None:
     one = result(figure("Slipway", 1), goals=(Goal(what="time", value=3, limit=1, unit="s"),))
     text = render([one])
     assert "| [A row](#a-row) | time | ≤ 1.00 s | 3.00 s | no, by a factor of 3.0 |" in text
+    close = result(figure("Slipway", 1), goals=(Goal(what="time", value=1.04, limit=1, unit="s"),))
+    assert "| 1.04 s | no, by 4 % |" in render([close])
     assert text.index("(#a-row)") < text.index("## A row\n\nIt was done.\n\n| way |")
 
 
