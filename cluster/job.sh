@@ -24,8 +24,8 @@
 # Start files, and the site's lines, may put aliases and functions in the place of commands.
 plain_commands() {
     unalias -a
-    unset -f cat cd cmp cp cut date df disown echo find grep head kill lscpu mkdir mv nice printf read rm rsync sed seq \
-        sha256sum sleep sort stat tail taskset timeout touch tr wait
+    unset -f cat cd cmp cp cut date df disown echo find grep head kill lscpu mkdir mv nice openssl printf read rm rsync \
+        sed seq sha256sum sleep sort stat tail taskset timeout touch tr wait
 }
 plain_commands 2>/dev/null
 

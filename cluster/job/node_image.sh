@@ -6,7 +6,7 @@ copy_image() { # the copy's path; file descriptor 9 is its lock
     if [ "$(stat -c %s "$copy" 2>/dev/null)" != "$size" ]; then
         make_room "$copy" "$size" || return
         digest=${image%.*} digest=${digest##*-}
-        case $(cp "$image" "$copy.part" && sha256sum <"$copy.part") in
+        case $(cp "$image" "$copy.part" && hash_input <"$copy.part") in
         "$digest"*) mv "$copy.part" "$copy" || return ;;
         *) rm -f "$copy.part" && say "the copy of the image is damaged" && return 1 ;;
         esac
@@ -15,6 +15,14 @@ copy_image() { # the copy's path; file descriptor 9 is its lock
     touch "$copy"
     # As long as a job uses the copy nobody makes room with it, but somebody may have been faster.
     flock -s 9 && [ -e "$copy" ]
+}
+
+# OpenSSL, where it hashes, needs a sixth of the time of a sha256sum that does not use the processor's instructions.
+hash_input() {
+    case $(printf '' | openssl dgst -sha256 -r 2>/dev/null) in
+    e3b0c44298fc1c149afbf4c8996fb924*) openssl dgst -sha256 -r ;;
+    *) sha256sum ;;
+    esac
 }
 
 make_room() { # the copy's path, its size in bytes
@@ -28,4 +36,4 @@ make_room() { # the copy's path, its size in bytes
     done
     say "$folder has no room for the image" && return 1
 }
-readonly -f copy_image make_room
+readonly -f copy_image hash_input make_room

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.progress import OnProgress, Transfer
+from slipway.progress import Progress, Transfer
+from slipway.transfer.checksum import HASH
 
 if TYPE_CHECKING:
     from slipway.host.carrier import Carrier
@@ -22,16 +23,18 @@ _CHUNK = 1 << 20
 _MAKE_TIMEOUT_S = 6 * 3600
 # So much is compressed in a second. More is mostly what does not shrink.
 _MOST_COMPRESSED = 32 << 20
-# The parts come on standard input, a line each. What was begun is not left behind, and one that still goes on
-# after its connection was lost writes elsewhere.
-_MAKE = r"""
-making=$1.$$ new=$3
+# The parts come on standard input, a line each. What is made is hashed on its way, so that it need not be
+# read again; a file that could not be written to its end is removed, or is short. What was begun is not left
+# behind, and one that still goes on after its connection was lost writes elsewhere.
+_MAKE = rf"""
+making=$1.$$ new=$3 size=$4
 trap 'rm -f -- "$making" "$making.new"' EXIT
 case $3 in *.gz) new=$making.new; gzip -dc <"$3" >"$new" || exit ;; esac
-while read -r which offset size; do
+while read -r which offset count; do
     case $which in old) from=$2 ;; *) from=$new ;; esac
-    dd if="$from" skip="$offset" count="$size" bs=4M iflag=skip_bytes,count_bytes status=none || exit
-done >"$making" && mv -T -- "$making" "$1"
+    dd if="$from" skip="$offset" count="$count" bs=4M iflag=skip_bytes,count_bytes status=none || exit
+done | {{ tee -- "$making" || rm -f -- "$making"; }} | {HASH}
+[ "$(stat -c %s -- "$making")" = "$size" ] && mv -T -- "$making" "$1"
 """
 
 
@@ -82,8 +85,8 @@ def send_delta(
     source: Path,
     folder: PurePosixPath,
     delta: Delta,
-    on_progress: OnProgress | None = None,
-) -> Transfer | None:
+    progress: Progress,
+) -> tuple[Transfer, str] | None:
     """Send what is new of a file, and make the file in a folder there. Its hash is for the caller to look at.
 
     Args:
@@ -92,13 +95,15 @@ def send_delta(
         source: the file here.
         folder: a folder there that nobody else uses; what an attempt that was cut has left is made use of.
         delta: how it is made.
-        on_progress: is told how far it is.
+        progress: is told what happens.
 
     Returns:
-        What was sent; ``None`` where it cannot be made there in this way.
+        What was sent, and the SHA-256 of what was made, in hex; ``None`` where it cannot be made there in
+        this way.
     """
     new = _write_new(source, delta)
-    transfer = carrier.send_file(new, folder, on_progress=on_progress)
+    transfer = carrier.send_file(new, folder, on_progress=progress.transfer)
+    progress.step("Making the rest of it there of the earlier one")
     offset, lines = 0, []
     for part in delta.parts:
         if part.is_there:
@@ -106,12 +111,13 @@ def send_delta(
         else:
             lines.append(f"new {offset} {part.size_bytes}\n")
             offset += part.size_bytes
-    places = (folder / source.name, delta.old, folder / new.name)
+    size_bytes = source.stat().st_size
+    words = (folder / source.name, delta.old, folder / new.name, size_bytes)
     made = host.run(
-        ["sh", "-c", _MAKE, "slipway", *map(str, places)], stdin="".join(lines), timeout_s=_MAKE_TIMEOUT_S
+        ["sh", "-c", _MAKE, "slipway", *map(str, words)], stdin="".join(lines), timeout_s=_MAKE_TIMEOUT_S
     )
     host.remove(folder / new.name)
-    return replace(transfer, total_bytes=source.stat().st_size) if made.ok else None
+    return (replace(transfer, total_bytes=size_bytes), made.stdout[:64]) if made.ok else None
 
 
 def _write_new(source: Path, delta: Delta) -> Path:

@@ -108,10 +108,9 @@ def _send_new(host: Host, file: LargeFile, progress: Progress) -> Transfer | Non
         return None
     progress.step(f"Sending what is new in {file.source.name} ({file.delta.new_bytes / 1e6:,.1f} MB)")
     carrier = choose_carrier(host, progress)
-    transfer = send_delta(host, carrier, file.source, file.upload_dir, file.delta, _teller(progress, None))
-    progress.step("Checking what was made of it there")
-    if transfer is not None and _hash_there(host, file) == file.sha256:
-        return transfer
+    made = send_delta(host, carrier, file.source, file.upload_dir, file.delta, progress)
+    if made is not None and made[1] == file.sha256:
+        return made[0]
     # Another file may be there by now, or a program of the host may be too old.
     progress.note(f"The {file.what} could not be made there of the earlier one; all of it is compared")
     return None
@@ -126,13 +125,13 @@ def _send_all(host: Host, file: LargeFile, progress: Progress, via: Via | None) 
         file.source,
         file.upload_dir,
         old=file.newest if has_old else None,
-        on_progress=_teller(progress, title if has_old else None),
+        on_progress=_teller(progress, title) if has_old else progress.transfer,
     )
 
 
-def _teller(progress: Progress, title: str | None) -> Callable[[Amount], None]:
-    """Tells of each amount; the first one ends the step before, if there is a title for the next."""
-    waiting = [title] if title else []
+def _teller(progress: Progress, title: str) -> Callable[[Amount], None]:
+    """Tells of each amount; the first one ends the step before and begins the next, which has a title."""
+    waiting = [title]
 
     def tell(amount: Amount) -> None:
         if waiting:

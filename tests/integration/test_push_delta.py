@@ -66,7 +66,7 @@ def test_only_what_is_new_is_sent(pushes: PushBox) -> None:
     assert done.transfer["total_bytes"] == versions.new.stat().st_size
     said = [line.rpartition("  ")[0] for line in done.stderr.splitlines()]
     assert f"Sending what is new in {versions.new.name} (3.0 MB)" in said
-    assert "Checking what was made of it there" in said
+    assert "Making the rest of it there of the earlier one" in said
     versions.check()
 
 
