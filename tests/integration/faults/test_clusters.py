@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slipway.scheduler.base import State
+from slipway.shell import LocalShell
 from tests.campaign import rounds
 from tests.faults import Made
 from tests.integration import daemon
@@ -247,7 +248,10 @@ def wrong_here(laptop: Laptop, offset: str) -> Iterator[None]:
     laptop.environment.update(
         LD_PRELOAD=str(FAKETIME), FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1"
     )
+    shifted = [f"{key}={word}" for key, word in laptop.environment.items()]
     try:
+        told = LocalShell().run(["env", *shifted, "date", "+%s"])
+        assert abs(int(told.stdout) - time.time()) > 6 * 3600, told
         yield
     finally:
         laptop.environment.clear()
