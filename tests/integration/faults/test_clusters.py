@@ -308,7 +308,7 @@ def test_a_clock_that_is_wrong(
                 ended = laptop.finish(process)
                 assert ended.code == 0 or is_first, ended
                 some.check()
-        made(f"{clock} {offset} in {some.title}")
+        made(f"{clock} {offset}")
         some.finished()
 
 
@@ -331,7 +331,7 @@ def test_a_submission_under_way(offset: str, laptop: Laptop, dice: random.Random
         assert "Do not submit it again" in ended.said, ended
         laptop.run("status")
         assert laptop.runs()[new].state is State.SUBMITTING
-        made(f"date on the cluster {offset}, between the claim and sbatch")
+        made(f"date on the cluster {offset}")
         some.check()
     assert laptop.runs()[new].job_id is not None
     some.finished()
@@ -346,7 +346,7 @@ def test_what_is_young_stays(laptop: Laptop, dice: random.Random, made: Made) ->
         told = laptop.run(
             "runs.prune", "--site", "box", "--run", some.run.run_id, "--older-than", "2h", *ANYWAY
         )
-    made("laptop +7h in prune")
+    made("laptop +7h")
     assert "is younger than 2h" in told.said, told
     laptop.there(f"test -d {some.run.run_dir}/attempt-1/out")
     laptop.run(*some.words)
