@@ -137,7 +137,7 @@ def prune(
 
         def confirm(costs: Costs, decision: Decision) -> bool:
             show_costs(screen, costs, chosen.name)
-            show_decision(screen, decision, costs.runs, criteria)
+            show_decision(screen, decision, costs, criteria)
             return confirm_removal(screen, decision, yes=yes, dry_run=dry_run)
 
         done = step.prune(session, chosen, criteria, confirm)

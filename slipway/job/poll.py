@@ -254,7 +254,8 @@ def _is_settled(before: Status) -> bool:
 def _missing(run: Run, before: Status, asked: QueryResult, note: str | None, *, is_gone: bool) -> Status:
     """A job that SLURM had, and of which nobody can say how it ended."""
     now = int(time.time())
-    since = before.missing_since_s or now
+    # A clock that was set back does not put it off.
+    since = min(before.missing_since_s or now, now)
     left = f"{run.run_dir} is gone" if is_gone else "its script left no result"
     words = [f"{_title(run)} does not know job {run.job_id} any more, and {left}"]
     words += filter(None, [asked.history_problem, note])

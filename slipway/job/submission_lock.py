@@ -53,12 +53,12 @@ printf '%s\\n' "$err" >&2
 exit "$code"
 """
 # A folder that does not exist was never claimed. Should it still be made, by a command whose sender was
-# killed, the link beside it says that it is to go again; after an hour nothing is on its way. A folder
-# that exists goes in one step: while its content is removed, the link would be gone before the folder is, and
-# could be made again.
+# killed, the link beside it says that it is to go again; after a day nothing is on its way, also where the
+# clock of this machine is hours ahead of that of the files. A folder that exists goes in one step: while its
+# content is removed, the link would be gone before the folder is, and could be made again.
 _GIVE_UP = f"""folder=$1
 runs=${{folder%/*}} name=${{folder##*/}}
-find "$runs" -maxdepth 1 -name '.*.given-up' -mmin +60 -exec rm -f -- {{}} + 2>/dev/null
+find "$runs" -maxdepth 1 -name '.*.given-up' -mmin +1440 -exec rm -f -- {{}} + 2>/dev/null
 [ -d "$folder" ] || ln -s given-up "$runs/.$name.given-up" 2>/dev/null
 [ -d "$folder" ] || exit 0
 ln -s given-up "$folder/claim" 2>/dev/null

@@ -13,6 +13,7 @@ from slipway.code.package import pack_files
 from slipway.code.snapshot import Snapshot
 from slipway.code.upload import code_step, explain_unpacked, is_made, remember_sent, send_code
 from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
+from slipway.host.file_clock import FILE_CLOCK
 from slipway.host.host import Host
 from slipway.host.open_shell import Step
 from slipway.host.scratch import Scratch
@@ -335,8 +336,8 @@ def _not_submitted(run: Run, why: str) -> Run:
 
 
 def _locked_s(host: Host, folder: PurePosixPath) -> int:
-    """For how many seconds the run has been claimed, by the cluster's own clocks."""
-    age = 'echo $(($(date +%s) - $(stat -c %Y -- "$1")))'
+    """For how many seconds the run has been claimed, by the clock of its files."""
+    age = f'{FILE_CLOCK}echo $(($(file_clock "${{1%/*}}/.now-$$") - $(stat -c %Y -- "$1")))'
     return int(host.check(["sh", "-c", age, "slipway", str(RunPaths(folder).claim)]).stdout)
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
+from slipway.host.file_clock import FILE_CLOCK
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json
@@ -76,6 +77,7 @@ cost() {
 _USES = r"""
 uses() {
     cd -- "$1" || exit
+    young=$((young + $(clock_ahead_minutes ".now-$$")))
     printf '%s user %s\n' "$token" "$(id -un)"
     {
         find runs -mindepth 2 -maxdepth 2 -name run.json -exec sh -c \
@@ -93,12 +95,14 @@ uses() {
 }
 """
 _SURVEY = (
-    _COSTS
+    FILE_CLOCK
+    + _COSTS
     + _USES
     + r"""
 LC_ALL=C; export LC_ALL
 token=$1 root=$2 kept=$3 young=$4
 if [ -d "$root" ]; then
+    printf '%s now %s\n' "$token" "$(file_clock "$root/.now-$$")"
     (cost "$root" scratch runs code cache data packed weights images)
     (uses "$root") || exit
 fi
@@ -110,7 +114,8 @@ printf '%s end\n' "$token"
 """
 )
 _LOOK_AGAIN = (
-    _USES
+    FILE_CLOCK
+    + _USES
     + r"""
 LC_ALL=C; export LC_ALL
 token=$1 young=$3
@@ -199,6 +204,7 @@ class Survey:
 
     Attributes:
         user: who looked.
+        now_s: when, by the clock of its files, in seconds since 1970; ``None`` where nothing lies there.
         scratch: what is in ``slipway/``.
         home: what is kept in the home folder.
         kept: what is kept there as a whole, as ``runs-ID``, ``data-NAME`` and ``images-FILE``.
@@ -207,6 +213,7 @@ class Survey:
     """
 
     user: str = ""
+    now_s: int | None = None
     scratch: Sequence[Item] = ()
     home: Sequence[Item] = ()
     kept: frozenset[str] = frozenset()
@@ -291,6 +298,7 @@ def parse_survey(lines: Iterable[str], token: str) -> Survey:
         items[place].append(item)
     return Survey(
         user="".join(said.get("user", ())),
+        now_s=next((int(word) for word in said.get("now", ()) if word.isdecimal()), None),
         scratch=items["scratch"],
         home=items["home"],
         kept=frozenset(said.get("kept", ())),

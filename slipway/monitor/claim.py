@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
+from slipway.host.file_clock import FILE_CLOCK
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 
@@ -39,8 +40,8 @@ shift 2
 for run; do ln -s "$word" "$folder/$run.$word" 2>/dev/null; done
 true
 """
-_READ = f"""cd -- "$1" 2>/dev/null || {{ echo '{_END}'; exit 0; }}
-echo "now $(date +%s)"
+_READ = f"""{FILE_CLOCK}cd -- "$1" 2>/dev/null || {{ echo '{_END}'; exit 0; }}
+echo "now $(file_clock ".now-$$")"
 while IFS= read -r run; do
     [ ! -d "$run" ] || find "$run" -maxdepth 1 -type l -printf '%p %l %Ts\\n'
 done
@@ -55,7 +56,7 @@ class Claim:
     Attributes:
         number: of the claim, from 1; those that were given up count, too.
         run_id: the new run.
-        age_s: for how many seconds it has been there, by the cluster's own clocks.
+        age_s: for how many seconds it has been there, by the clock of the cluster's files.
         is_submitted: whether the new run was submitted; ``None`` where that is not known.
     """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.errors import ParseError, RemoteError
+from slipway.host.file_clock import FILE_CLOCK
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch
 from slipway.progress import Progress
@@ -38,11 +39,12 @@ _RECORDS = """
 find "$1" -mindepth 2 -maxdepth 2 -name run.json -exec sh -c \
     'grep -HoZ "^ \\"sif\\": \\".*\\"" -- "$@"; test $? -lt 2' sh {} +
 """
-_YOUNG = """
+_YOUNG = f"""{FILE_CLOCK}
 cd -- "$1" || exit
-find . -mindepth 2 -maxdepth 2 -name run.json -mmin "-$2" -printf '%h\\n' | while read -r run; do
+young=$(($2 + $(clock_ahead_minutes "../.now-$$")))
+find . -mindepth 2 -maxdepth 2 -name run.json -mmin "-$young" -printf '%h\\n' | while read -r run; do
     set -- "$run"/attempt-*/result.json
-    test -e "$1" || echo "${run#./}"
+    test -e "$1" || echo "${{run#./}}"
 done
 """
 _SUFFIX = "|".join(map(re.escape, SUFFIXES))

@@ -33,11 +33,16 @@ _KINDS = ("runs", "code", "cache", "data", "packed", "images", "results")
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What lies where: a survey of the site, what is here, and this checkout's runs there by their ids."""
+    """What lies where: a survey of the site, what is here, and this checkout's runs there by their ids.
+
+    Attributes:
+        now_s: seconds since 1970, by the clock of the site's files.
+    """
 
     survey: Survey
     here: Sequence[Item]
     runs: Mapping[str, Run]
+    now_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,7 @@ def prune(session: Session, site: Site, criteria: Criteria, confirm: Confirm) ->
         _check_names(session, criteria, survey, known)
         decision = decide(survey, known, criteria)
         here = [*known.results, *state_here(session.project)]
-        costs = Costs(survey=survey, here=here, runs=known.runs)
+        costs = Costs(survey=survey, here=here, runs=known.runs, now_s=known.now_s)
         if not confirm(costs, decision):
             return Pruned(gone=())
         there = [item for item in decision.remove if item.kind != "results"]
@@ -109,7 +114,8 @@ def _known(session: Session, host: Host, site: Site, survey: Survey) -> Known:
     looked_for = {run.run_id: run for run in [*there, *(by_id[item.name] for item in results)]}
     homes = {run_id: read_home(session.project.results, run) for run_id, run in looked_for.items()}
     return Known(
-        now_s=time.time(),
+        # Not by this machine's clock: what is old is removed.
+        now_s=time.time() if survey.now_s is None else survey.now_s,
         runs=by_id,
         active=_active(host, site),
         home={run_id for run_id, home in homes.items() if home and home.is_complete},

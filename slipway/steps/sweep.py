@@ -55,11 +55,13 @@ def sweep_submitted(
         from slipway.job.inputs import find_image
 
         image = ready.image or find_image(ready.host, ready.scratch, choice.profile, choice.site)
-        sweep = _new_sweep(session, request, image, ready.code)
-        if not request.again:
-            sweep = with_older(session, ready.host, ready.scratch, choice.site, sweep)
-        submission = _Submission(session, request, sweep)
-        submission.submit(replace(ready, image=image))
+        # Of two commands at once the second has to see what the first has submitted.
+        with session.lock(f"sweep-{choice.site.name}", f"Waiting for another sweep to {choice.site.name}"):
+            sweep = _new_sweep(session, request, image, ready.code)
+            if not request.again:
+                sweep = with_older(session, ready.host, ready.scratch, choice.site, sweep)
+            submission = _Submission(session, request, sweep)
+            submission.submit(replace(ready, image=image))
         yield SweepSubmitted(sweep=submission.sweep, runs=submission.runs, host=ready.host)
 
 

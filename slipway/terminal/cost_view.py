@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-
 from slipway.errors import UsageError
-from slipway.job.run import Run
 from slipway.keep.decision import Criteria, Decision
 from slipway.report.cost_table import TITLES, cost_rows, removal_lines, total
 from slipway.steps.prune import Costs
@@ -17,7 +13,7 @@ from slipway.text.wording import text_width
 def show_costs(screen: Terminal, costs: Costs, site: str) -> None:
     """A table of what lies where."""
     places = {site: costs.survey.scratch, f"{site}, kept": costs.survey.home, "here": costs.here}
-    rows = cost_rows(places, time.time())
+    rows = cost_rows(places, costs.now_s)
     widths = [max(text_width(row[column]) for row in (TITLES, *rows)) for column in range(len(TITLES))]
     for row in (TITLES, *rows):
         # Numbers stand below each other.
@@ -26,9 +22,9 @@ def show_costs(screen: Terminal, costs: Costs, site: str) -> None:
         screen.row([(text, "bold" if row is TITLES else "") for text in texts], widths)
 
 
-def show_decision(screen: Terminal, decision: Decision, runs: Mapping[str, Run], criteria: Criteria) -> None:
+def show_decision(screen: Terminal, decision: Decision, costs: Costs, criteria: Criteria) -> None:
     """What would go, and why the rest stays."""
-    for line in removal_lines(decision, runs, time.time()):
+    for line in removal_lines(decision, costs.runs, costs.now_s):
         screen.say(line)
     if decision.remove:
         screen.say(f"to be removed: {total(decision.remove)}")

@@ -126,6 +126,7 @@ def test_costs_are_by_item_whatever_names_are(root: Path) -> None:
     assert abs(now - (items["runs/a"].unused_s or 0) - 9 * DAY_S) < 100
     assert items["runs/empty"].unused_s is None
     assert survey.uses.newest == {SIF}
+    assert abs(now - (survey.now_s or 0)) < 100
     assert (survey.kept, [item.path for item in survey.home]) == ({"runs-a"}, ["runs/a"])
     assert items["runs/a"].owner == survey.user != ""
 

@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -266,6 +267,10 @@ def test_where_nothing_is_left_nobody_knows(run: Run, monkeypatch: pytest.Monkey
     (now,) = ask(Cluster(accounting=NO_ACCOUNTS), replace(run, status=Status(state=State.RUNNING)))
     assert now.status.state is State.UNKNOWN
     assert f"does not know job 7 any more, and {run.run_dir} is gone; sacct could" in str(now.status.note)
+    # The clock was set back by hours meanwhile.
+    then = int(time.time())
+    ahead = replace(now, status=replace(now.status, missing_since_s=then + 25_200))
+    assert then <= (ask(Cluster(), ahead)[0].status.missing_since_s or 0) < then + 60
     monkeypatch.setattr(polling, "GONE_S", -1)
     (now,) = ask(Cluster(), now)
     assert (now.status.state, now.status.reason, now.status.exit_code) == (State.FAILED, "unknown", None)

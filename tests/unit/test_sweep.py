@@ -1,7 +1,9 @@
 """Sweeps: parameters, files, placeholders, arrays, records, and how they stand."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,8 +12,13 @@ from hypothesis import strategies as st
 from slipway.errors import ConfigError, SlipwayError, UsageError
 from slipway.job.elements import describe_values
 from slipway.job.run import Status
+from slipway.lock import is_locked
+from slipway.project import Project
 from slipway.report.sweep_table import element_states, sweep_lines, sweep_values
 from slipway.scheduler.base import State
+from slipway.steps import sweep as steps
+from slipway.steps.session import Session
+from slipway.steps.submit import Ready
 from slipway.sweep.arrays import array_of, share
 from slipway.sweep.identity import Made, earlier_places, still_counts
 from slipway.sweep.parameter import parse_each
@@ -319,3 +326,36 @@ def test_how_a_sweep_stands() -> None:
     assert values["counts"]["COMPLETED ok"] == 1
     assert [one["state"] for one in values["elements"]] == ["COMPLETED", "FAILED", "RUNNING", None, None]
     assert values["elements"][4]["earlier"] is True
+
+
+def test_two_commands_at_once_submit_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of them has to look for older elements when the first has submitted its own."""
+    session = Session(project=Project(root=tmp_path, state=tmp_path / "state", results=tmp_path))
+    held = []
+
+    class Submission(SimpleNamespace):
+        def __init__(self, *_: object) -> None:
+            super().__init__(sweep="sweep", runs=["run"])
+
+        def submit(self, _: object) -> None:
+            held.append(is_locked(lock))
+
+    def look(*words: object) -> object:
+        held.append(is_locked(lock))
+        return words[-1]
+
+    lock = session.project.state / "locks" / "sweep-hpc"
+    ready = Ready(host=None, scratch=None, image="image", code=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(steps, "prepared", lambda *_: nullcontext(ready))
+    monkeypatch.setattr(steps, "_new_sweep", lambda *_: "sweep")
+    monkeypatch.setattr(steps, "with_older", look)
+    monkeypatch.setattr(steps, "_Submission", Submission)
+    request = SimpleNamespace(
+        choice=SimpleNamespace(site=SimpleNamespace(name="hpc"), profile=None), again=False
+    )
+    with steps.sweep_submitted(session, request) as done:  # type: ignore[arg-type]
+        assert done.runs == ["run"]
+        assert held == [True, True]
+        assert not is_locked(lock)

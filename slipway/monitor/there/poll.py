@@ -81,7 +81,9 @@ def _stand(run: Run, task: Optional[int], asked: Asked, content: Optional[str]) 
 
 def _missing(run: Run, before: Status) -> Status:
     """A job that SLURM had, and of which nobody can say how it ended."""
-    since = before.missing_since_s or time.time()
-    if time.time() - since <= GONE_S:
+    now_s = time.time()
+    # A clock that was set back does not put it off.
+    since = min(before.missing_since_s or now_s, now_s)
+    if now_s - since <= GONE_S:
         return Status("UNKNOWN", missing_since_s=since)
     return Status("FAILED", reason="node-failure" if run.folder.is_dir() else "unknown")

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .claim import FRESH_S, Claim, make_claims, write_down
+from .claim import FRESH_S, Claim, file_clock, make_claims, write_down
 from .poll import poll
 from .run import Run, read_run, read_text
 from .slurm import Done, parse_submission, run
@@ -220,7 +220,7 @@ class Submitter:
             shutil.rmtree(str(new.folder), ignore_errors=True)
             return False
         lock = new.folder / "claim"
-        age_s = time.time() - lock.lstat().st_mtime if lock.is_symlink() else 0
+        age_s = file_clock(new.folder) - lock.lstat().st_mtime if lock.is_symlink() else 0
         return False if age_s > self.order["lost_s"] else None
 
 

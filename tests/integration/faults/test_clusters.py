@@ -4,17 +4,21 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from slipway.scheduler.base import State
+from slipway.shell import LocalShell
 from tests.campaign import rounds
 from tests.faults import Made
 from tests.integration import daemon
 from tests.integration.faults import work
 from tests.integration.faults.laptop import Laptop, site_options
 from tests.integration.faults.mounts import HOME, SCRATCH, SmallDisk, small_disk
+from tests.integration.faults.test_lines import sbatch
 from tests.integration.faults.work import Work, each
 from tests.integration.small_image import SmallImageBox
 from tests.waiting import wait_until
@@ -236,38 +240,116 @@ def test_slurmdbd_down(
     some.finished()
 
 
-@pytest.mark.fault("cluster", "clock off by hours")
-@pytest.mark.parametrize("offset", ["-7h", "+7h", "-400d"])
-@long
-def test_a_clock_that_is_wrong(offset: str, laptop: Laptop, dice: random.Random, made: Made) -> None:
-    """It is the laptop's; what the cluster has done is by the cluster's."""
+@contextmanager
+def wrong_here(laptop: Laptop, offset: str) -> Iterator[None]:
+    """The laptop's clock is off, for all that its commands start, too; the times of its files are not."""
     if FAKETIME is None:
         pytest.skip("libfaketime is not here")
-    some = work.Job(laptop, dice)
-    some.begin()
     laptop.environment.update(
         LD_PRELOAD=str(FAKETIME), FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1"
     )
+    shifted = [f"{key}={word}" for key, word in laptop.environment.items()]
     try:
-        laptop.run(*some.words)
-        run = laptop.store.newest(None)
-        made(f"laptop {offset}")
-
-        def over() -> bool:
-            laptop.run("status")
-            return laptop.runs()[run.run_id].state.is_over
-
-        wait_until(over, lambda: laptop.small.situation(run))
-        assert laptop.runs()[run.run_id].state is State.COMPLETED
-        laptop.run("pull", "--run", run.run_id)
-        some.check()
-        staged = work.Stage(laptop, dice)
-        staged.begin()
-        laptop.run(*staged.words)
-        staged.finished()
+        told = LocalShell().run(["env", *shifted, "date", "+%s"])
+        assert abs(int(told.stdout) - time.time()) > 6 * 3600, told
+        yield
     finally:
         laptop.environment.clear()
-    some.check()
+
+
+@contextmanager
+def wrong_date(laptop: Laptop, offset: str) -> Iterator[None]:
+    """`date` on the cluster is off, and so not that of its files: a server's clock that is off looks so."""
+    script = f"#!/bin/sh\\nexec /usr/bin/date -d '{HOURS[offset]}' \"$@\"\\n"
+    laptop.small.as_root("sh", "-c", f'printf %b "$1" >{DATE}; chmod 755 {DATE}', "sh", script)
+    try:
+        yield
+    finally:
+        laptop.small.as_root("rm", DATE)
+
+
+@contextmanager
+def wrong_times(laptop: Laptop, offset: str) -> Iterator[None]:
+    """All files of Slipway's on the cluster were written hours from now."""
+    laptop.there(
+        f"find {SCRATCH}/slipway {HOME}/slipway-kept -mindepth 1 -exec touch -h -d '{HOURS[offset]}' {{}} + "
+        "2>/dev/null || true"
+    )
+    yield
+
+
+DATE = "/usr/local/bin/date"
+HOURS = {"-7h": "7 hours ago", "+7h": "7 hours"}
+ANYWAY = ("--not-home", "--yes")
+# What is off, and how.
+CLOCKS = {"laptop": wrong_here, "date on the cluster": wrong_date, "times of files": wrong_times}
+WRONG = [*product(CLOCKS, HOURS), ("laptop", "-400d")]
+CLOCK_WORK = (work.Job, work.Sweep, work.Stage, work.Pull, work.Keep)
+
+
+@pytest.mark.fault("cluster", "clock off by hours")
+@each(*CLOCK_WORK)
+@pytest.mark.parametrize(("clock", "offset"), WRONG)
+def test_a_clock_that_is_wrong(
+    clock: str, offset: str, kind: type[Work], laptop: Laptop, dice: random.Random, made: Made
+) -> None:
+    """It is wrong while a command is killed, and right afterwards; and the other way around."""
+    some = kind(laptop, dice)
+    fit(some)
+    for is_wrong_first in (True, False):
+        some.begin()
+        for is_first in (True, False):
+            is_wrong = is_first is is_wrong_first
+            with CLOCKS[clock](laptop, offset) if is_wrong else nullcontext():
+                process = laptop.start(*some.words, argv=some.argv)
+                if is_first:
+                    time.sleep(dice.uniform(0.5, 2.5))
+                    process.kill()
+                ended = laptop.finish(process)
+                assert ended.code == 0 or is_first, ended
+                some.check()
+        made(f"{clock} {offset}")
+        some.finished()
+
+
+@pytest.mark.fault("cluster", "clock off by hours")
+@pytest.mark.parametrize("offset", HOURS)
+@long
+def test_a_submission_under_way(offset: str, laptop: Laptop, dice: random.Random, made: Made) -> None:
+    """A run that is being submitted is not given up because a clock says that this began long ago."""
+    some = work.Job(laptop, dice)
+    some.begin()
+    known = set(laptop.runs())
+    with sbatch(laptop) as put, wrong_date(laptop, offset):
+        put('sleep 10; exec /usr/bin/sbatch "$@"')
+        process = laptop.start(*some.words)
+        wait_until(lambda: set(laptop.runs()) - known, "the record")
+        [new] = set(laptop.runs()) - known
+        wait_until(lambda: laptop.there(f"readlink {work.RUNS}/{new}/claim || true"), "the claim")
+        laptop.proxy.reset()
+        ended = laptop.finish(process)
+        assert "Do not submit it again" in ended.said, ended
+        laptop.run("status")
+        assert laptop.runs()[new].state is State.SUBMITTING
+        made(f"date on the cluster {offset}")
+        some.check()
+    assert laptop.runs()[new].job_id is not None
+    some.finished()
+
+
+@pytest.mark.fault("cluster", "clock off by hours")
+@long
+def test_what_is_young_stays(laptop: Laptop, dice: random.Random, made: Made) -> None:
+    some = work.Pull(laptop, dice)
+    some.begin()
+    with wrong_here(laptop, "+7h"):
+        told = laptop.run(
+            "runs.prune", "--site", "box", "--run", some.run.run_id, "--older-than", "2h", *ANYWAY
+        )
+    made("laptop +7h")
+    assert "is younger than 2h" in told.said, told
+    laptop.there(f"test -d {some.run.run_dir}/attempt-1/out")
+    laptop.run(*some.words)
     some.finished()
 
 
@@ -280,7 +362,7 @@ def second(yard: Laptop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 
 
 @pytest.mark.fault("cluster", "two laptops at once")
-@each(work.Job, work.Sweep, work.Stage, work.Keep)
+@each(work.Job, work.Sweep, work.Stage, work.Keep, work.Pull, work.Login)
 def test_two_laptops(
     kind: type[Work], laptop: Laptop, second: Laptop, dice: random.Random, made: Made
 ) -> None:
@@ -288,7 +370,7 @@ def test_two_laptops(
     fit(both[0])
     for _ in range(rounds(3, 1)):
         both[0].begin()
-        same = {work.Stage: "faults-data", work.Keep: "state/runs"}.get(kind)
+        same = {work.Stage: "faults-data", work.Keep: "state/runs", work.Pull: "state/runs"}.get(kind)
         if same:
             # The same data, or the same run.
             both[1].__dict__.update({**both[0].__dict__, "laptop": second})
