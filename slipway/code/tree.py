@@ -8,10 +8,12 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
+
+_WITH_CONTENT = ("file", "program")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A file, link or empty folder.
 
     Attributes:
@@ -25,7 +27,7 @@ class Entry:
     @property
     def is_file(self) -> bool:
         """True for what has content."""
-        return self.kind in ("file", "program")
+        return self.kind in _WITH_CONTENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +37,29 @@ class Tree:
     entries: Mapping[str, Entry]
 
     @cached_property
+    def text(self) -> bytes:
+        """All of it, as :mod:`slipway.code.snapshot` explains it; :func:`parse_tree` reads it."""
+        # All at once: there may be tens of thousands.
+        return os.fsencode(
+            "".join(f"{kind}\0{name}\0{value}\0" for name, (kind, value) in self.entries.items())
+        )
+
+    @cached_property
     def name(self) -> str:
         """What its content is called: 32 hexadecimal digits."""
-        # All at once: there may be tens of thousands.
-        text = "".join(f"{entry.kind}\0{name}\0{entry.value}\0" for name, entry in self.entries.items())
-        return hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
+        return hashlib.sha256(self.text).hexdigest()[:32]
 
     @cached_property
     def proof(self) -> str:
         """The SHA-256 of what :data:`PROOF` prints in a folder that holds this tree and nothing else."""
-        printed = "".join(_printed(name, entry) for name, entry in self.entries.items())
-        kinds = [kind + b"\0" for kind in sorted(os.fsencode(printed).split(b"\0")[:-1])]
+        printed = "".join(
+            f"{kind} ./{name} {value}\0" if kind == "link" else f"{kind} ./{name}\0"
+            for name, (kind, value) in self.entries.items()
+        )
+        kinds = b"\0".join([*sorted(os.fsencode(printed).split(b"\0")[:-1]), b""])
         # sort compares all of `./a/b`, which is the order of the entries.
-        sums = (f"{entry.value}\n".encode() for entry in self.entries.values() if entry.is_file)
-        return hashlib.sha256(b"".join([*kinds, *sums])).hexdigest()
+        sums = "".join(f"{value}\n" for kind, value in self.entries.values() if kind in _WITH_CONTENT)
+        return hashlib.sha256(kinds + sums.encode()).hexdigest()
 
     def changed(self, base: Tree) -> list[str]:
         """The names of what this tree has and another has not, or has otherwise."""
@@ -56,13 +67,25 @@ class Tree:
 
     def gone(self, base: Tree) -> list[str]:
         """What is removed from another tree, folders as a whole, before what changed is put there."""
-        gone = [name for name, entry in base.entries.items() if self.entries.get(name) != entry]
+        gone = [*(base.entries.keys() - self.entries), *(n for n in self.changed(base) if n in base.entries)]
         if not gone:
             return []
-        lowest = {posixpath.dirname(name) for name in self.entries}
+        lowest = {name.rpartition("/")[0] for name in self.entries}
         folders = {folder for name in lowest for folder in (name, *_folders(name))} - {""}
         folders |= {name for name, entry in self.entries.items() if entry.kind == "folder"}
         return sorted({_top(name, folders) for name in gone}, key=os.fsencode)
+
+
+def parse_tree(text: bytes) -> Tree:
+    """The tree that has a :attr:`Tree.text`.
+
+    Raises:
+        ValueError: none has.
+    """
+    words = os.fsdecode(text).split("\0")
+    if len(words) % 3 != 1 or words[-1]:
+        raise ValueError("a tree's text has three words for each entry")
+    return Tree(entries=dict(zip(words[1::3], map(Entry, words[::3], words[2::3]), strict=False)))
 
 
 # What a shell prints in a folder for its `proof`: each kind with its name, then the hashes of the files.
@@ -72,11 +95,6 @@ PROOF = r"""
         sort -z
     find . -type f -print0 | sort -z | xargs -0r sha256sum -- | sed 's/^\\//; s/ .*//'
 """
-
-
-def _printed(name: str, entry: Entry) -> str:
-    target = f" {entry.value}" if entry.kind == "link" else ""
-    return f"{entry.kind} ./{name}{target}\0"
 
 
 def _folders(name: str) -> Iterable[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -14,12 +13,11 @@ from pathlib import Path
 
 from slipway.code.package import Package
 from slipway.code.snapshot import Snapshot
-from slipway.code.tree import PROOF, Entry, Tree
+from slipway.code.tree import PROOF, Tree, parse_tree
 from slipway.errors import RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.open_shell import Step
 from slipway.host.scratch import Scratch
-from slipway.jsontext import load_json
 from slipway.progress import Amount, Progress
 from slipway.shell import Result
 from slipway.text.wording import counted
@@ -104,9 +102,9 @@ def explain_unpacked(what: str, result: Result) -> RemoteError:
 def recall_sent(state: Path, site: str, source: Path) -> Tree | None:
     """The tree of a code folder that was last sent to a site from here."""
     try:
-        rows = load_json(_sent_path(state, site, source).read_text(encoding="utf-8"))
-        return Tree(entries={name: Entry(kind=kind, value=value) for name, (kind, value) in rows.items()})
-    except (OSError, ValueError, AttributeError, TypeError):
+        # One that is broken otherwise has another name than any tree there, and does not serve.
+        return parse_tree(_sent_path(state, site, source).read_bytes())
+    except (OSError, ValueError):
         return None  # There is none yet, or it is broken: everything is sent.
 
 
@@ -114,16 +112,15 @@ def remember_sent(state: Path, site: str, source: Path, tree: Tree) -> None:
     """Keep what :func:`recall_sent` gives."""
     path = _sent_path(state, site, source)
     part = path.with_suffix(f".{secrets.token_hex(4)}")
-    rows = {name: [entry.kind, entry.value] for name, entry in tree.entries.items()}
     with suppress(OSError):  # It only saves time.
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(rows), encoding="utf-8")
+        part.write_bytes(tree.text)
         part.replace(path)
 
 
 def _sent_path(state: Path, site: str, source: Path) -> Path:
     key = hashlib.sha256(os.fsencode(f"{site}\0{source.resolve()}")).hexdigest()[:32]
-    return state / "code" / f"sent-{key}.json"
+    return state / "code" / f"sent-{key}.tree"
 
 
 def _describe(snapshot: Snapshot) -> str:

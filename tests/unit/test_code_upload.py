@@ -197,9 +197,15 @@ def test_what_was_sent_last_is_remembered_for_each_site_and_folder(tmp_path: Pat
     assert recall_sent(tmp_path, "hpc", tmp_path / "code") == tree
     assert recall_sent(tmp_path, "box", tmp_path / "code") is None
     assert recall_sent(tmp_path, "hpc", tmp_path / "other") is None
-    (file,) = (tmp_path / "code").glob("sent-*.json")
-    file.write_text('{"a": 1}')
+    (file,) = (tmp_path / "code").glob("sent-*.tree")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
     assert recall_sent(tmp_path, "hpc", tmp_path / "code") is None
+    # A digit that has changed makes it a tree that is not there.
+    file.write_bytes(content.replace(b"\x000", b"\x001"))
+    other = recall_sent(tmp_path, "hpc", tmp_path / "code")
+    assert other is not None
+    assert other.name != tree.name
 
 
 @pytest.mark.parametrize("size", [3072, 0])
