@@ -88,12 +88,15 @@ def parse_tree(text: bytes) -> Tree:
     return Tree(entries=dict(zip(words[1::3], map(Entry, words[::3], words[2::3]), strict=False)))
 
 
-# What a shell prints in a folder for its `proof`: each kind with its name, then the hashes of the files.
+# What a shell prints in a folder for its `proof`: each kind with its name, then the hashes of the files, by
+# the words of $hash: one of :data:`HASHES`. openssl is faster, but one of before 1.1.1 shows an odd name by
+# several lines.
+HASHES = ("openssl dgst -sha256 -r", "sha256sum --")
 PROOF = r"""
     find . -mindepth 1 \( -type l -printf 'link %p %l\0' -o -type d -empty -printf 'folder %p\0' -o -type d \
         -o -type f -perm -100 -printf 'program %p\0' -o -type f -printf 'file %p\0' -o -printf '? %p\0' \) |
         sort -z
-    find . -type f -print0 | sort -z | xargs -0r sha256sum -- | sed 's/^\\//; s/ .*//'
+    find . -type f -print0 | sort -z | xargs -0r $hash | sed 's/^\\//; s/ .*//'
 """
 
 

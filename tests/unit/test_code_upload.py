@@ -175,6 +175,27 @@ def test_a_base_that_is_not_what_it_was_does_not_serve(cluster: Cluster, harm: s
     assert cluster.send() is not None
 
 
+@pytest.mark.parametrize("openssl", ["as it is", "none", "with other lines", "that fails"])
+def test_the_hash_is_by_openssl_or_else_by_sha256sum(
+    cluster: Cluster, openssl: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By one call of the first that says what is right."""
+    for program in ("openssl", "sha256sum"):
+        real = shutil.which(program)
+        if real is None:
+            pytest.skip(f"{program} is not installed")
+        says = {"none": "exit 127", "with other lines": "echo x", "that fails": "exit 1"}.get(openssl, "")
+        line = says if program == "openssl" and says else f'exec {real} "$@"'
+        path = tmp_path / "bin" / program
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n[ $# -lt 3 ] || echo {program} >>{tmp_path}/called\n{line}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert cluster.send() is not None
+    called = (tmp_path / "called").read_text().split()
+    assert called == (["openssl"] if openssl == "as it is" else ["openssl", "sha256sum"])
+
+
 def test_what_is_cut_short_is_not_taken_for_a_tree(cluster: Cluster) -> None:
     cluster.host.most_bytes = 2048
     with pytest.raises(

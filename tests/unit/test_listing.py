@@ -16,7 +16,8 @@ from slipway.errors import DataError, HostError
 
 # A name is bytes without a slash or a zero.
 ODD = ("new\nline", "carriage\rreturn", "'single' \"double\"", " spaces ", "-dash", ":(top)x", "back\\slash",
-       "$HOME *?[a]", "ünï", "? x", "H 100644 0 0\tx", "tab\tx", os.fsdecode(b"\xff\xfe"), "\x1b[31m")  # fmt: skip
+       "$HOME *?[a]", "ünï", "? x", "H 100644 0 0\tx",
+       "tab\tx", os.fsdecode(b"\xff\xfe"), "\x1b[31m")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -107,7 +107,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     is_proven=st.booleans(),
 )
 def test_remembered_hashes(place: Path, content: bytes, at: int, byte: int, is_proven: bool) -> None:
-    """Another byte in them makes them nothing; what is nonsense with a right hash is read without an error."""
+    """Another byte in them makes them nothing; nonsense with a right hash is no error."""
     known = {"a": ((1, 2, 3, 4), SHA), "\udcff\n": ((2**64 - 1, -1, 0, 0), SHA)}
     HashCache(place, place).remember(known)
     (file,) = place.glob("*.hashes")
