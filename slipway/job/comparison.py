@@ -16,7 +16,7 @@ from slipway.job.home import Arrived
 from slipway.sftp.wire import Entry
 from slipway.transfer.checksum import hash_remote
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,12 +88,10 @@ def is_marked_home(results: Path, run: Entry) -> bool:
     return home is not None and home.is_complete
 
 
-def forget_home(folder: Path) -> Home | None:
-    """Take the mark away, before anything in a run's folder is changed; what it said."""
-    home = _read(folder)
+def forget_home(folder: Path) -> None:
+    """Take the mark away, before anything in a run's folder is changed."""
     with suppress(FileNotFoundError):
         (folder / MARK).unlink()
-    return home
 
 
 def write_home(home: Home) -> None:
