@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 _WITH_CONTENT = ("file", "program")
+_BATCHES = 8
+_LEAST_BATCH = 256
+# xargs has room for 128 KiB of words.
+_BATCH_BYTES = 100_000
 
 
 class Entry(NamedTuple):
@@ -58,8 +62,20 @@ class Tree:
         )
         kinds = b"\0".join([*sorted(os.fsencode(printed).split(b"\0")[:-1]), b""])
         # sort compares all of `./a/b`, which is the order of the entries.
-        sums = "".join(f"{value}\n" for kind, value in self.entries.values() if kind in _WITH_CONTENT)
-        return hashlib.sha256(kinds + sums.encode()).hexdigest()
+        files = self._files
+        batches = [files[start : start + self.batch] for start in range(0, len(files), self.batch)]
+        lines = sorted(f"{_prove_batch(batch)}  -\n" for batch in batches)
+        return hashlib.sha256(kinds + "".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def batch(self) -> int:
+        """How many files one process hashes there: a few processes do all, and a command line has room."""
+        longest = max((len(os.fsencode(name)) for name, _ in self._files), default=0) + len("./\0")
+        return min(_BATCH_BYTES // longest, max(_LEAST_BATCH, -(-len(self._files) // _BATCHES)))
+
+    @cached_property
+    def _files(self) -> list[tuple[str, str]]:
+        return [(name, value) for name, (kind, value) in self.entries.items() if kind in _WITH_CONTENT]
 
     def changed(self, base: Tree) -> list[str]:
         """The names of what this tree has and another has not, or has otherwise."""
@@ -88,15 +104,22 @@ def parse_tree(text: bytes) -> Tree:
     return Tree(entries=dict(zip(words[1::3], map(Entry, words[::3], words[2::3]), strict=False)))
 
 
-# What a shell prints in a folder for its `proof`: each kind with its name, then the hashes of the files, by
-# the words of $hash: one of :data:`HASHES`. openssl is faster, but one of before 1.1.1 shows an odd name by
-# several lines.
+def _prove_batch(files: Sequence[tuple[str, str]]) -> str:
+    text = f"./{files[0][0]}\0" + "".join(f"{value}\n" for _, value in files)
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+# What a shell prints in a folder for its `proof`: each kind with its name, then, in any order, a hash for
+# each $batch of files, of the first one's name and the hashes of all. A few batches are hashed at once, for a
+# cluster's disk may take long to open a file. The words of $hash are one of HASHES. openssl is faster, but
+# one of before 1.1.1 shows an odd name by several lines.
 HASHES = ("openssl dgst -sha256 -r", "sha256sum --")
 PROOF = r"""
     find . -mindepth 1 \( -type l -printf 'link %p %l\0' -o -type d -empty -printf 'folder %p\0' -o -type d \
         -o -type f -perm -100 -printf 'program %p\0' -o -type f -printf 'file %p\0' -o -printf '? %p\0' \) |
         sort -z
-    find . -type f -print0 | sort -z | xargs -0r $hash | sed 's/^\\//; s/ .*//'
+    find . -type f -print0 | sort -z | xargs -0r -n "$batch" -P 4 sh -c \
+        '{ printf "%s\0" "$1"; $0 "$@" | sed "s/^\\\\//; s/ .*//"; } | sha256sum' "$hash" | sort
 """
 
 

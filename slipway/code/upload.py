@@ -34,10 +34,15 @@ _MAKE = f"""
 LC_ALL=C; export LC_ALL
 cd -- "$1" || exit
 [ ! -d "$2" ] || exit 0
-tree=$2 part=$1/$3 base=$4 gone=$5 proof=$6
+tree=$2 part=$1/$3 base=$4 gone=$5 proof=$6 batch=$7
 trap 'rm -rf -- "$part"' EXIT
+share() {{ find "$base" -mindepth 1 -maxdepth 1 "$@" -print0; }}
 if [ -n "$base" ]; then
-    cp -al -- "$base" "$part" 2>/dev/null || {{ rm -rf -- "$part" && cp -a -- "$base" "$part"; }} || exit
+    [ -d "$base" ] && mkdir -- "$part" || exit
+    {{
+        share ! -type d | xargs -0r cp -al -t "$part" -- &&
+        share -type d | xargs -0r -n 4 -P 4 cp -al -t "$part" --
+    }} 2>/dev/null || {{ rm -rf -- "$part" && cp -a -- "$base" "$part"; }} || exit
 else
     mkdir -- "$part" || exit
 fi
@@ -78,7 +83,7 @@ def code_step(scratch: Scratch, snapshot: Snapshot, progress: Progress) -> Step:
     base = package.base.name if package.base is not None else ""
     gone = b"".join(os.fsencode(name) + b"\0" for name in package.gone)
     part = f".{tree.name}.{secrets.token_hex(4)}.part"
-    words = [str(scratch.code), tree.name, part, base, str(len(gone)), tree.proof]
+    words = [str(scratch.code), tree.name, part, base, str(len(gone)), tree.proof, str(tree.batch)]
     return Step(
         argv=["sh", "-c", _MAKE, "slipway", *words],
         stdin=_told(gone, package, progress),

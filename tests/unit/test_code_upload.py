@@ -100,6 +100,32 @@ def test_only_what_changed_is_sent(cluster: Cluster) -> None:
     assert (cluster.there / tree.name / "large").samefile(cluster.there / base.name / "large")
 
 
+@pytest.mark.parametrize(("length", "batch"), [(20, 256), (230, 214)])
+def test_many_files_are_hashed_in_batches_that_a_command_line_has_room_for(
+    cluster: Cluster, length: int, batch: int
+) -> None:
+    names = [f"{number % 7}/{'d' * length}/{number:x<{length}}" for number in range(600)]
+    for name in names:
+        path = cluster.source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    base = cluster.send()
+    assert base is not None
+    assert base.batch == batch
+    (cluster.source / names[7]).write_text("changed")
+    assert cluster.send(base) is not None
+    # Two of one batch that were exchanged, and two of different ones, are not what was sent.
+    for one, other in ((0, 14), (0, 6)):
+        (cluster.source / "main.py").write_text(f"changed {other}")
+        base = cluster.send()
+        assert base is not None
+        first, second = (cluster.there / base.name / names[number] for number in (one, other))
+        first.write_text(names[other])
+        second.write_text(names[one])
+        (cluster.source / "main.py").write_text(f"changed again {other}")
+        assert cluster.send(base) is None
+
+
 def swap(source: Path) -> None:
     shutil.rmtree(source / "old")
     (source / "old").write_text("a file by now")
