@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def list_folder(source: Path, *, without: Path | None = None) -> Listing:
     root = source.resolve()
     walk = _Walk(root, read_dockerignore(root), without.resolve() if without else None)
     names = walk.list_area(_read_area(root, "") if find_checkout(root) else _Area(folder=root))
-    return Listing(names=tuple(sorted(names, key=os.fsencode)), notes=tuple(walk.notes))
+    return Listing(names=tuple(_sorted(names)), notes=tuple(walk.notes))
 
 
 def show(name: str) -> str:
@@ -161,11 +161,19 @@ class _Walk:
 
 def _read_area(folder: Path, name: str) -> _Area:
     """What git says of the checkout that a folder is in, as far as it is in that folder."""
-    tracked = [entry.partition("\t") for entry in _names(read_git(folder, "ls-files", "-z", "--stage"))]
-    others = _names(read_git(folder, "ls-files", "-z", "--others", "--exclude-standard"))
-    modules = {_join(name, path) for mode, _, path in tracked if mode.startswith(_SUBMODULE)}
-    files = {_join(name, path) for path in (*(path for _, _, path in tracked), *others)} - modules
-    folders = {posixpath.dirname(path) for path in (*files, *modules)}
+    said = _names(read_git(folder, "ls-files", "-z", "-t", "--stage", "--others", "--exclude-standard"))
+    start = f"{name}/" if name else ""
+    # `? NAME`, or, of what is tracked, a letter, ` MODE HASH STAGE`, a tab and the name.
+    modules: set[str] = set()
+    files: set[str] = set()
+    for line in said:
+        if line.startswith("? "):
+            files.add(start + line[2:])
+        else:
+            about, _, path = line.partition("\t")
+            (modules if about.startswith(_SUBMODULE, 2) else files).add(start + path)
+    files -= modules
+    folders = {path.rpartition("/")[0] for path in (*files, *modules)}
     above = {parent for folder in folders for parent in (folder, *_parents(folder))} - {""}
     return _Area(
         folder=folder, name=name, files=frozenset(files), modules=frozenset(modules), above=frozenset(above)
@@ -174,9 +182,14 @@ def _read_area(folder: Path, name: str) -> _Area:
 
 def _names(printed: str) -> list[str]:
     # git prints bytes, and these are read as UTF-8; names of files are as this machine's locale reads them.
-    return [
-        os.fsdecode(name.encode("utf-8", errors="surrogateescape")) for name in printed.split("\0") if name
-    ]
+    names = os.fsdecode(printed.encode("utf-8", errors="surrogateescape")).split("\0")
+    return [name for name in names if name]
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    """In the order of the names' bytes."""
+    listed = list(names)
+    return sorted(listed) if "".join(listed).isascii() else sorted(listed, key=os.fsencode)
 
 
 def _join(folder: str, name: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from slipway.code.listing import show
+from slipway.code.look import Look
 from slipway.code.tree import Entry, Tree
 from slipway.errors import HostError, SpaceError
 
@@ -43,14 +44,12 @@ class Package:
     size_bytes: int
 
 
-def pack(
-    tree: Tree, statuses: Mapping[str, os.stat_result], read: Read, workspace: Path, base: Tree | None
-) -> Package:
+def pack(tree: Tree, looks: Mapping[str, Look], read: Read, workspace: Path, base: Tree | None) -> Package:
     """Copy what of a tree another has not.
 
     Args:
         tree: the tree.
-        statuses: what ``lstat`` says of each of its entries.
+        looks: what each of its entries looks like.
         read: reads one of its files.
         workspace: where the copy is made, if it is large.
         base: the other; ``None`` for an empty folder.
@@ -63,9 +62,9 @@ def pack(
     with _explained(workspace):
         workspace.mkdir(parents=True, exist_ok=True)
         # Closed by whoever has it.
-        archive = _open_archive(workspace, sum(statuses[name].st_size for name in names))
+        archive = _open_archive(workspace, sum(looks[name].size_bytes for name in names))
         try:
-            _write(archive, tree, names, statuses, read)
+            _write(archive, tree, names, looks, read)
         except BaseException:
             archive.close()
             raise
@@ -98,13 +97,11 @@ def pack_files(files: Mapping[str, bytes]) -> bytes:
     return archive.getvalue()
 
 
-def _write(
-    archive: BinaryIO, tree: Tree, names: list[str], statuses: Mapping[str, os.stat_result], read: Read
-) -> None:
+def _write(archive: BinaryIO, tree: Tree, names: list[str], looks: Mapping[str, Look], read: Read) -> None:
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar:
         for name in names:
             entry = tree.entries[name]
-            member = _member(name, entry, statuses[name])
+            member = _member(name, entry, looks[name])
             tar.addfile(member)
             if entry.is_file:
                 read(name, archive.write)
@@ -112,13 +109,13 @@ def _write(
                 tar.offset = archive.tell()
 
 
-def _member(name: str, entry: Entry, status: os.stat_result) -> tarfile.TarInfo:
+def _member(name: str, entry: Entry, look: Look) -> tarfile.TarInfo:
     # tar writes names in UTF-8, and gives back the bytes of those that are not.
     member = tarfile.TarInfo(os.fsencode(name).decode("utf-8", "surrogateescape"))
-    member.mtime = int(status.st_mtime)
+    member.mtime = look.mtime_s
     member.mode = 0o755 if entry.kind in ("program", "folder") else 0o644
     if entry.is_file:
-        member.size = status.st_size
+        member.size = look.size_bytes
     elif entry.kind == "folder":
         member.type = tarfile.DIRTYPE
     else:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
-import stat
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,16 +52,6 @@ def describe_size(size_bytes: int) -> str:
         if unit
         else f"{size_bytes} B"
     )
-
-
-def weigh(statuses: Mapping[str, os.stat_result]) -> dict[str, Bulk]:
-    """What each of some names holds, by what ``lstat`` says; links and folders have no bytes of their own."""
-    return {name: Bulk(files=1, size_bytes=size_of(status)) for name, status in statuses.items()}
-
-
-def size_of(status: os.stat_result) -> int:
-    """The bytes of a file; none of anything else."""
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def describe_heaviest(bulks: Mapping[str, Bulk], limit: Bulk) -> list[str]:

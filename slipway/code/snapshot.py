@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from slipway.code.checkout import find_checkout
 from slipway.code.listing import Listing, list_folder, show
+from slipway.code.look import Look, look_of
 from slipway.code.package import Package, pack
-from slipway.code.size_limit import Bulk, describe_heaviest, size_of, weigh
+from slipway.code.size_limit import Bulk, describe_heaviest
 from slipway.code.tree import Entry, Tree
 from slipway.errors import DataError
-from slipway.hash_cache import HashCache, Hashed, file_key
+from slipway.hash_cache import HashCache, Hashed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -100,9 +101,9 @@ def take_snapshot(
         try:
             listing = list_folder(root, without=state)
             # A Path for each of many names takes longer than to look at the file.
-            statuses = {name: os.lstat(f"{root}/{name}") for name in listing.names}
-            _check(source, statuses, limit)
-            return _read_all(root, statuses, listing, state, base)
+            looks = {name: look_of(os.lstat(f"{root}/{name}")) for name in listing.names}
+            _check(source, looks, limit)
+            return _read_all(root, looks, listing, state, base)
         except _ChangedError as error:
             changed = str(error)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -113,18 +114,19 @@ def take_snapshot(
     )
 
 
-def _check(source: Path, statuses: Mapping[str, os.stat_result], limit: Bulk | None) -> None:
+def _check(source: Path, looks: Mapping[str, Look], limit: Bulk | None) -> None:
     docker = source / ".dockerignore"
     in_checkout = find_checkout(source) is not None
-    if not statuses:
+    if not looks:
         ignored = " that git does not ignore" if in_checkout else ""
         raise DataError(
             f"CODE_DIR is {source}, which has no files{ignored}; name the folder of your code in the profile"
         )
-    total = Bulk(files=len(statuses), size_bytes=sum(map(size_of, statuses.values())))
+    total = Bulk(files=len(looks), size_bytes=_sum(looks))
     if limit is None or total.is_within(limit):
         return
-    most = "\n  ".join(describe_heaviest(weigh(statuses), limit))
+    bulks = {name: Bulk(files=1, size_bytes=look.size_bytes) for name, look in looks.items()}
+    most = "\n  ".join(describe_heaviest(bulks, limit))
     # Where there is no checkout, no .gitignore is read.
     files = f"a .gitignore or {docker}" if in_checkout else str(docker)
     raise DataError(
@@ -135,16 +137,20 @@ def _check(source: Path, statuses: Mapping[str, os.stat_result], limit: Bulk | N
 
 
 def _read_all(
-    root: Path, statuses: dict[str, os.stat_result], listing: Listing, state: Path, base: Tree | None
+    root: Path, looks: dict[str, Look], listing: Listing, state: Path, base: Tree | None
 ) -> Snapshot:
     cache, place = HashCache(state / "code", root), str(root)
     hashed: dict[str, Hashed] = {}
-    entries = {}
+    entries: dict[str, Entry] = {}
     try:
-        for name in listing.names:
-            entries[name], statuses[name] = _entry(f"{place}/{name}", name, statuses[name], cache)
+        for name, look in looks.items():
+            known = cache.hashed.get(name)
+            if known is not None and known[0] == look.key and stat.S_ISREG(look.mode):
+                entries[name], hashed[name] = Entry(_kind(look), known[1]), known
+                continue
+            entries[name], looks[name] = _entry(f"{place}/{name}", look)
             if entries[name].is_file:
-                hashed[name] = (file_key(statuses[name]), entries[name].value)
+                hashed[name] = (looks[name].key, entries[name].value)
     finally:
         cache.remember(hashed)
     tree = Tree(entries=entries)
@@ -163,29 +169,34 @@ def _read_all(
     return Snapshot(
         source=root,
         tree=tree,
-        size_bytes=sum(map(size_of, statuses.values())),
-        package=pack(tree, statuses, read, state / "tmp", base),
+        size_bytes=_sum(looks),
+        package=pack(tree, looks, read, state / "tmp", base),
         notes=listing.notes,
     )
 
 
-def _entry(path: str, name: str, status: os.stat_result, cache: HashCache) -> tuple[Entry, os.stat_result]:
+def _sum(looks: Mapping[str, Look]) -> int:
+    return sum(look.size_bytes for look in looks.values())
+
+
+def _entry(path: str, look: Look) -> tuple[Entry, Look]:
     """What stands for a file, link or empty folder in its tree, and what it looked like then.
 
     Raises:
         _ChangedError: it changed meanwhile.
         FileNotFoundError: it is no longer there.
     """
-    if stat.S_ISLNK(status.st_mode):
-        return Entry(kind="link", value=_read_link(path)), status
-    if stat.S_ISDIR(status.st_mode):
-        return Entry(kind="folder", value=""), status
-    known = cache.find(name, file_key(status))
-    if known is None:
-        digest = hashlib.sha256()
-        status = _read_file(path, digest.update)
-        known = digest.hexdigest()
-    return Entry(kind="program" if status.st_mode & stat.S_IXUSR else "file", value=known), status
+    if stat.S_ISLNK(look.mode):
+        return Entry(kind="link", value=_read_link(path)), look
+    if stat.S_ISDIR(look.mode):
+        return Entry(kind="folder", value=""), look
+    digest = hashlib.sha256()
+    look = _read_file(path, digest.update)
+    return Entry(kind=_kind(look), value=digest.hexdigest()), look
+
+
+def _kind(look: Look) -> str:
+    return "program" if look.mode & stat.S_IXUSR else "file"
 
 
 def _read_link(path: str) -> str:
@@ -197,27 +208,23 @@ def _read_link(path: str) -> str:
         raise _ChangedError(f"{show(path)} changed") from error
 
 
-def _read_file(source: str, use: Callable[[bytes], object]) -> os.stat_result:
+def _read_file(source: str, use: Callable[[bytes], object]) -> Look:
     """Read a file to its end.
 
     Raises:
         _ChangedError: it changed meanwhile.
     """
     with _open(source) as reader:
-        before = os.fstat(reader.fileno())
+        before = look_of(os.fstat(reader.fileno()))
         read_bytes = 0
         # What grows as fast as it is read would never come to an end.
-        while read_bytes <= before.st_size and (chunk := _read(reader, source)):
+        while read_bytes <= before.size_bytes and (chunk := _read(reader, source)):
             use(chunk)
             read_bytes += len(chunk)
-        after = os.fstat(reader.fileno())
-    if _look(before) != _look(after) or read_bytes != after.st_size:
+        after = look_of(os.fstat(reader.fileno()))
+    if before != after or read_bytes != after.size_bytes:
         raise _ChangedError(f"{show(source)} changed")
     return before
-
-
-def _look(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_mode, *file_key(status)
 
 
 def _open(source: str) -> BinaryIO:

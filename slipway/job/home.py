@@ -6,6 +6,7 @@ While results are on their way there is no mark, so that nobody believes those o
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -75,7 +76,9 @@ def read_home(results: Path, run: Entry) -> Home | None:
     home = _read(results / run.run_id)
     if home is None or not home.is_complete:
         return home
-    is_there = run.state.is_over and all(is_here(home.folder / name, one) for name, one in home.files.items())
+    is_there = run.state.is_over and all(
+        is_here(f"{home.folder}/{name}", one) for name, one in home.files.items()
+    )
     return home if is_there else _in_part(home)
 
 
@@ -85,12 +88,10 @@ def is_marked_home(results: Path, run: Entry) -> bool:
     return home is not None and home.is_complete
 
 
-def forget_home(folder: Path) -> Home | None:
-    """Take the mark away, before anything in a run's folder is changed; what it said."""
-    home = _read(folder)
+def forget_home(folder: Path) -> None:
+    """Take the mark away, before anything in a run's folder is changed."""
     with suppress(FileNotFoundError):
         (folder / MARK).unlink()
-    return home
 
 
 def write_home(home: Home) -> None:
@@ -130,10 +131,10 @@ def _read(folder: Path) -> Home | None:
         return None  # None was written, or by somebody else.
 
 
-def is_here(path: Path, one: Arrived) -> bool:
+def is_here(path: str, one: Arrived) -> bool:
     """True where a file that came is still there, with its size."""
     with suppress(OSError, ValueError):
-        found = path.lstat()
+        found = os.lstat(path)
         return stat.S_ISREG(found.st_mode) and found.st_size == one.size_bytes
     return False
 

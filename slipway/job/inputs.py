@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from slipway.background import Background
 from slipway.code.checkout import Revision, find_revision
 from slipway.code.size_limit import parse_limit
 from slipway.code.snapshot import Snapshot, take_snapshot
@@ -87,8 +88,10 @@ def read_code(project: Project, profile: Profile, site: str, *, whole: bool = Fa
     source = profile.code_dir
     limit = parse_limit(profile.code_limit) if profile.code_limit else None
     base = None if whole else recall_sent(project.state, site, source)
+    # git looks at every file for itself, which takes as long again.
+    revision = Background(lambda: find_revision(source))
     snapshot = take_snapshot(source, project.state, limit=limit, base=base)
-    return Code(snapshot=snapshot, revision=find_revision(source))
+    return Code(snapshot=snapshot, revision=revision.result())
 
 
 def resolve_inputs(

@@ -41,12 +41,12 @@ def keep_tree(state: Path, tree: Tree) -> None:
     path = _tree_path(state, tree.name)
     if path.exists():
         return
-    _write(path, gzip.compress(json.dumps(tree_words(tree)).encode(), mtime=0))
+    _write(path, gzip.compress(json.dumps(tree_words(tree)).encode(), compresslevel=1, mtime=0))
 
 
 def tree_words(tree: Tree) -> dict[str, str]:
     """A word for each entry of a tree, which is the same for the same entry."""
-    return {name: f"{entry.kind} {entry.value[:_DIGITS]}" for name, entry in tree.entries.items()}
+    return {name: f"{kind} {value[:_DIGITS]}" for name, (kind, value) in tree.entries.items()}
 
 
 def recall_tree(state: Path, name: str) -> Mapping[str, str] | None:

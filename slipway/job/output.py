@@ -107,11 +107,10 @@ def _list(folder: Path, shown: Path, notes: list[str]) -> list[str]:
     more = more_bytes = 0
     closed: list[Path] = []
     for path, status in _walk(folder, closed):
-        line = _describe(path, status, shown / path.relative_to(folder))
-        if line is None:
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
             continue
         if len(lines) < _MOST_LISTED:
-            lines.append(line)
+            lines.append(_describe(path, status, shown / os.path.relpath(path, folder)))
         else:
             more += 1
             more_bytes += status.st_size if stat.S_ISREG(status.st_mode) else 0
@@ -121,23 +120,21 @@ def _list(folder: Path, shown: Path, notes: list[str]) -> list[str]:
     return lines
 
 
-def _describe(path: Path, status: os.stat_result, shown: Path) -> str | None:
+def _describe(path: str, status: os.stat_result, shown: Path) -> str:
     name = one_line(short(shown), 400)
     if stat.S_ISREG(status.st_mode):
         return f"{name}  {megabytes(status.st_size)}"
-    if stat.S_ISLNK(status.st_mode):
-        return f"{name} -> {one_line(_read_link(path), 400)}"
-    return None
+    return f"{name} -> {one_line(_read_link(path), 400)}"
 
 
-def _read_link(path: Path) -> str:
+def _read_link(path: str | Path) -> str:
     try:
         return os.readlink(path)  # noqa: PTH115 - as it is written
     except OSError:
         return "?"
 
 
-def _walk(folder: Path, closed: list[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+def _walk(folder: Path, closed: list[Path]) -> Iterator[tuple[str, os.stat_result]]:
     """All that is below a folder, in the order of the names; folders that cannot be read are ``closed``."""
     waiting = [folder]
     while waiting:
@@ -151,7 +148,7 @@ def _walk(folder: Path, closed: list[Path]) -> Iterator[tuple[Path, os.stat_resu
             except OSError:
                 closed.append(Path(one.path))
                 continue
-            yield Path(one.path), status
+            yield one.path, status
             if stat.S_ISDIR(status.st_mode):
                 below.append(Path(one.path))
         waiting += reversed(below)

@@ -184,7 +184,7 @@ def _still_here(home: Path, before: Home | None, *, is_all: bool) -> Mapping[str
     """What came before. Of a run that was not over then, files may have gone here and there for good."""
     if before is None or before.is_complete or not is_all:
         return before.files if before else {}
-    return {name: one for name, one in before.files.items() if is_here(home / name, one)}
+    return {name: one for name, one in before.files.items() if is_here(f"{home}/{name}", one)}
 
 
 def _make(home: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import PurePosixPath
 
@@ -14,13 +13,14 @@ from slipway.host.host import Host
 from slipway.host.scratch import Scratch, kept_folder
 from slipway.job.run import Run
 from slipway.keep.copy import Copied
-from slipway.keep.kept import Keeper, sums_file
+from slipway.keep.kept import Keeper
 from slipway.progress import explain_stop
 from slipway.site import Site
 from slipway.steps.find import find_runs
 from slipway.steps.purge import forget_purge
 from slipway.steps.refresh import current, save
 from slipway.steps.session import Session
+from slipway.steps.where import where_it_lies
 
 _GOES_ON = "what was copied stays where it is; the same command goes on with it"
 
@@ -86,31 +86,6 @@ def keep_image(session: Session, site: Site, name: str, *, back: bool = False) -
     with _keeper(session, site) as keeper:
         file, copied = keeper.image(name, back=back)
         return Moved(name=file, path=_root(keeper, back=back) / "images" / file, copied=copied)
-
-
-def where_it_lies(session: Session, host: Host, run: Run) -> PurePosixPath:
-    """The folder of a run on the cluster: its copy in the home folder there, if it is kept as a whole.
-
-    A purge may have taken some of its files from scratch, and nobody sees which.
-
-    Raises:
-        DataError: it was removed from scratch, and is not kept.
-    """
-    folder = PurePosixPath(run.run_dir)
-    if run.kept and run.state.is_over:
-        kept = PurePosixPath(run.kept)
-        sums = sums_file(kept.parent.parent, f"runs-{run.run_id}")
-        if host.size(sums) is not None and host.is_folder(kept):
-            return kept
-    if run.removed_s is not None and not host.is_folder(folder):
-        when = datetime.fromtimestamp(run.removed_s, timezone.utc)
-        home = session.project.results / run.run_id
-        left = f"what was brought home is in {home}" if home.exists() else "nothing of it was brought home"
-        raise DataError(
-            f"the folder of {run.run_id} in scratch was removed on {when:%Y-%m-%d}, and it is not kept in "
-            f"the home folder there; {left}"
-        )
-    return folder
 
 
 def _keep_run(session: Session, keeper: Keeper, run: Run, *, back: bool) -> Moved:

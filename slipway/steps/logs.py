@@ -15,9 +15,9 @@ from slipway.job.tail import FileTail, LogPart, LogTail, last_attempt
 from slipway.job.wanted import LAST, check_tasks
 from slipway.site import Site
 from slipway.steps.hosts import SiteHosts
-from slipway.steps.keep import where_it_lies
 from slipway.steps.session import Session
 from slipway.steps.several import as_one
+from slipway.steps.where import where_it_lies
 from slipway.text.wording import megabytes
 
 # From here on it is said how much is to come, and how to see less.

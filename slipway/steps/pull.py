@@ -20,10 +20,10 @@ from slipway.progress import explain_stop
 from slipway.site import Site
 from slipway.steps.find import find_run
 from slipway.steps.hosts import SiteHosts, is_lost
-from slipway.steps.keep import where_it_lies
 from slipway.steps.refresh import current, refresh
 from slipway.steps.session import Session
 from slipway.steps.several import as_one, never_submitted
+from slipway.steps.where import where_it_lies
 
 # A connection that was lost is tried again for so long, and so often for one run.
 RETRY_S = 600.0

@@ -100,6 +100,32 @@ def test_only_what_changed_is_sent(cluster: Cluster) -> None:
     assert (cluster.there / tree.name / "large").samefile(cluster.there / base.name / "large")
 
 
+@pytest.mark.parametrize(("length", "batch"), [(20, 256), (230, 214)])
+def test_many_files_are_hashed_in_batches_that_a_command_line_has_room_for(
+    cluster: Cluster, length: int, batch: int
+) -> None:
+    names = [f"{number % 7}/{'d' * length}/{number:x<{length}}" for number in range(600)]
+    for name in names:
+        path = cluster.source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    base = cluster.send()
+    assert base is not None
+    assert base.batch == batch
+    (cluster.source / names[7]).write_text("changed")
+    assert cluster.send(base) is not None
+    # Two of one batch that were exchanged, and two of different ones, are not what was sent.
+    for one, other in ((0, 14), (0, 6)):
+        (cluster.source / "main.py").write_text(f"changed {other}")
+        base = cluster.send()
+        assert base is not None
+        first, second = (cluster.there / base.name / names[number] for number in (one, other))
+        first.write_text(names[other])
+        second.write_text(names[one])
+        (cluster.source / "main.py").write_text(f"changed again {other}")
+        assert cluster.send(base) is None
+
+
 def swap(source: Path) -> None:
     shutil.rmtree(source / "old")
     (source / "old").write_text("a file by now")
@@ -175,6 +201,27 @@ def test_a_base_that_is_not_what_it_was_does_not_serve(cluster: Cluster, harm: s
     assert cluster.send() is not None
 
 
+@pytest.mark.parametrize("openssl", ["as it is", "none", "with other lines", "that fails"])
+def test_the_hash_is_by_openssl_or_else_by_sha256sum(
+    cluster: Cluster, openssl: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By one call of the first that says what is right."""
+    for program in ("openssl", "sha256sum"):
+        real = shutil.which(program)
+        if real is None:
+            pytest.skip(f"{program} is not installed")
+        says = {"none": "exit 127", "with other lines": "echo x", "that fails": "exit 1"}.get(openssl, "")
+        line = says if program == "openssl" and says else f'exec {real} "$@"'
+        path = tmp_path / "bin" / program
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n[ $# -lt 3 ] || echo {program} >>{tmp_path}/called\n{line}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert cluster.send() is not None
+    called = (tmp_path / "called").read_text().split()
+    assert called == (["openssl"] if openssl == "as it is" else ["openssl", "sha256sum"])
+
+
 def test_what_is_cut_short_is_not_taken_for_a_tree(cluster: Cluster) -> None:
     cluster.host.most_bytes = 2048
     with pytest.raises(
@@ -197,9 +244,15 @@ def test_what_was_sent_last_is_remembered_for_each_site_and_folder(tmp_path: Pat
     assert recall_sent(tmp_path, "hpc", tmp_path / "code") == tree
     assert recall_sent(tmp_path, "box", tmp_path / "code") is None
     assert recall_sent(tmp_path, "hpc", tmp_path / "other") is None
-    (file,) = (tmp_path / "code").glob("sent-*.json")
-    file.write_text('{"a": 1}')
+    (file,) = (tmp_path / "code").glob("sent-*.tree")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
     assert recall_sent(tmp_path, "hpc", tmp_path / "code") is None
+    # A digit that has changed makes it a tree that is not there.
+    file.write_bytes(content.replace(b"\x000", b"\x001"))
+    other = recall_sent(tmp_path, "hpc", tmp_path / "code")
+    assert other is not None
+    assert other.name != tree.name
 
 
 @pytest.mark.parametrize("size", [3072, 0])

@@ -14,9 +14,9 @@ from slipway.project import Project
 from slipway.scheduler.base import State
 from slipway.scheduler.slurm.site import SlurmSite
 from slipway.site import Login, Paths
-from slipway.steps.keep import where_it_lies
 from slipway.steps.prune import Pruned, make_criteria
 from slipway.steps.session import Session
+from slipway.steps.where import where_it_lies
 from slipway.terminal.cost_view import confirm_removal
 from slipway.terminal.terminal import Terminal
 from tests.unit.test_keep_survey import make_run

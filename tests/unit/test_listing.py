@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from slipway import share
+from slipway.code import listing
 from slipway.code.checkout import find_revision
 from slipway.code.listing import list_folder, show
 from slipway.errors import DataError, HostError
 
 # A name is bytes without a slash or a zero.
 ODD = ("new\nline", "carriage\rreturn", "'single' \"double\"", " spaces ", "-dash", ":(top)x", "back\\slash",
-       "$HOME *?[a]", "ünï", os.fsdecode(b"\xff\xfe"), "\x1b[31m")  # fmt: skip
+       "$HOME *?[a]", "ünï", "? x", "H 100644 0 0\tx",
+       "tab\tx", os.fsdecode(b"\xff\xfe"), "\x1b[31m")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,17 @@ def test_odd_names_are_kept_and_come_in_the_order_of_their_bytes(tmp_path: Path,
         git(tmp_path, "add", ".")
     expected = [*ODD, *(f"{name}.d/{name}" for name in ODD), *(f"{name}.empty" for name in ODD)]
     assert names(tmp_path) == sorted(expected, key=os.fsencode)
+
+
+def test_git_is_asked_once_for_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question has git read its index, and look at files, once more."""
+    checkout(tmp_path, "a/b", "c")
+    write(tmp_path, "untracked", "a/untracked")
+    asked: list[tuple[str, ...]] = []
+    real = listing.read_git
+    monkeypatch.setattr(listing, "read_git", lambda *words: asked.append(words) or real(*words))
+    assert names(tmp_path) == ["a/b", "a/untracked", "c", "untracked"]
+    assert len(asked) == 1
 
 
 def test_git_says_what_it_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

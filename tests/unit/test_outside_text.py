@@ -3,6 +3,7 @@
 MemoryError, RecursionError and all else that is not named here is a failure.
 """
 
+import hashlib
 import json
 import tarfile
 from contextlib import suppress
@@ -99,11 +100,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outside")
 
 
-@given(text=ANY | changed({"a": [1, 2, 3, 4, SHA]}))
-def test_remembered_hashes(place: Path, text: str) -> None:
-    HashCache(place, place).remember({"a": ((1, 2, 3, 4), SHA)})
-    (file,) = place.glob("*.json")
-    file.write_text(text, errors="surrogatepass")
+@given(
+    content=st.binary(),
+    at=st.integers(0, 200),
+    byte=st.integers(0, 255),
+    is_proven=st.booleans(),
+)
+def test_remembered_hashes(place: Path, content: bytes, at: int, byte: int, is_proven: bool) -> None:
+    """Another byte in them makes them nothing; nonsense with a right hash is no error."""
+    known = {"a": ((1, 2, 3, 4), SHA), "\udcff\n": ((2**64 - 1, -1, 0, 0), SHA)}
+    HashCache(place, place).remember(known)
+    (file,) = place.glob("*.hashes")
+    assert HashCache(place, place).hashed == known
+    broken = bytearray(file.read_bytes())
+    broken[at % len(broken)] = byte
+    found = HashCache(place, place).hashed if file.write_bytes(broken) and not is_proven else {}
+    assert found in ({}, known)
+    file.write_bytes(hashlib.sha256(content).digest() + content if is_proven else content)
     for key, digest in HashCache(place, place).hashed.values():
         assert len(key) == 4
         assert isinstance(digest, str)

@@ -57,6 +57,13 @@ def test_status_of_runs_that_are_over_loads_neither_models_nor_ssh(project: Path
     assert modules & (sites | {"slipway.image.engine", "slipway.scheduler.slurm.scheduler"}) == set()
 
 
+def test_what_brings_results_home_loads_nothing_of_a_submission(project: Path) -> None:
+    done = start(project, "-c", "import sys, slipway.steps.pull; print(*sys.modules)")
+    modules = set(done.stdout.split())
+    assert "slipway.job.fetch" in modules
+    assert modules & {"slipway.job.submit", "slipway.code.snapshot", "slipway.keep.copy"} == set()
+
+
 @pytest.mark.parametrize("command", ["invoke", "slipway"])
 def test_what_python_compiles_is_kept(project: Path, tmp_path: Path, command: str) -> None:
     """Invoke switches that off, and all of Slipway would be compiled at each command."""

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.code.size_limit import Bulk, describe_heaviest, parse_limit, weigh
+from slipway.code.look import look_of
+from slipway.code.size_limit import Bulk, describe_heaviest, parse_limit
 
 
 @pytest.mark.parametrize(
@@ -29,10 +30,7 @@ def test_links_have_no_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "b").symlink_to("a")
     (tmp_path / "c").mkdir()
-    sizes = {
-        name: bulk.size_bytes
-        for name, bulk in weigh({name: (tmp_path / name).lstat() for name in ("a", "b", "c")}).items()
-    }
+    sizes = {name: look_of((tmp_path / name).lstat()).size_bytes for name in ("a", "b", "c")}
     assert sizes == {"a": 5, "b": 0, "c": 0}
 
 
