@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from slipway.dataclass import dataclass
 from slipway.share import share_folder
 
 # By this file a folder is known as a project.

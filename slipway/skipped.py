@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from slipway.dataclass import dataclass
 
 _MOST_NAMED = 10
 _LONGEST_NAME = 200

@@ -7,10 +7,11 @@ import io
 import os
 import shutil
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 
 HOST_ALIAS = "box"

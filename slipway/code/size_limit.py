@@ -7,7 +7,8 @@ import posixpath
 import stat
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from slipway.dataclass import dataclass
 
 # Beside so many bytes for each, the number of files is what a transfer and a cluster's file system feel.
 BYTES_PER_FILE = 10_000

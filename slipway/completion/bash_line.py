@@ -7,7 +7,8 @@ Bash hands over the line as it is typed. What it completes is not a word but wha
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from slipway.dataclass import dataclass
 
 _BLANK = " \t\n"
 # What a backslash keeps its meaning before, between double quotes.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from slipway.completion.grammar import Grammar, Option, Task, find_option
+from slipway.dataclass import dataclass
 
 # What stands behind it is for the program.
 END = "--"

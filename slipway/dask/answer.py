@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.jsontext import load_json
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from slipway.dataclass import dataclass
 from slipway.doctor.finding import Finding
 from slipway.errors import SlipwayError
 from slipway.image.engine import Image

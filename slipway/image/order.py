@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from slipway.build_secret import hide
+from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 from slipway.image.recipe import Recipe
 

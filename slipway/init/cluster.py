@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from slipway.dataclass import dataclass
 
 # Words in the names of variables that lead to large folders, the best first.
 _LARGE = ("SCRATCH", "WORK", "LUSTRE", "GPFS", "PROJECT", "STORE", "DATA")

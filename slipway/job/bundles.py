@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import ceil
 from typing import TypeVar
 
+from slipway.dataclass import dataclass
 from slipway.quantity import mebibytes
 from slipway.resources import Resources
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.job.run import JOB_ID, Reason, Status
 from slipway.jsontext import load_json

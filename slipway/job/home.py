@@ -9,10 +9,11 @@ import json
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from slipway.dataclass import dataclass
 from slipway.job.selection import Entry
 from slipway.jsontext import load_json
 from slipway.whole_file import write_whole

@@ -6,9 +6,10 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 
+from slipway.dataclass import dataclass
 from slipway.errors import DataError, RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.progress import Amount, Progress

@@ -7,10 +7,11 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from slipway.dataclass import dataclass
 from slipway.image.engine import Image
 from slipway.local.setting import Mount
 from slipway.profile import Profile

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 
 DOCKER_HUB = "docker.io"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import fmean, median, stdev
 from typing import Any
 
+from slipway.dataclass import dataclass
 from slipway.dataset.catalog import Dataset
 from slipway.errors import UsageError
 from slipway.job.figure import Figure

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from slipway.dataclass import dataclass
 
 _FILE = re.compile(r"^diff --git ", re.M)
 _NEW = re.compile(r"^\+\+\+ (?P<quote>\"?)b/(?P<name>.*?)\"?\t?$", re.M)

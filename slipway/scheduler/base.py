@@ -11,11 +11,13 @@ An interactive job is a job like any other, which a person joins once it runs (:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
+
+from slipway.dataclass import dataclass
 
 if TYPE_CHECKING:
     from slipway.host.host import Host
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from slipway.scheduler.queues import ClusterQueues, Start
     from slipway.scheduler.usage import UsageAnswer
     from slipway.site import Site
+
+
+_OVER = frozenset(
+    ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED"),
+)
 
 
 class State(str, Enum):
@@ -51,23 +58,11 @@ class State(str, Enum):
         """Its name alone; enumerations of text differ in this from one Python to the next."""
         return self.value
 
-    @property
-    def is_over(self) -> bool:
-        """True where nothing will change any more."""
-        return self in _OVER
+    # True where nothing will change any more. It is asked of each task, tens of thousands of times.
+    is_over: bool
 
-
-_OVER = frozenset(
-    {
-        State.COMPLETED,
-        State.FAILED,
-        State.CANCELLED,
-        State.TIMEOUT,
-        State.OUT_OF_MEMORY,
-        State.NODE_FAIL,
-        State.PREEMPTED,
-    }
-)
+    def __init__(self, word: str) -> None:
+        self.is_over = word in _OVER
 
 
 @dataclass(frozen=True, kw_only=True)

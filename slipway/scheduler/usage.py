@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 # Records of runs have these values, and are checked by them.
 from slipway.checked import Amount, Count
+from slipway.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

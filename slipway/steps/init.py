@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, UsageError
 from slipway.init.answers import (
     BOX,

@@ -8,9 +8,10 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from slipway.dataclass import dataclass
 from slipway.errors import EngineError, HostError, JobError
 from slipway.image.engine import engine
 from slipway.job.ending import merge_status, parse_result

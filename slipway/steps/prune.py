@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
+from slipway.dataclass import dataclass
 from slipway.dataset.packing import dataset_of
 from slipway.errors import IncompleteError, ParseError, RemoteError, UsageError
 from slipway.host.host import Host

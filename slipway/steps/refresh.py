@@ -8,7 +8,6 @@ from slipway.errors import TransferOnlyError
 from slipway.host.host import Host
 from slipway.job.poll import poll
 from slipway.job.run import Run
-from slipway.job.submit import settle
 from slipway.job.usage import add_usage
 from slipway.scheduler.base import State
 from slipway.steps.purge import ask_purge
@@ -35,12 +34,18 @@ def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
     for run in add_usage(host, [polled.get(run.run_id, run) for run in runs]):
         old = before[run.run_id]
         left = old.job_id is None and not store.is_submitting(old)
-        new = settle(host, run) if left and run.status.state is State.SUBMITTING else run
+        new = _settled(host, run) if left and run.status.state is State.SUBMITTING else run
         # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
-        refreshed[new.run_id] = save(session, new) if new is not old and store.has(new) else new
+        refreshed[new.run_id] = save(session, new) if new != old and store.has(new) else new
     if runs:
         ask_purge(session, host, runs[0].site)
     return [refreshed[run.run_id] for run in runs]
+
+
+def _settled(host: Host, run: Run) -> Run:
+    from slipway.job.submit import settle
+
+    return settle(host, run)
 
 
 def current(session: Session, host: Host, run: Run) -> Run:

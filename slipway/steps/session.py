@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.lock import only_one
 from slipway.progress import NullProgress, Progress

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from rich.text import Text
 
+from slipway.dataclass import dataclass
 from slipway.report.run_table import GAP
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from slipway.dataclass import dataclass
 from slipway.progress import OnProgress, Transfer
 
 if TYPE_CHECKING:

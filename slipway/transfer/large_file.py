@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from slipway.dataclass import dataclass
 from slipway.errors import RemoteError, RemoteSpaceError, ScratchError
 from slipway.host.host import Host
 from slipway.host.inventory import Kind, remove_all, take_inventory

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from slipway.dataclass import dataclass
 
 # PBS wants a letter first, and a run's id may begin with a digit. No id of a run has a dash at this place.
 _PREFIX = "x-"

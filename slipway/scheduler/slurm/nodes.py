@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.scheduler.queues import UNTYPED
 from slipway.scheduler.slurm.rows import parse_number

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 
+from slipway.dataclass import dataclass
 from slipway.errors import DataError
 from slipway.sftp.listing import PARTIAL
 from slipway.transfer.sftp.local_file import Original, explain, original, told
