@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -19,7 +19,7 @@ from slipway.checked import AnyText, Before, Between, Zoned
 
 # As datetime.isoformat writes a time of UTC.
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?\+00:00")
-_MOST_DIGITS = 9
+_MOST = 10**9
 _WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 _Kind = TypeVar("_Kind")
@@ -199,34 +199,60 @@ def _of_tuple(kind: Any, as_text: bool) -> _Read:
 
 
 def _of_mapping(key: Any, kind: Any, as_text: bool) -> _Read:
-    inner = _reader(kind, as_text)
-    of_key = _number if _is_number(key) else _reader(key, as_text)
+    inner, of_key = _reader(kind, as_text), _reader(key, as_text)
+    keys, values = _as_it_is(key), _as_it_is(kind)
 
     def read(value: Any) -> Any:
         if type(value) is not dict:
             raise _UnsureError
         return {of_key(name): inner(one) for name, one in value.items()}
 
-    return read
+    def read_texts(value: Any) -> Any:
+        is_read = type(value) is dict and keys.issuperset(map(type, value))
+        return value if is_read and values.issuperset(map(type, value.values())) else read(value)
+
+    def read_numbered(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _UnsureError
+        return dict(zip(_numbers(value), map(inner, value.values()), strict=True))
+
+    if _is_number(key):
+        return read_numbered
+    return read_texts if keys and values else read
+
+
+def _as_it_is(kind: Any) -> frozenset[type]:
+    """What is a value of a type already, by its own type alone. There may be 100,000 of them in a record."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated and isinstance(args[1], AnyText):
+        return frozenset({str})
+    if origin in (Union, types.UnionType):
+        return frozenset({types.NoneType}).union(*(_as_it_is(one) for one in args))
+    return frozenset()
 
 
 def _is_number(kind: Any) -> bool:
     return kind is int or (get_origin(kind) is Annotated and get_args(kind)[0] is int)
 
 
-def _number(name: Any) -> int:
-    """A whole number as JSON has it for the name of a value."""
-    if type(name) is not str or len(name) > _MOST_DIGITS or not (name.isascii() and name.isdecimal()):
-        raise _UnsureError
-    if name[0] == "0" and name != "0":
-        raise _UnsureError
-    return int(name)
+def _numbers(names: Iterable[Any]) -> Iterable[int]:
+    """Whole numbers as JSON has them for the names of values."""
+    found = [*map(int, names)]
+    # As they are written here: no sign, space or zero before one.
+    _sure([*map(str, found)] == [*names] and all(0 <= number < _MOST for number in found))
+    return found
+
+
+def _number(word: str) -> int:
+    (number,) = _numbers((word,))
+    return number
 
 
 def _of_dataclass(kind: Any, as_text: bool) -> _Read:
     hints = get_type_hints(kind, include_extras=True)
     filled = [field for field in fields(kind) if field.init]
     readers = {field.name: _reader(hints[field.name], as_text) for field in filled}
+    as_they_are = {field.name: _as_it_is(hints[field.name]) for field in filled}
     needed = {field.name for field in filled if field.default is MISSING and field.default_factory is MISSING}
 
     def read(value: Any) -> Any:
@@ -234,6 +260,11 @@ def _of_dataclass(kind: Any, as_text: bool) -> _Read:
             return value
         if type(value) is not dict or not needed <= value.keys():
             raise _UnsureError
-        return kind(**{name: readers[name](one) for name, one in value.items()})
+        return kind(
+            **{
+                name: one if type(one) in as_they_are[name] else readers[name](one)
+                for name, one in value.items()
+            }
+        )
 
     return read

@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from slipway.site import Site
 
 
-_OVER = frozenset(
-    ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED"),
-)
-
-
 class State(str, Enum):
     """How a job stands, for any scheduler."""
 
@@ -54,15 +49,17 @@ class State(str, Enum):
     # The scheduler could not be asked, or its answer could not be read.
     UNKNOWN = "UNKNOWN"
 
+    # True where nothing will change any more. It is asked of each task, tens of thousands of times.
+    is_over: bool
+
     def __str__(self) -> str:
         """Its name alone; enumerations of text differ in this from one Python to the next."""
         return self.value
 
-    # True where nothing will change any more. It is asked of each task, tens of thousands of times.
-    is_over: bool
 
-    def __init__(self, word: str) -> None:
-        self.is_over = word in _OVER
+_OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED")
+for _state in State:
+    _state.is_over = _state.value in _OVER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
@@ -13,7 +12,7 @@ from slipway.checked import Text, Whole
 from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.selection import find_called
-from slipway.jsontext import load_json
+from slipway.jsontext import format_json, load_json
 from slipway.plain import read_plain
 from slipway.text.nearest import nearest
 from slipway.whole_file import write_whole
@@ -119,7 +118,7 @@ class SweepStore:
 
     def save(self, sweep: Sweep) -> None:
         """Write one down, as a whole; a power cut after this does not take it away."""
-        text = json.dumps({"version": _VERSION, **asdict(sweep)}, indent=1) + "\n"
+        text = format_json({"version": _VERSION, **asdict(sweep)}) + "\n"
         write_whole(self.folder / f"{sweep.sweep_id}.json", text, synced=True)
 
     def all(self) -> Iterator[Sweep]:
