@@ -49,17 +49,20 @@ class State(str, Enum):
     # The scheduler could not be asked, or its answer could not be read.
     UNKNOWN = "UNKNOWN"
 
-    # True where nothing will change any more. It is asked of each task, tens of thousands of times.
-    is_over: bool
-
     def __str__(self) -> str:
         """Its name alone; enumerations of text differ in this from one Python to the next."""
         return self.value
 
+    @property
+    def is_over(self) -> bool:
+        """True where nothing will change any more."""
+        return self._value_ in _OVER
 
-_OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED")
-for _state in State:
-    _state.is_over = _state.value in _OVER
+
+# As words, whose hash is known; that of a member is computed each time, for tens of thousands of tasks.
+_OVER = frozenset(
+    ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
