@@ -47,7 +47,9 @@ def test_what_is_of_its_very_type_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("word", ["05", "+5", "-5", " 5", "5 ", "1_0", "5.0", "\u0665", "", "x", "9999999999", 5])
+@pytest.mark.parametrize(
+    "word", ["05", "+5", "-5", " 5", "5 ", "1_0", "5.0", "\u0665", "", "x", "9999999999", 5]
+)
 def test_names_that_are_no_plain_numbers_are_left_to_pydantic(word: object) -> None:
     assert read(by_number={word: {}}) is None
 
