@@ -1,4 +1,4 @@
-"""Frozen dataclasses whose methods are made when they are first used.
+"""Frozen dataclasses whose methods are not compiled, but the same functions for all of them.
 
 The standard library compiles six methods for each class where it is defined. That takes a millisecond a
 class, at each command, and most of the classes that a command loads make no value in it. ``fields``,
@@ -31,6 +31,7 @@ def _frozen(kind: Any, kw_only: bool) -> Any:
     kind = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(kind)
 
     def make(self: Any, /, *args: Any, **values: Any) -> None:
+        # Not before it is used: most are not.
         kind.__init__ = _init(kind)
         kind.__init__(self, *args, **values)
 
@@ -45,37 +46,44 @@ def _frozen(kind: Any, kw_only: bool) -> Any:
 
 
 def _init(kind: Any) -> Callable[..., None]:
-    """What fills in the fields, compiled for this class as the standard library does it."""
-    known: dict[str, Any] = {"_MISSING": dataclasses.MISSING}
-    words: dict[bool, list[str]] = {False: [], True: []}
-    lines = ["_values = _self.__dict__"]
-    for field in dataclasses.fields(kind):
-        name = field.name
-        value = default = f"_default_{name}"
-        if field.default is not dataclasses.MISSING:
-            known[default] = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            known[default] = field.default_factory
-            value = f"{default}()"
-        if field.init:
-            word = name
-            if default in known:
-                is_made = value != default
-                word = f"{name}={'_MISSING' if is_made else default}"
-                value = f"{value} if {name} is _MISSING else {name}" if is_made else name
-            else:
-                value = name
-            words[bool(field.kw_only)].append(word)
-        elif default not in known:
-            continue
-        lines.append(f"_values[{name!r}] = {value}")
-    if hasattr(kind, "__post_init__"):
-        lines.append("_self.__post_init__()")
-    by_name = ["*", *words[True]] if words[True] else []
-    head = ", ".join(["_self", *words[False], *by_name])
-    exec("\n    ".join([f"def __init__({head}):", *lines]), known)  # noqa: S102 - names of fields alone
-    made: Callable[..., None] = known["__init__"]
-    return made
+    """What fills in the fields of this class."""
+    known = [field for field in dataclasses.fields(kind) if field.init]
+    places = [field.name for field in known if not field.kw_only]
+    template = {field.name: field.default for field in known}
+    made_anew = {
+        field.name: field.default_factory
+        for field in dataclasses.fields(kind)
+        if field.default_factory is not dataclasses.MISSING
+    }
+    needed = {name for name, value in template.items() if value is dataclasses.MISSING} - made_anew.keys()
+    # Whatever is not given by those who make a value.
+    fixed = {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if not field.init and field.default is not dataclasses.MISSING
+    }
+    is_looked_at = hasattr(kind, "__post_init__")
+
+    def fill(self: Any, /, *args: Any, **values: Any) -> None:
+        if args:
+            given = dict(zip(places, args, strict=False))
+            if len(args) > len(places) or given.keys() & values.keys():
+                raise TypeError(f"{kind.__qualname__} takes {len(places)} values by their places, each once")
+            values |= given
+        made = {**template, **values}
+        if len(made) > len(template) or not needed <= values.keys():
+            wrong = sorted(values.keys() - template.keys()) or sorted(needed - values.keys())
+            raise TypeError(
+                f"{kind.__qualname__}: fields that are missing, or that it does not have: {wrong}"
+            )
+        for name, make in made_anew.items():
+            if name not in values:
+                made[name] = make()
+        self.__dict__.update(made, **fixed)
+        if is_looked_at:
+            self.__post_init__()
+
+    return fill
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Dataclasses whose methods are made late: they are what the standard library's are."""
+"""Dataclasses without methods of their own: they are what the standard library's are."""
 
 import copy
 import dataclasses
@@ -85,7 +85,7 @@ def test_a_changed_copy_is_checked(kinds: tuple[Any, Any, Any]) -> None:
     ("args", "values"), [((), {}), ((1,), {}), ((), {"x": 1, "y": 2}), ((), {"x": 1, "fixed": 2})]
 )
 def test_wrong_arguments(kinds: tuple[Any, Any, Any], args: tuple[int, ...], values: dict[str, int]) -> None:
-    for _ in range(2):  # The first time makes the method.
+    for _ in range(2):  # The first time finds the fields.
         with pytest.raises(TypeError):
             kinds[0](*args, **values)
 
