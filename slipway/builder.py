@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.tilde import expand
 
 DEBOOTSTRAP = "debootstrap:"

@@ -8,10 +8,9 @@ told so: ``__get_pydantic_core_schema__``.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
-
-from slipway.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,14 +7,13 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from slipway.build_secret import BuildSecret, parse_build_secret
 from slipway.builder import Base, parse_base
 from slipway.checked import Check, Positive, form
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, UsageError
 from slipway.local.setting import Mount, Port, parse_mount, parse_port
 from slipway.model import ASIDE, Model, WrongValueError, field_names, read_values

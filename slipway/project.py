@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.share import share_folder
 
 # By this file a folder is known as a project.

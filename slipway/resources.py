@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from slipway.checked import Between, Check, Positive, form
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.model import Model, field_names
 from slipway.quantity import ARRAY, ARRAY_FORM, MEMORY, MEMORY_FORM, TIME, TIME_FORM, parse_array

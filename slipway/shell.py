@@ -11,10 +11,10 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError
 from slipway.signals import held_back
 

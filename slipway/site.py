@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Annotated, Literal
 
 from slipway.checked import Between, Check, Count, Positive, form
 from slipway.dask.options import DaskOptions
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError
 from slipway.model import ASIDE, Model
 from slipway.monitor.rule import Rules

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
-
-from slipway.dataclass import dataclass
+from dataclasses import dataclass
 
 _MOST_NAMED = 10
 _LONGEST_NAME = 200

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.site import Login, Site

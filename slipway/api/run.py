@@ -6,13 +6,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slipway.api.lines import Lines
 from slipway.api.request import Settings, Word, as_resources, as_settings, as_words
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, RunFailedError, SshError, UsageError, WaitTimeoutError
 from slipway.job.home import read_home
 from slipway.job.output import Value, read_output, read_small

@@ -6,9 +6,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 from slipway.api.connections import Connections
-from slipway.dataclass import dataclass
 from slipway.errors import LoginError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch

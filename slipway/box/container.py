@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,6 @@ from slipway.box.spec import (
     parse_ready,
     ssh_config_text,
 )
-from slipway.dataclass import dataclass
 from slipway.errors import HostError, ImageError
 from slipway.image.recipe import Recipe
 from slipway.profile import Profile

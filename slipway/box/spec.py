@@ -7,11 +7,10 @@ import io
 import os
 import shutil
 import tarfile
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 
 HOST_ALIAS = "box"

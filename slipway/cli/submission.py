@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from slipway.cli.logs import exit_as, follow_run
 from slipway.cli.pull import bring_home
 from slipway.cli.read import check_wait, read_lanes, read_minutes, read_push, read_throttle
 from slipway.cli.sweep import submit as submit_sweep
-from slipway.dataclass import dataclass
 from slipway.tilde import expand
 
 if TYPE_CHECKING:

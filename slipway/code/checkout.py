@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, HostError
 from slipway.share import is_installed
 from slipway.shell import LocalShell, Result

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.code.checkout import GIT, explain_refusal, find_checkout, read_git, run_git
 from slipway.code.dockerignore import DockerIgnore, read_dockerignore
-from slipway.dataclass import dataclass
 from slipway.errors import DataError
 
 # The mode that git's index gives a submodule.

@@ -10,12 +10,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from slipway.code.listing import show
 from slipway.code.tree import Entry, Tree
-from slipway.dataclass import dataclass
 from slipway.errors import HostError, SpaceError
 
 _IN_MEMORY_BYTES = 16_000_000

@@ -7,8 +7,7 @@ import posixpath
 import stat
 from collections import defaultdict
 from collections.abc import Mapping
-
-from slipway.dataclass import dataclass
+from dataclasses import dataclass
 
 # Beside so many bytes for each, the number of files is what a transfer and a cluster's file system feel.
 BYTES_PER_FILE = 10_000

@@ -19,6 +19,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,7 +28,6 @@ from slipway.code.listing import Listing, list_folder, show
 from slipway.code.package import Package, pack
 from slipway.code.size_limit import Bulk, describe_heaviest, size_of, weigh
 from slipway.code.tree import Entry, Tree
-from slipway.dataclass import dataclass
 from slipway.errors import DataError
 from slipway.hash_cache import HashCache, Hashed, file_key
 

@@ -6,9 +6,8 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-
-from slipway.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

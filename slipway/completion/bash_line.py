@@ -7,8 +7,7 @@ Bash hands over the line as it is typed. What it completes is not a word but wha
 from __future__ import annotations
 
 import re
-
-from slipway.dataclass import dataclass
+from dataclasses import dataclass
 
 _BLANK = " \t\n"
 # What a backslash keeps its meaning before, between double quotes.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from slipway.completion import kinds
 from slipway.completion.grammar import Grammar
 from slipway.completion.place import Place
-from slipway.dataclass import dataclass
 
 FILES = "files"
 FOLDERS = "folders"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
-
-from slipway.dataclass import dataclass
 
 # Options that may be left out, and whose values may stand alone: `logs 8xfp`; see slipway.cli.parser.
 BY_PLACE = ("--run", "--shell")

@@ -8,9 +8,9 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, HostError, UsageError
 from slipway.shell import LocalShell
 from slipway.text.nearest import nearest

@@ -9,11 +9,11 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slipway.completion.place import Place
-from slipway.dataclass import dataclass
 from slipway.project import Project
 
 # Records that are read for names of runs, and of datasets in their arguments; the newest ones.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from slipway.completion.grammar import Grammar, Option, Task, find_option
-from slipway.dataclass import dataclass
 
 # What stands behind it is for the program.
 END = "--"

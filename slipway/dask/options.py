@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from slipway.checked import Between, Positive, form
-from slipway.dataclass import dataclass
 from slipway.model import Model
 from slipway.resources import Memory
 

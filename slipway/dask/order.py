@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.dask.options import DaskOptions
-from slipway.dataclass import dataclass
 from slipway.quantity import mebibytes
 
 # What dask-jobqueue calls its workers, with a number behind it.

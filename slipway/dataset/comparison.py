@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.dataset.manifest import File, Manifest, parents
 from slipway.host.inventory import Entry, Kind
 

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.dataset.manifest import File
 from slipway.dataset.survey import Survey
 from slipway.hash_cache import FileKey, HashCache, Hashed, file_key

@@ -9,9 +9,9 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.dataset.catalog import Archive, Dataset, SequenceEntry, is_archive
 from slipway.dataset.fetched import Note, is_whole, measure, notes_file, read_notes, write_notes
 from slipway.dataset.unpack import unpack

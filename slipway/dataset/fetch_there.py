@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from slipway.dataclass import dataclass
 from slipway.dataset.catalog import Dataset, SequenceEntry
 from slipway.dataset.comparison import believed
 from slipway.dataset.fetch import Fetched

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 
 _VERSION = "# Slipway manifest 1"

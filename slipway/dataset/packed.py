@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.dataset.packing import SUFFIX, PackedFile, dataset_of
 from slipway.errors import ConnectionLostError, ParseError, RemoteError
 from slipway.host.host import Host

@@ -9,10 +9,10 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.dataset.manifest import Manifest
 from slipway.errors import DataError, EngineError, HostError, SpaceError
 from slipway.image.engine import Image, container_user, engine, run_configured

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest
 from slipway.dataset.staging import Staged, Staging

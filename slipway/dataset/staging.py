@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.dataset.comparison import Comparison, believed, compare
 from slipway.dataset.manifest import Manifest, format_manifest, manifest_path, parse_manifest
 from slipway.dataset.upload_dir import Arrived, UploadDir

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.dataset.comparison import compare
 from slipway.dataset.digest import hash_files
 from slipway.dataset.manifest import Manifest

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 
-from slipway.dataclass import dataclass
 from slipway.doctor.finding import Finding
 from slipway.errors import SlipwayError
 from slipway.image.engine import Image

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.doctor.check import NO_ANSWER, Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, Verdict, failed, skipped, warning
 from slipway.errors import SlipwayError

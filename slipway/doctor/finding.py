@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from slipway.dataclass import dataclass
 
 INCLUDE = "Include slipway_config\n"
 _HEADER = "# Written by `slipway ssh.config`, which also takes it away: --undo. ~/.ssh/config includes it.\n"

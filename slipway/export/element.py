@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
-from slipway.dataclass import dataclass
 from slipway.job.elements import describe_values
 from slipway.job.figure import Figure
 from slipway.job.run import Reason, Run, Status

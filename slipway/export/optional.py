@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import stat
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 

@@ -13,9 +13,9 @@ import shlex
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
-from slipway.dataclass import dataclass
 from slipway.errors import SshError
 from slipway.host.program import Program
 

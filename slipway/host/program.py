@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.host.command_line import MARK
 
 if TYPE_CHECKING:

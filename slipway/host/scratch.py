@@ -7,9 +7,9 @@ import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, RemoteError, RemoteSpaceError, ScratchError, TransferOnlyError
 from slipway.host.files import NoFileTransferError
 from slipway.host.host import Host

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.host.program import Program
 
 # A terminal puts a carriage return before each newline, unless a start file has changed that.

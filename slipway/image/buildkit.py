@@ -10,11 +10,10 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 
 from slipway.build_secret import BuildSecret
-from slipway.dataclass import dataclass
 
 # The first that may attach records of a build to an image, which makes it an index of several.
 _ATTESTS = (0, 10)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 
 # As Apptainer's own reader has them (``pkg/build/types/parser/deffile.go``, ``internal/pkg/build/args``).

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError, ImageError
 from slipway.image.buildkit import parse_version
 from slipway.image.engine import is_podman

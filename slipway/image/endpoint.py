@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from slipway.dataclass import dataclass
 from slipway.errors import EngineError
 from slipway.jsontext import load_json
 

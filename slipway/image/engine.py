@@ -7,11 +7,11 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from slipway.dataclass import dataclass
 from slipway.errors import EngineError, HostError
 from slipway.image.endpoint import Endpoint, find_endpoint
 from slipway.image.no_engine import explain_no_engine

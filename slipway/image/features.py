@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.image.dockerfile import Instruction, read_instructions
 
 _FLAGS = re.compile(r"\s*(FROM|RUN|COPY|ADD)((?:\s+--[a-z][\w-]*(?:=\S*)?)+)\s", re.I)

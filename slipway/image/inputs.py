@@ -11,14 +11,13 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
 from slipway.code.checkout import GIT
 from slipway.code.dockerignore import NAME, DockerIgnore, read_rules
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 from slipway.hash_cache import HashCache, Hashed, file_key
 from slipway.image.copied import copied_files, may_hold_copied, parse_sources

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from slipway.build_secret import hide
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 from slipway.image.recipe import Recipe
 

@@ -6,12 +6,11 @@ import hashlib
 import json
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.build_secret import BuildSecret
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, ImageError
 from slipway.image.copied import copied_files
 from slipway.image.dockerfile import declared_args, plain_text

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slipway.code.checkout import GIT, read_git, run_git
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, DataError
 
 # What each must have: files that the build compiles or the payload imports.

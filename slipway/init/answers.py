@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.model import WrongValueError, read_values
 from slipway.site import Paths

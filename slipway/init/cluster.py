@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
-
-from slipway.dataclass import dataclass
+from dataclasses import dataclass, field
 
 # Words in the names of variables that lead to large folders, the best first.
 _LARGE = ("SCRATCH", "WORK", "LUSTRE", "GPFS", "PROJECT", "STORE", "DATA")

@@ -7,11 +7,11 @@ import posixpath
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from slipway.code.checkout import find_checkout, run_git
-from slipway.dataclass import dataclass
 from slipway.project import MARK
 
 Kind = Literal["uv", "requirements", "conda", "pyproject", "plain"]

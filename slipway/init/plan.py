@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from slipway.dataclass import dataclass
 from slipway.init.answers import BOX, Answers
 from slipway.init.detect import Findings
 from slipway.init.dockerfile import render_dockerfile

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.init.cluster import ClusterFacts, Folder
 from slipway.yaml_text import Entries, entry_lines, flow
 

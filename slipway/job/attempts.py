@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.job.ending import ScriptResult, parse_result

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import ceil
 from typing import TypeVar
 
-from slipway.dataclass import dataclass
 from slipway.quantity import mebibytes
 from slipway.resources import Resources
 

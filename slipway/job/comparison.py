@@ -7,11 +7,10 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from slipway.background import Background
-from slipway.dataclass import dataclass
 from slipway.host.host import Host
 from slipway.job.home import Arrived
 from slipway.sftp.wire import Entry

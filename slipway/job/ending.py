@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.job.run import JOB_ID, Reason, Status
 from slipway.jsontext import load_json

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.host.host import Host
 from slipway.job.comparison import Compared, compare, look_here
 from slipway.job.home import MARK, Arrived

@@ -9,11 +9,10 @@ import json
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.job.selection import Entry
 from slipway.jsontext import load_json
 from slipway.whole_file import write_whole

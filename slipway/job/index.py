@@ -14,11 +14,11 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.hash_cache import RACY_NS, file_key
 from slipway.job.record import VERSION
 from slipway.job.record_file import UnreadableRecord, read_record

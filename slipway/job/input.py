@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from slipway.dataclass import dataclass
 from slipway.dataset.packed import choose_packed, current_versions
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

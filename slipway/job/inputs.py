@@ -6,14 +6,13 @@ Both give the same value, and planning a run starts from that; so any run can be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.code.checkout import Revision, find_revision
 from slipway.code.size_limit import parse_limit
 from slipway.code.snapshot import Snapshot, take_snapshot
 from slipway.code.upload import recall_sent
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

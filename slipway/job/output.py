@@ -6,9 +6,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.text.wording import megabytes, one_line, short
 
 Value = str | int | float | bool

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from slipway.dataclass import dataclass
 from slipway.host.scratch import Scratch
 from slipway.job.inputs import Inputs
 from slipway.job.run import Run, new_run_id

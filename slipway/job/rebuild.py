@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.code.rebuild import check_out
 from slipway.code.snapshot import Snapshot, take_snapshot
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, HostError, JobError
 from slipway.job.kept import recall_tree, tree_words
 from slipway.job.run import Run

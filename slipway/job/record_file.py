@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.record import NewerRecordError, parse_run
 from slipway.job.run import Run

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.code.checkout import Revision
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.bundle_request import check_bundles, job_request
 from slipway.job.bundles import Bundles

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError, IncompleteError, UsageError
 from slipway.host.host import Host
 from slipway.job.fetch import Fetched, Fetcher

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.job.bundles import Bundles
 from slipway.job.run import RunPaths, Shell

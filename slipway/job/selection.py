@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.scheduler.base import State
 from slipway.text.nearest import nearest

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 
 # The exit code of a shell that the other side was faster than. Neither sbatch nor timeout has it.

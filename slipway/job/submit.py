@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 
 from slipway.code.package import pack_files
 from slipway.code.snapshot import Snapshot
 from slipway.code.upload import code_step, explain_unpacked, is_made, remember_sent, send_code
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, JobError, ParseError, RemoteError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.open_shell import Step

@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from slipway.dataclass import dataclass
 from slipway.host.host import Host
 from slipway.job.elements import describe_values
 from slipway.job.run import Run, RunPaths

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from slipway.code.dockerignore import MOST_LETTERS, translate
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError, UsageError
 from slipway.job.run import Run
 from slipway.quantity import parse_array

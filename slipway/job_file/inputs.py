@@ -6,10 +6,9 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.dataset.packing import content_hash
 from slipway.dataset.stage import Found, check_dataset, look_here
 from slipway.errors import DataError

@@ -6,10 +6,9 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.progress import Amount, Progress

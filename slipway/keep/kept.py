@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.dataset.packing import SUFFIX, dataset_of
 from slipway.errors import DataError
 from slipway.host.host import Host

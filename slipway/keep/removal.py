@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

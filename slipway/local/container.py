@@ -6,10 +6,10 @@ import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import EngineError, HostError, UsageError
 from slipway.image.engine import explain_folders
 from slipway.local.spec import CONFIG, HOME, RUN, LocalContainer

@@ -7,10 +7,10 @@ import secrets
 import shutil
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError, UsageError
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError
 from slipway.local.container import create, engine_errors
 from slipway.local.spec import LocalContainer

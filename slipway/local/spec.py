@@ -7,11 +7,10 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.image.engine import Image
 from slipway.local.setting import Mount
 from slipway.profile import Profile

@@ -6,10 +6,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.job.run import Status
 from slipway.monitor.rule import Action, Failure, Rule, Rules, Rung

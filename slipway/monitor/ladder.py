@@ -12,12 +12,11 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.code.checkout import Revision
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.host.scratch import Scratch
 from slipway.job.elements import Element

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.job.run import Run, Status
 from slipway.job.submission_lock import (
     NO_CODE,

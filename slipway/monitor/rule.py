@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal
 
 from slipway.checked import Before, Between, Check, form
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.model import Model
 from slipway.quantity import mebibytes, minutes

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.run import Run
 from slipway.site import Queue, Site

@@ -6,12 +6,12 @@ import hashlib
 import secrets
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.code.package import pack_files
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError, RemoteError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

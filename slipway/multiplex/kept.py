@@ -9,10 +9,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import SshError
 from slipway.lock import only_one, try_lock
 from slipway.multiplex.folder import (

@@ -12,9 +12,9 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.jsontext import load_json
 from slipway.lock import try_lock
 from slipway.notify.target import Target, parse_targets

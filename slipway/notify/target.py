@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
-
-from slipway.dataclass import dataclass
 
 _ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 _EXPECTED = "mail, mail:ADDRESS, desktop, or an address that begins with https://"

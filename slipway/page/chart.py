@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import floor, isfinite, log10
 
-from slipway.dataclass import dataclass
 from slipway.page.markup import Html, element, join, more, table
 
 # A screen has no more columns to tell apart.

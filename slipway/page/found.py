@@ -6,11 +6,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.job import attempts as of_job
 from slipway.job.ending import ScriptResult
 from slipway.job.run import Run

@@ -7,12 +7,11 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import hypot
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.page.found import File, Found
 from slipway.page.read.align import IDENTITY, Error, Point, Rotation, Similarity, compare, rotation_of
 from slipway.page.read.figures import Figures

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.job.run import Run
 from slipway.page.found import Found, look
 from slipway.page.markup import Html

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConversionError, ImageError, RemoteError, RemoteSpaceError
 from slipway.host.scratch import Scratch
 from slipway.jsontext import load_json

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConversionError, RemoteError, RemoteSpaceError
 from slipway.host.host import Host
 from slipway.host.inventory import remove_all

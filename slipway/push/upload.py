@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConnectionLostError, ImageError, ParseError, RemoteError, TransferOnlyError
 from slipway.host.host import Host
 from slipway.host.inventory import remove_all

@@ -9,11 +9,11 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
-from slipway.dataclass import dataclass
 from slipway.errors import RegistryError, UnknownImageError
 from slipway.progress import OnProgress
 from slipway.registry.call import Body, Calls

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from slipway.dataclass import dataclass
 from slipway.errors import RegistryLoginError
 from slipway.registry.reference import DOCKER_HUB
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import EngineError, RegistryError, UsageError
 from slipway.image.engine import INPUTS, Image
 from slipway.progress import Amount, Progress

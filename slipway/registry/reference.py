@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 
 DOCKER_HUB = "docker.io"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from statistics import fmean, median, stdev
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.dataset.catalog import Dataset
 from slipway.errors import UsageError
 from slipway.job.figure import Figure

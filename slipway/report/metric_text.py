@@ -6,8 +6,8 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.report.metric_table import Measured, MetricTable, Row, row_values
 from slipway.report.sweep_table import describe_failure
 from slipway.text.wording import one_line, text_width

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-
-from slipway.dataclass import dataclass
+from dataclasses import dataclass
 
 _FILE = re.compile(r"^diff --git ", re.M)
 _NEW = re.compile(r"^\+\+\+ (?P<quote>\"?)b/(?P<name>.*?)\"?\t?$", re.M)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.job.flat import flatten
 from slipway.job.run import Run

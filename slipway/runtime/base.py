@@ -7,10 +7,9 @@ Another container runtime is one more module beside ``apptainer.py`` with a clas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
-
-from slipway.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

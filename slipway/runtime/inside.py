@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
-from slipway.dataclass import dataclass
 from slipway.runtime.base import REFERENCE, Form, Image, Wanted
 
 

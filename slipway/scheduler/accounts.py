@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.scheduler.base import State
 
 

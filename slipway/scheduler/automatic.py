@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Literal
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.host.host import Host
 from slipway.progress import Progress

@@ -11,13 +11,11 @@ An interactive job is a job like any other, which a person joins once it runs (:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
-
-from slipway.dataclass import dataclass
 
 if TYPE_CHECKING:
     from slipway.host.host import Host

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.model import WrongValueError, read_values
 from slipway.resources import Resources

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.quantity import mebibytes, minutes
 from slipway.resources import Resources

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
-from slipway.dataclass import dataclass
 from slipway.site import Queue, Site
 
 # In the place of a partition's name: the scheduler says where a job would begin first.

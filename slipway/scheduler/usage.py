@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 # Records of runs have these values, and are checked by them.
 from slipway.checked import Amount, Count
-from slipway.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 from slipway.sftp.wire import MalformedError, Reader, RefusedError, Request
 

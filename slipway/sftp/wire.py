@@ -9,11 +9,11 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 
 # SSH_FXE_STATVFS_ST_RDONLY, in OpenSSH's PROTOCOL.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.sif.environment import VARIABLE, is_hard
 
 # Apptainer has values of its own for these, or passes on those of the user.

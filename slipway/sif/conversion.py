@@ -7,10 +7,10 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConversionError, EngineError, SpaceError
 from slipway.image.build import build_image, find_proxies
 from slipway.image.engine import Image, container_user, explain_folders, is_podman, run_configured

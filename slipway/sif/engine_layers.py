@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import EngineError
 from slipway.image.engine import Image, is_podman
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from slipway.dataclass import dataclass
 from slipway.sif.layered.container import (
     DESCRIPTOR,
     DESCRIPTOR_BYTES,

@@ -6,11 +6,10 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.image.engine import Image
 from slipway.jsontext import load_json
 from slipway.project import Project

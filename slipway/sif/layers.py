@@ -6,10 +6,10 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.jsontext import load_json
 from slipway.lock import only_one
 from slipway.project import Project

@@ -15,10 +15,10 @@ import json
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConversionError, SpaceError
 from slipway.jsontext import load_json
 from slipway.sif.environment import environment_layer, is_hard

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError
 from slipway.jsontext import load_json
 from slipway.project import Project

@@ -11,10 +11,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostKeyChangedError, HostKeyError, SshError
 from slipway.ssh.target import Target
 

@@ -9,12 +9,11 @@ import re
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError
 from slipway.site import BOX_FOLDER, THIS_MACHINE, Login
 from slipway.ssh.config import read_config

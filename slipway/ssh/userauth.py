@@ -10,13 +10,13 @@ from __future__ import annotations
 import queue
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import paramiko
 from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
 
-from slipway.dataclass import dataclass
 from slipway.ssh.agent import IdentityError
 
 REPLY_TIMEOUT_S = 120  # somebody may have to confirm on a phone

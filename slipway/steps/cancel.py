@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError, RemoteError, SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.job import watch

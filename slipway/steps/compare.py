@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from slipway.code.checkout import find_checkout, run_git
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError, UsageError
 from slipway.job.attempts import newest_output
 from slipway.job.kept import recall_difference, recall_tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +12,6 @@ from slipway.access.machine import find_machines
 from slipway.dask import folder as there
 from slipway.dask.answer import ClusterState
 from slipway.dask.order import read_names
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError, UsageError
 from slipway.host.host import Host, connect
 from slipway.host.scratch import Scratch

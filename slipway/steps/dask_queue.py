@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slipway.code.upload import send_code
@@ -10,7 +11,6 @@ from slipway.dask import folder as there
 from slipway.dask.options import DaskOptions
 from slipway.dask.order import WorkerJobs, render_queue_order
 from slipway.dask.wrapper import PYTHON
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

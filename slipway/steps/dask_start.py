@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from slipway.dask import folder as there
 from slipway.dask.answer import ClusterState, Versions
 from slipway.dask.options import DaskOptions
 from slipway.dask.wrapper import ENTRY, PYTHON, Wrapper, render_entry, render_wrapper
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError, RemoteError, SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.dataset.catalog import FILE, Dataset, find_dataset, load_catalog
 from slipway.dataset.choice import choose_sequences
 from slipway.dataset.fetch import Fetched, explain_disk, fetch

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 from slipway.job.attempts import Attempt, There, read_attempts_here, read_attempts_there
 from slipway.job.home import read_home

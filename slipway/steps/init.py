@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, UsageError
 from slipway.init.answers import (
     BOX,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, IncompleteError, JobError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, kept_folder

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostKeyChangedError, HostKeyError, LoginError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.site import Site

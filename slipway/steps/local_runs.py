@@ -8,10 +8,9 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import EngineError, HostError, JobError
 from slipway.image.engine import engine
 from slipway.job.ending import merge_status, parse_result

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, SlipwayError, UsageError
 from slipway.host.host import Host
 from slipway.job.log_search import LineFilter, search

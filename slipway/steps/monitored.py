@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.elements import describe_values
 from slipway.job.run import LOCAL, Run, Status

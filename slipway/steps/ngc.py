@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError, RemoteError, UsageError
 from slipway.host.host import Host
 from slipway.job.inputs import find_image

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError, UsageError
 from slipway.host.host import Host
 from slipway.job.run import Run, Status

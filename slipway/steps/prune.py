@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from slipway.dataclass import dataclass
 from slipway.dataset.packing import dataset_of
 from slipway.errors import IncompleteError, ParseError, RemoteError, UsageError
 from slipway.host.host import Host

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError, SlipwayError, TransferOnlyError
 from slipway.host.host import Host
 from slipway.job import results

@@ -7,10 +7,10 @@ import secrets
 import time
 from collections.abc import Iterator, Set
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, kept_folder, open_scratch

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, HostError, UsageError
 from slipway.scheduler.find import find_scheduler
 from slipway.scheduler.queues import OFFERED, ClusterQueues, QueueState

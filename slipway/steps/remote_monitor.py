@@ -6,9 +6,8 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError, RemoteError, SshError, UsageError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.selection import Entry, parse_since
 from slipway.scheduler.accounts import Accounted, AccountQuery

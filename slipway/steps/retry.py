@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError, JobError, SlipwayError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch, open_scratch

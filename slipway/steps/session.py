@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.lock import only_one
 from slipway.progress import NullProgress, Progress

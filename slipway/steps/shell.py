@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConnectionLostError, JobError, SlipwayError, SshError
 from slipway.host.host import Host
 from slipway.interactive.terminal import LeftError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, HostKeyChangedError, HostKeyError, RemoteError, UsageError
 from slipway.host.host import Host, connect
 from slipway.init.answers import check_host, check_scratch, check_site, check_user

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from slipway.background import Background
-from slipway.dataclass import dataclass
 from slipway.dataset.packed import current_command
 from slipway.errors import UsageError
 from slipway.host.host import Host

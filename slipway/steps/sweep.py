@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 from slipway.host.host import Host
 from slipway.job.elements import describe_values

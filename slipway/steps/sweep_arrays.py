@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError, UsageError
 from slipway.job.bundles import Bundles
 from slipway.job.elements import Element, describe_values

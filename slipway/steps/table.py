@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.dataset.catalog import Dataset, find_dataset
 from slipway.errors import SlipwayError
 from slipway.job.attempts import Attempt, read_attempts_here

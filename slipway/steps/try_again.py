@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError, SlipwayError
 from slipway.host.host import Host
 from slipway.host.scratch import Scratch

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConnectionLostError, JobError, RemoteError, SlipwayError, SshError
 from slipway.host.marked import login_command
 from slipway.job.run import Run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import SlipwayError
 from slipway.job.run import Run
 from slipway.scheduler.base import State

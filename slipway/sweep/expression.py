@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import ceil, isfinite
 
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.text.nearest import nearest
 

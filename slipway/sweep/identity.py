@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.job.run import Reason, Status
 from slipway.sweep.record import Place, Sweep
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.checked import Text, Whole
-from slipway.dataclass import dataclass
 from slipway.errors import UsageError
 from slipway.job.selection import find_called
 from slipway.jsontext import format_json, load_json

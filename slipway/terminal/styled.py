@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.report.run_table import GAP
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.progress import OnProgress, Transfer
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import RemoteError, RemoteSpaceError, ScratchError
 from slipway.host.host import Host
 from slipway.host.inventory import Kind, remove_all, take_inventory

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError, HostError, RemoteError, UsageError
 from slipway.host.host import Host
 from slipway.jsontext import load_json

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.shell import Result
 from slipway.skipped import Skipped
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import HostError, UsageError
 
 _PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")

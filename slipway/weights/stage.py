@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.dataclass import dataclass
 from slipway.download import download
 from slipway.errors import ConfigError, DataError, DownloadError, RemoteError, UsageError
 from slipway.host.host import Host

@@ -1,14 +1,13 @@
 """Values that are read without pydantic: only those of their very types, and none otherwise than by it."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from slipway.checked import Text, Whole
-from slipway.dataclass import dataclass
 from slipway.plain import read_plain
 
 

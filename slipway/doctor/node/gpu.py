@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.doctor.check import Answer, Check, Facts, Place
 from slipway.doctor.finding import Finding, failed, ok, skipped
 from slipway.jsontext import load_json

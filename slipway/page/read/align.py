@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import hypot, isfinite, sqrt
 
-from slipway.dataclass import dataclass
 from slipway.page.read.tum import Path3, distance
 
 Point = tuple[float, float, float]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import isfinite
 
-from slipway.dataclass import dataclass
 from slipway.job.output import read_small
 from slipway.page.found import File
 from slipway.text.wording import one_line

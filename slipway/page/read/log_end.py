@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.page.found import open_regular
 from slipway.text.escapes import neutral
 from slipway.text.wording import megabytes

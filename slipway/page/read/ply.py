@@ -7,13 +7,13 @@ import re
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from operator import itemgetter
 from pathlib import Path
 from random import Random
 from typing import IO
 
-from slipway.dataclass import dataclass
 from slipway.page.found import open_regular
 
 _MOST_HEADER = 64 << 10

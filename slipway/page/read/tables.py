@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 from array import array
 from collections.abc import Collection
+from dataclasses import dataclass
 from io import TextIOWrapper
 from math import isnan, nan
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.page.found import open_regular
 
 _MOST_BYTES = 16 << 20

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.page.found import open_regular
 
 _MOST_BYTES = 32 << 20

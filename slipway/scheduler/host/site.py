@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from slipway.checked import Between
-from slipway.dataclass import dataclass
 from slipway.site import THIS_MACHINE, Login, Site
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.quantity import minutes, parse_array
 from slipway.scheduler.limits import ResourceRequest

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.jsontext import load_json
 from slipway.scheduler.base import Job, State

@@ -6,9 +6,9 @@ The folders of runs are then as on any cluster, so that all that reads them ther
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.scheduler.ngc.site import Platform

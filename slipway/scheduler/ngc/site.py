@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from slipway.checked import Check, form
-from slipway.dataclass import dataclass
 from slipway.model import Model, read_json
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import DEFAULTS, Container, Site

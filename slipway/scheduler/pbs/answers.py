@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.host.host import Host
 from slipway.scheduler.pbs.attributes import Attributes, parse_jobs

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-from slipway.dataclass import dataclass
+from dataclasses import dataclass
 
 # PBS wants a letter first, and a run's id may begin with a digit. No id of a run has a dash at this place.
 _PREFIX = "x-"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import RemoteError
 from slipway.host.host import Host
 from slipway.scheduler.pbs.attributes import Attributes, parse_nodes, parse_text

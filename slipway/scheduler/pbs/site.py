@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from slipway.checked import Check, form
-from slipway.dataclass import dataclass
 from slipway.scheduler.pbs.resources import PbsResources
 from slipway.site import DEFAULTS, Site
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.scheduler.queues import OwnLimit
 from slipway.scheduler.slurm.rows import parse_number, rows_of
 

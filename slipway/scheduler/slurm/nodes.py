@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from slipway.dataclass import dataclass
 from slipway.errors import ParseError
 from slipway.scheduler.queues import UNTYPED
 from slipway.scheduler.slurm.rows import parse_number

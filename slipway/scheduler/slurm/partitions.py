@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.scheduler.slurm.rows import marked_rows, parse_number, rows_of
 from slipway.site import Queue
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from slipway.checked import Check, form
-from slipway.dataclass import dataclass
 from slipway.errors import JobError
 from slipway.model import field_names
 from slipway.resources import Name, Resources

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from slipway.dataclass import dataclass
 from slipway.scheduler.slurm.resources import SlurmResources
 from slipway.site import DEFAULTS, Site
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from slipway.dataclass import dataclass
 from slipway.host.host import Host
 from slipway.scheduler.base import JobQuery, State
 from slipway.scheduler.slurm.answers import Answers, parts, run_all

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.builder import DEBOOTSTRAP, Base
-from slipway.dataclass import dataclass
 from slipway.errors import ConfigError
 
 # The folder of such files, beside the definition file.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from slipway.dataclass import dataclass
 from slipway.sif.definition.instruction import UntranslatableError
 
 _PATTERN = frozenset("*?[")

@@ -7,11 +7,10 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 from slipway.image.engine import Image
 

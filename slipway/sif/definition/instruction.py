@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 from slipway.image.dockerfile import find_escape, read_instructions
 from slipway.jsontext import load_json

@@ -5,9 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from slipway.dataclass import dataclass
 from slipway.sif.definition.copying import Copying
 from slipway.sif.definition.instruction import Instruction, UntranslatableError, read_list
 from slipway.sif.definition.quoting import join, quote

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.sif.definition.context import Taken
 from slipway.sif.definition.variable import Word
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.sif.definition.instruction import Instruction, UntranslatableError
 from slipway.sif.definition.variable import Scope, expand_literal, split_words
 

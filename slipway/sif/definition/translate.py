@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.errors import ImageError
 from slipway.sif.definition.context import Context
 from slipway.sif.definition.copying import Copying

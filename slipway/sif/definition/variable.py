@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from slipway.dataclass import dataclass
 from slipway.sif.definition.instruction import UntranslatableError
 from slipway.sif.definition.quoting import quote, quote_in_double
 

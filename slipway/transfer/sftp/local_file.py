@@ -7,9 +7,9 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.dataclass import dataclass
 from slipway.errors import DataError, HostError, SlipwayError, SpaceError
 from slipway.sftp.wire import CHUNK_BYTES, LATEST_S, Entry
 from slipway.skipped import reason

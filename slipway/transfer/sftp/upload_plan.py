@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from slipway.dataclass import dataclass
 from slipway.errors import DataError
 from slipway.sftp.listing import PARTIAL
 from slipway.transfer.sftp.local_file import Original, explain, original, told
