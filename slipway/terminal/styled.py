@@ -60,7 +60,7 @@ class Styled:
         """Add some text, which keeps the styles that it has."""
         begin = len(self)
         if isinstance(more, Styled):
-            self.append(more.plain, "" if more.style == self.style else more.style)
+            self.append(more.plain, more.style)
             self._spans += [(start + begin, end + begin, kept) for start, end, kept in more._spans]
         else:
             self.plain += more
