@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.text import Text
+
 from slipway.report.diagnosis import PLACES, summary
-from slipway.terminal.styled import Styled, safe_text
+from slipway.terminal.styled import safe_text
 from slipway.terminal.terminal import Terminal
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import neutral
@@ -31,12 +33,12 @@ def show_diagnosis(screen: Terminal, told: Mapping[str, Any]) -> None:
         screen.show(line, whole=True)
 
 
-def diagnosis_lines(told: Mapping[str, Any], width: int) -> list[Styled]:
+def diagnosis_lines(told: Mapping[str, Any], width: int) -> list[Text]:
     """The lines, of at most so many columns but for commands and paths, which are never cut.
 
     A group that was skipped as a whole for one reason is one line.
     """
-    lines: list[Styled] = []
+    lines: list[Text] = []
     titles = max((text_width(one["title"]) for one in told["checks"]), default=0)
     for place in PLACES:
         group = [one for one in told["checks"] if one["where"] == place.value]
@@ -61,7 +63,7 @@ def _total(told: Mapping[str, Any]) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _skipped_lines(why: str, width: int) -> list[Styled]:
+def _skipped_lines(why: str, width: int) -> list[Text]:
     pieces = _pieces(f"skipped, because {why}", width - len("  - "))
     mark, style = _MARKS["skipped"]
     return [
@@ -70,7 +72,7 @@ def _skipped_lines(why: str, width: int) -> list[Styled]:
     ]
 
 
-def _check_lines(one: Mapping[str, Any], titles: int, width: int) -> list[Styled]:
+def _check_lines(one: Mapping[str, Any], titles: int, width: int) -> list[Text]:
     mark, style = _MARKS[one["verdict"]]
     is_skipped = one["verdict"] == "skipped"
     title = one["title"] + " " * (titles - text_width(one["title"]))
@@ -91,7 +93,7 @@ def _check_lines(one: Mapping[str, Any], titles: int, width: int) -> list[Styled
     return lines
 
 
-def _detail_lines(label: str, text: str, width: int) -> list[Styled]:
+def _detail_lines(label: str, text: str, width: int) -> list[Text]:
     pieces = _pieces(text, width - len(_INDENT) - len(label))
     first = safe_text(_INDENT).append(label, "bold").append(safe_text(pieces[0]))
     return [first, *(safe_text(_INDENT + " " * len(label) + piece) for piece in pieces[1:])]

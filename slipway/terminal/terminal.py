@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
 from invoke.exceptions import Exit
+from rich.console import Console
+from rich.text import Text
 
 from slipway.errors import HostError, SlipwayError
 from slipway.jsontext import format_json
@@ -22,20 +22,15 @@ from slipway.progress import Amount
 from slipway.report.run_table import GAP
 from slipway.signals import asked_to_end
 from slipway.terminal.output_log import OutputLog
-from slipway.terminal.styled import Moving, Styled, fitted, row_text, safe_text
+from slipway.terminal.styled import Moving, fitted, row_text, safe_text
 from slipway.terminal.uncaught import READER_GONE
 from slipway.text.command_name import as_typed
 from slipway.text.escapes import RESET, LogFilter, neutral
 from slipway.text.wording import how_far, one_line, short, wrapped
 from slipway.tty import open_tty, read_answer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 INTERRUPTED = 130
 _TELL_EVERY_S = 10
-# With one of these, rich takes what is none for a terminal.
-_STYLED = ("FORCE_COLOR", "TTY_COMPATIBLE")
 _LINE = 100
 # A cell of fewer columns is not worth having lines of its own.
 _LEAST_CELL = 20
@@ -43,9 +38,9 @@ _LEAST_CELL = 20
 _STEP_EXTRAS = len("✓  12:34:56 ")
 
 
-def _is_plain(stream: TextIO) -> bool:
-    """Whether text goes there as it is: into a pipe or a file, and nobody wants colours in that."""
-    return not (stream.isatty() or any(map(os.environ.get, _STYLED)))
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich calls it where it has caught the error, and would end with 1
 
 
 def _columns(console: Console) -> int:
@@ -68,6 +63,7 @@ class Terminal:
             # Names of files and arguments need not be valid in any encoding.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        self.out, self.err = _Console(highlight=False), _Console(highlight=False, stderr=True)
         self._status: Any = None
         self._step = ""
         self._since = 0.0
@@ -76,24 +72,6 @@ class Terminal:
         self._kept: OutputLog | None = None
         self._step_is_open = False
         self._line_is_open = False
-
-    @cached_property
-    def out(self) -> Console:
-        """Standard output, as rich has it."""
-        from slipway.terminal.console import open_console
-
-        return open_console()
-
-    @cached_property
-    def err(self) -> Console:
-        """Standard error, as rich has it."""
-        from slipway.terminal.console import open_console
-
-        return open_console(stderr=True)
-
-    @property
-    def _err_is_terminal(self) -> bool:
-        return not _is_plain(sys.stderr) and self.err.is_terminal
 
     def keep_lines(self, folder: Path) -> None:
         """Keep all lines of programs in a file of this folder, which is named when something fails."""
@@ -109,19 +87,19 @@ class Terminal:
         self.done()
         self._step, self._since = one_line(as_typed(text), self._room(_STEP_EXTRAS)), time.monotonic()
         self._told = self._since
-        if self._err_is_terminal:
+        if self.err.is_terminal:
             self._status = self.err.status(self._moving())
             self._status.start()
         else:
             # Its seconds come behind it when it is done.
-            self._put(safe_text(self._step), error=True, end="")
+            self.err.print(safe_text(self._step), soft_wrap=True, end="")
             self._step_is_open = True
         if self._kept is not None:
             self._kept.step(text)
 
     def _room(self, taken: int) -> int:
         """How many columns a line may have, beside what else stands on it."""
-        return min(_LINE, max(_columns(self.err) - taken, 1)) if self._err_is_terminal else _LINE
+        return min(_LINE, max(_columns(self.err) - taken, 1)) if self.err.is_terminal else _LINE
 
     def line(self, text: str) -> None:
         """Show a line of a program below the step; without a terminal it is only kept."""
@@ -166,8 +144,7 @@ class Terminal:
         self._end_log()
         shown = safe_text(f"error: {text}")
         shown.stylize("bold red", 0, len("error:"))
-        for command in re.finditer(r"`[^`]+`", shown.plain):
-            shown.stylize("bold", *command.span())
+        shown.highlight_regex(r"`[^`]+`", "bold")
         self._print(shown)
 
     def ask(self, prompt: str, *, echo: bool) -> str | None:
@@ -207,7 +184,7 @@ class Terminal:
         """An answer, on standard output; ``whole``: it is to be copied, so that no line of it is cut."""
         self.done()
         self._end_log(answer=True)
-        self._put(safe_text(text, style), whole=whole)
+        self._put(self.out, safe_text(text, style), whole=whole)
 
     def note(self, text: str) -> None:
         """A remark that is not the answer, on standard error."""
@@ -272,33 +249,20 @@ class Terminal:
     def fit_error(self, text: str) -> str:
         """An error that somebody else prints on standard error: as it is printed here, without colours."""
         shown = neutral(as_typed(f"error: {text}"))
-        return self._in_lines(shown) if sys.stderr.isatty() else shown
+        return self._in_lines(shown) if self.err.file.isatty() else shown
 
     def _in_lines(self, text: str) -> str:
         return "\n".join(wrapped(line, _columns(self.err)) for line in text.split("\n"))
 
-    def _print(self, shown: str | Styled) -> None:
-        self._put(safe_text(shown) if isinstance(shown, str) else shown, error=True)
+    def _print(self, shown: str | Text) -> None:
+        self._put(self.err, safe_text(shown) if isinstance(shown, str) else shown)
 
-    def _put(
-        self,
-        shown: Styled,
-        *,
-        error: bool = False,
-        whole: bool = False,
-        hang: int | None = None,
-        end: str = "\n",
-    ) -> None:
+    @staticmethod
+    def _put(console: Console, shown: Text, *, whole: bool = False, hang: int | None = None) -> None:
         """Print lines: on a terminal in pieces that fit, if they may be cut; into a pipe as they are."""
-        stream = sys.stderr if error else sys.stdout
-        if _is_plain(stream):
-            stream.write(shown.plain + end)
-            stream.flush()
-            return
-        console = self.err if error else self.out
-        if stream.isatty() and not whole:
+        if console.file.isatty() and not whole:
             shown = fitted(shown, _columns(console), hang)
-        console.print(shown, soft_wrap=True, end=end)
+        console.print(shown, soft_wrap=True)
 
     def _moving(self, below: str = "", style: str = "") -> Moving:
         return Moving(step=self._step, began=lambda: self._since, below=safe_text(below, style))
@@ -312,13 +276,13 @@ class Terminal:
             whole: it is to be copied, so it is not cut.
         """
         hang = sum(widths[:-1]) + GAP * (len(widths) - 1)
-        fits = self.width is not None and hang + _LEAST_CELL <= self.width
+        fits = hang + _LEAST_CELL <= _columns(self.out)
         self.show(row_text(cells, widths), whole=whole, hang=hang if fits else None)
 
-    def show(self, line: Styled, *, whole: bool = False, hang: int | None = None) -> None:
+    def show(self, line: Text, *, whole: bool = False, hang: int | None = None) -> None:
         """A line of an answer, in colours, on standard output; see :func:`slipway.terminal.styled.fitted`."""
         self.done()
-        self._put(line, whole=whole, hang=hang)
+        self._put(self.out, line, whole=whole, hang=hang)
 
     @property
     def width(self) -> int | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from slipway.job.run import Run
 from slipway.report.array_bar import Part, array_parts
 from slipway.report.run_table import run_table, widest
 from slipway.report.values import figure_words, run_values
-from slipway.terminal.styled import Styled, fitted, row_text, safe_text
+from slipway.terminal.styled import fitted, row_text, safe_text
 from slipway.terminal.terminal import Terminal
 from slipway.text.wording import one_line, text_width
 
@@ -44,19 +46,19 @@ def show_runs(
         screen.show(note)
 
 
-def run_lines(runs: Sequence[Run], width: int) -> list[Styled]:
+def run_lines(runs: Sequence[Run], width: int) -> list[Text]:
     """The lines of a table of runs, of which there is one at least, and of the notes below it."""
-    notes = [line for note in _notes(runs) for line in fitted(note, width).lines()]
+    notes = [line for note in _notes(runs) for line in fitted(note, width).split("\n")]
     return [*_table_lines(runs, width, ()), *notes]
 
 
-def _notes(runs: Sequence[Run]) -> list[Styled]:
+def _notes(runs: Sequence[Run]) -> list[Text]:
     return [
         safe_text(f"{run.shown}: {one_line(run.status.note, 400)}", "dim") for run in runs if run.status.note
     ]
 
 
-def _table_lines(runs: Sequence[Run], width: int | None, home: Collection[str]) -> list[Styled]:
+def _table_lines(runs: Sequence[Run], width: int | None, home: Collection[str]) -> list[Text]:
     """A header, a row for each run, and a bar below an array."""
     values = [run_values(run, home=run.run_id in home) for run in runs]
     table = run_table(values, width)
@@ -71,7 +73,7 @@ def _table_lines(runs: Sequence[Run], width: int | None, home: Collection[str]) 
     return lines
 
 
-def _array_line(parts: Sequence[Part]) -> Styled:
+def _array_line(parts: Sequence[Part]) -> Text:
     """``  ███▒▒···  3 done, 2 running, 3 waiting``."""
     bar = safe_text("  ")
     for part in parts:

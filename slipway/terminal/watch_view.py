@@ -19,7 +19,7 @@ from slipway.scheduler.base import State
 from slipway.signals import asked_to_end
 from slipway.ssh.prompt import Prompt
 from slipway.steps.watch import Picture
-from slipway.terminal.styled import Styled, fitted, safe_text
+from slipway.terminal.styled import fitted, safe_text
 from slipway.terminal.terminal import Terminal
 from slipway.terminal.view import run_lines
 from slipway.text.wording import one_line
@@ -156,17 +156,16 @@ class _View:
         if now != self._drawn:
             self._drawn = now
             lines = self._lines(age_s, size.width, size.height)
-            shown = Text("\n", no_wrap=True, overflow="ellipsis").join(line.__rich__() for line in lines)
-            live.update(shown, refresh=True)
+            live.update(Text("\n", no_wrap=True, overflow="ellipsis").join(lines), refresh=True)
 
-    def _lines(self, age_s: int, width: int, height: int) -> list[Styled]:
+    def _lines(self, age_s: int, width: int, height: int) -> list[Text]:
         next_s = max(round(self._picture.next_s) - age_s, 0)
         when = f"asked again in {next_s} s" if self._asking is None else "asking …"
         above = [safe_text(f"{datetime.now().astimezone():%H:%M:%S}  {when}  q quits", "dim"), safe_text("")]
         runs = [_older(run, age_s) for run in self._picture.runs]
         table = run_lines(runs, width) if runs else [safe_text("No run is like that.")]
         trouble = self._picture.trouble
-        below = fitted(safe_text(trouble, "yellow"), width).lines() if trouble else []
+        below = [*fitted(safe_text(trouble, "yellow"), width).split("\n")] if trouble else []
         room = max(height - len(above) - len(below), 1)
         if len(table) > room:
             left = len(table) - (room - 1)

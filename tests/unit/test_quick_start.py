@@ -127,7 +127,7 @@ def test_status_of_a_sweep_loads_neither_models_nor_submissions(project: Path, s
     modules = set(done.stderr.split())
     assert {"slipway.host.host", "slipway.scheduler.slurm.scheduler"} <= modules
     unneeded = ("job.submit", "steps.newest_tries", "keep.survey", "profile", "notify.send", "code.snapshot")
-    assert modules & (HEAVY | {"rich.console"} | {f"slipway.{name}" for name in unneeded}) == set()
+    assert modules & (HEAVY | {f"slipway.{name}" for name in unneeded}) == set()
 
 
 def test_status_of_runs_that_are_over_loads_neither_models_nor_ssh(project: Path) -> None:
@@ -136,7 +136,7 @@ def test_status_of_runs_that_are_over_loads_neither_models_nor_ssh(project: Path
     assert modules & HEAVY == set()
     sites = {"slipway.site", "slipway.profile", "slipway.host.host", "slipway.ssh.target"}
     unneeded = {"slipway.image.engine", "slipway.scheduler.slurm.scheduler", "slipway.notify.send"}
-    assert modules & (sites | unneeded | {"slipway.web", "slipway.job.output", "rich.console"}) == set()
+    assert modules & (sites | unneeded | {"slipway.web", "slipway.job.output"}) == set()
 
 
 @pytest.mark.parametrize("command", ["invoke", "slipway"])

@@ -1,7 +1,6 @@
 """Questions and errors, on a real terminal."""
 
 import fcntl
-import io
 import itertools
 import os
 import pty
@@ -18,13 +17,11 @@ from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
-from rich.console import Console
-from rich.text import Text
 
 from slipway.errors import ImageError
 from slipway.progress import Amount, Transfer, explain_stop
 from slipway.terminal.output_log import OutputLog
-from slipway.terminal.styled import Moving, Styled, safe_text
+from slipway.terminal.styled import Moving, safe_text
 from slipway.terminal.terminal import Terminal, terminal
 from slipway.text.wording import duration, sent, wrapped
 from tests.terminals import read_terminal
@@ -86,8 +83,6 @@ def read_until(terminal: int, end: bytes | None) -> str:
 ERRORS = """
 import sys
 from invoke.exceptions import Exit
-from rich.console import Console
-from rich.text import Text
 from slipway.errors import LoginError
 from slipway.terminal.terminal import terminal
 try:
@@ -380,44 +375,3 @@ def test_the_newest_logs_are_kept(tmp_path: Path) -> None:
     assert kept[0] == "20260101-000006-1.log"
     assert log.file.name in kept
     assert "setup.log" in kept
-
-
-def test_styles_stay_with_their_words() -> None:
-    """As rich's own text does it, which is not loaded where there is no terminal."""
-    own = (
-        Styled("ab", "green")
-        .append("\t")
-        .append("c\n", "bold")
-        .append(Styled("de", "red").append("f", "dim"))
-    )
-    text = (
-        Text("ab", "green")
-        .append("\t")
-        .append("c\n", "bold")
-        .append_text(Text("de", "red").append("f", "dim"))
-    )
-    assert own.__rich__() == text
-    assert (str(own), len(own), own.part(4, 7).plain) == (text.plain, len(text), text[4:7].plain)
-    assert own.part(3, 6).__rich__() == text[3:6]
-    for line, expected in zip(own.lines(), text.split("\n", allow_blank=True), strict=True):
-        expected.expand_tabs(8)
-        assert render(line.__rich__()) == render(expected)
-
-
-def render(text: Text) -> str:
-    console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=80)
-    with console.capture() as captured:
-        console.print(text)
-    return captured.get()
-
-
-@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
-def test_a_pipe_has_colours_where_somebody_wants_them(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    Terminal().say("words", style="green")
-    assert capsys.readouterr().out == "words\n"
-    monkeypatch.setenv(name, "1")
-    monkeypatch.setenv("TERM", "xterm")
-    Terminal().say("words", style="green")
-    assert capsys.readouterr().out == "\x1b[32mwords\x1b[0m\n"
