@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 # Python's fast encoder writes no lines, and the other one takes seconds for thousands of objects.
 _MANY = 100
 # Deeper nesting is refused: what reads and writes values recursively has a limit, too.
 _DEEPEST = 50
+# What json.dumps writes between two objects of a list.
+_BETWEEN = "}, {"
 
 
 def load_json(text: str | bytes) -> Any:
@@ -36,9 +39,19 @@ def format_json(value: Any) -> str:
     return "{\n  " + ",\n  ".join(lines) + "\n}"
 
 
+def dump_each(values: Sequence[Any]) -> list[str]:
+    """The JSON of each value, as ``json.dumps`` writes it; objects are written in one go."""
+    if all(type(value) is dict for value in values):
+        inner = json.dumps(values)[2:-2].split(_BETWEEN)
+        # One that has this in a text, or objects in a list, makes them more.
+        if len(inner) == len(values):
+            return [f"{{{one}}}" for one in inner]
+    return [json.dumps(value) for value in values]
+
+
 def _indented(value: Any) -> str:
     if _is_long(value):
-        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n]"
+        return "[\n  " + ",\n  ".join(dump_each(value)) + "\n]"
     return json.dumps(value, indent=2)
 
 
@@ -58,6 +71,10 @@ def _is_flat(value: Any) -> bool:
     for _ in range(_DEEPEST):
         if not level:
             return True
-        inner = (one.values() if isinstance(one, dict) else one for one in level)
-        level = [part for parts in inner for part in parts if type(part) in (dict, list)]
+        level = [
+            part
+            for one in level
+            for part in (one.values() if type(one) is dict else one)
+            if type(part) is dict or type(part) is list
+        ]
     return not level

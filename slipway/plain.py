@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from slipway.checked import AnyText, Before, Zoned
+from slipway.checked import AnyText, Before, Between, Zoned
 
 # As datetime.isoformat writes a time of UTC.
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?\+00:00")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_MOST = 10**9
 _WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 _Kind = TypeVar("_Kind")
@@ -40,7 +40,7 @@ def read_plain(kind: type[_Kind], values: object, *, as_text: bool = False) -> _
     """
     try:
         found: _Kind = _reader(cast("Any", kind), as_text)(values)
-    except (_UnsureError, ValueError, OverflowError):
+    except (_UnsureError, KeyError, ValueError, OverflowError):
         return None
     return found
 
@@ -79,17 +79,20 @@ def _of_exact(kind: Any) -> _Read:
     _sure(kind in (str, int, bool, float))
 
     def read(value: Any) -> Any:
-        if kind is float:
-            # Up to here, whole numbers and those with a fraction are the same.
-            _sure(type(value) is float or (type(value) is int and abs(value) <= 1 << 53))
-            return float(value)
-        _sure(type(value) is kind)
-        if kind is str:
+        if type(value) is not kind:
+            raise _UnsureError
+        if kind is str and not value.isascii():
             # Pydantic's own text is UTF-8, too; half a character is a ValueError.
             value.encode()
         return value
 
-    return read
+    return _float if kind is float else read
+
+
+def _float(value: Any) -> Any:
+    # Up to here, whole numbers and those with a fraction are the same.
+    _sure(type(value) is float or (type(value) is int and abs(value) <= 1 << 53))
+    return float(value)
 
 
 def _of_text(kind: Any) -> _Read:
@@ -122,22 +125,37 @@ def _of_annotated(kind: Any, rules: tuple[Any, ...], as_text: bool) -> _Read:
     if isinstance(rules[0], Zoned):
         return _moment
     inner = _reader(kind, as_text)
+    if kind is int and not as_text and len(rules) == 1 and isinstance(rules[0], Between):
+        return _of_whole(rules[0])
+    before = [rule.function for rule in rules if isinstance(rule, Before)]
+    checks = [rule.check for rule in rules if not isinstance(rule, Before)]
 
     def read(value: Any) -> Any:
-        for rule in rules:
-            if isinstance(rule, Before):
-                value = rule.function(value)
+        for make in before:
+            value = make(value)
         value = inner(value)
-        for rule in rules:
-            if not isinstance(rule, Before):
-                rule.check(value)
+        for check in checks:
+            check(value)
+        return value
+
+    return read
+
+
+def _of_whole(bounds: Between) -> _Read:
+    least, most = bounds.least, bounds.most
+
+    def read(value: Any) -> Any:
+        if type(value) is not int or value < least or (most is not None and value > most):
+            raise _UnsureError
         return value
 
     return read
 
 
 def _any_text(value: Any) -> Any:
-    _sure(type(value) is str)
+    # There may be tens of thousands of them in a record.
+    if type(value) is not str:
+        raise _UnsureError
     return value
 
 
@@ -163,7 +181,8 @@ def _of_enum(kind: type[Enum]) -> _Read:
     known = {member.value: member for member in kind}
 
     def read(value: Any) -> Any:
-        _sure(type(value) is str and value in known)
+        if type(value) is not str or value not in known:
+            raise _UnsureError
         return known[value]
 
     return read
@@ -180,36 +199,72 @@ def _of_tuple(kind: Any, as_text: bool) -> _Read:
 
 
 def _of_mapping(key: Any, kind: Any, as_text: bool) -> _Read:
-    inner = _reader(kind, as_text)
-    of_key = _number if _is_number(key) else _reader(key, as_text)
+    inner, of_key = _reader(kind, as_text), _reader(key, as_text)
+    keys, values = _as_it_is(key), _as_it_is(kind)
 
     def read(value: Any) -> Any:
-        _sure(type(value) is dict)
+        if type(value) is not dict:
+            raise _UnsureError
         return {of_key(name): inner(one) for name, one in value.items()}
 
-    return read
+    def read_texts(value: Any) -> Any:
+        is_read = type(value) is dict and keys.issuperset(map(type, value))
+        return value if is_read and values.issuperset(map(type, value.values())) else read(value)
+
+    def read_numbered(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _UnsureError
+        return dict(zip(_numbers(value), map(inner, value.values()), strict=True))
+
+    if _is_number(key):
+        return read_numbered
+    return read_texts if keys and values else read
+
+
+def _as_it_is(kind: Any) -> frozenset[type]:
+    """What is a value of a type already, by its own type alone. There may be 100,000 of them in a record."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated and isinstance(args[1], AnyText):
+        return frozenset({str})
+    if origin in (Union, types.UnionType):
+        return frozenset({types.NoneType}).union(*(_as_it_is(one) for one in args))
+    return frozenset()
 
 
 def _is_number(kind: Any) -> bool:
     return kind is int or (get_origin(kind) is Annotated and get_args(kind)[0] is int)
 
 
-def _number(name: Any) -> int:
-    """A whole number as JSON has it for the name of a value."""
-    _sure(type(name) is str and _NUMBER.fullmatch(name) is not None)
-    return int(name)
+def _numbers(names: Iterable[Any]) -> Iterable[int]:
+    """Whole numbers as JSON has them for the names of values."""
+    found = [*map(int, names)]
+    # As they are written here: no sign, space or zero before one.
+    _sure([*map(str, found)] == [*names] and all(0 <= number < _MOST for number in found))
+    return found
+
+
+def _number(word: str) -> int:
+    (number,) = _numbers((word,))
+    return number
 
 
 def _of_dataclass(kind: Any, as_text: bool) -> _Read:
     hints = get_type_hints(kind, include_extras=True)
     filled = [field for field in fields(kind) if field.init]
     readers = {field.name: _reader(hints[field.name], as_text) for field in filled}
+    as_they_are = {field.name: _as_it_is(hints[field.name]) for field in filled}
     needed = {field.name for field in filled if field.default is MISSING and field.default_factory is MISSING}
 
     def read(value: Any) -> Any:
         if as_text and isinstance(value, kind):
             return value
-        _sure(type(value) is dict and readers.keys() >= value.keys() >= needed)
-        return kind(**{name: readers[name](one) for name, one in value.items()})
+        if type(value) is not dict or not needed <= value.keys():
+            raise _UnsureError
+        return kind(
+            **{
+                name: one if type(one) in as_they_are[name] else readers[name](one)
+                for name, one in value.items()
+            }
+        )
 
     return read

@@ -35,7 +35,11 @@ def combine(tasks: Mapping[int, Status]) -> Status:
     Args:
         tasks: how each stands, by its index.
     """
-    worst = min(tasks.values(), key=lambda task: (_WORST.index(task.state), task.reason == Reason.OK))
+    # The first task of each kind stands for all others of it: there may be tens of thousands.
+    kinds: dict[tuple[State, str | None], Status] = {}
+    for task in tasks.values():
+        kinds.setdefault((task.state, task.reason), task)
+    worst = min(kinds.values(), key=lambda task: (_WORST.index(task.state), task.reason == Reason.OK))
     note = _ends(tasks) if worst.state.is_over else worst.note
     return replace(
         worst,

@@ -169,9 +169,9 @@ def _updated(
     job_id = run.job_id or next(
         (script_result.job_id for _, script_result in stands.values() if script_result), None
     )
+    most = most_links(run)
     statuses = {
-        task: tell_link(status, links.get((run.run_id, task)), most_links(run))
-        for task, (status, _) in stands.items()
+        task: tell_link(status, links.get((run.run_id, task)), most) for task, (status, _) in stands.items()
     }
     tasks = {task: status for task, status in statuses.items() if task is not None}
     status = combine(tasks) if tasks else statuses[None]

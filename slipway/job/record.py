@@ -20,7 +20,7 @@ from slipway.errors import ParseError
 from slipway.job.older import to_current
 from slipway.job.run import JOB_ID, Run, Status
 from slipway.job.secret import may_have_passwords, without_commands, without_passwords
-from slipway.jsontext import load_json
+from slipway.jsontext import dump_each, load_json
 from slipway.plain import read_plain
 from slipway.quantity import parse_array
 from slipway.scheduler.find import NAMES
@@ -38,9 +38,6 @@ _UNKNOWN, _LOCAL = "unknown", frozenset({"session"})
 _CHECKSUM, _DIGITS = "checksum", 16
 _BEGIN = re.compile(rb'\{\n "checksum": "([0-9a-f]{16})",')
 _KEYS = frozenset(field.name for field in fields(Run)) - {_UNKNOWN}
-_STATUS = tuple(field.name for field in fields(Status))
-# Of more tasks, pydantic is the faster one.
-_MANY = 1000
 # What has an entry for each task.
 _OF_TASKS = ("task_statuses", "task_usages", "elements")
 # It names files, here and on the cluster.
@@ -85,13 +82,14 @@ def _dump(values: Mapping[str, Any]) -> str:
     many = {key: values[key] for key in _OF_TASKS if isinstance(values.get(key), dict) and values[key]}
     text = json.dumps({**values, **{key: f"{mark}{key}" for key in many}}, indent=1) + "\n"
     for key, tasks in many.items():
-        lines = ",\n".join(f"  {json.dumps(str(task))}: {json.dumps(one)}" for task, one in tasks.items())
+        each = zip(tasks, dump_each([*tasks.values()]), strict=True)
+        lines = ",\n".join(f'  "{task:d}": {one}' for task, one in each)
         text = text.replace(f'"{mark}{key}"', f"{{\n{lines}\n }}")
     return text
 
 
 def _short_status(status: Status) -> dict[str, Any]:
-    return {name: value for name in _STATUS if (value := getattr(status, name)) is not None}
+    return {name: value for name, value in vars(status).items() if value is not None}
 
 
 def _with_checksum(text: str) -> str:
@@ -136,15 +134,7 @@ def parse_run(text: str | bytes) -> Run:
     unknown = {key: value for key, value in values.items() if key not in _KEYS}
     known = to_current({key: value for key, value in values.items() if key in _KEYS}, version)
     whole = {**known, _UNKNOWN: unknown}
-    return _checked(_plain(whole) or _validated(whole))
-
-
-def _plain(values: dict[str, Any]) -> Run | None:
-    """The run, where each value is as it is written here, and there are not many."""
-    of_tasks = (values.get(key) for key in ("elements", "task_statuses"))
-    if sum(len(one) for one in of_tasks if isinstance(one, dict)) > _MANY:
-        return None
-    return read_plain(Run, values)
+    return _checked(read_plain(Run, whole) or _validated(whole))
 
 
 def _validated(values: dict[str, Any]) -> Run:

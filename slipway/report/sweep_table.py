@@ -38,8 +38,8 @@ class ElementState:
         """Its state and, once it is over, why it ended so."""
         if self.status is None:
             return "not submitted" if self.element.place is None else "not known"
-        reason = self.status.reason if self.status.state.is_over else None
-        return " ".join(filter(None, (self.status.state.value, reason)))
+        state = self.status.state
+        return f"{state} {self.status.reason}" if state.is_over and self.status.reason else str(state)
 
 
 def element_states(sweep: Sweep, runs: Mapping[str, Run]) -> list[ElementState]:

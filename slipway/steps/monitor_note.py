@@ -6,8 +6,6 @@ from pathlib import Path
 
 from slipway.errors import SlipwayError
 from slipway.host.scratch import open_scratch
-from slipway.steps.monitored import find_targets
-from slipway.steps.newest_tries import NewestTries
 from slipway.steps.session import Session
 from slipway.sweep.record import Sweep
 
@@ -31,6 +29,9 @@ def followed(session: Session, sweep: Sweep) -> Sweep:
     """
     if not _file(session, sweep.sweep_id).exists():
         return sweep
+    from slipway.steps.monitored import find_targets
+    from slipway.steps.newest_tries import NewestTries
+
     [target] = find_targets(session, sweep.sweep_id, ())
     newest = NewestTries(session=session, target=target)
     try:

@@ -18,8 +18,6 @@ from slipway.job.home import read_home
 from slipway.job.selection import Entry, Selection
 from slipway.jsontext import load_json
 from slipway.keep.age import DAY_S
-from slipway.keep.purge import NOTICE_D, ask_survey, days_left, describe_purge, find_due, forget_survey
-from slipway.keep.survey import Item
 from slipway.site import Site
 from slipway.steps.session import Session
 
@@ -44,6 +42,8 @@ def ask_purge(session: Session, host: Host, name: str) -> None:
         now_s = time.time()
         if now_s - asked_s < (DAY_S if before.get("due") is not None else _AGAIN_S):
             return
+        from slipway.keep.purge import ask_survey, find_due
+
         survey = ask_survey(host, open_scratch(host, site, make=False), kept_folder(host, site))
         # Nobody may ask again for some time; what is due by then is remembered, too.
         due = None if survey is None else find_due(survey, site.scratch_purge_days, now_s + _STALE_S)
@@ -57,6 +57,8 @@ def ask_purge(session: Session, host: Host, name: str) -> None:
 def forget_purge(session: Session, host: Host, scratch: Scratch, site: Site) -> None:
     """Forget what was asked, since something was copied or removed."""
     if site.scratch_purge_days is not None:
+        from slipway.keep.purge import forget_survey
+
         with suppress(SlipwayError):
             forget_survey(host, scratch)
     _file(session, site.name).unlink(missing_ok=True)
@@ -79,6 +81,9 @@ class _These(Selection):
 
 
 def _warn(session: Session, file: Path) -> list[str]:
+    from slipway.keep.purge import NOTICE_D, days_left, describe_purge
+    from slipway.keep.survey import Item
+
     now_s = time.time()
     try:
         if now_s - file.stat().st_mtime > _STALE_S:

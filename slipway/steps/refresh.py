@@ -34,16 +34,18 @@ def refresh(session: Session, host: Host, runs: Sequence[Run]) -> list[Run]:
     for run in add_usage(host, [polled.get(run.run_id, run) for run in runs]):
         old = before[run.run_id]
         left = old.job_id is None and not store.is_submitting(old)
-        new = run
-        if left and run.status.state is State.SUBMITTING:
-            from slipway.job.submit import settle  # loads all that a submission needs
-
-            new = settle(host, run)
+        new = _settled(host, run) if left and run.status.state is State.SUBMITTING else run
         # Where SLURM has refused it meanwhile, the command that was to submit it has removed it.
-        refreshed[new.run_id] = save(session, new) if new is not old and store.has(new) else new
+        refreshed[new.run_id] = save(session, new) if new != old and store.has(new) else new
     if runs:
         ask_purge(session, host, runs[0].site)
     return [refreshed[run.run_id] for run in runs]
+
+
+def _settled(host: Host, run: Run) -> Run:
+    from slipway.job.submit import settle
+
+    return settle(host, run)
 
 
 def current(session: Session, host: Host, run: Run) -> Run:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from slipway.background import Background
 from slipway.errors import UsageError
 from slipway.job.run import Run
 from slipway.notify.pending import Pending, PendingStore
-from slipway.notify.send import NotToldError, tell
-from slipway.notify.target import Target
 from slipway.steps.session import Session
 from slipway.text.wording import clock
+
+if TYPE_CHECKING:
+    from slipway.background import Background
+    from slipway.notify.target import Target
+
+# What tells them is loaded where there is something to tell, which is seldom.
 
 # What fails is tried again after 1, 2, 4 … minutes, at most this many seconds, and so often in all.
 _LONGEST_S, _TRIES = 3600.0, 30
@@ -47,6 +51,8 @@ def ending(run: Run) -> str:
 
 
 def _tell_ending(pending: PendingStore, run: Run, note: Callable[[str], None]) -> None:
+    from slipway.notify.send import NotToldError, tell
+
     with pending.claimed(run.run_id) as claimed:
         if claimed is None:
             return
@@ -86,6 +92,8 @@ class Teller:
 
     def go_on(self) -> None:
         """Begin another round, unless one is under way."""
+        from slipway.background import Background
+
         if self._is_free(0):
             self._round = Background(lambda: tell_endings(self._session, self.notes.append))
 

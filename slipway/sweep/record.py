@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from slipway.checked import Text, Whole
 from slipway.errors import UsageError
 from slipway.job.selection import find_called
-from slipway.jsontext import load_json
+from slipway.jsontext import format_json, load_json
+from slipway.plain import read_plain
 from slipway.text.nearest import nearest
 from slipway.whole_file import write_whole
 
@@ -117,7 +117,7 @@ class SweepStore:
 
     def save(self, sweep: Sweep) -> None:
         """Write one down, as a whole; a power cut after this does not take it away."""
-        text = json.dumps({"version": _VERSION, **asdict(sweep)}, indent=1) + "\n"
+        text = format_json({"version": _VERSION, **asdict(sweep)}) + "\n"
         write_whole(self.folder / f"{sweep.sweep_id}.json", text, synced=True)
 
     def all(self) -> Iterator[Sweep]:
@@ -177,8 +177,6 @@ def describe_unreadable(sweeps: Sequence[UnreadableSweep]) -> str:
 
 def _read(file: Path) -> Sweep | UnreadableSweep | None:
     """A sweep, or why it cannot be read; ``None`` where it has just been removed."""
-    from pydantic import ValidationError
-
     try:
         values = load_json(file.read_bytes())
         if not isinstance(values, dict):
@@ -188,15 +186,22 @@ def _read(file: Path) -> Sweep | UnreadableSweep | None:
             raise ValueError(f"a newer Slipway wrote it (version {version}; this one reads up to {_VERSION})")
         if version != _VERSION:
             raise ValueError("it is no sweep")
-        sweep: Sweep = _adapter().validate_python(values)
+        return read_plain(Sweep, values) or _validated(values)
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        return UnreadableSweep(file=file, why=f"{place} is missing, or has a value that no sweep has")
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
         return UnreadableSweep(file=file, why=why.splitlines()[0])
+
+
+def _validated(values: dict[str, Any]) -> Sweep:
+    from pydantic import ValidationError
+
+    try:
+        sweep: Sweep = _adapter().validate_python(values)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ValueError(f"{place} is missing, or has a value that no sweep has") from error
     return sweep
 
 

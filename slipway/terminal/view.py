@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from slipway.job.output import Output
 from slipway.job.run import Run
 from slipway.report.array_bar import Part, array_parts
 from slipway.report.run_table import run_table, widest
@@ -15,6 +14,9 @@ from slipway.report.values import figure_words, run_values
 from slipway.terminal.styled import fitted, row_text, safe_text
 from slipway.terminal.terminal import Terminal
 from slipway.text.wording import one_line, text_width
+
+if TYPE_CHECKING:
+    from slipway.job.output import Output
 
 _COLOURS = {
     "COMPLETED": "green",

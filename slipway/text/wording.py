@@ -80,6 +80,8 @@ def one_line(text: str, width: int) -> str:
 
 def text_width(text: str) -> int:
     """How many columns of a terminal a text takes."""
+    if text.isascii() and text.isprintable():
+        return len(text)
     from rich.cells import cell_len
 
     return cell_len(text)
@@ -87,9 +89,11 @@ def text_width(text: str) -> int:
 
 def cut(text: str, width: int) -> str:
     """Text of at most so many columns of a terminal, with ``…`` where its end is left out."""
+    if text_width(text) <= width:
+        return text
     from rich.cells import set_cell_size
 
-    return text if text_width(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+    return set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def wrapped(line: str, width: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slipway.jsontext import format_json
+from slipway.jsontext import dump_each, format_json
 
 ITEM = {"name": 'a "b"\n\\', "ü": [1, None, {"deep": [2.5]}]}
 
@@ -25,3 +25,20 @@ def test_each_of_many_is_a_line(value: Any) -> None:
     lines = [line.strip().removesuffix(",") for line in text.splitlines()]
     assert lines.count(json.dumps(ITEM)) == 101
     assert '"one": {' in lines or isinstance(value, list)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [{}],
+        [{}, {}, {}],
+        [{"a": 1}, {"a": {"b": 1}}, {"c": [1, {}]}],
+        [{"a": "}, {"}, {"a": 1}],
+        [{"a": [{"b": 1}, {"b": 2}]}, {"a": 1}],
+        [{"a": 1}, [1]],
+        [1, "}, {", None],
+    ],
+)
+def test_what_is_written_at_once_is_the_same_as_one_by_one(values: list[Any]) -> None:
+    assert dump_each(values) == [json.dumps(value) for value in values]

@@ -126,7 +126,7 @@ def test_a_site_is_asked_once_a_day(session: Session, monkeypatch: pytest.Monkey
         asked.append(words)
         return answers.pop(0)
 
-    monkeypatch.setattr(purge, "ask_survey", ask)
+    monkeypatch.setattr("slipway.keep.purge.ask_survey", ask)
     monkeypatch.setattr(purge, "kept_folder", lambda host, site: PurePosixPath("/home/kept"))
     here = cast(Host, Here())
     ask_purge(session, here, "hpc")

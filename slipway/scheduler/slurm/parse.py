@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from slipway.errors import ParseError
@@ -39,6 +40,8 @@ _SHOWN = re.compile(
 )
 _LATEST_S = 1 << 40
 _MOST_JOBS = 150_000
+# Words and times that are in many rows are read once.
+_once = lru_cache(maxsize=4096)
 # A word that may stand where there are no nodes: "(null)", "None assigned".
 _NODES = re.compile(r"[\w.-][\w.,\[\]-]*")
 # "7", "7_3" for a task of an array, "7_[4-9%2]" for those of its tasks that have not begun.
@@ -91,21 +94,17 @@ def parse_queue(stdout: str) -> list[Job]:
             continue
         tasks = parse_tasks(shown_id, "squeue")
         check_count(len(jobs) + len(tasks), "squeue")
-        jobs += [
-            Job(
-                job_id=job_id,
-                task=task,
-                name=name,
-                state=parse_state(state),
-                native_state=state,
-                elapsed_s=parse_elapsed(elapsed),
-                pending_reason=None if waits_for in ("None", "") else waits_for,
-                limit_s=parse_elapsed(limit),
-                node=_nodes(nodes),
-                **_times(parse_state(state), nodes, start),
-            )
-            for job_id, task in tasks
-        ]
+        known = {
+            "name": name,
+            "state": parse_state(state),
+            "native_state": state,
+            "elapsed_s": parse_elapsed(elapsed),
+            "pending_reason": None if waits_for in ("None", "") else waits_for,
+            "limit_s": parse_elapsed(limit),
+            "node": _nodes(nodes),
+            **_times(parse_state(state), nodes, start),
+        }
+        jobs += [Job(job_id=job_id, task=task, **known) for job_id, task in tasks]
     return jobs
 
 
@@ -117,28 +116,25 @@ def parse_accounting(stdout: str) -> list[Job]:
     """
     jobs: list[Job] = []
     for shown_id, name, state, codes, elapsed, limit, start, end, nodes in rows_of(
-        stdout, 9, "sacct", lambda row: bool(_ID.fullmatch(row[0]))
+        stdout, 9, "sacct", lambda row: _ID.fullmatch(row[0]) is not None
     ):
         code, signal = _codes(codes)
+        # "CANCELLED by 1000"
+        word, _, _ = state.partition(" ")
         tasks = parse_tasks(shown_id, "sacct")
         check_count(len(jobs) + len(tasks), "sacct")
-        jobs += [
-            Job(
-                job_id=job_id,
-                task=task,
-                name=name,
-                # "CANCELLED by 1000"
-                state=parse_state(state.partition(" ")[0]),
-                native_state=state.partition(" ")[0],
-                exit_code=code,
-                signal=signal,
-                elapsed_s=parse_number(elapsed),
-                limit_s=parse_elapsed(limit),
-                node=_nodes(nodes),
-                **_times(parse_state(state.partition(" ")[0]), nodes, start, end),
-            )
-            for job_id, task in tasks
-        ]
+        known = {
+            "name": name,
+            "state": parse_state(word),
+            "native_state": word,
+            "exit_code": code,
+            "signal": signal,
+            "elapsed_s": parse_number(elapsed),
+            "limit_s": parse_elapsed(limit),
+            "node": _nodes(nodes),
+            **_times(parse_state(word), nodes, start, end),
+        }
+        jobs += [Job(job_id=job_id, task=task, **known) for job_id, task in tasks]
     return jobs
 
 
@@ -187,6 +183,7 @@ def _shown(line: str) -> Iterator[Job]:
         )
 
 
+@_once
 def parse_state(word: str) -> State:
     """A state as SLURM writes it; one that is not documented is UNKNOWN."""
     try:
@@ -195,6 +192,7 @@ def parse_state(word: str) -> State:
         return State.UNKNOWN
 
 
+@_once
 def parse_elapsed(text: str) -> int | None:
     """``D-HH:MM:SS`` or less of it, in seconds; ``None`` where it is no time."""
     match = _ELAPSED.fullmatch(text)
@@ -222,10 +220,12 @@ def _time(text: str) -> int | None:
     return seconds if seconds and seconds < _LATEST_S else None
 
 
+@_once
 def _nodes(text: str) -> str | None:
     return text if _NODES.fullmatch(text) else None
 
 
+@_once
 def _codes(text: str) -> tuple[int | None, int | None]:
     """Exit code and signal, of ``3:0``."""
     code, _, signal = text.partition(":")

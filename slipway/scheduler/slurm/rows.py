@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from slipway.errors import ParseError
@@ -10,7 +9,7 @@ from slipway.errors import ParseError
 # What each row begins with where a program's --format has it.
 MARK = "slipway"
 # Counts, seconds, indices and codes; longer ones are none of SLURM's.
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_MOST_DIGITS = 18
 
 
 def marked_rows(stdout: str, count: int, program: str) -> list[list[str]]:
@@ -55,7 +54,8 @@ def rows_of(stdout: str, count: int, program: str, is_row: Callable[[list[str]],
 
 def parse_number(text: str) -> int | None:
     """A number as SLURM writes it; ``None`` where it is none."""
-    return int(text) if _NUMBER.fullmatch(text) else None
+    # A pattern would take three times as long, for some 50,000 of them.
+    return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal() else None
 
 
 def _unexpected(program: str, text: str, expected: str) -> ParseError:
