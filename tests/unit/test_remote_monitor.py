@@ -18,7 +18,7 @@ from slipway.project import Project
 from slipway.quantity import minutes
 from slipway.scheduler.limits import ResourceRequest
 from slipway.scheduler.slurm.resources import SlurmResources
-from slipway.steps import monitor_note
+from slipway.steps import monitored
 from slipway.steps.kept_hosts import KeptHosts, KeptHostsSession
 from slipway.steps.monitor_checks import once
 from slipway.steps.monitor_note import followed, forget_monitor, note_monitor
@@ -286,7 +286,7 @@ def test_a_sweep_is_followed_as_long_as_a_monitor_is_noted(
         asked.append(word)
         return [replace(TARGET, elements=(), sweep=sweep)]
 
-    monkeypatch.setattr(monitor_note, "find_targets", find)
+    monkeypatch.setattr(monitored, "find_targets", find)
 
     def no_login(self: KeptHosts, site: object, log_in: object) -> None:
         raise SshError("no route")

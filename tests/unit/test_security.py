@@ -51,7 +51,6 @@ PUT_TOGETHER = {
     "steps/editor.py": "cluster/editor.sh",
     "tunnel/relay.py": "names of Python, which are ours",
     "transfer/basis.py": "constants",
-    "transfer/checksum.py": "a constant",
     "transfer/rsync_tunnel.py": "what rsync has quoted",
     "scheduler/pbs/health.py": "constants",
 }

@@ -151,7 +151,7 @@ CLUSTER = (
         name="sha256sum",
         source="programs there",
         read=_hashes,
-        samples=of(f"{'0' * 64} *a\0{'f' * 64} *b c\0"),
+        samples=of(f"{'0' * 64} *./a\0{'f' * 64} *./b c\0"),
     ),
     Parser(
         name="rsync-errors",

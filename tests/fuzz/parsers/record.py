@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -33,15 +35,28 @@ from slipway.steps.session import Session
 from slipway.sweep.record import SweepStore
 from slipway.transfer.sftp.journal import parse_journal
 from slipway.weights.stage import find_source
-from tests.fuzz.parsers.common import ROOT, Parser, as_binary, as_bytes, as_file, each, folder, from_tests, of
+from tests.fuzz.parsers.common import (
+    ROOT,
+    Parser,
+    as_binary,
+    as_bytes,
+    as_file,
+    each,
+    folder,
+    from_tests,
+    latin,
+    of,
+)
 from tests.fuzz.samples import files, repository
 
 
 def _known_hashes(text: str) -> None:
     place = folder() / "hashes"
     HashCache(place, place).remember({"a": ((1, 2, 3, 4), "0" * 64)})
-    (file,) = place.glob("*.json")
-    file.write_bytes(as_bytes(text))
+    (file,) = place.glob("*.hashes")
+    # With the hash that it begins with, or nothing behind that would be read.
+    content = latin(text)
+    file.write_bytes(hashlib.sha256(content).digest() + content)
     for key, digest in HashCache(place, place).hashed.values():
         assert len(key) == 4
         assert isinstance(digest, str)
@@ -57,6 +72,7 @@ def _sweeps(file: Path) -> None:
     list(SweepStore(file.parent).all())
 
 
+_HASHES = struct.pack("<QQqqQ", 1, 1, 2, 3, 4).decode("latin-1") + "a\0" + "0" * 64
 _MANIFEST = f"# Slipway manifest 1\n# file\t7\t1\t-\n{'0' * 64} *a\n"
 
 
@@ -143,7 +159,7 @@ RECORDS = (
         name="known-hashes",
         source="records",
         read=_known_hashes,
-        samples=of('{"a": [1, 2, 3, 4, "' + "0" * 64 + '"]}'),
+        samples=of(_HASHES),
     ),
     Parser(
         name="fetched-notes",
