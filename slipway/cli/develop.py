@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -106,28 +108,42 @@ def faults(
 )
 def test(context: Context, fast: bool = False, long_: bool = False) -> None:
     """Check style and types, and run all tests."""
-    # What fails beside others is tried once more, alone.
-    commands = [
-        "ruff check .",
-        "ruff format --check .",
-        "mypy",
-        "tests.second_try -n auto tests/unit tests/payload",
-    ]
-    if not fast:
-        # These make the images that others need, too: made once and not by each of them. Most of what the
-        # others do is to wait, for SLURM above all, so there are more of them than processors.
-        first = "tests/integration/test_image.py tests/integration/test_box.py"
-        ignored = " ".join(f"--ignore {name}" for name in first.split())
-        spread = "-n 4 --dist loadfile --no-loadscope-reorder --durations=25"
-        commands += [f"pytest {first}", f"tests.second_try {spread} {ignored} tests/integration"]
     python, more = shlex.quote(sys.executable), {"SLIPWAY_TEST_LONG": "1"} if long_ else {}
     # It lies beside the interpreter and is no module.
     hadolint = shlex.quote(str(Path(sys.executable).with_name("hadolint")))
     dockerfiles = "docker/Dockerfile.* docker/*/Dockerfile singularity/Dockerfile cluster/box/Dockerfile"
     dockerfiles += " tests/*/*/Dockerfile examples/*/Dockerfile"
+
+    def run(command: str, **options: Any) -> Any:
+        return context.run(command, echo=True, env=more, **options)
+
+    def check(module: str) -> None:
+        run(f"{python} -m {module}", pty=sys.stdout.isatty())
+
     with context.cd(context.config.slipway.root):
-        for command in (f"{hadolint} {dockerfiles}", *(f"{python} -m {one}" for one in commands)):
-            context.run(command, echo=True, pty=sys.stdout.isatty(), env=more)
+        run(f"{hadolint} {dockerfiles}")
+        for module in ("ruff check .", "ruff format --check .", "mypy"):
+            check(module)
+        # What fails beside others is tried once more, alone.
+        unit = "tests.second_try -n auto tests/unit tests/payload"
+        if fast:
+            check(unit)
+            return
+        # These make the images that others need, too: made once and not by each of them. Most of what they do
+        # is to wait for the engine, so they go on beside the unit tests; what they print comes behind.
+        first = "tests/integration/test_image.py tests/integration/test_box.py"
+        said = io.StringIO()
+        beside = run(f"{python} -m pytest {first}", asynchronous=True, out_stream=said, err_stream=said)
+        try:
+            with beside:  # its end is waited for
+                check(unit)
+        finally:
+            print(said.getvalue(), end="", flush=True)
+        # Most of what the others do is to wait, for SLURM above all, so there are more of them than
+        # processors.
+        ignored = " ".join(f"--ignore {name}" for name in first.split())
+        spread = "-n 4 --dist loadfile --no-loadscope-reorder --durations=25"
+        check(f"tests.second_try {spread} {ignored} tests/integration")
 
 
 @task(

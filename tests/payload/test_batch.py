@@ -256,7 +256,7 @@ def test_a_run_with_depth_keeps_its_scale(slam, runs: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("options", others_long([(), ("--dataset", "air")], ("--dataset", "air")))
-@pytest.mark.parametrize("asked", ["air", None])
+@pytest.mark.parametrize("asked", others_long(["air", None], "air"))
 def test_a_run_of_a_sequence_whose_last_name_is_that_of_many(
     slam, runs: Path, tmp_path: Path, options: tuple[str, ...], asked: str | None
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_camera_that_only_turns(slam, tmp_path: Path) -> None:
     assert angle < 0.25
 
 
+@pytest.mark.long
 def test_a_camera_that_hardly_moves(slam, tmp_path: Path) -> None:
     message = fail(slam, layers.move(tmp_path / "data" / "near", (0.01, 0, 0)), tmp_path / "out")
     assert "near: the camera moves too little for what it sees" in message

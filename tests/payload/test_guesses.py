@@ -260,6 +260,7 @@ def test_pairs_without_an_inlier_are_not_counted(tmp_path: Path, slam) -> None:
     assert "6 pairs, 0 of them see the same things" in done.stdout
 
 
+@pytest.mark.long
 def test_12_bits_in_16_are_as_good_as_8(scene: Path, tmp_path: Path, slam) -> None:
     folder = tmp_path / "deep"
     (folder / "rgb").mkdir(parents=True)

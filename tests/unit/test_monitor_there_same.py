@@ -43,6 +43,7 @@ from slipway.scheduler.slurm.parse import (
 from slipway.shell import LocalShell, Result
 from slipway.site import Queue
 from slipway.steps.try_again import ranges
+from tests.campaign import others_long
 from tests.unit.monitor_there import RULES, Cluster, cluster, make_site
 
 __all__ = ["cluster"]
@@ -302,7 +303,7 @@ def as_there(run: Run) -> run_there.Run:
     return run_there.Run(run.run_id, {"job_id": run.job_id, "submitted": run.submitted.isoformat()})
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", others_long(range(30), *range(10)))
 def test_the_table_says_what_the_rules_say(cluster: Cluster, seed: int) -> None:
     """Along ways that are drawn, the table's words and requests are those of decide, try by try."""
     rng = random.Random(seed)  # noqa: S311
