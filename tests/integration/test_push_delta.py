@@ -70,6 +70,7 @@ def test_only_what_is_new_is_sent(pushes: PushBox) -> None:
     versions.check()
 
 
+@pytest.mark.long
 def test_what_was_cut_goes_on(pushes: PushBox) -> None:
     versions = Versions(pushes, "cut")
     pushes.proxy.count()

@@ -116,6 +116,7 @@ def test_another_content_is_another_image_and_the_old_one_stays_for_jobs_that_wa
     assert there.on_box(f"readlink $SCRATCH/slipway/images/{NAME}.sif").strip() == pushed.path.name
 
 
+@pytest.mark.long
 def test_what_fails_there_is_named_by_its_line_and_leaves_nothing(there: SmallImageBox) -> None:
     file = there.choice.profile.recipe_file
     file.write_text(f"FROM {BASE}\nRUN true\nRUN echo so it goes && exit 7\n")

@@ -75,7 +75,8 @@ SHORT = {
     # Its limits are whole minutes.
     "slurm": (HOME, ARGUMENTS, CANCELLED, SWEEP, MEMORY),
     "host": (HOME, ARGUMENTS, CANCELLED, SWEEP, MEMORY, WARNED, ENDED),
-    "host-docker": (ARGUMENTS,),
+    # test_engine_job.py runs jobs in containers of an engine.
+    "host-docker": (),
     "this-machine": (ARGUMENTS, CANCELLED),
     "this-machine-apptainer": (ARGUMENTS,),
     "dask": (ARGUMENTS,),

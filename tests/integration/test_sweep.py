@@ -138,7 +138,9 @@ def limited(small: SmallImageBox) -> Iterator[int]:
 
 
 def test_more_than_a_user_may_submit_is_submitted_in_parts(sweeper: Sweeper, limited: int) -> None:
-    wait_until(lambda: not sweeper.small.as_root("squeue", "-h"), "an empty queue")
+    # SLURM may count a job for some moments after it has left the queue.
+    asked = ["scontrol", "show", "assoc_mgr", "users=researcher", "flags=assoc"]
+    wait_until(lambda: f"MaxSubmitJobs={limited}(0)" in sweeper.small.as_root(*asked), "no job that counts")
     spec = SweepSpec(args=("{n}",), each={"n": tuple(map(str, range(6)))}, resources={"time": "10"})
     with pytest.raises(JobError) as caught:
         sweeper.submit(spec)
