@@ -239,7 +239,9 @@ def test_cancelled(node: EngineNode, told: str) -> None:
         node.tell(signal.SIGTERM, everybody=told == "all processes")
         assert process.wait(timeout=PATIENCE_S) == 4
     assert node.ending() == (4, "cancelled")
-    assert node.log() == "running\nsaved\n"
+    # Where the engine's own program passes it on, too, it may come twice before the program is at its end.
+    told_twice = "running\nsaved\nsaved\n" if told == "all processes" else ""
+    assert node.log() in ("running\nsaved\n", told_twice)
     assert node.containers() == []
 
 
