@@ -90,7 +90,11 @@ def main() -> int:
             return 1
         if args.userns:
             drop_rights()
-        facts = {"attempt": attempt, **look(args.sif, ["--userns"] if args.userns else [])}
+        options = ["--userns"] if args.userns else []
+        found = look(args.sif, options)
+        if "why_not_run" in found and args.order and fill(args):
+            found = look(args.sif, options)
+        facts = {"attempt": attempt, **found}
         # Names and values need not be valid UTF-8; escaped, any string can be written.
         args.facts.write_text(json.dumps(facts), encoding="ascii")
     if args.owner:
@@ -130,16 +134,31 @@ def put_together(args: argparse.Namespace) -> str | None:
         ``root``: whoever does it, all files are what they are in the image. ``None`` where it failed.
     """
     order = json.loads(args.order.read_text(encoding="ascii"))
-    env = {**os.environ, "PYTHONPATH": str(args.assembler.parent)}
+    argv, env = assembler_command(args)
     # It has the layers to read before it needs what Apptainer makes, and waits for a line then.
-    with subprocess.Popen(
-        [sys.executable, "-m", args.assembler.name, str(args.order)], env=env, stdin=subprocess.PIPE
-    ) as assembler:
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE) as assembler:
         made = build(f"oci:{args.layout}", Path(order["head"]), [], {"root": [[]], "user": [[]]})
         # It may have ended meanwhile, and has said why.
         with contextlib.suppress(BrokenPipeError):
             assembler.communicate(b"made\n" if made else b"")
     return "root" if made and assembler.returncode == 0 else None
+
+
+def fill(args: argparse.Namespace) -> bool:
+    """Have the parts of the file written that were left out, in case a program that ran needs them.
+
+    Returns:
+        Whether there were any.
+    """
+    answer = json.loads(args.order.with_suffix(".answer.json").read_text(encoding="ascii"))
+    argv, env = assembler_command(args)
+    return bool(answer["holes"]) and subprocess.run([*argv, "fill"], env=env, check=False).returncode == 0
+
+
+def assembler_command(args: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
+    """What runs the assembler, and its environment."""
+    argv = [sys.executable, "-m", args.assembler.name, str(args.order)]
+    return argv, {**os.environ, "PYTHONPATH": str(args.assembler.parent)}
 
 
 def drop_rights() -> None:

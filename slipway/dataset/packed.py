@@ -17,6 +17,7 @@ from slipway.jsontext import load_json
 from slipway.progress import Progress, Transfer
 from slipway.transfer.large_file import LargeFile, send_large_file
 from slipway.transfer.rclone import Via
+from slipway.transfer.source import WholeFile
 
 _MAKE_ROOM = "make room there: `invoke runs.prune --kind packed` removes older packed data that no job uses"
 # A link whose file is gone is none.
@@ -101,7 +102,7 @@ def send_packed(
     name = dataset_of(there.path.name)
     upload_dir = scratch.packed / f".{name}.{client}.part"
     large = LargeFile(
-        source=file.path,
+        source=WholeFile(file.path),
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         path=there.path,

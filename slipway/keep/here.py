@@ -11,6 +11,7 @@ from pathlib import Path
 from slipway.keep.survey import Item
 from slipway.project import Project
 from slipway.runtime.base import SUFFIXES
+from slipway.sif.holes import SUFFIX as SPARSE
 
 
 def results_here(project: Project) -> list[Item]:
@@ -20,7 +21,7 @@ def results_here(project: Project) -> list[Item]:
 
 def state_here(project: Project) -> list[Item]:
     """Converted images, what is kept of their layers, and records of runs, an item a file or a folder."""
-    images = (("sif", "archives", "layers"), (*SUFFIXES, ".squashfs"))
+    images = (("sif", "archives", "layers"), (*SUFFIXES, ".squashfs", SPARSE))
     places = {"images": images, "records": (("runs",), (".json",))}
     return [
         _measured(kind, path)
@@ -53,9 +54,14 @@ def _measured(kind: str, path: Path) -> Item:
     files = size_bytes = newest = 0
     for status in _files(path):
         files += 1
-        size_bytes += status.st_size
+        size_bytes += _on_disk(status) if path.suffix == SPARSE else status.st_size
         newest = max(newest, int(status.st_mtime))
     return Item(kind=kind, name=path.name, files=files, size_bytes=size_bytes, written_s=newest)
+
+
+def _on_disk(status: os.stat_result) -> int:
+    # Windows does not say it.
+    return min(status.st_size, 512 * getattr(status, "st_blocks", status.st_size))
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:

@@ -207,7 +207,7 @@ def _find(path: Path, image_id: str) -> Sif | None:
     try:
         record = load_json(_record(path).read_bytes())
         stamp = record.pop("stamp")
-        found = Sif(**{**record, "path": path})
+        found = Sif(**{**record, "path": path, "holes": ()})
         if found.image_id != image_id or (stamp != _stamp(path) and sha256(path) != found.sha256):
             return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

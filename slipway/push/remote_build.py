@@ -24,6 +24,7 @@ from slipway.sif.definition.definition import Definition, write_definition
 from slipway.sif.definition.make import LEAST_BYTES
 from slipway.sif.kept import sha256
 from slipway.transfer.large_file import LargeFile, send_large_file
+from slipway.transfer.source import WholeFile
 
 _FILES_FACTOR = 5
 # The records of one name, of which one may be of the same inputs.
@@ -149,7 +150,7 @@ def _send_base(host: Host, base: SentBase, client: str, progress: Progress) -> N
     if host.size(base.path) == size_bytes:
         return
     file = LargeFile(
-        source=base.file,
+        source=WholeFile(base.file),
         sha256=base.sha256,
         size_bytes=size_bytes,
         path=base.path,
@@ -165,7 +166,7 @@ def _send_base(host: Host, base: SentBase, client: str, progress: Progress) -> N
 
 def _send(host: Host, archive: Path, place: PurePosixPath, progress: Progress) -> None:
     file = LargeFile(
-        source=archive,
+        source=WholeFile(archive),
         sha256=sha256(archive),
         size_bytes=archive.stat().st_size,
         path=place / "build.tar",

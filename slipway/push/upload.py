@@ -19,6 +19,7 @@ from slipway.runtime.base import FORMS, SIF, Form
 from slipway.transfer.checksum import hash_remote
 from slipway.transfer.delta import Delta, is_worth_it
 from slipway.transfer.large_file import ChangedHereError, LargeFile, send_large_file
+from slipway.transfer.source import Source, WholeFile
 
 if TYPE_CHECKING:
     from slipway.project import Project
@@ -105,8 +106,9 @@ def push_sif(
     # It got its name only after its content was checked, so its size is enough, and when it was written.
     with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes or _has_changed(host, path, sif.sha256):
+            source = _source(sif, project)
             with _delta(host, scratch, sif, project) as delta:
-                transfer = _send(host, scratch, sif, upload_dir, progress, delta)
+                transfer = _send(host, scratch, sif, source, upload_dir, progress, delta)
         host.write(record_path(path), _record(pushed).encode())
         if as_newest:
             host.point(newest_image(scratch, sif.name, form_of(path)), path.name)
@@ -230,6 +232,14 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
         ) from error
 
 
+def _source(sif: Sif, project: Project | None) -> Source:
+    if project is None:
+        return WholeFile(sif.path)
+    from slipway.sif.kept import source_of
+
+    return source_of(project, sif)
+
+
 @contextmanager
 def _delta(host: Host, scratch: Scratch, sif: Sif, project: Project | None) -> Iterator[Delta | None]:
     """How the image is made of the newest one there, where that is known, and worth it."""
@@ -253,15 +263,16 @@ def _send(
     host: Host,
     scratch: Scratch,
     sif: Sif,
+    source: Source,
     upload_dir: PurePosixPath,
     progress: Progress,
     delta: Delta | None,
 ) -> Transfer:
-    if not sif.path.is_file():
+    if not sif.file.is_file():
         # Of each name only the newest is kept here, and this push may have waited for another.
-        raise ImageError(f"{sif.path} is gone: its image was converted anew meanwhile; push again")
+        raise ImageError(f"{sif.file} is gone: its image was converted anew meanwhile; push again")
     file = LargeFile(
-        source=sif.path,
+        source=source,
         sha256=sif.sha256,
         size_bytes=sif.size_bytes,
         path=scratch.images / sif.file_name,
@@ -276,7 +287,7 @@ def _send(
         return send_large_file(host, file, progress)
     except ChangedHereError as error:
         # The next push makes it anew.
-        sif.path.unlink(missing_ok=True)
+        sif.file.unlink(missing_ok=True)
         raise ImageError(f"{error}. It was removed here; push again, which makes it anew") from error
 
 

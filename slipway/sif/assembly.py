@@ -11,8 +11,8 @@ from typing import Any
 
 from slipway.errors import ConversionError
 from slipway.jsontext import load_json
+from slipway.sif.holes import Piece
 from slipway.sif.layers import KeptLayer, LayerStore
-from slipway.sif.pieces import Piece
 
 # Where they are in the tools container.
 _PACKAGE = "/slipway/layered"
@@ -23,6 +23,8 @@ _ORDER = "order.json"
 _HEAD = "head.sif"
 _MADE = "layers"
 _FILE = re.compile(r"\w+-\w+\.squashfs")
+# Smaller layers are written: that of the base has what a program needs which looks into the file.
+HOLE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +35,13 @@ class Answer:
         sha256: of the ``.sif``, in hex.
         layers: what was made of layers on the way.
         pieces: of the ``.sif``.
+        holes: those of the pieces that were not written.
     """
 
     sha256: str
     layers: list[KeptLayer]
     pieces: list[Piece]
+    holes: list[Piece]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,7 @@ class Assembly:
         architecture: of the image, as its configuration says.
         identity: of the image.
         created: when it was made, in seconds since 1970.
+        has_holes: whether the blocks of large layers need not be written.
     """
 
     store: LayerStore
@@ -62,6 +67,7 @@ class Assembly:
     architecture: str
     identity: str
     created: int
+    has_holes: bool = False
 
     def mounts(self) -> dict[Path, str]:
         """What the tools container has to see of this machine, and where; it only reads there."""
@@ -89,6 +95,7 @@ class Assembly:
             "architecture": self.architecture,
             "identity": self.identity,
             "created": self.created,
+            "hole_bytes": HOLE_BYTES if self.has_holes else None,
         }
         self._answer(sif.parent).unlink(missing_ok=True)
         (sif.parent / _ORDER).write_text(json.dumps(order), encoding="ascii")
@@ -111,16 +118,19 @@ class Assembly:
                 for digest in dict.fromkeys(self.digests)
                 if digest in self.sources
             ]
-            pieces = [
-                Piece(
-                    layer=f"{name} {checksums[name]:08x}",
-                    start=int(start),
-                    size_bytes=int(size),
-                    offset=int(offset),
-                )
-                for name, start, size, offset in answer["pieces"]
-            ]
-            return Answer(sha256=str(answer["sha256"]), layers=made, pieces=pieces)
+            pieces, holes = (
+                [
+                    Piece(
+                        layer=f"{name} {checksums[name]:08x}",
+                        start=int(start),
+                        size_bytes=int(size),
+                        offset=int(offset),
+                    )
+                    for name, start, size, offset in answer[kind]
+                ]
+                for kind in ("pieces", "holes")
+            )
+            return Answer(sha256=str(answer["sha256"]), layers=made, pieces=pieces, holes=holes)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConversionError(f"what was said of its layers cannot be read: {error}") from error
 

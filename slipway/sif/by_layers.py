@@ -15,9 +15,10 @@ from slipway.project import Project
 from slipway.sif.assembly import Assembly
 from slipway.sif.conversion import Conversion, convert, has_apptainer
 from slipway.sif.engine_layers import find_layers
+from slipway.sif.holes import Piece
 from slipway.sif.layers import KeptLayer, LayerStore
 from slipway.sif.layout import Layout, write_head
-from slipway.sif.pieces import Piece, PieceStore
+from slipway.sif.pieces import PieceStore
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,7 +35,8 @@ class Made:
         facts: what Apptainer found in it.
         sha256: of the file, in hex, where it is known.
         layers: what was made of layers on the way.
-        pieces: what of it was copied from layers.
+        pieces: what of it is of layers.
+        holes: those of the pieces that were not written.
     """
 
     conversion: Conversion
@@ -42,6 +44,7 @@ class Made:
     sha256: str | None = None
     layers: list[KeptLayer] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
+    holes: list[Piece] = field(default_factory=list)
 
 
 class ByLayers:
@@ -55,6 +58,7 @@ class ByLayers:
         progress: is told what happens.
         sif: the file to make; its folder takes all else that is written.
         compression: ``zstd`` or ``gzip``.
+        has_holes: whether the blocks of large layers need not be written.
 
     Attributes:
         why_not: why the last attempt failed.
@@ -69,6 +73,8 @@ class ByLayers:
         progress: Progress,
         sif: Path,
         compression: str,
+        *,
+        has_holes: bool,
     ) -> None:
         self._client = client
         self._image = image
@@ -76,6 +82,7 @@ class ByLayers:
         self._tools = tools
         self._progress = progress
         self._layers = find_layers(client, image)
+        self._has_holes = has_holes
         self.sif = sif
         self.store = LayerStore.of(project, compression)
         self.why_not = ""
@@ -138,6 +145,7 @@ class ByLayers:
             architecture=str(config.get("architecture") or ""),
             identity=self._image.id,
             created=self._layers.created,
+            has_holes=self._has_holes,
         )
         count = len(dict.fromkeys(self._layers.digests))
         self._progress.step(f"Putting {self._image.ref} together ({len(missing)} of {count} layers are new)")
@@ -165,6 +173,7 @@ class ByLayers:
                 sha256=answer.sha256,
                 layers=answer.layers,
                 pieces=answer.pieces,
+                holes=answer.holes,
             )
         self.sif.unlink(missing_ok=True)
         return None

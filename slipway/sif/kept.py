@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from slipway.errors import ImageError
 from slipway.image.engine import Image
 from slipway.jsontext import load_json
 from slipway.project import Project
+from slipway.sif.holes import SUFFIX, Piece, SparseFile, parse_piece
+from slipway.sif.layers import LayerStore
+from slipway.transfer.source import Source, WholeFile, sha256_of
 
 _CHUNK = 1 << 20
 COMPRESSIONS = ("zstd", "gzip")
+
+
+class DamagedSifError(ImageError):
+    """A file that is kept is not what was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +31,14 @@ class Sif:
     """A converted image; or an archive of one, for sites that have another container runtime.
 
     Attributes:
-        path: the file.
+        path: the file; where it has holes, that of the whole one, which is not there.
         name: the Docker image's name.
         image_id: the id of the Docker image that it came from, or ``definition:`` and the hash of what went
             into it.
         sha256: of the file, in hex.
         size_bytes: of the file.
         compression: of the squashfs in it: ``zstd`` or ``gzip``; of an archive, ``none``.
+        holes: what of it is not written, as layers that are kept have it.
     """
 
     path: Path
@@ -38,6 +47,12 @@ class Sif:
     sha256: str
     size_bytes: int
     compression: str = "zstd"
+    holes: tuple[Piece, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """What is there: the whole file, or that with holes."""
+        return self.path.with_suffix(SUFFIX) if self.holes else self.path
 
     @property
     def file_name(self) -> str:
@@ -54,21 +69,78 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
     try:
         record = load_json(_record(path).read_bytes())
         stamp = record.pop("stamp")
-        sif = Sif(**{**record, "path": path})
+        holes = tuple(parse_piece(*row) for row in record.pop("holes", ()))
+        sif = Sif(**{**record, "path": path, "holes": holes})
         if not (isinstance(sif.sha256, str) and isinstance(sif.name, str)):
             return None
         if (sif.image_id, sif.compression) != (
             image.id,
             compression,
-        ) or path.stat().st_size != sif.size_bytes:
+        ) or sif.file.stat().st_size != sif.size_bytes:
             return None
-        if stamp != _stamp(path):
-            if sha256(path) != sif.sha256:
+        if not _has_layers(project, sif):
+            return None
+        if stamp != _stamp(sif.file):
+            if (sha256_of(source_of(project, sif)) if holes else sha256(path)) != sif.sha256:
                 return None
             _keep(sif)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImageError):
         return None
     return sif
+
+
+def source_of(project: Project, sif: Sif) -> Source:
+    """The bytes of a file that is kept."""
+    if not sif.holes:
+        return WholeFile(sif.path)
+    return SparseFile(
+        path=sif.file,
+        name=sif.path.name,
+        size_bytes=sif.size_bytes,
+        holes=sif.holes,
+        layers=LayerStore.of(project, sif.compression).folder,
+        write=lambda: make_whole(project, sif).path,
+    )
+
+
+def make_whole(project: Project, sif: Sif) -> Sif:
+    """Write a file that has holes as a whole, and keep that in its place.
+
+    Raises:
+        DamagedSifError: its bytes are not what they were; it is removed.
+        ImageError: it is gone, or one of its layers is.
+        SpaceError: there is not enough room for it.
+    """
+    if not sif.holes:
+        return sif
+    from slipway.workspace import check_space, workspace
+
+    source, digest = source_of(project, sif), hashlib.sha256()
+    check_space(project.state / "tmp", sif.size_bytes, f"writing {sif.path.name}")
+    with workspace(project.state / "tmp") as folder:
+        part = folder / sif.path.name
+        with part.open("wb") as file:
+            for chunk in source.read(0, sif.size_bytes):
+                digest.update(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != sif.sha256:
+            sif.file.unlink(missing_ok=True)
+            raise DamagedSifError(
+                f"{sif.file}, or what is kept of its layers, is no longer what it was when it was made. It "
+                "was removed here; give the same command again, which makes it anew"
+            )
+        part.chmod(0o755)
+        part.rename(sif.path)
+    whole = replace(sif, holes=())
+    # The file with holes takes little, and somebody else may be sending it: it goes when a newer image comes.
+    _keep(whole)
+    return whole
+
+
+def _has_layers(project: Project, sif: Sif) -> bool:
+    """Whether all is kept that a file's holes are filled with."""
+    store = LayerStore.of(project, sif.compression)
+    return all(store.has(*name.split(" ")) for name in {one.layer for one in sif.holes})
 
 
 def find_by_hash(project: Project, sha256: str) -> Sif | None:
@@ -108,6 +180,7 @@ def keep_made(
     *,
     known_sha256: str | None = None,
     as_newest: bool = True,
+    holes: Sequence[Piece] = (),
 ) -> Sif:
     """Keep a file that was made and checked.
 
@@ -118,6 +191,7 @@ def keep_made(
         compression: of the squashfs in it.
         known_sha256: of the file, where it was hashed while it was written.
         as_newest: off for an older image: what is kept of newer ones stays.
+        holes: what of it is not written, as layers that are kept have it.
     """
     sif = Sif(
         path=kept_path(project, image, compression),
@@ -126,10 +200,13 @@ def keep_made(
         sha256=known_sha256 or sha256(made),
         size_bytes=made.stat().st_size,
         compression=compression,
+        holes=tuple(holes),
     )
     sif.path.parent.mkdir(parents=True, exist_ok=True)
-    made.rename(sif.path)
+    made.rename(sif.file)
     _keep(sif)
+    if holes:
+        sif.path.unlink(missing_ok=True)
     if as_newest:
         _forget_older(sif)
     return sif
@@ -160,7 +237,8 @@ def _stamp(path: Path) -> list[int]:
 
 
 def _keep(sif: Sif) -> None:
-    record = {**asdict(sif), "path": sif.path.name, "stamp": _stamp(sif.path)}
+    holes = [astuple(one) for one in sif.holes]
+    record = {**asdict(sif), "path": sif.path.name, "holes": holes, "stamp": _stamp(sif.file)}
     part = sif.path.with_suffix(f".{secrets.token_hex(4)}.part")
     part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     part.replace(_record(sif.path))
@@ -188,4 +266,5 @@ def _forget_older(newest: Sif) -> None:
         old = content["name"] == newest.name and "compression" not in content
         if record != _record(newest.path) and (same or old):
             record.with_suffix(".sif").unlink(missing_ok=True)
+            record.with_suffix(SUFFIX).unlink(missing_ok=True)
             record.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from slipway.project import Project
 
 _FOLDER = "layers"
 _USES = "images"
+_NAME = re.compile(r"\w+-\w+\.squashfs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,11 @@ class LayerStore:
     def find(self, digest: str) -> KeptLayer | None:
         """What is kept of a layer, or ``None``. Damage within it is noticed only where it is used."""
         return self._read(self.folder / self.name(digest))
+
+    def has(self, name: str, crc32: str) -> bool:
+        """Whether a file is kept, by its name and its checksum in hexadecimal digits."""
+        kept = self._read(self.folder / name) if _NAME.fullmatch(name) else None
+        return kept is not None and f"{kept.crc32:08x}" == crc32
 
     def _read(self, path: Path) -> KeptLayer | None:
         try:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 from slipway.errors import HostError
 from slipway.jsontext import load_json
 from slipway.project import Project
+from slipway.sif.holes import Piece, parse_piece
 from slipway.transfer.delta import Part
 from slipway.whole_file import write_whole
 
@@ -22,23 +22,6 @@ _FOLDER = "pieces"
 # Of so many files it is known; 100 kB each at most, and a few kB usually.
 _MOST_FILES = 100
 _MOST_PIECES = 2000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """Bytes of a file that were copied from what is kept of a layer.
-
-    Attributes:
-        layer: what is kept of the layer, by name and checksum.
-        start: where they are there.
-        size_bytes: how many.
-        offset: where they are in the file.
-    """
-
-    layer: str
-    start: int
-    size_bytes: int
-    offset: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +50,7 @@ class PieceStore:
         """The pieces of a file; none where they are not known."""
         try:
             rows = load_json(self._path(sha256).read_bytes())
-            return [_piece(*row) for row in rows] if len(rows) <= _MOST_PIECES else []
+            return [parse_piece(*row) for row in rows] if len(rows) <= _MOST_PIECES else []
         except (OSError, ValueError, TypeError):
             return []
 
@@ -87,13 +70,6 @@ class PieceStore:
 
     def _path(self, sha256: str) -> Path:
         return self.folder / f"{sha256}.json"
-
-
-def _piece(layer: Any, start: Any, size_bytes: Any, offset: Any) -> Piece:
-    numbers = (start, size_bytes, offset)
-    if not isinstance(layer, str) or any(type(one) is not int or one < 0 for one in numbers):
-        raise ValueError("it is no piece")
-    return Piece(layer=layer, start=start, size_bytes=size_bytes, offset=offset)
 
 
 def find_parts(old: Iterable[Piece], new: Iterable[Piece], size_bytes: int) -> list[Part]:

@@ -18,7 +18,7 @@ from slipway.sif.by_layers import ByLayers, Made
 from slipway.sif.check import compare
 from slipway.sif.conversion import LABEL, Conversion, convert
 from slipway.sif.file import read_sif
-from slipway.sif.kept import Sif, find_sif, keep_made, kept_path
+from slipway.sif.kept import DamagedSifError, Sif, find_sif, keep_made, kept_path, make_whole
 from slipway.sif.layout import Layout, write_layout
 from slipway.workspace import abandoned, check_space, workspace
 
@@ -31,8 +31,9 @@ TOOLS_IMAGE = "slipway-apptainer"
 # Layers, the unpacked image, and its squashfs, first by itself and then in the .sif: 2.7 times the image's
 # size were measured for one that shrinks to a third. One that does not shrink at all would take four times.
 SPACE_FACTOR = 3.5
-# Its layers' squashfs, and the .sif.
+# Its layers' squashfs, and the .sif, if that is written as a whole.
 LAYERS_FACTOR = 2.0
+HOLES_FACTOR = 1.1
 # Engines before 25 write the whole archive to their own disk before they send its first byte.
 SAVE_TIMEOUT_S = 1800
 _CHUNK = 1 << 20
@@ -59,6 +60,7 @@ def make_sif(
     *,
     compression: str = "zstd",
     as_newest: bool = True,
+    whole: bool = True,
 ) -> tuple[Sif, bool]:
     """Convert an image, unless that was done before.
 
@@ -70,6 +72,7 @@ def make_sif(
         progress: is told what happens, and what the user should know of the file.
         compression: of the squashfs in it: ``zstd``, or ``gzip`` for clusters that cannot read zstd.
         as_newest: off for an older image: what is kept of newer ones stays.
+        whole: off where the file itself is not needed, but what is in it: it may have holes.
 
     Returns:
         The file, and whether it was made now.
@@ -85,20 +88,59 @@ def make_sif(
 
     with only_one(project.state / "locks" / f"sif-{image.name.replace('/', '_')}", wait):
         there = find_sif(project, image, compression)
-        if there:
+        if there and whole and there.holes:
+            progress.step(f"Writing {there.path.name}")
+            with suppress(DamagedSifError):
+                return make_whole(project, there), False
+        elif there:
             return there, False
         sweep(client, project, tools)
-        # /tmp is often small or memory: an image is made beside the place where it is kept.
-        with workspace(project.state / "tmp") as folder:
-            part = folder / kept_path(project, image, compression).name
-            layers = ByLayers(client, image, project, tools, progress, part, compression)
-            made = _make(client, image, project, tools, progress, layers)
+        # Only of the newest image all layers are kept.
+        has_holes = as_newest and not whole
+        if has_holes:
+            with suppress(_NotTheImageError):
+                return _new(client, image, project, tools, progress, compression, has_holes=True), True
+        return _new(client, image, project, tools, progress, compression, as_newest=as_newest), True
+
+
+class _NotTheImageError(ConversionError):
+    """What was made has holes, and is not what the image was."""
+
+
+def _new(
+    client: DockerClient,
+    image: Image,
+    project: Project,
+    tools: Recipe,
+    progress: Progress,
+    compression: str,
+    *,
+    as_newest: bool = True,
+    has_holes: bool = False,
+) -> Sif:
+    # /tmp is often small or memory: an image is made beside the place where it is kept.
+    with workspace(project.state / "tmp") as folder:
+        part = folder / kept_path(project, image, compression).name
+        layers = ByLayers(client, image, project, tools, progress, part, compression, has_holes=has_holes)
+        made = _make(client, image, project, tools, progress, layers, has_holes=has_holes)
+        try:
             check_made(_config(client, image), made.conversion, made.facts, progress, what="the Docker image")
-            if made.sha256 is None:
-                progress.step("Hashing the .sif")
-            sif = keep_made(part, project, image, compression, known_sha256=made.sha256, as_newest=as_newest)
-            layers.keep(made, as_newest=as_newest)
-    return sif, True
+        except ConversionError as error:
+            # A program that looked into it may have read a hole.
+            raise _NotTheImageError(str(error)) if made.holes else error from None
+        if made.sha256 is None:
+            progress.step("Hashing the .sif")
+        # What its holes are filled with has to be there first.
+        layers.keep(made, as_newest=as_newest)
+        return keep_made(
+            part,
+            project,
+            image,
+            compression,
+            known_sha256=made.sha256,
+            as_newest=as_newest,
+            holes=made.holes,
+        )
 
 
 def _make(
@@ -108,11 +150,14 @@ def _make(
     tools: Recipe,
     progress: Progress,
     layers: ByLayers,
+    *,
+    has_holes: bool,
 ) -> Made:
     """Make the file in the cheapest way that works here."""
     tmp, what = project.state / "tmp", f"converting {image.ref}"
     if layers.can_do_without_archive:
-        check_space(tmp, int(LAYERS_FACTOR * image.size_bytes), what)
+        factor = HOLES_FACTOR if has_holes else LAYERS_FACTOR
+        check_space(tmp, int(factor * image.size_bytes), what)
         if made := layers.make():
             return made
     check_space(tmp, int(SPACE_FACTOR * image.size_bytes), what)

@@ -99,7 +99,9 @@ def _build(session: Session, profile: Profile, *, fresh: bool, cache: str | None
     return build_image(engine(), recipe, session.progress, fresh=fresh)
 
 
-def convert(session: Session, profile: Profile, compression: str = "zstd") -> tuple[Sif, bool]:
+def convert(
+    session: Session, profile: Profile, compression: str = "zstd", *, whole: bool = True
+) -> tuple[Sif, bool]:
     """A profile's image as a ``.sif``, and whether it is new; see :func:`slipway.sif.store.make_sif`.
 
     Raises:
@@ -114,12 +116,13 @@ def convert(session: Session, profile: Profile, compression: str = "zstd") -> tu
     profile_recipe(profile)
     # To load docker-py takes longer than all else where nothing has changed.
     seen = look_for_image(profile.image)()
-    if seen is not None and (kept := find_sif(session.project, seen, compression)):
+    kept = find_sif(session.project, seen, compression) if seen is not None else None
+    if seen is not None and kept is not None and not (whole and kept.holes):
         _tell_stale(session, profile, seen)
         return kept, False
     client = engine()
     image = _built(session, client, profile)
-    return _converted(session, client, image, profile, compression)
+    return _converted(session, client, image, profile, compression, whole=whole)
 
 
 def make_for(
@@ -133,7 +136,8 @@ def make_for(
     """
     form = find_runtime(site.container.command).form
     if form in (SIF, SQSH):
-        sif, is_new = convert(session, profile, compression or site.container.compression)
+        chosen = compression or site.container.compression
+        sif, is_new = convert(session, profile, chosen, whole=form != SIF)
         return _in_form(session, sif, form), is_new
     if compression:
         raise UsageError(f"--compression {compression}: what {site.name} takes has none")
@@ -208,12 +212,18 @@ def convert_older(session: Session, profile: Profile, image: Image, compression:
 
 @explain_stop("nothing of the conversion is kept; the same command begins it anew")
 def _converted(
-    session: Session, client: DockerClient, image: Image, profile: Profile, compression: str
+    session: Session,
+    client: DockerClient,
+    image: Image,
+    profile: Profile,
+    compression: str,
+    *,
+    whole: bool,
 ) -> tuple[Sif, bool]:
     from slipway.sif.store import make_sif, tools_recipe
 
-    tools = tools_recipe(session.project, profile)
-    return make_sif(client, image, session.project, tools, session.progress, compression=compression)
+    tools, progress = tools_recipe(session.project, profile), session.progress
+    return make_sif(client, image, session.project, tools, progress, compression=compression, whole=whole)
 
 
 def _built(session: Session, client: DockerClient, profile: Profile) -> Image:
@@ -385,7 +395,7 @@ def publish(
     if sif:
         # What can go wrong here is not to leave half of it out there.
         sif_reference(reference)
-        made, _ = _converted(session, client, image, profile, compression)
+        made, _ = _converted(session, client, image, profile, compression, whole=True)
     done = [publish_image(client, image, reference, session.progress)]
     if made:
         done.append(publish_sif(made, done[0], session.progress, https=https))

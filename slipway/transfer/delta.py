@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from slipway.progress import Progress, Transfer
 from slipway.transfer.checksum import HASH
+from slipway.transfer.source import Source
 
 if TYPE_CHECKING:
     from slipway.host.carrier import Carrier
     from slipway.host.host import Host
 
-_CHUNK = 1 << 20
 _MAKE_TIMEOUT_S = 6 * 3600
 # So much is compressed in a second. More is mostly what does not shrink.
 _MOST_COMPRESSED = 32 << 20
@@ -82,7 +82,7 @@ def is_worth_it(parts: Sequence[Part]) -> bool:
 def send_delta(
     host: Host,
     carrier: Carrier,
-    source: Path,
+    source: Source,
     folder: PurePosixPath,
     delta: Delta,
     progress: Progress,
@@ -92,7 +92,7 @@ def send_delta(
     Args:
         host: the connection; it runs commands.
         carrier: what sends.
-        source: the file here.
+        source: the file.
         folder: a folder there that nobody else uses; what an attempt that was cut has left is made use of.
         delta: how it is made.
         progress: is told what happens.
@@ -111,7 +111,7 @@ def send_delta(
         else:
             lines.append(f"new {offset} {part.size_bytes}\n")
             offset += part.size_bytes
-    size_bytes = source.stat().st_size
+    size_bytes = source.size_bytes
     words = (folder / source.name, delta.old, folder / new.name, size_bytes)
     made = host.run(
         ["sh", "-c", _MAKE, "slipway", *map(str, words)], stdin="".join(lines), timeout_s=_MAKE_TIMEOUT_S
@@ -120,21 +120,18 @@ def send_delta(
     return (replace(transfer, total_bytes=size_bytes), made.stdout[:64]) if made.ok else None
 
 
-def _write_new(source: Path, delta: Delta) -> Path:
+def _write_new(source: Source, delta: Delta) -> Path:
     """What the old file does not have, one behind the other. The same each time, so that it can go on."""
     is_small = delta.new_bytes <= _MOST_COMPRESSED
     path = delta.folder / f"{source.name}.new{'.gz' if is_small else ''}"
-    with source.open("rb") as read, path.open("wb") as raw:
+    with path.open("wb") as raw:
         # Without its name and time.
         out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if is_small else raw
         for part in delta.parts:
             if part.is_there:
                 continue
-            read.seek(part.offset)
-            left = part.size_bytes
-            while left and (chunk := read.read(min(left, _CHUNK))):
+            for chunk in source.read(part.offset, part.size_bytes):
                 out.write(chunk)
-                left -= len(chunk)
         if is_small:
             out.close()
     return path

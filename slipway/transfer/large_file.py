@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from slipway.errors import RemoteError, RemoteSpaceError, ScratchError
 from slipway.host.host import Host
@@ -16,6 +16,10 @@ from slipway.transfer.checksum import hash_remote
 from slipway.transfer.choice import choose_carrier
 from slipway.transfer.delta import Delta, send_delta
 from slipway.transfer.rclone import Via
+from slipway.transfer.source import Source, sha256_of
+
+if TYPE_CHECKING:
+    from slipway.transfer.sftp.sftp import Sftp
 
 # What others have left is of no use to them after a week, by the clock of the cluster's file system.
 ABANDONED = """
@@ -33,7 +37,7 @@ class LargeFile:
     """A file that is to be sent, and the words for it.
 
     Attributes:
-        source: the file here.
+        source: the file.
         sha256: of the file, in hex.
         size_bytes: of the file.
         path: its name on the cluster.
@@ -46,7 +50,7 @@ class LargeFile:
         delta: how it is made of an earlier version, where that is known.
     """
 
-    source: Path
+    source: Source
     sha256: str
     size_bytes: int
     path: PurePosixPath
@@ -120,13 +124,25 @@ def _send_all(host: Host, file: LargeFile, progress: Progress, via: Via | None) 
     has_old = via is None and host.size(file.newest) is not None
     title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
     progress.step(f"Comparing with the {file.what} there" if has_old else title)
+    if via is None and not file.source.is_whole and (sftp := _sftp(host, progress, has_old=has_old)):
+        return sftp.send_source(file.source, file.upload_dir, on_progress=progress.transfer)
     carrier = via or choose_carrier(host, progress)
     return carrier.send_file(
-        file.source,
+        file.source.file(),
         file.upload_dir,
         old=file.newest if has_old else None,
         on_progress=_teller(progress, title) if has_old else progress.transfer,
     )
+
+
+def _sftp(host: Host, progress: Progress, *, has_old: bool) -> Sftp | None:
+    """SFTP, where that sends no more than rsync would, for which the file has to be written first."""
+    from slipway.transfer.sftp.sftp import Sftp
+
+    carrier = choose_carrier(host, progress)
+    if isinstance(carrier, Sftp):
+        return carrier
+    return None if has_old or host.transfer == "rsync" else Sftp(host)
 
 
 def _teller(progress: Progress, title: str) -> Callable[[Amount], None]:
@@ -171,14 +187,6 @@ def _is_full(host: Host, folder: PurePosixPath) -> bool:
     return free is not None and free < _HARDLY_ANY_BYTES
 
 
-def _is_as_it_was(file: LargeFile) -> bool:
-    digest = hashlib.sha256()
-    with file.source.open("rb") as opened:
-        while chunk := opened.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest() == file.sha256
-
-
 def _part(file: LargeFile) -> PurePosixPath:
     return file.upload_dir / file.source.name
 
@@ -192,9 +200,9 @@ def _check(host: Host, file: LargeFile) -> None:
     if _hash_there(host, file) == file.sha256:
         return
     host.remove(part)
-    if not _is_as_it_was(file):
+    if sha256_of(file.source) != file.sha256:
         raise ChangedHereError(
-            f"{file.source} is no longer what it was when it was made: its content has changed, and its "
+            f"{file.source.path} is no longer what it was when it was made: its content has changed, and its "
             f"time has not; nothing of it was kept on {host.target}"
         )
     raise RemoteError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from slipway.profile import load_profile
 from slipway.project import Project
 from slipway.scheduler.slurm.site import SlurmSite
+from slipway.sif.holes import Piece
 from slipway.sif.kept import Sif
 from slipway.site import Login, Paths
 from slipway.steps import image
@@ -24,7 +25,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def as_sif(path: Path, name: str) -> Sif:
-    """A file as a converted image; its hash is kept beside it, like that of a real one."""
+    """A file as a converted image; its hash is kept beside it, or, where it has holes, all that is known."""
+    with_holes = path.with_suffix(".values.json")
+    if with_holes.exists():
+        values = json.loads(with_holes.read_text())
+        holes = tuple(Piece(**one) for one in values["holes"])
+        return Sif(path=path, name=name, **{**values, "holes": holes})
     kept = path.with_suffix(".sha256")
     if not kept.exists():
         with path.open("rb") as file:
@@ -44,7 +50,7 @@ def main(state: str, sif: str, ssh_config: str, scratch: str, name: str, *option
         project = Project(root=ROOT, state=Path(state), results=Path(state) / "results")
         session = Session(project=project, progress=screen, prompt=screen)
         # In the place of the conversion: a converted image that is there already.
-        image.convert = lambda *_: (as_sif(Path(sif), name), False)
+        image.convert = lambda *_, **__: (as_sif(Path(sif), name), False)
         site = SlurmSite(
             name="there", login=Login(host="box", ssh_config=ssh_config), paths=Paths(scratch=scratch)
         )

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from slipway.sif.pieces import Piece, PieceStore
+from slipway.errors import ImageError
+from slipway.image.engine import Image
+from slipway.progress import NullProgress
+from slipway.project import Project
+from slipway.push.upload import push_sif
+from slipway.sif.holes import Piece
+from slipway.sif.kept import Sif, keep_made
+from slipway.sif.layers import KeptLayer, LayerStore
+from slipway.sif.pieces import PieceStore
 from tests.integration.push_box import PushBox, sif_name, start_push_box
 
 LOST = 82
@@ -53,6 +61,58 @@ class Versions:
         assert not [*(self.pushes.folder / self.state / "tmp").glob("sif-*")]
 
 
+class Layered:
+    """Images of one large layer that is not in their files here, for pushes in this process."""
+
+    def __init__(self, pushes: PushBox, name: str) -> None:
+        self.pushes, self.name = pushes, name
+        folder = pushes.folder / f"{name}-layered"
+        self.project = Project(root=pushes.folder, state=folder, results=folder / "results")
+        self.layer, self.digest = os.urandom(20_000_000), "sha256:" + os.urandom(32).hex()
+        self.store = LayerStore.of(self.project, "zstd")
+        made = folder / "made" / self.store.name(self.digest)
+        made.parent.mkdir(parents=True)
+        made.write_bytes(self.layer)
+        self.store.keep([KeptLayer(path=made, crc32=1, is_overlay=True)])
+
+    def image(self, front: bytes) -> Sif:
+        layer = f"{self.store.name(self.digest)} 00000001"
+        hole = Piece(layer=layer, start=0, size_bytes=len(self.layer), offset=len(front))
+        content = front + self.layer + b"tables"
+        digest = hashlib.sha256(content).hexdigest()
+        made = self.project.state / "made" / "image.sif"
+        with made.open("wb") as file:
+            file.write(front)
+            file.seek(len(self.layer), os.SEEK_CUR)
+            file.write(b"tables")
+        image = Image(ref=f"{self.name}:latest", id=f"sha256:{digest}", labels={}, size_bytes=len(content))
+        PieceStore.of(self.project).keep(digest, [hole])
+        return keep_made(made, self.project, image, "zstd", known_sha256=digest, holes=[hole])
+
+    def push(self, sif: Sif) -> tuple[int, list[str]]:
+        """How many bytes were sent, and what was said."""
+        heard = Heard()
+        with self.pushes.open() as (host, scratch):
+            _, transfer = push_sif(host, scratch, sif, "0123abcd", heard, project=self.project)
+        assert transfer is not None
+        said = self.pushes.there('sha256sum -- "$1"', f"{self.pushes.images}/{self.name}.sif")
+        assert said.split()[0] == sif.sha256
+        return transfer.sent_bytes, heard.said
+
+
+class Heard(NullProgress):
+    """Remembers steps and notes."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
 def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -68,6 +128,42 @@ def test_only_what_is_new_is_sent(pushes: PushBox) -> None:
     assert f"Sending what is new in {versions.new.name} (3.0 MB)" in said
     assert "Making the rest of it there of the earlier one" in said
     versions.check()
+
+
+def test_an_image_whose_layers_are_not_in_its_file_is_sent_without_writing_it(pushes: PushBox) -> None:
+    layered = Layered(pushes, "holes")
+    first = layered.image(b"first front")
+    sent, said = layered.push(first)
+    assert len(layered.layer) < sent < 1.02 * len(layered.layer)
+    assert said[-2:] == [f"Sending {first.path.name} (20 MB)", "Checking what arrived"]
+    # After a change only that is sent, as of any other image.
+    second = layered.image(b"another front")
+    sent, said = layered.push(second)
+    assert sent < 100_000
+    assert "Making the rest of it there of the earlier one" in said
+    assert not list((layered.project.state / "sif").glob("*.sif"))
+
+
+def test_where_rsync_has_to_compare_the_file_is_written(pushes: PushBox) -> None:
+    layered = Layered(pushes, "compared")
+    old = pushes.file("compared-1", b"of another machine" + layered.layer + b"its tables")
+    pushes.push(old, "compared")
+    sif = layered.image(b"front")
+    sent, said = layered.push(sif)
+    assert sent < 1_000_000
+    assert "Comparing with the image there" in said
+    assert digest_of(sif.path) == sif.sha256
+
+
+def test_a_layer_that_is_damaged_does_not_get_there(pushes: PushBox) -> None:
+    layered = Layered(pushes, "damaged")
+    sif = layered.image(b"front")
+    (kept,) = layered.store.folder.glob("*.squashfs")
+    kept.write_bytes(layered.layer[:-1] + bytes([layered.layer[-1] ^ 1]))
+    with pytest.raises(ImageError, match=r"no longer what it was when it was made: .*which makes it anew"):
+        layered.push(sif)
+    assert not sif.file.exists()
+    assert not {one for one in pushes.listing() if "damaged" in one and not one.endswith(".part")}
 
 
 @pytest.mark.long

@@ -328,11 +328,12 @@ def test_gzip_on_demand_leaves_zstd_alone(client: Any, made: dict[str, Made], pr
     assert image
     listener = Listener()
     sif, new = make_sif(client, image, project, tools, listener, compression="gzip")
+    ended = time.monotonic()
     assert new
     assert (read_sif(sif.path).compression, sif.compression) == ("gzip", "gzip")
     # Apptainer's lines came while it worked.
     assert listener.lines[0][1].startswith("INFO:    Starting build")
-    assert listener.lines[-1][0] - listener.lines[0][0] > 0.1
+    assert ended - listener.lines[0][0] > 0.1
     assert make_sif(client, image, project, tools, NullProgress()) == (made["exec-form"].sif, False)
     assert make_sif(client, image, project, tools, NullProgress(), compression="gzip") == (sif, False)
     assert read_sif(made["exec-form"].sif.path).compression == "zstd"

@@ -11,15 +11,16 @@ import pytest
 
 from slipway.image.base import ensure_base
 from slipway.image.build import build_image
-from slipway.image.engine import Image, engine, find_image, run_container
+from slipway.image.engine import Image, engine, find_image, run_configured, run_container
 from slipway.image.recipe import Recipe
 from slipway.profile import load_profile
 from slipway.progress import NullProgress
 from slipway.project import Project
-from slipway.sif import by_layers
+from slipway.sif import assembly, by_layers
+from slipway.sif.conversion import container_config
 from slipway.sif.engine_layers import find_layers
 from slipway.sif.file import read_sif
-from slipway.sif.kept import Sif
+from slipway.sif.kept import Sif, sha256
 from slipway.sif.layers import LayerStore
 from slipway.sif.store import make_sif, tools_recipe
 
@@ -196,6 +197,90 @@ def test_what_cannot_be_put_together_is_converted_as_a_whole(
         return [line for line in lines if not any(name in line for name in skip)]
 
     assert compared(ours) == compared(theirs)
+
+
+LARGE = "RUN head -c 40000000 /dev/urandom >/large && sha256sum /large >/large.sha256\n"
+
+
+def test_large_layers_are_not_written_twice(
+    client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "HOLE_BYTES", 35_000_000)
+    project, tools = project_in(tmp_path), tools_recipe(project_in(tmp_path), CPU)
+    image = build(client, folder, LARGE)
+    sif, is_new = make_sif(client, image, project, tools, NullProgress(), whole=False)
+    assert is_new
+    assert sum(hole.size_bytes for hole in sif.holes) > 35_000_000
+    assert sif.file.stat().st_blocks * 512 < sif.size_bytes - 35_000_000
+    assert not sif.path.exists()
+    assert make_sif(client, image, project, tools, NullProgress(), whole=False) == (sif, False)
+    # Who needs the file gets it; no layer is asked for again.
+    listener = Listener()
+    whole, is_new = make_sif(client, image, project, tools, listener)
+    assert not is_new
+    assert listener.steps == [f"Writing {sif.path.name}"]
+    assert sha256(whole.path) == sif.sha256 == whole.sha256
+    script = ["sh", "-ec", f"singularity exec --userns /sif/{whole.path.name} sha256sum -c /large.sha256"]
+    said = inside_tools(client, build_image(client, tools, NullProgress())[0], whole.path.parent, script)
+    assert "/large: OK" in said
+    # A newer one, of which only the last layer is new, has the same hole.
+    newer = build(client, folder, LARGE + "RUN touch /newer\n")
+    after, _ = make_sif(client, newer, project, tools, NullProgress(), whole=False)
+    assert {hole.layer for hole in after.holes} == {hole.layer for hole in sif.holes}
+    assert not whole.path.exists()
+    # A byte that has changed in the layer meanwhile is not brought into the file.
+    kept = max((project.state / "layers").glob("*.squashfs"), key=lambda path: path.stat().st_size)
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    listener = Listener()
+    mended, is_new = make_sif(client, newer, project, tools, listener)
+    assert is_new
+    assert f"A kept layer of {newer.ref} was damaged; it is made anew." in listener.notes
+    assert sha256(mended.path) == mended.sha256 == after.sha256
+
+
+def inside_tools(client: Any, tools: Image, folder: Path, command: list[str]) -> str:
+    """Run a program in the tools container as a conversion does."""
+    said: list[str] = []
+    config = container_config(tools, command, {folder: "/sif"}, folder)
+    assert run_configured(client, config, said.append) == 0, said
+    return "".join(said)
+
+
+def test_what_a_program_needs_that_looks_into_it_is_written(
+    client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, tools = project_in(tmp_path), tools_recipe(project_in(tmp_path), CPU)
+    image = build(client, folder, "RUN echo another >/last\n")
+    listener = Listener()
+    # The shell is in a hole, too.
+    monkeypatch.setattr(assembly, "HOLE_BYTES", 1)
+    sif, _ = make_sif(client, image, project, tools, listener, whole=False)
+    assert sif.holes == ()
+    assert sha256(sif.path) == sif.sha256
+    assert [note.partition(":")[0] for note in listener.notes] == ["Only its owner may read /s"]
+
+
+def test_of_what_is_not_what_the_image_was_all_is_written(
+    client: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fake of what a program sees that reads zeros in a hole: no real one has been made to do so."""
+    monkeypatch.setattr(assembly, "HOLE_BYTES", 35_000_000)
+    project, tools = project_in(tmp_path), tools_recipe(project_in(tmp_path), CPU)
+    image = build(client, folder, LARGE)
+    looked: list[bool] = []
+
+    def convert(client: Any, conversion: Any, *rest: Any) -> dict[str, Any]:
+        facts = conversion_of(client, conversion, *rest)
+        looked.append(conversion.assembly.has_holes)
+        return {**facts, "labels": None} if conversion.assembly.has_holes else facts
+
+    conversion_of = by_layers.convert
+    monkeypatch.setattr(by_layers, "convert", convert)
+    sif, _ = make_sif(client, image, project, tools, NullProgress(), whole=False)
+    assert looked == [True, False]
+    assert sha256(sif.path) == sif.sha256
 
 
 def test_nobody_needs_to_be_privileged_for_it(client: Any, folder: Path, tmp_path: Path) -> None:

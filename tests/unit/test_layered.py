@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -337,11 +338,11 @@ def order_for(tmp_path: Path, *roots: Node) -> dict[str, object]:
 
 
 def run_order(
-    tmp_path: Path, order: dict[str, object], said: str = "made\n"
+    tmp_path: Path, order: dict[str, object], said: str = "made\n", words: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
     (tmp_path / "order.json").write_text(json.dumps(order))
     return subprocess.run(
-        [sys.executable, "-m", "layered", str(tmp_path / "order.json")],
+        [sys.executable, "-m", "layered", str(tmp_path / "order.json"), *words],
         input=said,
         env={"PYTHONPATH": str(ROOT / "slipway" / "sif"), "PATH": str(tmp_path / "bin")},
         capture_output=True,
@@ -386,6 +387,35 @@ def test_what_was_copied_of_layers_is_told(tmp_path: Path) -> None:
     assert {name for name, *_ in pieces} == {"layer-0", "layer-1"}
     for name, start, size, offset in pieces:
         assert made[offset : offset + size] == (tmp_path / name).read_bytes()[start : start + size]
+
+
+@pytest.mark.parametrize(
+    ("hole_bytes", "left_out"), [(1, {"layer-0", "layer-1"}), (400, {"layer-1"}), (501, set())]
+)
+def test_large_layers_are_left_out_and_written_afterwards(
+    tmp_path: Path, hole_bytes: int, left_out: set[str]
+) -> None:
+    with_mksquashfs(tmp_path)
+    order = order_for(tmp_path, folder(a=file(b"1")), folder(b=file(b"2" * 500)))
+    made, beside = tmp_path / "made.sif", tmp_path / "order.answer.json"
+    assert run_order(tmp_path, order).returncode == 0
+    whole, answer = made.read_bytes(), json.loads(beside.read_text())
+    assert answer["holes"] == []
+    order["hole_bytes"] = hole_bytes
+    assert run_order(tmp_path, order).returncode == 0
+    with_holes = json.loads(beside.read_text())
+    assert with_holes["sha256"] == answer["sha256"]
+    assert with_holes["pieces"] == answer["pieces"]
+    assert {name for name, *_ in with_holes["holes"]} == left_out
+    content = bytearray(whole)
+    for _, _, size, offset in with_holes["holes"]:
+        content[offset : offset + size] = bytes(size)
+    assert made.read_bytes() == content
+    # What is known of the file is in it all the same.
+    assert names(read(made, offset=find_file_system(made)).root) == {"/a", "/b", "/singularity"}
+    assert run_order(tmp_path, order, words=["fill"]).returncode == 0
+    assert made.read_bytes() == whole
+    assert json.loads(beside.read_text()) == answer
 
 
 @pytest.mark.parametrize(("place", "said"), [(97, "layer-1 is damaged"), (40, "layer-1 is damaged")])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.sif.pieces import Piece, PieceStore, find_parts
+from slipway.sif.holes import Piece
+from slipway.sif.pieces import PieceStore, find_parts
 from slipway.transfer.delta import Part
 
 OLD, NEW = "a" * 64, "b" * 64

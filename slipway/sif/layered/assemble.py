@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from .squash import SquashError, is_usable, squash
 from .write import DamageError, FileSystem, Source
 
 _COMPRESSIONS = {"zstd": f.ZSTD, "gzip": f.GZIP}
+# A file with more holes is written as a whole.
+_MOST_HOLES = 2000
+_CHUNK = 1 << 20
 
 
 class UnusableError(Exception):
@@ -56,6 +60,8 @@ class Order:
         architecture: of the image, as its configuration says.
         identity: of the image.
         created: when the image was made, in seconds since 1970; what is added to it gets this time.
+        hole_bytes: layers of which so much or more would be copied are left out: there are holes in the file.
+            ``None`` where all is to be copied.
     """
 
     layers: tuple[Layer, ...]
@@ -65,6 +71,7 @@ class Order:
     architecture: str
     identity: str
     created: int
+    hole_bytes: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> Order:
@@ -92,8 +99,8 @@ def assemble(order: Order, wait_for_head: Callable[[], object] = lambda: True) -
 
     Returns:
         ``sha256`` of the ``.sif``; ``crc32`` of what is kept of each layer, by its file's name; ``pieces``:
-        what was copied of them, each with the file's name, where it was there, its size in bytes, and where
-        it is now.
+        what is of them, each with the file's name, where it was there, its size in bytes, and where it is
+        now; ``holes``: those of the pieces that were not copied.
 
     Raises:
         UnusableError: it cannot be done here.
@@ -130,11 +137,19 @@ def _assemble(order: Order, wait_for_head: Callable[[], object]) -> dict[str, An
         compression=_COMPRESSIONS[order.compression],
         options=options,
     )
+    large = [one for one in sources if order.hole_bytes is not None and one.size >= order.hole_bytes]
+    if sum(len(one.ranges) for one in large) <= _MOST_HOLES:
+        for one in large:
+            one.is_hole = True
     with order.sif.open("wb") as file, Hasher() as hasher:
 
         def out(data: bytes | memoryview) -> None:
             hasher.update(data)
             file.write(data)
+
+        def skip(data: bytes | memoryview) -> None:
+            hasher.update(data)
+            file.seek(len(data), os.SEEK_CUR)
 
         front = make_front(
             order.head,
@@ -144,12 +159,33 @@ def _assemble(order: Order, wait_for_head: Callable[[], object]) -> dict[str, An
             rewrite=partial(with_origin, origin=order.identity, created=order.created),
         )
         out(front)
-        system.write(out)
+        system.write(out, skip)
     order.sif.chmod(0o755)
-    pieces = [
-        (one.path.name, start, size, len(front) + at) for one in sources for start, size, at in one.pieces
+    rows = [
+        (one.is_hole, (one.path.name, start, size, len(front) + at))
+        for one in sources
+        for start, size, at in one.pieces
     ]
-    return {"crc32": crc32, "sha256": hasher.hexdigest(), "pieces": pieces}
+    return {
+        "crc32": crc32,
+        "sha256": hasher.hexdigest(),
+        "pieces": [row for _, row in rows],
+        "holes": [row for is_hole, row in rows if is_hole],
+    }
+
+
+def fill(order: Order, answer: dict[str, Any]) -> dict[str, Any]:
+    """Copy what was left out; ``answer`` is that of :func:`assemble`. Returns the answer without holes."""
+    places = {layer.squashfs.name: layer.squashfs for layer in order.layers}
+    with order.sif.open("r+b") as file:
+        for name, start, size, offset in answer["holes"]:
+            with places[name].open("rb") as layer:
+                layer.seek(start)
+                file.seek(offset)
+                while size and (chunk := layer.read(min(size, _CHUNK))):
+                    file.write(chunk)
+                    size -= len(chunk)
+    return {**answer, "holes": []}
 
 
 def _read_layer(number: int, layer: Layer) -> Squashfs:

@@ -17,6 +17,7 @@ from .node import Content, Node, Xattrs
 
 _CHUNK = 1 << 20
 _PAGE = 4096
+_Out = Callable[[bytes | memoryview], object]
 
 
 class DamageError(ValueError):
@@ -37,6 +38,10 @@ class Source:
     Args:
         path: the layer's squashfs.
         crc32: of all its bytes, as :func:`zlib.crc32` has it.
+
+    Attributes:
+        ranges: what is copied: where each piece begins and ends.
+        is_hole: whether the copy is left out, so that there is a hole in the file.
     """
 
     def __init__(self, path: Path, crc32: int) -> None:
@@ -46,6 +51,7 @@ class Source:
         self._starts: list[int] = []
         self._moved: list[int] = []
         self.ranges: list[tuple[int, int]] = []
+        self.is_hole = False
 
     def want(self, start: int, size: int) -> None:
         """Have these bytes copied."""
@@ -65,6 +71,11 @@ class Source:
             self._moved.append(at - start)
             at += end - start
         return at
+
+    @property
+    def size(self) -> int:
+        """How much is copied, in bytes."""
+        return sum(end - start for start, end in self.ranges)
 
     @property
     def pieces(self) -> list[tuple[int, int, int]]:
@@ -116,18 +127,19 @@ class FileSystem:
         self.size = used + -used % _PAGE
         self._tables.append(bytes(self.size - used))
 
-    def write(self, out: Callable[[bytes | memoryview], object]) -> None:
+    def write(self, out: _Out, skip: _Out | None = None) -> None:
         """Write it.
 
         Args:
             out: takes the bytes, in order.
+            skip: takes those of layers that are to be left out, in their place.
 
         Raises:
             DamageError: a layer is not what it was when it was kept.
         """
         out(self._superblock + self._options)
         for source in self._sources:
-            _copy(source, out)
+            _copy(source, skip if skip and source.is_hole else out)
         for part in (*self._inline_parts, *self._tables):
             out(part)
 
@@ -366,7 +378,7 @@ def _table(rows: Iterable[bytes], here: int) -> tuple[bytes, int]:
     return blocks + b"".join(f.U64.pack(start) for start in starts), len(blocks)
 
 
-def _copy(source: Source, out: Callable[[bytes | memoryview], object]) -> None:
+def _copy(source: Source, out: _Out) -> None:
     crc = 0
     ranges = iter([*source.ranges, (-1, -1)])
     start, end = next(ranges)

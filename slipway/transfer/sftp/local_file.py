@@ -13,6 +13,7 @@ from pathlib import Path
 from slipway.errors import DataError, HostError, SlipwayError, SpaceError
 from slipway.sftp.wire import CHUNK_BYTES, LATEST_S, Entry
 from slipway.skipped import reason
+from slipway.transfer.source import Source
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -63,6 +64,20 @@ class Original:
 
     def _changed(self) -> DataError:
         return DataError(f"{self.path} was changed while it was sent; do it again when nobody writes to it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOriginal(Original):
+    """One that has its bytes in several places; ``path`` is the file that says whether it is another one."""
+
+    source: Source
+
+    def read(self, start: int, size_bytes: int) -> Iterator[bytes]:
+        """See :meth:`Original.read`."""
+        with told(self.path, reading=True):
+            self._compare(self.path.stat())
+            yield from self.source.read(start, size_bytes, CHUNK_BYTES)
+            self._compare(self.path.stat())
 
 
 def original(name: str, path: Path, found: os.stat_result) -> Original:

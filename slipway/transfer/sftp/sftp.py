@@ -20,7 +20,8 @@ from slipway.transfer.letter_case import explain_clash, find_clashes, ignores_ca
 from slipway.transfer.sftp.download import Download
 from slipway.transfer.sftp.local_file import told
 from slipway.transfer.sftp.upload import Upload
-from slipway.transfer.sftp.upload_plan import Plan, plan_file, plan_tree
+from slipway.transfer.sftp.upload_plan import Plan, plan_file, plan_source, plan_tree
+from slipway.transfer.source import Source
 
 # docs/transfer.md has the figures. sshd lets a connection have 10 sessions unless it is told otherwise.
 CHANNELS = 4
@@ -46,6 +47,12 @@ class Sftp:
     ) -> Transfer:
         """See :meth:`slipway.host.carrier.Carrier.send_file`; ``old`` is of no use here."""
         return self._send(plan_file(source), folder, None, on_progress)
+
+    def send_source(
+        self, source: Source, folder: PurePosixPath, *, on_progress: OnProgress | None = None
+    ) -> Transfer:
+        """As :meth:`send_file`, for a file that need not be whole here."""
+        return self._send(plan_source(source), folder, None, on_progress)
 
     def send_tree(
         self,

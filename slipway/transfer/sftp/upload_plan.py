@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from slipway.errors import DataError
 from slipway.sftp.listing import PARTIAL
-from slipway.transfer.sftp.local_file import Original, explain, original, told
+from slipway.transfer.sftp.local_file import Original, SourceOriginal, explain, original, told
+from slipway.transfer.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,21 @@ def plan_file(source: Path) -> Plan:
     with told(source, reading=True):
         path = source.resolve()
         return Plan(files={source.name: original(source.name, path, path.stat())})
+
+
+def plan_source(source: Source) -> Plan:
+    """One file that has its bytes in several places."""
+    with told(source.path, reading=True):
+        found = source.path.stat()
+        one = SourceOriginal(
+            name=source.name,
+            path=source.path,
+            mode=found.st_mode,
+            size_bytes=source.size_bytes,
+            mtime_ns=found.st_mtime_ns,
+            source=source,
+        )
+        return Plan(files={source.name: one})
 
 
 def _add(plan: Plan, source: Path, name: str) -> None:

@@ -19,11 +19,12 @@ from slipway.push import archive
 from slipway.sif import kept
 from slipway.sif.assembly import Assembly
 from slipway.sif.engine_layers import find_layers
+from slipway.sif.holes import Piece
 from slipway.sif.layered import assemble as assembler
 from slipway.sif.layered.squash import _root_options
 from slipway.sif.layered.write import DamageError
 from slipway.sif.layers import LayerStore
-from slipway.sif.pieces import Piece, PieceStore
+from slipway.sif.pieces import PieceStore
 from tests.fuzz.parsers.binary import archives, squashfs
 from tests.fuzz.parsers.common import ROOT, Parser, as_bytes, as_file, folder, fresh_folder, latin, of
 from tests.fuzz.samples import literals

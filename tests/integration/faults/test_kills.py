@@ -18,6 +18,7 @@ COUNTS: dict[type[Work], int] = {
     work.Stage: 28,
     work.Pull: 16,
     work.Push: 16,
+    work.PushOfLayers: 8,
     work.Login: 16,
     work.Keep: 12,
     work.Sweep: 12,

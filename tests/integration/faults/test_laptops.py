@@ -167,7 +167,18 @@ def test_the_engine_goes(
 
 
 @pytest.mark.fault("laptop", "two commands at once in one folder")
-@each(work.Build, work.Convert, work.Push, work.Stage, work.Job, work.Sweep, work.Pull, work.Keep, work.Login)
+@each(
+    work.Build,
+    work.Convert,
+    work.Push,
+    work.PushOfLayers,
+    work.Stage,
+    work.Job,
+    work.Sweep,
+    work.Pull,
+    work.Keep,
+    work.Login,
+)
 def test_two_at_once(kind: type[Work], laptop: Laptop, dice: random.Random, made: Made) -> None:
     some = kind(laptop, dice)
     for _ in range(rounds(2, 1)):

@@ -12,7 +12,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from slipway.job.home import read_home
 from slipway.job.run import Run, Status
 from slipway.scheduler.base import State
 from slipway.sif.file import read_sif
+from slipway.sif.holes import SUFFIX, Piece
 from slipway.sif.kept import find_sif, sha256
 from tests.integration.faults.laptop import Laptop, site_options, small_resources
 from tests.integration.push_box import sif_name
@@ -183,14 +184,49 @@ class Push(Work):
         self.pushes.there(
             f"cd {self.pushes.images} && ls | grep '^{self.name}-' | grep -v {new[:-4]} | xargs rm -f"
         )
-        self.path.unlink()
-        self.path.with_suffix(".sha256").unlink(missing_ok=True)
+        for path in self.laptop.folder.glob(f"{self.path.stem}.*"):
+            path.unlink()
 
     def newest(self) -> str | None:
         return self.pushes.there(f"readlink {self.pushes.images}/{self.name}.sif || true").strip() or None
 
     def hash_there(self, name: str) -> str:
         return self.pushes.there('sha256sum -- "$1"', f"{self.pushes.images}/{name}").split()[0]
+
+
+class PushOfLayers(Push):
+    """`push` of an image that has holes here: sent by SFTP, or written here and sent by rsync."""
+
+    title = "push of layers"
+
+    def begin(self) -> None:
+        super().begin()
+        content = self.path.read_bytes()
+        self.path.unlink()
+        name, offset = f"{os.urandom(32).hex()}-zstd.squashfs", 1_000_000
+        layers = self.laptop.state / "layers"
+        layers.mkdir(exist_ok=True)
+        (layers / name).write_bytes(content[offset:])
+        with self.path.with_suffix(SUFFIX).open("wb") as file:
+            file.write(content[:offset])
+            file.truncate(len(content))
+        hole = Piece(layer=f"{name} 00000001", start=0, size_bytes=len(content) - offset, offset=offset)
+        values = {"image_id": "sha256:0", "sha256": self.digest, "size_bytes": len(content)}
+        text = json.dumps({**values, "holes": [asdict(hole)]})
+        self.path.with_suffix(".values.json").write_text(text)
+        self.layer = layers / name
+        if self.count % 2:
+            # Without an older one there is nothing that rsync could compare with.
+            self.pushes.there(f"cd {self.pushes.images} && rm -f {self.name}.sif {self.name}-*")
+            self.old = None
+
+    def check(self) -> None:
+        super().check()
+        assert not self.path.exists() or sha256(self.path) == self.digest
+
+    def finished(self) -> None:
+        super().finished()
+        self.layer.unlink()
 
 
 class Stage(Work):
