@@ -40,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
         day = datetime.now(timezone.utc).date().isoformat()
         rows = [{**row, "seed": new["seed"], "day": day} for row in new["rows"]]
         kept = BUILD / "faults.json"
-        known = json.loads(kept.read_text()) if kept.exists() else []
+        before = kept if kept.exists() else KEPT
+        known = json.loads(before.read_text()) if before.exists() else []
         merged = merge(known, rows)
         kept.write_text(json.dumps(merged, indent=1) + "\n")
         (BUILD / "faults.md").write_text(table(merged))

@@ -208,7 +208,10 @@ def _find(path: Path, image_id: str) -> Sif | None:
         record = load_json(_record(path).read_bytes())
         stamp = record.pop("stamp")
         found = Sif(**{**record, "path": path, "holes": ()})
-        if found.image_id != image_id or (stamp != _stamp(path) and sha256(path) != found.sha256):
+        # A name in a record leads to no other place.
+        if not path.name.startswith(f"{found.name}-") or found.image_id != image_id:
+            return None
+        if stamp != _stamp(path) and sha256(path) != found.sha256:
             return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -73,10 +73,9 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
         sif = Sif(**{**record, "path": path, "holes": holes})
         if not (isinstance(sif.sha256, str) and isinstance(sif.name, str)):
             return None
-        if (sif.image_id, sif.compression) != (
-            image.id,
-            compression,
-        ) or sif.file.stat().st_size != sif.size_bytes:
+        if (sif.name, sif.image_id, sif.compression) != (image.name, image.id, compression):
+            return None
+        if sif.file.stat().st_size != sif.size_bytes:
             return None
         if not _has_layers(project, sif):
             return None
@@ -151,7 +150,9 @@ def find_by_hash(project: Project, sha256: str) -> Sif | None:
             if content["sha256"] != sha256:
                 continue
             image = Image(ref=f"{content['name']}:", id=content["image_id"], labels={}, size_bytes=0)
-            found = find_sif(project, image, content["compression"])
+            # A name in a record leads to no other place.
+            is_own = kept_path(project, image, content["compression"]) == record.with_suffix(".sif")
+            found = find_sif(project, image, content["compression"]) if is_own else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if found is not None and found.sha256 == sha256:

@@ -132,11 +132,17 @@ def _kept(text: str) -> None:
     project = Project(root=ROOT, state=folder() / "kept", results=folder())
     for path, record in (
         (kept.kept_path(project, IMAGE, "zstd"), ".json"),
-        (project.state / "archives" / "a.tar", ".tar.json"),
+        (project.state / "archives" / "a-1.tar", ".tar.json"),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"7")
         path.with_suffix(record).write_bytes(as_bytes(text))
+    kept.kept_path(project, IMAGE, "zstd").with_suffix(".sparse").write_bytes(b"7")
+    store = LayerStore.of(project, "zstd")
+    layer = store.folder / store.name(_DIGESTS[0])
+    layer.parent.mkdir(parents=True, exist_ok=True)
+    layer.write_bytes(b"7")
+    layer.with_suffix(".json").write_text('{"crc32": 7, "is_overlay": true, "size_bytes": 1}')
     digest = hashlib.sha256(b"7").hexdigest()
     for one in (
         kept.find_sif(project, IMAGE),
@@ -150,6 +156,12 @@ def _kept(text: str) -> None:
 def _record() -> str:
     content = {"name": "a", "image_id": "sha256:1", "sha256": hashlib.sha256(b"7").hexdigest()}
     return json.dumps({**content, "size_bytes": 1, "compression": "zstd", "stamp": [1, 1, 1], "path": "a"})
+
+
+def _with_holes() -> str:
+    name = LayerStore(folder=Path(), compression="zstd").name(_DIGESTS[0])
+    holes = [[f"{name} 00000007", 0, 1, 0]]
+    return json.dumps({**json.loads(_record()), "image_id": IMAGE.id, "holes": holes})
 
 
 def _pieces(text: str) -> None:
@@ -257,7 +269,7 @@ IMAGES = (
             '{"crc32": 7, "is_overlay": true, "size_bytes": 1}', '{"layers": ["aa-zstd.squashfs", "b"]}'
         ),
     ),
-    Parser(name="kept-images", source="records", read=_kept, samples=lambda: [_record()]),
+    Parser(name="kept-images", source="records", read=_kept, samples=lambda: [_record(), _with_holes()]),
     Parser(
         name="kept-pieces",
         source="records",
