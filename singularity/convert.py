@@ -92,7 +92,10 @@ def main() -> int:
             drop_rights()
         options = ["--userns"] if args.userns else []
         found = look(args.sif, options)
-        if "why_not_run" in found and args.order and fill(args):
+        if "why_not_run" in found and args.order and has_holes(args):
+            # A program that ran may have needed what was left out.
+            if not fill(args):
+                return 1
             found = look(args.sif, options)
         facts = {"attempt": attempt, **found}
         # Names and values need not be valid UTF-8; escaped, any string can be written.
@@ -144,15 +147,16 @@ def put_together(args: argparse.Namespace) -> str | None:
     return "root" if made and assembler.returncode == 0 else None
 
 
-def fill(args: argparse.Namespace) -> bool:
-    """Have the parts of the file written that were left out, in case a program that ran needs them.
-
-    Returns:
-        Whether there were any.
-    """
+def has_holes(args: argparse.Namespace) -> bool:
+    """Whether parts of the file were left out."""
     answer = json.loads(args.order.with_suffix(".answer.json").read_text(encoding="ascii"))
+    return bool(answer["holes"])
+
+
+def fill(args: argparse.Namespace) -> bool:
+    """Have the parts of the file written that were left out; whether that went well."""
     argv, env = assembler_command(args)
-    return bool(answer["holes"]) and subprocess.run([*argv, "fill"], env=env, check=False).returncode == 0
+    return subprocess.run([*argv, "fill"], env=env, check=False).returncode == 0
 
 
 def assembler_command(args: argparse.Namespace) -> tuple[list[str], dict[str, str]]:

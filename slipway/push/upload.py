@@ -107,7 +107,7 @@ def push_sif(
     with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes or _has_changed(host, path, sif.sha256):
             source = _source(sif, project)
-            with _delta(host, scratch, sif, project) as delta:
+            with source.hold(), _delta(host, scratch, sif, project) as delta:
                 transfer = _send(host, scratch, sif, source, upload_dir, progress, delta)
         host.write(record_path(path), _record(pushed).encode())
         if as_newest:

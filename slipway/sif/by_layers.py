@@ -120,11 +120,10 @@ class ByLayers:
 
     def keep(self, made: Made, *, as_newest: bool) -> None:
         """Keep what was made of layers, and nothing more that only older versions of the image had."""
-        self.store.keep(made.layers)
+        is_used = as_newest and made.conversion.assembly is not None
+        self.store.keep(made.layers, (self._image.name, self._layers.digests) if is_used else None)
         if made.sha256 is not None:
             PieceStore.of(self._project).keep(made.sha256, made.pieces)
-        if as_newest and made.conversion.assembly is not None:
-            self.store.use(self._image.name, self._layers.digests)
 
     def _missing(self) -> list[str]:
         return [one for one in dict.fromkeys(self._layers.digests) if self.store.find(one) is None]

@@ -6,14 +6,17 @@ where somebody needs it.
 
 from __future__ import annotations
 
+import os
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from slipway.errors import ImageError
-from slipway.transfer.source import CHUNK, read_part
+from slipway.transfer.source import CHUNK
 
 SUFFIX = ".sparse"
 
@@ -47,7 +50,7 @@ def parse_piece(layer: Any, start: Any, size_bytes: Any, offset: Any) -> Piece:
     return Piece(layer=layer, start=start, size_bytes=size_bytes, offset=offset)
 
 
-@dataclass(frozen=True)
+@dataclass
 class SparseFile:
     """Such a file, as a :class:`~slipway.transfer.source.Source`.
 
@@ -65,29 +68,70 @@ class SparseFile:
     size_bytes: int
     holes: Sequence[Piece]
     layers: Path
-    write: Callable[[], Path]
+    write: Callable[[SparseFile], Path]
+    _held: dict[Path, BinaryIO] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     is_whole = False
 
     def file(self) -> Path:
         """See :class:`~slipway.transfer.source.Source`."""
-        return self.write()
+        return self.write(self)
 
-    def read(self, start: int, size_bytes: int, chunk_bytes: int = CHUNK) -> Iterator[bytes]:
+    @contextmanager
+    def hold(self) -> Iterator[None]:
         """See :class:`~slipway.transfer.source.Source`.
 
         Raises:
             ImageError: the file, or a layer, is gone.
         """
+        places = {self.path, *(self.layers / layer_file(hole) for hole in self.holes)}
+        with ExitStack() as stack:
+            for path in places:
+                with self._explained():
+                    self._held[path] = stack.enter_context(path.open("rb"))
+            try:
+                yield
+            finally:
+                self._held.clear()
+
+    def status(self) -> os.stat_result:
+        """See :class:`~slipway.transfer.source.Source`."""
+        held = self._held.get(self.path)
+        with self._explained():
+            return self.path.stat() if held is None else os.fstat(held.fileno())
+
+    def read(self, start: int, size_bytes: int, chunk_bytes: int = CHUNK) -> Iterator[bytes]:
+        """See :class:`~slipway.transfer.source.Source`. Several threads may do so while it is held.
+
+        Raises:
+            ImageError: the file, or a layer, is gone.
+        """
         end = min(start + size_bytes, self.size_bytes)
-        try:
+        with self._explained():
             for path, at, size in self._places(start, end):
-                left = size
-                for chunk in read_part(path, at, size, chunk_bytes):
-                    left -= len(chunk)
-                    yield chunk
+                with self._opened(path) as file:
+                    left = size
+                    while left and (chunk := self._read_at(file, at + size - left, min(left, chunk_bytes))):
+                        left -= len(chunk)
+                        yield chunk
                 if left:
                     raise ImageError(f"{path} is cut; push again, which makes {self.name} anew")
+
+    def _opened(self, path: Path) -> AbstractContextManager[BinaryIO]:
+        held = self._held.get(path)
+        return path.open("rb") if held is None else nullcontext(held)
+
+    def _read_at(self, file: BinaryIO, at: int, size: int) -> bytes:
+        # Windows has no pread.
+        with self._lock:
+            file.seek(at)
+            return file.read(size)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError as error:
             raise ImageError(
                 f"{error.filename} is gone: its image was converted anew meanwhile; push again"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from slipway.errors import ImageError
 from slipway.image.engine import Image
 from slipway.jsontext import load_json
+from slipway.lock import only_one
 from slipway.project import Project
 from slipway.sif.holes import SUFFIX, Piece, SparseFile, parse_piece
 from slipway.sif.layers import LayerStore
@@ -77,7 +80,7 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
             return None
         if sif.file.stat().st_size != sif.size_bytes:
             return None
-        if not _has_layers(project, sif):
+        if not has_layers(project, sif.compression, sif.holes):
             return None
         if stamp != _stamp(sif.file):
             if (sha256_of(source_of(project, sif)) if holes else sha256(path)) != sif.sha256:
@@ -98,12 +101,29 @@ def source_of(project: Project, sif: Sif) -> Source:
         size_bytes=sif.size_bytes,
         holes=sif.holes,
         layers=LayerStore.of(project, sif.compression).folder,
-        write=lambda: make_whole(project, sif).path,
+        write=lambda source: _written(project, sif, source),
     )
 
 
-def make_whole(project: Project, sif: Sif) -> Sif:
+def _written(project: Project, sif: Sif, source: Source) -> Path:
+    """The whole file; somebody else may have written it meanwhile."""
+    with only_one(lock_path(project, sif.name), lambda: None):
+        kept = find_by_hash(project, sif.sha256)
+        return kept.path if kept and not kept.holes else make_whole(project, sif, source).path
+
+
+def lock_path(project: Project, name: str) -> Path:
+    """The lock that is held by whoever makes or writes a file of this name."""
+    return project.state / "locks" / f"sif-{name.replace('/', '_')}"
+
+
+def make_whole(project: Project, sif: Sif, source: Source | None = None) -> Sif:
     """Write a file that has holes as a whole, and keep that in its place.
+
+    Args:
+        project: where it is kept.
+        sif: the file. The lock of its name is held.
+        source: its bytes, where they are open already.
 
     Raises:
         DamagedSifError: its bytes are not what they were; it is removed.
@@ -112,9 +132,11 @@ def make_whole(project: Project, sif: Sif) -> Sif:
     """
     if not sif.holes:
         return sif
-    from slipway.workspace import check_space, workspace
+    from slipway.workspace import abandoned, check_space, workspace
 
-    source, digest = source_of(project, sif), hashlib.sha256()
+    source, digest = source or source_of(project, sif), hashlib.sha256()
+    for left in abandoned(project.state / "tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     check_space(project.state / "tmp", sif.size_bytes, f"writing {sif.path.name}")
     with workspace(project.state / "tmp") as folder:
         part = folder / sif.path.name
@@ -129,17 +151,17 @@ def make_whole(project: Project, sif: Sif) -> Sif:
                 "was removed here; give the same command again, which makes it anew"
             )
         part.chmod(0o755)
-        part.rename(sif.path)
+        part.replace(sif.path)
     whole = replace(sif, holes=())
     # The file with holes takes little, and somebody else may be sending it: it goes when a newer image comes.
     _keep(whole)
     return whole
 
 
-def _has_layers(project: Project, sif: Sif) -> bool:
-    """Whether all is kept that a file's holes are filled with."""
-    store = LayerStore.of(project, sif.compression)
-    return all(store.has(*name.split(" ")) for name in {one.layer for one in sif.holes})
+def has_layers(project: Project, compression: str, holes: Sequence[Piece]) -> bool:
+    """Whether all is kept that holes are filled with."""
+    store = LayerStore.of(project, compression)
+    return all(store.has(*name.split(" ")) for name in {one.layer for one in holes})
 
 
 def find_by_hash(project: Project, sha256: str) -> Sif | None:
@@ -204,7 +226,7 @@ def keep_made(
         holes=tuple(holes),
     )
     sif.path.parent.mkdir(parents=True, exist_ok=True)
-    made.rename(sif.file)
+    made.replace(sif.file)
     _keep(sif)
     if holes:
         sif.path.unlink(missing_ok=True)
@@ -269,3 +291,8 @@ def _forget_older(newest: Sif) -> None:
             record.with_suffix(".sif").unlink(missing_ok=True)
             record.with_suffix(SUFFIX).unlink(missing_ok=True)
             record.unlink(missing_ok=True)
+    # What a kill between a file and its record has left.
+    own = re.compile(rf"{re.escape(newest.path.name.rpartition('-')[0].rpartition('-')[0])}-\w+-\w+")
+    for path in newest.path.parent.glob(f"*{SUFFIX}"):
+        if own.fullmatch(path.stem) and not _record(path).exists():
+            path.unlink(missing_ok=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from slipway.jsontext import load_json
 from slipway.lock import only_one
 from slipway.project import Project
+from slipway.whole_file import write_whole
 
 _FOLDER = "layers"
 _USES = "images"
@@ -73,8 +72,13 @@ class LayerStore:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def keep(self, made: Iterable[KeptLayer]) -> None:
-        """Keep files that were made; they are moved, unless another command was quicker."""
+    def keep(self, made: Iterable[KeptLayer], uses: tuple[str, Sequence[str]] | None = None) -> None:
+        """Keep files that were made; they are moved, unless another command was quicker.
+
+        Args:
+            made: the files.
+            uses: what :meth:`use` is told, in the same step, so that nobody takes them for unused.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             for layer in made:
@@ -85,8 +89,10 @@ class LayerStore:
                 record = {"crc32": layer.crc32, "is_overlay": layer.is_overlay}
                 record["size_bytes"] = layer.path.stat().st_size
                 _record(path).unlink(missing_ok=True)
-                layer.path.rename(path)
-                _write(_record(path), record)
+                layer.path.replace(path)
+                write_whole(_record(path), json.dumps(record) + "\n")
+            if uses is not None:
+                self._use(*uses)
 
     def forget(self, name: str) -> None:
         """Remove a file, by its name: it is damaged."""
@@ -96,19 +102,25 @@ class LayerStore:
 
     def use(self, image: str, digests: Sequence[str]) -> None:
         """Note what the newest version of an image is made of, and remove what none is made of any more."""
-        uses = self.folder / _USES
-        uses.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
-            mine = uses / f"{image.replace('/', '_')}-{self.compression}.json"
-            _write(mine, {"layers": sorted({self.name(one) for one in digests})})
-            used: set[str] = set()
-            for path in uses.glob("*.json"):
-                with suppress(OSError, ValueError, TypeError, KeyError):
-                    used.update(load_json(path.read_bytes())["layers"])
-            for path in self.folder.glob("*.squashfs"):
-                if path.name not in used:
-                    _record(path).unlink(missing_ok=True)
-                    path.unlink(missing_ok=True)
+            self._use(image, digests)
+
+    def _use(self, image: str, digests: Sequence[str]) -> None:
+        uses = self.folder / _USES
+        mine = uses / f"{image.replace('/', '_')}-{self.compression}.json"
+        write_whole(mine, json.dumps({"layers": sorted({self.name(one) for one in digests})}) + "\n")
+        used: set[str] = set()
+        for path in uses.glob("*.json"):
+            try:
+                used.update(load_json(path.read_bytes())["layers"])
+            except (OSError, ValueError, TypeError, KeyError):
+                # Whose layers it names is not known, so all stay.
+                return
+        for path in self.folder.glob("*.squashfs"):
+            if path.name not in used:
+                _record(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
     def _alone(self) -> Any:
         return only_one(self.folder / "lock", lambda: None)
@@ -116,9 +128,3 @@ class LayerStore:
 
 def _record(path: Path) -> Path:
     return path.with_suffix(".json")
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
-    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -18,7 +18,16 @@ from slipway.sif.by_layers import ByLayers, Made
 from slipway.sif.check import compare
 from slipway.sif.conversion import LABEL, Conversion, convert
 from slipway.sif.file import read_sif
-from slipway.sif.kept import DamagedSifError, Sif, find_sif, keep_made, kept_path, make_whole
+from slipway.sif.kept import (
+    DamagedSifError,
+    Sif,
+    find_sif,
+    has_layers,
+    keep_made,
+    kept_path,
+    lock_path,
+    make_whole,
+)
 from slipway.sif.layout import Layout, write_layout
 from slipway.workspace import abandoned, check_space, workspace
 
@@ -86,7 +95,7 @@ def make_sif(
     def wait() -> None:
         progress.step(f"Waiting for another conversion of {image.ref}")
 
-    with only_one(project.state / "locks" / f"sif-{image.name.replace('/', '_')}", wait):
+    with only_one(lock_path(project, image.name), wait):
         there = find_sif(project, image, compression)
         if there and whole and there.holes:
             progress.step(f"Writing {there.path.name}")
@@ -104,7 +113,7 @@ def make_sif(
 
 
 class _NotTheImageError(ConversionError):
-    """What was made has holes, and is not what the image was."""
+    """What was made has holes, and is not what the image was, or cannot be filled."""
 
 
 def _new(
@@ -132,6 +141,9 @@ def _new(
             progress.step("Hashing the .sif")
         # What its holes are filled with has to be there first.
         layers.keep(made, as_newest=as_newest)
+        if not has_layers(project, compression, made.holes):
+            # Another image's conversion has removed one, or has kept another file of it.
+            raise _NotTheImageError(f"what was kept of the layers of {image.ref} has changed meanwhile")
         return keep_made(
             part,
             project,

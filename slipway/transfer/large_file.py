@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from slipway.errors import RemoteError, RemoteSpaceError, ScratchError
+from slipway.errors import RemoteError, RemoteSpaceError, ScratchError, SpaceError
 from slipway.host.host import Host
 from slipway.host.inventory import Kind, remove_all, take_inventory
 from slipway.progress import Amount, Progress, Transfer
@@ -124,25 +124,40 @@ def _send_all(host: Host, file: LargeFile, progress: Progress, via: Via | None) 
     has_old = via is None and host.size(file.newest) is not None
     title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
     progress.step(f"Comparing with the {file.what} there" if has_old else title)
-    if via is None and not file.source.is_whole and (sftp := _sftp(host, progress, has_old=has_old)):
+    is_sparse = via is None and not file.source.is_whole
+    if is_sparse and (sftp := _sftp(host, file, progress, has_old=has_old)):
         return sftp.send_source(file.source, file.upload_dir, on_progress=progress.transfer)
     carrier = via or choose_carrier(host, progress)
+    try:
+        path = file.source.file()
+    except SpaceError as error:
+        if host.transfer == "rsync":
+            raise
+        from slipway.transfer.sftp.sftp import Sftp
+
+        progress.note(f"{error}. All of it goes by SFTP, for which it need not be written")
+        return Sftp(host).send_source(file.source, file.upload_dir, on_progress=progress.transfer)
     return carrier.send_file(
-        file.source.file(),
+        path,
         file.upload_dir,
         old=file.newest if has_old else None,
         on_progress=_teller(progress, title) if has_old else progress.transfer,
     )
 
 
-def _sftp(host: Host, progress: Progress, *, has_old: bool) -> Sftp | None:
+def _sftp(host: Host, file: LargeFile, progress: Progress, *, has_old: bool) -> Sftp | None:
     """SFTP, where that sends no more than rsync would, for which the file has to be written first."""
     from slipway.transfer.sftp.sftp import Sftp
 
     carrier = choose_carrier(host, progress)
     if isinstance(carrier, Sftp):
         return carrier
-    return None if has_old or host.transfer == "rsync" else Sftp(host)
+    if has_old or host.transfer == "rsync":
+        return None
+    # rsync makes use of what was cut of another version.
+    left = take_inventory(host, file.upload_dir) or {}
+    files = {name for name, entry in left.items() if entry.kind is Kind.FILE}
+    return Sftp(host) if files <= Sftp.left_of(file.source) else None
 
 
 def _teller(progress: Progress, title: str) -> Callable[[Amount], None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +36,14 @@ class Source(Protocol):
         """Whether all bytes are in the file here."""
         ...
 
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep what is read open meanwhile, so that it may be removed here."""
+        ...
+
+    def status(self) -> os.stat_result:
+        """What the file here is, by the system."""
+        ...
+
     def read(self, start: int, size_bytes: int, chunk_bytes: int = CHUNK) -> Iterator[bytes]:
         """A part of the file, in chunks of at most ``chunk_bytes``; less, where the file is shorter."""
         ...
@@ -61,23 +71,26 @@ class WholeFile:
         """See :class:`Source`."""
         return self.path.stat().st_size
 
+    def hold(self) -> AbstractContextManager[None]:
+        """Nothing: who sends it opens it once."""
+        return nullcontext()
+
+    def status(self) -> os.stat_result:
+        """See :class:`Source`."""
+        return self.path.stat()
+
     def read(self, start: int, size_bytes: int, chunk_bytes: int = CHUNK) -> Iterator[bytes]:
         """See :class:`Source`."""
-        return read_part(self.path, start, size_bytes, chunk_bytes)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            left = size_bytes
+            while left and (chunk := file.read(min(left, chunk_bytes))):
+                left -= len(chunk)
+                yield chunk
 
     def file(self) -> Path:
         """See :class:`Source`."""
         return self.path
-
-
-def read_part(path: Path, start: int, size_bytes: int, chunk_bytes: int = CHUNK) -> Iterator[bytes]:
-    """A part of a file, in chunks of at most ``chunk_bytes``; less, where the file is shorter."""
-    with path.open("rb") as file:
-        file.seek(start)
-        left = size_bytes
-        while left and (chunk := file.read(min(left, chunk_bytes))):
-            left -= len(chunk)
-            yield chunk
 
 
 def sha256_of(source: Source) -> str:

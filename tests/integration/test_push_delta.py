@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import ImageError
+from slipway.errors import ImageError, SpaceError, SshError
 from slipway.image.engine import Image
 from slipway.progress import NullProgress
 from slipway.project import Project
@@ -142,6 +142,39 @@ def test_an_image_whose_layers_are_not_in_its_file_is_sent_without_writing_it(pu
     assert sent < 100_000
     assert "Making the rest of it there of the earlier one" in said
     assert not list((layered.project.state / "sif").glob("*.sif"))
+
+
+@pytest.mark.long
+def test_what_was_cut_of_another_version_is_made_use_of(pushes: PushBox) -> None:
+    layered = Layered(pushes, "versions")
+    first = layered.image(b"first front")
+    with pushes.proxy.slow(4_000_000):
+        pushes.proxy.when(len(layered.layer) * 2 // 3, pushes.proxy.reset)
+        with pytest.raises(SshError):
+            layered.push(first)
+    # The same version goes on; another one goes by rsync, which compares with what has come.
+    second = layered.image(b"another front")
+    sent, _ = layered.push(second)
+    assert sent < len(layered.layer) // 2
+    assert digest_of(second.path) == second.sha256
+
+
+def test_where_there_is_no_room_to_write_it_all_of_it_goes_by_sftp(
+    pushes: PushBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layered = Layered(pushes, "room")
+    old = pushes.file("room-1", b"of another machine" + layered.layer + b"its tables")
+    pushes.push(old, "room")
+    sif = layered.image(b"front")
+
+    def full(*_: object) -> None:
+        raise SpaceError("there is no room")
+
+    monkeypatch.setattr("slipway.workspace.check_space", full)
+    sent, said = layered.push(sif)
+    assert sent > len(layered.layer)
+    assert "there is no room. All of it goes by SFTP, for which it need not be written" in said
+    assert not sif.path.exists()
 
 
 def test_where_rsync_has_to_compare_the_file_is_written(pushes: PushBox) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from slipway.sif.kept import (
     source_of,
 )
 from slipway.sif.layers import KeptLayer, LayerStore
+from slipway.transfer.sftp.upload_plan import plan_source
 from slipway.transfer.source import WholeFile, sha256_of
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +178,52 @@ def test_a_record_with_other_holes_is_none(project: Project, holes: object) -> N
     record = sif.path.with_suffix(".json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "holes": holes}))
     assert find_sif(project, IMAGE) is None
+
+
+def test_who_sends_it_is_not_cut_off_by_a_newer_image(project: Project) -> None:
+    sif, whole = keep(project)
+    source, plan = source_of(project, sif), source_of(project, sif)
+    with source.hold():
+        (one,) = plan_source(source).files.values()
+        keep(project, NEWER, layer=sif.holes[0].layer)
+        (layer,) = (project.state / "layers").glob("*.squashfs")
+        layer.unlink()
+        assert not sif.file.exists()
+        assert b"".join(one.read(0, len(whole))) == whole
+        # Several channels read at once.
+        with ThreadPoolExecutor(8) as pool:
+            starts = range(0, len(whole), 100)
+            assert (
+                b"".join(pool.map(lambda start: b"".join(one.read(start, 100)), starts))
+                == whole[: 100 * len(starts)]
+            )
+    for use in (lambda: [*source.read(0, 10)], lambda: plan_source(plan), lambda: plan.hold().__enter__()):
+        with pytest.raises(ImageError, match=r"is gone: its image was converted anew meanwhile; push again"):
+            use()
+
+
+def test_two_who_need_the_whole_file_write_it_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    sif, whole = keep(project)
+    sources = [source_of(project, sif) for _ in range(2)]
+    assert sources[0].file().read_bytes() == whole
+    monkeypatch.setattr("slipway.sif.kept.make_whole", None)
+    assert sources[1].file() == sif.path
+
+
+def test_what_a_kill_has_left_goes(project: Project) -> None:
+    left = project.state / "tmp" / "sif-0123456789abcdef"
+    left.mkdir(parents=True)
+    (left / "half.sif").write_bytes(b"half")
+    for name in ("a-0123456789abcdef-zstd", "a-b-0123456789abcdef-zstd"):
+        path = project.state / "sif" / f"{name}.sparse"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    sif, _ = keep(project)
+    # That of another name stays.
+    names = {path.name for path in sif.path.parent.glob("*.sparse")}
+    assert names == {sif.file.name, "a-b-0123456789abcdef-zstd.sparse"}
+    make_whole(project, sif)
+    assert not left.exists()
 
 
 def test_a_newer_image_takes_its_place(project: Project) -> None:

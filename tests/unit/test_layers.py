@@ -84,6 +84,27 @@ def test_what_no_newest_image_has_goes(store: LayerStore, tmp_path: Path) -> Non
     assert not list(store.folder.glob("new*"))
 
 
+def test_what_is_kept_and_used_in_one_step_is_never_unused(store: LayerStore, tmp_path: Path) -> None:
+    made = tmp_path / store.name("sha256:new")
+    made.write_bytes(b"squashfs")
+    store.keep([KeptLayer(path=made, crc32=7, is_overlay=True)], ("one", ["sha256:new"]))
+    store.use("two", [])
+    assert store.has(store.name("sha256:new"), "00000007")
+    assert not store.has(store.name("sha256:new"), "00000008")
+    assert not store.has(f"../layers/{store.name('sha256:new')}", "00000007")
+
+
+def test_a_list_that_cannot_be_read_frees_nothing(store: LayerStore, tmp_path: Path) -> None:
+    add(store, tmp_path, "sha256:theirs")
+    store.use("two", ["sha256:theirs"])
+    (uses,) = (store.folder / "images").iterdir()
+    uses.write_text("")
+    store.use("one", [])
+    assert store.find("sha256:theirs") is not None
+    store.use("two", [])
+    assert store.find("sha256:theirs") is None
+
+
 class Engine:
     """An engine that has one image. A stand-in: real ones have their layers in one way each."""
 

@@ -185,6 +185,8 @@ def fill(order: Order, answer: dict[str, Any]) -> dict[str, Any]:
                 while size and (chunk := layer.read(min(size, _CHUNK))):
                     file.write(chunk)
                     size -= len(chunk)
+            if size:
+                raise DamageError(places[name])
     return {**answer, "holes": []}
 
 

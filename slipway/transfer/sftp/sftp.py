@@ -18,6 +18,7 @@ from slipway.sftp.listing import PARTIAL, list_tree
 from slipway.skipped import Skipped
 from slipway.transfer.letter_case import explain_clash, find_clashes, ignores_case
 from slipway.transfer.sftp.download import Download
+from slipway.transfer.sftp.journal import identity
 from slipway.transfer.sftp.local_file import told
 from slipway.transfer.sftp.upload import Upload
 from slipway.transfer.sftp.upload_plan import Plan, plan_file, plan_source, plan_tree
@@ -53,6 +54,13 @@ class Sftp:
     ) -> Transfer:
         """As :meth:`send_file`, for a file that need not be whole here."""
         return self._send(plan_source(source), folder, None, on_progress)
+
+    @staticmethod
+    def left_of(source: Source) -> set[str]:
+        """The names, in that folder, of what :meth:`send_source` leaves of this version where it is cut."""
+        (one,) = plan_source(source).files.values()
+        part = f"{PARTIAL}/{identity(one.name, one.size_bytes, one.mtime_s)}"
+        return {part, f"{part}.journal"}
 
     def send_tree(
         self,

@@ -66,7 +66,7 @@ def plan_file(source: Path) -> Plan:
 def plan_source(source: Source) -> Plan:
     """One file that has its bytes in several places."""
     with told(source.path, reading=True):
-        found = source.path.stat()
+        found = source.status()
         one = SourceOriginal(
             name=source.name,
             path=source.path,
