@@ -40,7 +40,7 @@ class Code:
         self._orbit = f"{place.scratch}/orbit-{files}"
 
     def change(self) -> None:
-        """Edit one file, in a second in which nothing was sent: Orbit's recipe takes it for unchanged else."""
+        """Edit one file, in a second in which nothing was sent; else Orbit's recipe leaves it out."""
         time.sleep(1 - time.time() % 1)
         (self.folder / _EDITED).write_text(f"changed = {os.urandom(16).hex()!r}\n" * 100)
 
