@@ -106,7 +106,7 @@ def push_sif(
     # It got its name only after its content was checked, so its size is enough, and when it was written.
     with explain_stop(_RESUME), _explained():
         if host.size(path) != sif.size_bytes or _has_changed(host, path, sif.sha256):
-            source = _source(sif, project)
+            source = _source(sif, project, progress)
             with source.hold(), _delta(host, scratch, sif, project) as delta:
                 transfer = _send(host, scratch, sif, source, upload_dir, progress, delta)
         host.write(record_path(path), _record(pushed).encode())
@@ -232,12 +232,12 @@ def parse_record(record: bytes, path: PurePosixPath) -> PushedSif:
         ) from error
 
 
-def _source(sif: Sif, project: Project | None) -> Source:
+def _source(sif: Sif, project: Project | None, progress: Progress) -> Source:
     if project is None:
         return WholeFile(sif.path)
     from slipway.sif.kept import source_of
 
-    return source_of(project, sif)
+    return source_of(project, sif, progress)
 
 
 @contextmanager

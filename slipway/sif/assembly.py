@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from slipway.errors import ConversionError
 from slipway.jsontext import load_json
 from slipway.sif.holes import Piece
-from slipway.sif.layers import KeptLayer, LayerStore
+from slipway.sif.layers import NAME, KeptLayer, LayerStore
 
 # Where they are in the tools container.
 _PACKAGE = "/slipway/layered"
@@ -22,7 +21,6 @@ _SOURCES = "/layer"
 _ORDER = "order.json"
 _HEAD = "head.sif"
 _MADE = "layers"
-_FILE = re.compile(r"\w+-\w+\.squashfs")
 # Smaller layers are written: that of the base has what a program needs which looks into the file.
 HOLE_BYTES = 64 << 20
 
@@ -142,8 +140,8 @@ class Assembly:
             name = str(answer["damaged"])
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        # It is about to be removed: a name, and no path.
-        return name if _FILE.fullmatch(name) else None
+        # It is about to be removed.
+        return name if NAME.fullmatch(name) else None
 
     @staticmethod
     def _answer(folder: Path) -> Path:

@@ -87,9 +87,9 @@ class SparseFile:
         """
         places = {self.path, *(self.layers / layer_file(hole) for hole in self.holes)}
         with ExitStack() as stack:
-            for path in places:
-                with self._explained():
-                    self._held[path] = stack.enter_context(path.open("rb"))
+            with self._explained():
+                held = {path: stack.enter_context(path.open("rb")) for path in places}
+            self._held.update(held)
             try:
                 yield
             finally:

@@ -16,6 +16,7 @@ from slipway.errors import ImageError
 from slipway.image.engine import Image
 from slipway.jsontext import load_json
 from slipway.lock import only_one
+from slipway.progress import NullProgress, Progress
 from slipway.project import Project
 from slipway.sif.holes import SUFFIX, Piece, SparseFile, parse_piece
 from slipway.sif.layers import LayerStore
@@ -91,8 +92,8 @@ def find_sif(project: Project, image: Image, compression: str = "zstd") -> Sif |
     return sif
 
 
-def source_of(project: Project, sif: Sif) -> Source:
-    """The bytes of a file that is kept."""
+def source_of(project: Project, sif: Sif, progress: Progress | None = None) -> Source:
+    """The bytes of a file that is kept; ``progress`` is told where all of it has to be written."""
     if not sif.holes:
         return WholeFile(sif.path)
     return SparseFile(
@@ -101,15 +102,22 @@ def source_of(project: Project, sif: Sif) -> Source:
         size_bytes=sif.size_bytes,
         holes=sif.holes,
         layers=LayerStore.of(project, sif.compression).folder,
-        write=lambda source: _written(project, sif, source),
+        write=lambda source: _written(project, sif, source, progress or NullProgress()),
     )
 
 
-def _written(project: Project, sif: Sif, source: Source) -> Path:
+def _written(project: Project, sif: Sif, source: Source, progress: Progress) -> Path:
     """The whole file; somebody else may have written it meanwhile."""
-    with only_one(lock_path(project, sif.name), lambda: None):
+
+    def wait() -> None:
+        progress.step(f"Waiting for a conversion of {sif.name}")
+
+    with only_one(lock_path(project, sif.name), wait):
         kept = find_by_hash(project, sif.sha256)
-        return kept.path if kept and not kept.holes else make_whole(project, sif, source).path
+        if kept and not kept.holes:
+            return kept.path
+        progress.step(f"Writing {sif.path.name}")
+        return make_whole(project, sif, source).path
 
 
 def lock_path(project: Project, name: str) -> Path:

@@ -16,7 +16,8 @@ from slipway.whole_file import write_whole
 
 _FOLDER = "layers"
 _USES = "images"
-_NAME = re.compile(r"\w+-\w+\.squashfs")
+# A name, and no path.
+NAME = re.compile(r"\w+-\w+\.squashfs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class LayerStore:
 
     def has(self, name: str, crc32: str) -> bool:
         """Whether a file is kept, by its name and its checksum in hexadecimal digits."""
-        kept = self._read(self.folder / name) if _NAME.fullmatch(name) else None
+        kept = self._read(self.folder / name) if NAME.fullmatch(name) else None
         return kept is not None and f"{kept.crc32:08x}" == crc32
 
     def _read(self, path: Path) -> KeptLayer | None:

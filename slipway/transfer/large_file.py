@@ -123,20 +123,23 @@ def _send_new(host: Host, file: LargeFile, progress: Progress) -> Transfer | Non
 def _send_all(host: Host, file: LargeFile, progress: Progress, via: Via | None) -> Transfer:
     has_old = via is None and host.size(file.newest) is not None
     title = f"Sending {file.source.name} ({file.size_bytes / 1e6:,.0f} MB)"
-    progress.step(f"Comparing with the {file.what} there" if has_old else title)
     is_sparse = via is None and not file.source.is_whole
-    if is_sparse and (sftp := _sftp(host, file, progress, has_old=has_old)):
-        return sftp.send_source(file.source, file.upload_dir, on_progress=progress.transfer)
-    carrier = via or choose_carrier(host, progress)
-    try:
-        path = file.source.file()
-    except SpaceError as error:
-        if host.transfer == "rsync":
-            raise
-        from slipway.transfer.sftp.sftp import Sftp
+    sftp = _sftp(host, file, progress, has_old=has_old) if is_sparse else None
+    if sftp is None:
+        try:
+            path = file.source.file()
+        except SpaceError as error:
+            if host.transfer == "rsync":
+                raise
+            from slipway.transfer.sftp.sftp import Sftp
 
-        progress.note(f"{error}. All of it goes by SFTP, for which it need not be written")
-        return Sftp(host).send_source(file.source, file.upload_dir, on_progress=progress.transfer)
+            progress.note(f"{error}. All of it goes by SFTP, for which it need not be written")
+            sftp = Sftp(host)
+    if sftp is not None:
+        progress.step(title)
+        return sftp.send_source(file.source, file.upload_dir, on_progress=progress.transfer)
+    progress.step(f"Comparing with the {file.what} there" if has_old else title)
+    carrier = via or choose_carrier(host, progress)
     return carrier.send_file(
         path,
         file.upload_dir,
